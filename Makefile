@@ -1,0 +1,78 @@
+# Loading Bay. Two commands: `make run` (the whole story) and `make test`.
+# Both need Python 3.11, git and a package index, and set up everything else themselves.
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+UV := .uv/bin/uv
+UV_VERSION := 0.13.9
+PY := .venv/bin/python
+IMAGE_PY := .venv-image/bin/python
+export UV_PYTHON_DOWNLOADS := never
+# Environments are small to rebuild; a hard link into uv's cache makes it seconds.
+export UV_LINK_MODE ?= hardlink
+
+.PHONY: run up test unit e2e lint lock setup clean help
+
+help: ## what there is
+	@grep -E '^[a-z-]+:.*## ' Makefile | sed 's/:.*## /\t/' | expand -t 12
+
+run: setup ## the whole life of a model on this machine: photos in, approved model serving, drivers routed
+	@.venv/bin/loadingbay run --approve
+
+setup: .venv/tools.stamp .venv-image/image.stamp ## create both environments from their lock files
+
+$(UV):
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if v == (3, 11) else f"Loading Bay needs Python 3.11; {sys.executable} is {v[0]}.{v[1]}. Install it, or name it: make run PYTHON=/path/to/python3.11")'
+	@echo "Setting up uv $(UV_VERSION)"
+	@$(PYTHON) -m venv .uv
+	@.uv/bin/pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+
+.venv/tools.stamp: requirements/tools.lock setup.py | $(UV)
+	@echo "Setting up the tools environment (.venv)"
+	@test -x $(PY) || $(UV) venv --quiet --python $(PYTHON) .venv
+	@$(UV) pip install --quiet --python $(PY) --require-hashes -r requirements/tools.lock
+	@$(UV) pip install --quiet --python $(PY) --no-deps -e .
+	@touch $@
+
+.venv-image/image.stamp: container/requirements.lock | $(UV)
+	@echo "Setting up the image environment (.venv-image)"
+	@test -x $(IMAGE_PY) || $(UV) venv --quiet --python $(PYTHON) .venv-image
+	@$(UV) pip install --quiet --python $(IMAGE_PY) --require-hashes -r container/requirements.lock
+	@touch $@
+
+.venv/dev.stamp: requirements/dev.lock .venv/tools.stamp
+	@echo "Adding what the tests need to .venv"
+	@$(UV) pip install --quiet --python $(PY) --require-hashes -r requirements/dev.lock
+	@touch $@
+
+.venv-image/test.stamp: requirements/image-test.lock .venv-image/image.stamp
+	@echo "Adding what the tests need to .venv-image"
+	@$(UV) pip install --quiet --python $(IMAGE_PY) --require-hashes -r requirements/image-test.lock
+	@touch $@
+
+dev: .venv/dev.stamp .venv-image/test.stamp ## both environments with test tools
+
+test: dev lint unit e2e ## everything CI runs
+
+unit: dev ## fast tests: no network, no sleep
+	$(IMAGE_PY) -m pytest tests/training tests/processing tests/container
+	$(PY) -m pytest tests --ignore tests/training --ignore tests/processing --ignore tests/container --ignore tests/e2e
+
+e2e: dev ## the real local cloud, driven over HTTP
+	$(PY) -m pytest tests/e2e
+
+lint: dev ## ruff, mypy, import-linter, cfn-lint
+	@.venv/bin/ruff check .
+	@.venv/bin/ruff format --check .
+	@.venv/bin/mypy
+	@.venv/bin/lint-imports --no-cache
+	@.venv/bin/cfn-lint workflow/*.yaml
+
+lock: $(UV) ## write the lock files anew from the .in files
+	$(UV) pip compile -q --python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command 'make lock' requirements/tools.in -o requirements/tools.lock
+	$(UV) pip compile -q --python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command 'make lock' -c requirements/tools.lock requirements/dev.in -o requirements/dev.lock
+	$(UV) pip compile -q --python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command 'make lock' container/requirements.in -o container/requirements.lock
+	$(UV) pip compile -q --python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command 'make lock' -c container/requirements.lock requirements/image-test.in -o requirements/image-test.lock
+
+clean: ## remove environments, state and runs
+	@test ! -x .venv/bin/loadingbay || .venv/bin/loadingbay down || true
+	rm -rf .venv .venv-image .uv .loadingbay runs
