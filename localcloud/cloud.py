@@ -1,0 +1,92 @@
+"""What every operation receives: settings, store, events, logs, S3, a clock, and background work."""
+
+import logging
+import secrets
+import string
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from localcloud.settings import Settings
+from localcloud.store import Store
+
+logger = logging.getLogger("localcloud")
+
+
+class Events(Protocol):
+    """The default EventBridge bus, source `aws.sagemaker`."""
+
+    def put(self, detail_type: str, resources: list[str], detail: Mapping[str, Any]) -> None:
+        """Publish one event; returns once the bus has it. Delivery may repeat after a crash, as on AWS."""
+
+
+class Logs(Protocol):
+    """CloudWatch Logs, written in batches."""
+
+    def put(self, group: str, stream: str, lines: list[str], timestamp_ms: int | None = None) -> None:
+        """Queue lines (without newline) for a stream; group and stream come to be by themselves. Seen within 0.3 s."""
+
+    def flush(self) -> None:
+        """Return once all that was put is stored."""
+
+
+class Runner:
+    """Background threads by name. A stop asks them through `stopping` and waits a little."""
+
+    def __init__(self) -> None:
+        self.stopping = threading.Event()
+        self._threads: set[threading.Thread] = set()
+        self._lock = threading.Lock()
+
+    def start(self, name: str, work: Callable[..., None], *args: Any) -> threading.Thread:
+        """Run `work(*args)` in a thread of its own; an exception is logged, not lost."""
+
+        def run() -> None:
+            try:
+                work(*args)
+            except Exception:
+                logger.exception("background work %s failed", name)
+            finally:
+                with self._lock:
+                    self._threads.discard(thread)
+
+        thread = threading.Thread(target=run, name=name, daemon=True)
+        with self._lock:
+            self._threads.add(thread)
+        thread.start()
+        return thread
+
+    def stop(self, timeout: float = 10.0) -> None:
+        """Set `stopping` and wait for all threads, at most `timeout` seconds together."""
+        self.stopping.set()
+        deadline = time.monotonic() + timeout
+        while True:
+            with self._lock:
+                thread = next(iter(self._threads - {threading.current_thread()}), None)
+            if thread is None or time.monotonic() >= deadline:
+                return
+            thread.join(max(0.0, deadline - time.monotonic()))
+
+
+@dataclass
+class Cloud:
+    """One local cloud. `s3` is a boto3 client at our own port (so use it from threads, never from the event loop)."""
+
+    settings: Settings
+    store: Store
+    events: Events
+    logs: Logs
+    s3: Any
+    clock: Callable[[], float] = time.time
+    runner: Runner = field(default_factory=Runner)
+
+    def arn(self, kind: str, name: str) -> str:
+        """A SageMaker ARN, e.g. `arn("pipeline", "loadingbay")`."""
+        return f"arn:aws:sagemaker:{self.settings.region}:{self.settings.account}:{kind}/{name}"
+
+    @staticmethod
+    def new_id(length: int = 12) -> str:
+        """Random lower-case letters and digits, as in execution ids."""
+        return "".join(secrets.choice(string.ascii_lowercase + string.digits) for _ in range(length))

@@ -1,0 +1,22 @@
+"""One file a resource. A module listed here registers its operations when it is imported."""
+
+from importlib import import_module
+
+MODULES = [
+    "tags",
+    "model_packages",
+    "model_package_groups",
+    "models",
+    "endpoint_configs",
+    "endpoints",
+    "pipelines",
+    "executions",
+    "processing_jobs",
+    "training_jobs",
+]
+
+
+def load() -> None:
+    """Import every resource module that is listed."""
+    for name in MODULES:
+        import_module(f"{__name__}.{name}")

@@ -1,0 +1,75 @@
+"""What a local cloud is told when it starts, and the places inside its home directory."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Read once at the door; everything else receives it as an argument.
+
+    `home` holds all state. `image_env` is the virtual environment that stands for every container image, and
+    `image_root/bin` comes before it on the PATH of jobs and model servers.
+    """
+
+    home: Path
+    port: int
+    image_env: Path
+    image_root: Path
+    account: str = "000000000000"
+    region: str = "us-east-1"
+    strict: bool = False
+    """Answers that break AWS's own model are errors (tests), not log lines."""
+
+    @property
+    def endpoint_url(self) -> str:
+        """The address that AWS clients are given; loopback only."""
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def database(self) -> Path:
+        return self.home / "sagemaker.sqlite"
+
+    @property
+    def emulator_dir(self) -> Path:
+        return self.home / "emulator"
+
+    @property
+    def jobs_dir(self) -> Path:
+        return self.home / "jobs"
+
+    @property
+    def endpoints_dir(self) -> Path:
+        return self.home / "endpoints"
+
+    @property
+    def pid_file(self) -> Path:
+        return self.home / "localcloud.pid"
+
+    def client_environment(self) -> dict[str, str]:
+        """The AWS variables that clients, jobs, Lambdas and model servers get."""
+        return {
+            "AWS_ENDPOINT_URL": self.endpoint_url,
+            "AWS_REGION": self.region,
+            "AWS_DEFAULT_REGION": self.region,
+            "AWS_ACCESS_KEY_ID": self.account,
+            "AWS_SECRET_ACCESS_KEY": "local",
+            "AWS_DISABLE_HOST_PREFIX_INJECTION": "true",
+            "AWS_EC2_METADATA_DISABLED": "true",
+        }
+
+    def process_environment(self, home: Path) -> dict[str, str]:
+        """A clean set of variables for a process of the image environment whose own directory is `home`.
+
+        The caller adds what SageMaker sets for its kind of process. Nothing of the server's environment leaks in.
+        """
+        path = [self.image_root / "bin", self.image_env / "bin", "/usr/local/bin", "/usr/bin", "/bin"]
+        return {
+            "PATH": ":".join(str(part) for part in path),
+            "HOME": str(home),
+            "TMPDIR": str(home / "tmp"),
+            "LANG": "C.UTF-8",
+            "PYTHONUNBUFFERED": "1",
+            "VIRTUAL_ENV": str(self.image_env),
+            **self.client_environment(),
+        }
