@@ -1,0 +1,9 @@
+"""The two exceptions that a command turns into a sentence: what happened, with which value, and what to do."""
+
+
+class WorkError(Exception):
+    """Work that failed: exit code 1."""
+
+
+class UsageError(WorkError):
+    """A wrong use of a command, found after its options were parsed: exit code 2."""

@@ -1,0 +1,143 @@
+"""Decides, once, which cloud a command talks to, and makes its clients.
+
+- `AWS_ENDPOINT_URL` is set: whatever answers there, with the credentials of the environment.
+- `LOADINGBAY_CLOUD=aws` (or `--cloud aws`): AWS, with its ordinary chain of credentials. Never by accident.
+- otherwise: the local cloud of this folder, in `.loadingbay/cloud`, on port `LOADINGBAY_PORT` or 4747.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+from loadingbay.errors import UsageError
+
+DEFAULT_PORT = 4747
+LOCAL_ACCOUNT = "000000000000"
+LOCAL_REGION = "us-east-1"
+
+
+@dataclass(frozen=True)
+class Target:
+    """The cloud that a command talks to.
+
+    `endpoint_url` is None for AWS. `home` is the directory of the local cloud that we may start, else None.
+    """
+
+    kind: Literal["local", "aws", "endpoint"]
+    endpoint_url: str | None
+    region: str | None
+    home: Path | None = None
+    port: int = DEFAULT_PORT
+    _clients: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
+    _lock: threading.Lock = field(default_factory=threading.Lock, compare=False, repr=False)
+
+    @property
+    def local(self) -> bool:
+        """Whether it is on this machine: then looking often costs nobody anything."""
+        return self.endpoint_url is not None and _is_loopback(self.endpoint_url)
+
+    @property
+    def interval(self) -> float:
+        """Seconds between two looks at something that is under way."""
+        return 0.2 if self.local else 5.0
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The variables that point any AWS tool there. Empty for AWS itself."""
+        if self.kind != "local" or self.endpoint_url is None:
+            return {"AWS_ENDPOINT_URL": self.endpoint_url} if self.endpoint_url else {}
+        return {
+            "AWS_ENDPOINT_URL": self.endpoint_url,
+            "AWS_ACCESS_KEY_ID": LOCAL_ACCOUNT,
+            "AWS_SECRET_ACCESS_KEY": "local",
+            "AWS_DEFAULT_REGION": LOCAL_REGION,
+        }
+
+    @property
+    def name(self) -> str:
+        """What to call it on a screen."""
+        if self.kind == "aws":
+            return f"AWS, account {self.account}, region {self.client('sts').meta.region_name}"
+        return f"{'the local cloud' if self.kind == 'local' else 'the cloud'} at {self.endpoint_url}"
+
+    def client(self, service: str) -> Any:
+        """A boto3 client; the same one each time. Making one is not thread-safe, using it is."""
+        import boto3
+        from botocore.config import Config
+
+        with self._lock:
+            if service not in self._clients:
+                if "session" not in self._clients:
+                    self._clients["session"] = boto3.Session(**self._credentials())
+                config = Config(
+                    retries={"mode": "standard", "max_attempts": 5},
+                    connect_timeout=5,
+                    max_pool_connections=16,
+                    inject_host_prefix=self.kind == "aws",
+                    s3={"addressing_style": "auto" if self.kind == "aws" else "path"},
+                )
+                self._clients[service] = self._clients["session"].client(
+                    service, endpoint_url=self.endpoint_url, config=config
+                )
+            return self._clients[service]
+
+    def _credentials(self) -> dict[str, str]:
+        if self.kind != "local":
+            return {"region_name": self.region} if self.region else {}
+        return {
+            "region_name": LOCAL_REGION,
+            "aws_access_key_id": LOCAL_ACCOUNT,
+            "aws_secret_access_key": "local",
+        }
+
+    @cached_property
+    def account(self) -> str:
+        """The account's 12 digits."""
+        return LOCAL_ACCOUNT if self.kind == "local" else str(self.client("sts").get_caller_identity()["Account"])
+
+    @property
+    def resolved_region(self) -> str:
+        """The region's name. Raises UsageError when none is configured."""
+        region = self.region or self.client("s3").meta.region_name
+        if not region or region == "aws-global":
+            raise UsageError("no AWS region is configured: set AWS_DEFAULT_REGION, for example to eu-central-1")
+        return str(region)
+
+
+def choose(environment: Mapping[str, str], folder: Path, cloud: str | None = None) -> Target:
+    """The target that these variables ask for; `folder` is where `.loadingbay` lies.
+
+    Raises UsageError when they contradict each other or name something unknown.
+    """
+    wanted = cloud or environment.get("LOADINGBAY_CLOUD") or ""
+    region = environment.get("AWS_REGION") or environment.get("AWS_DEFAULT_REGION")
+    url = environment.get("AWS_ENDPOINT_URL", "").rstrip("/")
+    if wanted not in {"", "aws", "local"}:
+        raise UsageError(f"LOADINGBAY_CLOUD={wanted}: must be aws or local")
+    if wanted == "aws":
+        if url:
+            raise UsageError(f"both LOADINGBAY_CLOUD=aws and AWS_ENDPOINT_URL={url} are set: unset one of them")
+        return Target("aws", None, region)
+    if url and wanted != "local":
+        if not url.startswith(("http://", "https://")):
+            raise UsageError(f"AWS_ENDPOINT_URL={url}: must start with http:// or https://")
+        return Target("endpoint", url, region or (LOCAL_REGION if _is_loopback(url) else None))
+    port = _port(environment.get("LOADINGBAY_PORT") or str(DEFAULT_PORT))
+    return Target("local", f"http://127.0.0.1:{port}", LOCAL_REGION, folder / ".loadingbay" / "cloud", port)
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or not 1024 <= int(text) <= 65535:
+        raise UsageError(f"LOADINGBAY_PORT={text}: must be a port number from 1024 to 65535")
+    return int(text)
+
+
+def _is_loopback(url: str) -> bool:
+    from urllib.parse import urlsplit
+
+    return urlsplit(url).hostname in {"127.0.0.1", "localhost", "::1"}

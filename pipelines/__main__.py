@@ -1,0 +1,115 @@
+"""Builds, upserts and starts the pipeline without the rest of the project: `python -m pipelines upsert`, as CI/CD does.
+
+Where AWS is, the environment says: AWS_ENDPOINT_URL, region and credentials, as for any AWS tool.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import boto3
+import click
+from botocore.exceptions import BotoCoreError, ClientError
+
+from pipelines import runner
+from pipelines.builds import Builder, BuildError
+from pipelines.definition import PIPELINE_NAME
+from pipelines.parameters import PARAMETERS, Value, as_markdown
+from pipelines.sources import Sources, image_tag, image_uri, upload_missing
+
+_STACK = click.option("--stack", default="loadingbay", show_default=True, help="The application's stack.")
+_IMAGE = click.option("--image", help="The image's address. [default: the account's registry, the tag of container/]")
+
+
+@click.group(help=__doc__)
+def main() -> None:
+    """The group of commands."""
+
+
+def _client(service: str) -> Any:
+    return boto3.client(service)
+
+
+def _build(stack: str, image: str | None) -> tuple[str, str, str, Sources]:
+    """Definition, role, bucket and sources for what the stack's outputs say."""
+    described = _client("cloudformation").describe_stacks(StackName=stack)["Stacks"][0]
+    outputs = {item["OutputKey"]: item["OutputValue"] for item in described.get("Outputs", [])}
+    account, region = _client("sts").get_caller_identity()["Account"], boto3.Session().region_name
+    sources = Sources.read()
+    settings = sources.settings(
+        region=region,
+        bucket=outputs["BucketName"],
+        role=outputs["PipelineRoleArn"],
+        image=image or image_uri(account, region, image_tag()),
+    )
+    definition = Builder(Path(".loadingbay") / "definitions").definition(settings)
+    return definition, settings.role, settings.bucket, sources
+
+
+@main.command()
+@_STACK
+@_IMAGE
+def build(stack: str, image: str | None) -> None:
+    """Print the pipeline definition as JSON."""
+    click.echo(_build(stack, image)[0])
+
+
+@main.command()
+@_STACK
+@_IMAGE
+def upsert(stack: str, image: str | None) -> None:
+    """Upload the code and create or update the pipeline."""
+    definition, role, bucket, sources = _build(stack, image)
+    uploaded = upload_missing(_client("s3"), bucket, sources.all())
+    what = runner.upsert(_client("sagemaker"), definition, role)
+    click.echo(f"pipeline {PIPELINE_NAME} {what}, {uploaded} of {len(sources.all())} sources uploaded")
+
+
+@main.command()
+@click.option("--wait", is_flag=True, help="Wait for the end; exit 1 unless it succeeds.")
+@click.argument("values", nargs=-1, metavar="[NAME=VALUE]...")
+def start(wait: bool, values: tuple[str, ...]) -> None:
+    """Start an execution with parameters NAME=VALUE; those of the last execution that are not named stay."""
+    sagemaker = _client("sagemaker")
+    chosen: dict[str, Value] = {**_last_values(sagemaker)}
+    for text in values:
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise click.UsageError(f"{text}: parameters are written NAME=VALUE")
+        chosen[name] = value
+    try:
+        arn = runner.start(sagemaker, chosen)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
+    click.echo(arn)
+    if not wait:
+        return
+    for update in runner.follow(sagemaker, _client("logs"), arn, interval=10):
+        if isinstance(update, runner.Execution) and update.status in runner.ENDED:
+            click.echo(f"{update.status} {update.failure}".strip())
+            sys.exit(update.status != "Succeeded")
+
+
+def _last_values(sagemaker: Any) -> dict[str, str]:
+    """The parameters of the newest execution: a commit that changes code trains on the same data again."""
+    summaries = sagemaker.list_pipeline_executions(PipelineName=PIPELINE_NAME, MaxResults=1)
+    names = {p.name for p in PARAMETERS}
+    for summary in summaries["PipelineExecutionSummaries"]:
+        listed = sagemaker.list_pipeline_parameters_for_execution(PipelineExecutionArn=summary["PipelineExecutionArn"])
+        return {item["Name"]: item["Value"] for item in listed["PipelineParameters"] if item["Name"] in names}
+    return {}
+
+
+@main.command()
+def parameters() -> None:
+    """Print the table of parameters as markdown: docs/parameters.md."""
+    click.echo(as_markdown(), nl=False)
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except (BuildError, BotoCoreError, ClientError) as error:
+        sys.exit(str(error))

@@ -1,0 +1,313 @@
+"""Builds the definition of the SageMaker pipeline: Stage, Train, Evaluate, Gate, Register. Pure: it calls nobody.
+
+The SDK is imported inside `build`, because that takes 5 to 10 seconds. It is used in the subset that gives the same
+bytes each time: code and data are named by S3 addresses that contain their hash, so the step cache hits when, and only
+when, something that matters changed.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import tempfile
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pipelines.parameters import PARAMETERS
+
+PIPELINE_NAME = "loadingbay"
+MODEL_PACKAGE_GROUP = "loadingbay"
+CACHE = "P30D"
+
+# What Evaluate writes under "metadata" and the package carries (CustomerMetadataProperties: strings, no commas).
+METADATA = (
+    "classes",
+    "threshold",
+    "temperature",
+    "target_precision",
+    "accuracy",
+    "coverage",
+    "accepted_precision",
+    "data_label",
+    "data_sha256",
+    "code_sha256",
+    "seed",
+)
+
+# Figures that SageMaker reads from the training log.
+METRICS = {"train:loss": "train_loss", "validation:accuracy": "validation_accuracy"}
+
+_TELEMETRY_OFF = "SchemaVersion: '1.0'\nSageMaker:\n  PythonSDK:\n    Modules:\n      TelemetryOptOut: true\n"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a definition depends on beside this package's own text. All addresses are S3 URIs.
+
+    `stage` and `evaluate` are scripts, `training` is a sourcedir.tar.gz whose hash is `training_sha256`.
+    """
+
+    region: str
+    bucket: str
+    role: str
+    image: str
+    stage: str
+    evaluate: str
+    training: str
+    training_sha256: str
+
+
+def import_sdk() -> None:
+    """Imports the SDK; slow the first time. Call it `as_nobody`: the SDK makes clients while it is imported."""
+    logging.getLogger("sagemaker.config").setLevel(logging.ERROR)
+    import sagemaker.core.processing
+    import sagemaker.mlops.workflow.pipeline
+    import sagemaker.serve.model_builder
+    import sagemaker.train.model_trainer  # noqa: F401 - imported for the time it takes
+
+
+@contextmanager
+def as_nobody(region: str = "us-east-1") -> Iterator[None]:
+    """An environment in which the SDK looks for no credentials, asks IAM nothing and sends no telemetry."""
+    before = dict(os.environ)
+    with tempfile.TemporaryDirectory(prefix="loadingbay-sdk-") as folder:
+        config = Path(folder) / "config.yaml"
+        config.write_text(_TELEMETRY_OFF)
+        for name in [n for n in os.environ if n.startswith("AWS_")]:
+            del os.environ[name]
+        os.environ |= {
+            "AWS_DEFAULT_REGION": region,
+            "AWS_ACCESS_KEY_ID": "none",
+            "AWS_SECRET_ACCESS_KEY": "none",
+            "AWS_EC2_METADATA_DISABLED": "true",
+            "AWS_CONFIG_FILE": os.devnull,
+            "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+            "SAGEMAKER_USER_CONFIG_OVERRIDE": str(config),
+            "SAGEMAKER_VALIDATE_ROLE": "false",
+        }
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # "no job being started" at each step, deprecations of its own
+                yield
+        finally:
+            os.environ.clear()
+            os.environ |= before
+
+
+def build(settings: Settings) -> str:
+    """The pipeline definition as JSON text with sorted keys: the same settings give the same bytes."""
+    with as_nobody(settings.region):
+        import_sdk()
+        definition = _pipeline(settings).definition()
+    return json.dumps(json.loads(definition), sort_keys=True, separators=(",", ":"))
+
+
+def _pipeline(settings: Settings) -> Any:
+    import boto3
+    from sagemaker.core.model_metrics import MetricsSource, ModelMetrics
+    from sagemaker.core.processing import ScriptProcessor
+    from sagemaker.core.shapes import (
+        MetricDefinition,
+        OutputDataConfig,
+        ProcessingInput,
+        ProcessingOutput,
+        StoppingCondition,
+    )
+    from sagemaker.core.shapes import ProcessingS3Input as S3Input
+    from sagemaker.core.shapes import ProcessingS3Output as S3Output
+    from sagemaker.core.training.configs import Compute, InputData
+    from sagemaker.core.workflow.conditions import ConditionGreaterThanOrEqualTo
+    from sagemaker.core.workflow.execution_variables import ExecutionVariables
+    from sagemaker.core.workflow.functions import Join, JsonGet
+    from sagemaker.core.workflow.parameters import ParameterFloat, ParameterInteger, ParameterString
+    from sagemaker.core.workflow.pipeline_context import PipelineSession
+    from sagemaker.core.workflow.properties import PropertyFile
+    from sagemaker.mlops.workflow.condition_step import ConditionStep
+    from sagemaker.mlops.workflow.fail_step import FailStep
+    from sagemaker.mlops.workflow.model_step import ModelStep
+    from sagemaker.mlops.workflow.pipeline import Pipeline
+    from sagemaker.mlops.workflow.steps import CacheConfig, ProcessingStep, TrainingStep
+    from sagemaker.serve.model_builder import ModelBuilder
+    from sagemaker.train.model_trainer import ModelTrainer
+
+    session = PipelineSession(boto_session=boto3.Session(), default_bucket=settings.bucket)
+
+    kinds = {"String": ParameterString, "Integer": ParameterInteger, "Float": ParameterFloat}
+    parameters = {p.name: kinds[p.kind](name=p.name, default_value=p.default) for p in PARAMETERS}
+    cache = CacheConfig(enable_caching=True, expire_after=CACHE)
+
+    def text(name: str) -> Any:
+        """A parameter as a string, which is what job arguments and hyperparameters must be."""
+        parameter = parameters[name]
+        return parameter if isinstance(parameter, ParameterString) else parameter.to_string()
+
+    def place(*path: str) -> Any:
+        """An S3 address of this execution's own."""
+        base = f"s3://{settings.bucket}/pipelines/{PIPELINE_NAME}"
+        return Join(on="/", values=[base, ExecutionVariables.PIPELINE_EXECUTION_ID, *path])
+
+    def processor() -> Any:
+        return ScriptProcessor(
+            role=settings.role,
+            image_uri=settings.image,
+            command=["python3"],
+            instance_count=1,
+            instance_type=parameters["ProcessingInstanceType"],
+            max_runtime_in_seconds=3600,
+            sagemaker_session=session,
+        )
+
+    def input_(name: str, uri: Any, folder: str) -> Any:
+        return ProcessingInput(
+            input_name=name,
+            s3_input=S3Input(
+                s3_uri=uri,
+                local_path=f"/opt/ml/processing/{folder}",
+                s3_data_type="S3Prefix",
+                s3_input_mode="File",
+            ),
+        )
+
+    def output(step: str, name: str) -> Any:
+        return ProcessingOutput(
+            output_name=name,
+            s3_output=S3Output(
+                s3_uri=place(step, name), local_path=f"/opt/ml/processing/{name}", s3_upload_mode="EndOfJob"
+            ),
+        )
+
+    stage = ProcessingStep(
+        name="Stage",
+        description="Reads the archive or the folders and writes records for training and test, and a few test photos.",
+        cache_config=cache,
+        step_args=processor().run(
+            code=settings.stage,
+            inputs=[input_("data", parameters["InputData"], "input/data")],
+            outputs=[output("stage", name) for name in ("train", "test", "photos")],
+            arguments=[
+                "--input", "/opt/ml/processing/input/data",
+                "--train", "/opt/ml/processing/train",
+                "--test", "/opt/ml/processing/test",
+                "--photos", "/opt/ml/processing/photos",
+                "--classes", parameters["Classes"],
+                "--data-label", parameters["DataLabel"],
+                "--seed", text("Seed"),
+            ],
+        ),
+    )  # fmt: skip
+
+    def staged(name: str) -> Any:
+        return stage.properties.ProcessingOutputConfig.Outputs[name].S3Output.S3Uri
+
+    trainer = ModelTrainer(
+        sagemaker_session=session,
+        role=settings.role,
+        training_image=settings.image,
+        base_job_name=PIPELINE_NAME,
+        compute=Compute(instance_type=parameters["TrainingInstanceType"], instance_count=1, volume_size_in_gb=30),
+        stopping_condition=StoppingCondition(max_runtime_in_seconds=6 * 3600),
+        output_data_config=OutputDataConfig(s3_output_path=place("train")),
+        # The classic script-mode contract; with `source_code` the SDK would add channels named by the time of day.
+        hyperparameters={
+            "sagemaker_program": "train.py",
+            "sagemaker_submit_directory": settings.training,
+            "classes": parameters["Classes"],
+            "epochs": text("Epochs"),
+            "batch-size": text("BatchSize"),
+            "learning-rate": text("LearningRate"),
+            "seed": text("Seed"),
+            "target-precision": text("TargetPrecision"),
+            "code-sha256": settings.training_sha256,
+        },
+    )
+    trainer.with_metric_definitions(
+        [MetricDefinition(name=name, regex=rf"{key}=([0-9.]+)") for name, key in METRICS.items()]
+    )
+    train = TrainingStep(
+        name="Train",
+        description="Trains on the training records; fits temperature and threshold on out-of-fold predictions.",
+        cache_config=cache,
+        step_args=trainer.train(input_data_config=[InputData(channel_name="train", data_source=staged("train"))]),
+    )
+
+    evaluation = PropertyFile(name="Evaluation", output_name="evaluation", path="evaluation.json")
+    evaluate = ProcessingStep(
+        name="Evaluate",
+        description="Scores the model on the test records through the handler that the endpoint runs.",
+        cache_config=cache,
+        property_files=[evaluation],
+        step_args=processor().run(
+            code=settings.evaluate,
+            inputs=[
+                input_("model", train.properties.ModelArtifacts.S3ModelArtifacts, "model"),
+                input_("test", staged("test"), "test"),
+            ],
+            outputs=[output("evaluate", "evaluation")],
+            arguments=[
+                "--model", "/opt/ml/processing/model/model.tar.gz",
+                "--test", "/opt/ml/processing/test",
+                "--output", "/opt/ml/processing/evaluation",
+            ],
+        ),
+    )  # fmt: skip
+
+    def figure(path: str) -> Any:
+        return JsonGet(step_name=evaluate.name, property_file=evaluation, json_path=path)
+
+    report = evaluate.properties.ProcessingOutputConfig.Outputs["evaluation"].S3Output.S3Uri
+    model = ModelBuilder(
+        s3_model_data_url=train.properties.ModelArtifacts.S3ModelArtifacts,
+        image_uri=settings.image,
+        role_arn=settings.role,
+        sagemaker_session=session,
+    )
+    model.bucket = settings.bucket  # else it lists the account's buckets to see that the session's exists
+    register = ModelStep(
+        name="Register",
+        step_args=model.register(
+            model_package_group_name=MODEL_PACKAGE_GROUP,
+            approval_status="PendingManualApproval",
+            content_types=["image/png", "image/jpeg", "application/json"],
+            response_types=["application/json", "text/csv"],
+            inference_instances=["ml.c5.large", "ml.c5.xlarge", "ml.m5.large"],
+            transform_instances=["ml.c5.xlarge"],
+            model_metrics=ModelMetrics(
+                model_statistics=MetricsSource(
+                    content_type="application/json", s3_uri=Join(on="/", values=[report, "evaluation.json"])
+                )
+            ),
+            customer_metadata_properties={key: figure(f"metadata.{key}") for key in METADATA},
+        ),
+    )
+    missed = FailStep(
+        name="GateMissed",
+        error_message=Join(
+            on="",
+            values=[
+                "Test accuracy ",
+                figure("gate.accuracy"),
+                " is below the minimum accuracy ",
+                parameters["MinimumAccuracy"],
+                ": no version was registered",
+            ],
+        ),
+    )
+    gate = ConditionStep(
+        name="Gate",
+        conditions=[
+            ConditionGreaterThanOrEqualTo(left=figure("gate.accuracy"), right=parameters["MinimumAccuracy"]),
+        ],
+        if_steps=[register],
+        else_steps=[missed],
+    )
+    return Pipeline(
+        name=PIPELINE_NAME,
+        parameters=list(parameters.values()),
+        steps=[stage, train, evaluate, gate],
+        sagemaker_session=session,
+    )

@@ -1,0 +1,141 @@
+"""The pipeline's parameters: one table, read by the definition, the command line and docs/parameters.md."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+Value = str | int | float
+
+_CLASS = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_INSTANCE = re.compile(r"ml\.[a-z0-9-]+\.[a-z0-9]+")
+_S3 = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]/\S*")
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One pipeline parameter.
+
+    `name` is its name in SageMaker, `minimum` and `maximum` are inclusive, `form` names a check for strings, and
+    `option` is False for what the command line works out itself.
+    """
+
+    name: str
+    kind: Literal["String", "Integer", "Float"]
+    default: Value | None
+    help: str
+    minimum: float | None = None
+    maximum: float | None = None
+    form: Literal["classes", "instance", "s3", ""] = ""
+    option: bool = True
+
+    @property
+    def flag(self) -> str:
+        """Its command line option: `LearningRate` becomes `--learning-rate`."""
+        return "--" + re.sub(r"(?<=[a-z])(?=[A-Z])", "-", self.name).lower()
+
+    @property
+    def allowed(self) -> str:
+        """What values it takes, in words."""
+        if self.form == "classes":
+            return "two or more different names, separated by commas"
+        if self.form == "instance":
+            return "an instance type such as ml.m5.large"
+        if self.form == "s3":
+            return "an S3 address"
+        if self.minimum is not None:
+            return f"{self.minimum:g} to {self.maximum:g}"
+        return "text"
+
+    def parse(self, text: str | float) -> Value:
+        """The value that `text` means.
+
+        Raises ValueError, with a sentence that names parameter, value and range, when it means none that is allowed.
+        """
+        try:
+            value = self._convert(text)
+        except ValueError:
+            raise ValueError(f"{self.flag} {text}: must be {self._kind_in_words()}, {self.allowed}") from None
+        if isinstance(value, str):
+            self._check_form(value)
+        elif self.minimum is not None and self.maximum is not None and not self.minimum <= value <= self.maximum:
+            raise ValueError(f"{self.flag} {text}: must be {self.allowed}")
+        return value
+
+    def _convert(self, text: str | float) -> Value:
+        if self.kind == "Integer":
+            return int(str(text))
+        if self.kind == "Float":
+            number = float(text)
+            if not math.isfinite(number):
+                raise ValueError
+            return number
+        return str(text).strip()
+
+    def _kind_in_words(self) -> str:
+        return {"Integer": "a whole number", "Float": "a number", "String": "text"}[self.kind]
+
+    def _check_form(self, value: str) -> None:
+        ok = bool(value) and len(value) <= 1024  # StartPipelineExecution's limit
+        if self.form == "classes":
+            names = value.split(",")
+            ok = ok and len(names) > 1 and len(set(names)) == len(names) and all(_CLASS.fullmatch(n) for n in names)
+        elif self.form == "instance":
+            ok = ok and bool(_INSTANCE.fullmatch(value))
+        elif self.form == "s3":
+            ok = ok and bool(_S3.fullmatch(value))
+        if not ok:
+            raise ValueError(f"{self.flag} {value}: must be {self.allowed}")
+
+
+PARAMETERS: tuple[Parameter, ...] = (
+    Parameter("InputData", "String", None, "Where the photos lie in S3: an archive, or a folder a class.", form="s3",
+              option=False),
+    Parameter("DataLabel", "String", "photos", "What the data are, printed on every report.", option=False),
+    Parameter("Classes", "String", "bicycle,motorcycle", "The vehicles to tell apart.", form="classes"),
+    Parameter("Epochs", "Integer", 60, "Passes over the training photos.", 1, 1000),
+    Parameter("BatchSize", "Integer", 32, "Photos in one step of gradient descent.", 2, 1024),
+    Parameter("LearningRate", "Float", 0.1, "Peak learning rate.", 1e-6, 10),
+    Parameter("Seed", "Integer", 1, "Seed of everything that is drawn.", 0, 2**31 - 1),
+    Parameter("MinimumAccuracy", "Float", 0.85, "Test accuracy below which no version is registered.", 0, 1),
+    Parameter("TargetPrecision", "Float", 0.97, "Share of accepted photos that must be right; sets the threshold.",
+              0.5, 0.999),
+    Parameter("ProcessingInstanceType", "String", "ml.m5.large", "Machine of the Stage and Evaluate steps.",
+              form="instance"),
+    Parameter("TrainingInstanceType", "String", "ml.c5.xlarge", "Machine of the Train step.", form="instance"),
+)  # fmt: skip
+
+BY_NAME = {p.name: p for p in PARAMETERS}
+
+
+def as_request(values: dict[str, Value]) -> list[dict[str, str]]:
+    """`values` as StartPipelineExecution's PipelineParameters, checked and in the table's order.
+
+    Raises ValueError for an unknown name, a missing required one, or a value out of range.
+    """
+    unknown = sorted(set(values) - set(BY_NAME))
+    if unknown:
+        raise ValueError(f"unknown pipeline parameter {unknown[0]}: there are {', '.join(BY_NAME)}")
+    missing = [p.name for p in PARAMETERS if p.default is None and p.name not in values]
+    if missing:
+        raise ValueError(f"the pipeline parameter {missing[0]} has no default: give it a value")
+    return [{"Name": p.name, "Value": str(p.parse(values[p.name]))} for p in PARAMETERS if p.name in values]
+
+
+def as_markdown() -> str:
+    """The table as docs/parameters.md shows it."""
+    lines = [
+        "# Pipeline parameters",
+        "",
+        "Written by `python -m pipelines parameters > docs/parameters.md`; a test keeps it complete.",
+        "",
+        "| parameter | option of `loadingbay run` | type | default | allowed | meaning |",
+        "|---|---|---|---|---|---|",
+    ]
+    for p in PARAMETERS:
+        option = f"`{p.flag}`" if p.option else "worked out from `--data`"
+        default = f"`{p.default}`" if p.default is not None else "required"
+        lines.append(f"| `{p.name}` | {option} | {p.kind} | {default} | {p.allowed} | {p.help} |")
+    return "\n".join(lines) + "\n"
