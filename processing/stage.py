@@ -483,7 +483,7 @@ def parse_classes(text: str) -> list[str]:
         raise StageError(f"--classes is {text!r:.120}; name two or more different classes, with commas between.")
     for name in names:
         if not CLASS_NAME.fullmatch(name):
-            raise StageError(f"The class name {name!r:.120} has characters other than letters, digits, space and _.-")
+            raise StageError(f"The class name {name!r:.120} has characters other than letters, digits, space, dot, - and _.")
     return names
 
 
