@@ -1,0 +1,174 @@
+"""What a request means: /ping, /invocations, /metrics; and the accounts that bound a process's memory."""
+
+from __future__ import annotations
+
+import logging
+import time
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING
+
+import httptools
+
+from . import metrics as m
+from .negotiation import OFFERED, best
+from .replies import Renderer, Reply, error
+
+if TYPE_CHECKING:
+    from .batcher import Batcher
+    from .connection import Connection
+    from .exchange import Exchange
+    from .settings import Settings
+
+log = logging.getLogger("modelserver")
+
+METHODS = {"ping": "GET", "metrics": "GET", "invocations": "POST"}
+_ROUTES = {b"/ping": "ping", b"/invocations": "invocations", b"/metrics": "metrics"}
+HEALTHY = Reply(200, b'{"status":"Healthy"}\n')
+
+
+class Application(ABC):
+    """Shared by all connections of one process."""
+
+    now = staticmethod(time.monotonic)
+
+    def __init__(self, settings: Settings, metrics: m.Metrics, renderer: Renderer) -> None:
+        self.settings = settings
+        self.metrics = metrics
+        self.renderer = renderer
+        self.connections: set[Connection] = set()
+        self.held = 0  # bytes of bodies in memory
+        self.stopping = False
+
+    @abstractmethod
+    def respond(self, exchange: Exchange) -> None:
+        """A request is complete and has no answer yet: answer it, now or later."""
+
+    # -- called by connections --------------------------------------------------------------------------------------
+
+    def opened(self, connection: Connection) -> None:
+        """A connection is there."""
+        self.connections.add(connection)
+        self.metrics.set(m.CONNECTIONS, len(self.connections))
+
+    def closed(self, connection: Connection) -> None:
+        """A connection is gone."""
+        self.connections.discard(connection)
+        self.metrics.set(m.CONNECTIONS, len(self.connections))
+        self.metrics.add(m.CLOSED)
+
+    def precheck(self, exchange: Exchange) -> Reply | None:
+        """What can be refused before the body has been read."""
+        target = exchange.target
+        route = _ROUTES.get(target) or _ROUTES.get(_path(target))
+        if route is None:
+            return error(404, "there is only GET /ping, GET /metrics and POST /invocations")
+        exchange.route = route
+        if exchange.method != METHODS[route]:
+            allow = METHODS[route]
+            return error(405, f"/{route} takes {allow} only", extra=f"Allow: {allow}\r\n".encode())
+        if exchange.length > self.settings.max_body:
+            return self.too_large()
+        if route == "invocations":
+            accept = best(exchange.accept)
+            if accept is None:
+                return error(406, f"answers are written as {' or '.join(OFFERED)}; Accept names neither")
+            exchange.accept = accept
+            exchange.content_type = exchange.content_type.partition(";")[0].strip().lower()
+        return None
+
+    def hold(self, exchange: Exchange, size: int) -> Reply | None:
+        """Take part of a body into memory, or refuse the request when too much is there already."""
+        if self.held + size > self.settings.queue_bytes:
+            self.release(exchange)
+            return error(503, "too many bytes are waiting for the model; try again")
+        self.held += size
+        exchange.held += size
+        return None
+
+    def release(self, exchange: Exchange) -> None:
+        """The body is needed no more."""
+        self.held -= exchange.held
+        exchange.held = 0
+        exchange.body = b""
+
+    def too_large(self) -> Reply:
+        """The refusal of a body over the limit; the connection ends, as the rest of the body is not read."""
+        return error(413, f"the body is larger than {self.settings.max_body} bytes", close=True)
+
+    def count(self, exchange: Exchange, reply: Reply) -> None:
+        """One request is answered."""
+        self.metrics.request(exchange.route, reply.status)
+        if exchange.route == "invocations" and exchange.complete_at:
+            self.metrics.seconds(self.now() - exchange.complete_at)
+
+
+class Waiting(Application):
+    """The supervisor's: nobody can answer yet, and says so."""
+
+    reason = "the model is loading"
+
+    def respond(self, exchange: Exchange) -> None:
+        """503, and the connection ends: the next one may find a worker."""
+        if exchange.route == "metrics":
+            reply = Reply(200, self.metrics.render(), m.CONTENT_TYPE, close=True)
+        else:
+            reply = error(503, f"no worker can answer: {self.reason}", close=True)
+        exchange.connection.answer(exchange, reply)
+
+
+class Serving(Application):
+    """A worker's: the model is loaded."""
+
+    def __init__(self, settings: Settings, metrics: m.Metrics, renderer: Renderer, batcher: Batcher) -> None:
+        super().__init__(settings, metrics, renderer)
+        self.batcher = batcher
+
+    def respond(self, exchange: Exchange) -> None:
+        """Answer at once what needs no model; queue what does."""
+        if exchange.route == "invocations":
+            reply = self._enqueue(exchange)
+            if reply is None:
+                return
+        elif exchange.route == "ping":
+            reply = HEALTHY
+        else:
+            reply = Reply(200, self.metrics.render(), m.CONTENT_TYPE)
+        exchange.connection.answer(exchange, reply)
+
+    def _enqueue(self, exchange: Exchange) -> Reply | None:
+        if not exchange.body:
+            return error(400, "the body is empty; send a photo")
+        waiting = self.batcher.waiting()
+        if waiting >= self.settings.queue:
+            return error(503, f"{waiting} requests are waiting for the model already; try again")
+        self.batcher.submit(exchange)
+        return None
+
+    def answered(self, replies: list[tuple[Exchange, Reply]]) -> None:
+        """The model is done with a batch (called on the event loop)."""
+        for exchange, reply in replies:
+            exchange.connection.answer(exchange, reply)
+
+    def tick(self) -> None:
+        """A few times a second: time limits, gauges."""
+        now = self.now()
+        self.metrics.set(m.QUEUED, self.batcher.waiting())
+        self.metrics.set(m.HEARTBEAT, now)
+        for connection in list(self.connections):
+            connection.tick(now)
+            for exchange in list(connection.owed):
+                if exchange.complete_at and now - exchange.complete_at > self.settings.request_seconds:
+                    connection.answer(exchange, self._late(exchange))
+
+    def _late(self, exchange: Exchange) -> Reply:
+        limit = f"within {self.settings.request_seconds:g} s"
+        if exchange in self.batcher.running:
+            return error(504, f"the model did not answer {limit}")
+        return error(503, f"the model was not free {limit}; try again")
+
+
+def _path(target: bytes) -> bytes:
+    try:
+        return bytes(httptools.parse_url(target).path or b"")
+    except httptools.HttpParserInvalidURLError:
+        return b""

@@ -1,0 +1,69 @@
+"""The command `serve`: reads the environment, listens, and runs the server; errors are one sentence and exit code 1."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import socket
+import sys
+from pathlib import Path
+
+import uvloop
+
+from . import loader, logs
+from .settings import Settings, SettingsError, describe, from_environment
+from .supervisor import Supervisor, listen
+
+log = logging.getLogger("modelserver")
+
+PROGRAM = Path(__file__).resolve().parent.parent / "bin" / "serve"
+# One thread for each worker's network: there are as many workers as cores. Whoever sets them otherwise is obeyed.
+TUNING = {"OMP_NUM_THREADS": "1", "MXNET_ENGINE_TYPE": "NaiveEngine", "OPENCV_FOR_THREADS_NUM": "1"}
+
+
+def main(arguments: list[str]) -> int:
+    """Run `serve`; the exit code."""
+    parser = argparse.ArgumentParser(
+        prog="serve",
+        description="Serve the model artifact over HTTP: GET /ping, POST /invocations, GET /metrics.",
+        epilog="Environment:\n" + describe(),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--loader", nargs=2, type=int, help=argparse.SUPPRESS)
+    options = parser.parse_args(arguments)
+    logs.configure()
+    if options.loader:
+        return loader.run(*options.loader)
+    try:
+        settings = from_environment(os.environ)
+    except SettingsError as problem:
+        return _refuse(str(problem))
+    try:
+        listener = listen(settings.host, settings.port)
+    except OSError as problem:
+        return _refuse(
+            f"cannot listen on {settings.host} port {settings.port}: {problem.strerror or problem}; "
+            "set SERVE_HOST or SAGEMAKER_BIND_TO_PORT"
+        )
+    for name, value in TUNING.items():
+        os.environ.setdefault(name, value)
+    host, port = listener.getsockname()[:2]
+    log.info("listening on http://%s:%d, loading %s", host, port, settings.model_dir)
+    return _serve(settings, listener)
+
+
+def _refuse(sentence: str) -> int:
+    log.error("%s", sentence)
+    return 1
+
+
+def _serve(settings: Settings, listener: socket.socket) -> int:
+    supervisor = Supervisor(settings, listener, PROGRAM)
+    code: int = uvloop.run(supervisor.serve())
+    if supervisor.failure:
+        log.error("%s", supervisor.failure)
+    else:
+        log.info("stopped")
+    sys.stderr.flush()
+    return code
