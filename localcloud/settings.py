@@ -4,6 +4,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 
+class StartError(Exception):
+    """The cloud cannot start; the message is one sentence for the person who tried."""
+
+
 @dataclass(frozen=True)
 class Settings:
     """Read once at the door; everything else receives it as an argument.

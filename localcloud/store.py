@@ -120,6 +120,10 @@ class Store:
         )
         return int(rows[0][0])
 
+    def delete_older(self, kind: str, member: str, time: float) -> None:
+        """Remove the documents of a kind whose member (epoch seconds) is before `time`."""
+        self._rows("DELETE FROM documents WHERE kind = ? AND json_extract(body, ?) < ?", (kind, f"$.{member}", time))
+
     def next_number(self, name: str) -> int:
         """1, 2, 3 ... for each name; never given twice, also after deletions and restarts."""
         rows = self._rows(

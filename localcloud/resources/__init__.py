@@ -1,6 +1,7 @@
 """One file a resource. A module listed here registers its operations when it is imported."""
 
 from importlib import import_module
+from importlib.util import find_spec
 
 MODULES = [
     "tags",
@@ -19,4 +20,5 @@ MODULES = [
 def load() -> None:
     """Import every resource module that is listed."""
     for name in MODULES:
-        import_module(f"{__name__}.{name}")
+        if find_spec(f"{__name__}.{name}") is not None:
+            import_module(f"{__name__}.{name}")

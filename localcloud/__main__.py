@@ -1,0 +1,60 @@
+"""The door: `python -m localcloud serve --home DIR --port 4747 --image-env .venv-image --image-root container`."""
+
+import sys
+from pathlib import Path
+
+import click
+
+from localcloud.settings import Settings, StartError
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def main() -> None:
+    """SageMaker and the AWS services around it, on this machine only."""
+
+
+@main.command()
+@click.option("--home", type=click.Path(path_type=Path), required=True, help="Directory that holds all state.")
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=4747, show_default=True, help="Port; 0 takes a free one."
+)
+@click.option(
+    "--image-env",
+    type=click.Path(path_type=Path),
+    default=Path(".venv-image"),
+    show_default=True,
+    help="Virtual environment that jobs and endpoints run in, in place of container images.",
+)
+@click.option(
+    "--image-root",
+    type=click.Path(path_type=Path),
+    default=Path("container"),
+    show_default=True,
+    help="Directory whose bin/ comes first on the PATH of jobs and endpoints.",
+)
+@click.option("--account", default="000000000000", show_default=True, help="AWS account number to be.")
+@click.option("--region", default="us-east-1", show_default=True, help="AWS region to be.")
+@click.option("--strict", is_flag=True, help="Fail on answers that break AWS's model (for tests).")
+def serve(home: Path, port: int, image_env: Path, image_root: Path, account: str, region: str, strict: bool) -> None:
+    """Run in the foreground until SIGTERM or ctrl-C."""
+    from localcloud.server import serve
+
+    settings = Settings(
+        # Absolute, but not resolved: an environment is known by its own path, not by what its links lead to.
+        home=home.absolute(),
+        port=port,
+        image_env=image_env.absolute(),
+        image_root=image_root.absolute(),
+        account=account,
+        region=region,
+        strict=strict,
+    )
+    try:
+        serve(settings)
+    except StartError as error:
+        click.echo(str(error), err=True)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

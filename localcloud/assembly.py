@@ -1,0 +1,110 @@
+"""Puts the parts of one local cloud together, and holds them while it runs."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import parse_qs
+
+import boto3
+from botocore.config import Config as ClientConfig
+
+from localcloud import resources
+from localcloud.api import START_HOOKS, STOP_HOOKS
+from localcloud.cloud import Cloud
+from localcloud.emulator import Emulator
+from localcloud.events import Outbox
+from localcloud.front import Front, answer_json
+from localcloud.logs import BatchedLogs
+from localcloud.persistence import Saver
+from localcloud.protocol import Protocol
+from localcloud.settings import Settings
+from localcloud.store import Store
+
+logger = logging.getLogger("localcloud")
+
+
+class Assembly:
+    """The parts of a running cloud; `front` is what the port serves."""
+
+    def __init__(self, settings: Settings) -> None:
+        for directory in (settings.jobs_dir, settings.endpoints_dir):
+            directory.mkdir(parents=True, exist_ok=True)
+        resources.load()
+        self._emulator = Emulator(settings)
+        store = Store(settings.database)
+        self._outbox = Outbox(store, self._emulator.put_event)
+        self.cloud = Cloud(
+            settings=settings,
+            store=store,
+            events=self._outbox,
+            logs=BatchedLogs(self._emulator.put_log_events),
+            s3=_s3_client(settings),
+        )
+        self._saver = Saver(self._emulator)
+        self._emulator.changed = self._saver.mark
+        self._protocol = Protocol(self.cloud)
+        self._emulator.wrap_handlers(self._saved)
+        self._emulator.register_service(self._protocol.handle)
+        self.front = Front(self._emulator.app, _no_endpoints)
+
+    def _saved(self, service: str, handler: Callable[..., Any]) -> Callable[..., Any]:
+        async def handle(method: str, path: str, headers: dict[str, str], body: bytes, query: Any) -> Any:
+            answer = await handler(method, path, headers, body, query)
+            await self._saver.after(service, _operation(path, headers, body, query), method, path)
+            return answer
+
+        return handle
+
+    async def cloud_started(self) -> None:
+        """Resume what was running; called once the port answers."""
+        await asyncio.to_thread(self._outbox.resend)
+        for hook in START_HOOKS:
+            await asyncio.to_thread(hook, self.cloud)
+
+    async def cloud_stopping(self) -> None:
+        """End background work while the port still answers."""
+        self.front.ready = None
+        for hook in reversed(STOP_HOOKS):
+            try:
+                await asyncio.to_thread(hook, self.cloud)
+            except Exception:
+                logger.exception("stopping %s failed", hook)
+        await asyncio.to_thread(self.cloud.runner.stop)
+        await asyncio.to_thread(self.cloud.logs.flush)
+
+    def close(self) -> None:
+        """Write the last state; the port is closed by now."""
+        self._protocol.close()
+        self._saver.stop()
+        self._emulator.stop_workers()
+        self.cloud.store.close()
+
+
+def _operation(path: str, headers: dict[str, str], body: bytes, query: dict[str, list[str]]) -> str:
+    """The operation's name in any of AWS's protocols; empty for REST, where the method says enough."""
+    target = headers.get("x-amz-target", "")
+    if target:
+        return target.rpartition(".")[2]
+    if "/operation/" in path:
+        return path.rpartition("/")[2]
+    if "Action" in query:
+        return query["Action"][0]
+    if "x-www-form-urlencoded" in headers.get("content-type", ""):
+        return parse_qs(body[:100_000].decode("utf-8", "replace")).get("Action", [""])[0]
+    return ""
+
+
+def _s3_client(settings: Settings) -> Any:
+    return boto3.client(
+        "s3",
+        endpoint_url=settings.endpoint_url,
+        region_name=settings.region,
+        aws_access_key_id=settings.account,
+        aws_secret_access_key="local",  # noqa: S106 - the emulator's word for any
+        config=ClientConfig(max_pool_connections=32, s3={"addressing_style": "path"}, retries={"max_attempts": 3}),
+    )
+
+
+async def _no_endpoints(name: str, scope: Any, receive: Any, send: Any) -> None:
+    await answer_json(send, 400, {"message": f"Endpoint {name} of account not found."})

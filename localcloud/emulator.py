@@ -1,0 +1,347 @@
+"""Every hook into MiniStack, in this one file: S3, Lambda, Step Functions, EventBridge, CloudFormation, IAM, Logs, SQS.
+
+They are private names of one pinned version. Each is looked up when the emulator is opened, and a missing one stops the
+start with a sentence that names it, rather than failing in the middle of somebody's run.
+"""
+
+import contextlib
+import functools
+import importlib
+import inspect
+import json
+import logging
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Mapping
+from importlib.metadata import version
+from types import ModuleType
+from typing import Any
+
+from localcloud.settings import Settings, StartError
+
+logger = logging.getLogger("localcloud")
+
+PINNED_VERSION = "1.5.33"
+SERVICE = "sagemaker"
+_ERROR_MARK = "__localcloud_lambda_error__"
+_WORKER_ERROR = (
+    '_real_stdout.write(json.dumps({"status": "error", "error": str(e), "trace": traceback.format_exc()}) + "\\n")'
+)
+_START_DELAY = 0.15
+# What a Lambda may see of the server's own variables; its role's credentials and its configuration come on top.
+_LAMBDA_SEES = ("PATH", "HOME", "LANG", "TMPDIR", "VIRTUAL_ENV")
+
+
+class HookError(StartError):
+    """MiniStack does not have a name that a hook needs."""
+
+
+def _need(condition: bool, what: str) -> None:
+    if not condition:
+        raise HookError(
+            f"The local cloud hooks into ministack=={PINNED_VERSION}; in the installed {version('ministack')} {what}. "
+            f"Install the pinned version (make setup), or mend localcloud/emulator.py."
+        )
+
+
+def _find(module: ModuleType, *names: str) -> None:
+    for name in names:
+        target: Any = module
+        for part in name.split("."):
+            _need(hasattr(target, part), f"the private name {module.__name__}.{name} is missing")
+            target = getattr(target, part)
+
+
+def environment(settings: Settings) -> dict[str, str]:
+    """The variables the server process runs with: nothing of the caller's shell but where programs and packages are.
+
+    MiniStack reads its settings from them when it is imported, and Lambda workers are started with (some of) them.
+    """
+    emulator = settings.emulator_dir
+    return {
+        "PATH": os.environ.get("PATH", "/usr/local/bin:/usr/bin:/bin"),
+        "HOME": str(settings.home),
+        "LANG": "C.UTF-8",
+        "TMPDIR": str(emulator / "tmp"),
+        **settings.client_environment(),
+        "MINISTACK_ACCOUNT_ID": settings.account,
+        "MINISTACK_REGION": settings.region,
+        "GATEWAY_PORT": str(settings.port),
+        "BIND_HOST": "127.0.0.1",
+        "DOCKER_HOST": f"unix://{emulator}/no-docker.sock",
+        "IOT_MTLS_ENABLED": "0",
+        "SFTP_ENABLED": "0",
+        "PERSIST_STATE": "1",
+        "STATE_DIR": str(emulator / "state"),
+        "S3_PERSIST": "1",
+        "S3_DATA_DIR": str(emulator / "s3"),
+        "LAMBDA_WARM_TTL_SECONDS": "900",
+        "LAMBDA_STRICT": "1",
+        "LOG_LEVEL": "WARNING",
+    }
+
+
+class Emulator:
+    """MiniStack inside this process, its ASGI application as `app`.
+
+    Open it once, after os.environ was set to `environment` and before anything else imports MiniStack.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self.changed: Callable[[str], None] = lambda service: None
+        """Called with a service's name when its state changed without a request to it."""
+        # Lambda folders of a killed server; they are in our own TMPDIR, so nobody else's are touched.
+        shutil.rmtree(settings.emulator_dir / "tmp", ignore_errors=True)
+        for name in ("tmp", "state", "s3"):
+            (settings.emulator_dir / name).mkdir(parents=True, exist_ok=True)
+        self._main: Any = importlib.import_module("ministack.app")
+        self._modules: dict[str, Any] = {
+            name: importlib.import_module(f"ministack.{name}")
+            for name in (
+                "core.router",
+                "core.persistence",
+                "core.responses",
+                "core.lambda_runtime",
+                "services.eventbridge",
+                "services.stepfunctions",
+                "services.lambda_svc",
+                "services.cloudwatch_logs",
+                "services.cloudformation.provisioners",
+            )
+        }
+        self._check_names()
+        self.app: Callable[..., Any] = self._main.app
+        self._name_lambda_errors()
+        self._clean_lambda_environment()
+        self._remove_start_delay()
+
+    def _check_names(self) -> None:
+        _find(
+            self._main,
+            "app",
+            "SERVICE_HANDLERS",
+            "SERVICE_REGISTRY",
+            "_build_persistence_save_dict",
+            "_state_map",
+            "AUTH",
+        )
+        modules = self._modules
+        _find(modules["core.router"], "SERVICE_PATTERNS", "detect_service")
+        _find(modules["core.persistence"], "save_all", "STATE_DIR")
+        _find(modules["core.responses"], "request_scope")
+        _find(modules["core.lambda_runtime"], "_PYTHON_WORKER_SCRIPT", "subprocess.Popen", "Worker._spawn", "reset")
+        _find(modules["services.eventbridge"], "_put_events")
+        _find(modules["services.stepfunctions"], "_run_execution", "_SERVICE_DISPATCH", "_ExecutionError", "time")
+        _find(modules["services.lambda_svc"], "_execute_function_warm")
+        _find(
+            modules["services.cloudwatch_logs"],
+            "_put_log_events",
+            "_create_log_group",
+            "_create_log_stream",
+            "_log_groups",
+        )
+        _find(modules["services.cloudformation.provisioners"], "_RESOURCE_HANDLERS")
+
+    @contextlib.contextmanager
+    def scope(self) -> Iterator[None]:
+        """Act for the settings' account and region in MiniStack's stores."""
+        with self._modules["core.responses"].request_scope(self._settings.account, self._settings.region):
+            yield
+
+    # SageMaker beside MiniStack's services
+
+    def register_service(self, handler: Callable[..., Any]) -> None:
+        """Route SageMaker requests to `handler(method, path, headers, body, query) -> (status, headers, body)`."""
+        self._modules["core.router"].SERVICE_PATTERNS[SERVICE] = {
+            "target_prefixes": ["SageMaker."],
+            "credential_scope": SERVICE,
+        }
+        self._main.SERVICE_HANDLERS[SERVICE] = handler
+
+    def wrap_handlers(self, wrap: Callable[[str, Callable[..., Any]], Callable[..., Any]]) -> None:
+        """Replace each service's handler by `wrap(service, handler)`; handlers as in `register_service`."""
+        handlers = self._main.SERVICE_HANDLERS
+        for service, handler in list(handlers.items()):
+            handlers[service] = wrap(service, handler)
+
+    def register_resource_type(
+        self,
+        name: str,
+        create: Callable[[str, dict[str, Any], str], tuple[str, dict[str, Any]]],
+        delete: Callable[[str, dict[str, Any]], None],
+    ) -> None:
+        """Add a CloudFormation type: `create(logical_id, properties, stack) -> (Ref, attributes)`, `delete(Ref, _)`."""
+        self._modules["services.cloudformation.provisioners"]._RESOURCE_HANDLERS[name] = {
+            "create": create,
+            "delete": delete,
+        }
+
+    def register_integration(self, resource: str, call: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
+        """Add a Step Functions SDK integration: parameters in, result out; LookupError(name, cause) fails the state."""
+        failed = self._modules["services.stepfunctions"]._ExecutionError
+
+        def run(_resource: str, parameters: dict[str, Any]) -> dict[str, Any]:
+            try:
+                return call(parameters)
+            except LookupError as error:
+                raise failed(*error.args) from None
+
+        self._modules["services.stepfunctions"]._SERVICE_DISPATCH[resource] = run
+
+    # EventBridge and CloudWatch Logs, without going through HTTP
+
+    def put_event(self, detail_type: str, resources: list[str], detail: Mapping[str, Any]) -> None:
+        """An event of source aws.sagemaker on the default bus; PutEvents over HTTP refuses that source, as AWS does."""
+        entry = {
+            "Source": "aws.sagemaker",
+            "DetailType": detail_type,
+            "Resources": resources,
+            "Detail": json.dumps(detail),
+        }
+        with self.scope():
+            status, _, body = self._modules["services.eventbridge"]._put_events(
+                {"Entries": [entry]}, allow_aws_source=True
+            )
+        self.changed("events")
+        if status != 200 or json.loads(body)["FailedEntryCount"]:
+            raise RuntimeError(f"EventBridge refused the event {detail_type!r}: {body!r}")
+
+    def put_log_events(self, group: str, stream: str, events: list[dict[str, Any]]) -> None:
+        """Append `{"timestamp": ms, "message": text}` to a stream, which comes to be with its group by itself."""
+        logs = self._modules["services.cloudwatch_logs"]
+        names = {"logGroupName": group, "logStreamName": stream}
+        with self.scope():
+            if group not in logs._log_groups:
+                logs._create_log_group(names)
+            if stream not in logs._log_groups[group]["streams"]:
+                logs._create_log_stream(names)
+            status, _, body = logs._put_log_events({**names, "logEvents": events})
+        self.changed("logs")
+        if status != 200:
+            raise RuntimeError(f"CloudWatch Logs refused events for {group}: {body!r}")
+
+    # State
+
+    def service_of(self, method: str, path: str, headers: Mapping[str, str], query: dict[str, list[str]]) -> str:
+        """The name of the service a request is for, as MiniStack routes it."""
+        service: str = self._modules["core.router"].detect_service(method, path, headers, query)
+        return service
+
+    def state_key(self, service: str) -> str | None:
+        """The name of the state file that a service's changes go to; None for one that keeps no state."""
+        entry = self._main.SERVICE_REGISTRY.get(service)
+        return None if entry is None else entry.get("state_key", entry["module"])
+
+    def save(self, keys: set[str] | None = None) -> None:
+        """Write the state of the services with these state keys (None: of all) to disk, each file atomically."""
+        getters = self._main._build_persistence_save_dict()
+        chosen = {key: _steady(get) for key, get in getters.items() if keys is None or key in keys}
+        self._modules["core.persistence"].save_all(chosen)
+
+    def stop_workers(self) -> None:
+        """End the Lambda worker processes."""
+        self._modules["core.lambda_runtime"].reset()
+
+    # Mendings: where MiniStack is not like AWS
+
+    def _name_lambda_errors(self) -> None:
+        """A handler's exception arrives under its class name, so that Retry and Catch on a named error match.
+
+        MiniStack's worker returns str(e) only, everything arrives as Runtime.HandlerError, and the worker is killed.
+        Here the worker hands the error over as a marked result: it stays warm, as an environment on AWS does.
+        """
+        runtime, service = self._modules["core.lambda_runtime"], self._modules["services.lambda_svc"]
+        script: str = runtime._PYTHON_WORKER_SCRIPT
+        _need(script.count(_WORKER_ERROR) == 1, "lambda_runtime._PYTHON_WORKER_SCRIPT reports errors in another way")
+        marked = (
+            '_real_stdout.write(json.dumps({"status": "ok", "result": {"' + _ERROR_MARK + '": {'
+            '"errorMessage": str(e), "errorType": type(e).__name__, '
+            '"stackTrace": traceback.format_tb(e.__traceback__)[1:], "trace": traceback.format_exc()}}}) + "\\n")'
+        )
+        runtime._PYTHON_WORKER_SCRIPT = script.replace(_WORKER_ERROR, marked)
+        original = service._execute_function_warm
+
+        @functools.wraps(original)
+        def execute(func: dict[str, Any], event: Any, request_id: str) -> dict[str, Any]:
+            answer: dict[str, Any] = original(func, event, request_id)
+            self.changed("lambda")
+            body = answer.get("body")
+            if not (isinstance(body, dict) and _ERROR_MARK in body):
+                return answer
+            error = dict(body[_ERROR_MARK])
+            log = "\n".join(filter(None, [answer.get("log", ""), f"[ERROR] {error.pop('trace')}"]))
+            return {"body": {**error, "requestId": request_id}, "error": True, "log": log}
+
+        service._execute_function_warm = execute
+
+    def _clean_lambda_environment(self) -> None:
+        """Lambda workers get what Lambda gives, not the server's own settings."""
+        runtime = self._modules["core.lambda_runtime"]
+        source = inspect.getsource(runtime.Worker._spawn)
+        _need(
+            "spawn_env = {**os.environ, **env_vars}" in source, "lambda_runtime.Worker._spawn builds its variables anew"
+        )
+        hidden = set(environment(self._settings)) - set(_LAMBDA_SEES) - set(self._settings.client_environment())
+
+        class Subprocess(ModuleType):
+            """The subprocess module, but for a Popen that keeps the server's settings from a worker."""
+
+            def __getattr__(self, name: str) -> Any:
+                return getattr(subprocess, name)
+
+            @staticmethod
+            def Popen(command: Any, *, env: Mapping[str, str] | None = None, **options: Any) -> Any:  # noqa: N802 - its name
+                shown = None if env is None else {name: value for name, value in env.items() if name not in hidden}
+                return subprocess.Popen(command, env=shown, **options)
+
+        runtime.subprocess = Subprocess("subprocess")
+
+    def _remove_start_delay(self) -> None:
+        """Each execution of a state machine slept a fixed 150 ms before its first state."""
+        states = self._modules["services.stepfunctions"]
+        _need(
+            f"time.sleep({_START_DELAY})" in inspect.getsource(states._run_execution),
+            "stepfunctions._run_execution no longer sleeps 0.15 s; drop the hook",
+        )
+
+        class Time(ModuleType):
+            """The time module, but for a sleep that skips the start delay."""
+
+            def __getattr__(self, name: str) -> Any:
+                return getattr(time, name)
+
+            @staticmethod
+            def sleep(seconds: float) -> None:
+                if seconds != _START_DELAY:
+                    time.sleep(seconds)
+
+        states.time = Time("time")
+        original = states._run_execution
+
+        @functools.wraps(original)
+        def run(arn: str) -> None:
+            try:
+                original(arn)
+            finally:
+                self.changed("states")
+
+        states._run_execution = run
+
+
+def _steady(get_state: Callable[[], Any]) -> Callable[[], Any]:
+    """`get_state` copies dictionaries that requests change meanwhile; ask again when one changed under it."""
+
+    def ask() -> Any:
+        for _ in range(20):
+            try:
+                return get_state()
+            except RuntimeError as error:
+                if "changed size during iteration" not in str(error):
+                    raise
+                time.sleep(0.005)
+        return get_state()
+
+    return ask

@@ -1,0 +1,41 @@
+"""SageMaker's events on the default bus, delivered at least once, also when the process is killed in between."""
+
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from localcloud.store import Store
+
+KIND = "event"
+# A function that an event started may still be running; a cloud that dies within this time sends the event again.
+KEEP_SECONDS = 30.0
+
+
+class Outbox:
+    """Writes each event down before it is published and keeps it a while, so that `resend` can repeat it after a kill.
+
+    EventBridge promises at-least-once delivery too: whoever listens has to be idempotent in both places.
+    """
+
+    def __init__(self, store: Store, publish: Callable[[str, list[str], Mapping[str, Any]], None]) -> None:
+        self._store = store
+        self._publish = publish
+
+    def put(self, detail_type: str, resources: list[str], detail: Mapping[str, Any]) -> None:
+        """Publish one event; returns once the bus has it."""
+        body = {"DetailType": detail_type, "Resources": resources, "Detail": dict(detail), "Time": time.time()}
+        self._store.insert(KIND, str(uuid.uuid4()), body)
+        self._publish(detail_type, resources, detail)
+        self.prune()
+
+    def resend(self) -> int:
+        """Publish again what was published shortly before the last stop; how many events that were."""
+        events = self._store.documents(KIND)
+        for event in events:
+            self._publish(event["DetailType"], event["Resources"], event["Detail"])
+        return len(events)
+
+    def prune(self) -> None:
+        """Forget events that are old enough to have been worked on."""
+        self._store.delete_older(KIND, "Time", time.time() - KEEP_SECONDS)

@@ -1,0 +1,72 @@
+"""The ASGI application on the port: our own paths, a guard against browsers, and MiniStack behind them."""
+
+import json
+import re
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+from localcloud.api import OPERATIONS
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+_INVOCATIONS = re.compile(r"^/endpoints/([^/]+)/invocations$")
+_LOCAL_HOST = re.compile(r"^([a-z0-9.-]+\.)?(localhost|127\.0\.0\.1|\[::1\])(:\d+)?$", re.IGNORECASE)
+
+
+class Front:
+    """Answers `/_localcloud/...` and InvokeEndpoint; hands everything else to the emulator."""
+
+    def __init__(self, emulator: App, invoke: Callable[[str, Scope, Receive, Send], Awaitable[None]]) -> None:
+        self._emulator = emulator
+        self._invoke = invoke
+        self.ready: dict[str, Any] | None = None
+        """The answer of the health page, once everything is there."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request (or the lifespan of the server)."""
+        if scope["type"] != "http":
+            await self._emulator(scope, receive, send)
+            return
+        refusal = _refusal(scope)
+        path = scope["path"]
+        invocation = _INVOCATIONS.match(path) if scope["method"] == "POST" else None
+        if refusal is not None:
+            await answer_json(send, 403, {"message": refusal})
+        elif invocation is not None:
+            await self._invoke(invocation.group(1), scope, receive, send)
+        elif path == "/_localcloud/health":
+            ready = self.ready
+            await answer_json(send, 200 if ready else 503, ready or {"status": "starting"})
+        elif path == "/_localcloud/operations":
+            await answer_json(send, 200, sorted(OPERATIONS))
+        else:
+            await self._emulator(scope, receive, send)
+
+
+def _refusal(scope: Scope) -> str | None:
+    """Why a request is not served: a web page must not be able to drive this port, which runs code on this machine.
+
+    AWS clients send no Origin. A Host that is not this machine's is what a page sends after rebinding its own name.
+    """
+    if scope["path"].startswith(("/_ministack/reset", "/_ministack/config")):
+        return (
+            "The emulator's reset is switched off: it would leave SageMaker's state behind. Stop, and delete the home."
+        )
+    for name, value in scope["headers"]:
+        lowered = name.lower()
+        if lowered == b"origin":
+            return "The local cloud does not serve web pages: requests with an Origin are refused."
+        if lowered == b"host" and not _LOCAL_HOST.match(value.decode("latin-1")):
+            return f"The local cloud serves 127.0.0.1 only, not the host {value.decode('latin-1')[:100]!r}."
+    return None
+
+
+async def answer_json(send: Send, status: int, body: Any) -> None:
+    """Send a whole JSON answer."""
+    data = json.dumps(body).encode()
+    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(data)).encode())]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": data})

@@ -1,0 +1,84 @@
+"""AWS JSON 1.1 for SageMaker's control plane: read the request, run the registered operation, answer in AWS's form."""
+
+import asyncio
+import json
+import logging
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import botocore.session
+from botocore.model import ServiceModel
+
+from localcloud.api import OPERATIONS, ApiError
+from localcloud.cloud import Cloud
+from localcloud.shapes import check_request, shape_answer
+
+logger = logging.getLogger("localcloud")
+
+TARGET_PREFIX = "SageMaker."
+Answer = tuple[int, dict[str, str], bytes]
+
+
+def service_model(service: str) -> ServiceModel:
+    """botocore's model of a service, e.g. `sagemaker`; from its package data, without network."""
+    return botocore.session.get_session().get_service_model(service)
+
+
+class Protocol:
+    """SageMaker's front end: one callable with the signature that the emulator's dispatcher expects of a service."""
+
+    def __init__(self, cloud: Cloud) -> None:
+        self._cloud = cloud
+        self._model = service_model("sagemaker")
+        self._names = set(self._model.operation_names)
+        # Operations may block on SQLite, S3 or a process; the event loop must not.
+        self._threads = ThreadPoolExecutor(32, thread_name_prefix="sagemaker")
+
+    async def handle(self, method: str, path: str, headers: dict[str, str], body: bytes, query: Any) -> Answer:
+        """Answer one request. Never raises: what goes wrong becomes an error in AWS's form."""
+        target = headers.get("x-amz-target", "")
+        name = target.removeprefix(TARGET_PREFIX)
+        if method != "POST" or not target.startswith(TARGET_PREFIX):
+            return error_answer(ApiError("UnknownOperationException", f"{method} {path} is no SageMaker request.", 404))
+        try:
+            answer = await asyncio.get_running_loop().run_in_executor(self._threads, self.call, name, body)
+        except ApiError as error:
+            return error_answer(error)
+        except Exception as error:
+            logger.exception("%s failed", name)
+            return error_answer(ApiError("InternalFailure", f"{name} failed: {type(error).__name__}: {error}", 500))
+        return 200, {"Content-Type": "application/x-amz-json-1.1"}, json.dumps(answer).encode()
+
+    def call(self, name: str, body: bytes) -> dict[str, Any]:
+        """Run one operation: JSON bytes in, the answer's members out; ApiError for what the client did wrong."""
+        handler = OPERATIONS.get(name)
+        if handler is None:
+            if name in self._names:
+                raise ApiError(
+                    "UnknownOperationException",
+                    f"The local cloud does not implement SageMaker's operation {name}. "
+                    f"It implements: {', '.join(sorted(OPERATIONS))}.",
+                )
+            raise ApiError("UnknownOperationException", f"SageMaker has no operation {name!r}.")
+        model = self._model.operation_model(name)
+        try:
+            given = json.loads(body) if body else {}
+        except ValueError:
+            raise ApiError("SerializationException", f"The body of {name} is not JSON.") from None
+        request = check_request(model.input_shape, given)
+        answer = handler(self._cloud, request) or {}
+        if model.output_shape is None:
+            return {}
+        shaped: dict[str, Any] = shape_answer(model.output_shape, answer, self._cloud.settings.strict)
+        return shaped
+
+    def close(self) -> None:
+        """Let running operations end; take no more."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+
+def error_answer(error: ApiError) -> Answer:
+    """An error as AWS JSON 1.1 carries it."""
+    body = {"__type": error.code, "message": error.message, **error.members}
+    headers = {"Content-Type": "application/x-amz-json-1.1", "x-amzn-ErrorType": error.code}
+    return error.status, headers, json.dumps(body).encode()

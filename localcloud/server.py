@@ -1,0 +1,119 @@
+"""Starts and stops one local cloud: claims home and port, opens the emulator, serves, resumes, and ends gracefully."""
+
+import asyncio
+import fcntl
+import os
+import signal
+import socket
+import sys
+from dataclasses import replace
+from importlib.metadata import version
+from typing import IO, Any
+
+from localcloud.settings import Settings, StartError
+
+
+def claim_home(settings: Settings) -> IO[str]:
+    """Make the home and hold its lock for as long as the returned file is open; StartError if another cloud has it."""
+    try:
+        settings.home.mkdir(parents=True, exist_ok=True)
+        # The lock is the kernel's: it is gone with the process, however that ends.
+        handle = settings.pid_file.open("a+")
+    except OSError as error:
+        raise StartError(f"The home {settings.home} cannot be written: {error.strerror}.") from error
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        handle.seek(0)
+        pid = handle.read().strip() or "unknown"
+        handle.close()
+        raise StartError(
+            f"A local cloud already runs on {settings.home} (process {pid}); stop it first, or give another --home."
+        ) from error
+    handle.seek(0)
+    handle.truncate()
+    handle.write(str(os.getpid()))
+    handle.flush()
+    return handle
+
+
+def claim_port(port: int) -> socket.socket:
+    """Listen on 127.0.0.1; 0 takes any free port. StartError if the port is in use."""
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind(("127.0.0.1", port))
+        listener.listen(512)
+    except OSError as error:
+        listener.close()
+        raise StartError(
+            f"Port {port} on 127.0.0.1 cannot be used ({error.strerror}): stop what listens there, "
+            "or give another --port."
+        ) from error
+    return listener
+
+
+def serve(settings: Settings) -> None:
+    """Run a local cloud in the foreground until SIGTERM or SIGINT; StartError if it cannot start."""
+    for name, path in (("--image-env", settings.image_env / "bin"), ("--image-root", settings.image_root)):
+        if not path.is_dir():
+            raise StartError(f"{name}: {path} is no directory.")
+    with claim_home(settings), claim_port(settings.port) as listener:
+        settings = replace(settings, port=listener.getsockname()[1])
+        asyncio.run(_serve(settings, listener))
+        settings.pid_file.unlink(missing_ok=True)
+
+
+async def _serve(settings: Settings, listener: socket.socket) -> None:
+    # Imported here: MiniStack reads the environment when it is imported, so the environment comes first.
+    from localcloud.emulator import environment
+
+    surroundings = environment(settings)
+    os.environ.clear()
+    os.environ.update(surroundings)
+    from hypercorn.asyncio import serve as hypercorn_serve
+    from hypercorn.config import Config
+
+    from localcloud.assembly import Assembly
+
+    assembly = Assembly(settings)
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    finished = asyncio.Event()
+    config = Config()
+    config.bind = [f"fd://{listener.detach()}"]
+    config.keep_alive_timeout = 75
+    config.graceful_timeout = 3
+    config.loglevel = "WARNING"
+    started = asyncio.Event()
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        async def heard(message: Any) -> None:
+            if message["type"] == "lifespan.startup.complete":
+                started.set()
+            await send(message)
+
+        await assembly.front(scope, receive, heard if scope["type"] == "lifespan" else send)
+
+    serving = asyncio.create_task(hypercorn_serve(app, config, shutdown_trigger=finished.wait))
+    await asyncio.wait([asyncio.ensure_future(started.wait()), serving], return_when=asyncio.FIRST_COMPLETED)
+    if serving.done():
+        serving.result()
+        raise StartError("The server ended before it was ready; its log says why.")
+    await assembly.cloud_started()
+    assembly.front.ready = {
+        "status": "ok",
+        "pid": os.getpid(),
+        "home": str(settings.home),
+        "port": settings.port,
+        "version": version("loadingbay"),
+    }
+    print(f"The local cloud serves {settings.endpoint_url} from {settings.home}.", file=sys.stderr, flush=True)
+    await stop.wait()
+    # Hooks first: they still need the port to write captures and outputs to S3.
+    await assembly.cloud_stopping()
+    finished.set()
+    await serving
+    assembly.close()

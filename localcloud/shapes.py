@@ -1,0 +1,187 @@
+"""Requests checked and answers shaped by botocore's own service model, with AWS's wording for what is wrong.
+
+botocore's ParamValidator knows neither enums, patterns nor maximums, so the model is walked here.
+"""
+
+import base64
+import binascii
+from functools import cache
+from typing import Any
+
+import regex  # botocore's patterns are Java's: \p{L} and the like are not in `re`
+from botocore.model import ListShape, MapShape, Shape, StructureShape
+
+from localcloud.api import ApiError, validation_error
+
+_NUMBERS = {"integer": int, "long": int, "float": (int, float), "double": (int, float)}
+
+
+class AnswerError(Exception):
+    """An answer that does not fit AWS's model: a bug in an operation."""
+
+
+def check_request(shape: StructureShape, value: Any) -> dict[str, Any]:
+    """The request without unknown members; ApiError (Serialization- or ValidationException) if AWS would refuse it."""
+    problems: list[str] = []
+    checked: dict[str, Any] = _check(shape, value, "", problems)
+    if problems:
+        plural = "s" if len(problems) > 1 else ""
+        raise validation_error(f"{len(problems)} validation error{plural} detected: {'; '.join(problems)}")
+    return checked
+
+
+def _check(shape: Shape, value: Any, path: str, problems: list[str]) -> Any:
+    kind = shape.type_name
+    if kind == "structure":
+        return _check_structure(shape, _typed(value, dict, shape, path), path, problems)
+    if kind == "list":
+        _check_length(shape, _typed(value, list, shape, path), path, problems)
+        return [_check(shape.member, v, f"{path}.{n}.member", problems) for n, v in enumerate(value, 1)]
+    if kind == "map":
+        return _check_map(shape, _typed(value, dict, shape, path), path, problems)
+    if kind in _NUMBERS:
+        if isinstance(value, bool):
+            _wrong_type(value, shape, path)
+        _typed(value, _NUMBERS[kind], shape, path)
+        _check_bounds(shape, value, value, "value", path, problems)
+    elif kind == "boolean":
+        _typed(value, bool, shape, path)
+    elif kind == "timestamp":
+        if isinstance(value, bool):
+            _wrong_type(value, shape, path)
+        return float(_typed(value, (int, float), shape, path))
+    elif kind == "blob":
+        try:
+            value = base64.b64decode(_typed(value, str, shape, path), validate=True)
+        except binascii.Error:
+            _wrong_type(value, shape, path)
+        _check_bounds(shape, len(value), "<bytes>", "length", path, problems)
+    else:
+        _check_string(shape, _typed(value, str, shape, path), path, problems)
+    return value
+
+
+def _check_structure(shape: StructureShape, value: dict[str, Any], path: str, problems: list[str]) -> dict[str, Any]:
+    checked = {}
+    prefix = f"{path}." if path else ""
+    for name, member in shape.members.items():
+        given = value.get(name)
+        if given is not None:
+            checked[name] = _check(member, given, prefix + lower_first(name), problems)
+        elif name in shape.required_members:
+            problems.append(_problem(None, prefix + lower_first(name), "Member must not be null"))
+    if getattr(shape, "is_tagged_union", False) and len(checked) != 1:
+        problems.append(_problem(value, path, f"Exactly one member must be set of [{', '.join(shape.members)}]"))
+    return checked
+
+
+def _check_map(shape: MapShape, value: dict[str, Any], path: str, problems: list[str]) -> dict[str, Any]:
+    _check_length(shape, value, path, problems)
+    checked = {}
+    for key, item in value.items():
+        for part, label, member in ((key, "keys", shape.key), (item, "value", shape.value)):
+            if part is None:
+                problems.append(_problem(None, f"{path}.{key}", "Member must not be null"))
+                continue
+            if label == "value" and shape.value.type_name not in ("string", *_NUMBERS):
+                checked[key] = _check(member, part, f"{path}.{key}", problems)
+                continue
+            inner: list[str] = []
+            result = _check(member, part, path, inner)
+            if inner:
+                rules = ", ".join(problem.split("constraint: ", 1)[1] for problem in inner)
+                problems.append(_problem(value, path, f"Map {label} must satisfy constraint: [{rules}]"))
+            if label == "value":
+                checked[key] = result
+    return checked
+
+
+def _check_length(shape: ListShape | MapShape, value: Any, path: str, problems: list[str]) -> None:
+    _check_bounds(shape, len(value), value, "length", path, problems)
+
+
+def _check_string(shape: Shape, value: str, path: str, problems: list[str]) -> None:
+    if shape.enum and value not in shape.enum:
+        problems.append(_problem(value, path, f"Member must satisfy enum value set: [{', '.join(shape.enum)}]"))
+    _check_bounds(shape, len(value), value, "length", path, problems)
+    pattern = shape.metadata.get("pattern")
+    if pattern and not shape.enum and not compiled(pattern).fullmatch(value):
+        problems.append(_problem(value, path, f"Member must satisfy regular expression pattern: {pattern}"))
+
+
+def _check_bounds(shape: Shape, size: float, value: Any, what: str, path: str, problems: list[str]) -> None:
+    least, most = shape.metadata.get("min"), shape.metadata.get("max")
+    if least is not None and size < least:
+        problems.append(_problem(value, path, f"Member must have {what} greater than or equal to {least}"))
+    if most is not None and size > most:
+        problems.append(_problem(value, path, f"Member must have {what} less than or equal to {most}"))
+
+
+def _problem(value: Any, path: str, constraint: str) -> str:
+    shown = "null" if value is None else f"'{str(value)[:300]}'"
+    return f"Value {shown} at '{path}' failed to satisfy constraint: {constraint}"
+
+
+def _typed(value: Any, wanted: Any, shape: Shape, path: str) -> Any:
+    if not isinstance(value, wanted):
+        _wrong_type(value, shape, path)
+    return value
+
+
+def _wrong_type(value: Any, shape: Shape, path: str) -> None:
+    at = f" at '{path}'" if path else ""
+    raise ApiError(
+        "SerializationException",
+        f"Expected {shape.type_name}{at}, got {type(value).__name__} {str(value)[:100]!r}.",
+    )
+
+
+def lower_first(name: str) -> str:
+    """AWS names members in its messages with a small first letter."""
+    return name[:1].lower() + name[1:]
+
+
+@cache
+def compiled(pattern: str) -> "regex.Pattern[str]":
+    r"""A pattern of the model, as Java's matcher reads it: ASCII \w \d \s, \z for the end, the whole value."""
+    translated = pattern.replace(r"\z", r"\Z").replace(r"\uD800\uDC00-\uDBFF\uDFFF", r"\U00010000-\U0010FFFF")
+    # Two patterns quantify the end anchor; the bounds are in the shape's own min and max.
+    translated = regex.sub(r"\$\{1,\d+\}$", "", translated)
+    return regex.compile(translated, regex.ASCII if r"\p{" not in pattern else 0)
+
+
+def shape_answer(shape: Shape, value: Any, strict: bool, path: str = "answer") -> Any:
+    """The value in the shape's form, without unset and private members.
+
+    `strict`: a member that AWS does not have, one of the wrong type, or a missing required one raises AnswerError.
+    Without it unknown members are dropped.
+    """
+    kind = shape.type_name
+    if kind == "structure":
+        if not isinstance(value, dict):
+            raise AnswerError(f"{path}: expected a structure, got {value!r}")
+        if strict:
+            unknown = [n for n in value if n not in shape.members and not n.startswith("_")]
+            missing = [n for n in shape.required_members if value.get(n) is None]
+            if unknown or missing:
+                raise AnswerError(f"{path}: unknown members {unknown}, missing required members {missing}")
+        return {
+            name: shape_answer(member, value[name], strict, f"{path}.{name}")
+            for name, member in shape.members.items()
+            if value.get(name) is not None
+        }
+    if kind == "list":
+        return [shape_answer(shape.member, item, strict, f"{path}[{n}]") for n, item in enumerate(value)]
+    if kind == "map":
+        return {key: shape_answer(shape.value, item, strict, f"{path}[{key}]") for key, item in value.items()}
+    if strict:
+        _check_scalar(shape, value, path)
+    return value
+
+
+def _check_scalar(shape: Shape, value: Any, path: str) -> None:
+    wanted: Any = {"boolean": bool, "timestamp": (int, float), **_NUMBERS}.get(shape.type_name, str)
+    if not isinstance(value, wanted) or (isinstance(value, bool) and wanted is not bool):
+        raise AnswerError(f"{path}: expected {shape.type_name}, got {value!r}")
+    if shape.type_name == "string" and shape.enum and value not in shape.enum:
+        raise AnswerError(f"{path}: {value!r} is none of {shape.enum}")
