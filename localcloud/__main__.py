@@ -1,5 +1,6 @@
 """The door: `python -m localcloud serve --home DIR --port 4747 --image-env .venv-image --image-root container`."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -34,8 +35,11 @@ def main() -> None:
 )
 @click.option("--account", default="000000000000", show_default=True, help="AWS account number to be.")
 @click.option("--region", default="us-east-1", show_default=True, help="AWS region to be.")
+@click.option("--max-jobs", type=click.IntRange(1), default=os.cpu_count() or 2, help="Job processes at once.")
 @click.option("--strict", is_flag=True, help="Fail on answers that break AWS's model (for tests).")
-def serve(home: Path, port: int, image_env: Path, image_root: Path, account: str, region: str, strict: bool) -> None:
+def serve(
+    home: Path, port: int, image_env: Path, image_root: Path, account: str, region: str, max_jobs: int, strict: bool
+) -> None:
     """Run in the foreground until SIGTERM or ctrl-C."""
     from localcloud.server import serve
 
@@ -47,6 +51,7 @@ def serve(home: Path, port: int, image_env: Path, image_root: Path, account: str
         image_root=image_root.absolute(),
         account=account,
         region=region,
+        max_jobs=max_jobs,
         strict=strict,
     )
     try:

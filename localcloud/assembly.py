@@ -44,6 +44,7 @@ class Assembly:
         self._saver = Saver(self._emulator)
         self._emulator.changed = self._saver.mark
         self._protocol = Protocol(self.cloud)
+        self.cloud.call = self._protocol.call
         self._emulator.wrap_handlers(self._saved)
         self._emulator.register_service(self._protocol.handle)
         self.front = Front(self._emulator.app, _no_endpoints)

@@ -70,9 +70,17 @@ class Runner:
             thread.join(max(0.0, deadline - time.monotonic()))
 
 
+def _not_assembled(name: str, request: dict[str, Any]) -> dict[str, Any]:
+    raise RuntimeError(f"{name} was called before the cloud was put together")
+
+
 @dataclass
 class Cloud:
-    """One local cloud. `s3` is a boto3 client at our own port (so use it from threads, never from the event loop)."""
+    """One local cloud.
+
+    `s3` is a boto3 client at our own port, so use it from threads, never from the event loop.
+    `call("CreateModelPackage", {...})` runs an operation in process, validated as over HTTP; ApiError if it is refused.
+    """
 
     settings: Settings
     store: Store
@@ -81,6 +89,7 @@ class Cloud:
     s3: Any
     clock: Callable[[], float] = time.time
     runner: Runner = field(default_factory=Runner)
+    call: Callable[[str, dict[str, Any]], dict[str, Any]] = _not_assembled
 
     def arn(self, kind: str, name: str) -> str:
         """A SageMaker ARN, e.g. `arn("pipeline", "loadingbay")`."""

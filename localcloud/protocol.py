@@ -41,7 +41,7 @@ class Protocol:
         if method != "POST" or not target.startswith(TARGET_PREFIX):
             return error_answer(ApiError("UnknownOperationException", f"{method} {path} is no SageMaker request.", 404))
         try:
-            answer = await asyncio.get_running_loop().run_in_executor(self._threads, self.call, name, body)
+            answer = await asyncio.get_running_loop().run_in_executor(self._threads, self.call_json, name, body)
         except ApiError as error:
             return error_answer(error)
         except Exception as error:
@@ -49,8 +49,16 @@ class Protocol:
             return error_answer(ApiError("InternalFailure", f"{name} failed: {type(error).__name__}: {error}", 500))
         return 200, {"Content-Type": "application/x-amz-json-1.1"}, json.dumps(answer).encode()
 
-    def call(self, name: str, body: bytes) -> dict[str, Any]:
-        """Run one operation: JSON bytes in, the answer's members out; ApiError for what the client did wrong."""
+    def call_json(self, name: str, body: bytes) -> dict[str, Any]:
+        """`call` with the request as JSON bytes."""
+        try:
+            request = json.loads(body) if body else {}
+        except ValueError:
+            raise ApiError("SerializationException", f"The body of {name} is not JSON.") from None
+        return self.call(name, request)
+
+    def call(self, name: str, given: dict[str, Any]) -> dict[str, Any]:
+        """Run one operation, from any thread, validated as over HTTP; ApiError for what the caller did wrong."""
         handler = OPERATIONS.get(name)
         if handler is None:
             if name in self._names:
@@ -61,10 +69,6 @@ class Protocol:
                 )
             raise ApiError("UnknownOperationException", f"SageMaker has no operation {name!r}.")
         model = self._model.operation_model(name)
-        try:
-            given = json.loads(body) if body else {}
-        except ValueError:
-            raise ApiError("SerializationException", f"The body of {name} is not JSON.") from None
         request = check_request(model.input_shape, given)
         answer = handler(self._cloud, request) or {}
         if model.output_shape is None:

@@ -22,6 +22,8 @@ class Settings:
     image_root: Path
     account: str = "000000000000"
     region: str = "us-east-1"
+    max_jobs: int = 2
+    """How many job processes run at once; the others wait."""
     strict: bool = False
     """Answers that break AWS's own model are errors (tests), not log lines."""
 

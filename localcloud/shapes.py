@@ -5,6 +5,7 @@ botocore's ParamValidator knows neither enums, patterns nor maximums, so the mod
 
 import base64
 import binascii
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
@@ -20,80 +21,97 @@ class AnswerError(Exception):
     """An answer that does not fit AWS's model: a bug in an operation."""
 
 
-def check_request(shape: StructureShape, value: Any) -> dict[str, Any]:
-    """The request without unknown members; ApiError (Serialization- or ValidationException) if AWS would refuse it."""
+Skip = Callable[[Any], bool]
+
+
+def check_request(shape: StructureShape, value: Any, skip: Skip | None = None) -> dict[str, Any]:
+    """The request without unknown members; ApiError (Serialization- or ValidationException) if AWS would refuse it.
+
+    Values for which `skip(value)` is true are taken as they are: a pipeline's references stand for values to come.
+    """
     problems: list[str] = []
-    checked: dict[str, Any] = _check(shape, value, "", problems)
+    checked: dict[str, Any] = _Check(problems, skip).value(shape, value, "")
     if problems:
         plural = "s" if len(problems) > 1 else ""
         raise validation_error(f"{len(problems)} validation error{plural} detected: {'; '.join(problems)}")
     return checked
 
 
-def _check(shape: Shape, value: Any, path: str, problems: list[str]) -> Any:
-    kind = shape.type_name
-    if kind == "structure":
-        return _check_structure(shape, _typed(value, dict, shape, path), path, problems)
-    if kind == "list":
-        _check_length(shape, _typed(value, list, shape, path), path, problems)
-        return [_check(shape.member, v, f"{path}.{n}.member", problems) for n, v in enumerate(value, 1)]
-    if kind == "map":
-        return _check_map(shape, _typed(value, dict, shape, path), path, problems)
-    if kind in _NUMBERS:
-        if isinstance(value, bool):
-            _wrong_type(value, shape, path)
-        _typed(value, _NUMBERS[kind], shape, path)
-        _check_bounds(shape, value, value, "value", path, problems)
-    elif kind == "boolean":
-        _typed(value, bool, shape, path)
-    elif kind == "timestamp":
-        if isinstance(value, bool):
-            _wrong_type(value, shape, path)
-        return float(_typed(value, (int, float), shape, path))
-    elif kind == "blob":
-        try:
-            value = base64.b64decode(_typed(value, str, shape, path), validate=True)
-        except binascii.Error:
-            _wrong_type(value, shape, path)
-        _check_bounds(shape, len(value), "<bytes>", "length", path, problems)
-    else:
-        _check_string(shape, _typed(value, str, shape, path), path, problems)
-    return value
+class _Check:
+    """Walks shape and value together."""
 
+    def __init__(self, problems: list[str], skip: Skip | None) -> None:
+        self._problems = problems
+        self._skip = skip
 
-def _check_structure(shape: StructureShape, value: dict[str, Any], path: str, problems: list[str]) -> dict[str, Any]:
-    checked = {}
-    prefix = f"{path}." if path else ""
-    for name, member in shape.members.items():
-        given = value.get(name)
-        if given is not None:
-            checked[name] = _check(member, given, prefix + lower_first(name), problems)
-        elif name in shape.required_members:
-            problems.append(_problem(None, prefix + lower_first(name), "Member must not be null"))
-    if getattr(shape, "is_tagged_union", False) and len(checked) != 1:
-        problems.append(_problem(value, path, f"Exactly one member must be set of [{', '.join(shape.members)}]"))
-    return checked
+    def value(self, shape: Shape, value: Any, path: str) -> Any:
+        """The checked value; what is wrong with it goes to `problems`."""
+        if self._skip is not None and self._skip(value):
+            return value
+        problems = self._problems
+        kind = shape.type_name
+        if kind == "structure":
+            return self._structure(shape, _typed(value, dict, shape, path), path)
+        if kind == "list":
+            _check_length(shape, _typed(value, list, shape, path), path, problems)
+            return [self.value(shape.member, v, f"{path}.{n}.member") for n, v in enumerate(value, 1)]
+        if kind == "map":
+            return self._map(shape, _typed(value, dict, shape, path), path)
+        if kind in _NUMBERS:
+            if isinstance(value, bool):
+                _wrong_type(value, shape, path)
+            _typed(value, _NUMBERS[kind], shape, path)
+            _check_bounds(shape, value, value, "value", path, problems)
+        elif kind == "boolean":
+            _typed(value, bool, shape, path)
+        elif kind == "timestamp":
+            if isinstance(value, bool):
+                _wrong_type(value, shape, path)
+            return float(_typed(value, (int, float), shape, path))
+        elif kind == "blob":
+            try:
+                value = base64.b64decode(_typed(value, str, shape, path), validate=True)
+            except binascii.Error:
+                _wrong_type(value, shape, path)
+            _check_bounds(shape, len(value), "<bytes>", "length", path, problems)
+        else:
+            _check_string(shape, _typed(value, str, shape, path), path, problems)
+        return value
 
+    def _structure(self, shape: StructureShape, value: dict[str, Any], path: str) -> dict[str, Any]:
+        problems = self._problems
+        checked = {}
+        prefix = f"{path}." if path else ""
+        for name, member in shape.members.items():
+            given = value.get(name)
+            if given is not None:
+                checked[name] = self.value(member, given, prefix + lower_first(name))
+            elif name in shape.required_members:
+                problems.append(_problem(None, prefix + lower_first(name), "Member must not be null"))
+        if getattr(shape, "is_tagged_union", False) and len(checked) != 1:
+            problems.append(_problem(value, path, f"Exactly one member must be set of [{', '.join(shape.members)}]"))
+        return checked
 
-def _check_map(shape: MapShape, value: dict[str, Any], path: str, problems: list[str]) -> dict[str, Any]:
-    _check_length(shape, value, path, problems)
-    checked = {}
-    for key, item in value.items():
-        for part, label, member in ((key, "keys", shape.key), (item, "value", shape.value)):
-            if part is None:
-                problems.append(_problem(None, f"{path}.{key}", "Member must not be null"))
-                continue
-            if label == "value" and shape.value.type_name not in ("string", *_NUMBERS):
-                checked[key] = _check(member, part, f"{path}.{key}", problems)
-                continue
-            inner: list[str] = []
-            result = _check(member, part, path, inner)
-            if inner:
-                rules = ", ".join(problem.split("constraint: ", 1)[1] for problem in inner)
-                problems.append(_problem(value, path, f"Map {label} must satisfy constraint: [{rules}]"))
-            if label == "value":
-                checked[key] = result
-    return checked
+    def _map(self, shape: MapShape, value: dict[str, Any], path: str) -> dict[str, Any]:
+        problems = self._problems
+        _check_length(shape, value, path, problems)
+        checked = {}
+        for key, item in value.items():
+            for part, label, member in ((key, "keys", shape.key), (item, "value", shape.value)):
+                if part is None:
+                    problems.append(_problem(None, f"{path}.{key}", "Member must not be null"))
+                    continue
+                if label == "value" and shape.value.type_name not in ("string", *_NUMBERS):
+                    checked[key] = self.value(member, part, f"{path}.{key}")
+                    continue
+                inner: list[str] = []
+                result = _Check(inner, self._skip).value(member, part, path)
+                if inner:
+                    rules = ", ".join(problem.split("constraint: ", 1)[1] for problem in inner)
+                    problems.append(_problem(value, path, f"Map {label} must satisfy constraint: [{rules}]"))
+                if label == "value":
+                    checked[key] = result
+        return checked
 
 
 def _check_length(shape: ListShape | MapShape, value: Any, path: str, problems: list[str]) -> None:
