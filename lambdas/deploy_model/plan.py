@@ -1,0 +1,189 @@
+"""What DeployModel decides: pure. From the event, the approved versions and the endpoint to a list of actions.
+
+The endpoint converges to the newest approved version. Names are made from the version and from what it is deployed
+with, so "is it live?" is one comparison of names, an action done twice is harmless, and going back reuses what is
+there. The order of events, or how often they come, does not matter: only the state read when one arrives.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from typing import Any
+
+PACKAGE_EVENT = "SageMaker Model Package State Change"
+
+# UpdateEndpoint is possible in these states only.
+SETTLED = {"InService", "OutOfService", "UpdateRollbackFailed"}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """With what every version is deployed; a change of any of them deploys the live version anew."""
+
+    endpoint_name: str
+    package_group: str
+    execution_role_arn: str
+    instance_type: str
+    instance_count: int
+    capture_uri: str
+    kms_key_id: str = ""
+
+
+@dataclass(frozen=True)
+class Version:
+    """An approved model package; `created` (seconds) tells it from the same number in a group that was made anew."""
+
+    arn: str
+    number: int
+    created: int
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """The endpoint as described; `attempted` is the configuration it was last told to take."""
+
+    arn: str
+    status: str
+    config_name: str
+    attempted: str = ""
+
+
+@dataclass(frozen=True)
+class Current:
+    """What is: the approved versions in any order, and the endpoint, if there is one."""
+
+    approved: tuple[Version, ...]
+    endpoint: Endpoint | None
+
+
+@dataclass(frozen=True)
+class CreateModel:
+    """A SageMaker model of the package's image and artifact."""
+
+    name: str
+    package_arn: str
+
+
+@dataclass(frozen=True)
+class CreateEndpointConfig:
+    """One variant that serves the model of the same name, every request captured."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class CreateEndpoint:
+    """The endpoint, serving this configuration."""
+
+    config_name: str
+
+
+@dataclass(frozen=True)
+class UpdateEndpoint:
+    """The endpoint takes this configuration, without a gap in service."""
+
+    config_name: str
+    endpoint_arn: str
+
+
+@dataclass(frozen=True)
+class DeleteEndpoint:
+    """Remove an endpoint whose creation failed: nothing else can be done with one."""
+
+
+Action = CreateModel | CreateEndpointConfig | CreateEndpoint | UpdateEndpoint | DeleteEndpoint
+
+
+class Outcome(StrEnum):
+    """What the plan means to whoever reads the log."""
+
+    NOTHING_APPROVED = "nothing approved"  # and nothing served: the state before the first approval
+    LIVE = "live"
+    DEPLOY = "deploy"
+    WAIT = "wait"  # the endpoint is busy; its state change brings the next event
+    TRY_AGAIN = "try again"  # no event is sure to come: the caller has to ask again
+    STOPPED = "stopped"  # the newest approved version was tried, and the endpoint fell back
+    UNAPPROVED_SERVES = "unapproved serves"  # the last approval was withdrawn
+
+    @property
+    def needs_a_person(self) -> bool:
+        """Whether the endpoint serves something else than the newest approved version, and will go on doing so."""
+        return self in {Outcome.STOPPED, Outcome.UNAPPROVED_SERVES}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to do, in order, and why, in one sentence."""
+
+    outcome: Outcome
+    because: str
+    actions: tuple[Action, ...] = ()
+
+    def as_json(self) -> dict[str, Any]:
+        """The plan for a person or a log."""
+        actions = [{"action": type(action).__name__, **asdict(action)} for action in self.actions]
+        return {"outcome": self.outcome.value, "because": self.because, "actions": actions}
+
+
+def config_name(version: Version, settings: Settings) -> str:
+    """The name of a version's model and endpoint configuration: at most 63 letters, digits and hyphens."""
+    made_of = json.dumps([asdict(version), asdict(settings)], sort_keys=True)
+    digest = hashlib.sha256(made_of.encode()).hexdigest()[:10]
+    return f"{settings.endpoint_name[:40].rstrip('-')}-v{version.number}-{digest}"
+
+
+def plan_deployment(event: dict[str, Any], current: Current, settings: Settings) -> Plan:
+    """The actions that bring the endpoint to the newest approved version.
+
+    The event decides one thing only: a version that the endpoint took and fell back from is tried again when that very
+    version's package changes state (someone approved it anew), and not because the endpoint came to rest.
+    """
+    endpoint = current.endpoint
+    if not current.approved:
+        if endpoint is None:
+            return Plan(
+                Outcome.NOTHING_APPROVED, f"No version of {settings.package_group} is approved: nothing to deploy."
+            )
+        return Plan(
+            Outcome.UNAPPROVED_SERVES,
+            f"No version of {settings.package_group} is approved any more, and endpoint {settings.endpoint_name} keeps "
+            f"serving {endpoint.config_name}: approve a version, or delete the endpoint.",
+        )
+
+    newest = max(current.approved, key=lambda version: version.number)
+    wanted = config_name(newest, settings)
+    prepare = (CreateModel(wanted, newest.arn), CreateEndpointConfig(wanted))
+    if endpoint is None:
+        return Plan(
+            Outcome.DEPLOY, f"Version {newest.number} is the first to serve.", (*prepare, CreateEndpoint(wanted))
+        )
+    if endpoint.status == "Deleting":
+        return Plan(Outcome.TRY_AGAIN, f"Endpoint {settings.endpoint_name} is being deleted.")
+    if endpoint.status not in SETTLED | {"Failed"}:
+        return Plan(
+            Outcome.WAIT, f"Endpoint {settings.endpoint_name} is {endpoint.status}; its next state change decides."
+        )
+    if endpoint.config_name == wanted and endpoint.status == "InService":
+        return Plan(Outcome.LIVE, f"Version {newest.number} is live.")
+    if endpoint.attempted == wanted and not _is_about(event, newest):
+        return Plan(
+            Outcome.STOPPED,
+            f"Version {newest.number} was tried, and endpoint {settings.endpoint_name} is {endpoint.status} with "
+            f"{endpoint.config_name}: reject it, or approve it again to try once more.",
+        )
+    if endpoint.status == "Failed":
+        return Plan(
+            Outcome.TRY_AGAIN, f"Endpoint {settings.endpoint_name} has failed: it is made anew.", (DeleteEndpoint(),)
+        )
+    return Plan(
+        Outcome.DEPLOY,
+        f"Version {newest.number} takes the place of {endpoint.config_name}.",
+        (*prepare, UpdateEndpoint(wanted, endpoint.arn)),
+    )
+
+
+def _is_about(event: dict[str, Any], version: Version) -> bool:
+    return event.get("detail-type") == PACKAGE_EVENT and event.get("detail", {}).get("ModelPackageArn") == version.arn
