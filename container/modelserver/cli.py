@@ -19,7 +19,7 @@ log = logging.getLogger("modelserver")
 
 PROGRAM = Path(__file__).resolve().parent.parent / "bin" / "serve"
 # One thread for each worker's network: there are as many workers as cores. Whoever sets them otherwise is obeyed.
-TUNING = {"OMP_NUM_THREADS": "1", "MXNET_ENGINE_TYPE": "NaiveEngine", "OPENCV_FOR_THREADS_NUM": "1"}
+TUNING = {"OMP_NUM_THREADS": "1", "MXNET_ENGINE_TYPE": "NaiveEngine", "MXNET_SUBGRAPH_VERBOSE": "0"}
 
 
 def main(arguments: list[str]) -> int:

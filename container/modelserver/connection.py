@@ -52,6 +52,7 @@ class Connection(asyncio.Protocol):
         self.raw_bytes = 0  # body of this request, as it came
         self.blocked_since = 0.0  # the client does not read its answers
         self.closing = False  # after the answers owed, no further request is taken
+        self.half_closed = False  # the client sends no more
         self.reading = True
 
     # -- asyncio ----------------------------------------------------------------------------------------------------
@@ -90,8 +91,8 @@ class Connection(asyncio.Protocol):
     def _parse(self, data: bytes) -> None:
         try:
             self.parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
-            self._refuse(error(400, "this server speaks HTTP/1.1 only and does not change protocols", close=True))
+        except httptools.HttpParserUpgrade:  # answered in HTTP/1.1 all the same, as the standard allows
+            self.closing = True
         except httptools.HttpParserError as problem:
             if not self.closing:
                 self._refuse(error(400, f"the request is not valid HTTP: {problem}", close=True))
@@ -108,6 +109,7 @@ class Connection(asyncio.Protocol):
 
     def eof_received(self) -> bool:
         # A client may shut its side and still read: what it asked is answered, what it left unfinished is refused.
+        self.half_closed = True
         if self.current is not None and not self.closing:
             self._refuse(error(400, "the request ended before it was complete", close=True))
             return True
@@ -163,7 +165,7 @@ class Connection(asyncio.Protocol):
         exchange.method = self.parser.get_method().decode("latin-1")
         version = self.parser.get_http_version()
         exchange.http_1_0 = version == "1.0"
-        exchange.keep_alive = self.parser.should_keep_alive()
+        exchange.keep_alive = self.parser.should_keep_alive() and not self.parser.should_upgrade()
         if self.named_bytes > MAX_HEADERS:
             exchange.reply = _headers_too_large()
         elif version not in ("1.0", "1.1"):
@@ -221,7 +223,7 @@ class Connection(asyncio.Protocol):
         application = self.application
         application.release(exchange)
         last = self.current is None and (not self.owed or exchange is self.owed[-1])
-        keep = exchange.keep_alive and not reply.close and not (application.stopping and last)
+        keep = exchange.keep_alive and not reply.close and not ((application.stopping or self.closing) and last)
         if not keep:
             self.closing = True
         exchange.keep_alive = keep
@@ -264,7 +266,7 @@ class Connection(asyncio.Protocol):
         # Closing with unread bytes would reset the connection, and the client might never see its answer.
         if self.transport is None:
             return
-        if self.transport.can_write_eof():
+        if self.transport.can_write_eof() and not self.half_closed:
             self._enter(State.LINGER)
             self.body_bytes = 0
             self.transport.write_eof()

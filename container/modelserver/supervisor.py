@@ -39,7 +39,8 @@ class Slot:
     row: int
     control: socket.socket | None = None
     process: int = 0
-    ready: bool = False
+    ready: bool = False  # may be given connections
+    loaded: bool = False  # has been ready in its time
     failed: str = ""
     sent: int = 0
     tries: int = 0
@@ -216,7 +217,8 @@ class Supervisor:
                 ours.close()
                 return
         ours.setblocking(False)
-        slot.control, slot.ready, slot.failed, slot.process = ours, False, "", 0
+        slot.control, slot.process = ours, 0
+        slot.ready, slot.loaded, slot.failed = False, False, ""
         slot.sent = int(self.metrics.of(slot.row, m.CLOSED))
         self.loop.add_reader(ours, self._on_worker, slot)
 
@@ -231,7 +233,8 @@ class Supervisor:
                 return
             message = received[0]
             if "ready" in message:
-                slot.process, slot.ready, slot.tries = message["ready"], True, 0
+                slot.process, slot.tries = message["ready"], 0
+                slot.ready = slot.loaded = True
                 log.info("worker %d (process %d) is ready", slot.row, slot.process)
             elif "failed" in message:
                 slot.failed = message["failed"]
@@ -240,7 +243,7 @@ class Supervisor:
         if self.done is None or self.done.done():
             return
         for slot in self.slots:
-            if slot.process == process and not slot.ready and not slot.failed:
+            if slot.process == process and not slot.loaded and not slot.failed:
                 slot.failed = f"a worker died while it loaded the model ({how})"
                 return
         log.error("worker process %d ended: %s; it is replaced", process, how)
@@ -251,13 +254,13 @@ class Supervisor:
         self.loop.remove_reader(slot.control)
         slot.control.close()
         slot.control = None
-        was_ready, slot.ready = slot.ready, False
+        slot.ready = False
         self.metrics.clear_gauges(slot.row)
         self.loop.call_later(0.2, _bury, slot.process)
         if self.done is None or self.done.done():
             return
         self.metrics.add(m.REPLACED)
-        if was_ready:
+        if slot.loaded:
             self._fork(slot)
         else:
             self.loop.call_later(0.2, self._not_loaded, slot)  # how it died is told by the loader

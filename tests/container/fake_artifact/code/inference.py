@@ -1,0 +1,62 @@
+"""A handler that does as the request's body says: what the server's tests serve instead of a network."""
+
+import json
+import os
+import time
+
+import numpy as np
+
+LABELS = ("bicycle", "motorcycle")
+
+
+class UnsupportedContentType(ValueError):
+    pass
+
+
+def model_fn(model_dir):
+    if os.environ.get("FAKE_LOAD") == "raise":
+        raise RuntimeError("weights are missing")
+    if os.environ.get("FAKE_LOAD") == "die":
+        os._exit(3)
+    if os.environ.get("FAKE_LOAD") == "slow":
+        time.sleep(1.0)
+    return LABELS
+
+
+def input_fn(body, content_type):
+    if content_type not in ("image/png", "image/jpeg", "application/json"):
+        raise UnsupportedContentType(f"content type {content_type!r} is not read here")
+    word, _, argument = body.partition(b" ")
+    if word == b"raise-on-read":
+        raise RuntimeError("secret detail of the failure")
+    if word == b"die":
+        os.kill(os.getpid(), 9)
+    if content_type == "application/json":
+        count, value = len(json.loads(body)["instances"]), 128
+    elif body.startswith(b"\x89PNG"):
+        count, value = 1, 128
+    elif word in (b"value", b"sleep", b"raise-on-predict", b"raise-on-write"):
+        count, value = 1, {b"raise-on-predict": 255, b"raise-on-write": 254}.get(word, 0)
+        if word == b"value":
+            value = int(argument)
+        if word == b"sleep":
+            time.sleep(float(argument))
+    else:
+        raise ValueError("the image is neither PNG nor JPEG")
+    return np.full((count, 4, 4, 3), value, np.uint8)
+
+
+def predict_fn(images, model):
+    if (images == 255).any():
+        raise RuntimeError("the network does not like white")
+    share = images[:, 0, 0, 0].astype(np.float32) / 255
+    return np.stack([share, 1 - share], axis=1)
+
+
+def output_fn(probabilities, accept, model):
+    if (probabilities[:, 0] > 0.99).any():
+        raise RuntimeError("this cannot be written")
+    if accept == "text/csv":
+        return "".join(f"{row[0]:.4f},{row[1]:.4f}\n" for row in probabilities).encode(), "text/csv"
+    answer = {"predictions": [{"probabilities": dict(zip(model, map(float, row)))} for row in probabilities]}
+    return json.dumps(answer).encode(), "application/json"

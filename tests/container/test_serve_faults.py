@@ -1,0 +1,330 @@
+"""What goes wrong around the model server: loading, dying workers, hanging handlers, overload, slow clients, stopping."""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import threading
+import time
+from pathlib import Path
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+VALID = b"\x89PNG fake"
+
+
+def test_ping_and_photos_get_503_while_the_model_loads(start):
+    one = start(FAKE_LOAD="slow")
+    for method, path, body in [("GET", "/ping", None), ("POST", "/invocations", VALID)]:
+        status, headers, answer = one.request(method, path, body, {"Content-Type": "image/png"})
+        assert (status, headers["Retry-After"], headers["Connection"]) == (503, "1", "close")
+        assert "loading" in json.loads(answer)["error"]
+    one.ready()
+    assert one.request("GET", "/ping")[0] == 200
+
+
+@pytest.mark.parametrize(
+    ("how", "reason"),
+    [
+        ("raise", "model_fn failed: RuntimeError: weights are missing"),
+        ("die", "a worker died while it loaded the model (exit code 3)"),
+    ],
+)
+def test_a_model_that_does_not_load_ends_the_server_with_the_reason_as_its_last_word(start, how, reason):
+    one = start(FAKE_LOAD=how)
+    assert one.process.wait(20) == 1
+    assert one.log.splitlines()[-1].endswith(reason)
+
+
+def test_an_artifact_without_a_handler_ends_the_server_with_the_reason(start, tmp_path):
+    one = start(model=tmp_path)
+    assert one.process.wait(20) == 1
+    assert one.log.splitlines()[-1].endswith(f"the model artifact in {tmp_path} has no code/inference.py")
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [
+        ("import nothing_of_that_name", "ModuleNotFoundError: No module named 'nothing_of_that_name'"),
+        ("def model_fn(d): ...", "code/inference.py lacks input_fn, predict_fn, output_fn"),
+        ("import os; os.abort()", "the process that imports the handler died (code -6)"),
+    ],
+)
+def test_a_broken_handler_ends_the_server_with_the_reason(start, tmp_path, code, reason):
+    (tmp_path / "code").mkdir()
+    (tmp_path / "code/inference.py").write_text(code)
+    one = start(model=tmp_path)
+    assert one.process.wait(20) == 1
+    assert reason in one.log.splitlines()[-1]
+
+
+def test_a_port_in_use_is_named(start):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        one = start(SAGEMAKER_BIND_TO_PORT=port)
+        assert one.process.wait(20) == 1
+    assert f"cannot listen on 127.0.0.1 port {port}: Address already in use" in one.log.splitlines()[-1]
+
+
+def test_a_dead_worker_is_replaced_and_takes_only_its_own_requests_with_it(start):
+    one = start().ready()
+    with ThreadPoolExecutor(8) as pool:
+        # Least connections, turns among equals: of eight connections, four are the other worker's.
+        sleepers = [pool.submit(one.invoke, b"sleep 1") for _ in range(8)]
+        one.wait_for(lambda: one.metrics()["model_server_connections"] >= 8)
+        victim = one.workers()[0]
+        os.kill(victim, signal.SIGKILL)
+        outcomes = []
+        for sleeper in sleepers:
+            try:
+                outcomes.append(sleeper.result()[0])
+            except OSError:
+                outcomes.append("lost")
+    assert outcomes.count("lost") == 4
+    assert outcomes.count(200) == 4
+    one.wait_for(lambda: len(one.workers()) == 3)
+    assert f"worker process {victim} ended: killed by SIGKILL" in one.log
+    metrics = one.metrics()
+    assert metrics["model_server_workers_replaced_total"] == 1
+    assert metrics["model_server_workers_ready"] == 2
+
+
+def test_a_request_that_kills_its_worker_does_not_end_the_server(start):
+    one = start().ready()
+    for killed in range(1, 4):
+        with pytest.raises(OSError):
+            one.invoke(b"die")
+        one.wait_for(lambda ready=2 + killed: len(one.workers()) == ready)
+    assert one.invoke(VALID)[0] == 200
+
+
+def test_a_dead_loader_is_replaced_and_its_workers_go_on(start):
+    one = start().ready()
+    loader = int(Path(f"/proc/{one.process.pid}/task/{one.process.pid}/children").read_text())
+    os.kill(loader, signal.SIGKILL)
+    one.wait_for(lambda: one.log.count("is imported") == 2)
+    assert one.invoke(VALID)[0] == 200
+    os.kill(one.workers()[0], signal.SIGKILL)
+    one.wait_for(lambda: len(one.workers()) == 3)
+    assert one.invoke(VALID)[0] == 200
+
+
+def test_a_worker_that_cannot_be_replaced_leaves_the_others_serving(start, tmp_path):
+    model = tmp_path / "model"
+    shutil.copytree(os.path.join(os.path.dirname(__file__), "fake_artifact"), model)  # noqa: PTH118, PTH120
+    (model / "code/inference.py").write_text(
+        (model / "code/inference.py")
+        .read_text()
+        .replace("def model_fn(model_dir):", "def model_fn(model_dir):\n    open(model_dir + '/weights').close()")
+    )
+    (model / "weights").touch()
+    one = start(model=model).ready()
+    (model / "weights").unlink()
+    (model).chmod(0o500)
+    (model / "weights").mkdir() if os.getuid() == 0 else None  # the superuser may write anywhere, but not open a folder
+    os.kill(one.workers()[0], signal.SIGKILL)
+    one.wait_for(lambda: "could not be replaced: model_fn failed" in one.log)
+    assert one.request("GET", "/ping")[0] == 200
+    model.chmod(0o700)
+
+
+def test_a_handler_that_hangs_gets_504_and_its_worker_is_replaced(start):
+    one = start(SERVE_WORKERS="1", SERVE_REQUEST_SECONDS="0.4")
+    one.wait_for(lambda: "is ready" in one.log)
+    with ThreadPoolExecutor(2) as pool:
+        hung = pool.submit(one.invoke, b"sleep 60")
+        one.wait_for(lambda: one.metrics()["model_server_connections"] == 2)
+        queued = pool.submit(one.invoke, VALID)
+        assert hung.result()[0] == 504
+        status, headers, _ = queued.result()
+        assert (status, headers["Retry-After"]) == (503, "1")
+    one.wait_for(lambda: len(one.workers()) == 2)
+    assert one.invoke(VALID)[0] == 200
+
+
+def test_a_stopped_worker_gives_no_sign_of_life_and_is_replaced(start):
+    one = start(SERVE_WORKERS="1", SERVE_REQUEST_SECONDS="0.1")
+    one.wait_for(lambda: "is ready" in one.log)
+    os.kill(one.workers()[0], signal.SIGSTOP)
+    one.wait_for(lambda: len(one.workers()) == 2)
+    assert one.invoke(VALID)[0] == 200
+
+
+def test_a_full_queue_gets_503_with_retry_after(start):
+    one = start(SERVE_WORKERS="1", SERVE_QUEUE="3", SERVE_MAX_BATCH="1")
+    one.wait_for(lambda: "is ready" in one.log)
+    with ThreadPoolExecutor(12) as pool:
+        answers = list(pool.map(lambda _: one.invoke(b"sleep 0.4")[:2], range(12)))
+    statuses = [status for status, _ in answers]
+    assert sorted(set(statuses)) == [200, 503]
+    assert 3 <= statuses.count(200) <= 5  # one in the model, three queued, perhaps one that came as the first was done
+    assert all(headers["Retry-After"] == "1" for status, headers in answers if status == 503)
+
+
+def test_bodies_beyond_the_memory_limit_get_503(start):
+    one = start(SERVE_WORKERS="1", SERVE_QUEUE_BYTES=1 << 20, SERVE_MAX_BATCH="1")
+    one.wait_for(lambda: "is ready" in one.log)
+    with ThreadPoolExecutor(4) as pool:
+        statuses = list(pool.map(lambda _: one.invoke(b"sleep 0.5".ljust(400_000))[0], range(4)))
+    assert sorted(statuses) == [200, 200, 503, 503]
+    assert one.invoke(VALID.ljust(900_000))[0] == 200  # what was held is given back
+
+
+def test_connections_beyond_the_limit_get_503(start):
+    one = start(SERVE_WORKERS="1", SERVE_CONNECTIONS="4")
+    one.wait_for(lambda: "is ready" in one.log)
+    open_ones = [socket.create_connection(("127.0.0.1", one.port), 5) for _ in range(4)]
+    status, headers, body = one.request("GET", "/ping")
+    assert (status, headers["Retry-After"]) == (503, "1")
+    assert "limit of connections" in json.loads(body)["error"]
+    for connection in open_ones:
+        connection.close()
+    one.wait_for(lambda: one.request("GET", "/ping")[0] == 200)
+
+
+@pytest.mark.parametrize(
+    ("sent", "status"),
+    [
+        (b"GET /ping HTTP/1.1\r\nHost: x\r\n", b"408"),
+        (b"POST /invocations HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nval", b"408"),
+        (b"", b""),
+    ],
+)
+def test_a_client_that_dawdles_is_sent_away(start, sent, status):
+    one = start(SERVE_HEADER_SECONDS="0.3", SERVE_BODY_SECONDS="0.3", SERVE_IDLE_SECONDS="0.3").ready()
+    began = time.monotonic()
+    answer = one.raw(sent)
+    assert time.monotonic() - began < 3
+    assert answer[9:12] == status
+
+
+def test_a_client_that_never_reads_its_answers_is_dropped(start):
+    one = start(SERVE_BODY_SECONDS="0.5").ready()
+    with socket.create_connection(("127.0.0.1", one.port), 5) as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+        request = b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n"
+        connection.settimeout(0.5)
+        with pytest.raises(OSError):  # first the server stops reading, then it drops the connection
+            while True:
+                connection.sendall(request * 100)
+        one.wait_for(lambda: one.metrics()["model_server_connections"] == 1)
+
+
+def test_on_sigterm_what_was_accepted_is_answered_and_nothing_is_left_behind(start):
+    one = start().ready()
+    statuses = []
+    lock = threading.Lock()
+
+    def ask():
+        status = one.invoke(b"sleep 0.3")[0]
+        with lock:
+            statuses.append(status)
+
+    askers = [threading.Thread(target=ask) for _ in range(12)]
+    for asker in askers:
+        asker.start()
+    one.wait_for(lambda: one.metrics()["model_server_connections"] >= 12)
+    idle = one.connect()
+    idle.request("GET", "/ping")
+    idle.getresponse().read()
+    workers = one.workers()
+    assert one.stop() == 0
+    for asker in askers:
+        asker.join()
+    assert statuses == [200] * 12
+    assert one.log.splitlines()[-1].endswith("stopped")
+    for worker in workers:
+        with pytest.raises(ProcessLookupError):
+            os.kill(worker, 0)
+    idle.close()
+
+
+def test_on_sigterm_a_pipeline_is_answered_to_its_end(start):
+    one = start().ready()
+    request = b"POST /invocations HTTP/1.1\r\nHost: x\r\nContent-Type: image/png\r\nContent-Length: 9\r\n\r\nsleep 0.2"
+    with socket.create_connection(("127.0.0.1", one.port), 10) as connection:
+        connection.sendall(request * 5)
+        one.wait_for(lambda: one.metrics()["model_server_connections"] == 2)
+        time.sleep(0.05)
+        one.process.send_signal(signal.SIGTERM)
+        answer = b""
+        while part := connection.recv(65_536):
+            answer += part
+    assert answer.count(b"HTTP/1.1 200 OK") == 5
+    assert answer.count(b"Connection: close") == 1
+
+
+def test_a_stop_does_not_wait_for_ever(start):
+    one = start(SERVE_STOP_SECONDS="0.3").ready()
+    with ThreadPoolExecutor(1) as pool:
+        hung = pool.submit(one.invoke, b"sleep 30")
+        one.wait_for(lambda: one.metrics()["model_server_connections"] == 2)
+        began = time.monotonic()
+        one.stop()
+        assert time.monotonic() - began < 4
+        with pytest.raises(OSError):
+            hung.result()
+    assert "1 requests were not answered" in one.log
+
+
+def test_workers_end_when_the_supervisor_is_killed(start):
+    one = start().ready()
+    workers = one.workers()
+    one.process.kill()
+    one.process.wait()
+    end = time.monotonic() + 10
+    while any(os.path.exists(f"/proc/{worker}") for worker in workers):  # noqa: PTH110 - /proc
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def test_the_counters_are_what_the_clients_saw(start):
+    one = start().ready()
+    for body, times in [(VALID, 7), (b"garbage", 3), (b"raise-on-predict", 2)]:
+        for _ in range(times):
+            one.invoke(body)
+    one.request("GET", "/ping")
+    metrics = one.metrics()
+    seen = {
+        status: metrics[f'model_server_requests_total{{route="invocations",status="{status}"}}']
+        for status in (200, 400, 500)
+    }
+    assert seen == {200: 7, 400: 3, 500: 2}
+    assert metrics['model_server_requests_total{route="ping",status="200"}'] == 1
+    assert metrics["model_server_request_seconds_count"] == 12
+    assert metrics["model_server_batch_images_sum"] == 7
+    assert metrics['model_server_resident_memory_bytes{process="worker-2"}'] > 1e6
+
+
+def test_counters_survive_the_death_of_a_worker(start):
+    one = start().ready()
+    for _ in range(10):
+        one.invoke(VALID)
+    for worker in one.workers():
+        os.kill(worker, signal.SIGKILL)
+    one.wait_for(lambda: len(one.workers()) == 4)
+    assert one.metrics()['model_server_requests_total{route="invocations",status="200"}'] == 10
+
+
+def test_connections_are_shared_evenly(start):
+    one = start().ready()
+    connections = [one.connect() for _ in range(30)]
+    for connection in connections:
+        connection.request("GET", "/ping")
+        connection.getresponse().read()
+    sockets = [
+        len([name for name in os.listdir(f"/proc/{worker}/fd") if "socket" in _link(worker, name)])
+        for worker in one.workers()
+    ]  # noqa: PTH208 - /proc
+    assert abs(sockets[0] - sockets[1]) <= 1
+    for connection in connections:
+        connection.close()
+
+
+def _link(process, name):
+    try:
+        return os.readlink(f"/proc/{process}/fd/{name}")  # noqa: PTH115 - /proc
+    except OSError:
+        return ""
