@@ -1,0 +1,142 @@
+"""Draws solid shapes in perspective-free 3D on a Pillow image: the camera that looks at a drawn vehicle."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import cos, pi, sin
+
+from PIL import Image, ImageDraw
+
+Colour = tuple[int, int, int]
+Point = tuple[float, float, float]  # x forward, y up, z towards the viewer; the wheelbase is 1 long
+Pixel = tuple[float, float]
+
+
+def shade(colour: Colour, factor: float) -> Colour:
+    """Lighter above 1, darker below."""
+    if factor <= 1:
+        return (int(colour[0] * factor), int(colour[1] * factor), int(colour[2] * factor))
+    rest = min(1.0, factor - 1)
+    return (
+        int(colour[0] + (255 - colour[0]) * rest),
+        int(colour[1] + (255 - colour[1]) * rest),
+        int(colour[2] + (255 - colour[2]) * rest),
+    )
+
+
+@dataclass(frozen=True)
+class View:
+    """Where the camera stands: angles in radians, scale in pixels a wheelbase, centre in pixels."""
+
+    yaw: float
+    pitch: float
+    roll: float
+    scale: float
+    centre: Pixel
+    mirrored: bool
+
+
+class Pen:
+    """Projects and draws. Points given with `steered=True` turn with the front wheel by `steering` radians."""
+
+    def __init__(self, image: Image.Image, view: View, steering: float = 0.0) -> None:
+        self.draw = ImageDraw.Draw(image, "RGBA")
+        self.view = view
+        self.steering = steering
+
+    def project(self, point: Point, steered: bool = False) -> Pixel:
+        """Pixel of a point. The middle of the wheelbase, a third up, is the centre."""
+        x, y, z = point
+        if steered:
+            along = x - 1
+            x, z = (
+                1 + along * cos(self.steering) - z * sin(self.steering),
+                along * sin(self.steering) + z * cos(self.steering),
+            )
+        view = self.view
+        x, y = x - 0.5, y - 0.35
+        across = x * cos(view.yaw) + z * sin(view.yaw)
+        depth = z * cos(view.yaw) - x * sin(view.yaw)
+        up = y * cos(view.pitch) - depth * sin(view.pitch)
+        across, up = across * cos(view.roll) - up * sin(view.roll), across * sin(view.roll) + up * cos(view.roll)
+        if view.mirrored:
+            across = -across
+        return view.centre[0] + across * view.scale, view.centre[1] - up * view.scale
+
+    def line(self, points: Sequence[Point], width: float, colour: Colour, steered: bool = False) -> None:
+        """A tube through the points, with round ends; thinner than a pixel it becomes paler."""
+        pixels = [self.project(point, steered) for point in points]
+        wide = width * self.view.scale
+        ink = (*colour, int(255 * min(1.0, max(0.25, wide))))
+        self.draw.line(pixels, ink, max(1, round(wide)), joint="curve" if wide > 2 else None)
+        if wide > 3:
+            for x, y in (pixels[0], pixels[-1]):
+                half = wide / 2 - 0.5
+                self.draw.ellipse((x - half, y - half, x + half, y + half), ink)
+
+    def solid(self, points: Sequence[Pixel], half_width: float, colour: Colour, steered: bool = False) -> None:
+        """A side outline given as (x, y), extruded across the vehicle, lit from the near side."""
+        turned = abs(sin(self.view.yaw)) + abs(sin(self.view.pitch))
+        layers = min(
+            40, max(5, int(2 * half_width * self.view.scale * turned / 2))
+        )  # near enough to look like one body
+        for layer in range(layers):
+            z = half_width * (2 * layer / (layers - 1) - 1)
+            tone = shade(colour, 0.55 + 0.45 * layer / (layers - 1))
+            self.draw.polygon([self.project((x, y, z), steered) for x, y in points], tone)
+
+    def disc(self, x: float, y: float, radius: float, half_width: float, colour: Colour, steered: bool = False) -> None:
+        """A filled wheel, lamp or gear."""
+        self.solid([(x + radius * cos(a), y + radius * sin(a)) for a in _angles(22)], half_width, colour, steered)
+
+    def ring(
+        self, x: float, y: float, radius: float, tube: float, half_width: float, colour: Colour, steered: bool = False
+    ) -> None:
+        """A tyre or rim one can look through."""
+        layers = (-half_width, 0.0, half_width) if half_width * self.view.scale > 1 else (0.0,)
+        for z in layers:
+            points = [self.project((x + radius * cos(a), y + radius * sin(a), z), steered) for a in _angles(32)]
+            wide = tube * self.view.scale
+            ink = (*colour, int(255 * min(1.0, max(0.35, wide))))
+            self.draw.line([*points, *points[:2]], ink, max(1, round(wide)), joint="curve" if wide > 2 else None)
+
+    def spokes(
+        self, x: float, y: float, radius: float, count: int, width: float, colour: Colour, turn: float, steered: bool
+    ) -> None:
+        """Straight spokes from the hub."""
+        for index in range(count):
+            angle = turn + 2 * pi * index / count
+            self.line([(x, y, 0), (x + radius * cos(angle), y + radius * sin(angle), 0)], width, colour, steered)
+
+
+def _angles(count: int) -> list[float]:
+    return [2 * pi * index / count for index in range(count)]
+
+
+def smooth(corners: Sequence[Pixel], steps: int = 4) -> list[Pixel]:
+    """A closed rounded outline through the corners (Catmull-Rom)."""
+    out: list[Pixel] = []
+    count = len(corners)
+    for index in range(count):
+        before, start, end, after = (corners[(index + shift) % count] for shift in (-1, 0, 1, 2))
+        for step in range(steps):
+            t = step / steps
+            out.append(
+                (_spline(before[0], start[0], end[0], after[0], t), _spline(before[1], start[1], end[1], after[1], t))
+            )
+    return out
+
+
+def _spline(before: float, start: float, end: float, after: float, t: float) -> float:
+    return 0.5 * (
+        2 * start
+        + (end - before) * t
+        + (2 * before - 5 * start + 4 * end - after) * t**2
+        + (3 * start - before - 3 * end + after) * t**3
+    )
+
+
+def along(start: Pixel, end: Pixel, share: float) -> Pixel:
+    """The point that lies a share of the way from start to end."""
+    return start[0] + (end[0] - start[0]) * share, start[1] + (end[1] - start[1]) * share
