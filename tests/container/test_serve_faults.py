@@ -1,5 +1,6 @@
-"""What goes wrong around the model server: loading, dying workers, hanging handlers, overload, slow clients, stopping."""
+"""What goes wrong around the model server: loading, dying workers, hanging handlers, overload, stopping."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -7,8 +8,8 @@ import signal
 import socket
 import threading
 import time
-from pathlib import Path
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
@@ -113,7 +114,7 @@ def test_a_dead_loader_is_replaced_and_its_workers_go_on(start):
 
 def test_a_worker_that_cannot_be_replaced_leaves_the_others_serving(start, tmp_path):
     model = tmp_path / "model"
-    shutil.copytree(os.path.join(os.path.dirname(__file__), "fake_artifact"), model)  # noqa: PTH118, PTH120
+    shutil.copytree(Path(__file__).parent / "fake_artifact", model)
     (model / "code/inference.py").write_text(
         (model / "code/inference.py")
         .read_text()
@@ -122,12 +123,9 @@ def test_a_worker_that_cannot_be_replaced_leaves_the_others_serving(start, tmp_p
     (model / "weights").touch()
     one = start(model=model).ready()
     (model / "weights").unlink()
-    (model).chmod(0o500)
-    (model / "weights").mkdir() if os.getuid() == 0 else None  # the superuser may write anywhere, but not open a folder
     os.kill(one.workers()[0], signal.SIGKILL)
     one.wait_for(lambda: "could not be replaced: model_fn failed" in one.log)
     assert one.request("GET", "/ping")[0] == 200
-    model.chmod(0o700)
 
 
 def test_a_handler_that_hangs_gets_504_and_its_worker_is_replaced(start):
@@ -207,8 +205,7 @@ def test_a_client_that_never_reads_its_answers_is_dropped(start):
         request = b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n"
         connection.settimeout(0.5)
         with pytest.raises(OSError):  # first the server stops reading, then it drops the connection
-            while True:
-                connection.sendall(request * 100)
+            connection.sendall(request * 2_000_000)
         one.wait_for(lambda: one.metrics()["model_server_connections"] == 1)
 
 
@@ -275,7 +272,7 @@ def test_workers_end_when_the_supervisor_is_killed(start):
     one.process.kill()
     one.process.wait()
     end = time.monotonic() + 10
-    while any(os.path.exists(f"/proc/{worker}") for worker in workers):  # noqa: PTH110 - /proc
+    while any(Path(f"/proc/{worker}").exists() for worker in workers):
         assert time.monotonic() < end
         time.sleep(0.02)
 
@@ -314,17 +311,16 @@ def test_connections_are_shared_evenly(start):
     for connection in connections:
         connection.request("GET", "/ping")
         connection.getresponse().read()
-    sockets = [
-        len([name for name in os.listdir(f"/proc/{worker}/fd") if "socket" in _link(worker, name)])
-        for worker in one.workers()
-    ]  # noqa: PTH208 - /proc
-    assert abs(sockets[0] - sockets[1]) <= 1
+    first, second = (_sockets(worker) for worker in one.workers())
+    assert first + second >= 30
+    assert abs(first - second) <= 1
     for connection in connections:
         connection.close()
 
 
-def _link(process, name):
-    try:
-        return os.readlink(f"/proc/{process}/fd/{name}")  # noqa: PTH115 - /proc
-    except OSError:
-        return ""
+def _sockets(process):
+    found = 0
+    for entry in Path(f"/proc/{process}/fd").iterdir():
+        with contextlib.suppress(OSError):
+            found += "socket" in str(entry.readlink())
+    return found

@@ -9,7 +9,7 @@ import numpy as np
 LABELS = ("bicycle", "motorcycle")
 
 
-class UnsupportedContentType(ValueError):
+class UnsupportedContentType(ValueError):  # noqa: N818 - the name of the handler contract
     pass
 
 
@@ -58,5 +58,7 @@ def output_fn(probabilities, accept, model):
         raise RuntimeError("this cannot be written")
     if accept == "text/csv":
         return "".join(f"{row[0]:.4f},{row[1]:.4f}\n" for row in probabilities).encode(), "text/csv"
-    answer = {"predictions": [{"probabilities": dict(zip(model, map(float, row)))} for row in probabilities]}
+    answer = {
+        "predictions": [{"probabilities": dict(zip(model, map(float, row), strict=True))} for row in probabilities]
+    }
     return json.dumps(answer).encode(), "application/json"
