@@ -1,0 +1,60 @@
+"""What the Lambda tests share: credentials that open nothing, S3 by moto, and the recorded events."""
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import boto3
+import pytest
+from lambda_cases import BUCKET, ROOT
+from moto import mock_aws
+
+# In Lambda the function's folder is the root of its imports.
+sys.path.insert(0, str(ROOT / "lambdas" / "deploy_model"))
+
+
+@pytest.fixture(autouse=True)
+def _no_real_aws(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
+    monkeypatch.delenv("AWS_PROFILE", raising=False)
+
+
+@pytest.fixture(scope="session")
+def _moto() -> Iterator[Any]:
+    with mock_aws():
+        yield boto3.client("s3", region_name="us-east-1")  # making a client takes longer than a test
+
+
+@pytest.fixture
+def s3(_moto: Any) -> Iterator[Any]:
+    """S3 with one empty, versioned bucket."""
+    _moto.create_bucket(Bucket=BUCKET)
+    _moto.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
+    yield _moto
+    listed = _moto.list_object_versions(Bucket=BUCKET)
+    for found in listed.get("Versions", []) + listed.get("DeleteMarkers", []):
+        _moto.delete_object(Bucket=BUCKET, Key=found["Key"], VersionId=found["VersionId"])
+    _moto.delete_bucket(Bucket=BUCKET)
+
+
+@pytest.fixture(scope="session")
+def runtime_client() -> Any:
+    """A client to stub: its requests are checked by botocore, and sent nowhere."""
+    credentials = {"aws_access_key_id": "testing", "aws_secret_access_key": "testing"}
+    return boto3.client("sagemaker-runtime", region_name="us-east-1", **credentials)
+
+
+@pytest.fixture
+def upload(s3: Any) -> Callable[[str, bytes], str]:
+    """Puts an object and returns its version."""
+    return lambda key, body: s3.put_object(Bucket=BUCKET, Key=key, Body=body)["VersionId"]
+
+
+@pytest.fixture
+def recorded() -> Callable[[str], dict[str, Any]]:
+    return lambda name: json.loads((ROOT / "tests" / "events" / f"{name}.json").read_text())
