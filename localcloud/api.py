@@ -72,6 +72,13 @@ def constraint_error(value: Any, member: str, constraint: str) -> ApiError:
     )
 
 
+def refuse(request: Mapping[str, Any], *members: str) -> None:
+    """ValidationException naming a member that AWS acts on and the local cloud does not. None is ignored."""
+    for member in members:
+        if request.get(member) not in (None, False):
+            raise validation_error(f"The local cloud does not implement {member}; leave it out.")
+
+
 def operation(name: str) -> Callable[[Handler], Handler]:
     """Register the decorated function as SageMaker's operation `name`."""
 

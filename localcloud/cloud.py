@@ -1,6 +1,8 @@
 """What every operation receives: settings, store, events, logs, S3, a clock, and background work."""
 
 import logging
+import os
+import pwd
 import secrets
 import string
 import threading
@@ -94,6 +96,14 @@ class Cloud:
     def arn(self, kind: str, name: str) -> str:
         """A SageMaker ARN, e.g. `arn("pipeline", "loadingbay")`."""
         return f"arn:aws:sagemaker:{self.settings.region}:{self.settings.account}:{kind}/{name}"
+
+    def user(self) -> dict[str, Any]:
+        """Who acts, as SageMaker's UserContext: requests come from this machine's user, under no other name."""
+        try:
+            name = pwd.getpwuid(os.getuid()).pw_name
+        except KeyError:
+            name = str(os.getuid())
+        return {"IamIdentity": {"Arn": f"arn:aws:iam::{self.settings.account}:user/{name}", "PrincipalId": name}}
 
     @staticmethod
     def new_id(length: int = 12) -> str:

@@ -1,0 +1,80 @@
+"""Model package groups: the shelves of the registry, each with numbered versions."""
+
+from typing import Any
+
+from localcloud.api import ApiError, operation, page, pick, refuse, validation_error
+from localcloud.cloud import Cloud
+from localcloud.resources import tags
+from localcloud.store import DuplicateError
+
+KIND = "model-package-group"
+
+
+def find(cloud: Cloud, name_or_arn: str) -> dict[str, Any]:
+    """A group by name or ARN; ValidationException in AWS's words if it is not there."""
+    group = cloud.store.get(KIND, name_or_arn.rpartition("/")[2])
+    if group is None or (":" in name_or_arn and group["ModelPackageGroupArn"] != name_or_arn):
+        arn = name_or_arn if ":" in name_or_arn else cloud.arn(KIND, name_or_arn)
+        raise validation_error(f"ModelPackageGroup {arn} does not exist.")
+    return group
+
+
+@operation("CreateModelPackageGroup")
+def create_model_package_group(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any]:
+    """Add a group."""
+    refuse(request, "ManagedConfiguration")
+    name = request["ModelPackageGroupName"]
+    arn = cloud.arn(KIND, name)
+    document = {
+        **pick(request, "ModelPackageGroupName", "ModelPackageGroupDescription"),
+        "ModelPackageGroupArn": arn,
+        "CreationTime": cloud.clock(),
+        "CreatedBy": cloud.user(),
+        "ModelPackageGroupStatus": "Completed",
+    }
+    with cloud.store.transaction():
+        try:
+            cloud.store.insert(KIND, name, document)
+        except DuplicateError:
+            raise validation_error(f"Model Package Group already exists: {arn}") from None
+        tags.remember(cloud, arn, request.get("Tags"))
+    return {"ModelPackageGroupArn": arn}
+
+
+@operation("DescribeModelPackageGroup")
+def describe_model_package_group(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any]:
+    """One group."""
+    return find(cloud, request["ModelPackageGroupName"])
+
+
+@operation("ListModelPackageGroups")
+def list_model_package_groups(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any]:
+    """Groups, newest first unless asked otherwise. There is one account, so no group is shared from another."""
+    groups = [] if request.get("CrossAccountFilterOption") == "CrossAccount" else cloud.store.documents(KIND)
+    return page(
+        request,
+        groups,
+        member="ModelPackageGroupSummaryList",
+        summary=lambda group: pick(
+            group,
+            "ModelPackageGroupName",
+            "ModelPackageGroupArn",
+            "ModelPackageGroupDescription",
+            "CreationTime",
+            "ModelPackageGroupStatus",
+        ),
+        name="ModelPackageGroupName",
+        identity="ModelPackageGroupName",
+    )
+
+
+@operation("DeleteModelPackageGroup")
+def delete_model_package_group(cloud: Cloud, request: dict[str, Any]) -> None:
+    """Remove an empty group."""
+    with cloud.store.transaction():
+        group = find(cloud, request["ModelPackageGroupName"])
+        name, arn = group["ModelPackageGroupName"], group["ModelPackageGroupArn"]
+        if cloud.store.count("model-package", name):
+            raise ApiError("ConflictException", f"Model Package Group {arn} cannot be deleted: it has model packages.")
+        cloud.store.delete(KIND, name)
+        tags.forget(cloud, arn)

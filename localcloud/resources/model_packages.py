@@ -1,0 +1,249 @@
+"""Model packages: versions in a group (or single ones), their approval, and the events that tell of it."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from localcloud.api import operation, page, pick, refuse, validation_error
+from localcloud.cloud import Cloud
+from localcloud.resources import model_package_groups, tags
+from localcloud.store import DuplicateError
+
+KIND = "model-package"
+_MOST_PROPERTIES = 50
+_MOST_SPECIFICATIONS = 15
+_KEPT = (
+    "ModelPackageGroupName",
+    "ModelPackageDescription",
+    "ModelPackageRegistrationType",
+    "InferenceSpecification",
+    "MetadataProperties",
+    "ModelMetrics",
+    "Domain",
+    "Task",
+    "SamplePayloadUrl",
+    "CustomerMetadataProperties",
+    "DriftCheckBaselines",
+    "AdditionalInferenceSpecifications",
+    "SkipModelValidation",
+    "SourceUri",
+    "ModelCard",
+    "ModelLifeCycle",
+)
+
+
+def find(cloud: Cloud, name_or_arn: str) -> dict[str, Any]:
+    """A package by ARN, `group/version` or name; ValidationException in AWS's words if it is not there."""
+    key = name_or_arn.partition(f":{KIND}/")[2] or name_or_arn
+    package = cloud.store.get(KIND, key)
+    if package is None or (":" in name_or_arn and package["ModelPackageArn"] != name_or_arn):
+        arn = name_or_arn if ":" in name_or_arn else cloud.arn(KIND, name_or_arn)
+        raise validation_error(f"ModelPackage {arn} does not exist.")
+    return package
+
+
+@operation("CreateModelPackage")
+def create_model_package(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any]:
+    """Register a package: the next version of a group, or a single one by name."""
+    refuse(
+        request,
+        "ValidationSpecification",
+        "SourceAlgorithmSpecification",
+        "CertifyForMarketplace",
+        "SecurityConfig",
+        "ManagedStorageType",
+    )
+    group_name, name = request.get("ModelPackageGroupName"), request.get("ModelPackageName")
+    if bool(group_name) == bool(name):
+        raise validation_error(
+            "Give either a ModelPackageGroupName (a new version) or a ModelPackageName (a single one)."
+        )
+    now = cloud.clock()
+    document = {
+        **pick(request, *_KEPT),
+        "CreationTime": now,
+        "CreatedBy": cloud.user(),
+        "ModelPackageStatus": "Completed",
+        "ModelPackageStatusDetails": {"ValidationStatuses": [], "ImageScanStatuses": []},
+        "_ClientToken": request.get("ClientToken"),
+    }
+    with cloud.store.transaction():
+        if group_name:
+            group = model_package_groups.find(cloud, group_name)["ModelPackageGroupName"]
+            again = _created_before(cloud, group, request.get("ClientToken"))
+            if again is not None:
+                return {"ModelPackageArn": again["ModelPackageArn"]}
+            version = cloud.store.next_number(f"{KIND}/{group}")
+            key = f"{group}/{version}"
+            document.update(
+                ModelPackageName=group,
+                ModelPackageGroupName=group,
+                ModelPackageVersion=version,
+                ModelApprovalStatus=request.get("ModelApprovalStatus", "PendingManualApproval"),
+                _Place=f"{group}/{version:09d}",
+            )
+        else:
+            if "ModelApprovalStatus" in request:
+                raise validation_error("ModelApprovalStatus is for versions in a ModelPackageGroup only.")
+            group, key = None, str(name)
+            document.update(ModelPackageName=key, _Place=key)
+        document["ModelPackageArn"] = cloud.arn(KIND, key)
+        try:
+            cloud.store.insert(KIND, key, document, parent=group)
+        except DuplicateError:
+            raise validation_error(f"Model Package already exists: {document['ModelPackageArn']}") from None
+        tags.remember(cloud, document["ModelPackageArn"], request.get("Tags"))
+    _tell(cloud, document)
+    return {"ModelPackageArn": document["ModelPackageArn"]}
+
+
+def _created_before(cloud: Cloud, group: str, token: str | None) -> dict[str, Any] | None:
+    if token is None:
+        return None
+    return next((p for p in cloud.store.documents(KIND, group) if p.get("_ClientToken") == token), None)
+
+
+@operation("DescribeModelPackage")
+def describe_model_package(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any]:
+    """One package."""
+    if request.get("IncludedData") == "MetadataOnly":
+        refuse(request, "IncludedData")
+    return find(cloud, request["ModelPackageName"])
+
+
+@operation("ListModelPackages")
+def list_model_packages(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any]:
+    """Versions of a group; without one, single packages, or what ModelPackageType says."""
+    if "ModelPackageGroupName" in request:
+        group = model_package_groups.find(cloud, request["ModelPackageGroupName"])
+        packages = cloud.store.documents(KIND, group["ModelPackageGroupName"])
+        kind = request.get("ModelPackageType", "Versioned")
+    else:
+        packages = cloud.store.documents(KIND)
+        kind = request.get("ModelPackageType", "Unversioned")
+    status = request.get("ModelApprovalStatus")
+    chosen = [
+        package
+        for package in packages
+        if kind == "Both" or (kind == "Versioned") == ("ModelPackageVersion" in package)
+        if status is None or package.get("ModelApprovalStatus") == status
+    ]
+    return page(
+        request,
+        chosen,
+        member="ModelPackageSummaryList",
+        summary=_summary,
+        name="ModelPackageName",
+        identity="_Place",
+        sort={"Name": "_Place"},
+    )
+
+
+def _summary(package: dict[str, Any]) -> dict[str, Any]:
+    return pick(
+        package,
+        "ModelPackageName",
+        "ModelPackageGroupName",
+        "ModelPackageVersion",
+        "ModelPackageArn",
+        "ModelPackageDescription",
+        "CreationTime",
+        "ModelPackageStatus",
+        "ModelApprovalStatus",
+        "ModelLifeCycle",
+        "ModelPackageRegistrationType",
+    )
+
+
+@operation("UpdateModelPackage")
+def update_model_package(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any]:
+    """Approve or reject a version, and change what is written about it."""
+
+    def change(package: dict[str, Any]) -> None:
+        if "ModelApprovalStatus" in request and "ModelPackageVersion" not in package:
+            raise validation_error("ModelApprovalStatus is for versions in a ModelPackageGroup only.")
+        package.update(
+            pick(
+                request,
+                "ModelApprovalStatus",
+                "ApprovalDescription",
+                "ModelPackageRegistrationType",
+                "InferenceSpecification",
+                "SourceUri",
+                "ModelCard",
+                "ModelLifeCycle",
+            )
+        )
+        properties = package.get("CustomerMetadataProperties") or {}
+        properties.update(request.get("CustomerMetadataProperties", {}))
+        for name in request.get("CustomerMetadataPropertiesToRemove", []):
+            properties.pop(name, None)
+        if len(properties) > _MOST_PROPERTIES:
+            raise validation_error(
+                f"A model package can have {_MOST_PROPERTIES} CustomerMetadataProperties, not {len(properties)}."
+            )
+        package["CustomerMetadataProperties"] = properties or None
+        added = package.get("AdditionalInferenceSpecifications") or []
+        added += request.get("AdditionalInferenceSpecificationsToAdd", [])
+        if len(added) > _MOST_SPECIFICATIONS:
+            raise validation_error(
+                f"A model package can have {_MOST_SPECIFICATIONS} AdditionalInferenceSpecifications, not {len(added)}."
+            )
+        package["AdditionalInferenceSpecifications"] = added or None
+        package["LastModifiedTime"] = cloud.clock()
+        package["LastModifiedBy"] = cloud.user()
+
+    with cloud.store.transaction():
+        key = find(cloud, request["ModelPackageArn"])["ModelPackageArn"].partition(f":{KIND}/")[2]
+        package = cloud.store.update(KIND, key, change)
+    # An approval given again is told again: whoever listens is idempotent, and it is how a deployment is repeated.
+    if "ModelApprovalStatus" in request:
+        _tell(cloud, package)
+    return {"ModelPackageArn": package["ModelPackageArn"]}
+
+
+@operation("DeleteModelPackage")
+def delete_model_package(cloud: Cloud, request: dict[str, Any]) -> None:
+    """Remove a package. Its version number is not given again."""
+    with cloud.store.transaction():
+        package = find(cloud, request["ModelPackageName"])
+        arn = package["ModelPackageArn"]
+        cloud.store.delete(KIND, arn.partition(f":{KIND}/")[2])
+        tags.forget(cloud, arn)
+
+
+def _tell(cloud: Cloud, package: dict[str, Any]) -> None:
+    """The event of a version that was registered, approved or rejected; single packages have none."""
+    if "ModelPackageVersion" not in package:
+        return
+    specification = package.get("InferenceSpecification", {})
+    containers = [pick(c, "Image", "ImageDigest", "ModelDataUrl") for c in specification.get("Containers", [])]
+    detail = {
+        **pick(
+            package,
+            "ModelPackageGroupName",
+            "ModelPackageVersion",
+            "ModelPackageArn",
+            "ModelPackageDescription",
+            "ModelPackageStatus",
+            "ModelApprovalStatus",
+            "ApprovalDescription",
+            "MetadataProperties",
+            "ModelMetrics",
+            "CustomerMetadataProperties",
+        ),
+        "ModelPackageStatusDetails": {"ValidationStatuses": [], "ImageScanStatuses": []},
+        "CreationTime": _iso(package["CreationTime"]),
+        "LastModifiedTime": _iso(package.get("LastModifiedTime", package["CreationTime"])),
+        "CreatedBy": package["CreatedBy"],
+        "LastModifiedBy": package.get("LastModifiedBy", package["CreatedBy"]),
+    }
+    if specification:
+        detail["InferenceSpecification"] = {
+            "Containers": containers,
+            **pick(specification, "SupportedContentTypes", "SupportedResponseMIMETypes"),
+        }
+    cloud.events.put("SageMaker Model Package State Change", [package["ModelPackageArn"]], detail)
+
+
+def _iso(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

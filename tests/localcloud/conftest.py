@@ -1,0 +1,132 @@
+"""One real local cloud for all tests of this folder: a process, driven over HTTP with boto3."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from botocore.config import Config
+
+ROOT = Path(__file__).parents[2]
+
+
+@dataclass
+class RunningCloud:
+    """A local cloud process and clients for it."""
+
+    process: subprocess.Popen[bytes]
+    port: int
+    home: Path
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def client(self, service: str) -> Any:
+        """A boto3 client for this cloud; it does not retry, so each answer is seen."""
+        return boto3.client(
+            service,
+            endpoint_url=self.url,
+            region_name="us-east-1",
+            aws_access_key_id="000000000000",
+            aws_secret_access_key="local",
+            config=Config(
+                retries={"max_attempts": 0}, inject_host_prefix=False, s3={"addressing_style": "path"}, read_timeout=60
+            ),
+        )
+
+    def log(self) -> str:
+        return (self.home / "stderr").read_text()
+
+    def kill(self) -> None:
+        """kill -9: nothing is saved by way of goodbye."""
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait(10)
+
+    def stop(self) -> int:
+        """SIGTERM, and the exit code."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(30)
+
+
+def start_cloud(home: Path, image_env: Path, image_root: Path) -> RunningCloud:
+    """A local cloud on a free port, once it says it is ready."""
+    home.mkdir(parents=True, exist_ok=True)
+    with (home / "stderr").open("wb") as log:
+        process = subprocess.Popen(
+            [
+                *(sys.executable, "-m", "localcloud", "serve", "--home", home, "--port", "0", "--strict"),
+                *("--image-env", image_env, "--image-root", image_root),
+            ],
+            cwd=ROOT,
+            stderr=log,
+            stdin=subprocess.DEVNULL,
+            env={**os.environ, "SECRET_OF_THE_SHELL": "must not leak"},
+        )
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and process.poll() is None:
+        serving = re.search(r"serves http://127\.0\.0\.1:(\d+)", (home / "stderr").read_text())
+        if serving:
+            return RunningCloud(process, int(serving.group(1)), home)
+        time.sleep(0.05)
+    process.kill()
+    raise RuntimeError(f"the local cloud did not start:\n{(home / 'stderr').read_text()}")
+
+
+@pytest.fixture(scope="session")
+def image(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """An image environment and an image root for tests: `serve` is a tiny model server that needs no packages."""
+    root = tmp_path_factory.mktemp("image-root")
+    (root / "bin").mkdir()
+    serve = root / "bin" / "serve"
+    server = Path(__file__).parent / "model_server.py"
+    serve.write_text(f"#!/bin/sh\nexec {sys.executable} {server}\n")
+    serve.chmod(0o755)
+    return ROOT / ".venv-image", root
+
+
+@pytest.fixture(scope="session")
+def cloud(tmp_path_factory: pytest.TempPathFactory, image: tuple[Path, Path]) -> Iterator[RunningCloud]:
+    """The cloud that most tests share; each test uses names of its own."""
+    running = start_cloud(tmp_path_factory.mktemp("cloud"), *image)
+    yield running
+    assert running.stop() == 0, running.log()
+
+
+@pytest.fixture
+def own_cloud(tmp_path: Path, image: tuple[Path, Path]) -> Iterator[Callable[[], RunningCloud]]:
+    """Start (again) a cloud on this test's own home; what still runs at the end is killed."""
+    started: list[RunningCloud] = []
+
+    def start() -> RunningCloud:
+        started.append(start_cloud(tmp_path / "home", *image))
+        return started[-1]
+
+    yield start
+    for running in started:
+        if running.process.poll() is None:
+            running.kill()
+
+
+@contextmanager
+def eventually(seconds: float = 10.0) -> Iterator[Callable[[], bool]]:
+    """`while not_yet(): ...` loops until a deadline, which then is a test failure."""
+    deadline = time.monotonic() + seconds
+
+    def not_yet() -> bool:
+        if time.monotonic() > deadline:
+            pytest.fail(f"did not happen within {seconds} s")
+        time.sleep(0.05)
+        return True
+
+    yield not_yet
