@@ -1,0 +1,64 @@
+"""Turns any error into the one sentence that a person reads: what, which value, what to do."""
+
+from __future__ import annotations
+
+import errno
+
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    ConnectTimeoutError,
+    EndpointConnectionError,
+    NoCredentialsError,
+    NoRegionError,
+    PartialCredentialsError,
+    ProfileNotFound,
+)
+
+from loadingbay.errors import WorkError
+
+_EXPIRED = frozenset({"ExpiredToken", "ExpiredTokenException", "RequestExpired"})
+_UNKNOWN = frozenset({"InvalidClientTokenId", "UnrecognizedClientException", "InvalidAccessKeyId"})
+_DENIED = frozenset({"AccessDenied", "AccessDeniedException", "UnauthorizedOperation"})
+
+
+def sentence(error: Exception) -> str:
+    """The sentence for this error."""
+    if isinstance(error, WorkError):
+        return str(error)
+    if isinstance(error, ClientError):
+        return _of_aws(error)
+    if isinstance(error, (NoCredentialsError, PartialCredentialsError, ProfileNotFound)):
+        return f"AWS was asked for, but there are no usable credentials ({error}): `aws configure` sets them"
+    if isinstance(error, NoRegionError):
+        return "no AWS region is configured: set AWS_DEFAULT_REGION, for example to eu-central-1"
+    if isinstance(error, (EndpointConnectionError, ConnectTimeoutError)):
+        return f"nothing answers at {error.kwargs.get('endpoint_url')}: see that it runs, or unset AWS_ENDPOINT_URL"
+    if isinstance(error, BotoCoreError):
+        return f"the connection to the cloud failed: {error}"
+    if isinstance(error, OSError):
+        return _of_system(error)
+    # Errors that the data reader raises are sentences already.
+    if isinstance(error, ValueError) and str(error):
+        return str(error)
+    return f"{type(error).__name__}: {error} (unexpected: LOADINGBAY_DEBUG=1 shows where)"
+
+
+def _of_aws(error: ClientError) -> str:
+    code, message = error.response["Error"]["Code"], error.response["Error"].get("Message", "")
+    if code in _EXPIRED:
+        return "the AWS credentials have expired: sign in again, then repeat the command"
+    if code in _UNKNOWN:
+        return f"AWS does not know these credentials ({code}): see `aws configure list`"
+    if code in _DENIED:
+        return f"{error.operation_name} is not permitted: {message}"
+    return f"{error.operation_name} was refused with {code}: {message}"
+
+
+def _of_system(error: OSError) -> str:
+    where = f" ({error.filename})" if error.filename else ""
+    if error.errno == errno.ENOSPC:
+        return f"the disk is full{where}: free some space, then repeat the command; what was finished is kept"
+    if error.errno in {errno.EROFS, errno.EACCES, errno.EPERM}:
+        return f"the disk may not be written to{where}: {error.strerror}"
+    return f"{error.strerror or error}{where}"

@@ -1,0 +1,158 @@
+"""Sends photos through the inference state machine and says what became of each."""
+
+from __future__ import annotations
+
+import json
+import time
+import uuid
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import asdict, dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from loadingbay.errors import UsageError, WorkError
+from loadingbay.target import Target
+
+PARALLEL = 8
+MAXIMUM_BYTES = 100 * 1024 * 1024  # nothing that is a photo; what the model takes is decided behind the upload
+BELOW_THRESHOLD = "ConfidenceThresholdNotMet"
+
+
+@dataclass(frozen=True)
+class Photo:
+    """A photo to classify, under a name of its own. `label` is what it shows, if that is known."""
+
+    name: str
+    path: Path
+    label: str | None = None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a photo: routed (SUCCEEDED), or refused with a named error (FAILED).
+
+    `inference_id` is the execution's name, under which the endpoint captured request and answer.
+    """
+
+    photo: str
+    label: str | None
+    status: str
+    vehicle: str | None
+    confidence: float | None
+    threshold: float | None
+    loading_bay: str | None
+    order_range: dict[str, float] | None
+    error: str | None
+    cause: str | None
+    execution_arn: str
+    inference_id: str
+
+    @property
+    def wrong(self) -> bool:
+        """Whether it was routed as something that it is not."""
+        return self.status == "SUCCEEDED" and self.label is not None and self.vehicle != self.label
+
+    def document(self) -> dict[str, Any]:
+        """As JSON."""
+        return asdict(self)
+
+
+def classify(
+    target: Target,
+    photos: Iterable[Photo],
+    *,
+    bucket: str,
+    state_machine: str,
+    prefix: str,
+    done: Callable[[Outcome], None] = lambda _: None,
+) -> list[Outcome]:
+    """Uploads each photo, runs the state machine for it, at most eight at once; outcomes in order.
+
+    `done` is called as each one ends, on the caller's thread. `prefix` makes the execution names readable.
+    """
+    # Clients are made here, before the threads.
+    s3, machine = target.client("s3"), target.client("stepfunctions")
+
+    def one(photo: Photo) -> Outcome:
+        name = _execution_name(prefix, photo.name)
+        # Not below incoming/: what arrives there is classified by itself, under a name that we would have to find.
+        key = f"photos/{name}{photo.path.suffix.lower()}"
+        s3.put_object(Bucket=bucket, Key=key, Body=photo.path.read_bytes())
+        arn = machine.start_execution(
+            stateMachineArn=state_machine, name=name, input=json.dumps({"bucket": bucket, "key": key})
+        )["executionArn"]
+        return _wait(machine, photo, arn, name, 0.05 if target.local else 1.0)
+
+    listed = list(photos)
+    outcomes: dict[str, Outcome] = {}
+    pool = ThreadPoolExecutor(PARALLEL, thread_name_prefix="classify")
+    try:
+        for future in as_completed([pool.submit(one, photo) for photo in listed]):
+            outcome = future.result()
+            outcomes[outcome.photo] = outcome
+            done(outcome)
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+    return [outcomes[photo.name] for photo in listed]
+
+
+def read(paths: Iterable[Path]) -> list[Photo]:
+    """Local files as photos; a second file of the same name gets a number.
+
+    A `labels.json` beside them, {"file": "label"}, says what they show. Raises UsageError when one is
+    not there, WorkError when it is too large.
+    """
+    photos: list[Photo] = []
+    for path in paths:
+        if not path.is_file():
+            raise UsageError(f"{path}: there is no such photo")
+        if path.stat().st_size > MAXIMUM_BYTES:
+            raise WorkError(f"{path}: {path.stat().st_size:,} bytes are more than the {MAXIMUM_BYTES:,} of a photo")
+        name, taken, number = path.name, {photo.name for photo in photos}, 2
+        while name in taken:
+            name, number = f"{path.stem}-{number}{path.suffix}", number + 1
+        photos.append(Photo(name, path, labels(path.parent).get(path.name)))
+    return photos
+
+
+@cache
+def labels(folder: Path) -> dict[str, str]:
+    """What the photos in a folder show, as its labels.json says; nothing when it has none."""
+    try:
+        document = json.loads((folder / "labels.json").read_text())
+    except (OSError, ValueError):
+        return {}
+    return {str(k): str(v) for k, v in document.items()} if isinstance(document, dict) else {}
+
+
+def _execution_name(prefix: str, photo: str) -> str:
+    """Unique, readable, and short enough to be an inference id (64 characters)."""
+    stem = "".join(c if c.isascii() and (c.isalnum() or c in "-_") else "-" for c in Path(photo).stem)
+    return f"{prefix[:16]}-{stem[:36]}-{uuid.uuid4().hex[:8]}"
+
+
+def _wait(machine: Any, photo: Photo, arn: str, name: str, interval: float) -> Outcome:
+    while (found := machine.describe_execution(executionArn=arn))["status"] == "RUNNING":
+        time.sleep(interval)
+    empty = Outcome(
+        photo.name, photo.label, found["status"], None, None, None, None, None, None, None, arn, name
+    )  # fmt: skip
+    if found["status"] == "SUCCEEDED":
+        return _with(empty, json.loads(found["output"]))
+    cause = found.get("cause", "")
+    refused = replace(empty, error=found.get("error") or found["status"], cause=cause)
+    try:
+        detail = json.loads(cause)
+    except ValueError:
+        return refused
+    if not isinstance(detail, dict):
+        return refused
+    return _with(replace(refused, cause=detail.get("message", cause)), detail)
+
+
+def _with(outcome: Outcome, detail: dict[str, Any]) -> Outcome:
+    """The outcome with what the state machine's output or cause says."""
+    names = ("vehicle", "confidence", "threshold", "loading_bay", "order_range")
+    return replace(outcome, **{name: detail[name] for name in names if name in detail})

@@ -1,0 +1,160 @@
+"""Model versions: lists, approves and rejects them, and waits until the endpoint serves one."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from loadingbay.errors import UsageError, WorkError
+from loadingbay.target import Target
+from pipelines.definition import MODEL_PACKAGE_GROUP
+
+_MISSING = frozenset({"ValidationException", "ResourceNotFound", "ResourceNotFoundException"})
+
+
+@dataclass(frozen=True)
+class Version:
+    """A version in the registry. `metadata` holds its figures and hashes as strings, see pipelines.definition."""
+
+    number: int
+    arn: str
+    approval: str
+    created: datetime
+    comment: str
+    metadata: dict[str, str]
+    evaluation: str
+
+    def figure(self, name: str) -> float | None:
+        """A figure of the metadata as a number, if it has one of that name."""
+        try:
+            return float(self.metadata[name])
+        except (KeyError, ValueError):
+            return None
+
+    def document(self) -> dict[str, Any]:
+        """As JSON."""
+        return {
+            "version": self.number,
+            "model_package_arn": self.arn,
+            "approval": self.approval,
+            "created": self.created.isoformat(),
+            "comment": self.comment,
+            **self.metadata,
+        }
+
+
+def versions(target: Target, limit: int | None = None) -> list[Version]:
+    """The versions of the group, newest first; none when there is no group yet."""
+    sagemaker = target.client("sagemaker")
+    pages = sagemaker.get_paginator("list_model_packages").paginate(
+        ModelPackageGroupName=MODEL_PACKAGE_GROUP,
+        SortBy="CreationTime",
+        SortOrder="Descending",
+        PaginationConfig={"MaxItems": limit},
+    )
+    try:
+        arns = [item["ModelPackageArn"] for page in pages for item in page["ModelPackageSummaryList"]]
+    except ClientError as error:
+        if error.response["Error"]["Code"] in _MISSING:
+            return []
+        raise
+    return [get(target, arn) for arn in arns]
+
+
+def get(target: Target, arn: str) -> Version:
+    """The version with this ARN."""
+    described = target.client("sagemaker").describe_model_package(ModelPackageName=arn)
+    statistics = described.get("ModelMetrics", {}).get("ModelQuality", {}).get("Statistics", {})
+    return Version(
+        number=described["ModelPackageVersion"],
+        arn=described["ModelPackageArn"],
+        approval=described["ModelApprovalStatus"],
+        created=described["CreationTime"],
+        comment=described.get("ApprovalDescription", ""),
+        metadata=described.get("CustomerMetadataProperties", {}),
+        evaluation=statistics.get("S3Uri", ""),
+    )
+
+
+def numbered(target: Target, number: int) -> Version:
+    """The version with this number. Raises UsageError that names those there are."""
+    arn = f"arn:aws:sagemaker:{target.resolved_region}:{target.account}:model-package/{MODEL_PACKAGE_GROUP}/{number}"
+    try:
+        return get(target, arn)
+    except ClientError as error:
+        if error.response["Error"]["Code"] not in _MISSING:
+            raise
+    there = [str(version.number) for version in versions(target, limit=20)]
+    known = f"there are {', '.join(there)}" if there else "none is registered yet: `loadingbay run` registers one"
+    raise UsageError(f"there is no model version {number}: {known}")
+
+
+def decide(target: Target, version: Version, *, approve: bool, comment: str) -> None:
+    """Approves or rejects the version in the registry; the approval event does the rest."""
+    target.client("sagemaker").update_model_package(
+        ModelPackageArn=version.arn,
+        ModelApprovalStatus="Approved" if approve else "Rejected",
+        ApprovalDescription=comment,
+    )
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """The endpoint as it is. `serves` is the ARN of the model package in service, if it says."""
+
+    name: str
+    status: str
+    failure: str
+    serves: str
+
+
+def endpoint(target: Target, name: str) -> Endpoint | None:
+    """The endpoint of that name, or None when there is none."""
+    sagemaker = target.client("sagemaker")
+    try:
+        described = sagemaker.describe_endpoint(EndpointName=name)
+        config = sagemaker.describe_endpoint_config(EndpointConfigName=described["EndpointConfigName"])
+        model = sagemaker.describe_model(ModelName=config["ProductionVariants"][0]["ModelName"])
+    except ClientError as error:
+        if error.response["Error"]["Code"] in _MISSING:
+            return None
+        raise
+    containers = [model.get("PrimaryContainer", {}), *model.get("Containers", [])]
+    serves = next((c["ModelPackageName"] for c in containers if "ModelPackageName" in c), "")
+    return Endpoint(name, described["EndpointStatus"], described.get("FailureReason", ""), serves)
+
+
+def wait_until_served(
+    target: Target,
+    name: str,
+    version: Version,
+    *,
+    waiting: Callable[[str], None] = lambda _: None,
+    patience: float | None = None,
+) -> None:
+    """Waits until the endpoint serves this version. `waiting` is told the endpoint's status at each look.
+
+    Raises WorkError when the endpoint fails, or when nothing has come of it after `patience` seconds (default: 2
+    minutes on this machine, 30 on AWS).
+    """
+    deadline = time.monotonic() + (patience or (120 if target.local else 1800))
+    while time.monotonic() < deadline:
+        now = endpoint(target, name)
+        if now and now.status == "InService" and now.serves == version.arn:
+            return
+        if now and now.status == "Failed":
+            raise WorkError(
+                f"the endpoint {name} could not be deployed: {now.failure or 'no reason given'}; "
+                f"its log: `loadingbay logs endpoint`"
+            )
+        waiting(now.status if now else "waiting for the approval event")
+        time.sleep(target.interval)
+    raise WorkError(
+        f"the endpoint {name} does not serve version {version.number} yet: "
+        "`loadingbay logs deploy_model` shows what the deployment did"
+    )
