@@ -46,7 +46,7 @@ class Parameter:
         if self.form == "s3":
             return "an S3 address"
         if self.minimum is not None:
-            return f"{self.minimum:g} to {self.maximum:g}"
+            return f"{_plain(self.minimum)} to {_plain(self.maximum or 0)}"
         return "text"
 
     def parse(self, text: str | float) -> Value:
@@ -88,6 +88,11 @@ class Parameter:
             ok = ok and bool(_S3.fullmatch(value))
         if not ok:
             raise ValueError(f"{self.flag} {value}: must be {self.allowed}")
+
+
+def _plain(number: float) -> str:
+    """`1,000`, `0.97`, `1e-06`."""
+    return f"{number:,.0f}" if number == int(number) else f"{number:g}"
 
 
 PARAMETERS: tuple[Parameter, ...] = (
