@@ -1,0 +1,360 @@
+"""Scores a model artifact on the test records, as served: every photo goes through the handler that ships inside it.
+
+    python3 processing/evaluate.py --model MODEL.tar.gz --test DIR --output DIR [--champion-model DIR_OR_TAR --tolerance 0.02]
+
+Writes evaluation.json (SageMaker's model-quality shape, and under `gate` the figures that decide), evaluation.png,
+history.json, and verification/, labelled photos with which a deployment can be checked. What each figure means is said
+in metrics.py, which the artifact carries. The test photos are used here only: training has no input that reaches them, and
+nothing is fitted on them; temperature and thresholds come from the artifact.
+
+The champion is the version approved now. It must be an *input* of the processing step, not something this script
+looks up: the step cache compares inputs, so a new champion then leads to a new evaluation, not to a stale one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import os
+import shutil
+import sys
+import tarfile
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+os.environ.setdefault(
+    "OMP_NUM_THREADS", "1"
+)  # before MXNet: photos are small, and figures must not depend on the machine
+
+import mxnet as mx
+import numpy as np
+import numpy.typing as npt
+from scipy.stats import binomtest
+
+ARTIFACT, RECORDS, ABOUT = "model.tar.gz", "images.rec", "dataset.json"
+MAX_ARTIFACT_BYTES = 1 << 30  # unpacked
+MAX_MEMBERS = 1000
+VERIFICATION_PHOTOS = 20  # of each class
+BATCH = 32
+
+Floats = npt.NDArray[np.float32]
+Ints = npt.NDArray[np.int64]
+
+
+class EvaluationError(Exception):
+    """The model or the test records cannot be scored; the message is one sentence."""
+
+
+@dataclass(frozen=True)
+class Photos:
+    """The encoded test photos, their class indices, and the class names."""
+
+    bodies: list[bytes]
+    labels: Ints
+    classes: list[str]
+
+
+@dataclass(frozen=True)
+class Served:
+    """A loaded artifact: its model.json, probabilities of encoded photos through its handler, and its metrics module."""
+
+    folder: Path
+    about: dict[str, Any]
+    probabilities: Callable[[Sequence[bytes]], Floats]
+    metrics: ModuleType
+    strangers: ModuleType | None
+
+
+def unpack(model: Path, folder: Path) -> Path:
+    """The folder that holds the artifact: `model` itself when it is one, or `folder` once model.tar.gz is unpacked into it.
+
+    Members must be plain files and folders inside; sizes and number are bounded. EvaluationError otherwise.
+    """
+    if (model / "model.json").is_file():
+        return model
+    if model.is_dir():
+        model = model / ARTIFACT
+    if not model.is_file():
+        raise EvaluationError(f"there is no model artifact at {model}")
+    size = 0
+    try:
+        with tarfile.open(model, "r:gz") as tar:
+            for number, member in enumerate(tar, start=1):
+                size += member.size
+                if number > MAX_MEMBERS or size > MAX_ARTIFACT_BYTES:
+                    raise EvaluationError(
+                        f"{model} unpacks to more than {MAX_MEMBERS} files or {MAX_ARTIFACT_BYTES} bytes"
+                    )
+                if not (member.isfile() or member.isdir()):
+                    raise EvaluationError(f"{model} holds {member.name!r}, which is neither a file nor a folder")
+                tar.extract(member, folder, filter="data")
+    except (tarfile.TarError, EOFError, OSError) as error:
+        raise EvaluationError(f"{model} cannot be unpacked: {error}") from error
+    return folder
+
+
+@contextmanager
+def _importing_from(code: Path) -> Iterator[None]:
+    """Modules are found in `code` first, and forgotten after: two artifacts bring files of the same names."""
+    names = {path.stem for path in code.glob("*.py")}
+    hidden = {name: sys.modules.pop(name) for name in names if name in sys.modules}
+    sys.path.insert(0, str(code))
+    importlib.invalidate_caches()
+    try:
+        yield
+    finally:
+        sys.path.remove(str(code))
+        for name in names:
+            sys.modules.pop(name, None)
+        sys.modules.update(hidden)
+
+
+def load(folder: Path) -> Served:
+    """Load an unpacked artifact through its own handler. EvaluationError when it does not load."""
+    code = folder / "code"
+    if not (code / "inference.py").is_file():
+        raise EvaluationError("code/inference.py is missing in the model artifact")
+    dont_write, sys.dont_write_bytecode = sys.dont_write_bytecode, True  # the artifact's folder stays as it is
+    try:
+        with _importing_from(code):
+            handler = importlib.import_module("inference")
+            metrics = importlib.import_module("metrics")
+            strangers = importlib.import_module("strangers") if (code / "strangers.py").is_file() else None
+        model = handler.model_fn(str(folder))
+    except Exception as error:  # code of the artifact: whatever it raises means that it does not load
+        raise EvaluationError(
+            f"the model does not load through its handler: {type(error).__name__}: {error}"
+        ) from error
+    finally:
+        sys.dont_write_bytecode = dont_write
+
+    def probabilities(bodies: Sequence[bytes]) -> Floats:
+        parts = []
+        for at in range(0, len(bodies), BATCH):
+            images = [handler.input_fn(body, content_type(body)) for body in bodies[at : at + BATCH]]
+            parts.append(handler.predict_fn(np.concatenate(images), model))
+        return np.concatenate(parts)
+
+    return Served(folder, json.loads((folder / "model.json").read_text("utf-8")), probabilities, metrics, strangers)
+
+
+def content_type(body: bytes) -> str:
+    """The media type by the first bytes."""
+    return "image/png" if body.startswith(b"\x89PNG") else "image/jpeg"
+
+
+def read_photos(channel: Path) -> Photos:
+    """All test records of a channel. EvaluationError when files are missing or there is no record."""
+    for name in (RECORDS, ABOUT):
+        if not (channel / name).is_file():
+            raise EvaluationError(f"{channel / name} is missing")
+    classes = json.loads((channel / ABOUT).read_text("utf-8"))["classes"]
+    reader = mx.recordio.MXRecordIO(str(channel / RECORDS), "r")
+    bodies, labels = [], []
+    while (record := reader.read()) is not None:
+        header, body = mx.recordio.unpack(record)
+        bodies.append(body)
+        labels.append(int(header.label))
+    reader.close()
+    if not bodies:
+        raise EvaluationError(f"{channel / RECORDS} holds no photo to evaluate on")
+    return Photos(bodies, np.array(labels, np.int64), classes)
+
+
+def compare(challenger: npt.NDArray[np.bool_], champion: npt.NDArray[np.bool_], tolerance: float) -> dict[str, Any]:
+    """A paired test on the same photos: is the challenger worse than the champion?
+
+    McNemar's exact test looks only at the photos that one of them got right and the other wrong. The challenger passes when
+    its accuracy is at most `tolerance` lower, or when the loss is no more than chance explains (one-sided p above 0.05).
+    """
+    won, lost = int((challenger & ~champion).sum()), int((~challenger & champion).sum())
+    difference = float(challenger.mean() - champion.mean())
+    p_worse = float(binomtest(lost, won + lost, 0.5, alternative="greater").pvalue) if won + lost else 1.0
+    return {
+        "accuracy_difference": difference,
+        "photos_won": won,
+        "photos_lost": lost,
+        "p_worse": p_worse,
+        "tolerance": tolerance,
+        "not_worse": difference >= -tolerance or p_worse > 0.05,
+    }
+
+
+def judge_champion(
+    place: Path | None, photos: Photos, right: npt.NDArray[np.bool_], tolerance: float
+) -> dict[str, Any]:
+    """`compare` against the artifact at `place`; without one there is nothing to be worse than."""
+    if place is None or not place.exists() or (place.is_dir() and not any(place.iterdir())):
+        return {"present": False, "not_worse": True}
+    with tempfile.TemporaryDirectory(prefix="champion-") as scratch:
+        champion = load(unpack(place, Path(scratch)))
+        if champion.about["classes"] != photos.classes:
+            return {"present": True, "classes": champion.about["classes"], "comparable": False, "not_worse": True}
+        answers = champion.probabilities(photos.bodies).argmax(axis=1)
+    about = {key: str(champion.about.get(key, "")) for key in ("seed", "code_sha256", "data_sha256")}
+    champion_right = answers == photos.labels
+    compared = compare(right, champion_right, tolerance)
+    return {"present": True, "comparable": True, "accuracy": float(champion_right.mean()), **about, **compared}
+
+
+def refusal(served: Served) -> dict[str, Any]:
+    """Share of photos of something else that the model accepts, by kind and in all. Empty when the artifact draws none."""
+    if served.strangers is None:
+        return {}
+    shares = {
+        kind: float((served.probabilities(bodies).max(axis=1) >= served.about["threshold"]).mean())
+        for kind, bodies in served.strangers.photos().items()
+    }
+    return {"share_accepted": float(np.mean(list(shares.values()))), "by_kind": shares}
+
+
+def evaluate(served: Served, photos: Photos, champion: Path | None, tolerance: float) -> tuple[dict[str, Any], Floats]:
+    """Everything that evaluation.json says, and the probabilities (n, classes) it was worked out from."""
+    about, metrics = served.about, served.metrics
+    if about["classes"] != photos.classes:
+        raise EvaluationError(
+            f"the model knows {','.join(about['classes'])}, but the test records hold {','.join(photos.classes)}"
+        )
+    probabilities, labels = served.probabilities(photos.bodies), photos.labels
+    predicted, confidence = probabilities.argmax(axis=1), probabilities.max(axis=1)
+    right = predicted == labels
+    threshold = float(about["threshold"])
+    taken = metrics.accepted(probabilities, labels, threshold)
+    rival = judge_champion(champion, photos, right, tolerance)
+    strangers = refusal(served)
+    by_class = {
+        name: {"threshold": limit, **metrics.accepted(probabilities[predicted == at], labels[predicted == at], limit)}
+        for at, (name, limit) in enumerate(about["out_of_fold"].get("per_class_thresholds", {}).items())
+        if (predicted == at).any()
+    }
+    coverage, risk = metrics.risk_coverage(confidence, right)
+    figures = metrics.with_deviations(labels, predicted, len(photos.classes))
+    best_constant = np.bincount(labels, minlength=len(photos.classes)).max() / len(labels)
+    report = {
+        "multiclass_classification_metrics": {
+            **figures,
+            "accuracy_best_constant_classifier": {"value": float(best_constant), "standard_deviation": 0.0},
+            "confusion_matrix": metrics.confusion(labels, predicted, photos.classes),
+        },
+        "gate": {
+            "accuracy": float(right.mean()),
+            **taken,
+            "strangers_accepted": strangers.get("share_accepted", 0.0),
+            "not_worse_than_champion": float(rival["not_worse"]),
+        },
+        "calibration": {
+            "nll": metrics.nll(probabilities, labels),
+            "ece": metrics.ece(probabilities, labels),
+            "brier": metrics.brier(probabilities, labels),
+            "bins": metrics.reliability(probabilities, labels),
+        },
+        "risk_coverage": {
+            "aurc": metrics.aurc(confidence, right),
+            "coverage": coverage.tolist(),
+            "risk": risk.tolist(),
+        },
+        "per_class_thresholds": by_class,
+        "strangers": strangers,
+        "champion": rival,
+        "worst_mistakes": metrics.worst_mistakes(probabilities, labels, photos.classes),
+        "test": {
+            "count": len(labels),
+            "per_class": dict(zip(photos.classes, np.bincount(labels).tolist(), strict=False)),
+        },
+    }
+    report["metadata"] = metadata(about, report["gate"])
+    return report, probabilities
+
+
+def metadata(about: dict[str, Any], gate: dict[str, float]) -> dict[str, str]:
+    """What becomes the package's CustomerMetadataProperties: strings, without the comma, which SageMaker does not allow."""
+    texts = {
+        key: str(about.get(key, "unknown"))
+        for key in ("data_label", "data_sha256", "code_sha256", "git_commit", "seed")
+    }
+    figures = {key: f"{gate[key]:.4f}" for key in ("accuracy", "coverage", "accepted_precision", "strangers_accepted")}
+    return {
+        "classes": " ".join(about["classes"]),
+        "threshold": f"{about['threshold']:.4f}",
+        "temperature": f"{about['temperature']:.4f}",
+        "target_precision": f"{about['target_precision']:.4f}",
+        "versions": " ".join(f"{name}-{version}" for name, version in sorted(about["versions"].items())),
+        **texts,
+        **figures,
+    }
+
+
+def write_verification(folder: Path, photos: Photos) -> None:
+    """The first test photos of each class as files, with labels.json: {file: class}."""
+    folder.mkdir(parents=True, exist_ok=True)
+    labels = {}
+    for at, name in enumerate(photos.classes):
+        for number, row in enumerate(np.flatnonzero(photos.labels == at)[:VERIFICATION_PHOTOS], start=1):
+            body = photos.bodies[row]
+            file = f"{name}-{number:02d}.{'png' if content_type(body) == 'image/png' else 'jpg'}"
+            (folder / file).write_bytes(body)
+            labels[file] = name
+    (folder / "labels.json").write_text(json.dumps(labels, indent=2, sort_keys=True) + "\n", "utf-8")
+
+
+def run(flags: argparse.Namespace) -> dict[str, Any]:
+    """Evaluate and write all outputs. Returns evaluation.json's content."""
+    photos = read_photos(flags.test)
+    flags.output.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="model-") as scratch:
+        served = load(unpack(flags.model, Path(scratch)))
+        report, probabilities = evaluate(served, photos, flags.champion_model, flags.tolerance)
+        text = json.dumps(report, indent=2, sort_keys=True, allow_nan=False)
+        (flags.output / "evaluation.json").write_text(text + "\n", "utf-8")
+        shutil.copyfile(served.folder / "history.json", flags.output / "history.json")
+        history = json.loads((served.folder / "history.json").read_text("utf-8"))
+        with _importing_from(served.folder / "code"):
+            picture = importlib.import_module("picture")
+        picture.draw(
+            flags.output / "evaluation.png", report, probabilities, photos.bodies, photos.labels, served.about, history
+        )
+    write_verification(flags.output / "verification", photos)
+    return report
+
+
+def parser() -> argparse.ArgumentParser:
+    """The flags, with SageMaker's places as defaults."""
+    flags = argparse.ArgumentParser(prog="evaluate.py", description=__doc__, allow_abbrev=False)
+    place = "/opt/ml/processing"
+    flags.add_argument(
+        "--model", type=Path, default=Path(f"{place}/model/{ARTIFACT}"), help="model.tar.gz, or its folder"
+    )
+    flags.add_argument("--test", type=Path, default=Path(f"{place}/test"))
+    flags.add_argument("--output", type=Path, default=Path(f"{place}/evaluation"))
+    flags.add_argument("--champion-model", type=Path, default=Path(f"{place}/champion"), help="may be missing or empty")
+    flags.add_argument("--tolerance", type=float, default=0.02, help="accuracy that a version may lose to the champion")
+    flags.add_argument(
+        "--message", type=Path, default=Path("/opt/ml/output/message"), help="where a failure's sentence goes"
+    )
+    return flags
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Exit code 0, or 1 with a sentence on stderr and in --message."""
+    flags = parser().parse_args(arguments)
+    if not 0 <= flags.tolerance <= 1:
+        parser().error(f"argument --tolerance: {flags.tolerance} is not between 0 and 1")
+    try:
+        gate = run(flags)["gate"]
+    except EvaluationError as error:
+        print(f"evaluate.py: {error}", file=sys.stderr)
+        if flags.message.parent.is_dir():
+            flags.message.write_text(f"{error}"[:1024], "utf-8")
+        return 1
+    print(" ".join(f"{name}={value:.4f}" for name, value in gate.items()), flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,91 @@
+"""Random views of training photos: flip, one bilinear warp, colour, a small cut-out. Deterministic by the generator given."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+UInt8 = npt.NDArray[np.uint8]
+Float32 = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Strength:
+    """How far views may stray. Lengths are shares of the image side, angles degrees, colours factors around 1."""
+
+    rotation: float = 12.0
+    scale: float = 0.15
+    shear: float = 0.10
+    shift: float = 0.10
+    brightness: float = 0.20
+    contrast: float = 0.20
+    saturation: float = 0.30
+    cutout: float = 0.25
+
+
+def _matrices(count: int, height: int, width: int, strength: Strength, rng: np.random.Generator) -> Float32:
+    """(count, 2, 3) affine maps: flip, rotate, scale, shear and shift around the centre, in one."""
+
+    def draw(limit: float) -> npt.NDArray[np.float64]:
+        return rng.uniform(-limit, limit, count)
+
+    angle = np.deg2rad(draw(strength.rotation))
+    scale_x, scale_y = np.exp(draw(strength.scale)), np.exp(draw(strength.scale))
+    shear = draw(strength.shear)
+    flip = np.where(rng.random(count) < 0.5, -1.0, 1.0)
+    cos, sin = np.cos(angle), np.sin(angle)
+    linear = np.empty((count, 2, 2))
+    linear[:, 0, 0] = flip * cos * scale_x
+    linear[:, 0, 1] = flip * (shear * cos - sin) * scale_y
+    linear[:, 1, 0] = sin * scale_x
+    linear[:, 1, 1] = (shear * sin + cos) * scale_y
+    centre = np.array([(width - 1) / 2, (height - 1) / 2])
+    shift = np.stack([draw(strength.shift) * width, draw(strength.shift) * height], axis=1)
+    offset = centre + shift - linear @ centre
+    return np.concatenate([linear, offset[:, :, None]], axis=2).astype(np.float32)
+
+
+def _colour(images: Float32, strength: Strength, rng: np.random.Generator) -> None:
+    """Saturation, contrast and brightness, in place."""
+    shape = (len(images), 1, 1, 1)
+    grey = images @ np.array([[0.299], [0.587], [0.114]], np.float32)
+    saturation = rng.uniform(1 - strength.saturation, 1 + strength.saturation, shape).astype(np.float32)
+    images -= grey
+    images *= saturation
+    images += grey
+    mean = images.mean(axis=(1, 2, 3), keepdims=True)
+    contrast = rng.uniform(1 - strength.contrast, 1 + strength.contrast, shape).astype(np.float32)
+    brightness = rng.uniform(-strength.brightness, strength.brightness, shape).astype(np.float32) * np.float32(255)
+    images -= mean
+    images *= contrast
+    images += mean + brightness
+
+
+def _cut_out(images: Float32, share: float, rng: np.random.Generator) -> None:
+    """One square of each image, of side up to `share`, becomes that image's mean, in place."""
+    height, width = images.shape[1:3]
+    means = images.mean(axis=(1, 2))
+    for image, mean in zip(images, means, strict=True):
+        side = rng.uniform(0, share)
+        half_h, half_w = side * height / 2, side * width / 2
+        y, x = rng.uniform(0, height), rng.uniform(0, width)
+        image[
+            max(0, round(y - half_h)) : max(0, round(y + half_h)), max(0, round(x - half_w)) : max(0, round(x + half_w))
+        ] = mean
+
+
+def augment(images: UInt8, strength: Strength, rng: np.random.Generator) -> Float32:
+    """Random views of (n, h, w, 3) uint8 images, as (n, h, w, 3) float32 in 0..255 and slightly beyond."""
+    count, height, width = images.shape[:3]
+    views = np.empty(images.shape, np.float32)
+    for view, image, matrix in zip(views, images, _matrices(count, height, width, strength, rng), strict=True):
+        view[:] = cv2.warpAffine(
+            image, matrix, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101
+        )
+    _colour(views, strength, rng)
+    if strength.cutout > 0:
+        _cut_out(views, strength.cutout, rng)
+    return views

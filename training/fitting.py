@@ -1,0 +1,228 @@
+"""Trains one network: Nesterov momentum with warm-up and cosine decay, averaged weights, checkpoints, one line an epoch."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import augmentation
+import mxnet as mx
+import network
+import numpy as np
+import numpy.typing as npt
+import outliers
+import preprocessing
+from records import Pixels
+
+Float32 = npt.NDArray[np.float32]
+Int64 = npt.NDArray[np.int64]
+
+# Validation between the first and the last epoch costs time and decides nothing: it is for whoever watches.
+VALIDATE_EVERY = 5
+
+
+class TrainingError(RuntimeError):
+    """Training cannot go on; the sentence says why."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that decides the weights, but the data and the seed."""
+
+    epochs: int = 60
+    batch_size: int = 32
+    learning_rate: float = 0.1
+    momentum: float = 0.9
+    weight_decay: float = 5e-4
+    label_smoothing: float = 0.1
+    warm_up: float = 0.15  # share of all steps
+    average: float = 0.99  # decay of the moving average of weights, a step
+    widths: tuple[int, int, int] = (16, 32, 64)
+    outlier_share: float = 0.1  # of a batch's size, on top of it
+    strength: augmentation.Strength = field(default_factory=augmentation.Strength)
+
+    def rate_at(self, step: int, total: int) -> float:
+        """Learning rate of a step: a straight rise over the warm-up, then half a cosine to zero."""
+        rise = max(1.0, self.warm_up * total)
+        if step < rise:
+            return self.learning_rate * (step + 1) / (rise + 1)
+        return self.learning_rate * 0.5 * (1 + math.cos(math.pi * (step - rise) / max(1.0, total - rise)))
+
+
+@dataclass(frozen=True)
+class Phase:
+    """One network to train: its name in the log, the rows it learns from, the rows held out, and its own seed."""
+
+    name: str
+    rows: Int64
+    held_out: Int64
+    seed: int
+
+
+@dataclass(frozen=True)
+class Channel:
+    """Training pixels with the colour statistics of all training rows, and the number of classes."""
+
+    pixels: Pixels
+    mean: Float32
+    std: Float32
+    classes: int
+
+
+def predict(net: Any, channel: Channel, rows: Int64, batch: int = 250) -> Float32:
+    """(len(rows), classes) logits, without augmentation."""
+    parts = [
+        net(
+            mx.nd.array(
+                preprocessing.normalise(channel.pixels.images[rows[at : at + batch]], channel.mean, channel.std)
+            )
+        ).asnumpy()
+        for at in range(0, len(rows), batch)
+    ]
+    return np.concatenate(parts) if parts else np.empty((0, channel.classes), np.float32)
+
+
+class Fit:
+    """A network in training: weights, momenta and the moving average, which together are a checkpoint."""
+
+    def __init__(self, phase: Phase, channel: Channel, recipe: Recipe) -> None:
+        self.phase, self.channel, self.recipe = phase, channel, recipe
+        size = (int(channel.pixels.images.shape[1]), int(channel.pixels.images.shape[2]))
+        self.net = network.build(channel.classes, recipe.widths, size, phase.seed)
+        self.weights: dict[str, Any] = {name: p.data() for name, p in self.net.collect_params().items()}
+        self.gradients: dict[str, Any] = {
+            name: p.grad() for name, p in self.net.collect_params().items() if p.grad_req != "null"
+        }
+        self.momenta: dict[str, Any] = {name: mx.nd.zeros_like(self.weights[name]) for name in self.gradients}
+        self.averages: dict[str, Any] = {name: weight.copy() for name, weight in self.weights.items()}
+        self.loss = mx.gluon.loss.SoftmaxCrossEntropyLoss(sparse_label=False)
+        self.loss.hybridize(static_alloc=True)
+        self.epoch = 0
+        self.history: list[dict[str, Any]] = []
+        self.steps_per_epoch = max(1, len(phase.rows) // recipe.batch_size)
+
+    def batches(self, epoch: int) -> Iterator[tuple[Any, Any]]:
+        """(data, targets) of each step of an epoch; the draw depends on seed and epoch alone, so that a resumed run repeats it."""
+        recipe, channel = self.recipe, self.channel
+        rng = np.random.default_rng([self.phase.seed, epoch])
+        order = rng.permutation(self.phase.rows)
+        smooth = recipe.label_smoothing / channel.classes
+        known = np.full((channel.classes, channel.classes), smooth, np.float32)
+        known[np.diag_indices(channel.classes)] += 1 - recipe.label_smoothing
+        strangers = round(recipe.outlier_share * recipe.batch_size)
+        even = np.full((strangers, channel.classes), 1 / channel.classes, np.float32)
+        for step in range(self.steps_per_epoch):
+            rows = order[step * recipe.batch_size : (step + 1) * recipe.batch_size]
+            views = augmentation.augment(channel.pixels.images[rows], recipe.strength, rng)
+            targets = known[channel.pixels.labels[rows]]
+            if strangers:
+                views = np.concatenate([views, outliers.draw(strangers, views, rng)])
+                targets = np.concatenate([targets, even])
+            yield mx.nd.array(preprocessing.normalise(views, channel.mean, channel.std)), mx.nd.array(targets)
+
+    def train_epoch(self) -> tuple[float, float]:
+        """One pass over the rows. Returns (mean loss, last learning rate). TrainingError when the loss is not finite."""
+        recipe = self.recipe
+        total = self.steps_per_epoch * recipe.epochs
+        losses: list[Any] = []
+        for at, (data, targets) in enumerate(self.batches(self.epoch)):
+            step = self.epoch * self.steps_per_epoch + at
+            with mx.autograd.record():
+                loss = self.loss(self.net(data), targets)
+            loss.backward()
+            rate = recipe.rate_at(step, total)
+            for name, gradient in self.gradients.items():
+                decay = recipe.weight_decay if name.endswith("weight") else 0.0
+                weight = self.weights[name]
+                mx.nd.nag_mom_update(
+                    weight, gradient, self.momenta[name], out=weight,
+                    lr=rate, momentum=recipe.momentum, wd=decay, rescale_grad=1 / len(data),
+                )  # fmt: skip
+            self._average(step)
+            losses.append(loss.mean())
+            if at:
+                losses[at - 1].wait_to_read()  # MXNet runs behind Python: bound by how much
+        mean = float(np.mean([loss.asscalar() for loss in losses]))
+        if not math.isfinite(mean):
+            raise TrainingError(
+                f"the loss of {self.phase.name} became {mean} in epoch {self.epoch + 1} at learning rate {rate:.4g}: "
+                "lower --learning-rate, or raise --batch-size"
+            )
+        self.epoch += 1
+        return mean, rate
+
+    def _average(self, step: int) -> None:
+        """Move the averages towards the weights, every other step; early ones count for less, for they are nearly random."""
+        if step % 2 == 0:
+            return
+        share = 1 - min(self.recipe.average, (1 + step) / (10 + step)) ** 2
+        for name, weight in self.weights.items():
+            self.averages[name] += share * (weight - self.averages[name])
+
+    def use_averages(self) -> None:
+        """Put the averaged weights in the network, for good."""
+        for name, weight in self.weights.items():
+            weight[:] = self.averages[name]
+
+    def accuracy(self) -> float | None:
+        """Share of the held-out rows that are right; None when nothing is held out."""
+        if not len(self.phase.held_out):
+            return None
+        logits = predict(self.net, self.channel, self.phase.held_out)
+        return float((logits.argmax(axis=1) == self.channel.pixels.labels[self.phase.held_out]).mean())
+
+    def save(self, path: Path) -> None:
+        """Write a checkpoint, whole or not at all."""
+        state = {"epoch": mx.nd.array([self.epoch])}
+        for kind, arrays in (("weight", self.weights), ("momentum", self.momenta), ("average", self.averages)):
+            state |= {f"{kind}:{name}": array for name, array in arrays.items()}
+        partial = path.with_suffix(".partial")
+        mx.nd.save(str(partial), state)
+        partial.replace(path)
+
+    def load(self, path: Path) -> None:
+        """Continue from a checkpoint of the same phase. TrainingError when it is of another network."""
+        state = mx.nd.load(str(path))
+        for kind, arrays in (("weight", self.weights), ("momentum", self.momenta), ("average", self.averages)):
+            for name, array in arrays.items():
+                saved = state.get(f"{kind}:{name}")
+                if saved is None or saved.shape != array.shape:
+                    raise TrainingError(
+                        f"the checkpoint {path} is of another network ({kind}:{name}): empty its folder"
+                    )
+                array[:] = saved
+        self.epoch = int(state["epoch"].asscalar())
+
+
+def log_line(entry: dict[str, Any]) -> str:
+    """One epoch as `key=value` pairs; what is not known is left out."""
+    formats = {"train_loss": "{:.4f}", "validation_accuracy": "{:.4f}", "learning_rate": "{:.4f}", "seconds": "{:.1f}"}
+    return " ".join(
+        f"{key}={formats.get(key, '{}').format(value)}" for key, value in entry.items() if value is not None
+    )
+
+
+def fit(phase: Phase, channel: Channel, recipe: Recipe, report: Callable[[str], None]) -> Fit:
+    """Train one phase to its end; the returned network holds the averaged weights. Reports a line an epoch."""
+    run = Fit(phase, channel, recipe)
+    while run.epoch < recipe.epochs:
+        began = time.perf_counter()
+        loss, rate = run.train_epoch()
+        last = run.epoch == recipe.epochs
+        if last:
+            run.use_averages()
+        entry = {
+            "phase": phase.name,
+            "epoch": f"{run.epoch}/{recipe.epochs}",
+            "train_loss": round(loss, 4),
+            "validation_accuracy": run.accuracy() if last or run.epoch % VALIDATE_EVERY == 0 else None,
+            "learning_rate": round(rate, 6),
+            "seconds": round(time.perf_counter() - began, 1),
+        }
+        run.history.append(entry)
+        report(log_line(entry))
+    return run

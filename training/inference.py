@@ -1,0 +1,159 @@
+"""The handler that ships inside the model artifact (code/inference.py): `model_fn`, `input_fn`, `predict_fn`, `output_fn`.
+
+The model server calls it on the endpoint, and Evaluate calls it in the pipeline: what is evaluated is what is served.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import csv
+import io
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import mxnet as mx
+import numpy as np
+import numpy.typing as npt
+import preprocessing
+
+SYMBOL, PARAMETERS, MODEL = "network-symbol.json", "network-0000.params", "model.json"
+MAX_INSTANCES = 256
+IMAGE_TYPES = ("image/png", "image/jpeg", "image/jpg", "application/octet-stream")
+ANSWER_TYPES = ("application/json", "text/csv")
+
+Float32 = npt.NDArray[np.float32]
+UInt8 = npt.NDArray[np.uint8]
+
+
+class UnsupportedContentType(ValueError):  # noqa: N818  # the name of the condition, as the model server knows it
+    """The request's Content-Type, or its Accept, is not one that this model reads or writes."""
+
+
+@dataclass(frozen=True)
+class Model:
+    """A loaded artifact: what model.json says, and the network as a function of normalised (n, 3, h, w) float32."""
+
+    about: dict[str, Any]
+    network: Callable[[Any], Any]
+    mean: Float32
+    std: Float32
+
+    @property
+    def classes(self) -> list[str]:
+        """Class names, in the order of the probabilities."""
+        return [str(name) for name in self.about["classes"]]
+
+
+def model_fn(model_dir: str) -> Model:
+    """Load the artifact unpacked at `model_dir`. FileNotFoundError or ValueError when it is not whole."""
+    folder = Path(model_dir)
+    for name in (MODEL, SYMBOL, PARAMETERS):
+        if not (folder / name).is_file():
+            raise FileNotFoundError(f"{name} is missing in the model artifact at {model_dir}")
+    about = json.loads((folder / MODEL).read_text("utf-8"))
+    cv2.setNumThreads(0)  # photos are small, and requests already run side by side
+    network = mx.gluon.SymbolBlock(mx.sym.load(str(folder / SYMBOL)), mx.sym.var("data", dtype="float32"))
+    network.load_parameters(str(folder / PARAMETERS), ctx=mx.cpu())
+    network.hybridize(static_alloc=True, static_shape=True)
+    model = Model(about, network, np.asarray(about["mean"], np.float32), np.asarray(about["std"], np.float32))
+    global _image_size  # input_fn is given no model: the contract of the serving toolkits
+    _image_size = (int(about["image_size"][0]), int(about["image_size"][1]))
+    warmup(model)
+    return model
+
+
+_image_size = (32, 32)
+
+
+def warmup(model: Model) -> None:
+    """One prediction, so that the first request does not pay for memory planning. ValueError when the network is broken."""
+    answer = predict_fn(np.zeros((1, *_image_size, 3), np.uint8), model)
+    if answer.shape != (1, len(model.classes)) or not np.isfinite(answer).all():
+        raise ValueError(f"the network gives {answer!r} for {len(model.classes)} classes: the artifact is broken")
+
+
+def _instances(body: bytes) -> list[bytes]:
+    """The photos in a JSON request {"instances": [{"image": "<base64>"}, ...]}."""
+    try:
+        request = json.loads(body)
+    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+        raise ValueError(f"the request is not JSON: {error}") from error
+    instances = request.get("instances") if isinstance(request, dict) else None
+    if not isinstance(instances, list) or not instances:
+        raise ValueError('a JSON request is {"instances": [{"image": "<base64>"}, ...]} with at least one instance')
+    if len(instances) > MAX_INSTANCES:
+        raise ValueError(f"the request has {len(instances)} instances, and at most {MAX_INSTANCES} are accepted")
+    photos = []
+    for number, instance in enumerate(instances):
+        encoded = instance.get("image") if isinstance(instance, dict) else None
+        if not isinstance(encoded, str):
+            raise ValueError(f'instance {number} has no "image" of base64 text')  # noqa: TRY004  # bad input is ValueError
+        try:
+            photos.append(base64.b64decode(encoded, validate=True))
+        except (binascii.Error, ValueError) as error:
+            raise ValueError(f"instance {number} is not base64: {error}") from error
+    return photos
+
+
+def input_fn(body: bytes, content_type: str) -> UInt8:
+    """A request's bytes as (n, h, w, 3) uint8 RGB. ValueError for a bad photo, UnsupportedContentType for a foreign type."""
+    kind = (content_type or "").split(";")[0].strip().lower()
+    if kind in IMAGE_TYPES:
+        return preprocessing.decode(body, _image_size)[None]
+    if kind != "application/json":
+        raise UnsupportedContentType(
+            f"content type {content_type!r} is not one of image/png, image/jpeg, application/json"
+        )
+    if len(body) > preprocessing.MAX_BYTES:
+        raise ValueError(f"the request has {len(body)} bytes, and at most {preprocessing.MAX_BYTES} are accepted")
+    images = []
+    for number, photo in enumerate(_instances(body)):
+        try:
+            images.append(preprocessing.decode(photo, _image_size))
+        except ValueError as error:
+            raise ValueError(f"instance {number}: {error}") from error
+    return np.stack(images)
+
+
+def softmax(logits: Float32, temperature: float) -> Float32:
+    """(n, classes) logits to probabilities at a temperature: above 1 is less sure, below 1 surer."""
+    scaled = logits.astype(np.float64) / temperature
+    scaled = np.exp(scaled - scaled.max(axis=1, keepdims=True))
+    return (scaled / scaled.sum(axis=1, keepdims=True)).astype(np.float32)
+
+
+def predict_fn(images: UInt8, model: Model) -> Float32:
+    """(n, h, w, 3) uint8 to (n, classes) float32 probabilities, temperature applied. Rows do not depend on each other."""
+    data = mx.nd.array(preprocessing.normalise(images, model.mean, model.std))
+    return softmax(model.network(data).asnumpy(), float(model.about["temperature"]))
+
+
+def output_fn(probabilities: Float32, accept: str, model: Model) -> tuple[bytes, str]:
+    """The answer as JSON (default) or CSV rows `label,confidence,p1,p2,...`, and its content type."""
+    kinds = [part.split(";")[0].strip().lower() for part in (accept or "*/*").split(",")]
+    kind = next((kind for kind in kinds if kind in (*ANSWER_TYPES, "*/*", "application/*", "text/*", "")), None)
+    if kind is None:
+        raise UnsupportedContentType(f"accept {accept!r} is not one of {', '.join(ANSWER_TYPES)}")
+    classes = model.classes
+    winners = probabilities.argmax(axis=1)
+    if kind in ("text/csv", "text/*"):
+        rows = io.StringIO()
+        writer = csv.writer(rows, lineterminator="\n")
+        for row, winner in zip(probabilities.tolist(), winners.tolist(), strict=True):
+            writer.writerow([classes[winner], f"{row[winner]:.6f}", *(f"{value:.6f}" for value in row)])
+        return rows.getvalue().encode(), "text/csv"
+    predictions = [
+        {"label": classes[winner], "confidence": row[winner], "probabilities": dict(zip(classes, row, strict=True))}
+        for row, winner in zip(probabilities.tolist(), winners.tolist(), strict=True)
+    ]
+    answer = {
+        "predictions": predictions,
+        "threshold": model.about["threshold"],
+        "model": {"data_label": model.about["data_label"]},
+    }
+    return json.dumps(answer, separators=(",", ":")).encode(), "application/json"

@@ -1,0 +1,134 @@
+"""Figures of a classifier that may decline to answer, on data it has not learned from. Ships in the artifact for Evaluate.
+
+`probabilities` are (n, classes) float, `labels` (n,) class indices; the confidence of a row is its largest probability,
+and an answer is accepted when its confidence is at least the threshold.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.metrics import fbeta_score, precision_recall_fscore_support
+
+Floats = npt.NDArray[np.floating]
+Ints = npt.NDArray[np.integer]
+
+
+def nll(probabilities: Floats, labels: Ints) -> float:
+    """Mean negative log-likelihood of the labels, in nats."""
+    likelihood = np.clip(probabilities[np.arange(len(labels)), labels].astype(np.float64), 1e-12, 1)
+    return float(-np.log(likelihood).mean())
+
+
+def brier(probabilities: Floats, labels: Ints) -> float:
+    """Mean squared distance from the one-hot label, summed over classes (Brier, 1950): 0 is best, 2 worst."""
+    truth = np.eye(probabilities.shape[1])[labels]
+    return float(((probabilities.astype(np.float64) - truth) ** 2).sum(axis=1).mean())
+
+
+def reliability(probabilities: Floats, labels: Ints, bins: int = 10) -> list[dict[str, float]]:
+    """Confidence against accuracy in bins of equal width; empty bins are left out."""
+    confidence = probabilities.max(axis=1)
+    right = probabilities.argmax(axis=1) == labels
+    place = np.minimum((confidence * bins).astype(int), bins - 1)
+    return [
+        {
+            "count": int((place == bin_).sum()),
+            "confidence": float(confidence[place == bin_].mean()),
+            "accuracy": float(right[place == bin_].mean()),
+        }
+        for bin_ in range(bins)
+        if (place == bin_).any()
+    ]
+
+
+def ece(probabilities: Floats, labels: Ints, bins: int = 10) -> float:
+    """Expected calibration error: mean gap between confidence and accuracy over the bins, weighted by their counts."""
+    return sum(
+        abs(b["confidence"] - b["accuracy"]) * b["count"] for b in reliability(probabilities, labels, bins)
+    ) / len(labels)
+
+
+def risk_coverage(confidence: Floats, right: npt.NDArray[np.bool_]) -> tuple[Floats, Floats]:
+    """Coverage and error rate when only the surest 1, 2, ... n answers are given; among equals, in expectation."""
+    order = np.argsort(-confidence, kind="stable")
+    wrong = (~right[order]).astype(np.float64)
+    # Answers of equal confidence cannot be told apart: each counts as the mean of its run.
+    _, run = np.unique(-confidence[order], return_inverse=True)
+    wrong = (np.bincount(run, wrong) / np.bincount(run))[run]
+    given = np.arange(1, len(wrong) + 1)
+    return given / len(wrong), np.cumsum(wrong) / given
+
+
+def aurc(confidence: Floats, right: npt.NDArray[np.bool_]) -> float:
+    """Area under the risk-coverage curve: the error rate, averaged over all coverages (Geifman and El-Yaniv, 2017)."""
+    return float(risk_coverage(confidence, right)[1].mean())
+
+
+def accepted(probabilities: Floats, labels: Ints, threshold: float) -> dict[str, float]:
+    """Coverage, and precision of what is accepted; the precision is 0.0 when nothing is."""
+    confidence = probabilities.max(axis=1)
+    taken = confidence >= threshold
+    right = probabilities.argmax(axis=1) == labels
+    return {
+        "coverage": float(taken.mean()),
+        "accepted_precision": float(right[taken].mean()) if taken.any() else 0.0,
+    }
+
+
+def scores(labels: Ints, predicted: Ints, classes: int) -> dict[str, float]:
+    """Accuracy, and precision, recall and F scores weighted by class counts and as plain means (macro)."""
+    figures = {"accuracy": float((labels == predicted).mean())}
+    every = list(range(classes))
+    for mean, prefix in (("weighted", "weighted_"), ("macro", "")):
+        precision, recall, f1, _ = precision_recall_fscore_support(
+            labels, predicted, labels=every, average=mean, zero_division=0.0
+        )
+        figures |= {f"{prefix}precision": float(precision), f"{prefix}recall": float(recall), f"{prefix}f1": float(f1)}
+    for beta in (0.5, 2.0):
+        name = f"weighted_f{str(beta).rstrip('0').rstrip('.').replace('.', '_')}"
+        figures[name] = float(
+            fbeta_score(labels, predicted, beta=beta, labels=every, average="weighted", zero_division=0.0)
+        )
+    return figures
+
+
+def with_deviations(
+    labels: Ints, predicted: Ints, classes: int, draws: int = 200, seed: int = 0
+) -> dict[str, dict[str, float]]:
+    """`scores` as {"value", "standard_deviation"}; the deviation is over bootstrap draws of the test photos."""
+    rng = np.random.default_rng(seed)
+    drawn = []
+    for _ in range(draws):
+        rows = rng.integers(0, len(labels), len(labels))
+        drawn.append(scores(labels[rows], predicted[rows], classes))
+    return {
+        name: {"value": value, "standard_deviation": float(np.std([one[name] for one in drawn]))}
+        for name, value in scores(labels, predicted, classes).items()
+    }
+
+
+def confusion(labels: Ints, predicted: Ints, classes: list[str]) -> dict[str, dict[str, int]]:
+    """How many photos of each true class were given each answer: {true: {answered: count}}."""
+    return {
+        true: {answer: int(((labels == row) & (predicted == column)).sum()) for column, answer in enumerate(classes)}
+        for row, true in enumerate(classes)
+    }
+
+
+def worst_mistakes(probabilities: Floats, labels: Ints, classes: list[str], most: int = 20) -> list[dict[str, Any]]:
+    """The wrong answers that were given with most confidence, by record number."""
+    confidence, predicted = probabilities.max(axis=1), probabilities.argmax(axis=1)
+    wrong = np.flatnonzero(predicted != labels)
+    ordered = wrong[np.argsort(-confidence[wrong], kind="stable")][:most]
+    return [
+        {
+            "record": int(row),
+            "label": classes[int(labels[row])],
+            "answer": classes[int(predicted[row])],
+            "confidence": float(confidence[row]),
+        }
+        for row in ordered
+    ]

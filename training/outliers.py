@@ -1,0 +1,70 @@
+"""Pictures of nothing that the model knows, drawn while training: it learns to spread its probability on them evenly.
+
+Noise of several grains, smooth gradients, stripes, and training photos cut into shuffled tiles (their colours and
+textures without their shapes). Evaluate measures refusal on other kinds, which training never draws.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+Float32 = npt.NDArray[np.float32]
+
+
+def _noise(height: int, width: int, rng: np.random.Generator) -> Float32:
+    """Random colours at a random grain, from single pixels to a few large blobs."""
+    side = int(rng.integers(2, max(3, height) + 1))
+    coarse = rng.uniform(0, 255, (side, side, 3 if rng.random() < 0.7 else 1)).astype(np.float32)
+    if coarse.shape[2] == 1:
+        coarse = np.repeat(coarse, 3, axis=2)
+    return np.asarray(cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC), np.float32)
+
+
+def _gradient(height: int, width: int, rng: np.random.Generator) -> Float32:
+    """A straight blend of two random colours in a random direction."""
+    angle = rng.uniform(0, 2 * np.pi)
+    y, x = np.mgrid[0 : 1 : height * 1j, 0 : 1 : width * 1j]
+    along = np.clip(0.5 + (x - 0.5) * np.cos(angle) + (y - 0.5) * np.sin(angle), 0, 1)[:, :, None]
+    return (rng.uniform(0, 255, 3) * along + rng.uniform(0, 255, 3) * (1 - along)).astype(np.float32)
+
+
+def _stripes(height: int, width: int, rng: np.random.Generator) -> Float32:
+    """Two random colours in waves of random direction, length and sharpness."""
+    angle, waves = rng.uniform(0, np.pi), rng.uniform(1, height / 3)
+    y, x = np.mgrid[0 : 1 : height * 1j, 0 : 1 : width * 1j]
+    wave = np.sin(2 * np.pi * waves * (x * np.cos(angle) + y * np.sin(angle)) + rng.uniform(0, 6.3))
+    share = (0.5 + 0.5 * np.tanh(wave * rng.uniform(0.5, 6)))[:, :, None]
+    return (rng.uniform(0, 255, 3) * share + rng.uniform(0, 255, 3) * (1 - share)).astype(np.float32)
+
+
+def _shuffled(photo: Float32, rng: np.random.Generator) -> Float32:
+    """The photo cut into 4 x 4 tiles, or 8 x 8, put together in a random order."""
+    height, width = photo.shape[:2]
+    tiles = 4 if rng.random() < 0.5 else 8
+    tile_h, tile_w = height // tiles, width // tiles
+    if tile_h == 0 or tile_w == 0:
+        return photo[::-1].copy()
+    used = photo[: tile_h * tiles, : tile_w * tiles]
+    grid = used.reshape(tiles, tile_h, tiles, tile_w, 3).swapaxes(1, 2).reshape(tiles * tiles, tile_h, tile_w, 3)
+    grid = grid[rng.permutation(len(grid))]
+    mixed = grid.reshape(tiles, tiles, tile_h, tile_w, 3).swapaxes(1, 2).reshape(used.shape)
+    return np.asarray(cv2.resize(mixed, (width, height), interpolation=cv2.INTER_NEAREST), np.float32)
+
+
+def draw(count: int, views: Float32, rng: np.random.Generator) -> Float32:
+    """(count, h, w, 3) float32 outliers; `views`, at least one photo of (n, h, w, 3), gives the size and the tiles."""
+    height, width = views.shape[1:3]
+    drawn = np.empty((count, height, width, 3), np.float32)
+    for picture in drawn:
+        kind = rng.random()
+        if kind < 0.3:
+            picture[:] = _noise(height, width, rng)
+        elif kind < 0.4:
+            picture[:] = _gradient(height, width, rng)
+        elif kind < 0.5:
+            picture[:] = _stripes(height, width, rng)
+        else:
+            picture[:] = _shuffled(views[int(rng.integers(len(views)))], rng)
+    return drawn

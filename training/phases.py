@@ -1,0 +1,99 @@
+"""Which networks are trained, and their training side by side: the folds, and the network that ships."""
+
+from __future__ import annotations
+
+import multiprocessing
+import sys
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import fitting
+import numpy as np
+import numpy.typing as npt
+import records
+from sklearn.model_selection import StratifiedKFold
+
+FINAL = "final"
+
+Float32 = npt.NDArray[np.float32]
+Int64 = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Job:
+    """What all phases share; small enough to be sent to each process."""
+
+    scratch: Path
+    size: tuple[int, int]
+    mean: Float32
+    std: Float32
+    classes: int
+    recipe: fitting.Recipe
+    model_dir: Path
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a phase hands back: logits of its held-out rows (in their order), and its epochs."""
+
+    logits: Float32
+    history: list[dict[str, Any]]
+
+
+def plan(labels: Int64, folds: int, seed: int) -> list[fitting.Phase]:
+    """k stratified folds, which together hold every row out exactly once, and the final network on all rows."""
+    splitter = StratifiedKFold(folds, shuffle=True, random_state=seed)
+    planned = [
+        fitting.Phase(f"fold-{number}/{folds}", rows.astype(np.int64), held_out.astype(np.int64), seed * 1000 + number)
+        for number, (rows, held_out) in enumerate(splitter.split(labels, labels), start=1)
+    ]
+    everything = np.arange(len(labels), dtype=np.int64)
+    return [*planned, fitting.Phase(FINAL, everything, everything[:0], seed * 1000)]
+
+
+def colour_statistics(images: npt.NDArray[np.uint8]) -> tuple[Float32, Float32]:
+    """Mean and standard deviation of each channel over all pixels, in 0..255, read in slices."""
+    count, total, squares = 0, np.zeros(3), np.zeros(3)
+    for at in range(0, len(images), 1000):
+        pixels = images[at : at + 1000].reshape(-1, 3).astype(np.float64)
+        count += len(pixels)
+        total += pixels.sum(axis=0)
+        squares += (pixels**2).sum(axis=0)
+    mean = total / count
+    # Photos of one flat colour would otherwise divide by zero.
+    std = np.sqrt(np.maximum(squares / count - mean**2, 1.0))
+    return mean.astype(np.float32), std.astype(np.float32)
+
+
+def _report(line: str) -> None:
+    """One write a line, so that lines of processes side by side do not mix."""
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
+def run_one(phase: fitting.Phase, job: Job) -> Outcome:
+    """Train a phase in this process; the final one also exports its network into the model folder."""
+    cv2.setNumThreads(0)
+    channel = fitting.Channel(records.mapped(job.scratch, job.size), job.mean, job.std, job.classes)
+    fit = fitting.fit(phase, channel, job.recipe, _report)
+    if phase.name == FINAL:
+        fit.net.export(str(job.model_dir / "network"), epoch=0)
+    return Outcome(fitting.predict(fit.net, channel, phase.held_out), fit.history)
+
+
+def run_all(phases: list[fitting.Phase], job: Job, workers: int) -> list[Outcome]:
+    """The phases' outcomes in their order, trained by at most `workers` processes at a time, the longest first."""
+    longest_first = sorted(range(len(phases)), key=lambda number: -len(phases[number].rows))
+    context = multiprocessing.get_context("spawn")  # MXNet's threads do not survive a fork
+    with ProcessPoolExecutor(min(workers, len(phases)), mp_context=context) as pool:
+        futures = {number: pool.submit(run_one, phases[number], job) for number in longest_first}
+        try:
+            return [futures[number].result() for number in range(len(phases))]
+        except BrokenProcessPool as error:
+            raise fitting.TrainingError("a training process was killed, most likely for want of memory") from error
+        finally:
+            pool.shutdown(cancel_futures=True)

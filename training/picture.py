@@ -1,0 +1,181 @@
+"""Draws evaluation.png: one picture that says how good a model is. Ships in the artifact for Evaluate."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+
+mpl.use("Agg")
+
+import matplotlib.pyplot as plt
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+from sklearn.metrics import ConfusionMatrixDisplay
+
+RIGHT, WRONG, LINE, GREY = "#2a7f9e", "#d1495b", "#3d405b", "#8d99ae"
+
+Floats = npt.NDArray[np.floating]
+Ints = npt.NDArray[np.integer]
+
+
+def _share(value: float) -> str:
+    return f"{100 * value:.1f} %"
+
+
+def _confusion(ax: Any, labels: Ints, predicted: Ints, classes: list[str]) -> None:
+    ConfusionMatrixDisplay.from_predictions(
+        labels, predicted, labels=range(len(classes)), display_labels=classes, cmap="Blues", colorbar=False, ax=ax
+    )
+    ax.set(title="What was answered", xlabel="answer", ylabel="truth")
+    ax.tick_params(axis="x", labelrotation=15 if len(classes) > 2 else 0)
+    ax.tick_params(axis="y", labelrotation=90 if len(classes) < 4 else 0)
+
+
+def _confidence(ax: Any, confidence: Floats, right: Floats, threshold: float, floor: float) -> None:
+    bins = np.linspace(floor, 1, 21)
+    ax.hist(
+        [confidence[right], confidence[~right]], bins=bins, stacked=True, color=[RIGHT, WRONG], label=["right", "wrong"]
+    )
+    ax.axvline(threshold, color=LINE, linestyle="--", label=f"threshold {threshold:.3f}")
+    ax.set(title="Confidence of the answers", xlabel="confidence", ylabel="test photos", xlim=(floor, 1))
+    ax.legend(loc="upper left", frameon=False)
+
+
+def _reliability(ax: Any, calibration: dict[str, Any], floor: float) -> None:
+    bins = calibration["bins"]
+    ax.plot([floor, 1], [floor, 1], color=GREY, linestyle=":", label="perfect")
+    ax.plot([b["confidence"] for b in bins], [b["accuracy"] for b in bins], color=RIGHT)
+    sizes = [20 + 6 * b["count"] for b in bins]
+    ax.scatter([b["confidence"] for b in bins], [b["accuracy"] for b in bins], s=sizes, color=RIGHT, alpha=0.7)
+    for b in bins:
+        ax.annotate(
+            f"{b['count']}", (b["confidence"], b["accuracy"]), textcoords="offset points", xytext=(6, -12), fontsize=8
+        )
+    ax.set(
+        title="Is the confidence honest?",
+        xlabel="mean confidence (beside: photos)",
+        ylabel="share right",
+        ylim=(-0.03, 1.05),
+    )
+    ax.legend(
+        loc="lower right", frameon=False, title=f"ECE {calibration['ece']:.3f}   Brier {calibration['brier']:.3f}"
+    )
+
+
+def _risk(ax: Any, report: dict[str, Any], target: float) -> None:
+    curve, gate = report["risk_coverage"], report["gate"]
+    precision = 1 - np.array(curve["risk"])
+    ax.plot(curve["coverage"], precision, color=RIGHT)
+    ax.axhline(target, color=GREY, linestyle=":", label=f"target precision {target:g}")
+    if gate["coverage"] > 0:
+        point = f"threshold: {_share(gate['coverage'])} accepted,\n{_share(gate['accepted_precision'])} of them right"
+        ax.scatter([gate["coverage"]], [gate["accepted_precision"]], color=WRONG, zorder=3, label=point)
+    ax.set(title="Fewer answers, better answers", xlabel="share of photos answered", ylabel="share of answers right")
+    ax.set_ylim(min(0.85, float(precision.min()) - 0.02), 1.005)
+    ax.legend(loc="lower left", frameon=False, title=f"AURC {curve['aurc']:.4f}")
+
+
+def _learning(ax: Any, history: list[dict[str, Any]]) -> None:
+    twin = ax.twinx()
+    for phase in dict.fromkeys(entry["phase"] for entry in history):
+        rows = [entry for entry in history if entry["phase"] == phase]
+        epochs = [int(str(entry["epoch"]).split("/")[0]) for entry in rows]
+        ax.plot(epochs, [entry["train_loss"] for entry in rows], color=GREY, linewidth=1)
+        seen = [
+            (epoch, e["validation_accuracy"])
+            for epoch, e in zip(epochs, rows, strict=True)
+            if e.get("validation_accuracy")
+        ]
+        if seen:
+            twin.plot(*zip(*seen, strict=True), color=RIGHT, linewidth=1, marker=".", markersize=4)
+    ax.set(title="Learning (one line a network)", xlabel="epoch")
+    ax.set_ylabel("training loss", color=GREY)
+    twin.set_ylabel("accuracy on held-out photos", color=RIGHT)
+
+
+def _words(ax: Any, report: dict[str, Any], about: dict[str, Any]) -> None:
+    gate, quality, calibration = report["gate"], report["multiclass_classification_metrics"], report["calibration"]
+    rival, fold = report["champion"], about["out_of_fold"]
+    against = "no champion to compare with"
+    if rival["present"] and rival.get("comparable"):
+        against = f"champion {_share(rival['accuracy'])}: {'not worse' if rival['not_worse'] else 'WORSE'} (p {rival['p_worse']:.2f})"
+    elif rival["present"]:
+        against = "champion knows other classes: not compared"
+    accuracy = quality["accuracy"]
+    lines = [
+        ("test accuracy", f"{_share(accuracy['value'])} ± {_share(accuracy['standard_deviation'])}"),
+        ("out-of-fold accuracy", f"{_share(fold['accuracy'])} of {fold['count']} training photos"),
+        ("precision, recall, F1", " ".join(f"{quality[name]['value']:.3f}" for name in ("precision", "recall", "f1"))),
+        ("NLL, ECE, Brier", f"{calibration['nll']:.3f} {calibration['ece']:.3f} {calibration['brier']:.3f}"),
+        ("threshold", f"{about['threshold']:.4f} for precision {about['target_precision']:g}"),
+        ("accepted", f"{_share(gate['coverage'])}, of which right {_share(gate['accepted_precision'])}"),
+        ("accepted by mistake", f"{_share(gate['strangers_accepted'])} of photos of neither"),
+        ("against the champion", against),
+    ]
+    ax.axis("off")
+    ax.set_title("In figures", loc="left")
+    for row, (name, value) in enumerate(lines):
+        ax.text(0, 0.93 - 0.125 * row, name, color=GREY, fontsize=9, transform=ax.transAxes, va="top")
+        ax.text(0, 0.875 - 0.125 * row, value, color=LINE, fontsize=10.5, transform=ax.transAxes, va="top")
+
+
+def _mistakes(fig: Any, place: Any, report: dict[str, Any], bodies: list[bytes]) -> None:
+    wrong = report["worst_mistakes"][:20]
+    grid = place.subgridspec(2, 10, hspace=0.55, wspace=0.15)
+    title = fig.add_subplot(place)
+    title.axis("off")
+    count = f"{len(wrong)} mistake{'s' * (len(wrong) != 1)}" if wrong else "No mistake"
+    title.set_title(f"{count} on the test photos, the most confident first", loc="left", pad=24)
+    for at, mistake in enumerate(wrong):
+        ax = fig.add_subplot(grid[at // 10, at % 10])
+        ax.imshow(Image.open(io.BytesIO(bodies[mistake["record"]])).convert("RGB"), interpolation="nearest")
+        ax.set_xticks([])
+        ax.set_yticks([])
+        ax.set_title(f"{mistake['answer']} {mistake['confidence']:.2f}", fontsize=8.5, color=WRONG, pad=3)
+        ax.set_xlabel(f"is {mistake['label']}", fontsize=8.5, labelpad=2)
+
+
+def draw(
+    path: Path, report: dict[str, Any], probabilities: Floats, bodies: list[bytes], labels: Ints,
+    about: dict[str, Any], history: list[dict[str, Any]],
+) -> None:  # fmt: skip
+    """Write the picture to `path`: confusion, confidence, reliability, risk, learning curves, figures, the worst mistakes."""
+    classes, predicted, confidence = about["classes"], probabilities.argmax(axis=1), probabilities.max(axis=1)
+    floor = 1 / len(classes)
+    style = {"axes.spines.top": False, "axes.spines.right": False, "axes.titleweight": "bold", "axes.titlelocation": "left",
+             "axes.titlesize": 11, "font.size": 9.5, "text.color": LINE, "axes.titlecolor": LINE}  # fmt: skip
+    with mpl.rc_context(style):
+        fig = plt.figure(figsize=(14, 12.5))
+        rows = fig.add_gridspec(
+            3, 3, height_ratios=[1, 1, 0.75], hspace=0.42, wspace=0.32, left=0.06, right=0.96, top=0.9, bottom=0.04
+        )
+        _confusion(fig.add_subplot(rows[0, 0]), labels, predicted, classes)
+        _confidence(fig.add_subplot(rows[0, 1]), confidence, predicted == labels, float(about["threshold"]), floor)
+        _reliability(fig.add_subplot(rows[0, 2]), report["calibration"], floor)
+        _risk(fig.add_subplot(rows[1, 0]), report, float(about["target_precision"]))
+        _learning(fig.add_subplot(rows[1, 1]), history)
+        _words(fig.add_subplot(rows[1, 2]), report, about)
+        _mistakes(fig, rows[2, :], report, bodies)
+        source = {"drawn samples": "DRAWN SAMPLES, not real photos", "cifar-100": "CIFAR-100"}.get(
+            about["data_label"], about["data_label"]
+        )
+        fig.suptitle(
+            f"{' or '.join(classes)}: {len(labels)} test photos, {source}",
+            x=0.06,
+            y=0.965,
+            ha="left",
+            fontsize=17,
+            weight="bold",
+        )
+        fig.text(
+            0.06,
+            0.937,
+            f"seed {about['seed']}   data {about['data_sha256'][:12]}   code {about['code_sha256'][:12]}   scored through the handler that serves",
+            color=GREY,
+        )
+        fig.savefig(path, dpi=100, metadata={"Software": None})
+        plt.close(fig)

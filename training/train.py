@@ -1,0 +1,186 @@
+"""Trains the classifier and writes the artifact: `python3 train.py --train DIR --model-dir DIR --epochs 60` (script mode).
+
+The networks of k folds give out-of-fold predictions, from which temperature and threshold are fitted; the network that
+ships learns from all photos. Every network trains on one thread in a process of its own, so the result depends on seed,
+code and data, and not on how many cores there are. The test set is not among the inputs: nothing here can reach it.
+"""
+
+from __future__ import annotations
+
+import os
+
+for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ[_variable] = (
+        "1"  # before MXNet is imported: one thread is deterministic, and two processes beat two threads
+    )
+os.environ.setdefault("MXNET_SUBGRAPH_VERBOSE", "0")
+
+import argparse  # noqa: E402
+import dataclasses  # noqa: E402
+import json  # noqa: E402
+import platform  # noqa: E402
+import sys  # noqa: E402
+import tempfile  # noqa: E402
+import time  # noqa: E402
+from collections.abc import Callable, Sequence  # noqa: E402
+from pathlib import Path  # noqa: E402
+from typing import Any  # noqa: E402
+
+import artifact  # noqa: E402
+import calibration  # noqa: E402
+import cv2  # noqa: E402
+import fitting  # noqa: E402
+import inference  # noqa: E402
+import mxnet as mx  # noqa: E402
+import numpy as np  # noqa: E402
+import phases  # noqa: E402
+import records  # noqa: E402
+
+
+def _number(kind: type, low: float, high: float) -> Callable[[str], Any]:
+    """An argparse type: a number of `kind` within [low, high]."""
+
+    def parse(text: str) -> Any:
+        try:
+            value = kind(text)
+        except ValueError:
+            raise argparse.ArgumentTypeError(
+                f"{text!r} is not {'a whole number' if kind is int else 'a number'}"
+            ) from None
+        if not low <= value <= high:
+            raise argparse.ArgumentTypeError(f"{text} is not between {low:g} and {high:g}")
+        return value
+
+    return parse
+
+
+def _classes(text: str) -> list[str]:
+    names = [name.strip() for name in text.split(",")]
+    if len(names) < 2 or not all(names) or len(set(names)) < len(names):
+        raise argparse.ArgumentTypeError(f"{text!r} does not name two or more different classes, separated by commas")
+    return names
+
+
+def parser() -> argparse.ArgumentParser:
+    """The flags; SageMaker passes hyperparameters as flags, and places as SM_* variables."""
+    env = os.environ.get
+    flags = argparse.ArgumentParser(prog="train.py", description=__doc__, allow_abbrev=False)
+    flags.add_argument("--classes", type=_classes, required=True, help="class names, separated by commas")
+    flags.add_argument("--epochs", type=_number(int, 1, 10_000), default=60)
+    flags.add_argument("--batch-size", type=_number(int, 2, 4096), default=32)
+    flags.add_argument(
+        "--learning-rate", type=_number(float, 1e-6, 10), default=0.05, help="the highest, after warm-up"
+    )
+    flags.add_argument("--seed", type=_number(int, 0, 2**31 - 1), default=1)
+    flags.add_argument("--target-precision", type=_number(float, 0.5, 0.9999), default=0.97, help="of accepted answers")
+    flags.add_argument("--confidence-level", type=_number(float, 0.5, 0.9999), default=0.9, help="of its lower bound")
+    flags.add_argument("--folds", type=_number(int, 2, 20), default=3)
+    flags.add_argument("--image-size", type=_number(int, 16, 256), default=32, help="pixels a side")
+    flags.add_argument("--code-sha256", default="unknown", help="hash of this code, for the record")
+    flags.add_argument("--git-commit", default="unknown", help="for the record")
+    # Where things are.
+    flags.add_argument("--train", type=Path, default=Path(env("SM_CHANNEL_TRAIN", "/opt/ml/input/data/train")))
+    flags.add_argument("--model-dir", type=Path, default=Path(env("SM_MODEL_DIR", "/opt/ml/model")))
+    flags.add_argument("--workers", type=_number(int, 1, 64), default=len(os.sched_getaffinity(0)), help="processes")
+    return flags
+
+
+def load_channel(folder: Path, classes: list[str], size: tuple[int, int], folds: int, scratch: Path) -> dict[str, Any]:
+    """Decode the channel into `scratch` and check it against the flags. Returns its dataset.json."""
+    about = records.about(folder)
+    if about["classes"] != classes:
+        raise records.DataError(
+            f"the training records hold the classes {','.join(about['classes'])}, but --classes is {','.join(classes)}"
+        )
+    records.decode(folder, size, scratch)
+    records.check(records.mapped(scratch, size), classes, folds)
+    return about
+
+
+def run(flags: argparse.Namespace) -> dict[str, Any]:
+    """Train, calibrate and write the artifact. Returns model.json's content."""
+    began = time.perf_counter()
+    size = (flags.image_size, flags.image_size)
+    recipe = fitting.Recipe(epochs=flags.epochs, batch_size=flags.batch_size, learning_rate=flags.learning_rate)
+    flags.model_dir.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="pixels-") as name:
+        scratch = Path(name)
+        about = load_channel(flags.train, flags.classes, size, flags.folds, scratch)
+        labels = records.mapped(scratch, size).labels
+        plan = phases.plan(labels, flags.folds, flags.seed)
+        mean, std = phases.colour_statistics(records.mapped(scratch, size).images)
+        job = phases.Job(scratch, size, mean, std, len(flags.classes), recipe, flags.model_dir)
+        outcomes = phases.run_all(plan, job, flags.workers)
+    logits = np.empty((len(labels), len(flags.classes)), np.float32)
+    for phase, outcome in zip(plan, outcomes, strict=True):
+        logits[phase.held_out] = outcome.logits
+    temperature = calibration.fit_temperature(logits, labels)
+    probabilities = inference.softmax(logits, temperature)
+    right = probabilities.argmax(axis=1) == labels
+    threshold = calibration.fit_threshold(
+        probabilities.max(axis=1), right, flags.target_precision, flags.confidence_level
+    )
+    hyperparameters = {
+        "folds": flags.folds,
+        "confidence_level": flags.confidence_level,
+        **dataclasses.asdict(recipe),
+        "widths": list(recipe.widths),
+    }
+    out_of_fold = {
+        "accuracy": float(right.mean()),
+        "nll": calibration.nll_at(logits, labels, temperature),
+        "count": len(labels),
+        **dataclasses.asdict(threshold),
+    }
+    model = {
+        "classes": flags.classes,
+        "image_size": list(size),
+        "mean": mean.tolist(),
+        "std": std.tolist(),
+        "temperature": temperature,
+        "threshold": threshold.value,
+        "target_precision": flags.target_precision,
+        "data_label": about["label"],
+        "data_sha256": about["sha256"],
+        "code_sha256": flags.code_sha256,
+        "git_commit": flags.git_commit,
+        "seed": flags.seed,
+        "versions": {"python": platform.python_version(), "mxnet": mx.__version__, "numpy": np.__version__, "opencv": cv2.__version__},
+        "hyperparameters": hyperparameters,
+        "out_of_fold": out_of_fold,
+    }  # fmt: skip
+    # Seconds differ from run to run, and the artifact must not.
+    history = [{k: v for k, v in entry.items() if k != "seconds"} for outcome in outcomes for entry in outcome.history]
+    artifact.write(flags.model_dir, model, history)
+    print(
+        f"phase=calibration out_of_fold_accuracy={out_of_fold['accuracy']:.4f} temperature={temperature:.4f} "
+        f"threshold={threshold.value:.4f} coverage={threshold.coverage:.4f} "
+        f"accepted_precision={threshold.accepted_precision:.4f} seconds={time.perf_counter() - began:.1f}",
+        flush=True,
+    )
+    if not threshold.target_met:
+        print(
+            f"No threshold reaches the target precision {flags.target_precision:g} on {len(labels)} out-of-fold predictions "
+            f"at confidence level {flags.confidence_level:g}; the best lower bound is {threshold.lower_bound:.4f}, at "
+            f"{threshold.value:.4f}, and that threshold is used.",
+            flush=True,
+        )
+    return model
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Exit code 0, 1 with a sentence on stderr when training failed, 2 for wrong flags."""
+    flags, unknown = parser().parse_known_args(arguments)
+    # The toolkit adds hyperparameters of its own; a flag that nobody knows is a mistake.
+    if unknown := [text for text in unknown if text.startswith("--") and not text.startswith("--sagemaker")]:
+        parser().error(f"unrecognized arguments: {' '.join(unknown)}")
+    try:
+        run(flags)
+    except (records.DataError, fitting.TrainingError, json.JSONDecodeError) as error:
+        print(f"train.py: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
