@@ -1,8 +1,8 @@
 """Finds the photos to learn from: what the user names, the CIFAR-100 archive, or drawn samples in its place.
 
-In this order: the archive or folder that is named; `CIFAR100_ARCHIVE`; the cache; a download; drawn samples, saying why.
-What the cache and the download give must have the archive's md5; what the user names is taken as it is, and the Stage
-step reads it without trusting it.
+In this order: the archive or folder that is named; `CIFAR100_ARCHIVE`; the cache; a download; drawn samples, saying
+why. What the cache and the download give must have the archive's md5; what the user names is taken as it is, and the
+Stage step reads it without trusting it.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ __all__ = ["CIFAR_100", "Data", "DataError", "Source", "acquire", "cache_folder"
 
 @dataclass(frozen=True)
 class Data:
-    """Photos to learn from. `files` are (name below the data's prefix, local path); `sha256` is of names and contents."""
+    """Photos to learn from. `files` are (name below the data's prefix, local path); `sha256` is of what is in them."""
 
     label: str  # "cifar-100", "drawn samples" or "photos"
     sha256: str

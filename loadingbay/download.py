@@ -1,16 +1,17 @@
-"""Downloads the CIFAR-100 archive: soon knows when there is no network, goes on where it was cut off, checks the md5."""
+"""Downloads the CIFAR-100 archive: finds out soon that there is no network, resumes after a cut, checks the md5."""
 
 from __future__ import annotations
 
 import fcntl
 import hashlib
+import io
 import queue
+import re
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
 from urllib.parse import urlsplit
 
 import httpx
@@ -60,8 +61,8 @@ def fetch(
 ) -> None:
     """Downloads `source` to `place`, which appears whole and with the right md5 or not at all.
 
-    What came before a cut is kept beside it as `.part`, and the next call goes on from there. Raises Unreachable when no
-    byte comes within `patience` seconds or none for `stall` seconds, DataError when the md5 is wrong.
+    What came before a cut is kept beside it as `.part`, and the next call goes on from there. Raises Unreachable when
+    no byte comes within `patience` seconds or none for `stall` seconds, DataError when the md5 is wrong.
     """
     place.parent.mkdir(parents=True, exist_ok=True)
     part = place.with_name(place.name + ".part")
@@ -89,7 +90,7 @@ def fetch(
 
 
 @contextmanager
-def _locked(part: Path) -> Iterator[BinaryIO]:
+def _locked(part: Path) -> Iterator[io.BufferedRandom]:
     with part.open("a+b") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -102,51 +103,113 @@ def _locked(part: Path) -> Iterator[BinaryIO]:
                 part.unlink()
 
 
-def _md5(file: BinaryIO) -> str:
+def _md5(file: io.BufferedRandom) -> str:
     file.seek(0)
     return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
 
 
 def _transfer(
     source: Source,
-    file: BinaryIO,
+    file: io.BufferedRandom,
     progress: Callable[[int, int], None],
     patience: float,
     stall: float,
     transport: httpx.BaseTransport | None,
 ) -> bool:
-    """Appends what is missing to `file`; whether there was something before.
+    """Appends what is missing to `file`; whether it went on from what was there.
 
     A thread talks to the network, because looking up a name cannot be interrupted; this one keeps the time and writes.
     """
-    events: queue.Queue[Any] = queue.Queue(maxsize=64)
-    gone = threading.Event()
     offset = file.seek(0, 2)
     if offset >= source.size:  # all there, or of something else: the md5 decides
         return True
-    threading.Thread(target=_receive, args=(source, offset, events, gone, transport), daemon=True).start()
-    wait = patience
+    line = _Line()
+    threading.Thread(target=_receive, args=(source, offset, line, transport), daemon=True).start()
+    resumed, wait = False, patience
     try:
-        while True:
-            try:
-                event = events.get(timeout=wait)
-            except queue.Empty:
-                raise Unreachable(f"no answer within {wait:.0f} seconds") from None
-            if isinstance(event, Exception):
-                raise Unreachable(_reason(event)) from event
-            if event is None:
-                return offset > 0
-            start, data = event
-            if start != offset and start == 0:  # the server does not resume
-                file.truncate(0)
-                offset = 0
-            file.seek(0, 2)
-            file.write(data)
-            offset += len(data)
+        while (event := line.hear(wait)) is not None:
+            if isinstance(event, int):
+                resumed = event > 0
+                if not resumed:
+                    file.truncate(0)
+                offset = event
+                continue
+            offset += len(event)
             if offset > source.size:
                 raise Unreachable(f"more than the archive's {source.size:,} bytes came")
+            file.write(event)
             progress(offset, source.size)
             wait = stall
     finally:
-        gone.set()
+        line.gone.set()
         file.flush()
+    if offset < source.size:
+        raise Unreachable(f"cut off after {offset:,} of {source.size:,} bytes; run again to go on from there")
+    return resumed
+
+
+class _Line:
+    """What the receiving thread tells: the offset it starts at, bytes, a failure, or None at the end."""
+
+    def __init__(self) -> None:
+        self.gone = threading.Event()
+        self._events: queue.Queue[int | bytes | Exception | None] = queue.Queue(maxsize=64)
+
+    def tell(self, event: int | bytes | Exception | None) -> bool:
+        """Whether anyone still listens."""
+        while not self.gone.is_set():
+            try:
+                self._events.put(event, timeout=0.2)
+            except queue.Full:
+                continue
+            return True
+        return False
+
+    def hear(self, wait: float) -> int | bytes | None:
+        """The next event. Raises Unreachable for a failure, or when nothing comes."""
+        try:
+            event = self._events.get(timeout=wait)
+        except queue.Empty:
+            raise Unreachable(f"no answer within {wait:.0f} seconds") from None
+        if isinstance(event, Exception):
+            raise Unreachable(_reason(event)) from event
+        return event
+
+
+def _receive(source: Source, offset: int, line: _Line, transport: httpx.BaseTransport | None) -> None:
+    """Runs in the thread: asks for the bytes from `offset` on and tells them."""
+    headers = {"Accept-Encoding": "identity", "User-Agent": "loadingbay"}
+    if offset:
+        headers["Range"] = f"bytes={offset}-"
+    try:
+        with (
+            httpx.Client(transport=transport, timeout=httpx.Timeout(STALL, connect=5), follow_redirects=True) as client,
+            client.stream("GET", source.url, headers=headers) as response,
+        ):
+            response.raise_for_status()
+            resumes = re.match(rf"bytes {offset}-\d+/{source.size}$", response.headers.get("Content-Range", ""))
+            start = offset if response.status_code == httpx.codes.PARTIAL_CONTENT and resumes else 0
+            length = int(response.headers.get("Content-Length", source.size - start))
+            if length != source.size - start:
+                line.tell(Unreachable(f"the server offers {length:,} bytes instead of {source.size - start:,}"))
+                return
+            line.tell(start)
+            for data in response.iter_raw(1 << 18):
+                if not line.tell(data):
+                    return
+        line.tell(None)
+    except Exception as error:  # told to the listener, who turns it into a sentence
+        line.tell(error)
+
+
+def _reason(error: Exception) -> str:
+    """Why there is nothing to be had, in a few words."""
+    if isinstance(error, Unreachable):
+        return str(error)
+    if isinstance(error, httpx.HTTPStatusError):
+        return f"the server answers {error.response.status_code} {error.response.reason_phrase}".rstrip()
+    if isinstance(error, httpx.TimeoutException):
+        return "no answer in time"
+    if isinstance(error, httpx.TransportError):
+        return f"no connection: {error}" if str(error) else "no connection"
+    return f"{type(error).__name__}: {error}"
