@@ -1,0 +1,204 @@
+"""Parses a pipeline definition (schema version 2020-12-01) into plain records; names the place of what is malformed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from localcloud.engine.caching import CacheConfig, parse_cache_config
+from localcloud.engine.retries import RetryPolicy, parse_retry_policies
+
+SCHEMA_VERSION = "2020-12-01"
+MAX_CHARACTERS = 1_048_576
+MAX_STEPS = 500
+MAX_PARAMETERS = 200
+STEP_TYPES = ("Processing", "Training", "RegisterModel", "Condition", "Fail")
+PARAMETER_TYPES: dict[str, tuple[type, ...]] = {
+    "String": (str,),
+    "Integer": (int,),
+    "Float": (int, float),
+    "Boolean": (bool,),
+}
+
+
+class DefinitionError(ValueError):
+    """The definition cannot be run; the text says where and why."""
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One pipeline parameter; `default` is None when a value must be given at the start."""
+
+    name: str
+    type: str
+    default: Any = None
+    enum: tuple[Any, ...] = ()
+
+
+@dataclass(frozen=True)
+class PropertyFile:
+    """A JSON file in one of a step's outputs that later steps may read with Std:JsonGet."""
+
+    name: str
+    output_name: str
+    path: str
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step. `parent` and `branch` are set for steps inside a Condition: its name, and True for IfSteps."""
+
+    name: str
+    type: str
+    arguments: dict[str, Any]
+    display_name: str | None = None
+    description: str | None = None
+    depends_on: tuple[str, ...] = ()
+    retry_policies: tuple[RetryPolicy, ...] = ()
+    cache: CacheConfig | None = None
+    property_files: tuple[PropertyFile, ...] = ()
+    parent: str | None = None
+    branch: bool | None = None
+
+
+@dataclass(frozen=True)
+class Definition:
+    """Parameters by name, and all steps by name (those inside conditions too) in document order."""
+
+    parameters: dict[str, Parameter] = field(default_factory=dict)
+    steps: dict[str, Step] = field(default_factory=dict)
+
+
+def parse(text: str) -> Definition:
+    """The definition in `text`.
+
+    Raises:
+        DefinitionError: it is not JSON, too large, of another schema version, or malformed.
+    """
+    if len(text) > MAX_CHARACTERS:
+        raise DefinitionError(f"The definition has {len(text):,} characters; the limit is {MAX_CHARACTERS:,}.")
+    try:
+        document = json.loads(text, parse_constant=_no_constant)
+    except RecursionError:
+        raise DefinitionError("The definition is nested too deeply.") from None
+    except ValueError as error:
+        raise DefinitionError(f"The definition is not JSON: {error}.") from None
+    if not isinstance(document, dict):
+        raise DefinitionError("The definition must be a JSON object.")
+    if document.get("Version") != SCHEMA_VERSION:
+        raise DefinitionError(f"Version is {document.get('Version')!r}; it must be {SCHEMA_VERSION!r}.")
+    parameters = _parameters(document.get("Parameters") or [])
+    steps: dict[str, Step] = {}
+    for step in _steps(document.get("Steps"), "Steps", None, None):
+        if step.name in steps:
+            raise DefinitionError(f"Step names must be unique: {step.name!r} occurs more than once.")
+        steps[step.name] = step
+    if not steps:
+        raise DefinitionError("The definition has no steps.")
+    if len(steps) > MAX_STEPS:
+        raise DefinitionError(f"The definition has {len(steps)} steps; the limit is {MAX_STEPS}.")
+    return Definition(parameters, steps)
+
+
+def _no_constant(name: str) -> Any:
+    raise ValueError(f"{name} is not a JSON value")
+
+
+def _parameters(items: Any) -> dict[str, Parameter]:
+    parameters: dict[str, Parameter] = {}
+    for item in _list(items, "Parameters"):
+        entry = _object(item, "Parameters")
+        name, kind = _name(entry.get("Name"), "Parameters"), entry.get("Type")
+        where = f"Parameter {name!r}"
+        if name in parameters:
+            raise DefinitionError(f"Parameter names must be unique: {name!r} occurs more than once.")
+        if kind not in PARAMETER_TYPES:
+            raise DefinitionError(f"{where}: Type is {kind!r}; it must be one of {', '.join(PARAMETER_TYPES)}.")
+        default, enum = entry.get("DefaultValue"), tuple(_list(entry.get("EnumValues") or [], where))
+        for value in (*enum, *([] if default is None else [default])):
+            if not is_of_type(value, kind):
+                raise DefinitionError(f"{where}: {value!r} is not of type {kind}.")
+        if default is not None and enum and default not in enum:
+            raise DefinitionError(f"{where}: the default {default!r} is not one of {list(enum)}.")
+        parameters[name] = Parameter(name, kind, default, enum)
+    if len(parameters) > MAX_PARAMETERS:
+        raise DefinitionError(f"The definition has {len(parameters)} parameters; the limit is {MAX_PARAMETERS}.")
+    return parameters
+
+
+def is_of_type(value: Any, kind: str) -> bool:
+    """Whether a JSON value is of a parameter type; a boolean is never a number."""
+    return isinstance(value, PARAMETER_TYPES[kind]) and (kind == "Boolean") == isinstance(value, bool)
+
+
+def _steps(items: Any, where: str, parent: str | None, branch: bool | None) -> Iterator[Step]:
+    for item in _list(items, where):
+        entry = _object(item, where)
+        step = _step(entry, where, parent, branch)
+        yield step
+        if step.type == "Condition":
+            for key, taken in (("IfSteps", True), ("ElseSteps", False)):
+                yield from _steps(step.arguments.get(key) or [], f"Step {step.name!r} {key}", step.name, taken)
+
+
+def _step(entry: dict[str, Any], where: str, parent: str | None, branch: bool | None) -> Step:
+    name = _name(entry.get("Name"), where)
+    place, kind = f"Step {name!r}", entry.get("Type")
+    if kind not in STEP_TYPES:
+        raise DefinitionError(
+            f"{place} is of type {kind!r}, which the local cloud does not run. It runs: {', '.join(STEP_TYPES)}."
+        )
+    try:
+        return Step(
+            name=name,
+            type=kind,
+            arguments=_object(entry.get("Arguments"), f"{place} Arguments"),
+            display_name=_text(entry.get("DisplayName"), f"{place} DisplayName"),
+            description=_text(entry.get("Description"), f"{place} Description"),
+            depends_on=tuple(_name(d, f"{place} DependsOn") for d in _list(entry.get("DependsOn") or [], place)),
+            retry_policies=parse_retry_policies(entry.get("RetryPolicies") or []),
+            cache=parse_cache_config(entry.get("CacheConfig")),
+            property_files=tuple(_property_file(p, place) for p in _list(entry.get("PropertyFiles") or [], place)),
+            parent=parent,
+            branch=branch,
+        )
+    except DefinitionError:
+        raise
+    except ValueError as error:
+        raise DefinitionError(f"{place}: {error}") from None
+
+
+def _property_file(item: Any, place: str) -> PropertyFile:
+    entry = _object(item, f"{place} PropertyFiles")
+    values = [entry.get(key) for key in ("PropertyFileName", "OutputName", "FilePath")]
+    if not all(isinstance(v, str) and v for v in values):
+        raise DefinitionError(f"{place}: a property file needs PropertyFileName, OutputName and FilePath.")
+    return PropertyFile(*values)  # type: ignore[arg-type]  # checked above, which mypy cannot follow
+
+
+def _list(value: Any, where: str) -> list[Any]:
+    if not isinstance(value, list):
+        raise DefinitionError(f"{where} must be a list.")
+    return value
+
+
+def _object(value: Any, where: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise DefinitionError(f"{where} must be an object.")
+    return value
+
+
+def _text(value: Any, where: str) -> str | None:
+    if value is not None and not isinstance(value, str):
+        raise DefinitionError(f"{where} must be a string.")
+    return value
+
+
+def _name(value: Any, where: str) -> str:
+    if not isinstance(value, str) or not value or len(value) > 256:
+        raise DefinitionError(f"{where}: a name of 1 to 256 characters is missing.")
+    if not all(c.isascii() and (c.isalnum() or c in "-_") for c in value):
+        raise DefinitionError(f"{where}: the name {value!r} may hold only letters, digits, '-' and '_'.")
+    return value

@@ -1,0 +1,75 @@
+"""Plans an execution: what each step waits for, and which steps may start now. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from graphlib import CycleError, TopologicalSorter
+
+from localcloud.engine.definition import Definition, DefinitionError, Step
+from localcloud.engine.references import find
+
+ACTIVE = frozenset({"Starting", "Executing", "Stopping"})
+ENDED_BADLY = frozenset({"Failed", "Stopped"})
+
+
+@dataclass(frozen=True)
+class Plan:
+    """`ready`: may start now, in document order. `done`: nothing runs and nothing will."""
+
+    ready: tuple[str, ...]
+    done: bool
+
+
+def own_arguments(step: Step) -> object:
+    """What of a step's arguments is its own: a condition's branches belong to the steps in them."""
+    if step.type == "Condition":
+        return step.arguments.get("Conditions", [])
+    return step.arguments
+
+
+def dependencies(definition: Definition) -> dict[str, frozenset[str]]:
+    """For each step the names it waits for: DependsOn, the steps it refers to, and the condition it stands in.
+
+    Raises:
+        DefinitionError: a dependency is unknown, or the steps wait for each other in a circle.
+    """
+    needs: dict[str, frozenset[str]] = {}
+    for step in definition.steps.values():
+        names = {get.name for get in find(own_arguments(step)) if get.kind == "Steps"} | set(step.depends_on)
+        for name in sorted(names):
+            if name not in definition.steps:
+                raise DefinitionError(f"Step {step.name!r} depends on {name!r}, which is not in the definition.")
+        needs[step.name] = frozenset(names | ({step.parent} if step.parent else set()))
+    try:
+        TopologicalSorter(needs).prepare()
+    except CycleError as error:
+        raise DefinitionError(f"The steps wait for each other in a circle: {' -> '.join(error.args[1])}.") from None
+    return needs
+
+
+def plan(
+    definition: Definition, needs: Mapping[str, frozenset[str]], status: Mapping[str, str], outcomes: Mapping[str, bool]
+) -> Plan:
+    """What may start, given the status of the steps that have started and the outcome of the conditions evaluated.
+
+    A step never starts when something it waits for failed, was stopped, or stands in a branch not taken; steps that do
+    not wait for it go on.
+    """
+    never: set[str] = set()
+    ready: list[str] = []
+    waiting = False
+    for name in TopologicalSorter(needs).static_order():
+        if name in status:
+            continue
+        step = definition.steps[name]
+        not_taken = step.parent is not None and outcomes.get(step.parent, step.branch) != step.branch
+        if not_taken or any(need in never or status.get(need) in ENDED_BADLY for need in needs[name]):
+            never.add(name)
+        elif all(status.get(need) == "Succeeded" for need in needs[name]):
+            ready.append(name)
+        else:
+            waiting = True
+    order = {name: position for position, name in enumerate(definition.steps)}
+    active = any(state in ACTIVE for state in status.values())
+    return Plan(tuple(sorted(ready, key=order.__getitem__)), not ready and not active and not waiting)

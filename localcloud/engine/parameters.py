@@ -1,0 +1,46 @@
+"""Checks the parameters that an execution is started with, and gives them their types. Pure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from localcloud.engine.definition import Definition, Parameter, is_of_type
+
+
+class ParameterError(ValueError):
+    """A parameter is unknown, missing, of another type, or not one of the values allowed."""
+
+
+def bind(definition: Definition, given: Sequence[Mapping[str, str]]) -> dict[str, Any]:
+    """The typed value of every parameter, from the request's list of Name and Value and the defaults."""
+    values: dict[str, Any] = {}
+    for item in given:
+        name = item["Name"]
+        if name not in definition.parameters:
+            known = ", ".join(definition.parameters) or "none"
+            raise ParameterError(f"The pipeline has no parameter {name!r}. It has: {known}.")
+        if name in values:
+            raise ParameterError(f"Parameter {name!r} is given more than once.")
+        values[name] = _typed(definition.parameters[name], item["Value"])
+    for parameter in definition.parameters.values():
+        if parameter.name not in values and parameter.default is None:
+            raise ParameterError(f"Parameter {parameter.name!r} has no default, so it must be given a value.")
+        values.setdefault(parameter.name, parameter.default)
+    return values
+
+
+def _typed(parameter: Parameter, text: str) -> Any:
+    value: Any = text
+    if parameter.type != "String":
+        try:
+            value = json.loads(text, parse_constant=lambda _: None)
+        except (ValueError, RecursionError):
+            value = None
+        if not is_of_type(value, parameter.type):
+            raise ParameterError(f"Parameter {parameter.name!r} is of type {parameter.type}; {text!r} is not.")
+    if parameter.enum and value not in parameter.enum:
+        allowed = ", ".join(map(str, parameter.enum))
+        raise ParameterError(f"Parameter {parameter.name!r} must be one of {allowed}; {text!r} is not.")
+    return value

@@ -1,0 +1,257 @@
+"""Runs one execution: starts what may start, waits for what runs, and writes down each step before the next.
+
+One thread per execution. It sleeps on a queue: the end of a job, a stop, or the time of a retry wakes it.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+from collections.abc import Callable
+from typing import Any
+
+from localcloud.cloud import Cloud
+from localcloud.engine import steps as perform
+from localcloud.engine.definition import Definition, Step, parse
+from localcloud.engine.graph import ACTIVE, dependencies, plan
+from localcloud.engine.records import FAILED, MAX_FAILURE_REASON, Records, execution_id
+from localcloud.engine.retries import classify, delay_before_retry
+from localcloud.engine.steps import STORE_KINDS, Context, StepError
+from localcloud.jobs.events import announce
+from localcloud.jobs.failure import bounded
+from localcloud.jobs.service import JobService
+
+logger = logging.getLogger("localcloud")
+
+Document = dict[str, Any]
+Message = Callable[[], None]
+
+
+class ExecutionRun:
+    """One execution while it runs. Only `stop` and `close` may be called from other threads."""
+
+    def __init__(self, cloud: Cloud, jobs: JobService, arn: str) -> None:
+        self._cloud, self._jobs, self._arn = cloud, jobs, arn
+        self._records = Records(cloud, arn)
+        self._inbox: queue.SimpleQueue[Message] = queue.SimpleQueue()
+        self._retry_at: dict[str, float] = {}
+        self._stopping = False
+        """No step is started any more: the execution is being stopped, or reached a Fail step."""
+        self._closed = False
+
+    def stop(self) -> None:
+        """Stop the running steps and end the execution as Stopped."""
+        self._inbox.put(self._stop_all)
+
+    def close(self) -> None:
+        """The local cloud ends: leave everything as it is stored; the next start goes on."""
+        self._closed = True
+        self._inbox.put(lambda: None)
+
+    def run(self) -> None:
+        """Run to the end of the execution, from whatever state it is stored in."""
+        execution = self._records.execution()
+        self._definition: Definition = parse(self._records.definition_text(execution))
+        self._needs = dependencies(self._definition)
+        self._steps = self._records.steps()
+        self._context = Context(self._cloud, execution, self._steps)
+        self._resume(stopping=execution["PipelineExecutionStatus"] == "Stopping")
+        while not self._closed:
+            self._start_ready()
+            if self._ended():
+                self._finish()
+                return
+            try:
+                self._inbox.get(timeout=self._patience())()
+            except queue.Empty:
+                self._retry_due()
+
+    # What runs, and what is next
+
+    def _active(self) -> list[str]:
+        return [name for name, step in self._steps.items() if step["StepStatus"] in ACTIVE]
+
+    def _plan(self) -> tuple[tuple[str, ...], bool]:
+        status = {name: step["StepStatus"] for name, step in self._steps.items()}
+        outcomes = {
+            name: step["_properties"]["Outcome"] == "True"
+            for name, step in self._steps.items()
+            if step["_type"] == "Condition" and step["StepStatus"] == "Succeeded"
+        }
+        planned = plan(self._definition, self._needs, status, outcomes)
+        return planned.ready, planned.done
+
+    def _start_ready(self) -> None:
+        while not self._stopping and not self._closed:
+            ready, _ = self._plan()
+            limit = self._records.execution().get("ParallelismConfiguration", {}).get("MaxParallelExecutionSteps")
+            room = len(ready) if limit is None else limit - len(self._active())
+            if not ready or room <= 0:
+                return
+            for name in ready[:room]:
+                if not self._stopping:
+                    self._start(self._definition.steps[name])
+
+    def _ended(self) -> bool:
+        return not self._active() if self._stopping else self._plan()[1]
+
+    def _finish(self) -> None:
+        statuses = {step["StepStatus"] for step in self._steps.values()}
+        if self._records.execution()["PipelineExecutionStatus"] == "Stopping":
+            self._records.set_status("Stopped")
+        elif "Failed" in statuses or "Stopped" in statuses:
+            self._records.set_status("Failed", FAILED)
+        else:
+            self._records.set_status("Succeeded")
+
+    # Starting a step
+
+    def _start(self, step: Step) -> None:
+        document: Document = {
+            "StepName": step.name,
+            "StepDisplayName": step.display_name,
+            "StepDescription": step.description,
+            "StartTime": self._cloud.clock(),
+            "StepStatus": "Starting",
+            "Metadata": {},
+            "AttemptCount": 1,
+            "_type": step.type,
+            "_position": list(self._definition.steps).index(step.name),
+        }
+        self._begin(step, {name: value for name, value in document.items() if value is not None}, None)
+
+    def _begin(self, step: Step, document: Document, before: str | None) -> None:
+        """Do a step, or the next try of one."""
+        self._steps[step.name] = document
+        try:
+            if step.type in STORE_KINDS:
+                self._begin_job(step, document, before)
+            elif step.type == "Fail":
+                raise perform.fail(self._context, step)
+            else:
+                self._records.put_step(step, document, before)
+                do = perform.condition if step.type == "Condition" else perform.register
+                self._succeed(step, {**document, **do(self._context, step)}, document["StepStatus"])
+        except StepError as error:
+            self._failed(step, {**self._steps[step.name], **error.members}, str(error), error.cause)
+        if step.type == "Fail":
+            self._end_early()
+
+    def _begin_job(self, step: Step, document: Document, before: str | None) -> None:
+        random = self._cloud.new_id(10)
+        name = perform.job_name(execution_id(self._arn), step, random)
+        job, key = perform.make_job(self._context, step, name)
+        hit = perform.cached(self._context, step, key)
+        if hit is not None:
+            self._succeed(step, {**document, **hit}, before)
+            return
+        metadata = {f"{step.type}Job": {"Arn": job[f"{step.type}JobArn"]}}
+        document = {**document, "StepStatus": "Executing", "Metadata": metadata, "_job": name, "_cache_key": key}
+        job["_step"] = {"execution": self._arn, "name": step.name}
+        with self._cloud.store.transaction():
+            perform.store_job(self._context, step, job)
+            self._records.write_step(document)
+        self._steps[step.name] = document
+        self._records.announce_step(step, document, before)
+        announce(self._cloud, step.type, job)
+        self._jobs.submit(STORE_KINDS[step.type], name, lambda: self._inbox.put(lambda: self._job_ended(step, name)))
+
+    # A step's end
+
+    def _job_ended(self, step: Step, name: str) -> None:
+        document = self._steps[step.name]
+        if self._closed or document.get("_job") != name or document["StepStatus"] not in ACTIVE:
+            return
+        job = self._cloud.store.get(STORE_KINDS[step.type], name) or {}
+        status = job.get(f"{step.type}JobStatus")
+        reason = job.get("FailureReason", "InternalServerError: the job's end could not be stored")
+        if status == "Completed":
+            self._succeed(step, {**document, **perform.job_result(self._context, step, job)}, document["StepStatus"])
+        elif self._stopping:
+            self._end_step(step, {**document, "StepStatus": "Stopped"}, document["StepStatus"])
+        elif status == "Stopped":
+            why = (
+                "it ran longer than MaxRuntimeInSeconds" if job["_secondary"] == "MaxRuntimeExceeded" else "by request"
+            )
+            self._failed(step, document, f"ClientError: {step.type} job {name} was stopped: {why}.", None)
+        elif job.get("_interrupted"):
+            # Not the step's fault, so not one of its retries either.
+            self._again(step, document)
+        else:
+            self._failed(step, document, reason, reason)
+
+    def _succeed(self, step: Step, document: Document, before: str | None) -> None:
+        self._end_step(step, {**document, "StepStatus": "Succeeded"}, before)
+
+    def _failed(self, step: Step, document: Document, reason: str, cause: str | None) -> None:
+        now = self._cloud.clock()
+        first = document.setdefault("_first_failure", now)
+        retries = document.get("_retries", 0)
+        kind = classify(cause or "")
+        delay = None if self._stopping else delay_before_retry(step.retry_policies, kind, retries, now - first)
+        if delay is None:
+            before = document["StepStatus"]
+            failed = {**document, "StepStatus": "Failed", "FailureReason": bounded(reason, MAX_FAILURE_REASON)}
+            self._end_step(step, failed, None if before == "Starting" and "_job" not in document else before)
+            return
+        waiting = {**document, "_retries": retries + 1, "_last_failure": reason}
+        self._steps[step.name] = waiting
+        self._records.write_step(waiting)
+        self._retry_at[step.name] = now + delay
+
+    def _end_step(self, step: Step, document: Document, before: str | None) -> None:
+        document["EndTime"] = self._cloud.clock()
+        self._steps[step.name] = document
+        with self._cloud.store.transaction():
+            self._records.write_step(document)
+            if document["StepStatus"] == "Succeeded" and "CacheHitResult" not in document:
+                perform.remember(self._context, step, document)
+        self._records.announce_step(step, document, before)
+
+    # Retries, stops, restarts
+
+    def _patience(self) -> float | None:
+        if not self._retry_at:
+            return None
+        return max(0.0, min(self._retry_at.values()) - self._cloud.clock())
+
+    def _retry_due(self) -> None:
+        now = self._cloud.clock()
+        for name in [name for name, at in self._retry_at.items() if at <= now]:
+            del self._retry_at[name]
+            self._again(self._definition.steps[name], self._steps[name])
+
+    def _again(self, step: Step, document: Document) -> None:
+        """The next try of a step."""
+        document = {**document, "AttemptCount": document["AttemptCount"] + 1}
+        self._begin(step, document, document["StepStatus"])
+
+    def _stop_all(self) -> None:
+        """Stop what runs. A step that waits for a retry ends at once; a job's end arrives in the queue."""
+        self._stopping = True
+        self._retry_at, waiting = {}, self._retry_at
+        for name in self._active():
+            step, document = self._definition.steps[name], self._steps[name]
+            if name in waiting or "_job" not in document:
+                self._end_step(step, {**document, "StepStatus": "Stopped"}, document["StepStatus"])
+                continue
+            if document["StepStatus"] != "Stopping":
+                self._steps[name] = {**document, "StepStatus": "Stopping"}
+                self._records.put_step(step, self._steps[name], document["StepStatus"])
+            self._jobs.stop(STORE_KINDS[step.type], document["_job"])
+
+    def _end_early(self) -> None:
+        self._stop_all()
+
+    def _resume(self, *, stopping: bool) -> None:
+        """Take up steps that were running when the local cloud ended: their jobs have ended too, one way or another."""
+        for name in self._active():
+            step, document = self._definition.steps[name], self._steps[name]
+            if stopping:
+                self._end_step(step, {**document, "StepStatus": "Stopped"}, document["StepStatus"])
+            elif "_job" in document and not document.get("_last_failure"):
+                self._job_ended(step, document["_job"])
+            else:
+                self._again(step, document)
+        if any(step["_type"] == "Fail" for step in self._steps.values()) or stopping:
+            self._stopping = True

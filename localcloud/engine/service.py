@@ -1,0 +1,94 @@
+"""The engine of one local cloud: its jobs and the executions that run, from the start hook to the stop hook."""
+
+from __future__ import annotations
+
+import logging
+import threading
+
+from localcloud.cloud import Cloud
+from localcloud.engine.records import EXECUTION, RUNNING
+from localcloud.engine.scheduler import ExecutionRun
+from localcloud.jobs.service import JobService
+
+logger = logging.getLogger("localcloud")
+
+
+class Engine:
+    """All methods may be called from any thread."""
+
+    def __init__(self, cloud: Cloud) -> None:
+        self.jobs = JobService(cloud, cloud.settings.max_jobs)
+        self._cloud = cloud
+        self._lock = threading.Lock()
+        self._runs: dict[str, tuple[ExecutionRun, threading.Thread]] = {}
+        self._closed = False
+
+    def start(self, arn: str) -> None:
+        """Run an execution that is stored as Executing (or Stopping)."""
+        with self._lock:
+            ending = self._runs.get(arn)
+        if ending is not None:
+            # A retry may come before the thread of the run that has just ended is gone.
+            ending[1].join(5)
+        with self._lock:
+            if self._closed or arn in self._runs:
+                return
+            run = ExecutionRun(self._cloud, self.jobs, arn)
+            thread = threading.Thread(target=self._run, args=(run, arn), name=f"execution-{arn[-12:]}", daemon=True)
+            self._runs[arn] = (run, thread)
+            thread.start()
+
+    def _run(self, run: ExecutionRun, arn: str) -> None:
+        try:
+            run.run()
+        except Exception:
+            # Left as it is stored; the next start of the local cloud takes it up again.
+            logger.exception("execution %s cannot go on", arn)
+        finally:
+            with self._lock:
+                self._runs.pop(arn, None)
+
+    def stop(self, arn: str) -> None:
+        """Stop an execution that is stored as Stopping."""
+        with self._lock:
+            entry = self._runs.get(arn)
+        if entry is not None:
+            entry[0].stop()
+
+    def recover(self) -> None:
+        """After a start: mark the jobs that were cut off, and take up the executions that were running."""
+        self.jobs.recover()
+        for execution in self._cloud.store.documents(EXECUTION):
+            if execution["PipelineExecutionStatus"] in RUNNING:
+                self.start(execution["PipelineExecutionArn"])
+
+    def close(self) -> None:
+        """Stop all work; what was running stays stored as it is and is taken up by the next start."""
+        with self._lock:
+            self._closed = True
+            entries = list(self._runs.values())
+        for run, _ in entries:
+            run.close()
+        self.jobs.close()
+        for _, thread in entries:
+            thread.join(5)
+
+
+_engines: dict[int, Engine] = {}
+_engines_lock = threading.Lock()
+
+
+def engine_of(cloud: Cloud) -> Engine:
+    """The engine of this cloud, made at its first use."""
+    with _engines_lock:
+        if id(cloud) not in _engines:
+            _engines[id(cloud)] = Engine(cloud)
+        return _engines[id(cloud)]
+
+
+def close_engine(cloud: Cloud) -> None:
+    """Close this cloud's engine."""
+    with _engines_lock:
+        engine = _engines.pop(id(cloud), None)
+    if engine is not None:
+        engine.close()

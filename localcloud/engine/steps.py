@@ -1,0 +1,190 @@
+"""Performs single steps of an execution: creates their jobs, reads their results, evaluates, registers, fails.
+
+Each function returns the members that the step's document gets. What the step cannot do is a StepError.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from localcloud.api import ApiError
+from localcloud.cloud import Cloud
+from localcloud.engine.caching import cache_key
+from localcloud.engine.conditions import ConditionError, evaluate
+from localcloud.engine.definition import Step
+from localcloud.engine.records import CACHE
+from localcloud.engine.references import UnknownReferenceError, as_text, resolve
+from localcloud.engine.scope import ExecutionScope
+from localcloud.engine.validate import CREATES, JOB_NAMES, with_defaults
+from localcloud.jobs.failure import JobError
+from localcloud.jobs.requests import insert, processing_job, training_job
+from localcloud.jobs.transfer import Location, Transfer
+from localcloud.protocol import service_model
+from localcloud.shapes import check_request
+
+Document = dict[str, Any]
+STORE_KINDS = {"Processing": "processing-job", "Training": "training-job"}
+_NEW: dict[str, Callable[[Cloud, Document], Document]] = {"Processing": processing_job, "Training": training_job}
+MAX_JOB_NAME = 63
+
+
+class StepError(Exception):
+    """The step has failed; the text is its FailureReason. `cause` is what retry policies are matched with."""
+
+    def __init__(self, reason: str, cause: str | None = None, members: Document | None = None) -> None:
+        super().__init__(reason)
+        self.cause = cause or reason
+        self.members = members or {}
+
+
+@dataclass
+class Context:
+    """The execution that a step belongs to. `steps` are the live documents of its steps."""
+
+    cloud: Cloud
+    execution: Document
+    steps: Mapping[str, Document]
+    arn: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.arn = self.execution["PipelineExecutionArn"]
+
+
+def job_name(execution_id: str, step: Step, random: str) -> str:
+    """A job's name as SageMaker makes it: pipelines-<execution>-<step>-<random>. The step's name is cut to fit."""
+    prefix = step.arguments.get(JOB_NAMES[step.type])
+    base = prefix if isinstance(prefix, str) else step.name
+    room = MAX_JOB_NAME - len(f"pipelines-{execution_id}--{random}")
+    return f"pipelines-{execution_id}-{base.replace('_', '-')[:room].strip('-') or 'step'}-{random}"
+
+
+def resolved(context: Context, step: Step, value: Any, name: str | None = None) -> Any:
+    """The value with its references replaced."""
+    try:
+        return resolve(value, ExecutionScope(context.cloud, context.execution, context.steps, name))
+    except UnknownReferenceError as error:
+        raise StepError(f"ClientError: A reference in step {step.name} has no value: {error}") from None
+
+
+def make_job(context: Context, step: Step, name: str) -> tuple[Document, str | None]:
+    """The document of the step's job, not stored yet, and the key of the step's result in the cache."""
+    arguments = resolved(context, step, step.arguments, name)
+    key = cache_key(step.type, arguments) if step.cache is not None and step.cache.enabled else None
+    request = with_defaults(step, {"RoleArn": context.execution["_role"]})
+    request = {**request, **arguments, JOB_NAMES[step.type]: name}
+    try:
+        shape = service_model("sagemaker").operation_model(CREATES[step.type]).input_shape
+        return _NEW[step.type](context.cloud, check_request(shape, request)), key
+    except ApiError as error:
+        raise _refused(context, step, error) from None
+
+
+def store_job(context: Context, step: Step, job: Document) -> None:
+    """Put the job into the store; for use in the transaction that stores the step."""
+    try:
+        insert(context.cloud, STORE_KINDS[step.type], step.type, job)
+    except ApiError as error:
+        raise _refused(context, step, error) from None
+
+
+def _refused(context: Context, step: Step, error: ApiError) -> StepError:
+    return StepError(
+        f"ClientError: Failed to invoke sagemaker:{CREATES[step.type]}. Error Details: {error.message} "
+        f"Retry not appropriate on execution of step with PipelineExecutionArn {context.arn} and StepId {step.name}.",
+        cause=f"{error.code}: {error.message}",
+    )
+
+
+def cached(context: Context, step: Step, key: str | None) -> Document | None:
+    """Members for a step whose result is taken from an earlier run of the same step in the same pipeline."""
+    if key is None or step.cache is None:
+        return None
+    hit = context.cloud.store.get(CACHE, _cache_place(context, step, key))
+    if hit is None:
+        return None
+    age = context.cloud.clock() - hit["Time"]
+    if step.cache.expire_after is not None and age > step.cache.expire_after:
+        return None
+    return {**hit["members"], "CacheHitResult": {"SourcePipelineExecutionArn": hit["Source"]}}
+
+
+def remember(context: Context, step: Step, document: Document) -> None:
+    """Keep a successful step's result for later runs; the most recent one counts."""
+    key = document.get("_cache_key")
+    if key is None:
+        return
+    members = {name: document[name] for name in ("Metadata", "_properties", "_files") if name in document}
+    entry = {"Source": context.arn, "Time": document["EndTime"], "members": members}
+    pipeline = context.execution["_pipeline"]
+    context.cloud.store.put(CACHE, _cache_place(context, step, key), entry, parent=pipeline)
+
+
+def _cache_place(context: Context, step: Step, key: str) -> str:
+    return f"{context.execution['_pipeline']}/{step.name}/{key}"
+
+
+def job_result(context: Context, step: Step, job: Document) -> Document:
+    """What a completed job leaves to later steps: its properties, and its property files as they are now.
+
+    They are read now because another run may write to the same place later.
+    """
+    properties = {name: value for name, value in job.items() if not name.startswith("_")}
+    files = {}
+    for file in step.property_files:
+        outputs = job.get("ProcessingOutputConfig", {}).get("Outputs", [])
+        output = next(o for o in outputs if o["OutputName"] == file.output_name)
+        try:
+            location = Location.parse(output["S3Output"]["S3Uri"]).join(file.path)
+            files[file.name] = {"content": Transfer(context.cloud.s3).read_json(location)}
+        except JobError as error:
+            files[file.name] = {"problem": str(error)}
+    return {"_properties": properties, **({"_files": files} if files else {})}
+
+
+def condition(context: Context, step: Step) -> Document:
+    """Evaluate all conditions, which must all hold."""
+    conditions = resolved(context, step, step.arguments["Conditions"])
+    try:
+        outcome = "True" if all(evaluate(c) for c in conditions) else "False"
+    except ConditionError as error:
+        raise StepError(f"ClientError: {error}") from None
+    return {"Metadata": {"Condition": {"Outcome": outcome}}, "_properties": {"Outcome": outcome}}
+
+
+def fail(context: Context, step: Step) -> StepError:
+    """The failure that a Fail step stands for."""
+    message = as_text(resolved(context, step, step.arguments.get("ErrorMessage", "")))
+    return StepError(message[:1024], members={"Metadata": {"Fail": {"ErrorMessage": message[:3072]}}})
+
+
+def register(context: Context, step: Step) -> Document:
+    """Register a model package, making its group first if there is none."""
+    request = resolved(context, step, step.arguments)
+    metadata = {"GeneratedBy": context.arn, **request.get("MetadataProperties", {})}
+    # The token makes a second try after a crash return the package that the first one made.
+    token = hashlib.sha256(f"{context.arn}/{step.name}".encode()).hexdigest()[:36]
+    request = {"ClientToken": token, **request, "MetadataProperties": metadata}
+    try:
+        _ensure_group(context.cloud, request.get("ModelPackageGroupName"))
+        arn = context.cloud.call("CreateModelPackage", request)["ModelPackageArn"]
+        properties = context.cloud.call("DescribeModelPackage", {"ModelPackageName": arn})
+    except ApiError as error:
+        raise _refused(context, step, error) from None
+    return {"Metadata": {"RegisterModel": {"Arn": arn}}, "_properties": properties}
+
+
+def _ensure_group(cloud: Cloud, name: Any) -> None:
+    if not isinstance(name, str):
+        return
+    try:
+        cloud.call("DescribeModelPackageGroup", {"ModelPackageGroupName": name})
+    except ApiError:
+        try:
+            cloud.call("CreateModelPackageGroup", {"ModelPackageGroupName": name})
+        except ApiError as error:
+            # Two executions may make it at once.
+            if "already exists" not in error.message:
+                raise

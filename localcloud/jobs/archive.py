@@ -1,0 +1,40 @@
+"""Writes tar.gz files whose bytes depend on their contents alone: sorted, without times and owners."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import stat
+import tarfile
+from collections.abc import Sequence
+from pathlib import Path
+
+
+def collect(roots: Sequence[Path]) -> dict[str, Path]:
+    """The regular files under each root by relative path, sorted; of files at the same path the first root's counts.
+
+    Symbolic links are left out: what they point to may lie outside of the job.
+    """
+    found: dict[str, Path] = {}
+    for root in roots:
+        for folder, _, names in os.walk(root):
+            for name in names:
+                path = Path(folder, name)
+                if path.is_file() and not path.is_symlink():
+                    found.setdefault(path.relative_to(root).as_posix(), path)
+    return dict(sorted(found.items()))
+
+
+def write_tar_gz(files: dict[str, Path], target: Path) -> None:
+    """Pack `files` (name in the archive -> file) into `target`."""
+    with (
+        target.open("wb") as raw,
+        gzip.GzipFile("", "wb", compresslevel=6, fileobj=raw, mtime=0) as zipped,
+        tarfile.open(fileobj=zipped, mode="w", format=tarfile.PAX_FORMAT) as tar,
+    ):
+        for name, path in files.items():
+            entry = tarfile.TarInfo(name)
+            entry.size = path.stat().st_size
+            entry.mode = 0o755 if path.stat().st_mode & stat.S_IXUSR else 0o644
+            with path.open("rb") as content:
+                tar.addfile(entry, content)

@@ -1,0 +1,33 @@
+"""The events that EventBridge gets of jobs: `SageMaker Training Job State Change` and the one for processing jobs."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from localcloud.cloud import Cloud
+
+logger = logging.getLogger("localcloud")
+
+
+def announce(cloud: Cloud, label: str, job: dict[str, Any]) -> None:
+    """Publish a job's new state. The job goes on if the bus does not take it; that is logged."""
+    try:
+        cloud.events.put(f"SageMaker {label} Job State Change", [job[f"{label}JobArn"]], detail(job))
+    except Exception:
+        logger.exception("the event of %s could not be published", job[f"{label}JobArn"])
+
+
+def detail(job: dict[str, Any]) -> dict[str, Any]:
+    """The members of the Describe answer; times as strings of milliseconds, as AWS writes them."""
+    return {name: _milliseconds(name, value) for name, value in job.items() if not name.startswith("_")}
+
+
+def _milliseconds(name: str, value: Any) -> Any:
+    if name.endswith(("Time", "Timestamp")) and isinstance(value, float):
+        return str(int(value * 1000))
+    if isinstance(value, dict):
+        return {key: _milliseconds(key, item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_milliseconds("", item) for item in value]
+    return value

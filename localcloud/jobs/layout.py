@@ -1,0 +1,98 @@
+"""The directories and configuration files that SageMaker puts before a job's process."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from localcloud.jobs.failure import JobError
+
+OPT_ML = "/opt/ml"
+
+
+@dataclass(frozen=True)
+class Host:
+    """One instance of a job: its name among the job's hosts, its place in their order, its directory."""
+
+    name: str
+    index: int
+    directory: Path
+
+    @property
+    def ml(self) -> Path:
+        """What the job sees as /opt/ml."""
+        return self.directory / "opt" / "ml"
+
+    @property
+    def cover(self) -> Path:
+        """An empty directory for the sandbox's use."""
+        return self.directory / "cover"
+
+    def path(self, local: str) -> Path:
+        """The place of a LocalPath such as /opt/ml/processing/train; JobError if it is not under /opt/ml."""
+        parts = Path(local).parts
+        if parts[:3] != ("/", "opt", "ml") or ".." in parts:
+            raise JobError("ClientError", f"LocalPath {local!r} must lie under {OPT_ML}.")
+        return self.ml.joinpath(*parts[3:])
+
+
+def make_hosts(directory: Path, count: int) -> list[Host]:
+    """The job's hosts with their empty directories made."""
+    hosts = [Host(f"algo-{n + 1}", n, directory / f"algo-{n + 1}") for n in range(count)]
+    for host in hosts:
+        for part in (
+            "config",
+            "input/config",
+            "input/data",
+            "model",
+            "output/data",
+            "output/intermediate",
+            "code",
+            "tmp",
+        ):
+            (host.ml / part).mkdir(parents=True)
+        host.cover.mkdir()
+    return hosts
+
+
+def addresses(hosts: list[Host]) -> str:
+    """A hosts file in which each host has a loopback address of its own."""
+    lines = ["127.0.0.1 localhost", "::1 localhost"]
+    return "\n".join([*lines, *(f"127.0.0.{host.index + 1} {host.name}" for host in hosts)]) + "\n"
+
+
+def resource_config(hosts: list[Host], host: Host, instance_type: str, names: list[str]) -> dict[str, Any]:
+    """resourceconfig.json. `names` are what the hosts are reached by, in order."""
+    group = {"instance_group_name": "homogeneousCluster", "instance_type": instance_type, "hosts": names}
+    return {
+        "current_host": names[host.index],
+        "current_instance_type": instance_type,
+        "current_group_name": "homogeneousCluster",
+        "hosts": names,
+        "instance_groups": [group],
+        "network_interface_name": "lo",
+    }
+
+
+def input_data_config(channels: list[Mapping[str, Any]]) -> dict[str, Any]:
+    """inputdataconfig.json for a training job's channels."""
+    return {
+        channel["ChannelName"]: {
+            "TrainingInputMode": "File",
+            "S3DistributionType": channel["DataSource"]["S3DataSource"].get(
+                "S3DataDistributionType", "FullyReplicated"
+            ),
+            "RecordWrapperType": channel.get("RecordWrapperType", "None"),
+            **({"ContentType": channel["ContentType"]} if channel.get("ContentType") else {}),
+        }
+        for channel in channels
+    }
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write a configuration file, making its directory."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(value, indent=2) + "\n")

@@ -1,0 +1,45 @@
+"""Reads metrics out of a training log by AlgorithmSpecification.MetricDefinitions."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import regex  # as in shapes.py; it can give up on a pattern that would search for ever
+
+_SECONDS_A_LINE = 0.05
+_MAX_LINE = 4096
+
+
+class MetricReader:
+    """Keeps the last value of each metric. A definition's regex must have one group, which holds the number."""
+
+    def __init__(self, definitions: Iterable[Mapping[str, str]], clock: Callable[[], float] = time.time) -> None:
+        self._patterns = [(d["Name"], regex.compile(d["Regex"])) for d in definitions]
+        self._clock = clock
+        self._values: dict[str, tuple[float, float]] = {}
+
+    def line(self, text: str) -> None:
+        """Look at one log line."""
+        for name, pattern in self._patterns:
+            try:
+                match = pattern.search(text[:_MAX_LINE], timeout=_SECONDS_A_LINE)
+                value = float(match.group(1)) if match else None
+            except (TimeoutError, IndexError, TypeError, ValueError):
+                continue
+            if value is not None:
+                self._values[name] = (value, self._clock())
+
+    def final(self) -> list[dict[str, Any]]:
+        """FinalMetricDataList: the last value of each metric seen."""
+        return [{"MetricName": n, "Value": value, "Timestamp": at} for n, (value, at) in self._values.items()]
+
+
+def check_definitions(definitions: Iterable[Mapping[str, str]]) -> None:
+    """Raise ValueError, with a sentence, for a regex that does not compile."""
+    for definition in definitions:
+        try:
+            regex.compile(definition["Regex"])
+        except regex.error as error:
+            raise ValueError(f"The regex of metric {definition['Name']!r} does not compile: {error}.") from None

@@ -1,0 +1,78 @@
+"""What is particular to processing jobs: inputs and outputs at LocalPaths, and an entry point given with the job."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from localcloud.jobs.layout import Host, resource_config, write_json
+from localcloud.jobs.run import JobRun
+from localcloud.jobs.transfer import Mirror
+
+Document = dict[str, Any]
+
+
+class Processing:
+    """See `localcloud.jobs.run.Kind`."""
+
+    label = "Processing"
+    store_kind = "processing-job"
+    message_file = "output/message"
+
+    def hosts(self, job: Document) -> int:
+        return int(job["ProcessingResources"]["ClusterConfig"].get("InstanceCount", 1))
+
+    def max_runtime(self, job: Document) -> float | None:
+        limit = job.get("StoppingCondition", {}).get("MaxRuntimeInSeconds")
+        return None if limit is None else float(limit)
+
+    def prepare(self, run: JobRun, job: Document, hosts: list[Host], names: list[str]) -> list[Mirror]:
+        cluster = job["ProcessingResources"]["ClusterConfig"]
+        mirrors = []
+        for host in hosts:
+            write_json(
+                host.ml / "config" / "resourceconfig.json",
+                resource_config(hosts, host, cluster.get("InstanceType", ""), names),
+            )
+            write_json(
+                host.ml / "config" / "processingjobconfig.json",
+                {k: v for k, v in job.items() if not k.startswith("_")},
+            )
+            for item in job.get("ProcessingInputs", []):
+                source = item["S3Input"]
+                sharded = source.get("S3DataDistributionType") == "ShardedByS3Key"
+                run.transfer.download(
+                    source["S3Uri"],
+                    host.path(source["LocalPath"]),
+                    manifest=source["S3DataType"] == "ManifestFile",
+                    shard=(host.index, len(hosts)) if sharded else (0, 1),
+                )
+            for output in _outputs(job):
+                directory = host.path(output["LocalPath"])
+                directory.mkdir(parents=True, exist_ok=True)
+                if output["S3UploadMode"] == "Continuous":
+                    mirrors.append(Mirror(run.transfer, directory, output["S3Uri"]))
+        return mirrors
+
+    def command(self, job: Document) -> list[str]:
+        app = job["AppSpecification"]
+        return [*app["ContainerEntrypoint"], *app.get("ContainerArguments", [])]
+
+    def variables(self, job: Document, root: str) -> Mapping[str, str]:
+        return {"PROCESSING_JOB_NAME": job["ProcessingJobName"], "PROCESSING_JOB_ARN": job["ProcessingJobArn"]}
+
+    def line(self, run: JobRun, text: str) -> None:
+        """Processing jobs have no metrics."""
+
+    def deliver(self, run: JobRun, job: Document, hosts: list[Host], complete: bool) -> Document:
+        if complete:
+            for output in _outputs(job):
+                if output["S3UploadMode"] == "EndOfJob":
+                    for host in hosts:
+                        run.transfer.upload(host.path(output["LocalPath"]), output["S3Uri"])
+        return {}
+
+
+def _outputs(job: Document) -> list[Document]:
+    outputs = job.get("ProcessingOutputConfig", {}).get("Outputs", [])
+    return [output["S3Output"] for output in outputs]

@@ -1,0 +1,139 @@
+"""Makes the document of a new job from a Create request, and refuses by name what the local cloud would not honour."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from localcloud.api import ApiError, validation_error
+from localcloud.cloud import Cloud
+from localcloud.jobs.failure import JobError
+from localcloud.jobs.layout import OPT_ML
+from localcloud.jobs.metrics import check_definitions
+from localcloud.jobs.transfer import Location
+from localcloud.resources import tags
+from localcloud.store import DuplicateError
+
+Document = dict[str, Any]
+MAX_HOSTS = 16
+
+
+def processing_job(cloud: Cloud, request: Document) -> Document:
+    """The document of a processing job that has not started yet. `request` fits botocore's model."""
+    cluster = request["ProcessingResources"]["ClusterConfig"]
+    _instances(cluster, "processingResources.clusterConfig")
+    if "ContainerEntrypoint" not in request["AppSpecification"]:
+        raise _refused("an image's own entry point; give AppSpecification.ContainerEntrypoint")
+    for item in request.get("ProcessingInputs", []):
+        name, source = f"ProcessingInputs {item['InputName']!r}", item.get("S3Input")
+        if source is None or "DatasetDefinition" in item or item.get("AppManaged"):
+            raise _refused(f"{name} other than S3Input")
+        if source.get("S3InputMode", "File") != "File" or source.get("S3CompressionType", "None") != "None":
+            raise _refused(f"{name} with S3InputMode Pipe or S3CompressionType Gzip")
+        _uri(source["S3Uri"], name)
+        _local_path(source.get("LocalPath"), name)
+    for output in request.get("ProcessingOutputConfig", {}).get("Outputs", []):
+        name, target = f"Outputs {output['OutputName']!r}", output.get("S3Output")
+        if target is None or "FeatureStoreOutput" in output or output.get("AppManaged"):
+            raise _refused(f"{name} other than S3Output")
+        _uri(target["S3Uri"], name)
+        _local_path(target.get("LocalPath"), name)
+    return _document(cloud, request, "Processing", "processing-job")
+
+
+def training_job(cloud: Cloud, request: Document) -> Document:
+    """The document of a training job that has not started yet. `request` fits botocore's model."""
+    algorithm = request.get("AlgorithmSpecification") or {}
+    if "TrainingImage" not in algorithm:
+        raise _refused("a training job without AlgorithmSpecification.TrainingImage")
+    if "ServerlessJobConfig" in request:
+        raise _refused("ServerlessJobConfig")
+    resources = request.get("ResourceConfig") or {}
+    if "InstanceGroups" in resources or "InstancePreferences" in resources or "InstanceCount" not in resources:
+        raise _refused("a ResourceConfig other than InstanceType and InstanceCount")
+    _instances(resources, "resourceConfig")
+    modes = [algorithm["TrainingInputMode"]]
+    for channel in request.get("InputDataConfig", []):
+        name, source = f"Channel {channel['ChannelName']!r}", channel["DataSource"].get("S3DataSource")
+        if source is None or source["S3DataType"] not in ("S3Prefix", "ManifestFile"):
+            raise _refused(f"{name} with a DataSource other than S3Prefix or ManifestFile")
+        if channel.get("CompressionType", "None") != "None":
+            raise _refused(f"{name} with CompressionType Gzip")
+        modes.append(channel.get("InputMode", "File"))
+        _uri(source["S3Uri"], name)
+    if "Pipe" in modes:
+        raise _refused("the input mode Pipe; use File")
+    _uri(request["OutputDataConfig"]["S3OutputPath"], "OutputDataConfig.S3OutputPath")
+    if "CheckpointConfig" in request:
+        _uri(request["CheckpointConfig"]["S3Uri"], "CheckpointConfig.S3Uri")
+        _local_path(request["CheckpointConfig"].get("LocalPath") or f"{OPT_ML}/checkpoints", "CheckpointConfig")
+    try:
+        check_definitions(algorithm.get("MetricDefinitions", []))
+    except ValueError as error:
+        raise validation_error(str(error)) from None
+    document = _document(cloud, request, "Training", "training-job")
+    base = request["OutputDataConfig"]["S3OutputPath"].rstrip("/")
+    document["ModelArtifacts"] = {"S3ModelArtifacts": f"{base}/{request['TrainingJobName']}/output/model.tar.gz"}
+    document["StoppingCondition"] = {"MaxRuntimeInSeconds": 86_400, **request.get("StoppingCondition", {})}
+    document.setdefault("EnableNetworkIsolation", False)
+    document.setdefault("EnableInterContainerTrafficEncryption", False)
+    document.setdefault("EnableManagedSpotTraining", False)
+    document["SecondaryStatus"] = "Pending"
+    document["SecondaryStatusTransitions"] = [
+        {
+            "Status": "Pending",
+            "StartTime": document["CreationTime"],
+            "StatusMessage": "Waiting for other jobs to end",
+        }
+    ]
+    return document
+
+
+def insert(cloud: Cloud, store_kind: str, label: str, document: Document) -> None:
+    """Put a new job's document into the store; ResourceInUse if the name is taken."""
+    given_tags = document.pop("_tags")
+    try:
+        cloud.store.insert(store_kind, document[f"{label}JobName"], document)
+    except DuplicateError:
+        raise ApiError(
+            "ResourceInUse",
+            "Job name must be unique within an AWS account and region, and a job with this name already exists "
+            f"({document[f'{label}JobArn']})",
+        ) from None
+    tags.remember(cloud, document[f"{label}JobArn"], given_tags)
+
+
+def _document(cloud: Cloud, request: Document, label: str, store_kind: str) -> Document:
+    now = cloud.clock()
+    document = {name: value for name, value in request.items() if name != "Tags"}
+    document["_tags"] = request.get("Tags")
+    document[f"{label}JobArn"] = cloud.arn(store_kind, request[f"{label}JobName"])
+    document[f"{label}JobStatus"] = "InProgress"
+    document["CreationTime"] = document["LastModifiedTime"] = now
+    document["_secondary"] = "Pending"
+    return document
+
+
+def _instances(resources: Document, where: str) -> None:
+    count = resources.get("InstanceCount", 1)
+    if not 1 <= count <= MAX_HOSTS:
+        raise validation_error(
+            f"{where}.instanceCount is {count}; the local cloud runs 1 to {MAX_HOSTS} processes for a job."
+        )
+
+
+def _uri(uri: str, where: str) -> None:
+    try:
+        Location.parse(uri)
+    except JobError as error:
+        raise validation_error(f"{where}: {error}") from None
+
+
+def _local_path(path: str | None, where: str) -> None:
+    parts: Iterable[str] = (path or "").split("/")
+    if path is None or not path.startswith(f"{OPT_ML}/") or ".." in parts:
+        raise validation_error(f"{where}: LocalPath is {path!r}; in the local cloud it must lie under {OPT_ML}/.")
+
+
+def _refused(what: str) -> ApiError:
+    return validation_error(f"The local cloud does not support {what}.")

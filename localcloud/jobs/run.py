@@ -1,0 +1,262 @@
+"""Takes one job from its inputs to its outputs. What processing and training jobs do differently is in their kinds."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import shutil
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+from localcloud.cloud import Cloud
+from localcloud.jobs.failure import ErrorTail, JobError, algorithm_error, bounded
+from localcloud.jobs.layout import Host, addresses, make_hosts
+from localcloud.jobs.process import JobProcess, kill_all
+from localcloud.jobs.sandbox import Sandbox
+from localcloud.jobs.transfer import Mirror, Transfer
+
+logger = logging.getLogger("localcloud")
+
+Document = dict[str, Any]
+INTERRUPTED = "the local cloud was stopped while it ran"
+STOP_GRACE = 30.0
+"""Seconds between SIGTERM and SIGKILL when a job is stopped (AWS waits 120)."""
+
+
+class Kind(Protocol):
+    """What is particular to processing or to training jobs."""
+
+    label: str
+    """Begins the members of the document: Processing or Training."""
+    store_kind: str
+    message_file: str
+    """Where under /opt/ml the job may leave words about how it ended."""
+
+    def hosts(self, job: Document) -> int:
+        """How many instances."""
+
+    def max_runtime(self, job: Document) -> float | None:
+        """Seconds that the job's processes may run."""
+
+    def prepare(self, run: JobRun, job: Document, hosts: list[Host], names: list[str]) -> list[Mirror]:
+        """Fetch inputs and write configuration; what is to be mirrored to S3 while the job runs."""
+
+    def command(self, job: Document) -> list[str]:
+        """What the container would run."""
+
+    def variables(self, job: Document, root: str) -> Mapping[str, str]:
+        """The variables that SageMaker sets for the container; `root` is what the job sees as /opt/ml."""
+
+    def line(self, run: JobRun, text: str) -> None:
+        """Look at a line of the log."""
+
+    def deliver(self, run: JobRun, job: Document, hosts: list[Host], complete: bool) -> Document:
+        """Store the results; members for the job's document. `complete` is False after a stop or a failure."""
+
+
+class JobRun:
+    """One try at one job. `run` blocks until it ended; `stop` and `interrupt` may come from any thread."""
+
+    def __init__(self, cloud: Cloud, sandbox: Sandbox, kind: Kind, name: str, change: Change) -> None:
+        self.cloud, self.kind, self.name = cloud, kind, name
+        self.cancelled = threading.Event()
+        self.transfer = Transfer(cloud.s3, self.cancelled)
+        self.directory = cloud.settings.jobs_dir / kind.label.lower() / name
+        self.notes: dict[str, Any] = {}
+        """What the kind wants to keep while the job runs, e.g. its reader of metrics."""
+        self._sandbox, self._change = sandbox, change
+        self._group = f"/aws/sagemaker/{kind.label}Jobs"
+        self._tail = ErrorTail()
+        self._lock = threading.Lock()
+        self._processes: list[JobProcess] = []
+        self._ending: str | None = None
+
+    def run(self, job: Document) -> None:
+        """Do the job and write how it ended."""
+        try:
+            ended = self._work(job)
+        except JobError as error:
+            ended = {"status": "Failed", "FailureReason": bounded(str(error)), **self._left_after_failure(job)}
+        except OSError as error:
+            ended = {"status": "Failed", "FailureReason": bounded(f"InternalServerError: {_sentence(error)}")}
+        except Exception as error:
+            logger.exception("%s failed", self.name)
+            ended = {"status": "Failed", "FailureReason": bounded(f"InternalServerError: {error!r}")}
+        if ended["status"] == "Failed":
+            self.say([ended["FailureReason"]])
+        for process in self._processes:
+            process.kill()
+        shutil.rmtree(self.directory, ignore_errors=True)
+        self._change(ended.pop("status"), ended)
+
+    def _left_after_failure(self, job: Document) -> Document:
+        return {"_interrupted": True} if self._ending == INTERRUPTED else {}
+
+    def _work(self, job: Document) -> Document:
+        shutil.rmtree(self.directory, ignore_errors=True)
+        hosts = make_hosts(self.directory, self.kind.hosts(job))
+        names = self._names(hosts)
+        self._change("InProgress", {"secondary": "Downloading"})
+        mirrors = self.kind.prepare(self, job, hosts, names)
+        self._change("InProgress", {"secondary": "Training", f"{self.kind.label}StartTime": self.cloud.clock()})
+        for mirror in mirrors:
+            mirror.start()
+        try:
+            code = self._processes_end(job, hosts)
+        finally:
+            self._finish(mirrors)
+        message = self._message(hosts)
+        exit_message: Document = (
+            {"ExitMessage": bounded(message)} if message and self.kind.label == "Processing" else {}
+        )
+        if self._ending == INTERRUPTED:
+            raise JobError("InternalServerError", INTERRUPTED)
+        if self._ending is not None:
+            return {"status": "Stopped", "secondary": self._ending, **self._deliver(job, hosts, complete=False)}
+        if code != 0:
+            error = algorithm_error(message, self._tail, code)
+            left = self._deliver(job, hosts, complete=False)
+            return {"status": "Failed", "FailureReason": bounded(str(error)), **exit_message, **left}
+        self._change("InProgress", {"secondary": "Uploading"})
+        return {"status": "Completed", **exit_message, **self._deliver(job, hosts, complete=True)}
+
+    def _deliver(self, job: Document, hosts: list[Host], *, complete: bool) -> Document:
+        return self.kind.deliver(self, job, hosts, complete)
+
+    def _names(self, hosts: list[Host]) -> list[str]:
+        """What the hosts are reached by: their names if the sandbox can give them a hosts file, else addresses."""
+        if not self._sandbox.mounts:
+            return ["localhost"] if len(hosts) == 1 else [f"127.0.0.{host.index + 1}" for host in hosts]
+        self._hosts_file.write_text(addresses(hosts))
+        return [host.name for host in hosts]
+
+    @property
+    def _hosts_file(self) -> Path:
+        return self.directory / "hosts"
+
+    def _processes_end(self, job: Document, hosts: list[Host]) -> int:
+        """Start a process on each host and wait for all; the first exit code that is not 0, else 0."""
+        if not self._sandbox.mounts:
+            self.say(["This machine allows no mount namespace: /opt/ml is rewritten to the job's directory in the"
+                      " command, its arguments and the environment."])  # fmt: skip
+        with self._lock:
+            if self._ending is None:
+                for host in hosts:
+                    self._processes.append(self._start(job, host))
+        timer = self._limit(self.kind.max_runtime(job))
+        codes: list[int] = []
+
+        def wait(process: JobProcess) -> None:
+            code = process.wait()
+            codes.append(code)
+            if code != 0:
+                # A host that waits for one that has failed would wait for ever.
+                self._terminate()
+
+        others = [threading.Thread(target=wait, args=(p,), daemon=True) for p in self._processes[1:]]
+        for thread in others:
+            thread.start()
+        for process in self._processes[:1]:
+            wait(process)
+        for thread in others:
+            thread.join()
+        if timer is not None:
+            timer.cancel()
+        return next((code for code in codes if code != 0), 0)
+
+    def _start(self, job: Document, host: Host) -> JobProcess:
+        root = self._sandbox.root(host.ml)
+        variables = {
+            **self.cloud.settings.process_environment(host.directory),
+            "TMPDIR": f"{root}/tmp",  # noqa: S108  the job's own
+            **self._sandbox.environment({**job.get("Environment", {})}, host.ml),
+            **self.kind.variables(job, root),
+            # A job's processes are known by it, so it is not the job's to choose.
+            "HOME": str(host.directory),
+        }
+        command = self.kind.command(job)
+        hosts_file = self._hosts_file if self._sandbox.mounts else None
+        argv = self._sandbox.argv(command, host.ml, host.cover, hosts_file)
+        stream = f"{self.name}/{host.name}-{int(self.cloud.clock())}"
+
+        def on_line(source: str, text: str) -> None:
+            self.cloud.logs.put(self._group, stream, [text])
+            if source == "stderr" and host.index == 0:
+                self._tail.line(text)
+            if host.index == 0:
+                self.kind.line(self, text)
+
+        try:
+            return JobProcess(argv, variables, host.ml, host.directory, on_line)
+        except (FileNotFoundError, PermissionError) as error:
+            raise JobError("AlgorithmError", f"{command[0]!r} cannot be started: {error.strerror}") from None
+
+    def say(self, lines: list[str]) -> None:
+        """Write lines of our own to the job's log."""
+        stream = f"{self.name}/algo-1-{int(self.cloud.clock())}"
+        self.cloud.logs.put(self._group, stream, lines)
+
+    def _limit(self, seconds: float | None) -> threading.Timer | None:
+        if seconds is None:
+            return None
+        timer = threading.Timer(seconds, self.stop, ("MaxRuntimeExceeded",))
+        timer.daemon = True
+        timer.start()
+        return timer
+
+    def stop(self, secondary: str = "Stopped") -> None:
+        """Ask the job to end; it is made to after STOP_GRACE seconds. Returns at once."""
+        with self._lock:
+            if self._ending is not None:
+                return
+            self._ending = secondary
+        self.cancelled.set()
+        self._terminate()
+
+    def interrupt(self) -> None:
+        """The local cloud ends: kill the job, and leave word of why."""
+        with self._lock:
+            self._ending = INTERRUPTED
+        self.cancelled.set()
+        for process in self._processes:
+            process.kill()
+
+    def _terminate(self) -> None:
+        for process in self._processes:
+            process.terminate(STOP_GRACE)
+
+    def _finish(self, mirrors: list[Mirror]) -> None:
+        for mirror in mirrors:
+            mirror.finish()
+
+    def _message(self, hosts: list[Host]) -> str:
+        """What the job wrote about its end, of the first host that wrote anything; at most 4 KiB."""
+        for host in hosts:
+            path = host.ml / self.kind.message_file
+            if path.is_file() and not path.is_symlink():
+                with path.open("rb") as file:
+                    return file.read(4096).decode("utf-8", "replace").strip()
+        return ""
+
+
+Change = Callable[[str, Document], None]
+"""Called with the job's new status and members for its document; `secondary` is the secondary status of training."""
+
+
+def _sentence(error: OSError) -> str:
+    where = f" ({error.filename})" if error.filename else ""
+    if error.errno == errno.ENOSPC:
+        return f"the disk of the local cloud is full{where}; free some space and run it again"
+    if error.errno == errno.EROFS:
+        return f"the disk of the local cloud is read-only{where}; make it writable and run it again"
+    return f"{error.strerror or error}{where}"
+
+
+def kill_orphans(jobs_dir: Path) -> int:
+    """Kill what an earlier local cloud, killed itself, left running of its jobs, and remove their directories."""
+    killed = kill_all(jobs_dir)
+    for directory in jobs_dir.glob("*/*"):
+        shutil.rmtree(directory, ignore_errors=True)
+    return killed

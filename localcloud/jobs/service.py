@@ -1,0 +1,161 @@
+"""Queues jobs, runs as many at once as the machine should bear, and writes their states down before telling anyone."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from localcloud.cloud import Cloud
+from localcloud.jobs.events import announce
+from localcloud.jobs.processing import Processing
+from localcloud.jobs.run import INTERRUPTED, JobRun, Kind, kill_orphans
+from localcloud.jobs.sandbox import Sandbox, detect
+from localcloud.jobs.training import Training
+
+logger = logging.getLogger("localcloud")
+
+Document = dict[str, Any]
+OnEnd = Callable[[], None]
+KINDS: dict[str, Kind] = {kind.store_kind: kind for kind in (Processing(), Training())}
+_FINAL = ("Completed", "Failed", "Stopped")
+
+
+class JobService:
+    """The jobs of one local cloud. All methods may be called from any thread."""
+
+    def __init__(self, cloud: Cloud, max_jobs: int, sandbox: Sandbox | None = None) -> None:
+        self._cloud = cloud
+        self._sandbox = sandbox or detect()
+        self._pool = ThreadPoolExecutor(max_jobs, thread_name_prefix="job")
+        self._lock = threading.Lock()
+        self._runs: dict[tuple[str, str], JobRun] = {}
+        self._listeners: dict[tuple[str, str], OnEnd] = {}
+        self._closed = False
+
+    def submit(self, store_kind: str, name: str, on_end: OnEnd | None = None) -> None:
+        """Run a job whose document is in the store, when there is room. `on_end` is called once its end is stored."""
+        kind = KINDS[store_kind]
+        run = JobRun(self._cloud, self._sandbox, kind, name, lambda s, m: self._change(kind, name, s, m))
+        with self._lock:
+            if self._closed:
+                return
+            self._runs[store_kind, name] = run
+            if on_end is not None:
+                self._listeners[store_kind, name] = on_end
+            self._pool.submit(self._run, run)
+
+    def _run(self, run: JobRun) -> None:
+        job = self._cloud.store.get(run.kind.store_kind, run.name)
+        try:
+            # A job that was stopped while it waited has its final status by now.
+            if job is not None and job[f"{run.kind.label}JobStatus"] == "InProgress" and not self._closed:
+                run.run(job)
+        except Exception:
+            # The store could not be written (disk full): the job stays InProgress and is marked at the next start.
+            logger.exception("the end of job %s could not be stored", run.name)
+        finally:
+            with self._lock:
+                self._runs.pop((run.kind.store_kind, run.name), None)
+                listener = self._listeners.pop((run.kind.store_kind, run.name), None)
+            if listener is not None:
+                listener()
+
+    def stop(self, store_kind: str, name: str) -> None:
+        """Stop a job that waits or runs; nothing happens to one that has ended."""
+        kind = KINDS[store_kind]
+        status = f"{kind.label}JobStatus"
+        with self._lock:
+            run = self._runs.get((store_kind, name))
+        if run is None:
+            return
+        job = self._cloud.store.get(store_kind, name)
+        if job is None or job[status] != "InProgress":
+            return
+        if job.get("_secondary") == "Pending":
+            self._change(kind, name, "Stopped", {"secondary": "Stopped"})
+        else:
+            self._change(kind, name, "Stopping", {"secondary": "Stopping"})
+            run.stop()
+
+    def _change(self, kind: Kind, name: str, status: str, members: Document) -> None:
+        """Write a change of state, then tell EventBridge if the status is a new one."""
+        now = self._cloud.clock()
+        changed = False
+
+        def edit(job: Document) -> None:
+            nonlocal changed
+            before = job[f"{kind.label}JobStatus"]
+            after = "Stopping" if before == "Stopping" and status == "InProgress" else status
+            if before in _FINAL:
+                return
+            changed = before != after
+            secondary = members.pop("secondary", after)
+            job.update(members)
+            job[f"{kind.label}JobStatus"] = after
+            job["LastModifiedTime"] = now
+            job["_secondary"] = secondary
+            if after in _FINAL:
+                job[f"{kind.label}EndTime"] = now
+            if kind.label == "Training":
+                _secondary_status(job, secondary if after != "Stopping" else "Stopping", now)
+
+        job = self._cloud.store.update(kind.store_kind, name, edit)
+        if changed:
+            announce(self._cloud, kind.label, job)
+
+    def recover(self) -> None:
+        """After a start: kill what still runs of earlier jobs, and mark their documents with the reason."""
+        killed = kill_orphans(self._cloud.settings.jobs_dir)
+        if killed:
+            logger.warning("killed %d processes of jobs that a stopped local cloud left behind", killed)
+        for kind in KINDS.values():
+            for job in self._cloud.store.documents(kind.store_kind):
+                status = job[f"{kind.label}JobStatus"]
+                if status == "Stopping":
+                    self._change(kind, job[f"{kind.label}JobName"], "Stopped", {})
+                elif status == "InProgress":
+                    reason = {"FailureReason": f"InternalServerError: {INTERRUPTED}", "_interrupted": True}
+                    self._change(kind, job[f"{kind.label}JobName"], "Failed", reason)
+
+    def close(self) -> None:
+        """Kill all jobs, which are marked as interrupted, and wait until that is stored."""
+        with self._lock:
+            self._closed = True
+            runs = list(self._runs.values())
+        for run in runs:
+            run.interrupt()
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _secondary_status(job: Document, secondary: str, now: float) -> None:
+    """Keep SecondaryStatus and its transitions, and at the end the times that are derived from them."""
+    transitions = job.setdefault("SecondaryStatusTransitions", [])
+    if not transitions or transitions[-1]["Status"] != secondary:
+        if transitions:
+            transitions[-1].setdefault("EndTime", now)
+        transitions.append(
+            {"Status": secondary, "StartTime": now, "StatusMessage": _MESSAGES.get(secondary, secondary)}
+        )
+    job["SecondaryStatus"] = secondary
+    if job["TrainingJobStatus"] in _FINAL:
+        transitions[-1]["EndTime"] = now
+        if job.get("FailureReason"):
+            transitions[-1]["StatusMessage"] = job["FailureReason"]
+        if job.get("TrainingStartTime"):
+            seconds = max(1, round(now - job["TrainingStartTime"]))
+            job["TrainingTimeInSeconds"] = job["BillableTimeInSeconds"] = seconds
+
+
+_MESSAGES = {
+    "Pending": "Waiting for other jobs to end",
+    "Downloading": "Downloading the training data",
+    "Training": "Training image download completed. Training in progress.",
+    "Uploading": "Uploading generated training model",
+    "Stopping": "Stopping the training job",
+    "Stopped": "Training job stopped",
+    "MaxRuntimeExceeded": "Training job runtime exceeded MaxRuntimeInSeconds",
+    "Completed": "Training job completed",
+}

@@ -1,0 +1,108 @@
+"""What is particular to training jobs: channels, hyperparameters, checkpoints, metrics, and the model's archive."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from localcloud.jobs.archive import collect, write_tar_gz
+from localcloud.jobs.layout import OPT_ML, Host, input_data_config, resource_config, write_json
+from localcloud.jobs.metrics import MetricReader
+from localcloud.jobs.run import JobRun
+from localcloud.jobs.transfer import Location, Mirror
+
+Document = dict[str, Any]
+
+
+class Training:
+    """See `localcloud.jobs.run.Kind`."""
+
+    label = "Training"
+    store_kind = "training-job"
+    message_file = "output/failure"
+
+    def hosts(self, job: Document) -> int:
+        return int(job["ResourceConfig"].get("InstanceCount", 1))
+
+    def max_runtime(self, job: Document) -> float | None:
+        limit = job.get("StoppingCondition", {}).get("MaxRuntimeInSeconds")
+        return None if limit is None else float(limit)
+
+    def prepare(self, run: JobRun, job: Document, hosts: list[Host], names: list[str]) -> list[Mirror]:
+        run.notes["metrics"] = MetricReader(job["AlgorithmSpecification"].get("MetricDefinitions", []), run.cloud.clock)
+        channels = job.get("InputDataConfig", [])
+        mirrors = []
+        for host in hosts:
+            config = host.ml / "input" / "config"
+            write_json(config / "hyperparameters.json", job.get("HyperParameters", {}))
+            write_json(config / "inputdataconfig.json", input_data_config(channels))
+            instance = job["ResourceConfig"].get("InstanceType", "")
+            write_json(config / "resourceconfig.json", resource_config(hosts, host, instance, names))
+            for channel in channels:
+                source = channel["DataSource"]["S3DataSource"]
+                sharded = source.get("S3DataDistributionType") == "ShardedByS3Key"
+                run.transfer.download(
+                    source["S3Uri"],
+                    host.ml / "input" / "data" / channel["ChannelName"],
+                    manifest=source["S3DataType"] == "ManifestFile",
+                    shard=(host.index, len(hosts)) if sharded else (0, 1),
+                )
+            mirrors += _checkpoints(run, job, host)
+        return mirrors
+
+    def command(self, job: Document) -> list[str]:
+        algorithm = job["AlgorithmSpecification"]
+        # `docker run IMAGE train` is how SageMaker starts a training container.
+        return [*algorithm.get("ContainerEntrypoint", ["train"]), *algorithm.get("ContainerArguments", [])]
+
+    def variables(self, job: Document, root: str) -> Mapping[str, str]:
+        return {
+            "TRAINING_JOB_NAME": job["TrainingJobName"],
+            "TRAINING_JOB_ARN": job["TrainingJobArn"],
+            "SAGEMAKER_BASE_DIR": root,
+        }
+
+    def line(self, run: JobRun, text: str) -> None:
+        run.notes["metrics"].line(text)
+
+    def deliver(self, run: JobRun, job: Document, hosts: list[Host], complete: bool) -> Document:
+        """The model is stored after a stop too, if there is one; what lies in output/data is stored in any case."""
+        output = job["OutputDataConfig"]
+        base = Location.parse(output["S3OutputPath"]).join(f"{job['TrainingJobName']}/output")
+        members: Document = {}
+        data = collect([host.ml / "output" / "data" for host in hosts])
+        if data:
+            _pack(run, data, base.join("output.tar.gz"))
+        model = collect([host.ml / "model" for host in hosts])
+        stopped_with_model = not complete and bool(model) and run.cancelled.is_set()
+        if complete or stopped_with_model:
+            if output.get("CompressionType") == "NONE":
+                for name, path in model.items():
+                    run.transfer.put(path, base.join(f"model/{name}"))
+                members["ModelArtifacts"] = {"S3ModelArtifacts": str(base.join("model/"))}
+            else:
+                _pack(run, model, base.join("model.tar.gz"))
+                members["ModelArtifacts"] = {"S3ModelArtifacts": str(base.join("model.tar.gz"))}
+        metrics = run.notes["metrics"].final()
+        if metrics:
+            members["FinalMetricDataList"] = metrics
+        return members
+
+
+def _checkpoints(run: JobRun, job: Document, host: Host) -> list[Mirror]:
+    """Fetch what an earlier, interrupted job saved, and keep S3 up to date with what this one saves."""
+    config = job.get("CheckpointConfig")
+    if config is None:
+        return []
+    directory = host.path(config.get("LocalPath") or f"{OPT_ML}/checkpoints")
+    directory.mkdir(parents=True, exist_ok=True)
+    if run.transfer.keys(Location.parse(config["S3Uri"].rstrip("/") + "/")):
+        run.transfer.download(config["S3Uri"].rstrip("/") + "/", directory)
+    return [Mirror(run.transfer, directory, config["S3Uri"])]
+
+
+def _pack(run: JobRun, files: Mapping[str, Any], target: Location) -> None:
+    archive = run.directory / "archive.tar.gz"
+    write_tar_gz(dict(files), archive)
+    run.transfer.put(archive, target)
+    archive.unlink()

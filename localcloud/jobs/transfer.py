@@ -1,0 +1,241 @@
+"""Moves files between S3 and a job's directory. Which key becomes which file is decided by pure functions."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import threading
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from boto3.exceptions import Boto3Error
+from botocore.exceptions import BotoCoreError, ClientError
+
+from localcloud.jobs.archive import collect
+from localcloud.jobs.failure import JobError
+
+_ONE_REQUEST = 16 * 2**20
+
+
+@dataclass(frozen=True)
+class Location:
+    """An s3:// URI, taken apart."""
+
+    bucket: str
+    key: str
+
+    @classmethod
+    def parse(cls, uri: str) -> Location:
+        """ClientError, as a JobError, if this is not an S3 URI."""
+        bucket, _, key = uri.removeprefix("s3://").partition("/")
+        if not uri.startswith("s3://") or not bucket:
+            raise JobError("ClientError", f"{uri!r} is not an S3 URI such as s3://bucket/prefix.")
+        return cls(bucket, key)
+
+    def __str__(self) -> str:
+        return f"s3://{self.bucket}/{self.key}"
+
+    def join(self, name: str) -> Location:
+        """The location of `name` under this prefix."""
+        return Location(self.bucket, f"{self.key.rstrip('/')}/{name}".lstrip("/"))
+
+
+def relative_paths(keys: Iterable[str], prefix: str) -> dict[str, PurePosixPath]:
+    """Where each key under `prefix` goes inside the input's directory. Keys that mark folders are left out.
+
+    A key equal to the prefix goes in by its own name. If the prefix names a folder, paths are relative to it; else (a
+    prefix that ends in the middle of a name) to the folder above.
+
+    Raises:
+        JobError: a key would leave the directory.
+    """
+    listed = [key for key in keys if not key.endswith("/")]
+    if prefix in listed:
+        listed, base = [prefix], prefix.rpartition("/")[0]
+    elif any(key.startswith(prefix.rstrip("/") + "/") for key in listed) or not prefix:
+        base = prefix.rstrip("/")
+        listed = [key for key in listed if not base or key.startswith(base + "/")]
+    else:
+        base = prefix.rpartition("/")[0]
+    paths = {}
+    for key in listed:
+        relative = key[len(base) :].lstrip("/") if base else key
+        path = PurePosixPath(relative)
+        if ".." in path.parts or path.is_absolute() or "\0" in relative or not relative:
+            raise JobError("ClientError", f"The key {key!r} would be written outside of the job's directory.")
+        paths[key] = path
+    return paths
+
+
+class Transfer:
+    """Downloads and uploads through one S3 client. `cancelled` ends a transfer between two files."""
+
+    def __init__(self, s3: Any, cancelled: threading.Event | None = None) -> None:
+        self._s3 = s3
+        self._cancelled = cancelled or threading.Event()
+
+    def keys(self, location: Location) -> list[str]:
+        """All keys that begin with the location's."""
+        found: list[str] = []
+        try:
+            for answer in self._s3.get_paginator("list_objects_v2").paginate(
+                Bucket=location.bucket, Prefix=location.key
+            ):
+                found += [item["Key"] for item in answer.get("Contents", [])]
+        except (ClientError, BotoCoreError) as error:
+            raise _problem(f"{location} cannot be listed", error) from None
+        return found
+
+    def read_text(self, location: Location, limit: int, version: str | None = None) -> str:
+        """A text object of at most `limit` bytes."""
+        place = {"Bucket": location.bucket, "Key": location.key, **({"VersionId": version} if version else {})}
+        try:
+            body = self._s3.get_object(**place)["Body"].read(limit + 1)
+            if len(body) > limit:
+                raise JobError("ClientError", f"{location} is larger than {limit:,} bytes.")
+            return str(body.decode())
+        except (ClientError, BotoCoreError) as error:
+            raise _problem(f"{location} cannot be read", error) from None
+        except UnicodeDecodeError:
+            raise JobError("ClientError", f"{location} is not UTF-8 text.") from None
+
+    def read_json(self, location: Location, limit: int = 2**22) -> Any:
+        """A JSON object of at most `limit` bytes."""
+        try:
+            return json.loads(self.read_text(location, limit))
+        except (ValueError, RecursionError) as error:
+            raise JobError("ClientError", f"{location} is not JSON: {error}.") from None
+
+    def download(self, uri: str, target: Path, manifest: bool = False, shard: tuple[int, int] = (0, 1)) -> int:
+        """Download an object, or all under a prefix, into the directory `target`; how many files it were.
+
+        `shard` (i, n) takes every n-th file, beginning with the i-th: how files are shared out between hosts.
+        """
+        target.mkdir(parents=True, exist_ok=True)
+        location = Location.parse(uri)
+        plan = self._manifest(location) if manifest else self._prefix(location)
+        if not plan:
+            raise JobError(
+                "ClientError",
+                f'No S3 objects found under S3 URL "{uri}" given in input data source. '
+                "Please ensure that the bucket and the prefix exist.",
+            )
+        for source, path in sorted(plan.items(), key=lambda item: str(item[0]))[shard[0] :: shard[1]]:
+            self._check_cancelled()
+            self._get(source, target / path)
+        return len(plan)
+
+    def _prefix(self, location: Location) -> dict[Location, PurePosixPath]:
+        paths = relative_paths(self.keys(location), location.key)
+        return {Location(location.bucket, key): path for key, path in paths.items()}
+
+    def _manifest(self, location: Location) -> dict[Location, PurePosixPath]:
+        entries = self.read_json(location)
+        if not isinstance(entries, list) or not entries or not isinstance(entries[0], dict):
+            raise JobError("ClientError", f"{location} is not a manifest: a list that begins with a prefix object.")
+        base = Location.parse(str(entries[0].get("prefix", "")))
+        names = [entry for entry in entries[1:] if isinstance(entry, str)]
+        paths = relative_paths((base.key + name for name in names), base.key)
+        return {Location(base.bucket, key): path for key, path in paths.items()}
+
+    def _get(self, source: Location, target: Path) -> None:
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            body = self._s3.get_object(Bucket=source.bucket, Key=source.key)["Body"]
+            with target.open("wb") as file:
+                shutil.copyfileobj(body, file, 2**20)
+        except (FileExistsError, NotADirectoryError, IsADirectoryError):
+            raise JobError(
+                "ClientError", f"{source} cannot be downloaded: one key is both a file and a folder."
+            ) from None
+        except (ClientError, BotoCoreError) as error:
+            raise _problem(f"{source} cannot be downloaded", error) from None
+
+    def put(self, path: Path, target: Location) -> None:
+        """Upload one file."""
+        try:
+            if path.stat().st_size <= _ONE_REQUEST:
+                with path.open("rb") as file:
+                    self._s3.put_object(Bucket=target.bucket, Key=target.key, Body=file)
+            else:
+                self._s3.upload_file(str(path), target.bucket, target.key)
+        except (ClientError, BotoCoreError, Boto3Error) as error:
+            raise _problem(f"{target} cannot be uploaded", error) from None
+
+    def upload(self, source: Path, uri: str) -> int:
+        """Upload all files of a directory under a prefix; how many."""
+        location, files = Location.parse(uri), collect([source])
+        for name, path in files.items():
+            self.put(path, location.join(name))
+        return len(files)
+
+    def _check_cancelled(self) -> None:
+        if self._cancelled.is_set():
+            raise JobError("ClientError", "The job was stopped while its inputs were downloaded")
+
+
+class Mirror:
+    """Keeps a prefix equal to what a directory holds while a job runs: checkpoints, continuous outputs.
+
+    A file is uploaded when its size or time changed since the last pass and it did not change during the pass before,
+    so that half-written files wait; the last pass takes everything. Nothing is deleted from S3.
+    """
+
+    def __init__(self, transfer: Transfer, source: Path, uri: str, interval: float = 2.0) -> None:
+        self._transfer, self._source, self._location = transfer, source, Location.parse(uri)
+        self._interval = interval
+        self._sent: dict[str, tuple[int, int]] = {}
+        self._seen: dict[str, tuple[int, int]] = {}
+        self._end = threading.Event()
+        self._thread = threading.Thread(target=self._loop, name="mirror", daemon=True)
+        self.problem: JobError | None = None
+
+    def start(self) -> None:
+        """Take what is there now as known to S3, and begin."""
+        self._sent = {name: _mark(path) for name, path in collect([self._source]).items()}
+        self._thread.start()
+
+    def finish(self) -> None:
+        """Upload what is left. JobError if that fails."""
+        self._end.set()
+        self._thread.join()
+        self._pass(settled=False)
+
+    def _loop(self) -> None:
+        while not self._end.wait(self._interval):
+            try:
+                self._pass(settled=True)
+                self.problem = None
+            except (JobError, OSError) as error:
+                # Told by finish() if it lasts; the next pass tries again.
+                self.problem = JobError("InternalServerError", str(error))
+
+    def _pass(self, *, settled: bool) -> None:
+        for name, path in collect([self._source]).items():
+            try:
+                mark = _mark(path)
+            except FileNotFoundError:
+                continue
+            if self._sent.get(name) == mark or (settled and self._seen.get(name) != mark):
+                self._seen[name] = mark
+                continue
+            try:
+                self._transfer.put(path, self._location.join(name))
+            except FileNotFoundError:
+                continue
+            self._sent[name] = mark
+
+
+def _mark(path: Path) -> tuple[int, int]:
+    status = path.stat()
+    return status.st_size, status.st_mtime_ns
+
+
+def _problem(what: str, error: Exception) -> JobError:
+    if isinstance(error, ClientError):
+        code, message = error.response["Error"].get("Code", ""), error.response["Error"].get("Message", "")
+        kind = "InternalServerError" if error.response["ResponseMetadata"]["HTTPStatusCode"] >= 500 else "ClientError"
+        return JobError(kind, f"{what}: {code}: {message}")
+    return JobError("InternalServerError", f"{what}: {error}")

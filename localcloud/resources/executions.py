@@ -1,0 +1,200 @@
+"""Pipeline executions: start, stop, retry, and look at them, their steps and their parameters."""
+
+from typing import Any
+
+from localcloud.api import ApiError, not_found, on_start, on_stop, operation, page, pick, validation_error
+from localcloud.cloud import Cloud
+from localcloud.engine.definition import parse
+from localcloud.engine.parameters import ParameterError, bind
+from localcloud.engine.records import EXECUTION, PIPELINE, STEP, TOKEN, VERSION, Records, announce_execution
+from localcloud.engine.references import as_text
+from localcloud.engine.service import close_engine, engine_of
+from localcloud.resources.pipelines import find as find_pipeline
+from localcloud.resources.pipelines import find_version
+
+
+@operation("StartPipelineExecution")
+def start_pipeline_execution(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any]:
+    """Store an execution with its typed parameters, and run it. The same token gives the same execution."""
+    for member in ("SelectiveExecutionConfig", "MlflowExperimentName"):
+        if member in request:
+            raise validation_error(f"The local cloud does not support {member}.")
+    pipeline = find_pipeline(cloud, request["PipelineName"])
+    name = pipeline["PipelineName"]
+    version = request.get("PipelineVersionId", pipeline["_version"])
+    definition = parse(find_version(cloud, pipeline, version)["PipelineDefinition"])
+    try:
+        parameters = bind(definition, request.get("PipelineParameters", []))
+    except ParameterError as error:
+        raise validation_error(str(error)) from None
+    now, identifier = cloud.clock(), cloud.new_id(12)
+    arn = f"{pipeline['PipelineArn']}/execution/{identifier}"
+    execution = {
+        "PipelineArn": pipeline["PipelineArn"],
+        "PipelineExecutionArn": arn,
+        "PipelineExecutionDisplayName": f"execution-{int(now * 1000)}",
+        "PipelineExecutionStatus": "Executing",
+        "PipelineExperimentConfig": {"ExperimentName": name[:120], "TrialName": identifier},
+        "PipelineVersionId": version,
+        "CreationTime": now,
+        "LastModifiedTime": now,
+        "CreatedBy": cloud.user(),
+        **pick(pipeline, "ParallelismConfiguration"),
+        **pick(request, "PipelineExecutionDisplayName", "PipelineExecutionDescription", "ParallelismConfiguration"),
+        "_pipeline": name,
+        "_parameters": parameters,
+        "_role": pipeline["RoleArn"],
+    }
+    with cloud.store.transaction():
+        token = f"start/{name}/{request['ClientRequestToken']}"
+        before = cloud.store.get(TOKEN, token)
+        if before is not None:
+            return {"PipelineExecutionArn": before["arn"]}
+        cloud.store.insert(EXECUTION, arn, execution, parent=name)
+        cloud.store.insert(TOKEN, token, {"arn": arn}, parent=name)
+        cloud.store.update(PIPELINE, name, {"LastRunTime": now})
+    announce_execution(cloud, execution, None)
+    engine_of(cloud).start(arn)
+    return {"PipelineExecutionArn": arn}
+
+
+@operation("DescribePipelineExecution")
+def describe_pipeline_execution(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any]:
+    """The execution as it is now."""
+    return _find(cloud, request["PipelineExecutionArn"])
+
+
+@operation("ListPipelineExecutions")
+def list_pipeline_executions(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any]:
+    """Summaries of a pipeline's executions, newest first."""
+    pipeline = find_pipeline(cloud, request["PipelineName"])
+    return page(
+        request,
+        cloud.store.documents(EXECUTION, pipeline["PipelineName"]),
+        member="PipelineExecutionSummaries",
+        summary=lambda e: {
+            **pick(
+                e,
+                "PipelineExecutionArn",
+                "PipelineExecutionStatus",
+                "PipelineExecutionDescription",
+                "PipelineExecutionDisplayName",
+            ),
+            "StartTime": e["CreationTime"],
+            "PipelineExecutionFailureReason": e.get("FailureReason"),
+        },
+        name="PipelineExecutionArn",
+        identity="PipelineExecutionArn",
+        sort={"PipelineExecutionArn": "PipelineExecutionArn"},
+    )
+
+
+@operation("ListPipelineExecutionSteps")
+def list_pipeline_execution_steps(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any]:
+    """The steps that have started, the last one first unless SortOrder says otherwise."""
+    if "PipelineExecutionArn" not in request:
+        raise validation_error("PipelineExecutionArn must be given.")
+    execution = _find(cloud, request["PipelineExecutionArn"])
+    steps = cloud.store.documents(STEP, execution["PipelineExecutionArn"])
+    return page(
+        request,
+        # Steps that start in the same moment keep the definition's order.
+        [{**step, "_place": f"{step['StartTime']:020.6f}/{step['_position']:06d}"} for step in steps],
+        member="PipelineExecutionSteps",
+        summary=lambda step: {name: value for name, value in step.items() if not name.startswith("_")},
+        name="StepName",
+        identity="_place",
+        sort={"Place": "_place"},
+        default_sort="Place",
+    )
+
+
+@operation("ListPipelineParametersForExecution")
+def list_pipeline_parameters_for_execution(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any]:
+    """All parameters with the values that the execution uses."""
+    execution = _find(cloud, request["PipelineExecutionArn"])
+    return page(
+        request,
+        [{"Name": name, "Value": as_text(value)} for name, value in execution["_parameters"].items()],
+        member="PipelineParameters",
+        summary=lambda parameter: parameter,
+        name="Name",
+        identity="Name",
+        default_sort="Name",
+        default_order="Ascending",
+        default_size=100,
+    )
+
+
+@operation("DescribePipelineDefinitionForExecution")
+def describe_pipeline_definition_for_execution(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any]:
+    """The definition that the execution runs, whatever the pipeline's is by now."""
+    execution = _find(cloud, request["PipelineExecutionArn"])
+    version = cloud.store.get(VERSION, f"{execution['_pipeline']}/{execution['PipelineVersionId']}") or {}
+    return pick(version, "PipelineDefinition", "CreationTime")
+
+
+@operation("StopPipelineExecution")
+def stop_pipeline_execution(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any]:
+    """Stop the running steps. An execution that is stopping stays so; one that has ended is a conflict."""
+    arn = request["PipelineExecutionArn"]
+    execution = _find(cloud, arn)
+    if not Records(cloud, arn).begin_stopping():
+        raise ApiError(
+            "ConflictException",
+            f"Pipeline execution with ARN {arn} cannot be stopped: it has status "
+            f"{execution['PipelineExecutionStatus']}.",
+        )
+    engine_of(cloud).stop(arn)
+    return {"PipelineExecutionArn": arn}
+
+
+@operation("RetryPipelineExecution")
+def retry_pipeline_execution(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any]:
+    """Run the steps that failed or were stopped, and those after them; steps that succeeded are kept."""
+    arn = request["PipelineExecutionArn"]
+    with cloud.store.transaction():
+        execution = _find(cloud, arn)
+        if execution["PipelineExecutionStatus"] not in ("Failed", "Stopped"):
+            raise ApiError(
+                "ConflictException",
+                f"Pipeline execution with ARN {arn} cannot be retried: it has status "
+                f"{execution['PipelineExecutionStatus']}, not Failed or Stopped.",
+            )
+        for step in cloud.store.documents(STEP, arn):
+            if step["StepStatus"] != "Succeeded":
+                cloud.store.delete(STEP, f"{arn}/{step['StepName']}")
+        if "ParallelismConfiguration" in request:
+            cloud.store.update(EXECUTION, arn, pick(request, "ParallelismConfiguration"))
+    Records(cloud, arn).set_status("Executing")
+    engine_of(cloud).start(arn)
+    return {"PipelineExecutionArn": arn}
+
+
+@operation("UpdatePipelineExecution")
+def update_pipeline_execution(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any]:
+    """Change the name, the description, or how many steps run at once."""
+    execution = _find(cloud, request["PipelineExecutionArn"])
+    members = ("PipelineExecutionDescription", "PipelineExecutionDisplayName", "ParallelismConfiguration")
+    changes = {**pick(request, *members), "LastModifiedTime": cloud.clock()}
+    cloud.store.update(EXECUTION, execution["PipelineExecutionArn"], changes)
+    return {"PipelineExecutionArn": execution["PipelineExecutionArn"]}
+
+
+@on_start
+def resume(cloud: Cloud) -> None:
+    """Take up what was running when the local cloud ended."""
+    engine_of(cloud).recover()
+
+
+@on_stop
+def close(cloud: Cloud) -> None:
+    """Stop all jobs; executions are taken up by the next start."""
+    close_engine(cloud)
+
+
+def _find(cloud: Cloud, arn: str) -> dict[str, Any]:
+    execution = cloud.store.get(EXECUTION, arn)
+    if execution is None:
+        raise not_found("Pipeline execution", arn)
+    return execution

@@ -1,0 +1,65 @@
+"""CreateProcessingJob, DescribeProcessingJob, ListProcessingJobs, StopProcessingJob."""
+
+from typing import Any
+
+from localcloud.api import operation, page, pick, validation_error
+from localcloud.cloud import Cloud
+from localcloud.engine.service import engine_of
+from localcloud.jobs.events import announce
+from localcloud.jobs.requests import insert, processing_job
+
+KIND = "processing-job"
+
+
+@operation("CreateProcessingJob")
+def create_processing_job(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any]:
+    """Store the job and queue it."""
+    job = processing_job(cloud, request)
+    insert(cloud, KIND, "Processing", job)
+    announce(cloud, "Processing", job)
+    engine_of(cloud).jobs.submit(KIND, job["ProcessingJobName"])
+    return {"ProcessingJobArn": job["ProcessingJobArn"]}
+
+
+@operation("DescribeProcessingJob")
+def describe_processing_job(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any]:
+    """The job as it is now."""
+    return _job(cloud, request["ProcessingJobName"])
+
+
+@operation("ListProcessingJobs")
+def list_processing_jobs(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any]:
+    """Summaries, newest first."""
+    return page(
+        request,
+        cloud.store.documents(KIND),
+        member="ProcessingJobSummaries",
+        summary=lambda job: pick(
+            job,
+            "ProcessingJobName",
+            "ProcessingJobArn",
+            "CreationTime",
+            "ProcessingEndTime",
+            "LastModifiedTime",
+            "ProcessingJobStatus",
+            "FailureReason",
+            "ExitMessage",
+        ),
+        name="ProcessingJobName",
+        identity="ProcessingJobName",
+        status="ProcessingJobStatus",
+    )
+
+
+@operation("StopProcessingJob")
+def stop_processing_job(cloud: Cloud, request: dict[str, Any]) -> None:
+    """Ask the job to end; one that has ended stays as it is."""
+    job = _job(cloud, request["ProcessingJobName"])
+    engine_of(cloud).jobs.stop(KIND, job["ProcessingJobName"])
+
+
+def _job(cloud: Cloud, name: str) -> dict[str, Any]:
+    job = cloud.store.get(KIND, name)
+    if job is None:
+        raise validation_error(f"Could not find requested job with name: {name}")
+    return job

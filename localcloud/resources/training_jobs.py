@@ -1,0 +1,64 @@
+"""CreateTrainingJob, DescribeTrainingJob, ListTrainingJobs, StopTrainingJob."""
+
+from typing import Any
+
+from localcloud.api import operation, page, pick, validation_error
+from localcloud.cloud import Cloud
+from localcloud.engine.service import engine_of
+from localcloud.jobs.events import announce
+from localcloud.jobs.requests import insert, training_job
+
+KIND = "training-job"
+
+
+@operation("CreateTrainingJob")
+def create_training_job(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any]:
+    """Store the job and queue it."""
+    job = training_job(cloud, request)
+    insert(cloud, KIND, "Training", job)
+    announce(cloud, "Training", job)
+    engine_of(cloud).jobs.submit(KIND, job["TrainingJobName"])
+    return {"TrainingJobArn": job["TrainingJobArn"]}
+
+
+@operation("DescribeTrainingJob")
+def describe_training_job(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any]:
+    """The job as it is now."""
+    return _job(cloud, request["TrainingJobName"])
+
+
+@operation("ListTrainingJobs")
+def list_training_jobs(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any]:
+    """Summaries, newest first."""
+    return page(
+        request,
+        cloud.store.documents(KIND),
+        member="TrainingJobSummaries",
+        summary=lambda job: pick(
+            job,
+            "TrainingJobName",
+            "TrainingJobArn",
+            "CreationTime",
+            "TrainingEndTime",
+            "LastModifiedTime",
+            "TrainingJobStatus",
+            "SecondaryStatus",
+        ),
+        name="TrainingJobName",
+        identity="TrainingJobName",
+        status="TrainingJobStatus",
+    )
+
+
+@operation("StopTrainingJob")
+def stop_training_job(cloud: Cloud, request: dict[str, Any]) -> None:
+    """Ask the job to end; one that has ended stays as it is."""
+    job = _job(cloud, request["TrainingJobName"])
+    engine_of(cloud).jobs.stop(KIND, job["TrainingJobName"])
+
+
+def _job(cloud: Cloud, name: str) -> dict[str, Any]:
+    job = cloud.store.get(KIND, name)
+    if job is None:
+        raise validation_error("Requested resource not found.")
+    return job
