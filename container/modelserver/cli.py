@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import logging
 import os
+import pwd
 import socket
 import sys
 from pathlib import Path
@@ -46,11 +47,25 @@ def main(arguments: list[str]) -> int:
             f"cannot listen on {settings.host} port {settings.port}: {problem.strerror or problem}; "
             "set SERVE_HOST or SAGEMAKER_BIND_TO_PORT"
         )
+    try:
+        become(settings.user)
+    except (KeyError, OSError) as problem:
+        return _refuse(f"SERVE_USER is {settings.user!r}: cannot become that user: {problem}")
     for name, value in TUNING.items():
         os.environ.setdefault(name, value)
     host, port = listener.getsockname()[:2]
     log.info("listening on http://%s:%d, loading %s", host, port, settings.model_dir)
     return _serve(settings, listener)
+
+
+def become(user: str) -> None:
+    """Give up root for good. Nothing to do without a user, or when not root. KeyError: there is no such user."""
+    if not user or os.geteuid() != 0:
+        return
+    entry = pwd.getpwnam(user)
+    os.setgroups([])
+    os.setresgid(entry.pw_gid, entry.pw_gid, entry.pw_gid)
+    os.setresuid(entry.pw_uid, entry.pw_uid, entry.pw_uid)
 
 
 def _refuse(sentence: str) -> int:

@@ -45,6 +45,7 @@ class Settings:
     body_seconds: float = _setting("SERVE_BODY_SECONDS", 30.0, "time to send a request's body", 0.05, 600)
     idle_seconds: float = _setting("SERVE_IDLE_SECONDS", 75.0, "an idle connection is closed after", 0.05, 3_600)
     stop_seconds: float = _setting("SERVE_STOP_SECONDS", 25.0, "time to answer what was accepted on SIGTERM", 0, 600)
+    user: str = _setting("SERVE_USER", "", "user to become once the port is taken, when started as root")
     model_version: str = _setting("MODEL_VERSION", "", "version to report (default: hash of the model's files)")
 
     @property
