@@ -43,7 +43,11 @@ class SettingsMissing(ValueError):
 
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """The door: an EventBridge event in, the plan that was performed out. `{"dry_run": true}` only plans."""
-    settings, sagemaker = _settings(dict(os.environ)), _sagemaker()
+    return converge(event, read_settings(dict(os.environ)), _sagemaker())
+
+
+def converge(event: dict[str, Any], settings: planning.Settings, sagemaker: Any) -> dict[str, Any]:
+    """Plan from what is, and perform the plan; returns it. Raises EndpointNotReady where only time helps."""
     plan = planning.plan_deployment(event, read_current(settings, sagemaker), settings)
     logger.log(logging.ERROR if plan.outcome.needs_a_person else logging.INFO, plan.because)
     if event.get("dry_run"):
@@ -55,7 +59,8 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     return plan.as_json()
 
 
-def _settings(environment: dict[str, str]) -> planning.Settings:
+def read_settings(environment: dict[str, str]) -> planning.Settings:
+    """The settings that the template put into the environment. Raises SettingsMissing."""
     try:
         return planning.Settings(
             endpoint_name=environment["ENDPOINT_NAME"],

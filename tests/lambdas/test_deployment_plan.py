@@ -1,0 +1,145 @@
+"""The deployment plan: what is decided for each state of registry and endpoint."""
+
+from dataclasses import replace
+
+import pytest
+from plan import (
+    CreateEndpoint,
+    CreateEndpointConfig,
+    CreateModel,
+    Current,
+    DeleteEndpoint,
+    Endpoint,
+    Outcome,
+    Settings,
+    UpdateEndpoint,
+    Version,
+    config_name,
+    plan_deployment,
+)
+
+ARN = "arn:aws:sagemaker:us-east-1:000000000000"
+SETTINGS = Settings(
+    endpoint_name="loadingbay",
+    package_group="loadingbay",
+    execution_role_arn="arn:aws:iam::000000000000:role/endpoint",
+    instance_type="ml.m5.large",
+    instance_count=1,
+    capture_uri="s3://bucket/data-capture",
+)
+V1, V2, V3, V10 = (Version(f"{ARN}:model-package/loadingbay/{n}", n, 1_793_700_000 + n) for n in (1, 2, 3, 10))
+
+
+def endpoint(version, status="InService", attempted=None):
+    name = config_name(version, SETTINGS)
+    tried = name if attempted is None else config_name(attempted, SETTINGS)
+    return Endpoint(f"{ARN}:endpoint/loadingbay", status, name, tried)
+
+
+def plan(*approved, serving=None, event=None):
+    return plan_deployment(event or {}, Current(approved, serving), SETTINGS)
+
+
+def test_before_the_first_approval_there_is_nothing_to_do():
+    made = plan()
+    assert made.outcome is Outcome.NOTHING_APPROVED
+    assert made.actions == ()
+
+
+def test_the_first_approval_makes_model_configuration_and_endpoint():
+    name = config_name(V1, SETTINGS)
+    assert plan(V1).actions == (CreateModel(name, V1.arn), CreateEndpointConfig(name), CreateEndpoint(name))
+
+
+def test_the_highest_number_is_the_newest_whatever_the_order():
+    assert plan(V10, V2, V1).actions[0] == CreateModel(config_name(V10, SETTINGS), V10.arn)
+
+
+def test_a_second_approval_updates_the_endpoint_in_place():
+    made = plan(V1, V2, serving=endpoint(V1))
+    assert made.actions[-1] == UpdateEndpoint(config_name(V2, SETTINGS), f"{ARN}:endpoint/loadingbay")
+
+
+def test_a_live_newest_version_needs_nothing():
+    assert plan(V1, V2, serving=endpoint(V2)).outcome is Outcome.LIVE
+
+
+def test_rejecting_the_live_version_brings_back_the_newest_still_approved():
+    made = plan(V1, V2, serving=endpoint(V3))
+    assert made.actions[-1] == UpdateEndpoint(config_name(V2, SETTINGS), f"{ARN}:endpoint/loadingbay")
+
+
+def test_with_no_approval_left_the_endpoint_keeps_serving_and_a_person_is_needed():
+    made = plan(serving=endpoint(V1))
+    assert made.actions == ()
+    assert made.outcome.needs_a_person
+    assert "keeps serving loadingbay-v1-" in made.because
+
+
+@pytest.mark.parametrize("status", ["Creating", "Updating", "SystemUpdating", "RollingBack"])
+def test_a_busy_endpoint_is_waited_for(status):
+    made = plan(V1, V2, serving=endpoint(V1, status))
+    assert (made.outcome, made.actions) == (Outcome.WAIT, ())
+
+
+def test_an_endpoint_under_deletion_is_asked_for_again():
+    assert plan(V1, serving=endpoint(V1, "Deleting")).outcome is Outcome.TRY_AGAIN
+
+
+def test_a_version_that_the_endpoint_fell_back_from_is_not_tried_for_ever(recorded):
+    made = plan(V1, V2, serving=endpoint(V1, attempted=V2), event=recorded("endpoint_in_service"))
+    assert (made.outcome, made.actions) == (Outcome.STOPPED, ())
+
+
+def test_approving_the_failing_version_anew_tries_it_once_more(recorded):
+    made = plan(V1, V3, serving=endpoint(V1, attempted=V3), event=recorded("model_package_approved"))
+    assert made.outcome is Outcome.DEPLOY
+
+
+def test_the_event_of_another_version_does_not_try_the_failing_one_again(recorded):
+    made = plan(V1, V2, serving=endpoint(V1, attempted=V2), event=recorded("model_package_approved"))
+    assert made.outcome is Outcome.STOPPED
+
+
+def test_a_newer_version_goes_past_one_that_failed():
+    assert plan(V2, V3, serving=endpoint(V1, attempted=V2)).actions[-1].config_name == config_name(V3, SETTINGS)
+
+
+def test_an_endpoint_that_failed_to_come_up_is_deleted_for_the_next_version():
+    made = plan(V1, V2, serving=endpoint(V1, "Failed"))
+    assert (made.outcome, made.actions) == (Outcome.TRY_AGAIN, (DeleteEndpoint(),))
+
+
+def test_an_endpoint_that_failed_to_come_up_is_left_for_its_reason_to_be_read(recorded):
+    assert plan(V1, serving=endpoint(V1, "Failed"), event=recorded("scheduled")).outcome is Outcome.STOPPED
+
+
+def test_the_plan_does_not_read_times_from_the_event(recorded):
+    event = recorded("model_package_approved")
+    odd = {**event, "time": 7, "detail": {**event["detail"], "CreationTime": 1793700862000, "LastModifiedTime": "?"}}
+    assert plan(V3, event=odd) == plan(V3, event=event)
+
+
+def test_a_group_made_anew_with_the_same_numbers_is_another_deployment():
+    assert config_name(V1, SETTINGS) != config_name(replace(V1, created=V1.created + 1), SETTINGS)
+
+
+def test_another_instance_type_deploys_the_live_version_anew():
+    larger = replace(SETTINGS, instance_type="ml.m5.xlarge")
+    assert plan_deployment({}, Current((V1,), endpoint(V1)), larger).outcome is Outcome.DEPLOY
+
+
+def test_names_fit_into_63_characters_for_the_longest_endpoint_name_and_version():
+    name = config_name(replace(V1, number=999_999_999), replace(SETTINGS, endpoint_name="e" * 39 + "-" + "x" * 23))
+    assert len(name) <= 63
+    assert "--" not in name
+
+
+def test_the_plan_can_be_shown_as_json():
+    shown = plan(V1).as_json()
+    assert shown["outcome"] == "deploy"
+    assert [action["action"] for action in shown["actions"]] == [
+        "CreateModel",
+        "CreateEndpointConfig",
+        "CreateEndpoint",
+    ]
