@@ -21,7 +21,7 @@ from loadingbay import download
 from loadingbay.download import CIFAR_100, DataError, Source
 
 ARCHIVE_NAME = "cifar-100-python.tar.gz"
-DRAWN_NAME = "drawn-samples.tar.gz"
+DRAWN_NAME = "drawn-samples.tar.gz"  # as loadingbay.samples writes it into the file
 PHOTO_SUFFIXES = (".png", ".jpg", ".jpeg")
 MAX_PHOTOS = 200_000
 SMALL = 1 << 20  # hashing a smaller file again is quicker than remembering it

@@ -194,7 +194,7 @@ def _receive(source: Source, offset: int, line: _Line, transport: httpx.BaseTran
                 line.tell(Unreachable(f"the server offers {length:,} bytes instead of {source.size - start:,}"))
                 return
             line.tell(start)
-            for data in response.iter_raw(1 << 18):
+            for data in response.iter_raw():
                 if not line.tell(data):
                     return
         line.tell(None)

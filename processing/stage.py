@@ -69,6 +69,7 @@ class Splits:
     train: list[Row]
     test: list[Row]
     source: str
+    drawn: bool = False  # the archive says that its photos are drawn
 
 
 # --- pickles -----------------------------------------------------------------------------------------------------
@@ -309,7 +310,8 @@ def archive_splits(path: Path, classes: Sequence[str]) -> Splits:
         empty = [name for label, name in enumerate(classes) if all(row.label != label for row in rows[split])]
         if empty:
             raise StageError(f"The archive has no {split} photos of {', '.join(empty)}; choose other classes.")
-    return Splits(rows["train"], rows["test"], path.name)
+    drawn = "drawn samples" in str(content["train"].get(b"batch_label"))
+    return Splits(rows["train"], rows["test"], path.name, drawn)
 
 
 # --- a folder of photos ------------------------------------------------------------------------------------------
@@ -483,7 +485,9 @@ def parse_classes(text: str) -> list[str]:
         raise StageError(f"--classes is {text!r:.120}; name two or more different classes, with commas between.")
     for name in names:
         if not CLASS_NAME.fullmatch(name):
-            raise StageError(f"The class name {name!r:.120} has characters other than letters, digits, space, dot, - and _.")
+            raise StageError(
+                f"The class name {name!r:.120} has characters other than letters, digits, space, dot, - and _."
+            )
     return names
 
 
@@ -524,8 +528,9 @@ def stage(options: argparse.Namespace) -> Iterator[str]:
     """Does the work; yields what it did, a line at a time."""
     classes = parse_classes(options.classes)
     splits = read_input(options.input, classes, options.seed)
+    label = "drawn samples" if splits.drawn else options.data_label
     for folder, rows in ((options.train, splits.train), (options.test, splits.test)):
-        dataset = write_records(folder, rows, classes, options.data_label, splits.source)
+        dataset = write_records(folder, rows, classes, label, splits.source)
         counts = ", ".join(f"{count} {name}" for name, count in dataset["per_class"].items())
         yield f"{folder.name}: {dataset['count']} photos ({counts}), sha256 {dataset['sha256'][:16]}"
     labels = write_photos(options.photos, splits.test, classes, options.seed)

@@ -15,6 +15,7 @@ import numpy as np
 
 from loadingbay.samples.scene import KINDS, draw
 
+NAME = "drawn-samples.tar.gz"  # gzip keeps it in the file, so that a renamed copy still says what it is
 TRAIN_PHOTOS = 1000
 TEST_PHOTOS = 200
 
@@ -100,7 +101,7 @@ def write_archive(
     try:
         with (
             part.open("wb") as file,
-            gzip.GzipFile("", "wb", 6, file, mtime=0) as zipped,
+            gzip.GzipFile(NAME, "wb", 6, file, mtime=0) as zipped,
             tarfile.open(fileobj=zipped, mode="w", format=tarfile.USTAR_FORMAT) as tar,
         ):
             for name, value in content.items():

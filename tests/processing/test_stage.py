@@ -79,6 +79,12 @@ def test_dataset_json_counts_and_hashes_the_records(tmp_path):
     }
 
 
+def test_an_archive_that_says_it_is_drawn_is_labelled_so_whatever_the_argument_says(tmp_path):
+    path = write_archive(tmp_path, train=split(12, batch_label=b"training batch of drawn samples"))
+    _, outputs = run(tmp_path, path, "--data-label", "cifar-100")
+    assert json.loads((outputs["train"] / "dataset.json").read_text())["label"] == "drawn samples"
+
+
 def test_other_classes_and_their_order_are_chosen_by_argument(tmp_path):
     _, outputs = run(tmp_path, write_archive(tmp_path), "--classes", "bus, bicycle,apple")
     assert [label for label, _, _ in records(outputs["test"])] == [2, 1, 0, 2, 1, 0]
