@@ -14,10 +14,12 @@ from localcloud.api import START_HOOKS, STOP_HOOKS
 from localcloud.cloud import Cloud
 from localcloud.emulator import Emulator
 from localcloud.events import Outbox
-from localcloud.front import Front, answer_json
+from localcloud.front import Front
 from localcloud.logs import BatchedLogs
 from localcloud.persistence import Saver
 from localcloud.protocol import Protocol
+from localcloud.serving.invoke import Invoker
+from localcloud.serving.manager import manager_of
 from localcloud.settings import Settings
 from localcloud.store import Store
 
@@ -47,7 +49,8 @@ class Assembly:
         self.cloud.call = self._protocol.call
         self._emulator.wrap_handlers(self._saved)
         self._emulator.register_service(self._protocol.handle)
-        self.front = Front(self._emulator.app, _no_endpoints)
+        self._invoker = Invoker(self.cloud, manager_of(self.cloud))
+        self.front = Front(self._emulator.app, self._invoker)
 
     def _saved(self, service: str, handler: Callable[..., Any]) -> Callable[..., Any]:
         async def handle(method: str, path: str, headers: dict[str, str], body: bytes, query: Any) -> Any:
@@ -71,6 +74,7 @@ class Assembly:
                 await asyncio.to_thread(hook, self.cloud)
             except Exception:
                 logger.exception("stopping %s failed", hook)
+        await self._invoker.close()
         await asyncio.to_thread(self.cloud.runner.stop)
         await asyncio.to_thread(self.cloud.logs.flush)
 
@@ -105,7 +109,3 @@ def _s3_client(settings: Settings) -> Any:
         aws_secret_access_key="local",  # noqa: S106 - the emulator's word for any
         config=ClientConfig(max_pool_connections=32, s3={"addressing_style": "path"}, retries={"max_attempts": 3}),
     )
-
-
-async def _no_endpoints(name: str, scope: Any, receive: Any, send: Any) -> None:
-    await answer_json(send, 400, {"message": f"Endpoint {name} of account not found."})

@@ -92,6 +92,8 @@ class Cloud:
     clock: Callable[[], float] = time.time
     runner: Runner = field(default_factory=Runner)
     call: Callable[[str, dict[str, Any]], dict[str, Any]] = _not_assembled
+    parts: dict[str, Any] = field(default_factory=dict)
+    """Long-lived objects of resource modules, by a name of their own."""
 
     def arn(self, kind: str, name: str) -> str:
         """A SageMaker ARN, e.g. `arn("pipeline", "loadingbay")`."""

@@ -37,6 +37,13 @@ def check_request(shape: StructureShape, value: Any, skip: Skip | None = None) -
     return checked
 
 
+def check_member(shape: Shape, value: Any, name: str) -> list[str]:
+    """What is wrong with one member's value, in AWS's words; empty if nothing is."""
+    problems: list[str] = []
+    _Check(problems, None).value(shape, value, lower_first(name))
+    return problems
+
+
 class _Check:
     """Walks shape and value together."""
 

@@ -1,0 +1,110 @@
+"""Endpoint configurations: which models, how many servers of each, what share of the requests, and data capture."""
+
+from typing import Any
+
+from localcloud.api import operation, page, pick, refuse, validation_error
+from localcloud.cloud import Cloud
+from localcloud.resources import models, tags
+from localcloud.store import DuplicateError
+
+KIND = "endpoint-config"
+
+
+def find(cloud: Cloud, name: str) -> dict[str, Any]:
+    """A configuration by name; ValidationException in AWS's words if it is not there."""
+    config = cloud.store.get(KIND, name)
+    if config is None:
+        raise validation_error(f'Could not find endpoint configuration "{cloud.arn(KIND, name)}".')
+    return config
+
+
+@operation("CreateEndpointConfig")
+def create_endpoint_config(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any]:
+    """Add a configuration. Instance type, volume and key are recorded: the machine is the one there is."""
+    refuse(
+        request,
+        "AsyncInferenceConfig",
+        "ExplainerConfig",
+        "ShadowProductionVariants",
+        "EnableNetworkIsolation",
+        "MetricsConfig",
+    )
+    variants = request["ProductionVariants"]
+    names = [variant["VariantName"] for variant in variants]
+    if len(set(names)) < len(names):
+        raise validation_error(f"Variant names must be unique; given: {', '.join(names)}.")
+    for variant in variants:
+        _check_variant(cloud, variant)
+    if not any(variant["InitialVariantWeight"] for variant in variants):
+        raise validation_error("At least one production variant needs an InitialVariantWeight above 0.")
+    if "DataCaptureConfig" in request:
+        models.s3_place(request["DataCaptureConfig"]["DestinationS3Uri"].rstrip("/") + "/endpoint")
+    name = request["EndpointConfigName"]
+    arn = cloud.arn(KIND, name)
+    document = {
+        **pick(
+            request,
+            "EndpointConfigName",
+            "ProductionVariants",
+            "DataCaptureConfig",
+            "KmsKeyId",
+            "ExecutionRoleArn",
+            "VpcConfig",
+        ),
+        "EndpointConfigArn": arn,
+        "CreationTime": cloud.clock(),
+    }
+    with cloud.store.transaction():
+        try:
+            cloud.store.insert(KIND, name, document)
+        except DuplicateError:
+            raise validation_error(f'Cannot create already existing endpoint configuration "{arn}".') from None
+        tags.remember(cloud, arn, request.get("Tags"))
+    return {"EndpointConfigArn": arn}
+
+
+def _check_variant(cloud: Cloud, variant: dict[str, Any]) -> None:
+    refuse(
+        variant,
+        "InstancePools",
+        "AcceleratorType",
+        "CoreDumpConfig",
+        "ServerlessConfig",
+        "EnableSSMAccess",
+        "ManagedInstanceScaling",
+        "InferenceAmiVersion",
+        "CapacityReservationConfig",
+    )
+    for member in ("ModelName", "InstanceType", "InitialInstanceCount"):
+        if variant.get(member) is None:
+            raise validation_error(f"Production variant {variant['VariantName']!r} needs {member}.")
+    models.find(cloud, variant["ModelName"])
+    variant.setdefault("InitialVariantWeight", 1.0)
+
+
+@operation("DescribeEndpointConfig")
+def describe_endpoint_config(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any]:
+    """One configuration."""
+    return find(cloud, request["EndpointConfigName"])
+
+
+@operation("ListEndpointConfigs")
+def list_endpoint_configs(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any]:
+    """Configurations, newest first unless asked otherwise."""
+    return page(
+        request,
+        cloud.store.documents(KIND),
+        member="EndpointConfigs",
+        summary=lambda config: pick(config, "EndpointConfigName", "EndpointConfigArn", "CreationTime"),
+        name="EndpointConfigName",
+        identity="EndpointConfigName",
+    )
+
+
+@operation("DeleteEndpointConfig")
+def delete_endpoint_config(cloud: Cloud, request: dict[str, Any]) -> None:
+    """Remove a configuration. An endpoint that was made from it goes on serving."""
+    with cloud.store.transaction():
+        config = find(cloud, request["EndpointConfigName"])
+        cloud.store.delete(KIND, request["EndpointConfigName"])
+        tags.forget(cloud, config["EndpointConfigArn"])

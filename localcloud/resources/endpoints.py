@@ -1,0 +1,225 @@
+"""Endpoints: create, update in place, change weights, describe, list, delete. `serving/manager.py` does the work."""
+
+from typing import Any
+
+from localcloud.api import on_start, on_stop, operation, page, pick, refuse, validation_error
+from localcloud.cloud import Cloud
+from localcloud.resources import endpoint_configs, models, tags
+from localcloud.serving.manager import KIND, announce, manager_of, variant_summaries
+from localcloud.store import DuplicateError
+
+_MOST_INSTANCES = 8
+
+
+def find(cloud: Cloud, name: str) -> dict[str, Any]:
+    """An endpoint by name; ValidationException in AWS's words if it is not there."""
+    endpoint = cloud.store.get(KIND, name)
+    if endpoint is None:
+        raise validation_error(f'Could not find endpoint "{cloud.arn(KIND, name)}".')
+    return endpoint
+
+
+def _snapshot(cloud: Cloud, config_name: str) -> dict[str, Any]:
+    """Everything that is needed to serve a configuration, also when it and its models are gone."""
+    config = endpoint_configs.find(cloud, config_name)
+    variants = []
+    for variant in config["ProductionVariants"]:
+        _check_count(variant["VariantName"], variant["InitialInstanceCount"])
+        container = models.served_container(cloud, models.find(cloud, variant["ModelName"]))
+        variants.append(
+            {
+                "VariantName": variant["VariantName"],
+                "Weight": variant["InitialVariantWeight"],
+                "Count": variant["InitialInstanceCount"],
+                "StartSeconds": variant.get("ContainerStartupHealthCheckTimeoutInSeconds"),
+                "ResolutionTime": cloud.clock(),
+                **container,
+            }
+        )
+    return {
+        "EndpointConfigName": config_name,
+        "Variants": variants,
+        "DataCaptureConfig": config.get("DataCaptureConfig"),
+        "Directory": cloud.new_id(),
+        "StartTime": cloud.clock(),
+    }
+
+
+def _check_count(variant: str, count: int) -> None:
+    if count > _MOST_INSTANCES:
+        raise validation_error(
+            f"Variant {variant!r} asks for {count} instances; the local cloud runs at most {_MOST_INSTANCES} of one."
+        )
+
+
+def _check_deployment(config: dict[str, Any] | None) -> None:
+    """Refuse by name what is documented of deployments and not done here."""
+    if not config:
+        return
+    refuse(config, "RollingUpdatePolicy", "AutoRollbackConfiguration")
+    routing = (config.get("BlueGreenUpdatePolicy") or {}).get("TrafficRoutingConfiguration", {})
+    if routing.get("Type", "ALL_AT_ONCE") != "ALL_AT_ONCE":
+        raise validation_error(f"The local cloud does not implement traffic routing of Type {routing['Type']}.")
+
+
+@operation("CreateEndpoint")
+def create_endpoint(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any]:
+    """Add an endpoint; it is Creating until its servers answer pings."""
+    _check_deployment(request.get("DeploymentConfig"))
+    name = request["EndpointName"]
+    arn = cloud.arn(KIND, name)
+    now = cloud.clock()
+    with cloud.store.transaction():
+        pending = _snapshot(cloud, request["EndpointConfigName"])
+        pending["DeploymentConfig"] = request.get("DeploymentConfig")
+        document = {
+            "EndpointName": name,
+            "EndpointArn": arn,
+            "EndpointConfigName": request["EndpointConfigName"],
+            "EndpointStatus": "Creating",
+            "CreationTime": now,
+            "LastModifiedTime": now,
+            "_Pending": pending,
+        }
+        try:
+            cloud.store.insert(KIND, name, document)
+        except DuplicateError:
+            raise validation_error(f'Cannot create already existing endpoint "{arn}".') from None
+        tags.remember(cloud, arn, request.get("Tags"))
+    announce(cloud, document)
+    manager_of(cloud).begin(name)
+    return {"EndpointArn": arn}
+
+
+@operation("UpdateEndpoint")
+def update_endpoint(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any]:
+    """Blue/green: new servers first; requests move over when all are healthy; a failure leaves the old ones serving."""
+    deployment = request.get("DeploymentConfig")
+    _check_deployment(deployment)
+    name = request["EndpointName"]
+    with cloud.store.transaction():
+        document = _in_service(cloud, name)
+        pending = _snapshot(cloud, request["EndpointConfigName"])
+        if deployment is None and request.get("RetainDeploymentConfig"):
+            deployment = document.get("LastDeploymentConfig")
+        pending["DeploymentConfig"] = deployment
+        if request.get("RetainAllVariantProperties"):
+            excluded = {e["VariantPropertyType"] for e in request.get("ExcludeRetainedVariantProperties", [])}
+            _retain(document["_Live"], pending, excluded)
+        document = cloud.store.update(
+            KIND,
+            name,
+            {
+                "EndpointStatus": "Updating",
+                "LastModifiedTime": cloud.clock(),
+                "FailureReason": None,
+                "_Pending": pending,
+            },
+        )
+    announce(cloud, document)
+    manager_of(cloud).begin(name)
+    return {"EndpointArn": document["EndpointArn"]}
+
+
+def _retain(live: dict[str, Any], pending: dict[str, Any], excluded: set[str]) -> None:
+    """Keep weights, counts and capture of the variants that stay, but for the excluded kinds."""
+    before = {variant["VariantName"]: variant for variant in live["Variants"]}
+    for variant in pending["Variants"]:
+        old = before.get(variant["VariantName"])
+        if old is not None and "DesiredWeight" not in excluded:
+            variant["Weight"] = old["Weight"]
+        if old is not None and "DesiredInstanceCount" not in excluded:
+            variant["Count"] = old["Count"]
+    if "DataCaptureConfig" not in excluded:
+        pending["DataCaptureConfig"] = live.get("DataCaptureConfig")
+
+
+@operation("UpdateEndpointWeightsAndCapacities")
+def update_endpoint_weights_and_capacities(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any]:
+    """Change the share of requests or the number of servers of variants."""
+    name, wanted = request["EndpointName"], request["DesiredWeightsAndCapacities"]
+    with cloud.store.transaction():
+        document = _in_service(cloud, name)
+        known = [variant["VariantName"] for variant in document["_Live"]["Variants"]]
+        for one in wanted:
+            refuse(one, "ServerlessUpdateConfig")
+            if one["VariantName"] not in known:
+                raise validation_error(f'Could not find variant "{one["VariantName"]}"; there are: {", ".join(known)}.')
+            count = one.get("DesiredInstanceCount", 1)
+            if count < 1:
+                raise validation_error(f'Variant "{one["VariantName"]}" needs a DesiredInstanceCount of at least 1.')
+            _check_count(one["VariantName"], count)
+        document = cloud.store.update(
+            KIND, name, {"EndpointStatus": "Updating", "LastModifiedTime": cloud.clock(), "FailureReason": None}
+        )
+    announce(cloud, document)
+    manager_of(cloud).begin_weights(name, wanted)
+    return {"EndpointArn": document["EndpointArn"]}
+
+
+def _in_service(cloud: Cloud, name: str) -> dict[str, Any]:
+    """The endpoint, if it can be changed now."""
+    document = find(cloud, name)
+    status, arn = document["EndpointStatus"], document["EndpointArn"]
+    if status in ("Creating", "Updating", "Deleting") or name in manager_of(cloud).starting:
+        raise validation_error(f'Cannot update in-progress endpoint "{arn}".')
+    if status != "InService":
+        raise validation_error(f'Cannot update endpoint "{arn}" in status {status}: delete it and create it anew.')
+    return document
+
+
+@operation("DescribeEndpoint")
+def describe_endpoint(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any]:
+    """One endpoint, and what is on its way to it."""
+    document = find(cloud, request["EndpointName"])
+    if document.get("_Live"):
+        document["ProductionVariants"] = variant_summaries(document["_Live"])
+        pending = document.get("_Pending")
+        if pending:
+            document["PendingDeploymentSummary"] = {
+                **pick(pending, "EndpointConfigName", "StartTime"),
+                "ProductionVariants": [
+                    {**summary, "CurrentInstanceCount": 0} for summary in variant_summaries(pending)
+                ],
+            }
+    return document
+
+
+@operation("ListEndpoints")
+def list_endpoints(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any]:
+    """Endpoints, newest first unless asked otherwise."""
+    return page(
+        request,
+        cloud.store.documents(KIND),
+        member="Endpoints",
+        summary=lambda endpoint: pick(
+            endpoint, "EndpointName", "EndpointArn", "CreationTime", "LastModifiedTime", "EndpointStatus"
+        ),
+        name="EndpointName",
+        identity="EndpointName",
+        status="EndpointStatus",
+    )
+
+
+@operation("DeleteEndpoint")
+def delete_endpoint(cloud: Cloud, request: dict[str, Any]) -> None:
+    """Take an endpoint down: what was accepted is answered, then its servers stop."""
+    name = request["EndpointName"]
+    with cloud.store.transaction():
+        document = find(cloud, name)
+        if document["EndpointStatus"] in ("Creating", "Updating", "Deleting"):
+            raise validation_error(f'Cannot update in-progress endpoint "{document["EndpointArn"]}".')
+        document = cloud.store.update(KIND, name, {"EndpointStatus": "Deleting", "LastModifiedTime": cloud.clock()})
+        tags.forget(cloud, document["EndpointArn"])
+    announce(cloud, document)
+    manager_of(cloud).begin_delete(name)
+
+
+@on_start
+def _resume(cloud: Cloud) -> None:
+    manager_of(cloud).resume()
+
+
+@on_stop
+def _stop(cloud: Cloud) -> None:
+    manager_of(cloud).stop()

@@ -1,0 +1,1 @@
+"""Endpoints at work: model server processes, the requests to them, and data capture."""

@@ -1,0 +1,238 @@
+"""The servers behind one deployment of an endpoint: variants by weight, instances of each, replaced when they die."""
+
+import logging
+import random
+import shutil
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from localcloud.cloud import Cloud
+from localcloud.serving.artifacts import ArtifactError, unpack
+from localcloud.serving.instance import Instance, ServerError
+
+logger = logging.getLogger("localcloud")
+
+_START_SECONDS = 300
+_LOOK_EVERY = 0.25
+_PING_EVERY = 5.0
+_PINGS_MISSED = 3
+_LONGEST_PAUSE = 30.0
+
+
+class DeployError(Exception):
+    """A fleet did not come up; the message is the endpoint's FailureReason."""
+
+
+@dataclass
+class Variant:
+    """One production variant at work. `spec` is the snapshot that the endpoint keeps (see `resources/endpoints.py`)."""
+
+    spec: dict[str, Any]
+    weight: float
+    instances: list[Instance] = field(default_factory=list)
+
+    @property
+    def name(self) -> str:
+        return str(self.spec["VariantName"])
+
+    def pick(self) -> Instance | None:
+        """The healthy instance with the fewest requests under way."""
+        healthy = [instance for instance in self.instances if instance.healthy]
+        return min(healthy, key=lambda instance: instance.busy, default=None)
+
+
+class Fleet:
+    """All variants of one deployment, in a own directory; started and stopped from threads, used from the loop."""
+
+    def __init__(
+        self,
+        cloud: Cloud,
+        endpoint: str,
+        directory: Path,
+        specs: list[dict[str, Any]],
+        capture: dict[str, Any] | None,
+        cloud_stopping: threading.Event,
+    ) -> None:
+        self._cloud = cloud
+        self._endpoint = endpoint
+        self.directory = directory
+        self.capture = capture
+        """The DataCaptureConfig that holds for requests to this fleet, or None."""
+        self.variants = [Variant(spec, spec["Weight"]) for spec in specs]
+        self._changing = threading.Lock()
+        self._stopping = threading.Event()
+        self._cloud_stopping = cloud_stopping
+
+    @property
+    def busy(self) -> int:
+        """Requests under way."""
+        return sum(instance.busy for variant in self.variants for instance in variant.instances)
+
+    def choose(self, target: str | None = None) -> tuple[Variant, Instance | None]:
+        """A variant by weight (or the named one: KeyError if there is none), and a healthy server of it, if any."""
+        if target is not None:
+            variant = next((v for v in self.variants if v.name == target), None)
+            if variant is None:
+                raise KeyError(target)
+            return variant, variant.pick()
+        variant = random.choices(self.variants, [v.weight for v in self.variants])[0]  # noqa: S311 - not a secret
+        return variant, variant.pick()
+
+    def start(self) -> None:
+        """Fetch the models, start all servers side by side, return when all are healthy; else DeployError, all stopped.
+
+        A model that was fetched for this directory before is used again.
+        """
+        try:
+            for variant in self.variants:
+                self._fetch_model(variant)
+                for _ in range(variant.spec["Count"]):
+                    variant.instances.append(self._new_instance(variant))
+            self._in_parallel([(v, i) for v in self.variants for i in v.instances], self._start_instance)
+        except BaseException:
+            self.stop()
+            raise
+        threading.Thread(target=self._watch, name=f"watch-{self._endpoint}", daemon=True).start()
+
+    def _fetch_model(self, variant: Variant) -> None:
+        model = self.directory / variant.name / "model"
+        if model.exists():
+            return
+        url = variant.spec.get("ModelDataUrl")
+        if url is None:
+            model.mkdir(parents=True)
+            return
+        archive = self.directory / variant.name / "model.tar.gz"
+        unpacked = self.directory / variant.name / "unpacked"
+        archive.parent.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(unpacked, ignore_errors=True)
+        bucket, _, key = url.removeprefix("s3://").partition("/")
+        try:
+            self._cloud.s3.download_file(bucket, key, str(archive))
+            unpack(archive, unpacked)
+        except (ClientError, BotoCoreError) as error:
+            raise DeployError(
+                f"Failed to download model data for variant {variant.name} from {url}: {error}"
+            ) from error
+        except ArtifactError as error:
+            raise DeployError(
+                f"Failed to extract model data archive {url} of variant {variant.name}: {error}"
+            ) from error
+        finally:
+            archive.unlink(missing_ok=True)
+        unpacked.rename(model)
+
+    def _new_instance(self, variant: Variant) -> Instance:
+        settings, spec = self._cloud.settings, variant.spec
+        name = f"i-{self._cloud.new_id(17)}"
+        directory = self.directory / variant.name / name
+        environment = {
+            **settings.process_environment(directory),
+            **spec["Environment"],
+            "SM_MODEL_DIR": str(self.directory / variant.name / "model"),
+        }
+        group, stream = f"/aws/sagemaker/Endpoints/{self._endpoint}", f"{variant.name}/{name}"
+        return Instance(directory, environment, lambda line: self._cloud.logs.put(group, stream, [line]))
+
+    def _start_instance(self, variant: Variant, instance: Instance) -> None:
+        try:
+            instance.start()
+            instance.wait_healthy(variant.spec.get("StartSeconds") or _START_SECONDS, self._cloud_stopping)
+        except (ServerError, OSError) as error:
+            raise DeployError(
+                f"The primary container for production variant {variant.name} did not pass the ping health check. "
+                f"{error}"
+            ) from error
+
+    def _in_parallel(self, work: list[tuple[Variant, Instance]], do: Callable[[Variant, Instance], None]) -> None:
+        errors: list[BaseException] = []
+
+        def run(variant: Variant, instance: Instance) -> None:
+            try:
+                do(variant, instance)
+            except BaseException as error:
+                errors.append(error)
+
+        threads = [threading.Thread(target=run, args=pair, daemon=True) for pair in work]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        if errors:
+            raise errors[0]
+
+    def scale(self, variant: Variant, count: int) -> None:
+        """Change the number of a variant's servers; new ones take requests once they are healthy. DeployError."""
+        added = [self._new_instance(variant) for _ in range(count - len(variant.instances))]
+        try:
+            self._in_parallel([(variant, instance) for instance in added], self._start_instance)
+        except DeployError:
+            for instance in added:
+                instance.stop()
+            raise
+        with self._changing:
+            kept, removed = variant.instances[:count], variant.instances[count:]
+            variant.instances = kept + added
+            variant.spec["Count"] = count
+        for instance in removed:
+            instance.healthy = False
+        for instance in removed:
+            _drain(partial(getattr, instance, "busy"))
+            instance.stop()
+
+    def _watch(self) -> None:
+        """Restart servers that ended or stopped answering pings, at once first, then after growing pauses."""
+        missed: dict[Instance, int] = {}
+        again: dict[Instance, tuple[float, float]] = {}
+        next_ping = time.monotonic() + _PING_EVERY
+        while not self._stopping.wait(_LOOK_EVERY):
+            ping = time.monotonic() >= next_ping
+            if ping:
+                next_ping = time.monotonic() + _PING_EVERY
+            with self._changing:
+                all_now = [(variant, instance) for variant in self.variants for instance in variant.instances]
+            for variant, instance in all_now:
+                if instance.alive:
+                    if ping and instance.healthy:
+                        missed[instance] = 0 if instance.ping() else missed.get(instance, 0) + 1
+                    if missed.get(instance, 0) < _PINGS_MISSED:
+                        continue
+                due, pause = again.get(instance, (0.0, 0.5))
+                instance.healthy = False
+                if time.monotonic() < due:
+                    continue
+                again[instance] = (time.monotonic() + pause, min(pause * 2, _LONGEST_PAUSE))
+                missed.pop(instance, None)
+                logger.warning("endpoint %s: a server of %s ended; starting it again", self._endpoint, variant.name)
+                instance.stop(1.0)
+                try:
+                    self._start_instance(variant, instance)
+                except DeployError as error:
+                    logger.warning("endpoint %s: %s", self._endpoint, error)
+
+    def drain(self, seconds: float = 60.0) -> None:
+        """Wait until no request is under way."""
+        _drain(lambda: self.busy, seconds)
+
+    def stop(self) -> None:
+        """Stop all servers, side by side."""
+        self._stopping.set()
+        self._in_parallel([(v, i) for v in self.variants for i in v.instances], lambda _variant, i: i.stop())
+
+    def remove(self) -> None:
+        """Stop, and delete the directory."""
+        self.stop()
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+
+def _drain(busy: Callable[[], int], seconds: float = 60.0) -> None:
+    deadline = time.monotonic() + seconds
+    while busy() and time.monotonic() < deadline:
+        time.sleep(0.02)

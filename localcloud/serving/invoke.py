@@ -1,0 +1,243 @@
+"""InvokeEndpoint: SageMaker's runtime in front of the model servers, on the event loop, with keep-alive connections."""
+
+import asyncio
+import json
+import time
+from collections.abc import Mapping
+from urllib.parse import unquote
+
+import aiohttp
+from botocore.model import Shape
+
+from localcloud.api import ApiError
+from localcloud.cloud import Cloud
+from localcloud.front import Receive, Scope, Send
+from localcloud.protocol import service_model
+from localcloud.serving.capture import Captured, wanted
+from localcloud.serving.fleet import Fleet, Variant
+from localcloud.serving.instance import Instance
+from localcloud.serving.manager import Manager
+from localcloud.shapes import check_member
+
+MOST_BYTES = 6_291_456
+TIMEOUT_SECONDS = 60.0
+# A server that died is replaced within seconds; requests wait for it rather than fail, but not any number of them.
+_WAIT_SECONDS = 30.0
+_MOST_WAITING = 256
+_REFUSED = ("TargetModel", "TargetContainerHostname", "EnableExplanations", "InferenceComponentName", "SessionId")
+_PASSED = {
+    "CustomAttributes": "X-Amzn-SageMaker-Custom-Attributes",
+    "InferenceId": "X-Amzn-SageMaker-Inference-Id",
+    "ContentType": "Content-Type",
+    "Accept": "Accept",
+}
+
+
+class Invoker:
+    """Answers `POST /endpoints/NAME/invocations`."""
+
+    def __init__(self, cloud: Cloud, manager: Manager) -> None:
+        self._cloud = cloud
+        self._manager = manager
+        members = service_model("sagemaker-runtime").operation_model("InvokeEndpoint").input_shape.members
+        self._headers: dict[str, tuple[str, Shape]] = {
+            member.serialization["name"].lower(): (name, member)
+            for name, member in members.items()
+            if member.serialization.get("location") == "header"
+        }
+        self._session: aiohttp.ClientSession | None = None
+        self._waiting = 0
+
+    async def __call__(self, name: str, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        try:
+            members = self._members(scope)
+            body = await _body(scope, receive)
+            headers, answer = await self._invoke(unquote(name), members, body)
+            status = 200
+        except ApiError as error:
+            status = error.status
+            answer = json.dumps({"Message": error.message, **error.members}).encode()
+            headers = {"Content-Type": "application/json"}
+            if error.code:
+                headers["x-amzn-ErrorType"] = error.code
+        except aiohttp.ClientError as error:
+            status, headers = 500, {"Content-Type": "application/json", "x-amzn-ErrorType": "InternalFailure"}
+            answer = json.dumps({"Message": f"{type(error).__name__}: {error}"}).encode()
+        raw = [(key.lower().encode("latin-1"), value.encode("latin-1", "replace")) for key, value in headers.items()]
+        raw += [(b"content-length", str(len(answer)).encode()), (b"x-amzn-requestid", self._cloud.new_id(36).encode())]
+        await send({"type": "http.response.start", "status": status, "headers": raw})
+        await send({"type": "http.response.body", "body": answer})
+
+    async def close(self) -> None:
+        """Close the connections to the servers."""
+        if self._session is not None:
+            await self._session.close()
+
+    def _members(self, scope: Scope) -> dict[str, str]:
+        """The request's members that travel as headers, checked against the model."""
+        members = {}
+        problems = []
+        for raw, value in scope["headers"]:
+            known = self._headers.get(raw.decode("latin-1").lower())
+            if known is not None:
+                name, shape = known
+                members[name] = value.decode("latin-1")
+                problems += check_member(shape, members[name], name)
+        if problems:
+            plural = "s" if len(problems) > 1 else ""
+            raise _invalid(f"{len(problems)} validation error{plural} detected: {'; '.join(problems)}")
+        for name in _REFUSED:
+            if name in members:
+                raise _invalid(f"The local cloud does not implement {name}; leave it out.")
+        return members
+
+    async def _invoke(self, endpoint: str, members: dict[str, str], body: bytes) -> tuple[dict[str, str], bytes]:
+        fleet, variant, instance = await self._choose(endpoint, members.get("TargetVariant"))
+        content_type = members.get("ContentType", "application/octet-stream")
+        sent = {_PASSED[name]: value for name, value in members.items() if name in _PASSED}
+        sent.setdefault("Content-Type", content_type)
+        started = time.time()
+        tries = 0
+        while True:
+            tries += 1
+            instance.busy += 1
+            try:
+                status, received, answer = await self._send(instance, sent, body)
+                break
+            except (aiohttp.ClientConnectorError, aiohttp.ServerDisconnectedError) as error:
+                # Nobody listens, or a kept connection had just been closed: once more, on a server that is there.
+                if tries > 2:
+                    raise self._model_error(endpoint, 0, _broken(error)) from error
+                if isinstance(error, aiohttp.ClientConnectorError):
+                    instance.healthy = False
+                fleet, variant, instance = await self._choose(endpoint, members.get("TargetVariant"))
+            except (aiohttp.ClientError, TimeoutError) as error:
+                raise self._model_error(endpoint, 0, _broken(error)) from error
+            finally:
+                instance.busy -= 1
+        if status >= 400:
+            raise self._model_error(endpoint, status, answer[:100_000].decode("utf-8", "replace"))
+        answer_type = received.get("Content-Type", "application/octet-stream")
+        if fleet.capture is not None and wanted(fleet.capture):
+            while self._manager.recorder.full:
+                await asyncio.sleep(0.01)
+            self._manager.recorder.put(
+                Captured(
+                    endpoint=endpoint,
+                    variant=variant.name,
+                    config=fleet.capture,
+                    content_type=content_type,
+                    body=body,
+                    answer_type=answer_type,
+                    answer=answer,
+                    inference_id=members.get("InferenceId"),
+                    time=started,
+                )
+            )
+        headers = {"Content-Type": answer_type, "x-Amzn-Invoked-Production-Variant": variant.name}
+        attributes = received.get("X-Amzn-SageMaker-Custom-Attributes")
+        if attributes is not None:
+            headers["X-Amzn-SageMaker-Custom-Attributes"] = attributes
+        return headers, answer
+
+    async def _choose(self, endpoint: str, target: str | None) -> tuple[Fleet, Variant, Instance]:
+        """A server for the request; waits a while for one that is being replaced or restored."""
+        deadline = time.monotonic() + _WAIT_SECONDS
+        waiting = False
+        try:
+            while True:
+                fleet = self._manager.routes.get(endpoint)
+                if fleet is None and endpoint not in self._manager.starting:
+                    raise _invalid(f"Endpoint {endpoint} of account {self._cloud.settings.account} not found.")
+                if fleet is not None:
+                    try:
+                        variant, instance = fleet.choose(target)
+                    except KeyError:
+                        raise _invalid(f"Variant {target} of endpoint {endpoint} not found.") from None
+                    if instance is not None:
+                        return fleet, variant, instance
+                if not waiting:
+                    if self._waiting >= _MOST_WAITING:
+                        raise _unavailable(endpoint, "too many requests wait for it")
+                    self._waiting += 1
+                    waiting = True
+                if time.monotonic() > deadline:
+                    raise _unavailable(endpoint, f"none came up within {_WAIT_SECONDS:.0f} s")
+                await asyncio.sleep(0.02)
+        finally:
+            self._waiting -= waiting
+
+    async def _send(
+        self, instance: Instance, headers: dict[str, str], body: bytes
+    ) -> tuple[int, Mapping[str, str], bytes]:
+        if self._session is None:
+            self._session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=30),
+                timeout=aiohttp.ClientTimeout(total=TIMEOUT_SECONDS, connect=5),
+                auto_decompress=False,
+                skip_auto_headers=("User-Agent", "Accept-Encoding"),
+                trust_env=False,
+                # Cookies and redirects are no part of the contract.
+                cookie_jar=aiohttp.DummyCookieJar(),
+            )
+        url = f"http://127.0.0.1:{instance.port}/invocations"
+        async with self._session.post(url, data=body, headers=headers, allow_redirects=False) as response:
+            answer = await response.content.read(MOST_BYTES + 1)
+            while len(answer) <= MOST_BYTES and (more := await response.content.read(MOST_BYTES + 1 - len(answer))):
+                answer += more
+            if len(answer) > MOST_BYTES:
+                raise aiohttp.ClientPayloadError(f"the answer is longer than {MOST_BYTES:,} bytes")
+            return response.status, response.headers, answer
+
+    def _model_error(self, endpoint: str, status: int, text: str) -> ApiError:
+        """ModelError (424) with what the container said."""
+        settings = self._cloud.settings
+        group = f"/aws/sagemaker/Endpoints/{endpoint}"
+        side = "client" if 400 <= status < 500 else "server"
+        return ApiError(
+            "ModelError",
+            f'Received {side} error ({status}) from primary with message "{text}". '
+            f"See the log group {group} in account {settings.account} for more information.",
+            424,
+            OriginalStatusCode=status,
+            OriginalMessage=text,
+            LogStreamArn=f"arn:aws:logs:{settings.region}:{settings.account}:log-group:{group}",
+        )
+
+
+def _broken(error: Exception) -> str:
+    if isinstance(error, TimeoutError):
+        return "Your invocation timed out while waiting for a response from container primary."
+    return f"The container closed the connection before it answered ({error or type(error).__name__})."
+
+
+def _invalid(message: str) -> ApiError:
+    return ApiError("ValidationError", message)
+
+
+def _unavailable(endpoint: str, why: str) -> ApiError:
+    return ApiError("ServiceUnavailable", f"Endpoint {endpoint} has no healthy server now: {why}.", 503)
+
+
+async def _body(scope: Scope, receive: Receive) -> bytes:
+    """The whole body; 413 as AWS gives it if it is longer than 6,291,456 bytes, without reading on."""
+    headers = dict(scope["headers"])
+    if int(headers.get(b"content-length", b"0") or b"0") > MOST_BYTES:
+        raise _too_long()
+    chunks: list[bytes] = []
+    size = 0
+    while True:
+        message = await receive()
+        if message["type"] != "http.request":
+            raise _invalid("The connection was closed before the body was whole.")
+        chunks.append(message.get("body", b""))
+        size += len(chunks[-1])
+        if size > MOST_BYTES:
+            raise _too_long()
+        if not message.get("more_body"):
+            return b"".join(chunks)
+
+
+def _too_long() -> ApiError:
+    return ApiError("", f"HTTP content length exceeded {MOST_BYTES} bytes.", 413)

@@ -1,0 +1,288 @@
+"""Brings endpoints from the state they are in to the state that was asked for, and knows where requests go.
+
+An endpoint's document holds what serves (`_Live`) and what is to serve (`_Pending`), each a snapshot of configuration
+and models. So a deployment goes on after a restart, also when models or configurations were deleted meanwhile.
+"""
+
+import contextlib
+import logging
+import os
+import shutil
+import signal
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from localcloud.api import pick
+from localcloud.cloud import Cloud
+from localcloud.serving.capture import Recorder
+from localcloud.serving.fleet import DeployError, Fleet
+
+logger = logging.getLogger("localcloud")
+
+KIND = "endpoint"
+_LONGEST_REASON = 1024
+
+
+class Manager:
+    """One for each cloud: `manager_of(cloud)`."""
+
+    def __init__(self, cloud: Cloud) -> None:
+        self._cloud = cloud
+        self._stopping = threading.Event()
+        self._routing = threading.Lock()
+        self.routes: dict[str, Fleet] = {}
+        """The fleet that answers for an endpoint. Swapped in one step; read by the event loop without a lock."""
+        self.starting: set[str] = set()
+        """Endpoints in service whose servers are coming up again after a restart of the cloud: requests wait."""
+        self.recorder = Recorder(cloud.settings.endpoints_dir / ".captures", cloud.s3)
+
+    # Work, each in a thread of its own
+
+    def begin(self, name: str) -> None:
+        """Deploy what is pending for an endpoint."""
+        self._cloud.runner.start(f"deploy-{name}", self._deploy, name)
+
+    def begin_weights(self, name: str, wanted: list[dict[str, Any]]) -> None:
+        """Change weights and counts of variants in place."""
+        self._cloud.runner.start(f"scale-{name}", self._reweigh, name, wanted)
+
+    def begin_delete(self, name: str) -> None:
+        """Take an endpoint down and forget it."""
+        self._cloud.runner.start(f"delete-{name}", self._delete, name)
+
+    def _deploy(self, name: str) -> None:
+        document = self._cloud.store.get(KIND, name)
+        if document is None:
+            return
+        pending = document["_Pending"]
+        fleet = self._fleet(name, pending)
+        try:
+            fleet.start()
+        except DeployError as error:
+            if not self._stopping.is_set():
+                self._give_up(name, str(error))
+                fleet.remove()
+            return
+        old = self.routes.get(name)
+        if not self._route(name, fleet):
+            return
+
+        def live(document: dict[str, Any]) -> None:
+            document.update(
+                EndpointConfigName=pending["EndpointConfigName"],
+                EndpointStatus="InService",
+                LastModifiedTime=self._cloud.clock(),
+                FailureReason=None,
+                DataCaptureConfig=_capture_summary(pending),
+                LastDeploymentConfig=pending.get("DeploymentConfig"),
+                _Live=pending,
+                _Pending=None,
+            )
+
+        self._change(name, live)
+        if old is not None:
+            # Blue/green: the old servers answer what they were given, wait as asked, and go.
+            policy = (pending.get("DeploymentConfig") or {}).get("BlueGreenUpdatePolicy") or {}
+            old.drain()
+            self._stopping.wait(policy.get("TerminationWaitInSeconds", 0))
+            old.stop()
+            if not self._stopping.is_set():
+                old.remove()
+
+    def _give_up(self, name: str, reason: str) -> None:
+        """A first deployment that fails leaves a failed endpoint; an update that fails leaves the one that serves."""
+        logger.warning("endpoint %s: %s", name, reason)
+
+        def failed(document: dict[str, Any]) -> None:
+            document.update(
+                EndpointStatus="InService" if document.get("_Live") else "Failed",
+                FailureReason=reason[:_LONGEST_REASON],
+                LastModifiedTime=self._cloud.clock(),
+                _Pending=None,
+            )
+
+        self._change(name, failed)
+
+    def _reweigh(self, name: str, wanted: list[dict[str, Any]]) -> None:
+        fleet = self.routes[name]
+        reason = None
+        for one in wanted:
+            variant = next(v for v in fleet.variants if v.name == one["VariantName"])
+            try:
+                if "DesiredInstanceCount" in one:
+                    fleet.scale(variant, one["DesiredInstanceCount"])
+                if "DesiredWeight" in one:
+                    variant.weight = variant.spec["Weight"] = one["DesiredWeight"]
+            except DeployError as error:
+                reason = str(error)[:_LONGEST_REASON]
+
+        def changed(document: dict[str, Any]) -> None:
+            document["_Live"]["Variants"] = [variant.spec for variant in fleet.variants]
+            document.update(EndpointStatus="InService", FailureReason=reason, LastModifiedTime=self._cloud.clock())
+
+        self._change(name, changed)
+
+    def _delete(self, name: str) -> None:
+        fleet = self.routes.pop(name, None)
+        if fleet is not None:
+            fleet.drain()
+            fleet.remove()
+        self._cloud.store.delete(KIND, name)
+        shutil.rmtree(self._cloud.settings.endpoints_dir / name, ignore_errors=True)
+
+    def _restore(self, name: str, then: Callable[[str], None] | None) -> None:
+        """Bring the servers of an endpoint in service up again, then go on with what was pending."""
+        document = self._cloud.store.get(KIND, name)
+        if document is None:
+            return
+        fleet = self._fleet(name, document["_Live"])
+        try:
+            fleet.start()
+        except DeployError as error:
+            reason = str(error)[:_LONGEST_REASON]
+            if not self._stopping.is_set():
+                self._change(name, lambda d: d.update(EndpointStatus="Failed", FailureReason=reason))
+            self.starting.discard(name)
+            return
+        self._route(name, fleet)
+        self.starting.discard(name)
+        if then is not None:
+            then(name)
+
+    # Start and stop of the cloud
+
+    def resume(self) -> None:
+        """Take every endpoint up where it was left; returns at once, servers come up in the background."""
+        directory = self._cloud.settings.endpoints_dir
+        _end_leftovers(directory)
+        keep = set()
+        for document in self._cloud.store.documents(KIND):
+            name, status = document["EndpointName"], document["EndpointStatus"]
+            live, pending = document.get("_Live"), document.get("_Pending")
+            keep |= {(name, snapshot["Directory"]) for snapshot in (live, pending) if snapshot}
+            if status == "Deleting":
+                self.begin_delete(name)
+            elif live and status != "Failed":
+                self.starting.add(name)
+                if status == "Updating" and not pending:
+                    # A change of weights that was cut off: what it had not yet changed stays as it was.
+                    self._change(name, lambda d: d.update(EndpointStatus="InService"))
+                self._cloud.runner.start(f"restore-{name}", self._restore, name, self._deploy if pending else None)
+            elif pending:
+                self.begin(name)
+        for place in directory.glob("*/*"):
+            if (place.parent.name, place.name) not in keep and not place.parent.name.startswith("."):
+                shutil.rmtree(place, ignore_errors=True)
+
+    def stop(self) -> None:
+        """Let requests under way be answered, stop all servers, and send the captures."""
+        with self._routing:
+            self._stopping.set()
+            fleets, self.routes = list(self.routes.values()), {}
+        deadline = time.monotonic() + 10
+        for fleet in fleets:
+            fleet.drain(max(0.0, deadline - time.monotonic()))
+        threads = [threading.Thread(target=fleet.stop) for fleet in fleets]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        self.recorder.stop()
+
+    def _route(self, name: str, fleet: Fleet) -> bool:
+        """Let a fleet answer for an endpoint from now on; a cloud that is stopping does not, and stops the fleet."""
+        with self._routing:
+            if not self._stopping.is_set():
+                self.routes[name] = fleet
+                return True
+        fleet.stop()
+        return False
+
+    def _fleet(self, name: str, snapshot: dict[str, Any]) -> Fleet:
+        directory = self._cloud.settings.endpoints_dir / name / snapshot["Directory"]
+        return Fleet(
+            self._cloud, name, directory, snapshot["Variants"], snapshot.get("DataCaptureConfig"), self._stopping
+        )
+
+    def _change(self, name: str, change: Callable[[dict[str, Any]], None]) -> None:
+        """Change the endpoint's document and tell the bus."""
+        announce(self._cloud, self._cloud.store.update(KIND, name, change))
+
+
+def _capture_summary(snapshot: dict[str, Any]) -> dict[str, Any] | None:
+    config = snapshot.get("DataCaptureConfig")
+    if config is None:
+        return None
+    enabled = config.get("EnableCapture", True)
+    return {
+        "EnableCapture": enabled,
+        "CaptureStatus": "Started" if enabled else "Stopped",
+        "CurrentSamplingPercentage": config["InitialSamplingPercentage"],
+        "DestinationS3Uri": config["DestinationS3Uri"],
+        "KmsKeyId": config.get("KmsKeyId", ""),
+    }
+
+
+_EVENT_STATUS = {
+    "InService": "IN_SERVICE",
+    "OutOfService": "OUT_OF_SERVICE",
+    "Creating": "CREATING",
+    "Updating": "UPDATING",
+    "RollingBack": "ROLLING_BACK",
+    "Deleting": "DELETING",
+    "Failed": "FAILED",
+}
+
+
+def announce(cloud: Cloud, document: dict[str, Any]) -> None:
+    """SageMaker Endpoint State Change, as documented: status in capitals, times in milliseconds."""
+    detail = {
+        **pick(document, "EndpointName", "EndpointArn", "EndpointConfigName", "FailureReason"),
+        "ProductionVariants": variant_summaries(document.get("_Live") or document.get("_Pending")),
+        "EndpointStatus": _EVENT_STATUS[document["EndpointStatus"]],
+        "CreationTime": int(document["CreationTime"] * 1000),
+        "LastModifiedTime": int(document["LastModifiedTime"] * 1000),
+    }
+    cloud.events.put("SageMaker Endpoint State Change", [document["EndpointArn"]], detail)
+
+
+def variant_summaries(snapshot: dict[str, Any] | None) -> list[dict[str, Any]]:
+    """ProductionVariantSummary of each variant of a snapshot."""
+    return [
+        {
+            "VariantName": variant["VariantName"],
+            "DeployedImages": [
+                {
+                    "SpecifiedImage": variant["Image"],
+                    "ResolvedImage": variant["Image"],
+                    "ResolutionTime": variant["ResolutionTime"],
+                }
+            ],
+            "CurrentWeight": variant["Weight"],
+            "DesiredWeight": variant["Weight"],
+            "CurrentInstanceCount": variant["Count"],
+            "DesiredInstanceCount": variant["Count"],
+        }
+        for variant in (snapshot or {}).get("Variants", [])
+    ]
+
+
+def _end_leftovers(directory: Path) -> None:
+    """Servers of a cloud that was killed: a pid file names each, and only one that works in our directory is ended."""
+    for file in directory.glob("*/*/*/*/pid"):
+        with contextlib.suppress(OSError, ValueError, psutil.Error):
+            pid = int(file.read_text())
+            if Path(psutil.Process(pid).cwd()) == file.parent:
+                os.killpg(pid, signal.SIGKILL)
+        file.unlink(missing_ok=True)
+
+
+def manager_of(cloud: Cloud) -> Manager:
+    """The cloud's one manager; made when it is first asked for, at the start of the cloud."""
+    manager: Manager = cloud.parts.get(KIND) or cloud.parts.setdefault(KIND, Manager(cloud))
+    return manager
