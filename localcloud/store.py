@@ -105,6 +105,10 @@ class Store:
         """Remove a document; whether there was one."""
         return bool(self._rows("DELETE FROM documents WHERE kind = ? AND key = ? RETURNING 1", (kind, key)))
 
+    def delete_children(self, kind: str, parent: str) -> None:
+        """Remove all documents of a kind that have this parent."""
+        self._rows("DELETE FROM documents WHERE kind = ? AND parent = ?", (kind, parent))
+
     def documents(self, kind: str, parent: str | None = None) -> list[Document]:
         """All documents of a kind (of a parent), oldest first."""
         rows = self._rows(

@@ -18,11 +18,10 @@ from localcloud.engine.definition import Step
 from localcloud.engine.records import CACHE
 from localcloud.engine.references import UnknownReferenceError, as_text, resolve
 from localcloud.engine.scope import ExecutionScope
-from localcloud.engine.validate import CREATES, JOB_NAMES, with_defaults
+from localcloud.engine.validate import CREATES, JOB_NAMES, sagemaker_model, with_defaults
 from localcloud.jobs.failure import JobError
 from localcloud.jobs.requests import insert, processing_job, training_job
 from localcloud.jobs.transfer import Location, Transfer
-from localcloud.protocol import service_model
 from localcloud.shapes import check_request
 
 Document = dict[str, Any]
@@ -76,7 +75,7 @@ def make_job(context: Context, step: Step, name: str) -> tuple[Document, str | N
     request = with_defaults(step, {"RoleArn": context.execution["_role"]})
     request = {**request, **arguments, JOB_NAMES[step.type]: name}
     try:
-        shape = service_model("sagemaker").operation_model(CREATES[step.type]).input_shape
+        shape = sagemaker_model().operation_model(CREATES[step.type]).input_shape
         return _NEW[step.type](context.cloud, check_request(shape, request)), key
     except ApiError as error:
         raise _refused(context, step, error) from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 from botocore.model import ServiceModel, Shape
@@ -12,6 +13,7 @@ from localcloud.engine.conditions import check as check_condition
 from localcloud.engine.definition import Definition, DefinitionError, Step
 from localcloud.engine.graph import dependencies, own_arguments
 from localcloud.engine.references import Get, UnknownReferenceError, find, is_reference
+from localcloud.protocol import service_model
 from localcloud.shapes import check_request
 
 EXECUTION_VARIABLES = (
@@ -33,6 +35,12 @@ _DESCRIBES = {
 }
 # A value of the right form for members that a step's arguments leave to the pipeline.
 _ANY_ROLE = "arn:aws:iam::000000000000:role/any"
+
+
+@cache
+def sagemaker_model() -> ServiceModel:
+    """botocore's model of SageMaker, loaded once: it is a file of megabytes."""
+    return service_model("sagemaker")
 
 
 def check(definition: Definition, model: ServiceModel) -> None:

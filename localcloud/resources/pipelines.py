@@ -6,10 +6,9 @@ from localcloud.api import ApiError, not_found, operation, page, pick, validatio
 from localcloud.cloud import Cloud
 from localcloud.engine.definition import DefinitionError, parse
 from localcloud.engine.records import CACHE, EXECUTION, PIPELINE, RUNNING, STEP, TOKEN, VERSION
-from localcloud.engine.validate import check
+from localcloud.engine.validate import check, sagemaker_model
 from localcloud.jobs.failure import JobError
 from localcloud.jobs.transfer import Location, Transfer
-from localcloud.protocol import service_model
 from localcloud.resources import tags
 from localcloud.store import DuplicateError
 
@@ -156,7 +155,7 @@ def _definition(cloud: Cloud, request: dict[str, Any]) -> str | None:
             location = Location(place["Bucket"], place["ObjectKey"])
             text = Transfer(cloud.s3).read_text(location, 4 * 1_048_576, place.get("VersionId"))
         if text is not None:
-            check(parse(text), service_model("sagemaker"))
+            check(parse(text), sagemaker_model())
     except (DefinitionError, JobError) as error:
         raise validation_error(f"Unable to parse pipeline definition. {error}") from None
     return text
