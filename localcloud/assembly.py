@@ -9,7 +9,7 @@ from urllib.parse import parse_qs
 import boto3
 from botocore.config import Config as ClientConfig
 
-from localcloud import resources
+from localcloud import resources, stacks
 from localcloud.api import START_HOOKS, STOP_HOOKS
 from localcloud.cloud import Cloud
 from localcloud.emulator import Emulator
@@ -49,6 +49,7 @@ class Assembly:
         self.cloud.call = self._protocol.call
         self._emulator.wrap_handlers(self._saved)
         self._emulator.register_service(self._protocol.handle)
+        stacks.register(self._emulator, self.cloud)
         self._invoker = Invoker(self.cloud, manager_of(self.cloud))
         self.front = Front(self._emulator.app, self._invoker)
 

@@ -68,6 +68,8 @@ def environment(settings: Settings) -> dict[str, str]:
         **settings.client_environment(),
         "MINISTACK_ACCOUNT_ID": settings.account,
         "MINISTACK_REGION": settings.region,
+        # The name in addresses that it gives out, of queues for example.
+        "MINISTACK_HOST": "127.0.0.1",
         "GATEWAY_PORT": str(settings.port),
         "BIND_HOST": "127.0.0.1",
         "DOCKER_HOST": f"unix://{emulator}/no-docker.sock",
@@ -78,7 +80,6 @@ def environment(settings: Settings) -> dict[str, str]:
         "S3_PERSIST": "1",
         "S3_DATA_DIR": str(emulator / "s3"),
         "LAMBDA_WARM_TTL_SECONDS": "900",
-        "LAMBDA_STRICT": "1",
         "LOG_LEVEL": "WARNING",
     }
 
@@ -117,6 +118,7 @@ class Emulator:
         self._name_lambda_errors()
         self._clean_lambda_environment()
         self._remove_start_delay()
+        self._retry_events()
 
     def _check_names(self) -> None:
         _find(
@@ -133,9 +135,15 @@ class Emulator:
         _find(modules["core.persistence"], "save_all", "STATE_DIR")
         _find(modules["core.responses"], "request_scope")
         _find(modules["core.lambda_runtime"], "_PYTHON_WORKER_SCRIPT", "subprocess.Popen", "Worker._spawn", "reset")
-        _find(modules["services.eventbridge"], "_put_events")
+        _find(modules["services.eventbridge"], "_put_events", "_dispatch_to_lambda")
         _find(modules["services.stepfunctions"], "_run_execution", "_SERVICE_DISPATCH", "_ExecutionError", "time")
-        _find(modules["services.lambda_svc"], "_execute_function_warm")
+        _find(
+            modules["services.lambda_svc"],
+            "_execute_function_warm",
+            "_get_func_record_for_ref",
+            "_execution_record_for_config",
+            "invoke_async_with_retry",
+        )
         _find(
             modules["services.cloudwatch_logs"],
             "_put_log_events",
@@ -171,11 +179,17 @@ class Emulator:
         self,
         name: str,
         create: Callable[[str, dict[str, Any], str], tuple[str, dict[str, Any]]],
+        update: Callable[[str, dict[str, Any], dict[str, Any], str], tuple[str, dict[str, Any]]],
         delete: Callable[[str, dict[str, Any]], None],
     ) -> None:
-        """Add a CloudFormation type: `create(logical_id, properties, stack) -> (Ref, attributes)`, `delete(Ref, _)`."""
+        """Add a CloudFormation type; ValueError from one of the three fails the resource with its message.
+
+        `create(logical_id, properties, stack) -> (Ref, attributes)`, `update(Ref, old, new, stack)` likewise,
+        `delete(Ref, properties)`.
+        """
         self._modules["services.cloudformation.provisioners"]._RESOURCE_HANDLERS[name] = {
             "create": create,
+            "update": update,
             "delete": delete,
         }
 
@@ -329,6 +343,26 @@ class Emulator:
                 self.changed("states")
 
         states._run_execution = run
+
+    def _retry_events(self) -> None:
+        """A function that an event starts is tried again when it fails, as AWS invokes asynchronously.
+
+        MiniStack has that (retries, dead letter queue) but runs the target of a rule once.
+        """
+        service = self._modules["services.lambda_svc"]
+
+        def dispatch(arn: str, payload: str) -> None:
+            func, config, name = service._get_func_record_for_ref(arn)
+            if not func or not config:
+                logger.warning("EventBridge: the function %s of a rule is not there", name)
+                return
+            try:
+                event = json.loads(payload)
+            except ValueError:
+                event = payload
+            service.invoke_async_with_retry(service._execution_record_for_config(func, config), event)
+
+        self._modules["services.eventbridge"]._dispatch_to_lambda = dispatch
 
 
 def _steady(get_state: Callable[[], Any]) -> Callable[[], Any]:

@@ -23,7 +23,7 @@ def find(cloud: Cloud, name: str) -> dict[str, Any]:
 
 
 def served_container(cloud: Cloud, model: dict[str, Any]) -> dict[str, Any]:
-    """What runs for a model: `{"Image", "ModelDataUrl" (may be missing), "Environment"}`.
+    """What runs for a model: `{"Image", "ModelDataUrl" (may be missing), "Environment", "Isolated"}`.
 
     A container that names a model package gets image, artifact and variables from there; its own variables win.
     """
@@ -44,6 +44,7 @@ def served_container(cloud: Cloud, model: dict[str, Any]) -> dict[str, Any]:
         "Image": container.get("Image") or base.get("Image"),
         **({"ModelDataUrl": url} if url else {}),
         "Environment": {**base.get("Environment", {}), **container.get("Environment", {})},
+        "Isolated": model.get("EnableNetworkIsolation", False),
     }
 
 
@@ -58,7 +59,7 @@ def s3_place(url: str) -> tuple[str, str]:
 @operation("CreateModel")
 def create_model(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any]:
     """Add a model; its artifact must be in S3 now."""
-    refuse(request, "InferenceExecutionConfig", "EnableNetworkIsolation")
+    refuse(request, "InferenceExecutionConfig")
     containers = request.get("Containers") or []
     if bool(request.get("PrimaryContainer")) == bool(containers):
         raise validation_error("Give either PrimaryContainer or Containers.")
@@ -82,7 +83,7 @@ def create_model(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any]:
     arn = cloud.arn(KIND, name)
     document = {
         **pick(request, "ModelName", "PrimaryContainer", "Containers", "ExecutionRoleArn", "VpcConfig"),
-        "EnableNetworkIsolation": False,
+        "EnableNetworkIsolation": request.get("EnableNetworkIsolation", False),
         "CreationTime": cloud.clock(),
         "ModelArn": arn,
     }

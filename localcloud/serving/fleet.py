@@ -24,6 +24,11 @@ _LOOK_EVERY = 0.25
 _PING_EVERY = 5.0
 _PINGS_MISSED = 3
 _LONGEST_PAUSE = 30.0
+# EnableNetworkIsolation: the server is given no credentials, and proxies that answer nothing. It is no firewall.
+_ISOLATED = {
+    **dict.fromkeys(("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_ENDPOINT_URL"), ""),
+    **dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), "http://127.0.0.1:9"),
+}
 
 
 class DeployError(Exception):
@@ -135,6 +140,7 @@ class Fleet:
         directory = self.directory / variant.name / name
         environment = {
             **settings.process_environment(directory),
+            **(_ISOLATED if spec.get("Isolated") else {}),
             **spec["Environment"],
             "SM_MODEL_DIR": str(self.directory / variant.name / "model"),
         }

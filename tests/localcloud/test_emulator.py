@@ -1,0 +1,192 @@
+"""The hooks into MiniStack, seen from outside: what it does here that it does not do alone."""
+
+import io
+import json
+import subprocess
+import sys
+import time
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+ROLE = "arn:aws:iam::000000000000:role/any"
+CODE = """
+import os, time
+
+class ThresholdNotMet(Exception):
+    pass
+
+def handler(event, context):
+    if event.get("raise"):
+        raise ThresholdNotMet("0.61 is below 0.83")
+    return {"pid": os.getpid(), "environment": dict(os.environ)}
+"""
+
+
+def create_function(cloud: Any, name: str, code: str = CODE) -> str:
+    data = io.BytesIO()
+    with zipfile.ZipFile(data, "w") as archive:
+        archive.writestr("app.py", code)
+    answer = cloud.client("lambda").create_function(
+        FunctionName=name,
+        Runtime="python3.11",
+        Role=ROLE,
+        Handler="app.handler",
+        Code={"ZipFile": data.getvalue()},
+        Timeout=20,
+        Environment={"Variables": {"OWN": "variable"}},
+    )
+    arn: str = answer["FunctionArn"]
+    return arn
+
+
+def call(cloud: Any, name: str, event: dict[str, Any]) -> tuple[str | None, Any]:
+    answer = cloud.client("lambda").invoke(FunctionName=name, Payload=json.dumps(event))
+    return answer.get("FunctionError"), json.loads(answer["Payload"].read())
+
+
+def run_machine(cloud: Any, name: str, definition: dict[str, Any], **given: Any) -> dict[str, Any]:
+    states = cloud.client("stepfunctions")
+    machine = states.create_state_machine(name=name, definition=json.dumps(definition), roleArn=ROLE)
+    execution = states.start_execution(stateMachineArn=machine["stateMachineArn"], input=json.dumps(given))
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        answer: dict[str, Any] = states.describe_execution(executionArn=execution["executionArn"])
+        if answer["status"] != "RUNNING":
+            return answer
+        time.sleep(0.01)
+    raise AssertionError("the execution did not end")
+
+
+def test_an_error_of_a_function_arrives_under_its_name_and_the_worker_stays_warm(cloud: Any) -> None:
+    create_function(cloud, "named-error")
+    _, first = call(cloud, "named-error", {})
+
+    failed, error = call(cloud, "named-error", {"raise": True})
+    _, second = call(cloud, "named-error", {})
+
+    assert failed
+    assert (error["errorType"], error["errorMessage"]) == ("ThresholdNotMet", "0.61 is below 0.83")
+    assert "raise ThresholdNotMet" in "".join(error["stackTrace"])
+    assert first["pid"] == second["pid"]
+
+
+def test_a_state_machine_catches_a_named_error(cloud: Any) -> None:
+    arn = create_function(cloud, "caught")
+    definition = {
+        "StartAt": "Check",
+        "States": {
+            "Check": {
+                "Type": "Task",
+                "Resource": arn,
+                "End": True,
+                "Catch": [{"ErrorEquals": ["ThresholdNotMet"], "ResultPath": "$.error", "Next": "Review"}],
+            },
+            "Review": {"Type": "Fail", "ErrorPath": "$.error.Error", "CausePath": "$.error.Cause"},
+        },
+    }
+
+    execution = run_machine(cloud, "caught", definition, **{"raise": True})
+
+    assert (execution["status"], execution["error"]) == ("FAILED", "ThresholdNotMet")
+    assert json.loads(execution["cause"])["errorMessage"] == "0.61 is below 0.83"
+
+
+def test_a_function_sees_its_own_variables_and_none_of_the_servers(cloud: Any) -> None:
+    create_function(cloud, "variables")
+
+    environment = call(cloud, "variables", {})[1]["environment"]
+
+    assert environment["OWN"] == "variable"
+    assert environment["AWS_ENDPOINT_URL"] == cloud.url
+    assert environment["AWS_ACCESS_KEY_ID"] == "000000000000"
+    hidden = {"SECRET_OF_THE_SHELL", "STATE_DIR", "S3_DATA_DIR", "GATEWAY_PORT", "PERSIST_STATE", "DOCKER_HOST"}
+    assert not hidden & set(environment)
+
+
+def test_an_execution_does_not_wait_before_its_first_state(cloud: Any) -> None:
+    definition = {"StartAt": "Only", "States": {"Only": {"Type": "Pass", "End": True}}}
+
+    execution = run_machine(cloud, "no-wait", definition)
+
+    assert (execution["stopDate"] - execution["startDate"]).total_seconds() < 0.14
+
+
+def test_a_function_of_a_rule_is_tried_again_when_it_fails(cloud: Any, tmp_path: Path) -> None:
+    marks = tmp_path / "marks"
+    code = f"""
+def handler(event, context):
+    with open({str(marks)!r}, "a") as file:
+        file.write(event["detail-type"] + "\\n")
+    if len(open({str(marks)!r}).readlines()) < 2:
+        raise RuntimeError("not yet")
+"""
+    arn = create_function(cloud, "retried", code)
+    events = cloud.client("events")
+    events.put_rule(Name="retried", EventPattern=json.dumps({"source": ["tests"]}))
+    events.put_targets(Rule="retried", Targets=[{"Id": "1", "Arn": arn}])
+
+    events.put_events(Entries=[{"Source": "tests", "DetailType": "try", "Detail": "{}"}])
+
+    deadline = time.monotonic() + 10
+    while not (marks.exists() and marks.read_text() == "try\ntry\n") and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert marks.read_text() == "try\ntry\n"
+
+
+def test_clients_cannot_put_events_of_aws(cloud: Any) -> None:
+    answer = cloud.client("events").put_events(Entries=[{"Source": "aws.sagemaker", "DetailType": "x", "Detail": "{}"}])
+
+    assert answer["Entries"][0]["ErrorCode"] == "NotAuthorizedForSourceException"
+
+
+def test_a_stack_can_have_a_model_package_group(cloud: Any) -> None:
+    template = {
+        "Resources": {
+            "Group": {
+                "Type": "AWS::SageMaker::ModelPackageGroup",
+                "Properties": {"ModelPackageGroupName": "of-a-stack", "Tags": [{"Key": "a", "Value": "b"}]},
+            }
+        },
+        "Outputs": {
+            "Arn": {"Value": {"Fn::GetAtt": ["Group", "ModelPackageGroupArn"]}},
+            "Ref": {"Value": {"Ref": "Group"}},
+        },
+    }
+    stacks, sagemaker = cloud.client("cloudformation"), cloud.client("sagemaker")
+
+    stacks.create_stack(StackName="with-group", TemplateBody=json.dumps(template))
+    stacks.get_waiter("stack_create_complete").wait(StackName="with-group", WaiterConfig={"Delay": 1})
+
+    arn = "arn:aws:sagemaker:us-east-1:000000000000:model-package-group/of-a-stack"
+    outputs = {
+        o["OutputKey"]: o["OutputValue"] for o in stacks.describe_stacks(StackName="with-group")["Stacks"][0]["Outputs"]
+    }
+    assert outputs == {"Arn": arn, "Ref": arn}
+    assert sagemaker.list_tags(ResourceArn=arn)["Tags"] == [{"Key": "a", "Value": "b"}]
+    stacks.delete_stack(StackName="with-group")
+    stacks.get_waiter("stack_delete_complete").wait(StackName="with-group", WaiterConfig={"Delay": 1})
+    with pytest.raises(ClientError, match="does not exist"):
+        sagemaker.describe_model_package_group(ModelPackageGroupName="of-a-stack")
+
+
+def test_a_missing_private_name_stops_the_start_with_its_name(tmp_path: Path) -> None:
+    program = f"""
+import os
+from pathlib import Path
+from localcloud.settings import Settings
+from localcloud import emulator
+settings = Settings(Path({str(tmp_path)!r}), 4747, Path("x"), Path("y"))
+os.environ.update(emulator.environment(settings))
+import ministack.services.eventbridge as module
+del module._put_events
+emulator.Emulator(settings)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+
+    assert done.returncode == 1
+    assert "the private name ministack.services.eventbridge._put_events is missing" in done.stderr
+    assert "ministack==1.5.33" in done.stderr
