@@ -9,27 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from localcloud.jobs.failure import JobError
-
-OPT_ML = "/opt/ml"
+from localcloud.jobs.sandbox import OPT_ML, Place
 
 
 @dataclass(frozen=True)
-class Host:
-    """One instance of a job: its name among the job's hosts, its place in their order, its directory."""
+class Host(Place):
+    """One instance of a job: its directory, its name among the job's hosts, its place in their order."""
 
     name: str
     index: int
-    directory: Path
-
-    @property
-    def ml(self) -> Path:
-        """What the job sees as /opt/ml."""
-        return self.directory / "opt" / "ml"
-
-    @property
-    def cover(self) -> Path:
-        """An empty directory for the sandbox's use."""
-        return self.directory / "cover"
 
     def path(self, local: str) -> Path:
         """The place of a LocalPath such as /opt/ml/processing/train; JobError if it is not under /opt/ml."""
@@ -41,8 +29,9 @@ class Host:
 
 def make_hosts(directory: Path, count: int) -> list[Host]:
     """The job's hosts with their empty directories made."""
-    hosts = [Host(f"algo-{n + 1}", n, directory / f"algo-{n + 1}") for n in range(count)]
+    hosts = [Host(directory / f"algo-{n + 1}", f"algo-{n + 1}", n) for n in range(count)]
     for host in hosts:
+        host.make()
         for part in (
             "config",
             "input/config",
@@ -54,7 +43,6 @@ def make_hosts(directory: Path, count: int) -> list[Host]:
             "tmp",
         ):
             (host.ml / part).mkdir(parents=True)
-        host.cover.mkdir()
     return hosts
 
 

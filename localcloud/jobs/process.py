@@ -7,11 +7,14 @@ import os
 import signal
 import subprocess
 import threading
-from collections.abc import Callable, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
 import psutil
+
+from localcloud.jobs.sandbox import Place
 
 MAX_LINE = 16 * 1024
 OnLine = Callable[[str, str], None]
@@ -19,16 +22,14 @@ OnLine = Callable[[str, str], None]
 
 
 class JobProcess:
-    """A running process in a session of its own. `home` is its HOME, by which its descendants are known."""
+    """A running process in a session of its own. Its HOME is `place.directory`, by which its descendants are known."""
 
-    def __init__(
-        self, argv: Sequence[str], environment: Mapping[str, str], directory: Path, home: Path, on_line: OnLine
-    ) -> None:
-        self._home = home
+    def __init__(self, argv: Sequence[str], environment: Mapping[str, str], place: Place, on_line: OnLine) -> None:
+        self._place = place
         self._popen = subprocess.Popen(
             argv,
             env=dict(environment),
-            cwd=directory,
+            cwd=place.ml,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -53,9 +54,9 @@ class JobProcess:
         code = self._popen.wait()
         if self._timer is not None:
             self._timer.cancel()
-        kill_all(self._home, self.pid)
+        kill_all(self._place.directory, (self._place.note,), self.pid)
         for reader in self._readers:
-            reader.join(5)
+            reader.join(1)
         return code
 
     def terminate(self, grace: float) -> None:
@@ -64,13 +65,13 @@ class JobProcess:
             return
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.pid, signal.SIGTERM)
-        self._timer = threading.Timer(grace, kill_all, (self._home, self.pid))
+        self._timer = threading.Timer(grace, kill_all, (self._place.directory, (self._place.note,), self.pid))
         self._timer.daemon = True
         self._timer.start()
 
     def kill(self) -> None:
         """End it and all its children now."""
-        kill_all(self._home, self.pid)
+        kill_all(self._place.directory, (self._place.note,), self.pid)
 
 
 def _read(stream: IO[bytes] | None, name: str, on_line: OnLine) -> None:
@@ -95,34 +96,46 @@ def _hand_on(line: bytes, name: str, on_line: OnLine) -> None:
         on_line(name, line[start : start + MAX_LINE].decode("utf-8", "replace"))
 
 
-def kill_all(home: Path, session: int | None = None) -> int:
-    """Kill every process whose HOME is `home` or below it, or that is in `session`; how many there were.
+def kill_all(directory: Path, notes: Iterable[Path] = (), session: int | None = None) -> int:
+    """Kill every process of the jobs below `directory`, or in `session`; how many there were.
 
-    The environment finds what left the session, and what an earlier local cloud left behind.
+    A job's process is known by its HOME, or by its mount namespace where the sandbox left a note of it: that finds what
+    left the session, and what an earlier local cloud left behind.
     """
-    count, tried = 0, -1
+    namespaces = {text for note in notes if (text := _note(note))}
+    killed: set[int] = set()
+    deadline = time.monotonic() + 5
     # A process may start another one while we look: look again until a pass finds none.
-    while tried != count:
-        tried = count
-        for process in _members(str(home), session):
+    while (found := _members(str(directory), session, namespaces)) and time.monotonic() < deadline:
+        for process in found:
             with contextlib.suppress(psutil.Error):
                 process.kill()
-                process.wait(5)
-                count += 1
-    return count
+                killed.add(process.pid)
+        time.sleep(0.002)
+    return len(killed)
 
 
-def _members(home: str, session: int | None) -> list[psutil.Process]:
+def _note(path: Path) -> str:
+    """The namespace noted in a file; a job's own file of that name is not one."""
+    try:
+        text = path.read_text()[:100].strip() if path.is_file() and not path.is_symlink() else ""
+    except (OSError, UnicodeDecodeError):
+        return ""
+    return text if text.startswith("mnt:[") and text != str(Path("/proc/self/ns/mnt").readlink()) else ""
+
+
+def _members(directory: str, session: int | None, namespaces: set[str]) -> list[psutil.Process]:
     found = []
     for process in psutil.process_iter():
         if process.pid == os.getpid():
             continue
         with contextlib.suppress(psutil.Error, OSError):
-            if session is not None and os.getsid(process.pid) == session:
-                if process.status() != psutil.STATUS_ZOMBIE:
-                    found.append(process)
-                continue
-            theirs = process.environ().get("HOME", "")
-            if theirs == home or theirs.startswith(home + "/"):
+            home = process.environ().get("HOME", "")
+            if (
+                home == directory
+                or home.startswith(directory + "/")
+                or (session is not None and os.getsid(process.pid) == session)
+                or (namespaces and str(Path(f"/proc/{process.pid}/ns/mnt").readlink()) in namespaces)
+            ) and process.status() != psutil.STATUS_ZOMBIE:
                 found.append(process)
     return found

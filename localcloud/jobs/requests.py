@@ -8,8 +8,8 @@ from typing import Any
 from localcloud.api import ApiError, validation_error
 from localcloud.cloud import Cloud
 from localcloud.jobs.failure import JobError
-from localcloud.jobs.layout import OPT_ML
 from localcloud.jobs.metrics import check_definitions
+from localcloud.jobs.sandbox import OPT_ML
 from localcloud.jobs.transfer import Location
 from localcloud.resources import tags
 from localcloud.store import DuplicateError

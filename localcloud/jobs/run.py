@@ -178,7 +178,7 @@ class JobRun:
         }
         command = self.kind.command(job)
         hosts_file = self._hosts_file if self._sandbox.mounts else None
-        argv = self._sandbox.argv(command, host.ml, host.cover, hosts_file)
+        argv = self._sandbox.argv(command, host, hosts_file)
         stream = f"{self.name}/{host.name}-{int(self.cloud.clock())}"
 
         def on_line(source: str, text: str) -> None:
@@ -189,7 +189,7 @@ class JobRun:
                 self.kind.line(self, text)
 
         try:
-            return JobProcess(argv, variables, host.ml, host.directory, on_line)
+            return JobProcess(argv, variables, host, on_line)
         except (FileNotFoundError, PermissionError) as error:
             raise JobError("AlgorithmError", f"{command[0]!r} cannot be started: {error.strerror}") from None
 
@@ -256,7 +256,7 @@ def _sentence(error: OSError) -> str:
 
 def kill_orphans(jobs_dir: Path) -> int:
     """Kill what an earlier local cloud, killed itself, left running of its jobs, and remove their directories."""
-    killed = kill_all(jobs_dir)
+    killed = kill_all(jobs_dir, jobs_dir.glob("*/*/*/namespace"))
     for directory in jobs_dir.glob("*/*"):
         shutil.rmtree(directory, ignore_errors=True)
     return killed

@@ -28,7 +28,7 @@ class JobService:
 
     def __init__(self, cloud: Cloud, max_jobs: int, sandbox: Sandbox | None = None) -> None:
         self._cloud = cloud
-        self._sandbox = sandbox or detect()
+        self._sandbox = sandbox or detect(cloud.settings.jobs_dir)
         self._pool = ThreadPoolExecutor(max_jobs, thread_name_prefix="job")
         self._lock = threading.Lock()
         self._runs: dict[tuple[str, str], JobRun] = {}
