@@ -83,7 +83,7 @@ class Screen:
         self.console = console or Console(stderr=True, highlight=False)
         self.parts: list[Part] = []
         self._execution: Execution | None = None
-        self._epoch: Epoch | None = None
+        self._epochs: dict[str, Epoch] = {}
         self._spinner = Spinner("dots", style="cyan")
         self._live = Live(self, console=self.console, refresh_per_second=8) if self.console.is_terminal else None
         self._said: dict[str, tuple[str, float]] = {}
@@ -126,7 +126,7 @@ class Screen:
     def update(self, seen: Execution | Epoch) -> None:
         """Shows the pipeline as just seen."""
         if isinstance(seen, Epoch):
-            self._epoch = seen
+            self._epochs[seen.phase] = seen
             self._line("epoch", f"  Train: {_figures(seen)}")
             return
         before = {step.name: step.status for step in self._execution.steps} if self._execution else {}
@@ -176,13 +176,15 @@ class Screen:
                 if execution.status == "Executing":
                     table.add_row("", Text(f"  {name}", style="dim"), "", "")
                 continue
-            note = _words(step)
-            if name == "Train" and self._epoch and step.status == "Executing":
-                note = _figures(self._epoch)
+            training = name == "Train" and step.status == "Executing"
+            note = "" if training and self._epochs else _words(step)
             took = Text(duration(step_seconds(step)), style="dim")
             state = _STATES.get(step.status, "running")
             style = {"failed": "red", "running": "cyan"}.get(state, "")
             table.add_row("", Text(f"  {name}", style=style), took, Text(note, style="dim" if step.cached else ""))
+            if training:
+                for epoch in list(self._epochs.values()):
+                    table.add_row("", "", "", Text(_figures(epoch)))
 
 
 def step_seconds(step: Step) -> float:
@@ -205,6 +207,6 @@ def _words(step: Step) -> str:
 
 def _figures(epoch: Epoch) -> str:
     filled = round(12 * epoch.epoch / max(epoch.epochs, 1))
-    accuracy = "" if epoch.accuracy is None else f"   validation accuracy {epoch.accuracy:.3f}"
+    accuracy = "" if epoch.accuracy is None else f"  accuracy {epoch.accuracy:.3f}"
     bar = "━" * filled + "╌" * (12 - filled)
-    return f"{epoch.phase:<9} {bar} {epoch.epoch:>3}/{epoch.epochs}   loss {epoch.loss:.3f}{accuracy}"
+    return f"{epoch.phase:<8} {bar} {epoch.epoch:>3}/{epoch.epochs}  loss {epoch.loss:.3f}{accuracy}"

@@ -79,6 +79,7 @@ def deploy(
         raise WorkError(
             f"the stack {stack} could not be {'created' if creating else 'updated'}: {_reason(cloudformation, stack)}"
         )
+    say(f"the stack {stack} was {'created' if creating else 'updated'}")
     return _outputs(done)
 
 

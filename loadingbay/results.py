@@ -23,6 +23,7 @@ from loadingbay.target import Target
 
 DRAWN = "These figures are of DRAWN SAMPLES, not of photos: no archive was given and none could be downloaded."
 _EXAMPLES = 8
+_APPROVALS = {"PendingManualApproval": "pending", "Approved": "approved", "Rejected": "rejected"}
 
 
 def console() -> Console:
@@ -197,11 +198,26 @@ def status(out: Console, document: dict[str, Any]) -> None:
 
 def _versions(versions: list[dict[str, Any]]) -> Table:
     table = Table(box=None, pad_edge=False, header_style="dim")
-    columns = ("version", "approval", "accuracy", "threshold", "coverage", "data_label", "created", "comment")
-    for name in columns:
-        table.add_column(name.replace("data_label", "data"), justify="right" if name == "version" else "left")
+    for name in ("version", "approval", "accuracy", "threshold", "coverage", "data", "registered"):
+        table.add_column(name, justify="right" if name in {"version", "accuracy", "threshold", "coverage"} else "left")
+    table.add_column("comment", overflow="ellipsis", no_wrap=True)
     for version in versions:
-        created = datetime.fromisoformat(version["created"]).astimezone()
-        row = {**version, "created": f"{created:%Y-%m-%d %H:%M}"}
-        table.add_row(*(str(row.get(name, "")) for name in columns))
+        table.add_row(
+            str(version["version"]),
+            _APPROVALS.get(version["approval"], version["approval"]),
+            _share(version.get("accuracy")),
+            str(version.get("threshold", ""))[:5],
+            _share(version.get("coverage")),
+            version.get("data_label", ""),
+            f"{datetime.fromisoformat(version['created']).astimezone():%d %b %H:%M}",
+            version["comment"],
+        )
     return table
+
+
+def _share(text: str | None) -> str:
+    """`0.934` as `93.4%`."""
+    try:
+        return f"{float(text or ''):.1%}"
+    except ValueError:
+        return ""

@@ -136,12 +136,13 @@ def follow(
 
 def stop(sagemaker: Any, arn: str, *, patience: float = 30, interval: float = 0.25) -> str:
     """Stops the execution and waits until it has ended, at most `patience` seconds; its status then."""
-    if describe(sagemaker, arn).status in ENDED:
-        return describe(sagemaker, arn).status
-    sagemaker.stop_pipeline_execution(PipelineExecutionArn=arn)
+    status = describe(sagemaker, arn).status
+    if status not in ENDED:
+        sagemaker.stop_pipeline_execution(PipelineExecutionArn=arn)
     deadline = time.monotonic() + patience
-    while (status := describe(sagemaker, arn).status) not in ENDED and time.monotonic() < deadline:
+    while status not in ENDED and time.monotonic() < deadline:
         time.sleep(interval)
+        status = describe(sagemaker, arn).status
     return status
 
 

@@ -1,0 +1,178 @@
+"""The definition: the same bytes in every process, no call while it is built, and what AWS's own model says of it."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from dataclasses import asdict
+
+import pytest
+from botocore.session import Session
+from botocore.validate import ParamValidator
+
+from pipelines.definition import METADATA, Settings
+from pipelines.parameters import PARAMETERS
+
+SHA = "0123456789abcdef" * 4
+SETTINGS = Settings(
+    region="eu-central-1",
+    bucket="loadingbay-123456789012-eu-central-1",
+    role="arn:aws:iam::123456789012:role/loadingbay-pipeline",
+    image="123456789012.dkr.ecr.eu-central-1.amazonaws.com/loadingbay:abc",
+    stage=f"s3://loadingbay-123456789012-eu-central-1/code/{SHA}/stage.py",
+    evaluate=f"s3://loadingbay-123456789012-eu-central-1/code/{SHA}/evaluate.py",
+    training=f"s3://loadingbay-123456789012-eu-central-1/code/{SHA}/sourcedir.tar.gz",
+    training_sha256=SHA,
+)
+
+# Any attempt to reach anything, or to look up a name, ends the build.
+BLOCKED = """
+import json, socket, sys
+def refuse(*args, **kwargs):
+    raise AssertionError(f"a call while building: {args}")
+socket.socket.connect = socket.socket.connect_ex = socket.getaddrinfo = refuse
+from pipelines.definition import Settings, build
+sys.stdout.write(build(Settings(**json.load(sys.stdin))))
+"""
+
+
+@pytest.fixture(scope="module")
+def builds(tmp_path_factory, request):
+    """Two builds in two processes, with other hash seeds, other homes and other AWS settings, and no network."""
+    processes = []
+    for seed, region in (("1", "us-east-1"), ("4711", "ap-south-1")):
+        environment = {
+            "PATH": os.environ["PATH"],
+            "PYTHONPATH": str(request.config.rootpath),
+            "PYTHONHASHSEED": seed,
+            "HOME": str(tmp_path_factory.mktemp(f"home{seed}")),
+            "AWS_DEFAULT_REGION": region,
+            "AWS_ENDPOINT_URL": "http://127.0.0.1:9",
+        }
+        process = subprocess.Popen(
+            [sys.executable, "-c", BLOCKED],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=environment,
+        )
+        process.stdin.write(json.dumps(asdict(SETTINGS)))
+        process.stdin.close()
+        process.stdin = None
+        processes.append(process)
+    texts = []
+    for process in processes:
+        out, err = process.communicate(timeout=240)
+        assert process.returncode == 0, err[-2000:]
+        texts.append(out)
+    return texts
+
+
+@pytest.fixture(scope="module")
+def definition(builds):
+    return json.loads(builds[0])
+
+
+@pytest.fixture(scope="module")
+def steps(definition):
+    gate = definition["Steps"][-1]["Arguments"]
+    return {step["Name"]: step for step in definition["Steps"] + gate["IfSteps"] + gate["ElseSteps"]}
+
+
+def test_two_builds_in_two_processes_without_a_network_are_byte_identical(builds):
+    assert builds[0] == builds[1]
+    assert builds[0]
+
+
+def test_it_fits_into_the_limit_of_a_definition(builds):
+    assert len(builds[0]) < 1_048_576
+
+
+def test_its_parameters_are_those_of_the_table(definition):
+    found = [(p["Name"], p["Type"], p.get("DefaultValue")) for p in definition["Parameters"]]
+    assert found == [(p.name, p.kind, p.default) for p in PARAMETERS]
+
+
+def test_its_steps_are_those_of_the_story(steps):
+    assert {name: step["Type"] for name, step in steps.items()} == {
+        "Stage": "Processing",
+        "Train": "Training",
+        "Evaluate": "Processing",
+        "Gate": "Condition",
+        "Register": "RegisterModel",
+        "GateMissed": "Fail",
+    }
+
+
+@pytest.mark.parametrize("name", ["Stage", "Train", "Evaluate"])
+def test_a_job_step_is_cached(steps, name):
+    assert steps[name]["CacheConfig"] == {"Enabled": True, "ExpireAfter": "P30D"}
+
+
+def test_every_address_of_code_contains_its_hash(builds):
+    addresses = re.findall(r's3://[^"]+\.(?:py|tar\.gz)"', builds[0])
+    assert len(addresses) == 3
+    assert all(f"/code/{SHA}/" in address for address in addresses)
+
+
+def test_what_is_no_cache_key_alone_differs_between_executions(steps):
+    """An execution's id in a cache key would keep every step from ever being found in the cache."""
+    keys = {
+        "Stage": ("AppSpecification", "Environment", "ProcessingInputs"),
+        "Evaluate": ("AppSpecification", "Environment", "ProcessingInputs"),
+        "Train": ("AlgorithmSpecification", "CheckpointConfig", "Environment", "HyperParameters", "InputDataConfig"),
+    }
+    for name, members in keys.items():
+        of_step = {m: steps[name]["Arguments"].get(m) for m in members}
+        assert "Execution." not in json.dumps(of_step), name
+
+
+def test_training_cannot_reach_the_test_photos(steps):
+    train = json.dumps(steps["Train"]["Arguments"])
+    assert [c["ChannelName"] for c in steps["Train"]["Arguments"]["InputDataConfig"]] == ["train"]
+    assert "'test'" not in train
+    assert "Steps.Stage.ProcessingOutputConfig.Outputs['train']" in train
+
+
+def test_the_gate_compares_the_accuracy_with_the_bar_and_says_both_when_it_is_missed(steps):
+    condition = steps["Gate"]["Arguments"]["Conditions"][0]
+    assert condition["Type"] == "GreaterThanOrEqualTo"
+    assert condition["LeftValue"]["Std:JsonGet"]["Path"] == "gate.accuracy"
+    assert condition["RightValue"] == {"Get": "Parameters.MinimumAccuracy"}
+    message = steps["GateMissed"]["Arguments"]["ErrorMessage"]["Std:Join"]["Values"]
+    assert condition["LeftValue"] in message
+    assert condition["RightValue"] in message
+
+
+def test_a_version_waits_for_a_person_and_carries_its_figures(steps):
+    package = steps["Register"]["Arguments"]
+    assert package["ModelApprovalStatus"] == "PendingManualApproval"
+    assert set(package["CustomerMetadataProperties"]) == set(METADATA)
+    statistics = package["ModelMetrics"]["ModelQuality"]["Statistics"]["S3Uri"]
+    assert statistics["Std:Join"]["Values"][-1] == "evaluation.json"
+
+
+@pytest.mark.parametrize(
+    ("name", "operation", "added"),
+    [
+        ("Stage", "CreateProcessingJob", {"ProcessingJobName": "given-by-the-execution"}),
+        ("Evaluate", "CreateProcessingJob", {"ProcessingJobName": "given-by-the-execution"}),
+        ("Train", "CreateTrainingJob", {"TrainingJobName": "given-by-the-execution"}),
+        ("Register", "CreateModelPackage", {}),
+    ],
+)
+def test_its_arguments_are_what_aws_takes(steps, name, operation, added):
+    model = Session().get_service_model("sagemaker").operation_model(operation)
+    report = ParamValidator().validate(_resolved(steps[name]["Arguments"]) | added, model.input_shape)
+    assert not report.has_errors(), report.generate_report()
+
+
+def _resolved(value):
+    """Arguments with every reference replaced by a string, as they might be when the step runs."""
+    if isinstance(value, dict):
+        if len(value) == 1 and next(iter(value)).startswith(("Get", "Std:")):
+            return "s3://bucket/key"
+        return {key: _resolved(item) for key, item in value.items()}
+    return [_resolved(item) for item in value] if isinstance(value, list) else value

@@ -1,0 +1,95 @@
+"""Content-addressed code: the same files give the same bytes, another byte gives another address."""
+
+import io
+import os
+import tarfile
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from pipelines.sources import Source, Sources, archive, exists, files_of, fingerprint, upload_missing
+
+
+@pytest.fixture
+def tree(tmp_path):
+    folder = tmp_path / "training"
+    (folder / "nets").mkdir(parents=True)
+    (folder / "train.py").write_text("print('train')\n")
+    (folder / "nets" / "resnet.py").write_text("WIDTH = 16\n")
+    return folder
+
+
+def test_an_archive_does_not_depend_on_when_and_by_whom_the_files_were_written(tree):
+    before = archive(tree)
+    os.utime(tree / "train.py", (0, 0))
+    (tree / "train.py").chmod(0o600)
+    assert archive(tree) == before
+
+
+def test_an_archive_changes_with_a_byte(tree):
+    before = archive(tree)
+    (tree / "train.py").write_text("print('train!')\n")
+    assert archive(tree) != before
+
+
+def test_an_archive_is_flat_and_sorted_and_holds_no_caches(tree):
+    (tree / "__pycache__").mkdir()
+    (tree / "__pycache__" / "train.cpython-311.pyc").write_bytes(b"x")
+    (tree / ".hidden").write_text("x")
+    with tarfile.open(fileobj=io.BytesIO(archive(tree))) as tar:
+        assert tar.getnames() == ["nets/resnet.py", "train.py"]
+
+
+def test_a_link_out_of_the_folder_is_not_followed(tree, tmp_path):
+    (tmp_path / "secret.txt").write_text("secret")
+    (tree / "link.txt").symlink_to(tmp_path / "secret.txt")
+    assert [p.name for p in files_of(tree)] == ["resnet.py", "train.py"]
+
+
+def test_a_fingerprint_tells_apart_files_that_swapped_their_contents(tree):
+    before = fingerprint(tree)
+    first, second = tree / "train.py", tree / "nets" / "resnet.py"
+    one, two = first.read_text(), second.read_text()
+    first.write_text(two)
+    second.write_text(one)
+    assert fingerprint(tree) != before
+
+
+def test_the_projects_own_sources_lie_at_addresses_that_contain_their_hash():
+    sources = Sources.read()
+    settings = sources.settings(region="r", bucket="b", role="role", image="image")
+    assert settings.stage == f"s3://b/code/{sources.stage.sha256}/stage.py"
+    assert settings.training == f"s3://b/code/{settings.training_sha256}/sourcedir.tar.gz"
+    with tarfile.open(fileobj=io.BytesIO(sources.training.content)) as tar:
+        assert "train.py" in tar.getnames()
+        assert not {"setup.py", "requirements.txt"} & set(tar.getnames())
+
+
+@mock_aws
+def test_what_is_there_is_not_uploaded_again():
+    s3 = boto3.client("s3", region_name="us-east-1")
+    s3.create_bucket(Bucket="code-bucket")
+    sources = (Source("a.py", b"a"), Source("b.py", b"b"))
+    assert upload_missing(s3, "code-bucket", sources) == 2
+    assert upload_missing(s3, "code-bucket", sources) == 0
+    assert s3.get_object(Bucket="code-bucket", Key=sources[0].key)["Body"].read() == b"a"
+
+
+@mock_aws
+def test_an_error_other_than_not_found_is_not_taken_for_absence():
+    s3 = boto3.client("s3", region_name="us-east-1")
+    assert exists(s3, "no-such-bucket", "key") is False
+    s3.meta.events.register("before-send.s3.HeadObject", _forbidden)
+    with pytest.raises(s3.exceptions.ClientError, match="403"):
+        exists(s3, "code-bucket", "key")
+
+
+def _forbidden(request, **_):
+    from botocore.awsrequest import AWSResponse
+
+    class Raw(io.BytesIO):
+        def stream(self, **_):
+            return iter([b""])
+
+    return AWSResponse(request.url, 403, {}, Raw())
