@@ -1,0 +1,189 @@
+"""Training jobs over HTTP: script mode by the training toolkit, the model's archive, metrics, checkpoints, ends."""
+
+import io
+import tarfile
+import time
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+from pipeline_kit import Kit
+
+TRAIN = """
+import argparse, os, pathlib
+parser = argparse.ArgumentParser()
+parser.add_argument("--epochs", type=int)
+epochs = parser.parse_args().epochs
+assert (pathlib.Path(os.environ["SM_CHANNEL_TRAIN"]) / "part.txt").read_text() == "1,2,3"
+for epoch in range(1, epochs + 1):
+    print(f"epoch={epoch} train_loss={1 / epoch:.3f}")
+model = pathlib.Path(os.environ["SM_MODEL_DIR"])
+(model / "code").mkdir()
+(model / "weights.bin").write_bytes(bytes(range(256)) * 100)
+(model / "code" / "inference.py").write_text("# handler")
+pathlib.Path(os.environ["SM_OUTPUT_DATA_DIR"], "history.json").write_text("[]")
+"""
+
+
+@pytest.fixture
+def kit(cloud: Any) -> Kit:
+    return Kit(cloud)
+
+
+def plain(kit: Kit, script: str) -> dict[str, Any]:
+    """An algorithm that runs `script` without the toolkit, which takes a second to start."""
+    kit.put("data/train/script.py", script)
+    entry = ["python3", "/opt/ml/input/data/train/script.py"]
+    return {"TrainingImage": "image", "TrainingInputMode": "File", "ContainerEntrypoint": entry}
+
+
+def members(body: bytes) -> list[tarfile.TarInfo]:
+    with tarfile.open(fileobj=io.BytesIO(body), mode="r:gz") as tar:
+        return tar.getmembers()
+
+
+def test_script_mode_trains_and_the_model_is_stored(kit: Kit) -> None:
+    algorithm = {
+        "TrainingImage": "image",
+        "TrainingInputMode": "File",
+        "MetricDefinitions": [{"Name": "loss", "Regex": "train_loss=([0-9.]+)"}],
+    }
+    name = kit.training_job(TRAIN, {"epochs": "3"}, AlgorithmSpecification=algorithm)
+    job = kit.wait_job(name, "training", 60)
+    assert job["TrainingJobStatus"] == "Completed", job
+    assert job["ModelArtifacts"]["S3ModelArtifacts"] == kit.uri(f"models/{name}/output/model.tar.gz")
+    assert [(m["MetricName"], round(m["Value"], 3)) for m in job["FinalMetricDataList"]] == [("loss", 0.333)]
+    statuses = [t["Status"] for t in job["SecondaryStatusTransitions"]]
+    assert statuses == ["Pending", "Downloading", "Training", "Uploading", "Completed"]
+    packed = members(kit.get(f"models/{name}/output/model.tar.gz"))
+    assert [m.name for m in packed] == ["code/inference.py", "weights.bin"]
+    assert {(m.mtime, m.uid, m.uname) for m in packed} == {(0, 0, "")}
+    assert [m.name for m in members(kit.get(f"models/{name}/output/output.tar.gz"))] == ["history.json"]
+    kit.wait_log(name, "epoch=3 train_loss=0.333", "Training")
+
+
+def test_a_script_that_raises_leaves_the_exception_as_the_reason(kit: Kit) -> None:
+    name = kit.training_job("raise ValueError('learning rate 9 is too large')", {"epochs": "1"})
+    job = kit.wait_job(name, "training", 60)
+    assert job["TrainingJobStatus"] == "Failed"
+    assert job["FailureReason"].startswith(
+        "AlgorithmError: ValueError: learning rate 9 is too large (ExecuteUserScript"
+    )
+    kit.wait_log(name, "Traceback (most recent call last):", "Training")
+
+
+def test_the_same_files_make_the_same_archive(kit: Kit) -> None:
+    script = "import pathlib, time; pathlib.Path('/opt/ml/model/w').write_bytes(b'w' * 1000); time.sleep(1.1)"
+    names = [kit.training_job("", AlgorithmSpecification=plain(kit, script)) for _ in range(2)]
+    for name in names:
+        assert kit.wait_job(name, "training")["TrainingJobStatus"] == "Completed"
+    first, second = (kit.get(f"models/{name}/output/model.tar.gz") for name in names)
+    assert first == second
+
+
+def test_a_failure_file_is_the_reason(kit: Kit) -> None:
+    script = "open('/opt/ml/output/failure', 'w').write('no photos'); raise SystemExit(5)"
+    job = kit.wait_job(kit.training_job("", AlgorithmSpecification=plain(kit, script)), "training")
+    assert job["FailureReason"] == "AlgorithmError: no photos, exit code: 5"
+
+
+def test_a_stopped_job_keeps_the_model_it_has(kit: Kit) -> None:
+    script = """
+import pathlib, signal, sys, time
+def save(*_):
+    pathlib.Path("/opt/ml/model/partial").write_text("epoch 3")
+    sys.exit(0)
+signal.signal(signal.SIGTERM, save)
+print("ready", flush=True)
+time.sleep(600)
+"""
+    name = kit.training_job("", AlgorithmSpecification=plain(kit, script))
+    kit.wait_log(name, "ready", "Training")
+    kit.sm.stop_training_job(TrainingJobName=name)
+    job = kit.wait_job(name, "training")
+    assert (job["TrainingJobStatus"], job["SecondaryStatus"]) == ("Stopped", "Stopped")
+    assert [m.name for m in members(kit.get(f"models/{name}/output/model.tar.gz"))] == ["partial"]
+
+
+def test_max_runtime_ends_a_job_as_documented(kit: Kit) -> None:
+    name = kit.training_job(
+        "",
+        AlgorithmSpecification=plain(kit, "import time; time.sleep(60)"),
+        StoppingCondition={"MaxRuntimeInSeconds": 1},
+    )
+    job = kit.wait_job(name, "training")
+    assert (job["TrainingJobStatus"], job["SecondaryStatus"]) == ("Stopped", "MaxRuntimeExceeded")
+
+
+def test_checkpoints_reach_s3_while_the_job_runs_and_come_back_to_the_next(kit: Kit) -> None:
+    script = """
+import pathlib, sys, time
+folder = pathlib.Path("/opt/ml/checkpoints")
+if (folder / "epoch-1").exists():
+    print("resumed", flush=True)
+    sys.exit(0)
+(folder / "epoch-1").write_text("state")
+time.sleep(600)
+"""
+    checkpoints = {"S3Uri": kit.uri("checkpoints")}
+    first = kit.training_job("", AlgorithmSpecification=plain(kit, script), CheckpointConfig=checkpoints)
+    deadline = time.monotonic() + 20
+    while kit.keys("checkpoints/") != ["checkpoints/epoch-1"]:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    kit.sm.stop_training_job(TrainingJobName=first)
+    kit.wait_job(first, "training")
+    second = kit.training_job("", AlgorithmSpecification=plain(kit, script), CheckpointConfig=checkpoints)
+    assert kit.wait_job(second, "training")["TrainingJobStatus"] == "Completed"
+    kit.wait_log(second, "resumed", "Training")
+
+
+def test_each_host_of_a_job_has_a_process_and_their_models_are_merged(kit: Kit) -> None:
+    script = """
+import json, pathlib, socket, time
+config = json.load(open("/opt/ml/input/config/resourceconfig.json"))
+me = config["current_host"]
+(other,) = set(config["hosts"]) - {me}
+listener = socket.create_server((me, 29871))
+for _ in range(100):
+    try:
+        socket.create_connection((other, 29871))
+        break
+    except ConnectionRefusedError:
+        time.sleep(0.1)
+listener.accept()
+pathlib.Path(f"/opt/ml/model/{config['hosts'].index(me)}").write_text("seen")
+"""
+    resources = {"InstanceType": "ml.m5.large", "InstanceCount": 2, "VolumeSizeInGB": 30}
+    name = kit.training_job("", AlgorithmSpecification=plain(kit, script), ResourceConfig=resources)
+    job = kit.wait_job(name, "training")
+    assert job["TrainingJobStatus"] == "Completed", job
+    assert [m.name for m in members(kit.get(f"models/{name}/output/model.tar.gz"))] == ["0", "1"]
+
+
+def test_one_host_that_fails_ends_the_others(kit: Kit) -> None:
+    script = """
+import json, time
+config = json.load(open("/opt/ml/input/config/resourceconfig.json"))
+if config["current_host"] == config["hosts"][1]:
+    raise SystemExit(7)
+time.sleep(600)
+"""
+    resources = {"InstanceType": "ml.m5.large", "InstanceCount": 2, "VolumeSizeInGB": 30}
+    name = kit.training_job("", AlgorithmSpecification=plain(kit, script), ResourceConfig=resources)
+    job = kit.wait_job(name, "training")
+    assert job["TrainingJobStatus"] == "Failed"
+    assert job["FailureReason"].endswith("exit code: 7")
+
+
+def test_pipe_mode_is_refused_by_name(kit: Kit) -> None:
+    request = kit.training_request("")
+    request["AlgorithmSpecification"]["TrainingInputMode"] = "Pipe"
+    with pytest.raises(ClientError, match="does not support the input mode Pipe"):
+        kit.sm.create_training_job(TrainingJobName=f"{kit.prefix}-pipe", **request)
+
+
+def test_an_unknown_job_is_told_in_the_words_of_aws(kit: Kit) -> None:
+    with pytest.raises(ClientError, match="Requested resource not found") as error:
+        kit.sm.describe_training_job(TrainingJobName="nothing")
+    assert error.value.response["Error"]["Code"] == "ValidationException"
