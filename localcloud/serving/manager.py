@@ -279,7 +279,7 @@ def _end_leftovers(directory: Path) -> None:
             pid = int(file.read_text())
             if Path(psutil.Process(pid).cwd()) == file.parent:
                 os.killpg(pid, signal.SIGKILL)
-        file.unlink(missing_ok=True)
+        shutil.rmtree(file.parent, ignore_errors=True)
 
 
 def manager_of(cloud: Cloud) -> Manager:

@@ -7,12 +7,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import boto3
+import psutil
 import pytest
 from botocore.config import Config
 
@@ -105,7 +105,7 @@ def cloud(tmp_path_factory: pytest.TempPathFactory, image: tuple[Path, Path]) ->
 
 @pytest.fixture
 def own_cloud(tmp_path: Path, image: tuple[Path, Path]) -> Iterator[Callable[[], RunningCloud]]:
-    """Start (again) a cloud on this test's own home; what still runs at the end is killed."""
+    """Start (again) a cloud on this test's own home; one that still runs at the end is stopped."""
     started: list[RunningCloud] = []
 
     def start() -> RunningCloud:
@@ -114,19 +114,23 @@ def own_cloud(tmp_path: Path, image: tuple[Path, Path]) -> Iterator[Callable[[],
 
     yield start
     for running in started:
-        if running.process.poll() is None:
-            running.kill()
+        running.stop()
 
 
-@contextmanager
-def eventually(seconds: float = 10.0) -> Iterator[Callable[[], bool]]:
-    """`while not_yet(): ...` loops until a deadline, which then is a test failure."""
+def gone(pid: int, seconds: float = 5.0) -> bool:
+    """Whether a process has ended (a dead one that nobody has collected yet counts)."""
     deadline = time.monotonic() + seconds
-
-    def not_yet() -> bool:
-        if time.monotonic() > deadline:
-            pytest.fail(f"did not happen within {seconds} s")
+    while time.monotonic() < deadline:
+        try:
+            if psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:
+                return True
+        except psutil.NoSuchProcess:
+            return True
         time.sleep(0.05)
-        return True
+    return False
 
-    yield not_yet
+
+@pytest.fixture(name="gone")
+def gone_fixture() -> Callable[[int], bool]:
+    """`gone(pid)`: whether a process has ended within a few seconds."""
+    return gone

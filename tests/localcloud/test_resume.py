@@ -1,0 +1,230 @@
+"""What is left after kill -9 and after a graceful stop, and what goes on at the next start."""
+
+import io
+import json
+import tarfile
+import time
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+BUCKET = "kept"
+VARIANT = {"VariantName": "AllTraffic", "InstanceType": "ml.m5.large", "InitialInstanceCount": 1}
+
+
+def put_model(cloud: Any, name: str, /, **files: str) -> None:
+    data = io.BytesIO()
+    with tarfile.open(fileobj=data, mode="w:gz") as tar:
+        for path, text in files.items():
+            member = tarfile.TarInfo(path)
+            member.size = len(text)
+            tar.addfile(member, io.BytesIO(text.encode()))
+    s3, sagemaker = cloud.client("s3"), cloud.client("sagemaker")
+    s3.create_bucket(Bucket=BUCKET)
+    s3.put_object(Bucket=BUCKET, Key=f"{name}.tar.gz", Body=data.getvalue())
+    sagemaker.create_model(
+        ModelName=name, PrimaryContainer={"Image": "image:1", "ModelDataUrl": f"s3://{BUCKET}/{name}.tar.gz"}
+    )
+    capture = {
+        "InitialSamplingPercentage": 100,
+        "DestinationS3Uri": f"s3://{BUCKET}/captures",
+        "CaptureOptions": [{"CaptureMode": "InputAndOutput"}],
+    }
+    sagemaker.create_endpoint_config(
+        EndpointConfigName=name, ProductionVariants=[{**VARIANT, "ModelName": name}], DataCaptureConfig=capture
+    )
+
+
+def wait_in_service(cloud: Any, name: str) -> None:
+    cloud.client("sagemaker").get_waiter("endpoint_in_service").wait(
+        EndpointName=name, WaiterConfig={"Delay": 1, "MaxAttempts": 20}
+    )
+
+
+def invoke(cloud: Any, name: str, **members: str) -> dict[str, Any]:
+    answer = cloud.client("sagemaker-runtime").invoke_endpoint(EndpointName=name, Body=b"photo", **members)
+    body: dict[str, Any] = json.loads(answer["Body"].read())
+    return body
+
+
+def captured_ids(cloud: Any) -> list[str]:
+    s3 = cloud.client("s3")
+    keys = [o["Key"] for o in s3.list_objects_v2(Bucket=BUCKET, Prefix="captures/").get("Contents", [])]
+    lines = [line for key in keys for line in s3.get_object(Bucket=BUCKET, Key=key)["Body"].read().splitlines()]
+    return sorted(json.loads(line)["eventMetadata"]["inferenceId"] for line in lines)
+
+
+def test_after_a_kill_everything_that_was_acknowledged_is_there(own_cloud: Any) -> None:
+    cloud = own_cloud()
+    cloud.client("sagemaker").create_model_package_group(ModelPackageGroupName="kept")
+    queue = cloud.client("sqs").create_queue(QueueName="kept")["QueueUrl"]
+    cloud.client("events").put_rule(Name="kept", EventPattern=json.dumps({"source": ["a"]}))
+    cloud.client("iam").create_role(RoleName="kept", AssumeRolePolicyDocument="{}")
+    cloud.client("s3").create_bucket(Bucket=BUCKET)
+    cloud.client("s3").put_object(Bucket=BUCKET, Key="kept", Body=b"bytes", ContentType="image/png")
+    template = {"Resources": {"Queue": {"Type": "AWS::SQS::Queue", "Properties": {"QueueName": "of-stack"}}}}
+    stacks = cloud.client("cloudformation")
+    stacks.create_stack(StackName="kept", TemplateBody=json.dumps(template))
+    stacks.get_waiter("stack_create_complete").wait(StackName="kept", WaiterConfig={"Delay": 1})
+    cloud.kill()
+
+    cloud = own_cloud()
+
+    assert cloud.client("sagemaker").describe_model_package_group(ModelPackageGroupName="kept")
+    names = {url.rpartition("/")[2] for url in cloud.client("sqs").list_queues()["QueueUrls"]}
+    assert names == {queue.rpartition("/")[2], "of-stack"}
+    assert cloud.client("events").describe_rule(Name="kept")
+    assert cloud.client("iam").get_role(RoleName="kept")
+    stored = cloud.client("s3").get_object(Bucket=BUCKET, Key="kept")
+    assert (stored["Body"].read(), stored["ContentType"]) == (b"bytes", "image/png")
+    assert (
+        cloud.client("cloudformation").describe_stacks(StackName="kept")["Stacks"][0]["StackStatus"]
+        == "CREATE_COMPLETE"
+    )
+
+
+def test_messages_and_executions_are_kept_half_a_second_later(own_cloud: Any) -> None:
+    cloud = own_cloud()
+    queue = cloud.client("sqs").create_queue(QueueName="kept")["QueueUrl"]
+    states = cloud.client("stepfunctions")
+    definition = json.dumps({"StartAt": "A", "States": {"A": {"Type": "Pass", "End": True}}})
+    machine = states.create_state_machine(
+        name="kept", definition=definition, roleArn="arn:aws:iam::000000000000:role/any"
+    )["stateMachineArn"]
+    execution = states.start_execution(stateMachineArn=machine)["executionArn"]
+    cloud.client("sqs").send_message(QueueUrl=queue, MessageBody="kept")
+    time.sleep(0.8)
+    cloud.kill()
+
+    cloud = own_cloud()
+
+    url = cloud.client("sqs").get_queue_url(QueueName="kept")["QueueUrl"]
+    assert cloud.client("sqs").receive_message(QueueUrl=url)["Messages"][0]["Body"] == "kept"
+    assert cloud.client("stepfunctions").describe_execution(executionArn=execution)["status"] == "SUCCEEDED"
+
+
+def test_an_endpoint_serves_again_after_a_kill_and_its_old_server_is_gone(own_cloud: Any, gone: Any) -> None:
+    cloud = own_cloud()
+    put_model(cloud, "model", name="kept")
+    cloud.client("sagemaker").create_endpoint(EndpointName="kept", EndpointConfigName="model")
+    wait_in_service(cloud, "kept")
+    old = invoke(cloud, "kept")["pid"]
+    cloud.kill()
+
+    cloud = own_cloud()
+    answer = invoke(cloud, "kept")
+
+    assert answer["model"] == "kept"
+    assert answer["pid"] != old
+    assert gone(old)
+
+
+def test_a_deployment_that_a_kill_cut_off_is_finished(own_cloud: Any) -> None:
+    cloud = own_cloud()
+    put_model(cloud, "old", name="old")
+    put_model(cloud, "new", name="new", delay="2")
+    sagemaker = cloud.client("sagemaker")
+    sagemaker.create_endpoint(EndpointName="kept", EndpointConfigName="old")
+    wait_in_service(cloud, "kept")
+    sagemaker.update_endpoint(EndpointName="kept", EndpointConfigName="new")
+    cloud.kill()
+
+    cloud = own_cloud()
+    during = invoke(cloud, "kept")["model"]
+    wait_in_service(cloud, "kept")
+
+    assert during == "old"
+    assert invoke(cloud, "kept")["model"] == "new"
+
+
+def test_no_acknowledged_capture_is_lost_on_a_graceful_stop(own_cloud: Any) -> None:
+    cloud = own_cloud()
+    put_model(cloud, "model", name="kept")
+    cloud.client("sagemaker").create_endpoint(EndpointName="kept", EndpointConfigName="model")
+    wait_in_service(cloud, "kept")
+    for number in range(30):
+        invoke(cloud, "kept", InferenceId=f"{number:02d}")
+
+    assert cloud.stop() == 0
+    cloud = own_cloud()
+
+    assert captured_ids(cloud) == [f"{number:02d}" for number in range(30)]
+
+
+def test_captures_that_a_kill_left_on_disk_are_sent_once_at_the_next_start(own_cloud: Any) -> None:
+    cloud = own_cloud()
+    put_model(cloud, "model", name="kept")
+    cloud.client("sagemaker").create_endpoint(EndpointName="kept", EndpointConfigName="model")
+    wait_in_service(cloud, "kept")
+    for number in range(10):
+        invoke(cloud, "kept", InferenceId=f"{number:02d}")
+    time.sleep(0.1)
+    cloud.kill()
+
+    cloud = own_cloud()
+    deadline = time.monotonic() + 10
+    while len(captured_ids(cloud)) < 10 and time.monotonic() < deadline:
+        time.sleep(0.1)
+
+    assert captured_ids(cloud) == [f"{number:02d}" for number in range(10)]
+
+
+def test_an_approval_is_told_again_after_a_kill(own_cloud: Any) -> None:
+    cloud = own_cloud()
+    sagemaker = cloud.client("sagemaker")
+    sagemaker.create_model_package_group(ModelPackageGroupName="kept")
+    package = sagemaker.create_model_package(ModelPackageGroupName="kept")["ModelPackageArn"]
+    queue = cloud.client("sqs").create_queue(QueueName="kept")["QueueUrl"]
+    arn = cloud.client("sqs").get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"][
+        "QueueArn"
+    ]
+    pattern = {"detail": {"ModelApprovalStatus": ["Approved"]}}
+    cloud.client("events").put_rule(Name="kept", EventPattern=json.dumps(pattern))
+    cloud.client("events").put_targets(Rule="kept", Targets=[{"Id": "1", "Arn": arn}])
+    sagemaker.update_model_package(ModelPackageArn=package, ModelApprovalStatus="Approved")
+    cloud.kill()
+
+    cloud = own_cloud()
+
+    url = cloud.client("sqs").get_queue_url(QueueName="kept")["QueueUrl"]
+    message = cloud.client("sqs").receive_message(QueueUrl=url, WaitTimeSeconds=5)["Messages"][0]
+    assert json.loads(message["Body"])["resources"] == [package]
+
+
+def test_a_stopped_cloud_leaves_no_process_and_no_pid_file(own_cloud: Any, gone: Any) -> None:
+    cloud = own_cloud()
+    put_model(cloud, "model", name="kept")
+    cloud.client("sagemaker").create_endpoint(EndpointName="kept", EndpointConfigName="model")
+    wait_in_service(cloud, "kept")
+    pid = invoke(cloud, "kept")["pid"]
+
+    assert cloud.stop() == 0
+
+    assert not (cloud.home / "localcloud.pid").exists()
+    assert gone(pid)
+
+
+def test_health_names_process_home_and_port(cloud: Any) -> None:
+    with urllib.request.urlopen(f"{cloud.url}/_localcloud/health") as answer:  # noqa: S310 - our own http:
+        health = json.load(answer)
+
+    assert health["status"] == "ok"
+    assert (health["pid"], Path(health["home"]), health["port"]) == (cloud.process.pid, cloud.home, cloud.port)
+
+
+def test_operations_of_the_store_survive_in_order(own_cloud: Any) -> None:
+    cloud = own_cloud()
+    sagemaker = cloud.client("sagemaker")
+    for number in range(3):
+        sagemaker.create_model_package_group(ModelPackageGroupName=f"group-{number}")
+    cloud.kill()
+
+    cloud = own_cloud()
+
+    listed = cloud.client("sagemaker").list_model_package_groups()["ModelPackageGroupSummaryList"]
+    assert [group["ModelPackageGroupName"] for group in listed] == ["group-2", "group-1", "group-0"]
+    with pytest.raises(ClientError, match="already exists"):
+        cloud.client("sagemaker").create_model_package_group(ModelPackageGroupName="group-1")
