@@ -1,0 +1,202 @@
+"""The parts of a job that need no server: keys, archives, reasons of failure, metrics, processes, sandboxes."""
+
+import sys
+import tarfile
+import time
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from localcloud.jobs.archive import collect, write_tar_gz
+from localcloud.jobs.failure import ErrorTail, JobError, algorithm_error
+from localcloud.jobs.metrics import MetricReader, check_definitions
+from localcloud.jobs.process import JobProcess
+from localcloud.jobs.sandbox import Place, Sandbox, detect, rewrite
+from localcloud.jobs.transfer import Location, Mirror, relative_paths
+
+
+@pytest.mark.parametrize(
+    ("keys", "prefix", "expected"),
+    [
+        (["data/a", "data/d/b", "data-2/c"], "data", {"data/a": "a", "data/d/b": "d/b"}),
+        (["data/a", "data/"], "data/", {"data/a": "a"}),
+        (["code/stage.py", "code/stage.py.bak"], "code/stage.py", {"code/stage.py": "stage.py"}),
+        (["data/part-1", "data/part-2"], "data/part-", {"data/part-1": "part-1", "data/part-2": "part-2"}),
+        (["a", "b/c"], "", {"a": "a", "b/c": "b/c"}),
+    ],
+)
+def test_keys_become_paths_below_the_prefix(keys: list[str], prefix: str, expected: dict[str, str]) -> None:
+    assert relative_paths(keys, prefix) == {key: PurePosixPath(path) for key, path in expected.items()}
+
+
+@given(st.lists(st.sampled_from(["a", "..", ".", "", "b", "\0"]), min_size=1, max_size=5).map("/".join))
+def test_no_key_leads_out_of_the_directory(tail: str) -> None:
+    try:
+        paths = relative_paths([f"data/{tail}"], "data/")
+    except JobError as error:
+        assert "outside" in str(error)  # noqa: PT017  either outcome is right, but never a path that leads out
+        return
+    for path in paths.values():
+        assert not path.is_absolute()
+        assert ".." not in path.parts
+
+
+def test_an_archive_depends_on_contents_alone(tmp_path: Path) -> None:
+    archives = []
+    for name in ("one", "two"):
+        root = tmp_path / name
+        (root / "code").mkdir(parents=True)
+        for file in ("z.txt", "code/b.py", "a.txt")[:: 1 if name == "one" else -1]:
+            (root / file).write_text(file)
+        (root / "link").symlink_to("/etc/passwd")
+        write_tar_gz(collect([root]), tmp_path / f"{name}.tar.gz")
+        archives.append((tmp_path / f"{name}.tar.gz").read_bytes())
+        time.sleep(0.01)
+    assert archives[0] == archives[1]
+    with tarfile.open(tmp_path / "one.tar.gz") as tar:
+        assert tar.getnames() == ["a.txt", "code/b.py", "z.txt"]
+
+
+def tail_of(text: str) -> ErrorTail:
+    tail = ErrorTail()
+    for line in text.splitlines():
+        tail.line(line)
+    return tail
+
+
+TRACEBACK = """
+Traceback (most recent call last):
+  File "train.py", line 3, in <module>
+    fit()
+ValueError: loss is nan
+2026-11-22 sagemaker-training-toolkit ERROR    Reporting training FAILURE
+"""
+TOOLKIT = 'ExecuteUserScriptError:\nExitCode 1\nErrorMessage ""\nCommand "python train.py"'
+
+
+@pytest.mark.parametrize(
+    ("message", "stderr", "code", "reason"),
+    [
+        ("", TRACEBACK, 1, "AlgorithmError: ValueError: loss is nan, exit code: 1"),
+        ("", "no memory\n\n", 2, "AlgorithmError: no memory, exit code: 2"),
+        ("", "", -9, "AlgorithmError: See the job's log for more information, killed by signal 9"),
+        ("bad data", TRACEBACK, 1, "AlgorithmError: bad data, exit code: 1"),
+        (
+            TOOLKIT,
+            TRACEBACK,
+            1,
+            "AlgorithmError: ValueError: loss is nan (ExecuteUserScriptError: ExitCode 1 "
+            'ErrorMessage "" Command "python train.py"), exit code: 1',
+        ),
+    ],
+)
+def test_the_reason_of_a_failure_is_what_helps_most(message: str, stderr: str, code: int, reason: str) -> None:
+    assert str(algorithm_error(message, tail_of(stderr), code)) == reason
+
+
+def test_metrics_are_the_last_values_in_the_log() -> None:
+    reader = MetricReader(
+        [{"Name": "loss", "Regex": "loss=([0-9.]+)"}, {"Name": "n", "Regex": "no group"}], lambda: 5.0
+    )
+    for line in ("loss=0.5", "loss=bad", "no group", "epoch=2 loss=0.25 x"):
+        reader.line(line)
+    assert reader.final() == [{"MetricName": "loss", "Value": 0.25, "Timestamp": 5.0}]
+
+
+def test_a_regex_that_would_search_for_ever_is_given_up() -> None:
+    reader = MetricReader([{"Name": "x", "Regex": "^(a+)+$"}])
+    began = time.monotonic()
+    reader.line("a" * 40 + "!")
+    assert time.monotonic() - began < 1
+    assert reader.final() == []
+
+
+def test_a_regex_that_does_not_compile_is_named() -> None:
+    with pytest.raises(ValueError, match="metric 'x' does not compile"):
+        check_definitions([{"Name": "x", "Regex": "("}])
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("/opt/ml", "/job"),
+        ("/opt/ml/model", "/job/model"),
+        ("--out=/opt/ml/output:/opt/ml/code", "--out=/job/output:/job/code"),
+        ('{"dir": "/opt/ml/input"}', '{"dir": "/job/input"}'),
+        ("/opt/mlx and s3://b/opt/ml/x and /srv/opt/ml", "/opt/mlx and s3://b/opt/ml/x and /srv/opt/ml"),
+    ],
+)
+def test_paths_are_rewritten_where_there_is_no_namespace(text: str, expected: str) -> None:
+    assert rewrite(text, Path("/job")) == expected
+
+
+@pytest.fixture(params=["namespace", "rewritten"])
+def sandbox(request: pytest.FixtureRequest, tmp_path: Path) -> Sandbox:
+    """Both ways for a job to see its directory as /opt/ml."""
+    if request.param == "rewritten":
+        return Sandbox()
+    found = detect(tmp_path)
+    if not found.mounts:
+        pytest.skip("this machine allows no mount namespace")
+    return found
+
+
+def run(sandbox: Sandbox, tmp_path: Path, script: str, *arguments: str) -> tuple[JobProcess, list[tuple[str, str]]]:
+    place = Place(tmp_path / "algo-1")
+    place.make()
+    (place.ml / "script.py").write_text(script)
+    lines: list[tuple[str, str]] = []
+    argv = sandbox.argv([sys.executable, "-u", "/opt/ml/script.py", *arguments], place)
+    environment = {"PATH": "/usr/bin:/bin", "HOME": str(place.directory)}
+    return JobProcess(argv, environment, place, lambda source, text: lines.append((source, text))), lines
+
+
+def test_a_process_sees_its_own_opt_ml(sandbox: Sandbox, tmp_path: Path) -> None:
+    script = "import sys; open(sys.argv[1], 'w').write('mine'); print('out'); print('err', file=sys.stderr)"
+    process, lines = run(sandbox, tmp_path, script, "/opt/ml/result")
+    assert process.wait() == 0
+    assert (tmp_path / "algo-1" / "opt" / "ml" / "result").read_text() == "mine"
+    assert sorted(lines) == [("stderr", "err"), ("stdout", "out")]
+
+
+def test_a_process_that_ignores_sigterm_is_killed_with_its_children(sandbox: Sandbox, tmp_path: Path) -> None:
+    script = """
+import os, signal, subprocess, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+child = subprocess.Popen(["sleep", "600"], start_new_session=True)
+print(child.pid)
+time.sleep(600)
+"""
+    process, lines = run(sandbox, tmp_path, script)
+    while not lines:
+        time.sleep(0.01)
+    process.terminate(0.2)
+    assert process.wait() == -9
+    child = Path(f"/proc/{lines[0][1]}/stat")
+    assert not child.exists() or child.read_text().split()[2] == "Z"
+
+
+class Uploads:
+    """Stands for a Transfer: remembers what it was told to put."""
+
+    def __init__(self) -> None:
+        self.put_files: list[tuple[str, bytes]] = []
+
+    def put(self, path: Path, target: Location) -> None:
+        self.put_files.append((str(target), path.read_bytes()))
+
+
+def test_a_mirror_uploads_what_changes_and_at_the_end_what_is_left(tmp_path: Path) -> None:
+    (tmp_path / "old").write_text("already there")
+    uploads: Any = Uploads()
+    mirror = Mirror(uploads, tmp_path, "s3://b/checkpoints", interval=0.02)
+    mirror.start()
+    (tmp_path / "new").write_text("1")
+    while not uploads.put_files:
+        time.sleep(0.01)
+    (tmp_path / "last").write_text("2")
+    mirror.finish()
+    assert uploads.put_files == [("s3://b/checkpoints/new", b"1"), ("s3://b/checkpoints/last", b"2")]
