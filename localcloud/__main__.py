@@ -61,5 +61,13 @@ def serve(
         sys.exit(1)
 
 
+@main.command()
+def operations() -> None:
+    """Print the page of SageMaker operations that are there, as Markdown."""
+    from localcloud.operations import page
+
+    click.echo(page(), nl=False)
+
+
 if __name__ == "__main__":
     main()

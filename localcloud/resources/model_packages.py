@@ -1,5 +1,6 @@
 """Model packages: versions in a group (or single ones), their approval, and the events that tell of it."""
 
+import json
 from datetime import UTC, datetime
 from typing import Any
 
@@ -105,9 +106,13 @@ def _created_before(cloud: Cloud, group: str, token: str | None) -> dict[str, An
 @operation("DescribeModelPackage")
 def describe_model_package(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any]:
     """One package."""
-    if request.get("IncludedData") == "MetadataOnly":
-        refuse(request, "IncludedData")
-    return find(cloud, request["ModelPackageName"])
+    package = find(cloud, request["ModelPackageName"])
+    card = package.get("ModelCard")
+    if card and request.get("IncludedData") == "MetadataOnly":
+        # Of a package's card only the risk rating is metadata.
+        rating = json.loads(card.get("ModelCardContent") or "{}").get("intended_uses", {}).get("risk_rating")
+        card["ModelCardContent"] = json.dumps({"intended_uses": {"risk_rating": rating}} if rating else {})
+    return package
 
 
 @operation("ListModelPackages")

@@ -24,7 +24,7 @@ TIMEOUT_SECONDS = 60.0
 # A server that died is replaced within seconds; requests wait for it rather than fail, but not any number of them.
 _WAIT_SECONDS = 30.0
 _MOST_WAITING = 256
-_REFUSED = ("TargetModel", "TargetContainerHostname", "EnableExplanations", "InferenceComponentName", "SessionId")
+REFUSED = ("TargetModel", "TargetContainerHostname", "EnableExplanations", "InferenceComponentName", "SessionId")
 _PASSED = {
     "CustomAttributes": "X-Amzn-SageMaker-Custom-Attributes",
     "InferenceId": "X-Amzn-SageMaker-Inference-Id",
@@ -87,7 +87,7 @@ class Invoker:
         if problems:
             plural = "s" if len(problems) > 1 else ""
             raise _invalid(f"{len(problems)} validation error{plural} detected: {'; '.join(problems)}")
-        for name in _REFUSED:
+        for name in REFUSED:
             if name in members:
                 raise _invalid(f"The local cloud does not implement {name}; leave it out.")
         return members
