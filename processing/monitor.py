@@ -304,8 +304,8 @@ def _stream(ax: Any, side: Any, answers: Sequence[Answer]) -> None:
         handles.append(ring)
     ax.legend(handles=handles, loc="lower left", bbox_to_anchor=(-0.008, 1.0), ncols=4, borderpad=0, handletextpad=0.4)
     ax.set(xlabel="photos in the order they came", ylabel="confidence of the answer", ylim=(floor, 1.015))
-    ax.set_xlim(0.3, len(order) + 0.7)
-    ax.xaxis.get_major_locator().set_params(integer=True)
+    ax.set_xlim(0.5, len(order) + 0.5)
+    ax.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
     bins = np.linspace(floor, 1, 26)
     side.hist(
         [confidence[accepted], confidence[~accepted]], bins=bins, stacked=True, orientation="horizontal",
@@ -313,7 +313,7 @@ def _stream(ax: Any, side: Any, answers: Sequence[Answer]) -> None:
     )  # fmt: skip
     side.axhline(line[-1], color=INK, linestyle="--", linewidth=1.3)
     side.set(xlabel="photos", ylim=(floor, 1.015))
-    side.xaxis.get_major_locator().set_params(integer=True)
+    side.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
     side.tick_params(labelleft=False)
 
 
@@ -332,7 +332,10 @@ def _headline(fig: Any, found: Mapping[str, Any], evaluation: Mapping[str, Any] 
         fig.text(LEFT / width, 1 - inches / height, words, **style)
 
     last = found["last"] if found["last"][:10] != found["first"][:10] else found["last"][10:]
-    facts = [f"{found['count']:,} photos", f"{found['first']} to {last}".replace("T", " ").replace("Z", "") + " UTC"]
+    facts = [
+        f"{found['count']:,} photo" + "s" * (found["count"] > 1),
+        f"{found['first']} to {last}".replace("T", " ").replace("Z", "") + " UTC",
+    ]
     if found["labelled"]:
         facts.append(f"{_percent(found['accuracy'])} right of the {found['labelled']} whose label is known")
     if found["accepted_precision"] is not None:
@@ -371,6 +374,8 @@ def _learning(upper: Any, lower: Any, history: Any) -> None:
             if final
             else {"color": ACCEPTED, "linewidth": 1.0, "alpha": 0.55}
         )
+        if len(rows) < 3:
+            style["marker"] = "o"
         seen = [(epoch, accuracy) for epoch, accuracy, _ in rows if accuracy is not None]
         losses = [(epoch, loss) for epoch, _, loss in rows if loss is not None]
         if seen:
@@ -456,7 +461,7 @@ def _reliability(ax: Any, answers: Sequence[Answer], evaluation: Mapping[str, An
         )  # fmt: skip
     ax.set(xlabel="confidence of the answer", ylabel="share of answers that are right")
     ax.set(xlim=(lowest, 1.02), ylim=(min(lowest, 0.3), 1.06))
-    ax.legend(loc="upper left", fontsize=9, markerscale=0.6, borderpad=0)
+    ax.legend(loc="lower right", fontsize=9, markerscale=0.6, borderpad=0)
 
 
 def _nothing(ax: Any, words: str) -> None:
@@ -544,8 +549,8 @@ def draw_report(
         _learning(upper, lower, history)
         _confusion(_axes(fig, 0.40, 0.22, model_top, 3.5), evaluation)
         _reliability(_axes(fig, 0.71, 0.26, model_top, 3.5), answers, evaluation)
-        which = f"the latest {len(recent)} of {len(answers):,}" if len(recent) < len(answers) else f"all {len(recent)}"
-        title = f"The photos just classified ({which}), each with its answer and confidence"
+        which = f"latest {len(recent)} of {len(answers):,} photos" if len(recent) < len(answers) else "photos"
+        title = f"The {which} just classified, each with its answer and confidence"
         legend = "✓ accepted, and routed     ? refused, for a person to see     ✗ routed by mistake"
         if any(answer.wrong for answer in recent):
             legend += "     in red below: what it really shows"

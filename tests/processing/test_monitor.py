@@ -1,0 +1,330 @@
+"""Monitoring: figures from captures, labels that come later, drift, and pictures that are drawn whatever came in."""
+
+import base64
+import io
+import json
+import math
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from processing import monitor
+
+
+def photo(colour="red", size=(8, 6), kind="PNG"):
+    out = io.BytesIO()
+    Image.new("RGB", size, colour).save(out, kind)
+    return out.getvalue()
+
+
+def part(content_type, body, encoding="BASE64"):
+    data = base64.b64encode(body).decode() if encoding == "BASE64" else body.decode()
+    return {"observedContentType": content_type, "mode": "X", "data": data, "encoding": encoding}
+
+
+def capture(number, *confidences, threshold=0.8, label="bicycle", inference_id=None, encoding="JSON", **more):
+    """One captured line, as the endpoint writes it."""
+    predictions = [{"label": label, "confidence": confidence} for confidence in confidences]
+    answer = {
+        "predictions": predictions,
+        "threshold": threshold,
+        "model": {"data_label": more.get("data_label", "photos")},
+    }
+    body = more.get("body", photo())
+    about = {"eventId": f"event-{number}", "inferenceTime": f"2026-04-29T00:{number // 60:02}:{number % 60:02}Z"}
+    if inference_id:
+        about["inferenceId"] = inference_id
+    data = {
+        "endpointInput": part(more.get("content_type", "image/png"), body),
+        "endpointOutput": more.get("output") or part("application/json", json.dumps(answer).encode(), encoding),
+    }
+    return json.dumps({"captureData": data, "eventMetadata": about, "eventVersion": "0"}) + "\n"
+
+
+@pytest.fixture
+def watch(tmp_path, capsys):
+    """Runs the job over captured lines; returns exit status, figures, folder and what it said on stderr."""
+
+    def run(lines, labels=None, evaluation=None, history=None, more=()):
+        captures = tmp_path / "captures" / "0" / "10"
+        captures.mkdir(parents=True, exist_ok=True)
+        (captures / "a.jsonl").write_text("".join(lines))
+        arguments = [
+            "--captures",
+            tmp_path / "captures",
+            "--output",
+            tmp_path / "out",
+            "--message",
+            tmp_path / "message",
+        ]
+        if labels is not None:
+            (tmp_path / "labels").mkdir(exist_ok=True)
+            (tmp_path / "labels" / "run.jsonl").write_text("".join(json.dumps(entry) + "\n" for entry in labels))
+            arguments += ["--labels", tmp_path / "labels"]
+        if evaluation is not None:
+            (tmp_path / "evaluation").mkdir(exist_ok=True)
+            (tmp_path / "evaluation" / "evaluation.json").write_text(json.dumps(evaluation))
+            (tmp_path / "evaluation" / "history.json").write_text(json.dumps(history or []))
+            arguments += ["--evaluation", tmp_path / "evaluation"]
+        status = monitor.main([str(argument) for argument in (*arguments, *more)])
+        path = tmp_path / "out" / "monitoring.json"
+        return status, json.loads(path.read_text()) if path.exists() else None, tmp_path, capsys.readouterr().err
+
+    return run
+
+
+@pytest.fixture
+def figures(watch, monkeypatch):
+    """The same without pictures, which take a second."""
+    monkeypatch.setattr(monitor, "draw_stream", lambda *_: None)
+    monkeypatch.setattr(monitor, "draw_report", lambda *_: None)
+    return lambda *args, **options: watch(*args, **options)[1]
+
+
+EVALUATION = {
+    "gate": {"accuracy": 0.9, "coverage": 0.8, "accepted_precision": 0.97},
+    "metadata": {"threshold": "0.7000"},
+    "calibration": {
+        "bins": [
+            {"confidence": 0.55, "accuracy": 0.5, "count": 20},
+            {"confidence": 0.85, "accuracy": 0.9, "count": 30},
+            {"confidence": 0.97, "accuracy": 1.0, "count": 50},
+        ]
+    },
+    "multiclass_classification_metrics": {
+        "confusion_matrix": {
+            "bicycle": {"bicycle": 45, "motorcycle": 5},
+            "motorcycle": {"bicycle": 5, "motorcycle": 45},
+        }
+    },
+}
+HISTORY = [
+    {"phase": phase, "epoch": f"{epoch}/4", "train_loss": 1 / epoch, "validation_accuracy": accuracy}
+    for phase in ("fold-1/2", "fold-2/2", "final")
+    for epoch, accuracy in ((1, None), (2, 0.6), (3, None), (4, 0.9))
+    if phase != "final" or accuracy is None
+]
+
+
+def test_shares_above_and_below_are_by_the_threshold_of_each_answer(figures):
+    found = figures(
+        [capture(1, 0.8), capture(2, 0.79), capture(3, 0.79, threshold=0.7), capture(4, 0.1, threshold=0.7)]
+    )
+    assert (found["count"], found["share_above"], found["share_below"]) == (4, 0.5, 0.5)
+    assert found["threshold"] == 0.7
+    assert found["mean_confidence"] == pytest.approx(0.62)
+
+
+def test_every_photo_of_a_list_counts(figures):
+    assert figures([capture(1, 0.9, 0.5, 0.95)])["count"] == 3
+
+
+def test_base64_answers_are_read_as_json_ones(figures):
+    assert figures([capture(1, 0.9, encoding="BASE64")])["count"] == 1
+
+
+def test_csv_answers_are_judged_by_the_evaluated_threshold(figures):
+    output = part("text/csv; charset=utf-8", b"bicycle,0.71,0.71,0.29\nmotorcycle,0.6,0.4,0.6\n", "CSV")
+    found = figures([capture(1, output=output)], evaluation=EVALUATION)
+    assert (found["count"], found["share_above"], found["answers"]) == (2, 0.5, {"bicycle": 1, "motorcycle": 1})
+
+
+def test_a_csv_answer_without_any_threshold_is_counted_as_unreadable(figures):
+    output = part("text/csv", b"bicycle,0.71,0.71,0.29\n", "CSV")
+    found = figures([capture(1, output=output), capture(2, 0.9)])
+    assert (found["count"], found["unreadable_lines"]) == (1, 1)
+
+
+def test_the_stream_is_in_order_of_time_whatever_the_files_are_called(figures):
+    found = figures([capture(9, 0.9, threshold=0.9), capture(2, 0.9, threshold=0.5)])
+    assert (found["first"], found["last"], found["threshold"]) == ("2026-04-29T00:00:02Z", "2026-04-29T00:00:09Z", 0.9)
+
+
+def test_a_line_that_came_twice_counts_once(figures):
+    assert figures([capture(1, 0.9), capture(1, 0.9), capture(2, 0.9)])["count"] == 2
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "not json",
+        "[1]",
+        "null",
+        "{}",
+        '{"captureData": {"endpointOutput": null}}',
+        capture(1, 1.7),
+        capture(1),
+        capture(1, 0.9, output=part("application/json", b'{"error": "no"}')),
+        capture(1, 0.9, output={"observedContentType": "application/json", "data": "%%%", "encoding": "BASE64"}),
+        "[" * 50_000,
+    ],
+)
+def test_lines_that_are_no_answers_are_counted_and_skipped(figures, line):
+    found = figures([line.rstrip("\n") + "\n", capture(2, 0.9)])
+    assert (found["count"], found["unreadable_lines"]) == (1, 1)
+
+
+def test_a_last_line_cut_in_the_middle_is_counted_and_skipped(figures):
+    found = figures([capture(1, 0.9), capture(2, 0.9)[:200]])
+    assert (found["count"], found["unreadable_lines"]) == (1, 1)
+
+
+def test_labels_join_by_inference_id_and_else_by_event_id(figures):
+    lines = [capture(1, 0.9, inference_id="a"), capture(2, 0.9), capture(3, 0.5, inference_id="c"), capture(4, 0.9)]
+    labels = [
+        {"inferenceId": "a", "label": "bicycle"},
+        {"eventId": "event-2", "label": "motorcycle"},
+        {"inferenceId": "c", "label": "motorcycle"},
+        {"inferenceId": "of another day", "label": "bicycle"},
+    ]
+    found = figures(lines, labels=labels)
+    assert (found["labelled"], found["accuracy"], found["accepted_precision"]) == (3, pytest.approx(1 / 3), 0.5)
+    assert (found["mistakes"], found["accepted_mistakes"]) == (2, 1)
+
+
+def test_without_labels_nothing_is_said_about_accuracy(figures):
+    found = figures([capture(1, 0.9)])
+    assert (found["labelled"], found["accuracy"], found["accepted_precision"]) == (0, None, None)
+
+
+def test_a_spoiled_label_is_counted(figures):
+    assert figures([capture(1, 0.9)], labels=["x", {"label": "bicycle"}])["unreadable_labels"] == 2
+
+
+def test_confidence_like_that_on_the_test_photos_is_no_drift(figures):
+    confidences = [0.55] * 8 + [0.85] * 12 + [0.97] * 20
+    found = figures([capture(at, confidence) for at, confidence in enumerate(confidences)], evaluation=EVALUATION)
+    assert found["drift"]["psi"] == pytest.approx(0, abs=1e-3)
+    assert found["drift"]["verdict"].startswith("none (")
+
+
+def test_confidence_that_fell_is_large_drift(figures):
+    found = figures([capture(at, 0.55) for at in range(40)], evaluation=EVALUATION)
+    assert found["drift"]["verdict"].startswith("large (")
+    assert found["drift"]["reference_count"] == 100
+
+
+def test_single_confidences_of_the_evaluation_give_a_kolmogorov_smirnov_test(figures):
+    evaluation = EVALUATION | {"confidences": [0.5 + at / 200 for at in range(100)]}
+    same = figures([capture(at, 0.5 + at / 80) for at in range(40)], evaluation=evaluation)["drift"]
+    low = figures([capture(at, 0.51) for at in range(40)], evaluation=evaluation)["drift"]
+    assert same["ks_p_value"] > 0.9
+    assert low["ks_p_value"] < 1e-6
+
+
+def test_drift_is_not_judged_on_a_handful(figures):
+    assert figures([capture(1, 0.1)], evaluation=EVALUATION)["drift"] == {
+        "verdict": "not known: 1 answers are fewer than 30"
+    }
+
+
+@given(st.lists(st.integers(0, 500), min_size=1, max_size=10).filter(any))
+def test_stability_is_zero_against_itself_and_never_negative(counts):
+    assert monitor.stability(counts, counts) == 0
+    assert monitor.stability(counts, counts[::-1]) >= 0
+
+
+def test_stability_is_the_sum_that_its_definition_says():
+    want = (0.75 - 0.5) * math.log(0.75 / 0.5) + (0.25 - 0.5) * math.log(0.25 / 0.5)
+    assert monitor.stability([50, 50], [30, 10]) == pytest.approx(want)
+
+
+@settings(max_examples=150, deadline=None)
+@given(cut=st.integers(0, 2000), put=st.binary(max_size=6))
+def test_mutated_captures_are_read_or_counted(tmp_path_factory, cut, put):
+    line = capture(1, 0.9, inference_id="a").encode()
+    folder = tmp_path_factory.mktemp("captures")
+    (folder / "a.jsonl").write_bytes(line[:cut] + put + line[cut + len(put) :])
+    answers, unread = monitor.read_captures(folder)
+    assert len(answers) <= 1
+    assert answers or unread or not (folder / "a.jsonl").read_bytes().strip()
+
+
+def test_nothing_captured_is_a_sentence_and_exit_status_1(watch):
+    status, found, folder, error = watch([])
+    assert (status, found) == (1, None)
+    assert error.startswith("No answers were captured in ")
+    assert (folder / "message").read_text() == error
+
+
+def test_nothing_within_the_hours_asked_for_is_a_sentence(watch):
+    status, _, _, error = watch([capture(1, 0.9)], more=["--hours", "0.001"])
+    assert status == 1
+    assert "in the last 0.001 hours" in error
+
+
+def test_only_unreadable_lines_are_said_to_be_so(watch):
+    status, _, _, error = watch(["x\n", "y\n"])
+    assert status == 1
+    assert "2 lines could not be read" in error
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type"),
+    [
+        (photo(kind="JPEG"), "image/jpeg"),
+        (json.dumps({"instances": [{"image": base64.b64encode(photo()).decode()}]}).encode(), "application/json"),
+    ],
+)
+def test_the_captured_photo_is_found_again(tmp_path, body, content_type):
+    (tmp_path / "a.jsonl").write_text(capture(1, 0.5) + capture(2, 0.9, body=body, content_type=content_type))
+    answers, _ = monitor.read_captures(tmp_path)
+    assert monitor.read_photo(answers[1].place).size == (8, 6)
+
+
+@pytest.mark.parametrize("body", [b"", b"no photo", photo()[:40]])
+def test_a_photo_that_cannot_be_shown_does_not_stop_the_report(tmp_path, body):
+    (tmp_path / "a.jsonl").write_text(capture(1, 0.9, body=body))
+    answers, _ = monitor.read_captures(tmp_path)
+    assert monitor.read_photo(answers[0].place) is None
+
+
+def texts(monkeypatch):
+    """Collects every word that is drawn."""
+    seen = []
+    save = monitor._save
+
+    def keep(fig, path):
+        import matplotlib.text
+
+        seen.extend(item.get_text() for item in fig.findobj(matplotlib.text.Text) if item.get_text())
+        save(fig, path)
+
+    monkeypatch.setattr(monitor, "_save", keep)
+    return seen
+
+
+def test_both_pictures_are_drawn_with_everything_on_them(watch, monkeypatch):
+    seen = texts(monkeypatch)
+    lines = [capture(at, 0.5 + at / 80, inference_id=f"i{at}", threshold=0.8 if at < 20 else 0.9) for at in range(40)]
+    labels = [{"inferenceId": f"i{at}", "label": "motorcycle" if at in (3, 38) else "bicycle"} for at in range(40)]
+    status, found, folder, _ = watch(lines, labels, EVALUATION, HISTORY)
+    assert status == 0
+    for name in ("stream.png", "report.png"):
+        with Image.open(folder / "out" / name) as picture:
+            picture.load()
+        assert (folder / "out" / name).stat().st_size < monitor.MAX_PICTURE_BYTES
+    words = "\n".join(seen)
+    assert found["share_above"] == pytest.approx(0.2)
+    assert "20 % at or above the threshold, 80 % below" in words
+    assert "threshold 0.800, now 0.900" in words
+    assert "✗ bicycle 0.97" in words
+    assert "1 of these 2 reached the threshold and were routed" in words
+    assert "2 folds, and their mean: 90.0 %" in words
+    assert "DRAWN" not in words
+
+
+def test_drawn_samples_are_called_so_on_both_pictures(watch, monkeypatch):
+    seen = texts(monkeypatch)
+    watch([capture(1, 0.9, data_label="drawn samples"), capture(2, 0.4, data_label="drawn samples")])
+    assert sum("DRAWN SAMPLES: pictures made by a program" in words for words in seen) == 2
+
+
+def test_a_stream_of_thousands_is_drawn_within_bounds(watch, monkeypatch):
+    seen = texts(monkeypatch)
+    status, found, folder, _ = watch([capture(at, 0.5 + (at % 50) / 100) for at in range(1200)])
+    assert (status, found["count"]) == (0, 1200)
+    assert "The latest 60 of 1,200 photos just classified, each with its answer and confidence" in seen
+    assert (folder / "out" / "report.png").stat().st_size < monitor.MAX_PICTURE_BYTES
