@@ -59,8 +59,12 @@ class PredictionNotUnderstood(ValueError):
     """The model answered, but not in the agreed shape."""
 
 
+class EndpointNotFound(LookupError):
+    """There is no endpoint of this name that serves: no version is approved, or its deployment is not done."""
+
+
 class EndpointNotReady(RuntimeError):
-    """There is no endpoint of this name, or nothing behind it serves yet: worth another try."""
+    """The endpoint is there and the model behind it is still being loaded: worth another try."""
 
 
 class EndpointThrottled(RuntimeError):
@@ -218,9 +222,11 @@ def _meaning(error: ClientError, endpoint_name: str, name: str) -> Exception:
         return ModelFailed(f"The model failed on {name} ({original}): {said}")
     if code in {"ThrottlingException", "Throttling", "TooManyRequestsException", "ServiceQuotaExceededException"}:
         return EndpointThrottled(f"Endpoint {endpoint_name} is throttled ({code}): {message}")
-    if code == "ModelNotReadyException" or (code.startswith("Validation") and "not found" in message.lower()):
-        return EndpointNotReady(
-            f"Endpoint {endpoint_name} does not serve: {message} Approve a model version, or wait for its deployment."
+    if code == "ModelNotReadyException":
+        return EndpointNotReady(f"Endpoint {endpoint_name} is not ready ({code}): {message}")
+    if code.startswith("Validation") and "not found" in message.lower():
+        return EndpointNotFound(
+            f"There is no endpoint {endpoint_name} in service: approve a model version, or wait for its deployment."
         )
     if status >= 500:
         return EndpointUnavailable(f"Endpoint {endpoint_name} could not be invoked ({code}): {message}")

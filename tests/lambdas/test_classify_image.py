@@ -120,7 +120,7 @@ def test_what_the_endpoint_answers_becomes_a_named_condition(runtime, code, stat
 def test_an_endpoint_that_does_not_exist_says_what_to_do(runtime):
     message = "Endpoint loadingbay of account 000000000000 not found."
     runtime.stub.add_client_error("invoke_endpoint", "ValidationError", message, 400)
-    with pytest.raises(app.EndpointNotReady, match="Approve a model version"):
+    with pytest.raises(app.EndpointNotFound, match="approve a model version"):
         classify(event(), runtime)
 
 

@@ -1,0 +1,66 @@
+"""Each Lambda's role grants what its code calls: neither more nor fewer."""
+
+import ast
+
+import botocore.session
+import pytest
+from application import ROOT, actions
+from botocore import xform_name
+
+# What a function may do for being a Lambda with a log and a trace.
+EVERY_FUNCTION = {"logs:CreateLogStream", "logs:PutLogEvents", "xray:PutTraceSegments", "xray:PutTelemetryRecords"}
+
+# Actions that no call is named after, and why the function needs them.
+IMPLIED = {
+    "serialize_image": {
+        "s3:GetObjectVersion": "GetObject with a version id",
+        "s3:ListBucket": "S3 answers 404, and not 403, for a photo that is not there",
+    },
+    "classify_image": {
+        "s3:GetObjectVersion": "GetObject with a version id",
+        "s3:ListBucket": "S3 answers 404, and not 403, for a photo that is not there",
+    },
+    "check_confidence": {},
+    "deploy_model": {
+        "iam:PassRole": "CreateModel names the role of the container",
+        "sagemaker:DescribeModelPackage": "CreateModel reads the package",
+        "sqs:SendMessage": "Lambda sends what failed to the dead letters in the function's name",
+    },
+}
+ROLES = {
+    "serialize_image": "SerializeImageRole",
+    "classify_image": "ClassifyImageRole",
+    "check_confidence": "CheckConfidenceRole",
+    "deploy_model": "DeployModelRole",
+}
+
+
+def called_actions(source: str) -> set[str]:
+    """The IAM actions behind the boto3 calls in a module: `client.some_operation(...)` and `get_paginator("...")`."""
+    tree = ast.parse(source)
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)]
+    services = {call.args[0].value for call in calls if call.func.attr == "client"}
+    names = {call.func.attr for call in calls}
+    names |= {call.args[0].value for call in calls if call.func.attr == "get_paginator"}
+    found = set()
+    for service in services:
+        model = botocore.session.get_session().get_service_model(service)
+        for operation in model.operation_names:
+            if xform_name(operation) in names:
+                found.add(f"{model.signing_name}:{operation}")
+    return found
+
+
+def test_the_check_finds_calls_and_paginators():
+    source = "c = boto3.client('s3')\nc.get_object(Bucket='b')\nc.get_paginator('list_objects_v2')"
+    assert called_actions(source) == {"s3:GetObject", "s3:ListObjectsV2"}
+
+
+def test_every_function_is_checked():
+    assert set(ROLES) == {folder.name for folder in (ROOT / "lambdas").iterdir() if (folder / "app.py").exists()}
+
+
+@pytest.mark.parametrize("function", sorted(ROLES))
+def test_a_role_grants_what_the_code_calls_and_nothing_else(function):
+    called = called_actions((ROOT / "lambdas" / function / "app.py").read_text())
+    assert actions(ROLES[function]) == called | set(IMPLIED[function]) | EVERY_FUNCTION

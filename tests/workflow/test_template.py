@@ -1,0 +1,108 @@
+"""The application template: what it promises to whoever deploys it."""
+
+import json
+import os
+import re
+
+import pytest
+import yaml
+from application import TEMPLATE, actions, as_list, expanded, machine, resources, statements, template
+
+SNAPSHOT = TEMPLATE.parents[1] / "tests" / "workflow" / "expanded_template.json"
+ROLES = sorted(resources("AWS::IAM::Role"))
+FUNCTIONS = sorted(resources("AWS::Lambda::Function"))
+
+
+def test_every_parameter_has_a_default_and_a_description():
+    for name, parameter in template()["Parameters"].items():
+        assert "Default" in parameter, name
+        assert parameter.get("Description"), name
+
+
+def test_the_outputs_are_those_that_the_command_line_reads():
+    assert set(template()["Outputs"]) == {
+        "BucketName",
+        "PipelineRoleArn",
+        "ModelPackageGroupName",
+        "EndpointName",
+        "InferenceStateMachineArn",
+        "ReviewQueueUrl",
+        "DataCaptureUri",
+    }
+
+
+def test_the_template_has_no_yaml_aliases_because_cloudformation_takes_none():
+    tokens = yaml.scan(TEMPLATE.read_text())
+    assert not [token for token in tokens if isinstance(token, (yaml.AliasToken, yaml.AnchorToken))]
+
+
+def test_every_star_resource_has_its_reason_in_the_line_above():
+    lines = TEMPLATE.read_text().splitlines()
+    stars = [number for number, line in enumerate(lines) if re.search(r'Resource: "?\*"?$|^\s+- "\*"$', line)]
+    assert stars
+    for number in stars:
+        assert lines[number - 1].strip().startswith("# `*`:"), f"line {number + 1}"
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_no_role_has_an_action_with_a_star(role):
+    assert not [action for action in actions(role) if "*" in action]
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_every_role_can_be_bounded(role):
+    assert resources("AWS::IAM::Role")[role]["PermissionsBoundary"]["Fn::If"][0] == "HasBoundary"
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_a_role_passes_only_a_role_of_this_stack_and_only_to_sagemaker(role):
+    for statement in statements(role):
+        if "iam:PassRole" in as_list(statement["Action"]):
+            assert statement["Resource"]["Fn::GetAtt"][0] in {"PipelineRole", "EndpointRole"}
+            assert statement["Condition"] == {"StringEquals": {"iam:PassedToService": "sagemaker.amazonaws.com"}}
+
+
+def test_no_two_functions_share_a_role():
+    roles = [json.dumps(function["Role"]) for function in resources("AWS::Lambda::Function").values()]
+    assert len(roles) == len(set(roles)) == 4
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_every_function_logs_into_a_group_with_retention(function):
+    group = resources("AWS::Lambda::Function")[function]["LoggingConfig"]["LogGroup"]["Ref"]
+    assert resources("AWS::Logs::LogGroup")[group]["RetentionInDays"] == {"Ref": "RetentionDays"}
+
+
+def test_the_bucket_is_encrypted_versioned_private_and_takes_no_request_without_tls():
+    (bucket,) = resources("AWS::S3::Bucket").values()
+    assert bucket["BucketEncryption"]
+    assert bucket["VersioningConfiguration"] == {"Status": "Enabled"}
+    assert set(bucket["PublicAccessBlockConfiguration"].values()) == {True}
+    (policy,) = resources("AWS::S3::BucketPolicy").values()
+    (statement,) = policy["PolicyDocument"]["Statement"]
+    assert (statement["Effect"], statement["Principal"], statement["Action"]) == ("Deny", "*", "s3:*")
+    assert statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+    assert len(statement["Resource"]) == 2
+
+
+def test_a_task_outlives_its_function_so_that_the_functions_own_error_is_the_one_seen():
+    functions = resources("AWS::Lambda::Function")
+    for name, state in machine()["States"].items():
+        if name in functions:
+            assert functions[name]["Timeout"] < state["TimeoutSeconds"], name
+
+
+def test_every_alarm_tells_the_topic_and_is_quiet_without_data():
+    alarms = resources("AWS::CloudWatch::Alarm")
+    assert len(alarms) == 5
+    for name, alarm in alarms.items():
+        assert alarm["AlarmActions"] == alarm["OKActions"] == [{"Ref": "Alarms"}], name
+        assert alarm["TreatMissingData"] == "notBreaching", name
+
+
+def test_what_the_template_becomes_is_what_was_reviewed():
+    """After a wanted change, write it anew: `REWRITE_SNAPSHOTS=1 .venv/bin/python -m pytest tests/workflow`."""
+    now = json.dumps(expanded(), indent=1, sort_keys=True) + "\n"
+    if os.environ.get("REWRITE_SNAPSHOTS"):
+        SNAPSHOT.write_text(now)
+    assert now == SNAPSHOT.read_text(), "what CloudFormation gets has changed: see the docstring of this test"
