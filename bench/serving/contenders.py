@@ -36,6 +36,7 @@ class Contender:
     packages: list[str] = field(default_factory=list)
     content_type: str = "image/png"
     body: Callable[[bytes], bytes] = bytes
+    health: str = "/ping"
     answers: bool = True  # false: it does not classify
 
     def environment(self, cache: Path, uv: str) -> Path:
@@ -116,7 +117,7 @@ def _bentoml(artifact: Path, folder: Path, port: int, venv: Path, workers: int) 
 def _mlflow(artifact: Path, folder: Path, port: int, venv: Path, workers: int) -> Start:
     variables = _variables(artifact, venv, port, workers)
     del variables["PYTHONPATH"]
-    variables["MLFLOW_DISABLE_TELEMETRY"] = "true"
+    variables |= {"MLFLOW_DISABLE_TELEMETRY": "true", "UVICORN_ACCESS_LOG": "false"}
     save = [str(venv / "bin/python"), str(PEERS / "mlflow_model.py"), str(artifact), str(folder / "saved")]
     with (folder / "save.log").open("wb") as log:
         subprocess.run(save, cwd=folder, env=variables, check=True, stdout=log, stderr=log)
@@ -146,7 +147,11 @@ AWS = Contender(
     packages=[*NETWORK, "multi-model-server==1.1.11", "sagemaker-inference==1.10.1", "setuptools<81"],
 )
 BENTOML = Contender(
-    "BentoML", "BentoML 1.4.39, raw body as root input", _bentoml, packages=[*NETWORK, "bentoml==1.4.39"]
+    "BentoML",
+    "BentoML 1.4.39, raw body as root input",
+    _bentoml,
+    packages=[*NETWORK, "bentoml==1.4.39"],
+    health="/readyz",
 )
 MLFLOW = Contender(
     "MLflow",

@@ -87,7 +87,7 @@ def _wait(one: Running, photo: bytes, seconds: float = 120.0) -> None:
     while time.monotonic() < began + seconds and one.process.poll() is None:
         with contextlib.suppress(httpx.HTTPError):
             if not one.healthy_after:
-                if httpx.get(f"http://127.0.0.1:{one.port}/ping", timeout=5).status_code == 200:
+                if httpx.get(f"http://127.0.0.1:{one.port}{one.contender.health}", timeout=5).status_code == 200:
                     one.healthy_after = time.monotonic() - began
             elif one.ask(photo).status_code == 200:
                 one.answers_after = time.monotonic() - began

@@ -9,7 +9,9 @@ import inference
 from bentoml.validators import ContentType
 
 
-@bentoml.service(workers=int(os.environ["SERVE_WORKERS"]), traffic={"timeout": 60})
+@bentoml.service(
+    workers=int(os.environ["SERVE_WORKERS"]), traffic={"timeout": 60}, logging={"access": {"enabled": False}}
+)
 class Classifier:
     """One photo in, JSON out."""
 
