@@ -1,0 +1,124 @@
+"""One bay for all end-to-end tests: a local cloud of its own, driven by the command line and by boto3 over HTTP."""
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from botocore.config import Config
+
+ROOT = Path(__file__).resolve().parents[2]
+
+# Few epochs: these tests ask whether the story is told right, test_real_images.py how well the model does.
+QUICK = ("--epochs", "4", "--minimum-accuracy", "0.5", "--target-precision", "0.8")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Everything here is end to end."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.e2e)
+
+
+@dataclass
+class Bay:
+    """A folder with a local cloud in it, as a user has one."""
+
+    folder: Path
+    port: int
+    data: Path
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "LOADINGBAY_"))}
+        kept.pop("CIFAR100_ARCHIVE", None)
+        return {**kept, "LOADINGBAY_FOLDER": str(self.folder), "LOADINGBAY_PORT": str(self.port)}
+
+    def cli(self, *arguments: object, timeout: float = 280, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """Run `loadingbay ...`; with `check`, a failure shows what the command said."""
+        done = subprocess.run(
+            self.command(*arguments), cwd=self.folder, env=self.environment, text=True, timeout=timeout,
+            capture_output=True, check=False,
+        )  # fmt: skip
+        if check and done.returncode != 0:
+            pytest.fail(f"loadingbay {arguments} ended with {done.returncode}\n{done.stdout}\n{done.stderr}")
+        return done
+
+    @staticmethod
+    def command(*arguments: object) -> list[str]:
+        return [sys.executable, "-m", "loadingbay.cli", *map(str, arguments)]
+
+    def run(self, *arguments: object) -> dict[str, Any]:
+        """`loadingbay run` on this bay's photos; its summary."""
+        return json.loads(self.cli("run", "--data", self.data, "--json", *QUICK, *arguments).stdout)
+
+    def client(self, service: str) -> Any:
+        return boto3.client(
+            service, endpoint_url=self.url, region_name="us-east-1", aws_access_key_id="000000000000",
+            aws_secret_access_key="local", config=Config(inject_host_prefix=False, s3={"addressing_style": "path"}),
+        )  # fmt: skip
+
+    def outputs(self) -> dict[str, str]:
+        stack = self.client("cloudformation").describe_stacks(StackName="loadingbay")["Stacks"][0]
+        return {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
+
+    def steps(self, execution_arn: str) -> dict[str, dict[str, Any]]:
+        answer = self.client("sagemaker").list_pipeline_execution_steps(PipelineExecutionArn=execution_arn)
+        return {step["StepName"]: step for step in answer["PipelineExecutionSteps"]}
+
+    def versions(self) -> dict[int, dict[str, Any]]:
+        sagemaker = self.client("sagemaker")
+        listed = sagemaker.list_model_packages(ModelPackageGroupName="loadingbay")["ModelPackageSummaryList"]
+        return {
+            summary["ModelPackageVersion"]: sagemaker.describe_model_package(
+                ModelPackageName=summary["ModelPackageArn"]
+            )
+            for summary in listed
+        }
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture(scope="session")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An archive: the one named by CIFAR100_ARCHIVE where there is one, else drawn samples in its format."""
+    named = os.environ.get("CIFAR100_ARCHIVE")
+    if named:
+        return Path(named)
+    from loadingbay.samples import write_archive
+
+    place = tmp_path_factory.mktemp("drawn") / "cifar-100-python.tar.gz"
+    write_archive(place)
+    return place
+
+
+@pytest.fixture(scope="session")
+def bay(tmp_path_factory: pytest.TempPathFactory, photos: Path) -> Iterator[Bay]:
+    """A bay whose local cloud runs and has the application."""
+    made = Bay(tmp_path_factory.mktemp("bay"), free_port(), photos)
+    made.cli("up")
+    yield made
+    made.cli("down")
+    shutil.rmtree(made.folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def story(bay: Bay) -> dict[str, Any]:
+    """The summary of one whole run: trained, approved, deployed, photos classified, report drawn."""
+    return bay.run("--approve")

@@ -1,0 +1,29 @@
+"""What a rerun executes: nothing when nothing changed, and only what follows from what did."""
+
+from typing import Any
+
+
+def _cached(bay: Any, summary: dict[str, Any]) -> dict[str, bool]:
+    steps = bay.steps(summary["pipeline_execution_arn"])
+    assert all(step["StepStatus"] == "Succeeded" for step in steps.values())
+    return {name: "CacheHitResult" in steps[name] for name in ("Stage", "Train", "Evaluate")}
+
+
+def test_a_rerun_with_nothing_changed_executes_no_job(bay: Any, story: dict[str, Any]) -> None:
+    sagemaker = bay.client("sagemaker")
+
+    def jobs() -> set[str]:
+        trained = sagemaker.list_training_jobs(MaxResults=100)["TrainingJobSummaries"]
+        processed = sagemaker.list_processing_jobs(MaxResults=100)["ProcessingJobSummaries"]
+        return {j["TrainingJobName"] for j in trained} | {j["ProcessingJobName"] for j in processed}
+
+    before = jobs()
+    again = bay.run()
+    assert jobs() == before
+    assert _cached(bay, again) == {"Stage": True, "Train": True, "Evaluate": True}
+    assert again["accuracy"] == story["accuracy"]
+
+
+def test_a_new_learning_rate_trains_anew_and_stages_nothing(bay: Any, story: dict[str, Any]) -> None:
+    changed = bay.run("--learning-rate", "0.033")
+    assert _cached(bay, changed) == {"Stage": True, "Train": False, "Evaluate": False}

@@ -1,0 +1,94 @@
+"""The whole life of a model, as the first command of the README tells it."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+
+def test_every_part_of_the_summary_is_there(story: dict[str, Any]) -> None:
+    assert story["data"] in {"cifar-100", "drawn samples"}
+    assert 0.5 <= story["accuracy"] <= 1
+    assert 0 < story["threshold"] <= 1
+    assert 0 < story["coverage"] <= 1
+    assert 0 < story["accepted_precision"] <= 1
+    assert story["pipeline_execution_arn"].startswith("arn:aws:sagemaker:us-east-1:000000000000:pipeline/loadingbay/")
+    assert story["model_package_arn"].endswith(":model-package/loadingbay/1")
+    assert story["endpoint_name"] == "loadingbay"
+    assert story["seconds"]["total"] >= story["seconds"]["pipeline"] > 0
+
+
+def test_the_summary_is_written_beside_the_report(bay: Any, story: dict[str, Any]) -> None:
+    latest = bay.folder / "runs" / "latest"
+    assert json.loads((latest / "summary.json").read_text())["model_package_arn"] == story["model_package_arn"]
+    report = Path(story["report"])
+    with Image.open(report if report.is_absolute() else bay.folder / report) as picture:
+        assert picture.width > 800
+
+
+def test_a_photo_is_routed_when_its_confidence_meets_the_threshold_and_fails_by_name_when_not(
+    story: dict[str, Any],
+) -> None:
+    assert len(story["executions"]) >= 40
+    for execution in story["executions"]:
+        if execution["status"] == "SUCCEEDED":
+            assert execution["confidence"] >= story["threshold"]
+            assert execution["vehicle"] in {"bicycle", "motorcycle"}
+        else:
+            assert execution["error"] == "ConfidenceThresholdNotMet"
+            assert execution["confidence"] < story["threshold"]
+    assert {execution["status"] for execution in story["executions"]} == {"SUCCEEDED", "FAILED"}
+
+
+def test_the_cause_of_a_refused_photo_gives_confidence_and_threshold(bay: Any, story: dict[str, Any]) -> None:
+    states = bay.client("stepfunctions")
+    machine = bay.outputs()["InferenceStateMachineArn"]
+    refused = states.list_executions(stateMachineArn=machine, statusFilter="FAILED")["executions"]
+    described = states.describe_execution(executionArn=refused[0]["executionArn"])
+    assert described["error"] == "ConfidenceThresholdNotMet"
+    assert f"{story['threshold']:.4f}"[:5] in described["cause"]
+
+
+def test_each_refused_photo_waits_in_the_review_queue(bay: Any, story: dict[str, Any]) -> None:
+    attributes = bay.client("sqs").get_queue_attributes(
+        QueueUrl=bay.outputs()["ReviewQueueUrl"], AttributeNames=["ApproximateNumberOfMessages"]
+    )
+    refused = sum(execution["status"] == "FAILED" for execution in story["executions"])
+    assert int(attributes["Attributes"]["ApproximateNumberOfMessages"]) >= refused > 0
+
+
+def test_every_answer_of_the_endpoint_was_captured(bay: Any, story: dict[str, Any]) -> None:
+    bucket, prefix = bay.outputs()["DataCaptureUri"].removeprefix("s3://").split("/", 1)
+    s3 = bay.client("s3")
+    pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=f"{prefix}/loadingbay/AllTraffic/")
+    keys = [found["Key"] for page in pages for found in page.get("Contents", [])]
+    lines = [json.loads(line) for key in keys for line in s3.get_object(Bucket=bucket, Key=key)["Body"].iter_lines()]
+    assert len({line["eventMetadata"]["inferenceId"] for line in lines}) >= len(story["executions"])
+    output = lines[0]["captureData"]["endpointOutput"]
+    assert output["encoding"] == "JSON"
+    assert json.loads(output["data"])["threshold"] == story["threshold"]
+    assert lines[0]["captureData"]["endpointInput"]["encoding"] == "BASE64"
+
+
+def test_the_registered_version_says_what_it_is_made_of(bay: Any, story: dict[str, Any]) -> None:
+    version = bay.versions()[1]
+    metadata = version["CustomerMetadataProperties"]
+    assert metadata["classes"].split() == ["bicycle", "motorcycle"]
+    assert float(metadata["threshold"]) > 0
+    assert float(metadata["temperature"]) > 0
+    assert len(metadata["code_sha256"]) == len(metadata["data_sha256"]) == 64
+    assert metadata["data_label"] == story["data"]
+    statistics = version["ModelMetrics"]["ModelQuality"]["Statistics"]["S3Uri"]
+    bucket, key = statistics.removeprefix("s3://").split("/", 1)
+    evaluation = json.load(bay.client("s3").get_object(Bucket=bucket, Key=key)["Body"])
+    assert evaluation["multiclass_classification_metrics"]["accuracy"]["value"] == story["accuracy"]
+
+
+def test_the_training_log_is_in_cloudwatch(bay: Any, story: dict[str, Any]) -> None:
+    job = bay.steps(story["pipeline_execution_arn"])["Train"]["Metadata"]["TrainingJob"]["Arn"].rsplit("/", 1)[1]
+    logs = bay.client("logs")
+    stream = logs.describe_log_streams(logGroupName="/aws/sagemaker/TrainingJobs", logStreamNamePrefix=job)
+    name = stream["logStreams"][0]["logStreamName"]
+    events = logs.get_log_events(logGroupName="/aws/sagemaker/TrainingJobs", logStreamName=name, startFromHead=True)
+    assert any("epoch=4/4" in event["message"] for event in events["events"])
