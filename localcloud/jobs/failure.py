@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections import deque
+import re
 
 MAX_REASON = 1024
 _TRACEBACK = "Traceback (most recent call last):"
+_FRAME = re.compile(r'  File ".*", line \d+')
+_TOOLKIT = " sagemaker-training-toolkit "
+_TOOLKIT_END = "Reporting training FAILURE"
 
 
 class JobError(Exception):
@@ -20,37 +23,33 @@ class JobError(Exception):
 
 
 class ErrorTail:
-    """Reads a job's stderr line by line and remembers the last exception, else the last line."""
+    """Reads a job's stderr line by line and remembers the last exception, else the last line.
+
+    What the training toolkit says after the script has failed is about the toolkit, and is left out.
+    """
 
     def __init__(self) -> None:
         self._in_traceback = False
         self._exception: str | None = None
-        self._last: deque[str] = deque(maxlen=1)
+        self._last: str | None = None
+        self._over = False
 
     def line(self, text: str) -> None:
         """Take one line without its newline."""
-        if text.strip():
-            self._last.append(text.strip())
-        if text.startswith(_TRACEBACK):
+        self._over = self._over or text.endswith(_TOOLKIT_END)
+        if self._over or not text.strip() or _TOOLKIT in text:
+            return
+        self._last = text.strip()
+        if text.startswith(_TRACEBACK) or _FRAME.match(text):
+            # A SyntaxError of the script itself comes without the heading.
             self._in_traceback = True
-        elif self._in_traceback and text.strip() and not text[0].isspace():
+        elif self._in_traceback and not text[0].isspace():
             self._exception, self._in_traceback = text.strip(), False
-
-    @property
-    def exception(self) -> str | None:
-        """The last line of the last traceback."""
-        return self._exception
 
     @property
     def summary(self) -> str | None:
         """The last line of the last traceback, or the last line at all."""
-        return self._exception or (self._last[0] if self._last else None)
-
-
-def last_line(text: str) -> str | None:
-    """The last line of a message that is not empty."""
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return lines[-1] if lines else None
+        return self._exception or self._last
 
 
 def bounded(text: str, limit: int = MAX_REASON) -> str:
@@ -66,7 +65,9 @@ def algorithm_error(message: str, tail: ErrorTail, exit_code: int) -> JobError:
     """
     ended = f"exit code: {exit_code}" if exit_code >= 0 else f"killed by signal {-exit_code}"
     written = message.strip()
-    if written.startswith("ExecuteUserScriptError") and tail.exception:
-        written = f"{tail.exception} ({' '.join(written.split())})"
+    if written.startswith("ExecuteUserScriptError"):
+        written = " ".join(written.split())
+        if tail.summary and tail.summary not in written:
+            written = f"{tail.summary} ({written})"
     reason = written or tail.summary or "See the job's log for more information"
     return JobError("AlgorithmError", f"{bounded(reason, MAX_REASON - 60)}, {ended}")

@@ -74,6 +74,12 @@ Traceback (most recent call last):
 ValueError: loss is nan
 2026-11-22 sagemaker-training-toolkit ERROR    Reporting training FAILURE
 """
+SYNTAX = """
+  File "train.py", line 163
+    f"x
+    ^
+SyntaxError: unterminated string literal
+"""
 TOOLKIT = 'ExecuteUserScriptError:\nExitCode 1\nErrorMessage ""\nCommand "python train.py"'
 
 
@@ -81,6 +87,7 @@ TOOLKIT = 'ExecuteUserScriptError:\nExitCode 1\nErrorMessage ""\nCommand "python
     ("message", "stderr", "code", "reason"),
     [
         ("", TRACEBACK, 1, "AlgorithmError: ValueError: loss is nan, exit code: 1"),
+        ("", SYNTAX, 1, "AlgorithmError: SyntaxError: unterminated string literal, exit code: 1"),
         ("", "no memory\n\n", 2, "AlgorithmError: no memory, exit code: 2"),
         ("", "", -9, "AlgorithmError: See the job's log for more information, killed by signal 9"),
         ("bad data", TRACEBACK, 1, "AlgorithmError: bad data, exit code: 1"),
