@@ -147,13 +147,14 @@ def down(target: Target) -> None:
 @AS_JSON
 def deploy(target: Target, parameters: tuple[str, ...], as_json: bool) -> None:
     """Deploy the application's template: create it, update it, or see that nothing changed."""
+    from loadingbay.deploy import UNCHANGED
     from loadingbay.deploy import deploy as deploy_stack
 
     chosen = dict(_pair(text) for text in parameters)
     require_running(target)
     with _screen() as screen, screen.part("Application") as part:
-        part.note = "the same template and code are deployed"
         outputs = deploy_stack(target, parameters=chosen, say=lambda text: screen.note(part, text))
+        part.note = part.note or UNCHANGED
     if as_json:
         print_json(outputs)
     else:

@@ -197,7 +197,7 @@ def step_seconds(step: Step) -> float:
 def _words(step: Step) -> str:
     """The step's state in words."""
     if step.failure:
-        return f"failed: {step.failure}"
+        return f"failed: {' '.join(step.failure.split())}"
     if step.cached:
         return "nothing changed: taken from the cache"
     if step.status == "Succeeded":

@@ -19,9 +19,11 @@ from pipelines.sources import Source, fingerprint, upload_missing
 
 STACK = "loadingbay"
 TEMPLATE = ROOT / "workflow" / "template.yaml"
+UNCHANGED = "this very template and code are deployed"
 _TAG = "loadingbay-source"
 _BODY_LIMIT = 51_200  # bytes of a template inside a request; above, it goes by S3
-_FINE = frozenset({"CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_ROLLBACK_COMPLETE", "IMPORT_COMPLETE"})
+_GOOD = frozenset({"CREATE_COMPLETE", "UPDATE_COMPLETE", "IMPORT_COMPLETE"})
+_UPDATABLE = _GOOD | {"UPDATE_ROLLBACK_COMPLETE"}
 
 
 def outputs(target: Target, stack: str = STACK) -> dict[str, str]:
@@ -49,9 +51,9 @@ def deploy(
     source = _fingerprint(template, parameters or {})
     found = _settled(cloudformation, stack, target.interval)
     if found is not None:
-        if {"Key": _TAG, "Value": source} in found.get("Tags", []) and found["StackStatus"] in _FINE:
+        if {"Key": _TAG, "Value": source} in found.get("Tags", []) and found["StackStatus"] in _GOOD:
             return _outputs(found)
-        if found["StackStatus"] not in _FINE | {"REVIEW_IN_PROGRESS"}:
+        if found["StackStatus"] not in _UPDATABLE | {"REVIEW_IN_PROGRESS"}:
             raise WorkError(
                 f"the stack {stack} is in {found['StackStatus']} ({_reason(cloudformation, stack)}) and takes no "
                 f"update: delete it with `aws cloudformation delete-stack --stack-name {stack}`, then deploy again"
@@ -75,7 +77,7 @@ def deploy(
     if _planned(cloudformation, change_set, stack, target.interval):
         cloudformation.execute_change_set(ChangeSetName=change_set, StackName=stack)
     done = _settled(cloudformation, stack, target.interval)
-    if done is None or done["StackStatus"] not in _FINE - {"UPDATE_ROLLBACK_COMPLETE"}:
+    if done is None or done["StackStatus"] not in _GOOD:
         raise WorkError(
             f"the stack {stack} could not be {'created' if creating else 'updated'}: {_reason(cloudformation, stack)}"
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import sys
 from collections import Counter
 from datetime import datetime
 from pathlib import Path
@@ -27,8 +28,8 @@ _APPROVALS = {"PendingManualApproval": "pending", "Approved": "approved", "Rejec
 
 
 def console() -> Console:
-    """Stdout, for results."""
-    return Console(highlight=False)
+    """Stdout, for results; into a file or a pipe, wide enough that nothing is cut."""
+    return Console(highlight=False, width=None if sys.stdout.isatty() else 140)
 
 
 def drawn_notice(out: Console, drawn: bool) -> None:
@@ -45,7 +46,8 @@ def figures(out: Console, summary: Summary, version: Version) -> None:
     )
     out.print(
         f"Model version [bold]{version.number}[/]: test accuracy [bold]{summary.accuracy or 0:.1%}[/], "
-        f"threshold {summary.threshold or 0:.3f}{coverage}{precision}"
+        f"threshold {summary.threshold or 0:.3f}{coverage}{precision}",
+        soft_wrap=True,
     )
 
 
@@ -89,7 +91,7 @@ def _outcome(o: Outcome) -> tuple[str, str]:
     if o.status == "SUCCEEDED":
         return f"{o.loading_bay}, orders {_reach(o)}", ""
     if o.error == BELOW_THRESHOLD:
-        return f"queued for review: below the threshold {o.threshold or 0:.3f}", "yellow"
+        return "below the threshold: queued for review", "yellow"
     return f"{o.error}: {o.cause}", "red"
 
 
@@ -199,7 +201,8 @@ def status(out: Console, document: dict[str, Any]) -> None:
 def _versions(versions: list[dict[str, Any]]) -> Table:
     table = Table(box=None, pad_edge=False, header_style="dim")
     for name in ("version", "approval", "accuracy", "threshold", "coverage", "data", "registered"):
-        table.add_column(name, justify="right" if name in {"version", "accuracy", "threshold", "coverage"} else "left")
+        numeric = name in {"version", "accuracy", "threshold", "coverage"}
+        table.add_column(name, justify="right" if numeric else "left", no_wrap=True, min_width=len(name))
     table.add_column("comment", overflow="ellipsis", no_wrap=True)
     for version in versions:
         table.add_row(

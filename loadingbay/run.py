@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 from loadingbay import cloud, monitoring, photos, registry, runs
 from loadingbay.console import Part, Screen, shown
-from loadingbay.deploy import deploy
+from loadingbay.deploy import UNCHANGED, deploy
 from loadingbay.errors import WorkError
 from loadingbay.registry import Version
 from loadingbay.runs import Summary
@@ -57,8 +57,8 @@ class Run:
     def deploy_stack(self) -> None:
         """Deploys the application, unless this very template and code are deployed."""
         with self.summary.timed("stack"), self.screen.part("Application") as part:
-            part.note = "the same template and code are deployed"
             self.stack = deploy(self.target, say=lambda text: self.screen.note(part, text))
+            part.note = part.note or UNCHANGED
         self.summary.endpoint_name = self.stack["EndpointName"]
 
     def upload(self, data: Data) -> str:
@@ -271,7 +271,8 @@ def _why(execution: Execution) -> str:
         return f"the pipeline execution failed: {execution.failure or 'no reason given'}"
     if failed.kind == "Fail" or failed.name == "GateMissed":
         return f"{failed.failure or execution.failure}; a lower --minimum-accuracy or more --epochs may pass"
-    return f"the step {failed.name} failed: {failed.failure}; `loadingbay logs {failed.name}` shows its log"
+    reason = " ".join(failed.failure.split()) or "no reason given"
+    return f"the step {failed.name} failed: {reason}; `loadingbay logs {failed.name}` shows its log"
 
 
 class _Background(Generic[T]):

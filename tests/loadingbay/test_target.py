@@ -1,0 +1,83 @@
+"""Which cloud a command talks to: AWS never by accident."""
+
+from pathlib import Path
+
+import pytest
+
+from loadingbay.errors import UsageError
+from loadingbay.target import choose
+
+HERE = Path("/project")
+
+
+def test_with_nothing_set_it_is_the_local_cloud_of_the_folder():
+    target = choose({}, HERE)
+    assert (target.kind, target.endpoint_url) == ("local", "http://127.0.0.1:4747")
+    assert target.home == HERE / ".loadingbay" / "cloud"
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [
+        {"AWS_PROFILE": "production"},
+        {"AWS_ACCESS_KEY_ID": "AKIA", "AWS_SECRET_ACCESS_KEY": "s", "AWS_SESSION_TOKEN": "t"},
+        {"AWS_DEFAULT_REGION": "eu-central-1"},
+    ],
+)
+def test_aws_credentials_in_the_environment_do_not_select_aws(environment):
+    target = choose(environment, HERE)
+    assert target.kind == "local"
+    credentials = target.client("s3")._request_signer._credentials
+    assert credentials.access_key == "000000000000"
+    assert credentials.token is None
+
+
+def test_aws_is_selected_only_when_it_is_asked_for():
+    assert choose({"LOADINGBAY_CLOUD": "aws"}, HERE).kind == "aws"
+    assert choose({}, HERE, "aws").kind == "aws"
+
+
+def test_the_option_wins_over_the_variable():
+    assert choose({"LOADINGBAY_CLOUD": "aws"}, HERE, "local").kind == "local"
+
+
+def test_an_endpoint_of_the_environment_is_used_with_the_environments_credentials():
+    target = choose({"AWS_ENDPOINT_URL": "http://127.0.0.1:4566/"}, HERE)
+    assert (target.kind, target.endpoint_url, target.home) == ("endpoint", "http://127.0.0.1:4566", None)
+
+
+@pytest.mark.parametrize(
+    ("environment", "says"),
+    [
+        ({"LOADINGBAY_CLOUD": "azure"}, "LOADINGBAY_CLOUD=azure: must be aws or local"),
+        ({"LOADINGBAY_PORT": "http"}, "LOADINGBAY_PORT=http: must be a port number"),
+        ({"LOADINGBAY_PORT": "80"}, "LOADINGBAY_PORT=80: must be a port number from 1024"),
+        ({"LOADINGBAY_PORT": "70000"}, "LOADINGBAY_PORT=70000"),
+        ({"AWS_ENDPOINT_URL": "127.0.0.1:4566"}, "must start with http"),
+        ({"AWS_ENDPOINT_URL": "http://127.0.0.1:1", "LOADINGBAY_CLOUD": "aws"}, "unset one of them"),
+    ],
+)
+def test_a_setting_that_makes_no_sense_is_refused_by_name_and_value(environment, says):
+    with pytest.raises(UsageError, match=says):
+        choose(environment, HERE)
+
+
+def test_the_port_of_the_environment_is_the_one_in_the_address():
+    assert choose({"LOADINGBAY_PORT": "5001"}, HERE).endpoint_url == "http://127.0.0.1:5001"
+
+
+def test_looking_often_is_for_this_machine_only():
+    assert choose({}, HERE).interval < 1
+    assert choose({"LOADINGBAY_CLOUD": "aws"}, HERE).interval >= 5
+    assert choose({"AWS_ENDPOINT_URL": "https://example.com"}, HERE).interval >= 5
+
+
+def test_the_variables_for_other_tools_point_at_the_local_cloud():
+    environment = choose({"LOADINGBAY_PORT": "5001"}, HERE).environment
+    assert environment["AWS_ENDPOINT_URL"] == "http://127.0.0.1:5001"
+    assert choose({**environment}, HERE).endpoint_url == "http://127.0.0.1:5001"
+
+
+def test_a_client_is_made_once():
+    target = choose({}, HERE)
+    assert target.client("s3") is target.client("s3")
