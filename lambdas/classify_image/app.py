@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
 logging.basicConfig(level=logging.INFO)  # Lambda has its handler already, then this changes nothing
+logging.getLogger("botocore").setLevel(logging.WARNING)  # where it found its credentials is no news
 logger = logging.getLogger(__name__)
 
 MAX_PHOTO_BYTES = 6_291_456  # InvokeEndpoint's body

@@ -28,6 +28,7 @@ else:
     import plan as planning  # in Lambda this folder is the root
 
 logging.basicConfig(level=logging.INFO)  # Lambda has its handler already, then this changes nothing
+logging.getLogger("botocore").setLevel(logging.WARNING)  # where it found its credentials is no news
 logger = logging.getLogger(__name__)
 
 ATTEMPTED = "loadingbay:attempted"  # the tag that remembers what the endpoint was last told to take

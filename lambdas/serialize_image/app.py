@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
 logging.basicConfig(level=logging.INFO)  # Lambda has its handler already, then this changes nothing
+logging.getLogger("botocore").setLevel(logging.WARNING)  # where it found its credentials is no news
 logger = logging.getLogger(__name__)
 
 # The largest body that InvokeEndpoint takes (6 MiB in botocore's model of sagemaker-runtime).
