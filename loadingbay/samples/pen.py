@@ -43,26 +43,20 @@ class Pen:
     def __init__(self, image: Image.Image, view: View, steering: float = 0.0) -> None:
         self.draw = ImageDraw.Draw(image, "RGBA")
         self.view = view
-        self.steering = steering
+        self._fixed = _camera(view)
+        # Turning about the upright through the front wheel's hub, then the camera: one linear map again.
+        (ax, ay, az, a0), (bx, by, bz, b0) = self._fixed
+        c, s = cos(steering), sin(steering)
+        self._steered = tuple(
+            (x * c + z * s, y, z * c - x * s, x * (1 - c) - z * s + one)
+            for x, y, z, one in ((ax, ay, az, a0), (bx, by, bz, b0))
+        )
 
     def project(self, point: Point, steered: bool = False) -> Pixel:
         """Pixel of a point. The middle of the wheelbase, a third up, is the centre."""
         x, y, z = point
-        if steered:
-            along = x - 1
-            x, z = (
-                1 + along * cos(self.steering) - z * sin(self.steering),
-                along * sin(self.steering) + z * cos(self.steering),
-            )
-        view = self.view
-        x, y = x - 0.5, y - 0.35
-        across = x * cos(view.yaw) + z * sin(view.yaw)
-        depth = z * cos(view.yaw) - x * sin(view.yaw)
-        up = y * cos(view.pitch) - depth * sin(view.pitch)
-        across, up = across * cos(view.roll) - up * sin(view.roll), across * sin(view.roll) + up * cos(view.roll)
-        if view.mirrored:
-            across = -across
-        return view.centre[0] + across * view.scale, view.centre[1] - up * view.scale
+        (ax, ay, az, a0), (bx, by, bz, b0) = self._steered if steered else self._fixed
+        return ax * x + ay * y + az * z + a0, bx * x + by * y + bz * z + b0
 
     def line(self, points: Sequence[Point], width: float, colour: Colour, steered: bool = False) -> None:
         """A tube through the points, with round ends; thinner than a pixel it becomes paler."""
@@ -108,6 +102,22 @@ class Pen:
         for index in range(count):
             angle = turn + 2 * pi * index / count
             self.line([(x, y, 0), (x + radius * cos(angle), y + radius * sin(angle), 0)], width, colour, steered)
+
+
+def _camera(view: View) -> tuple[tuple[float, ...], ...]:
+    """Two rows (x, y, z, 1) that give the pixel of a point: yaw, pitch, roll, mirror, scale, and the centre."""
+    rows = []
+    for x, y, z in ((1, 0, 0), (0, 1, 0), (0, 0, 1)):
+        across = x * cos(view.yaw) + z * sin(view.yaw)
+        depth = z * cos(view.yaw) - x * sin(view.yaw)
+        up = y * cos(view.pitch) - depth * sin(view.pitch)
+        turned = across * cos(view.roll) - up * sin(view.roll), across * sin(view.roll) + up * cos(view.roll)
+        rows.append((-turned[0] if view.mirrored else turned[0], -turned[1]))
+    out = []
+    for axis in (0, 1):
+        by_x, by_y, by_z = (row[axis] * view.scale for row in rows)
+        out.append((by_x, by_y, by_z, view.centre[axis] - 0.5 * by_x - 0.35 * by_y))
+    return tuple(out)
 
 
 def _angles(count: int) -> list[float]:
