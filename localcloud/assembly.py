@@ -55,6 +55,7 @@ class Assembly:
 
     def _saved(self, service: str, handler: Callable[..., Any]) -> Callable[..., Any]:
         async def handle(method: str, path: str, headers: dict[str, str], body: bytes, query: Any) -> Any:
+            await self._emulator.before(service)
             answer = await handler(method, path, headers, body, query)
             await self._saver.after(service, _operation(path, headers, body, query), method, path)
             return answer

@@ -4,18 +4,22 @@ They are private names of one pinned version. Each is looked up when the emulato
 start with a sentence that names it, rather than failing in the middle of somebody's run.
 """
 
+import asyncio
 import contextlib
 import functools
 import importlib
+import importlib.util
 import inspect
 import json
 import logging
 import os
 import shutil
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from importlib.metadata import version
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -94,6 +98,8 @@ class Emulator:
         self._settings = settings
         self.changed: Callable[[str], None] = lambda service: None
         """Called with a service's name when its state changed without a request to it."""
+        self._resource_types: dict[str, Any] = {}
+        self._loading = threading.Lock()
         # Lambda folders of a killed server; they are in our own TMPDIR, so nobody else's are touched.
         shutil.rmtree(settings.emulator_dir / "tmp", ignore_errors=True)
         for name in ("tmp", "state", "s3"):
@@ -110,7 +116,6 @@ class Emulator:
                 "services.stepfunctions",
                 "services.lambda_svc",
                 "services.cloudwatch_logs",
-                "services.cloudformation.provisioners",
             )
         }
         self._check_names()
@@ -151,7 +156,13 @@ class Emulator:
             "_create_log_stream",
             "_log_groups",
         )
-        _find(modules["services.cloudformation.provisioners"], "_RESOURCE_HANDLERS")
+        # Importing CloudFormation takes longer than all else together, so it is looked at here and imported at need.
+        spec = importlib.util.find_spec("ministack.services.cloudformation")
+        source = Path(spec.origin or "").parent / "provisioners.py" if spec else Path()
+        _need(
+            source.is_file() and "\n_RESOURCE_HANDLERS = {" in source.read_text(),
+            "the private name ministack.services.cloudformation.provisioners._RESOURCE_HANDLERS is missing",
+        )
 
     @contextlib.contextmanager
     def scope(self) -> Iterator[None]:
@@ -187,11 +198,19 @@ class Emulator:
         `create(logical_id, properties, stack) -> (Ref, attributes)`, `update(Ref, old, new, stack)` likewise,
         `delete(Ref, properties)`.
         """
-        self._modules["services.cloudformation.provisioners"]._RESOURCE_HANDLERS[name] = {
-            "create": create,
-            "update": update,
-            "delete": delete,
-        }
+        self._resource_types[name] = {"create": create, "update": update, "delete": delete}
+
+    def _load_stacks(self) -> None:
+        with self._loading:
+            if not self._resource_types:
+                return
+            types, self._resource_types = self._resource_types, {}
+            importlib.import_module("ministack.services.cloudformation.provisioners")._RESOURCE_HANDLERS.update(types)
+
+    async def before(self, service: str) -> None:
+        """To be awaited before a request to a service is handled: some hooks come with the first one."""
+        if service == "cloudformation":
+            await asyncio.to_thread(self._load_stacks)
 
     def register_integration(self, resource: str, call: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
         """Add a Step Functions SDK integration: parameters in, result out; LookupError(name, cause) fails the state."""

@@ -85,7 +85,7 @@ async def _serve(settings: Settings, listener: socket.socket) -> None:
     config = Config()
     config.bind = [f"fd://{listener.detach()}"]
     config.keep_alive_timeout = 75
-    config.graceful_timeout = 3
+    config.graceful_timeout = 1
     config.loglevel = "WARNING"
     started = asyncio.Event()
 

@@ -22,6 +22,7 @@ def text(name: str, default: str = "") -> str:
 
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    wbufsize = 65536  # head and body in one segment
 
     def do_GET(self) -> None:
         self.answer(200 if self.path == "/ping" else 404, {})
