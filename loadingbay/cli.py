@@ -117,7 +117,7 @@ def up(target: Target, as_json: bool) -> None:
     from loadingbay.run import Run
 
     if target.kind != "local":
-        raise UsageError(f"`up` starts the local cloud, but {target.name} is chosen: `loadingbay deploy` deploys there")
+        raise UsageError("`up` starts the local cloud, but another is chosen: `loadingbay deploy` deploys there")
     with _screen() as screen:
         work = Run(target, screen, folder(), os.environ)
         work.start_cloud()
@@ -137,7 +137,7 @@ def down(target: Target) -> None:
     from loadingbay import cloud
 
     if target.kind != "local":
-        raise UsageError(f"`down` stops the local cloud, but {target.name} is chosen")
+        raise UsageError("`down` stops the local cloud, but another is chosen")
     click.echo("stopped" if cloud.stop(target) else "it was not running", err=True)
 
 

@@ -32,7 +32,7 @@ The local cloud keeps running; `loadingbay down` stops it.
 
 def page() -> str:
     """The whole page as markdown."""
-    context = click.Context(cli, info_name="loadingbay")
+    context = click.Context(cli, info_name="loadingbay", **cli.context_settings)
     parts = [_HEAD, f"## `loadingbay [OPTIONS] COMMAND`\n\n{_options(cli, context)}"]
     for name in cli.list_commands(context):
         command = cli.commands[name]

@@ -1,0 +1,166 @@
+"""The command line from outside: help at once, exit codes, one sentence for an error, and a complete reference."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from loadingbay.cli import cli
+from loadingbay.reference import page
+from pipelines.parameters import PARAMETERS
+
+
+@pytest.fixture
+def call(tmp_path, request):
+    """Runs the command in a folder of its own, where no local cloud runs."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+
+    def call(*arguments, **variables):
+        environment = {
+            "PATH": os.environ["PATH"],
+            "HOME": str(tmp_path),
+            "PYTHONPATH": str(request.config.rootpath),
+            "LOADINGBAY_FOLDER": str(tmp_path),
+            "LOADINGBAY_PORT": str(port),
+            **variables,
+        }
+        return subprocess.run(
+            [sys.executable, "-m", "loadingbay.cli", *arguments],
+            capture_output=True,
+            text=True,
+            env=environment,
+            timeout=60,
+            check=False,
+        )
+
+    return call
+
+
+def test_help_answers_in_under_half_a_second(call):
+    seconds = []
+    for _ in range(5):
+        begins = time.perf_counter()
+        assert call("--help").returncode == 0
+        seconds.append(time.perf_counter() - begins)
+    assert min(seconds) < 0.5
+
+
+def test_help_imports_nothing_that_takes_time():
+    program = (
+        "import sys\n"
+        "from loadingbay.cli import cli\n"
+        "try: cli.main(['run', '--help'])\n"
+        "except SystemExit: pass\n"
+        "print(sorted({'boto3', 'botocore', 'rich', 'sagemaker', 'numpy', 'PIL', 'httpx'} & set(sys.modules)))"
+    )
+    out = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
+    assert out.splitlines()[-1] == "[]"
+
+
+@pytest.mark.parametrize("name", list(cli.commands))
+def test_every_command_has_help(name):
+    answer = CliRunner().invoke(cli, [name, "--help"])
+    assert answer.exit_code == 0
+    assert cli.commands[name].help.strip()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["nonsense"],
+        ["approve"],
+        ["approve", "zero"],
+        ["approve", "0"],
+        ["run", "--epochs", "0"],
+        ["run", "--learning-rate", "fast"],
+        ["run", "--classes", "bicycle"],
+        ["run", "--data", "/no/such/archive"],
+        ["classify"],
+        ["classify", "/no/such/photo.png"],
+        ["deploy", "--parameter", "Name"],
+        ["--cloud", "azure", "status"],
+    ],
+)
+def test_wrong_use_is_exit_code_2(call, arguments):
+    answer = call(*arguments)
+    assert answer.returncode == 2
+    assert "Traceback" not in answer.stderr
+    assert answer.stderr.strip().splitlines()[-1].startswith("Error: ")
+    assert answer.stdout == ""
+
+
+@pytest.mark.parametrize(
+    "arguments", [["approve", "1"], ["reject", "1"], ["monitor"], ["logs"], ["deploy"], ["build"], ["logs", "cloud"]]
+)
+def test_a_command_that_needs_the_cloud_says_how_to_start_it_and_fails(call, arguments):
+    answer = call(*arguments)
+    assert answer.returncode == 1
+    assert len(answer.stderr.strip().splitlines()) == 1
+    assert "up` starts it" in answer.stderr or "has written no log" in answer.stderr
+
+
+def test_status_of_a_cloud_that_does_not_run_is_no_error(call):
+    answer = call("status", "--json")
+    assert answer.returncode == 0
+    assert json.loads(answer.stdout)["cloud"]["running"] is False
+    assert answer.stderr == ""
+
+
+def test_an_option_out_of_range_names_option_value_and_range(call):
+    assert "--target-precision 1.5: must be 0.5 to 0.999" in call("run", "--target-precision", "1.5").stderr
+
+
+def test_the_traceback_is_there_only_when_it_is_asked_for(call):
+    assert "Traceback" not in call("monitor").stderr
+    assert "Traceback" in call("monitor", LOADINGBAY_DEBUG="1").stderr
+
+
+def test_an_endpoint_that_does_not_answer_is_named(call):
+    answer = call(
+        "status",
+        AWS_ENDPOINT_URL="http://127.0.0.1:9",
+        AWS_ACCESS_KEY_ID="a",
+        AWS_SECRET_ACCESS_KEY="b",
+        AWS_DEFAULT_REGION="us-east-1",
+    )
+    assert answer.returncode == 1
+    assert "nothing answers at http://127.0.0.1:9" in answer.stderr
+
+
+def test_up_and_down_are_for_the_local_cloud_only(call):
+    for name in ("up", "down"):
+        answer = call(name, LOADINGBAY_CLOUD="aws", AWS_ACCESS_KEY_ID="a", AWS_SECRET_ACCESS_KEY="b")
+        assert answer.returncode == 2
+
+
+def test_down_when_nothing_runs_is_done(call):
+    answer = call("down")
+    assert answer.returncode == 0
+    assert answer.stderr.strip() == "it was not running"
+
+
+def test_run_has_an_option_for_each_parameter_of_the_table():
+    flags = {flag for option in cli.commands["run"].params for flag in option.opts}
+    assert {p.flag for p in PARAMETERS if p.option} <= flags
+
+
+def test_the_reference_in_the_docs_is_what_the_commands_say(request):
+    path = request.config.rootpath / "docs" / "cli.md"
+    assert path.read_text() == page(), "run: python -m loadingbay.reference > docs/cli.md"
+
+
+def test_the_reference_names_every_command_and_every_option():
+    text = page()
+    for name, command in cli.commands.items():
+        assert f"## `loadingbay {name}" in text
+        for parameter in command.params:
+            if isinstance(parameter, click.Option):
+                assert f"`{parameter.opts[0]}" in text, (name, parameter.opts)

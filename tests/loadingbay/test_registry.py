@@ -1,0 +1,121 @@
+"""Versions, approval, and waiting until the endpoint serves the one that was approved."""
+# ruff: noqa: N803 - AWS names its arguments so
+
+from datetime import UTC, datetime
+
+import pytest
+from botocore.exceptions import ClientError
+
+from loadingbay import registry
+from loadingbay.errors import UsageError, WorkError
+from loadingbay.target import LOCAL_ACCOUNT, Target
+
+GROUP = f"arn:aws:sagemaker:us-east-1:{LOCAL_ACCOUNT}:model-package/loadingbay"
+
+
+class SageMaker:
+    """A registry with versions, and an endpoint that goes through `states`: (status, served version or 0)."""
+
+    def __init__(self, versions=0, states=()):
+        self.packages = {f"{GROUP}/{n}": self._package(n) for n in range(1, versions + 1)}
+        self.states, self.now = list(states), None
+
+    def _package(self, number):
+        return {
+            "ModelPackageVersion": number,
+            "ModelPackageArn": f"{GROUP}/{number}",
+            "ModelApprovalStatus": "PendingManualApproval",
+            "CreationTime": datetime(2026, 11, 22, number, tzinfo=UTC),
+            "CustomerMetadataProperties": {"accuracy": "0.9300", "classes": "bicycle motorcycle"},
+            "ModelMetrics": {"ModelQuality": {"Statistics": {"S3Uri": "s3://b/e/evaluation.json"}}},
+        }
+
+    def describe_model_package(self, ModelPackageName):
+        if ModelPackageName not in self.packages:
+            message = f"ModelPackage {ModelPackageName} does not exist."
+            raise ClientError({"Error": {"Code": "ValidationException", "Message": message}}, "DescribeModelPackage")
+        return self.packages[ModelPackageName]
+
+    def get_paginator(self, _):
+        return self
+
+    def paginate(self, **_):
+        yield {"ModelPackageSummaryList": [{"ModelPackageArn": arn} for arn in reversed(self.packages)]}
+
+    def update_model_package(self, ModelPackageArn, ModelApprovalStatus, ApprovalDescription):
+        self.packages[ModelPackageArn] |= {
+            "ModelApprovalStatus": ModelApprovalStatus,
+            "ApprovalDescription": ApprovalDescription,
+        }
+
+    def describe_endpoint(self, EndpointName):
+        self.now = self.states.pop(0) if self.states else self.now
+        if self.now is None:
+            error = {"Code": "ValidationException", "Message": "Could not find endpoint"}
+            raise ClientError({"Error": error}, "DescribeEndpoint")
+        status, _ = self.now
+        reason = {"FailureReason": "the container did not answer"} if status == "Failed" else {}
+        return {"EndpointName": EndpointName, "EndpointConfigName": "c", "EndpointStatus": status, **reason}
+
+    def describe_endpoint_config(self, EndpointConfigName):
+        return {"ProductionVariants": [{"ModelName": f"model-{self.now[1]}"}]}
+
+    def describe_model(self, ModelName):
+        return {"PrimaryContainer": {"ModelPackageName": f"{GROUP}/{ModelName.removeprefix('model-')}"}}
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch):
+    monkeypatch.setattr(registry.time, "sleep", lambda _: None)
+
+
+def _target(sagemaker):
+    target = Target("local", "http://127.0.0.1:1", "us-east-1")
+    target._clients["sagemaker"] = sagemaker
+    return target
+
+
+def test_versions_come_newest_first_with_their_figures():
+    found = registry.versions(_target(SageMaker(3)))
+    assert [v.number for v in found] == [3, 2, 1]
+    assert found[0].figure("accuracy") == 0.93
+    assert found[0].figure("classes") is None
+    assert found[0].evaluation == "s3://b/e/evaluation.json"
+
+
+def test_a_version_that_is_not_there_names_those_there_are():
+    with pytest.raises(UsageError, match="there is no model version 7: there are 2, 1"):
+        registry.numbered(_target(SageMaker(2)), 7)
+
+
+def test_an_empty_registry_says_how_to_fill_it():
+    with pytest.raises(UsageError, match="none is registered yet: `loadingbay run`"):
+        registry.numbered(_target(SageMaker(0)), 1)
+
+
+@pytest.mark.parametrize(("approve", "status"), [(True, "Approved"), (False, "Rejected")])
+def test_a_decision_is_written_with_its_comment(approve, status):
+    target = _target(SageMaker(1))
+    registry.decide(target, registry.numbered(target, 1), approve=approve, comment="looked at it")
+    decided = registry.numbered(target, 1)
+    assert (decided.approval, decided.comment) == (status, "looked at it")
+
+
+def test_waiting_ends_when_the_endpoint_serves_this_very_version():
+    states = [None, ("Creating", 2), ("InService", 1), ("Updating", 1), ("InService", 2)]
+    target = _target(SageMaker(2, states))
+    seen = []
+    registry.wait_until_served(target, "loadingbay", registry.numbered(target, 2), waiting=seen.append)
+    assert seen == ["waiting for the approval event", "Creating", "InService", "Updating"]
+
+
+def test_an_endpoint_that_failed_ends_the_wait_with_its_reason():
+    target = _target(SageMaker(1, [("Creating", 1), ("Failed", 1)]))
+    with pytest.raises(WorkError, match=r"could not be deployed: the container did not answer; .*`loadingbay logs"):
+        registry.wait_until_served(target, "loadingbay", registry.numbered(target, 1))
+
+
+def test_a_wait_without_end_says_where_to_look():
+    target = _target(SageMaker(2, [("InService", 1)]))
+    with pytest.raises(WorkError, match="does not serve version 2 yet: `loadingbay logs deploy_model`"):
+        registry.wait_until_served(target, "loadingbay", registry.numbered(target, 2), patience=0.05)
