@@ -1,11 +1,12 @@
 """Scores a model artifact on the test records, as served: every photo goes through the handler that ships inside it.
 
-    python3 processing/evaluate.py --model MODEL.tar.gz --test DIR --output DIR [--champion-model DIR_OR_TAR --tolerance 0.02]
+    python3 processing/evaluate.py --model MODEL.tar.gz --test DIR --output DIR [--champion-model DIR_OR_TAR
+    --tolerance 0.02]
 
 Writes evaluation.json (SageMaker's model-quality shape, and under `gate` the figures that decide), evaluation.png,
 history.json, and verification/, labelled photos with which a deployment can be checked. What each figure means is said
-in metrics.py, which the artifact carries. The test photos are used here only: training has no input that reaches them, and
-nothing is fitted on them; temperature and thresholds come from the artifact.
+in metrics.py, which the artifact carries. The test photos are used here only: training has no input that reaches
+them, and nothing is fitted on them; temperature and thresholds come from the artifact.
 
 The champion is the version approved now. It must be an *input* of the processing step, not something this script
 looks up: the step cache compares inputs, so a new champion then leads to a new evaluation, not to a stale one.
@@ -62,7 +63,10 @@ class Photos:
 
 @dataclass(frozen=True)
 class Served:
-    """A loaded artifact: its model.json, probabilities of encoded photos through its handler, and its metrics module."""
+    """A loaded artifact.
+
+    Its model.json, probabilities of encoded photos through its handler, and its metrics module.
+    """
 
     folder: Path
     about: dict[str, Any]
@@ -72,7 +76,7 @@ class Served:
 
 
 def unpack(model: Path, folder: Path) -> Path:
-    """The folder that holds the artifact: `model` itself when it is one, or `folder` once model.tar.gz is unpacked into it.
+    """The artifact's folder: `model` itself when it is one, or `folder` once model.tar.gz is unpacked into it.
 
     Members must be plain files and folders inside; sizes and number are bounded. EvaluationError otherwise.
     """
@@ -170,8 +174,9 @@ def read_photos(channel: Path) -> Photos:
 def compare(challenger: npt.NDArray[np.bool_], champion: npt.NDArray[np.bool_], tolerance: float) -> dict[str, Any]:
     """A paired test on the same photos: is the challenger worse than the champion?
 
-    McNemar's exact test looks only at the photos that one of them got right and the other wrong. The challenger passes when
-    its accuracy is at most `tolerance` lower, or when the loss is no more than chance explains (one-sided p above 0.05).
+    McNemar's exact test looks only at the photos that one of them got right and the other wrong. The challenger
+    passes when its accuracy is at most `tolerance` lower, or when the loss is no more than chance explains (one-sided
+    p above 0.05).
     """
     won, lost = int((challenger & ~champion).sum()), int((~challenger & champion).sum())
     difference = float(challenger.mean() - champion.mean())
@@ -204,7 +209,10 @@ def judge_champion(
 
 
 def refusal(served: Served) -> dict[str, Any]:
-    """Share of photos of something else that the model accepts, by kind and in all. Empty when the artifact draws none."""
+    """Share of photos of something else that the model accepts, by kind and in all.
+
+    Empty when the artifact draws none.
+    """
     if served.strangers is None:
         return {}
     shares = {
@@ -273,7 +281,10 @@ def evaluate(served: Served, photos: Photos, champion: Path | None, tolerance: f
 
 
 def metadata(about: dict[str, Any], gate: dict[str, float]) -> dict[str, str]:
-    """What becomes the package's CustomerMetadataProperties: strings, without the comma, which SageMaker does not allow."""
+    """What becomes the package's CustomerMetadataProperties.
+
+    Strings, without the comma, which SageMaker does not allow.
+    """
     texts = {
         key: str(about.get(key, "unknown"))
         for key in ("data_label", "data_sha256", "code_sha256", "git_commit", "seed")

@@ -1,4 +1,7 @@
-"""Writes the model artifact: network, model.json, history.json, and under code/ the handler with all that it imports."""
+"""Writes the model artifact.
+
+Network, model.json, history.json, and under code/ the handler with all that it imports.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,10 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def write(folder: Path, about: dict[str, Any], history: list[dict[str, Any]]) -> None:
-    """Add to `folder`, which already holds the exported network, everything else; then load it once as the endpoint will."""
+    """Add to `folder`, which already holds the exported network, everything else.
+
+    Then load it once as the endpoint will.
+    """
     write_json(folder / inference.MODEL, about)
     write_json(folder / "history.json", history)
     code = folder / "code"

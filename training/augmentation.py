@@ -1,4 +1,7 @@
-"""Random views of training photos: flip, one bilinear warp, colour, a small cut-out. Deterministic by the generator given."""
+"""Random views of training photos.
+
+Flip, one bilinear warp, colour, a small cut-out. Deterministic by the generator given.
+"""
 
 from __future__ import annotations
 
@@ -65,16 +68,14 @@ def _colour(images: Float32, strength: Strength, rng: np.random.Generator) -> No
 
 
 def _cut_out(images: Float32, share: float, rng: np.random.Generator) -> None:
-    """One square of each image, of side up to `share`, becomes that image's mean, in place."""
-    height, width = images.shape[1:3]
-    means = images.mean(axis=(1, 2))
-    for image, mean in zip(images, means, strict=True):
-        side = rng.uniform(0, share)
-        half_h, half_w = side * height / 2, side * width / 2
-        y, x = rng.uniform(0, height), rng.uniform(0, width)
-        image[
-            max(0, round(y - half_h)) : max(0, round(y + half_h)), max(0, round(x - half_w)) : max(0, round(x + half_w))
-        ] = mean
+    """One square of each image, of side up to `share`, becomes that image's mean brightness, in place."""
+    count, height, width = images.shape[:3]
+    half = rng.uniform(0, share / 2, count)
+    y, x = rng.uniform(0, height, count), rng.uniform(0, width, count)
+    edges = np.stack([y - half * height, y + half * height, x - half * width, x + half * width], axis=1)
+    means = images.mean(axis=(1, 2, 3))
+    for image, (top, bottom, left, right), mean in zip(images, edges.round().clip(0).astype(int), means, strict=True):
+        image[top:bottom, left:right] = mean
 
 
 def augment(images: UInt8, strength: Strength, rng: np.random.Generator) -> Float32:

@@ -1,7 +1,11 @@
-"""Trains one network: Nesterov momentum with warm-up and cosine decay, averaged weights, checkpoints, one line an epoch."""
+"""Trains one network.
+
+Nesterov momentum with warm-up and cosine decay, averaged weights, checkpoints, one line an epoch.
+"""
 
 from __future__ import annotations
 
+import json
 import math
 import time
 from collections.abc import Callable, Iterator
@@ -16,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 import outliers
 import preprocessing
+from cluster import Exchange
 from records import Pixels
 
 Float32 = npt.NDArray[np.float32]
@@ -89,8 +94,8 @@ def predict(net: Any, channel: Channel, rows: Int64, batch: int = 250) -> Float3
 class Fit:
     """A network in training: weights, momenta and the moving average, which together are a checkpoint."""
 
-    def __init__(self, phase: Phase, channel: Channel, recipe: Recipe) -> None:
-        self.phase, self.channel, self.recipe = phase, channel, recipe
+    def __init__(self, phase: Phase, channel: Channel, recipe: Recipe, exchange: Exchange | None = None) -> None:
+        self.phase, self.channel, self.recipe, self.exchange = phase, channel, recipe, exchange
         size = (int(channel.pixels.images.shape[1]), int(channel.pixels.images.shape[2]))
         self.net = network.build(channel.classes, recipe.widths, size, phase.seed)
         self.weights: dict[str, Any] = {name: p.data() for name, p in self.net.collect_params().items()}
@@ -106,17 +111,21 @@ class Fit:
         self.steps_per_epoch = max(1, len(phase.rows) // recipe.batch_size)
 
     def batches(self, epoch: int) -> Iterator[tuple[Any, Any]]:
-        """(data, targets) of each step of an epoch; the draw depends on seed and epoch alone, so that a resumed run repeats it."""
+        """(data, targets) of each step of an epoch.
+
+        The draw depends on seed and epoch alone, so that a resumed run repeats it.
+        """
         recipe, channel = self.recipe, self.channel
-        rng = np.random.default_rng([self.phase.seed, epoch])
-        order = rng.permutation(self.phase.rows)
+        rank, size = (self.exchange.rank, self.exchange.size) if self.exchange else (0, 1)
+        order = np.random.default_rng([self.phase.seed, epoch]).permutation(self.phase.rows)  # the same on every host
+        rng = np.random.default_rng([self.phase.seed, epoch, rank])
         smooth = recipe.label_smoothing / channel.classes
         known = np.full((channel.classes, channel.classes), smooth, np.float32)
         known[np.diag_indices(channel.classes)] += 1 - recipe.label_smoothing
-        strangers = round(recipe.outlier_share * recipe.batch_size)
+        strangers = round(recipe.outlier_share * recipe.batch_size / size)
         even = np.full((strangers, channel.classes), 1 / channel.classes, np.float32)
         for step in range(self.steps_per_epoch):
-            rows = order[step * recipe.batch_size : (step + 1) * recipe.batch_size]
+            rows = order[step * recipe.batch_size : (step + 1) * recipe.batch_size][rank::size]
             views = augmentation.augment(channel.pixels.images[rows], recipe.strength, rng)
             targets = known[channel.pixels.labels[rows]]
             if strangers:
@@ -125,7 +134,10 @@ class Fit:
             yield mx.nd.array(preprocessing.normalise(views, channel.mean, channel.std)), mx.nd.array(targets)
 
     def train_epoch(self) -> tuple[float, float]:
-        """One pass over the rows. Returns (mean loss, last learning rate). TrainingError when the loss is not finite."""
+        """One pass over the rows.
+
+        Returns (mean loss, last learning rate). TrainingError when the loss is not finite.
+        """
         recipe = self.recipe
         total = self.steps_per_epoch * recipe.epochs
         losses: list[Any] = []
@@ -134,13 +146,15 @@ class Fit:
             with mx.autograd.record():
                 loss = self.loss(self.net(data), targets)
             loss.backward()
-            rate = recipe.rate_at(step, total)
+            if self.exchange:
+                self.exchange.sum(self.phase.name, self.gradients)
+            rate, hosts = recipe.rate_at(step, total), self.exchange.size if self.exchange else 1
             for name, gradient in self.gradients.items():
                 decay = recipe.weight_decay if name.endswith("weight") else 0.0
                 weight = self.weights[name]
                 mx.nd.nag_mom_update(
                     weight, gradient, self.momenta[name], out=weight,
-                    lr=rate, momentum=recipe.momentum, wd=decay, rescale_grad=1 / len(data),
+                    lr=rate, momentum=recipe.momentum, wd=decay, rescale_grad=1 / (len(data) * hosts),
                 )  # fmt: skip
             self._average(step)
             losses.append(loss.mean())
@@ -156,7 +170,10 @@ class Fit:
         return mean, rate
 
     def _average(self, step: int) -> None:
-        """Move the averages towards the weights, every other step; early ones count for less, for they are nearly random."""
+        """Move the averages towards the weights, every other step.
+
+        Early ones count for less, for they are nearly random.
+        """
         if step % 2 == 0:
             return
         share = 1 - min(self.recipe.average, (1 + step) / (10 + step)) ** 2
@@ -175,27 +192,34 @@ class Fit:
         logits = predict(self.net, self.channel, self.phase.held_out)
         return float((logits.argmax(axis=1) == self.channel.pixels.labels[self.phase.held_out]).mean())
 
-    def save(self, path: Path) -> None:
-        """Write a checkpoint, whole or not at all."""
-        state = {"epoch": mx.nd.array([self.epoch])}
-        for kind, arrays in (("weight", self.weights), ("momentum", self.momenta), ("average", self.averages)):
+    def save(self, path: Path, run: str) -> None:
+        """Write a checkpoint, whole or not at all; `run` says what it belongs to."""
+        words = json.dumps({"run": run, "epoch": self.epoch, "history": self.history}).encode()
+        state = {"words": mx.nd.array(np.frombuffer(words, np.uint8), dtype=np.uint8)}
+        for kind, arrays in self._arrays():
             state |= {f"{kind}:{name}": array for name, array in arrays.items()}
+        path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_suffix(".partial")
         mx.nd.save(str(partial), state)
         partial.replace(path)
 
-    def load(self, path: Path) -> None:
-        """Continue from a checkpoint of the same phase. TrainingError when it is of another network."""
-        state = mx.nd.load(str(path))
-        for kind, arrays in (("weight", self.weights), ("momentum", self.momenta), ("average", self.averages)):
+    def load(self, path: Path, run: str) -> str | None:
+        """Continue from a checkpoint of this very run. Else leaves all as it is, and returns the reason."""
+        try:
+            state = mx.nd.load(str(path))
+            words = json.loads(state["words"].asnumpy().tobytes())
+        except (mx.MXNetError, KeyError, TypeError, ValueError) as error:
+            return f"it is damaged ({(str(error).splitlines() or [type(error).__name__])[0]})"
+        if words["run"] != run:
+            return "it is of a run with other code, data or hyperparameters"
+        for kind, arrays in self._arrays():
             for name, array in arrays.items():
-                saved = state.get(f"{kind}:{name}")
-                if saved is None or saved.shape != array.shape:
-                    raise TrainingError(
-                        f"the checkpoint {path} is of another network ({kind}:{name}): empty its folder"
-                    )
-                array[:] = saved
-        self.epoch = int(state["epoch"].asscalar())
+                array[:] = state[f"{kind}:{name}"]
+        self.epoch, self.history = int(words["epoch"]), words["history"]
+        return None
+
+    def _arrays(self) -> tuple[tuple[str, dict[str, Any]], ...]:
+        return ("weight", self.weights), ("momentum", self.momenta), ("average", self.averages)
 
 
 def log_line(entry: dict[str, Any]) -> str:
@@ -206,23 +230,60 @@ def log_line(entry: dict[str, Any]) -> str:
     )
 
 
-def fit(phase: Phase, channel: Channel, recipe: Recipe, report: Callable[[str], None]) -> Fit:
-    """Train one phase to its end; the returned network holds the averaged weights. Reports a line an epoch."""
-    run = Fit(phase, channel, recipe)
+@dataclass(frozen=True)
+class Checkpoints:
+    """Where checkpoints are kept, what run they belong to, and how many epochs lie between them."""
+
+    folder: Path
+    run: str
+    every: int = 5
+
+    def path(self, phase: Phase) -> Path:
+        """The file of a phase."""
+        return self.folder / f"{phase.name.replace('/', '-of-')}.checkpoint"
+
+
+def fit(
+    phase: Phase,
+    channel: Channel,
+    recipe: Recipe,
+    report: Callable[[str], None],
+    checkpoints: Checkpoints | None = None,
+    exchange: Exchange | None = None,
+) -> Fit:
+    """Train one phase to its end; the returned network holds the averaged weights. Reports a line an epoch.
+
+    With checkpoints it continues where an earlier attempt was killed, and the result is the same to the bit.
+    """
+    run = Fit(phase, channel, recipe, exchange)
+    if checkpoints and (path := checkpoints.path(phase)).is_file():
+        refused = run.load(path, checkpoints.run)
+        report(
+            f"The checkpoint {path} is not used: {refused}. Training starts over."
+            if refused
+            else f"Resuming {phase.name} after epoch {run.epoch} of {recipe.epochs}, from {path}."
+        )
+        if run.epoch == recipe.epochs:
+            run.use_averages()
+    rank = exchange.rank if exchange else 0
+    if exchange:
+        exchange.agree(f"{phase.name}:epoch", run.epoch)
     while run.epoch < recipe.epochs:
         began = time.perf_counter()
         loss, rate = run.train_epoch()
         last = run.epoch == recipe.epochs
-        if last:
-            run.use_averages()
         entry = {
             "phase": phase.name,
             "epoch": f"{run.epoch}/{recipe.epochs}",
             "train_loss": round(loss, 4),
-            "validation_accuracy": run.accuracy() if last or run.epoch % VALIDATE_EVERY == 0 else None,
+            "validation_accuracy": run.accuracy() if not last and run.epoch % VALIDATE_EVERY == 0 else None,
             "learning_rate": round(rate, 6),
-            "seconds": round(time.perf_counter() - began, 1),
         }
         run.history.append(entry)
-        report(log_line(entry))
+        if checkpoints and rank == 0 and (last or run.epoch % checkpoints.every == 0):
+            run.save(checkpoints.path(phase), checkpoints.run)
+        if last:
+            run.use_averages()
+            entry["validation_accuracy"] = run.accuracy()
+        report(log_line({**entry, "seconds": time.perf_counter() - began}))
     return run

@@ -1,4 +1,4 @@
-"""The handler that ships inside the model artifact (code/inference.py): `model_fn`, `input_fn`, `predict_fn`, `output_fn`.
+"""The handler that ships inside the artifact as code/inference.py: `model_fn`, `input_fn`, `predict_fn`, `output_fn`.
 
 The model server calls it on the endpoint, and Evaluate calls it in the pipeline: what is evaluated is what is served.
 """
@@ -71,7 +71,10 @@ _image_size = (32, 32)
 
 
 def warmup(model: Model) -> None:
-    """One prediction, so that the first request does not pay for memory planning. ValueError when the network is broken."""
+    """One prediction, so that the first request does not pay for memory planning.
+
+    ValueError when the network is broken.
+    """
     answer = predict_fn(np.zeros((1, *_image_size, 3), np.uint8), model)
     if answer.shape != (1, len(model.classes)) or not np.isfinite(answer).all():
         raise ValueError(f"the network gives {answer!r} for {len(model.classes)} classes: the artifact is broken")
@@ -92,7 +95,7 @@ def _instances(body: bytes) -> list[bytes]:
     for number, instance in enumerate(instances):
         encoded = instance.get("image") if isinstance(instance, dict) else None
         if not isinstance(encoded, str):
-            raise ValueError(f'instance {number} has no "image" of base64 text')  # noqa: TRY004  # bad input is ValueError
+            raise ValueError(f'instance {number} has no "image" of base64 text')  # noqa: TRY004
         try:
             photos.append(base64.b64decode(encoded, validate=True))
         except (binascii.Error, ValueError) as error:
@@ -101,7 +104,10 @@ def _instances(body: bytes) -> list[bytes]:
 
 
 def input_fn(body: bytes, content_type: str) -> UInt8:
-    """A request's bytes as (n, h, w, 3) uint8 RGB. ValueError for a bad photo, UnsupportedContentType for a foreign type."""
+    """A request's bytes as (n, h, w, 3) uint8 RGB.
+
+    ValueError for a bad photo, UnsupportedContentType for a foreign type.
+    """
     kind = (content_type or "").split(";")[0].strip().lower()
     if kind in IMAGE_TYPES:
         return preprocessing.decode(body, _image_size)[None]
@@ -124,11 +130,14 @@ def softmax(logits: Float32, temperature: float) -> Float32:
     """(n, classes) logits to probabilities at a temperature: above 1 is less sure, below 1 surer."""
     scaled = logits.astype(np.float64) / temperature
     scaled = np.exp(scaled - scaled.max(axis=1, keepdims=True))
-    return (scaled / scaled.sum(axis=1, keepdims=True)).astype(np.float32)
+    return np.asarray(scaled / scaled.sum(axis=1, keepdims=True), np.float32)
 
 
 def predict_fn(images: UInt8, model: Model) -> Float32:
-    """(n, h, w, 3) uint8 to (n, classes) float32 probabilities, temperature applied. Rows do not depend on each other."""
+    """(n, h, w, 3) uint8 to (n, classes) float32 probabilities, temperature applied.
+
+    Rows do not depend on each other.
+    """
     data = mx.nd.array(preprocessing.normalise(images, model.mean, model.std))
     return softmax(model.network(data).asnumpy(), float(model.about["temperature"]))
 

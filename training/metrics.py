@@ -1,4 +1,4 @@
-"""Figures of a classifier that may decline to answer, on data it has not learned from. Ships in the artifact for Evaluate.
+"""Figures of a classifier that may decline, on data it has not learned from. Ships in the artifact for Evaluate.
 
 `probabilities` are (n, classes) float, `labels` (n,) class indices; the confidence of a row is its largest probability,
 and an answer is accepted when its confidence is at least the threshold.

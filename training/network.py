@@ -44,7 +44,7 @@ class Residual(nn.HybridBlock):  # type: ignore[misc]  # mxnet has no types
 
 
 class ResNet9(nn.HybridBlock):  # type: ignore[misc]  # mxnet has no types
-    """A ResNet-9 (after David Page's DAWNBench entry): six 3x3 convolutions and two residual pairs, global max pooling, linear.
+    """A ResNet-9 (after David Page's DAWNBench entry): eight 3x3 convolutions, max pooling, linear.
 
     `widths` are the channels at full, half and quarter resolution; (16, 32, 64) has 154,098 parameters for two classes.
     Input (n, 3, h, w) float32, normalised, h and w at least 8; output (n, classes) logits.

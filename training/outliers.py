@@ -27,7 +27,7 @@ def _gradient(height: int, width: int, rng: np.random.Generator) -> Float32:
     angle = rng.uniform(0, 2 * np.pi)
     y, x = np.mgrid[0 : 1 : height * 1j, 0 : 1 : width * 1j]
     along = np.clip(0.5 + (x - 0.5) * np.cos(angle) + (y - 0.5) * np.sin(angle), 0, 1)[:, :, None]
-    return (rng.uniform(0, 255, 3) * along + rng.uniform(0, 255, 3) * (1 - along)).astype(np.float32)
+    return np.asarray(rng.uniform(0, 255, 3) * along + rng.uniform(0, 255, 3) * (1 - along), np.float32)
 
 
 def _stripes(height: int, width: int, rng: np.random.Generator) -> Float32:
@@ -36,7 +36,7 @@ def _stripes(height: int, width: int, rng: np.random.Generator) -> Float32:
     y, x = np.mgrid[0 : 1 : height * 1j, 0 : 1 : width * 1j]
     wave = np.sin(2 * np.pi * waves * (x * np.cos(angle) + y * np.sin(angle)) + rng.uniform(0, 6.3))
     share = (0.5 + 0.5 * np.tanh(wave * rng.uniform(0.5, 6)))[:, :, None]
-    return (rng.uniform(0, 255, 3) * share + rng.uniform(0, 255, 3) * (1 - share)).astype(np.float32)
+    return np.asarray(rng.uniform(0, 255, 3) * share + rng.uniform(0, 255, 3) * (1 - share), np.float32)
 
 
 def _shuffled(photo: Float32, rng: np.random.Generator) -> Float32:

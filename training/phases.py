@@ -15,6 +15,7 @@ import fitting
 import numpy as np
 import numpy.typing as npt
 import records
+from cluster import Exchange
 from sklearn.model_selection import StratifiedKFold
 
 FINAL = "final"
@@ -34,6 +35,7 @@ class Job:
     classes: int
     recipe: fitting.Recipe
     model_dir: Path
+    checkpoints: fitting.Checkpoints | None = None
 
 
 @dataclass(frozen=True)
@@ -75,18 +77,24 @@ def _report(line: str) -> None:
     sys.stdout.flush()
 
 
-def run_one(phase: fitting.Phase, job: Job) -> Outcome:
-    """Train a phase in this process; the final one also exports its network into the model folder."""
+def run_one(phase: fitting.Phase, job: Job, exchange: Exchange | None = None) -> Outcome:
+    """Train a phase in this process; the final one also exports its network, on the first host."""
     cv2.setNumThreads(0)
     channel = fitting.Channel(records.mapped(job.scratch, job.size), job.mean, job.std, job.classes)
-    fit = fitting.fit(phase, channel, job.recipe, _report)
-    if phase.name == FINAL:
+    fit = fitting.fit(phase, channel, job.recipe, _report, job.checkpoints, exchange)
+    if phase.name == FINAL and (exchange is None or exchange.rank == 0):
         fit.net.export(str(job.model_dir / "network"), epoch=0)
     return Outcome(fitting.predict(fit.net, channel, phase.held_out), fit.history)
 
 
-def run_all(phases: list[fitting.Phase], job: Job, workers: int) -> list[Outcome]:
-    """The phases' outcomes in their order, trained by at most `workers` processes at a time, the longest first."""
+def run_all(phases: list[fitting.Phase], job: Job, workers: int, exchange: Exchange | None = None) -> list[Outcome]:
+    """The phases' outcomes in their order.
+
+    On one host at most `workers` processes train side by side, the longest phase first. On several hosts all of them
+    train one phase after the other together.
+    """
+    if exchange:
+        return [run_one(phase, job, exchange) for phase in phases]
     longest_first = sorted(range(len(phases)), key=lambda number: -len(phases[number].rows))
     context = multiprocessing.get_context("spawn")  # MXNet's threads do not survive a fork
     with ProcessPoolExecutor(min(workers, len(phases)), mp_context=context) as pool:

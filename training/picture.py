@@ -35,7 +35,7 @@ def _confusion(ax: Any, labels: Ints, predicted: Ints, classes: list[str]) -> No
     ax.tick_params(axis="y", labelrotation=90 if len(classes) < 4 else 0)
 
 
-def _confidence(ax: Any, confidence: Floats, right: Floats, threshold: float, floor: float) -> None:
+def _confidence(ax: Any, confidence: Floats, right: npt.NDArray[np.bool_], threshold: float, floor: float) -> None:
     bins = np.linspace(floor, 1, 21)
     ax.hist(
         [confidence[right], confidence[~right]], bins=bins, stacked=True, color=[RIGHT, WRONG], label=["right", "wrong"]
@@ -102,7 +102,8 @@ def _words(ax: Any, report: dict[str, Any], about: dict[str, Any]) -> None:
     rival, fold = report["champion"], about["out_of_fold"]
     against = "no champion to compare with"
     if rival["present"] and rival.get("comparable"):
-        against = f"champion {_share(rival['accuracy'])}: {'not worse' if rival['not_worse'] else 'WORSE'} (p {rival['p_worse']:.2f})"
+        verdict = "not worse" if rival["not_worse"] else "WORSE"
+        against = f"champion {_share(rival['accuracy'])}: {verdict} (p {rival['p_worse']:.2f})"
     elif rival["present"]:
         against = "champion knows other classes: not compared"
     accuracy = quality["accuracy"]
@@ -143,11 +144,22 @@ def draw(
     path: Path, report: dict[str, Any], probabilities: Floats, bodies: list[bytes], labels: Ints,
     about: dict[str, Any], history: list[dict[str, Any]],
 ) -> None:  # fmt: skip
-    """Write the picture to `path`: confusion, confidence, reliability, risk, learning curves, figures, the worst mistakes."""
+    """Write the picture to `path`.
+
+    Confusion, confidence, reliability, risk, learning curves, figures, the worst mistakes.
+    """
     classes, predicted, confidence = about["classes"], probabilities.argmax(axis=1), probabilities.max(axis=1)
     floor = 1 / len(classes)
-    style = {"axes.spines.top": False, "axes.spines.right": False, "axes.titleweight": "bold", "axes.titlelocation": "left",
-             "axes.titlesize": 11, "font.size": 9.5, "text.color": LINE, "axes.titlecolor": LINE}  # fmt: skip
+    style = {
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "text.color": LINE,
+        "font.size": 9.5,
+        "axes.titleweight": "bold",
+        "axes.titlelocation": "left",
+        "axes.titlesize": 11,
+        "axes.titlecolor": LINE,
+    }
     with mpl.rc_context(style):
         fig = plt.figure(figsize=(14, 12.5))
         rows = fig.add_gridspec(
@@ -174,7 +186,8 @@ def draw(
         fig.text(
             0.06,
             0.937,
-            f"seed {about['seed']}   data {about['data_sha256'][:12]}   code {about['code_sha256'][:12]}   scored through the handler that serves",
+            f"seed {about['seed']}   data {about['data_sha256'][:12]}   code {about['code_sha256'][:12]}   "
+            "scored through the handler that serves",
             color=GREY,
         )
         fig.savefig(path, dpi=100, metadata={"Software": None})

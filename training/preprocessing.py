@@ -1,4 +1,4 @@
-"""From the bytes of a photo to what the network eats. Training, evaluation and the endpoint all use this file, unchanged.
+"""From the bytes of a photo to what the network eats. Training, Evaluate and the endpoint use this very file.
 
 It travels inside the model artifact under code/, beside the handler.
 """
@@ -48,7 +48,7 @@ def _is_plain_png(body: bytes) -> bool:
             return False
         at += 12 + length
         if kind == b"IEND":
-            return at == len(body)
+            return bool(at == len(body))
     return False
 
 
@@ -72,7 +72,7 @@ def _with_pillow(body: bytes, size: tuple[int, int]) -> UInt8:
 
 
 def resize(image: UInt8, size: tuple[int, int]) -> UInt8:
-    """(h, w, 3) to (size[0], size[1], 3); the sides change independently, as in CIFAR. The identity when the size is right.
+    """(h, w, 3) to (size[0], size[1], 3); each side by itself, as in CIFAR. The identity when the size is right.
 
     Shrinking averages areas, so that nothing aliases; a photo that shrinks on one side only, or grows, is interpolated.
     """
@@ -85,7 +85,10 @@ def resize(image: UInt8, size: tuple[int, int]) -> UInt8:
 
 
 def decode(body: bytes, size: tuple[int, int]) -> UInt8:
-    """The bytes of one PNG or JPEG as (size[0], size[1], 3) uint8 RGB. ValueError, with a sentence, for anything else."""
+    """The bytes of one PNG or JPEG as (size[0], size[1], 3) uint8 RGB.
+
+    ValueError, with a sentence, for anything else.
+    """
     if not body:
         raise ValueError("the image is empty (0 bytes)")
     if len(body) > MAX_BYTES:
@@ -110,6 +113,11 @@ def decode(body: bytes, size: tuple[int, int]) -> UInt8:
 
 
 def normalise(images: UInt8 | Float32, mean: Float32, std: Float32) -> Float32:
-    """(n, h, w, 3) in 0..255 to the network's (n, 3, h, w) float32: minus the mean, divided by the deviation, by channel."""
-    scaled = (images - mean) * (np.float32(1) / std)
-    return np.ascontiguousarray(scaled.transpose(0, 3, 1, 2), np.float32)
+    """(n, h, w, 3) in 0..255 to the network's (n, 3, h, w) float32.
+
+    Minus the mean, divided by the deviation, by channel.
+    """
+    planes = np.ascontiguousarray(images.transpose(0, 3, 1, 2), np.float32)
+    planes -= mean[:, None, None]
+    planes *= (np.float32(1) / std)[:, None, None]
+    return planes

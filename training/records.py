@@ -1,8 +1,8 @@
 """Reads a channel of RecordIO: one streaming pass that decodes each photo once into a file mapped into memory.
 
-The records hold photos as they will be served (PNG or JPEG bytes). Decoding a large photo costs far more than a training
-step on it, so it is paid once, into a raw file that every training process maps: the operating system keeps in memory
-what fits, and neither the records nor the pixels need to.
+The records hold photos as they will be served (PNG or JPEG bytes). Decoding a large photo costs far more than a
+training step on it, so it is paid once, into a raw file that every training process maps: the operating system keeps
+in memory what fits, and neither the records nor the pixels need to.
 """
 
 from __future__ import annotations
@@ -64,7 +64,10 @@ def stream(channel: Path) -> Iterator[tuple[int, bytes]]:
 
 @dataclass(frozen=True)
 class Pixels:
-    """Decoded photos: `images` (n, h, w, 3) uint8, mapped from a file and read-only, and `labels` (n,) class indices."""
+    """Decoded photos.
+
+    `images` (n, h, w, 3) uint8, mapped from a file and read-only, and `labels` (n,) class indices.
+    """
 
     images: UInt8
     labels: Int64
@@ -104,5 +107,5 @@ def check(pixels: Pixels, classes: list[str], folds: int) -> None:
             raise DataError(f"no photo of class {name} is in the training records")
         if count < folds:
             raise DataError(
-                f"class {name} has {count} training photos, fewer than the {folds} folds: add photos, or lower --folds to {max(2, count)}"
+                f"class {name} has {count} training photos, fewer than the {folds} folds: add photos, or lower --folds"
             )

@@ -110,7 +110,8 @@ def tree(rng: np.random.Generator) -> Image.Image:
 
 
 KINDS: dict[str, Callable[[np.random.Generator], Image.Image]] = {
-    "flat colour": flat, "noise": noise, "text": text, "checkerboard": checkerboard, "house": house, "face": face, "tree": tree,
+    "flat colour": flat, "noise": noise, "text": text, "checkerboard": checkerboard, "house": house, "face": face,
+    "tree": tree,
 }  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""Trains the classifier and writes the artifact: `python3 train.py --train DIR --model-dir DIR --epochs 60` (script mode).
+"""Trains the classifier, writes the artifact: `python3 train.py --train DIR --model-dir DIR --classes A,B --epochs 60`.
 
 The networks of k folds give out-of-fold predictions, from which temperature and threshold are fitted; the network that
 ships learns from all photos. Every network trains on one thread in a process of its own, so the result depends on seed,
@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import os
 
-for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ[_variable] = (
-        "1"  # before MXNet is imported: one thread is deterministic, and two processes beat two threads
-    )
-os.environ.setdefault("MXNET_SUBGRAPH_VERBOSE", "0")
+# Before MXNet is imported: one thread a process, for two processes beat two threads, and the engine that runs operators
+# in program order. The threaded one gave other weights from run to run, and is no faster with one thread.
+for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+    os.environ[_variable] = "1"
+os.environ["MXNET_ENGINE_TYPE"] = "NaiveEngine"
 
 import argparse  # noqa: E402
 import dataclasses  # noqa: E402
+import hashlib  # noqa: E402
 import json  # noqa: E402
 import platform  # noqa: E402
 import sys  # noqa: E402
@@ -28,12 +29,15 @@ from typing import Any  # noqa: E402
 
 import artifact  # noqa: E402
 import calibration  # noqa: E402
+import cluster  # noqa: E402
 import cv2  # noqa: E402
 import fitting  # noqa: E402
 import inference  # noqa: E402
+import metrics  # noqa: E402
 import mxnet as mx  # noqa: E402
 import numpy as np  # noqa: E402
 import phases  # noqa: E402
+import PIL  # noqa: E402
 import records  # noqa: E402
 
 
@@ -81,6 +85,9 @@ def parser() -> argparse.ArgumentParser:
     # Where things are.
     flags.add_argument("--train", type=Path, default=Path(env("SM_CHANNEL_TRAIN", "/opt/ml/input/data/train")))
     flags.add_argument("--model-dir", type=Path, default=Path(env("SM_MODEL_DIR", "/opt/ml/model")))
+    checkpoints = Path(env("SM_MODEL_DIR", "/opt/ml/model")).parent / "checkpoints"
+    flags.add_argument("--checkpoints", type=Path, default=checkpoints, help="used when the folder exists")
+    flags.add_argument("--parameter-server-port", type=_number(int, 1, 65535), default=9091, help="on the first host")
     flags.add_argument("--workers", type=_number(int, 1, 64), default=len(os.sched_getaffinity(0)), help="processes")
     return flags
 
@@ -97,11 +104,45 @@ def load_channel(folder: Path, classes: list[str], size: tuple[int, int], folds:
     return about
 
 
-def run(flags: argparse.Namespace) -> dict[str, Any]:
-    """Train, calibrate and write the artifact. Returns model.json's content."""
+def fingerprint(flags: argparse.Namespace, recipe: fitting.Recipe, data_sha256: str) -> str:
+    """Names a run for its checkpoints: equal when, and only when, the same networks come out of it."""
+    decides = [flags.code_sha256, data_sha256, flags.classes, flags.seed, flags.folds, flags.image_size]
+    return hashlib.sha256(json.dumps([*decides, dataclasses.asdict(recipe)]).encode()).hexdigest()
+
+
+def calibrate(logits: Any, labels: Any, flags: argparse.Namespace) -> tuple[float, dict[str, Any]]:
+    """Temperature, and model.json's `out_of_fold`: threshold and figures on predictions of photos not learned from."""
+    temperature = calibration.fit_temperature(logits, labels)
+    probabilities = inference.softmax(logits, temperature)
+    confidence, predicted = probabilities.max(axis=1), probabilities.argmax(axis=1)
+    right, wanted = predicted == labels, (flags.target_precision, flags.confidence_level)
+    threshold = calibration.fit_threshold(confidence, right, *wanted)
+    per_class = {
+        name: calibration.fit_threshold(confidence[mine], right[mine], *wanted).value
+        for at, name in enumerate(flags.classes)
+        if (mine := predicted == at).any()
+    }
+    return temperature, {
+        "accuracy": float(right.mean()),
+        "nll": metrics.nll(probabilities, labels),
+        "ece": metrics.ece(probabilities, labels),
+        "aurc": metrics.aurc(confidence, right),
+        "count": len(labels),
+        "per_class_thresholds": per_class,
+        **dataclasses.asdict(threshold),
+    }
+
+
+def run(flags: argparse.Namespace) -> dict[str, Any] | None:
+    """Train, calibrate and write the artifact. Returns model.json's content; None on hosts but the first."""
     began = time.perf_counter()
     size = (flags.image_size, flags.image_size)
     recipe = fitting.Recipe(epochs=flags.epochs, batch_size=flags.batch_size, learning_rate=flags.learning_rate)
+    hosts = cluster.Cluster.from_environment(os.environ)
+    if hosts.size > flags.batch_size:
+        raise fitting.TrainingError(
+            f"--batch-size {flags.batch_size} is smaller than the number of hosts, {hosts.size}"
+        )
     flags.model_dir.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="pixels-") as name:
         scratch = Path(name)
@@ -109,63 +150,70 @@ def run(flags: argparse.Namespace) -> dict[str, Any]:
         labels = records.mapped(scratch, size).labels
         plan = phases.plan(labels, flags.folds, flags.seed)
         mean, std = phases.colour_statistics(records.mapped(scratch, size).images)
-        job = phases.Job(scratch, size, mean, std, len(flags.classes), recipe, flags.model_dir)
-        outcomes = phases.run_all(plan, job, flags.workers)
+        # SageMaker makes the folder when the job asks for checkpoints.
+        kept = fitting.Checkpoints(flags.checkpoints, fingerprint(flags, recipe, about["sha256"]))
+        kept_if_asked = kept if flags.checkpoints.is_dir() else None
+        job = phases.Job(scratch, size, mean, std, len(flags.classes), recipe, flags.model_dir, kept_if_asked)
+        with cluster.parameter_server(hosts, flags.parameter_server_port) as exchange:
+            outcomes = phases.run_all(plan, job, flags.workers, exchange)
+    if hosts.rank > 0:
+        return None
     logits = np.empty((len(labels), len(flags.classes)), np.float32)
     for phase, outcome in zip(plan, outcomes, strict=True):
         logits[phase.held_out] = outcome.logits
-    temperature = calibration.fit_temperature(logits, labels)
-    probabilities = inference.softmax(logits, temperature)
-    right = probabilities.argmax(axis=1) == labels
-    threshold = calibration.fit_threshold(
-        probabilities.max(axis=1), right, flags.target_precision, flags.confidence_level
-    )
-    hyperparameters = {
-        "folds": flags.folds,
-        "confidence_level": flags.confidence_level,
-        **dataclasses.asdict(recipe),
-        "widths": list(recipe.widths),
-    }
-    out_of_fold = {
-        "accuracy": float(right.mean()),
-        "nll": calibration.nll_at(logits, labels, temperature),
-        "count": len(labels),
-        **dataclasses.asdict(threshold),
-    }
+    temperature, out_of_fold = calibrate(logits, labels, flags)
     model = {
         "classes": flags.classes,
         "image_size": list(size),
         "mean": mean.tolist(),
         "std": std.tolist(),
         "temperature": temperature,
-        "threshold": threshold.value,
+        "threshold": out_of_fold["value"],
         "target_precision": flags.target_precision,
         "data_label": about["label"],
         "data_sha256": about["sha256"],
         "code_sha256": flags.code_sha256,
         "git_commit": flags.git_commit,
         "seed": flags.seed,
-        "versions": {"python": platform.python_version(), "mxnet": mx.__version__, "numpy": np.__version__, "opencv": cv2.__version__},
-        "hyperparameters": hyperparameters,
+        "versions": {
+            "python": platform.python_version(),
+            "mxnet": mx.__version__,
+            "numpy": np.__version__,
+            "opencv": cv2.__version__,
+            "pillow": PIL.__version__,
+        },
+        "hyperparameters": {
+            "folds": flags.folds,
+            "confidence_level": flags.confidence_level,
+            "hosts": hosts.size,
+            **dataclasses.asdict(recipe),
+        },
         "out_of_fold": out_of_fold,
-    }  # fmt: skip
-    # Seconds differ from run to run, and the artifact must not.
-    history = [{k: v for k, v in entry.items() if k != "seconds"} for outcome in outcomes for entry in outcome.history]
-    artifact.write(flags.model_dir, model, history)
-    print(
-        f"phase=calibration out_of_fold_accuracy={out_of_fold['accuracy']:.4f} temperature={temperature:.4f} "
-        f"threshold={threshold.value:.4f} coverage={threshold.coverage:.4f} "
-        f"accepted_precision={threshold.accepted_precision:.4f} seconds={time.perf_counter() - began:.1f}",
-        flush=True,
-    )
-    if not threshold.target_met:
+    }
+    artifact.write(flags.model_dir, model, [entry for outcome in outcomes for entry in outcome.history])
+    summarise(out_of_fold, temperature, flags, time.perf_counter() - began)
+    return model
+
+
+def summarise(out_of_fold: dict[str, Any], temperature: float, flags: argparse.Namespace, seconds: float) -> None:
+    """One line of figures, and a warning where the target precision is out of reach."""
+    figures = {
+        "phase": "calibration",
+        "out_of_fold_accuracy": f"{out_of_fold['accuracy']:.4f}",
+        "temperature": f"{temperature:.4f}",
+        "threshold": f"{out_of_fold['value']:.4f}",
+        "coverage": f"{out_of_fold['coverage']:.4f}",
+        "accepted_precision": f"{out_of_fold['accepted_precision']:.4f}",
+        "seconds": f"{seconds:.1f}",
+    }
+    print(" ".join(f"{key}={value}" for key, value in figures.items()), flush=True)
+    if not out_of_fold["target_met"]:
         print(
-            f"No threshold reaches the target precision {flags.target_precision:g} on {len(labels)} out-of-fold predictions "
-            f"at confidence level {flags.confidence_level:g}; the best lower bound is {threshold.lower_bound:.4f}, at "
-            f"{threshold.value:.4f}, and that threshold is used.",
+            f"No threshold is sure to reach the target precision {flags.target_precision:g} on {out_of_fold['count']} "
+            f"out-of-fold predictions at confidence level {flags.confidence_level:g}: the best lower bound is "
+            f"{out_of_fold['lower_bound']:.4f}, at {out_of_fold['value']:.4f}, and that threshold is used.",
             flush=True,
         )
-    return model
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
