@@ -21,6 +21,7 @@ import math
 import os
 import pickle
 import re
+import reprlib
 import sys
 import tarfile
 import warnings
@@ -73,6 +74,7 @@ class Splits:
 
 
 # --- pickles -----------------------------------------------------------------------------------------------------
+# Values are shown by reprlib: a small pickle can hold the same list inside itself so often that repr never ends.
 
 
 class _Array:
@@ -86,9 +88,9 @@ class _Array:
         if not isinstance(dtype, _Dtype) or type(data) is not bytes or type(shape) is not tuple:
             raise StageError("holds an array that is not of plain numbers")
         if not all(type(size) is int and size >= 0 for size in shape) or len(shape) > 4:
-            raise StageError(f"holds an array of impossible shape {shape!r:.80}")
+            raise StageError(f"holds an array of impossible shape {reprlib.repr(shape)}")
         if math.prod(shape) * dtype.value.itemsize != len(data):
-            raise StageError(f"holds an array of shape {shape!r:.80} with {len(data)} bytes of data")
+            raise StageError(f"holds an array of shape {reprlib.repr(shape)} with {len(data)} bytes of data")
         self.value = np.frombuffer(data, dtype.value).reshape(shape, order="F" if fortran else "C")
 
 
@@ -98,9 +100,9 @@ class _Dtype:
     __slots__ = ("value",)
 
     def __init__(self, name: Any) -> None:
-        text = name.decode("latin1") if isinstance(name, bytes) else str(name)
-        if not re.fullmatch(r"[iu][1248]", text):
-            raise StageError(f"holds an array of type {text!r:.40}; only integers are read")
+        text = name.decode("latin1") if type(name) is bytes else name
+        if type(text) is not str or not re.fullmatch(r"[iu][1248]", text):
+            raise StageError(f"holds an array of type {reprlib.repr(text)}; only integers are read")
         self.value = np.dtype(text)
 
     def __setstate__(self, state: tuple[Any, ...]) -> None:
@@ -282,7 +284,7 @@ def _check_rows(split: str, content: dict[bytes, Any], classes: int) -> tuple[np
         raise StageError(f"'{split}' has {len(pixels)} rows of pixels and {count} fine labels.")
     for row, label in enumerate(labels):
         if type(label) is not int or not 0 <= label < classes:
-            raise StageError(f"'{split}' row {row} has the label {label!r:.40}, outside 0 to {classes - 1}.")
+            raise StageError(f"'{split}' row {row} has the label {reprlib.repr(label)}, outside 0 to {classes - 1}.")
     return pixels, labels
 
 
@@ -310,7 +312,8 @@ def archive_splits(path: Path, classes: Sequence[str]) -> Splits:
         empty = [name for label, name in enumerate(classes) if all(row.label != label for row in rows[split])]
         if empty:
             raise StageError(f"The archive has no {split} photos of {', '.join(empty)}; choose other classes.")
-    drawn = "drawn samples" in str(content["train"].get(b"batch_label"))
+    batch = content["train"].get(b"batch_label")
+    drawn = type(batch) is bytes and b"drawn samples" in batch
     return Splits(rows["train"], rows["test"], path.name, drawn)
 
 

@@ -138,6 +138,26 @@ def test_a_pickle_that_asks_for_memory_is_refused_at_once(tmp_path, refusal):
     )
 
 
+def nested(depth=70):
+    """A small pickle whose written form would have 2 to the depth parts."""
+    value = ()
+    for _ in range(depth):
+        value = (value, value)
+    return value
+
+
+@pytest.mark.timeout(10)
+def test_values_that_would_print_for_ever_are_refused_at_once(tmp_path, refusal):
+    assert "has the label" in refusal(write_archive(tmp_path, train=split(4, fine_labels=[0, 1, 2, nested()])))
+    program = pickle.dumps(nested(), 2)[2:-1]
+    array = b"\x80\x02cnumpy.core.multiarray\n_reconstruct\n)R(K\x01" + program
+    assert "impossible shape" in refusal(
+        write_archive(tmp_path, meta=array + b"cnumpy\ndtype\nU\x02u1\x85R\x89U\x00tb.")
+    )
+    kind = b"\x80\x02cnumpy\ndtype\n" + program + b"\x85R."
+    assert "array of type" in refusal(write_archive(tmp_path, meta=kind))
+
+
 def test_dictionary_keys_that_are_not_strings_are_refused(tmp_path, refusal):
     assert "keys are not strings" in refusal(write_archive(tmp_path, meta=pickle.dumps({((),): 1}, 2)))
 
