@@ -209,19 +209,8 @@ def run(target: Target, data: Path | None, approve: bool, as_json: bool, **value
 @click.option("--comment", default="", help="Why; it is kept with the version.")
 @AS_JSON
 def approve(target: Target, version: int, comment: str, as_json: bool) -> None:
-    """Approve model version VERSION and wait until the endpoint serves it."""
-    from loadingbay import registry
-    from loadingbay.deploy import outputs
-
-    require_running(target)
-    found = registry.numbered(target, version)
-    name = outputs(target)["EndpointName"]
-    with _screen() as screen, screen.part("Deployment") as part:
-        registry.decide(target, found, approve=True, comment=comment)
-        registry.wait_until_served(target, name, found, waiting=lambda status: screen.note(part, f"endpoint: {status}"))
-        part.note = f"version {version} approved; the endpoint {name} serves it"
-    if as_json:
-        print_json(registry.get(target, found.arn).document())
+    """Approve model version VERSION; the endpoint comes to serve the newest version that is approved."""
+    _decide(target, version, approve=True, comment=comment, as_json=as_json)
 
 
 @cli.command(short_help="Reject a version.")
@@ -231,15 +220,32 @@ def approve(target: Target, version: int, comment: str, as_json: bool) -> None:
 @AS_JSON
 def reject(target: Target, version: int, comment: str, as_json: bool) -> None:
     """Reject model version VERSION; if it is in service, the newest approved one takes its place."""
+    _decide(target, version, approve=False, comment=comment, as_json=as_json)
+
+
+def _decide(target: Target, number: int, *, approve: bool, comment: str, as_json: bool) -> None:
+    """Approves or rejects a version and waits until the endpoint serves what it now should."""
     from loadingbay import registry
+    from loadingbay.deploy import outputs
 
     require_running(target)
-    found = registry.numbered(target, version)
-    registry.decide(target, found, approve=False, comment=comment)
+    version = registry.numbered(target, number)
+    name = outputs(target)["EndpointName"]
+    with _screen() as screen, screen.part("Deployment") as part:
+        registry.decide(target, version, approve=approve, comment=comment)
+        part.note = done = f"version {number} {'approved' if approve else 'rejected'}"
+        due = registry.due(target)
+        if due is None:
+            part.note = f"{done}; no version is approved, so nothing is deployed and an endpoint keeps what it serves"
+        else:
+            registry.wait_until_served(
+                target, name, due, waiting=lambda status: screen.note(part, f"{done}; endpoint: {status}")
+            )
+            newer = f", the newest that is approved: `loadingbay reject {due.number}` takes it out"
+            part.note = f"{done}; the endpoint {name} serves version {due.number}"
+            part.note += newer if approve and due.number != number else ""
     if as_json:
-        print_json(registry.get(target, found.arn).document())
-    else:
-        click.echo(f"version {version} rejected", err=True)
+        print_json({**registry.get(target, version.arn).document(), "in_service": due and due.number})
 
 
 @cli.command(short_help="Send photos through the state machine.")

@@ -148,7 +148,7 @@ class Screen:
             if text == before or (not force and now - at < _LINE_SECONDS):
                 return
             self._said[key] = (text, now)
-            self.console.print(Text(text), soft_wrap=True)
+            self.console.print(Text(typed(text)), soft_wrap=True)
 
     def __rich__(self) -> RenderableType:
         table = Table.grid(padding=(0, 2, 0, 0))
@@ -157,7 +157,9 @@ class Screen:
         table.add_column(justify="right", no_wrap=True, min_width=10)
         table.add_column(overflow="ellipsis", no_wrap=True)
         for part in list(self.parts):
-            table.add_row(self._mark(part.state), part.name, Text(duration(part.seconds), style="dim"), Text(part.note))
+            table.add_row(
+                self._mark(part.state), part.name, Text(duration(part.seconds), style="dim"), Text(typed(part.note))
+            )
             if part.name == "Pipeline" and self._execution:
                 self._add_steps(table, self._execution)
         return Group(table)

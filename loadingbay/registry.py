@@ -103,6 +103,12 @@ def decide(target: Target, version: Version, *, approve: bool, comment: str) -> 
     )
 
 
+def due(target: Target) -> Version | None:
+    """The version that belongs in service: the newest approved one, if any is approved."""
+    approved = [version for version in versions(target) if version.approval == "Approved"]
+    return max(approved, key=lambda version: version.number, default=None)
+
+
 @dataclass(frozen=True)
 class Endpoint:
     """The endpoint as it is. `serves` is the ARN of the model package in service, if it says."""

@@ -19,11 +19,10 @@ from loadingbay.monitoring import Report
 from loadingbay.photos import BELOW_THRESHOLD, Outcome
 from loadingbay.registry import Version
 from loadingbay.run import Run, counted
-from loadingbay.runs import Summary
+from loadingbay.runs import DRAWN, Summary
 from loadingbay.target import Target
 
-DRAWN = "These figures are of DRAWN SAMPLES, not of photos: no archive was given and none could be downloaded."
-_EXAMPLES = 8
+_EXAMPLES = 3
 _APPROVALS = {"PendingManualApproval": "pending", "Approved": "approved", "Rejected": "rejected"}
 
 
@@ -33,7 +32,7 @@ def console() -> Console:
 
 
 def drawn_notice(out: Console, drawn: bool) -> None:
-    """Says plainly that figures are of drawn samples, when they are."""
+    """Says plainly that figures are of drawn samples, when they (or some of a list) are."""
     if drawn:
         out.print(Text(DRAWN, style="bold yellow"))
 
@@ -46,8 +45,7 @@ def figures(out: Console, summary: Summary, version: Version) -> None:
     )
     out.print(
         f"Model version [bold]{version.number}[/]: test accuracy [bold]{summary.accuracy or 0:.1%}[/], "
-        f"threshold {summary.threshold or 0:.3f}{coverage}{precision}",
-        soft_wrap=True,
+        f"threshold {summary.threshold or 0:.3f}{coverage}{precision}"
     )
 
 
@@ -71,18 +69,30 @@ def routes(out: Console, outcomes: list[Outcome]) -> None:
 
 
 def examples(out: Console, outcomes: list[Outcome], limit: int | None = _EXAMPLES) -> None:
-    """The photos worth a look first: routed wrongly, then failed, then refused, then the others."""
-    wrong_first = sorted(outcomes, key=lambda o: (not o.wrong, o.status == "SUCCEEDED", -(o.confidence or 0)))
+    """A line for each photo; with a limit, at most so many of each kind: routed wrongly, failed, refused, routed.
+
+    Within a kind the surest come first: of what went wrong those are worth a look.
+    """
+    kinds: dict[int, list[Outcome]] = {}
+    for outcome in sorted(outcomes, key=lambda o: -(o.confidence or 0)):
+        kinds.setdefault(_kind(outcome), []).append(outcome)
+    chosen = [outcome for kind in sorted(kinds) for outcome in kinds[kind][:limit]]
     table = Table(box=None, pad_edge=False, header_style="dim")
     table.add_column("photo")
     table.add_column("vehicle")
     table.add_column("confidence", justify="right")
     table.add_column("outcome", overflow="fold")
-    for o in wrong_first[:limit]:
+    for o in chosen if limit else outcomes:
         confidence = "" if o.confidence is None else f"{o.confidence:.3f}"
         text, style = _outcome(o)
         table.add_row(o.photo, o.vehicle or "", confidence, text, style=style)
     out.print(table)
+
+
+def _kind(o: Outcome) -> int:
+    if o.wrong:
+        return 0
+    return 3 if o.status == "SUCCEEDED" else 2 if o.error == BELOW_THRESHOLD else 1
 
 
 def _outcome(o: Outcome) -> tuple[str, str]:
@@ -113,9 +123,9 @@ def finished(out: Console, work: Run) -> None:
     out.print()
     examples(out, summary.outcomes)
     out.print()
-    out.print(f"The picture      {shown(Path(summary.report or ''))}", soft_wrap=True)
-    out.print(f"The summary      {shown(work.root / 'runs' / 'latest' / 'summary.json')}", soft_wrap=True)
-    out.print(f"The time         {times(summary)}", soft_wrap=True)
+    out.print(f"Picture  [bold]{shown(Path(summary.report or ''))}[/]", soft_wrap=True)
+    out.print(f"Summary  {shown(work.root / 'runs' / 'latest' / 'summary.json')}", soft_wrap=True)
+    times(out, summary)
     out.print()
     photo = next(iter(sorted((work.folder / "photos").glob("*.*g"))), None)
     out.print("Try next:")
@@ -132,7 +142,7 @@ def pending(out: Console, work: Run) -> None:
     out.print()
     drawn_notice(out, summary.drawn)
     figures(out, summary, version)
-    out.print(f"The time: {times(summary)}", soft_wrap=True)
+    times(out, summary)
     out.print()
     out.print("It waits for approval; until then nothing is deployed. Approve it:")
     out.print(f'  {command()} approve {version.number} --comment "why"', soft_wrap=True)
@@ -148,11 +158,14 @@ def aws_approval(target: Target, version: Version) -> str:
     return " ".join([*variables, *map(shlex.quote, words)])
 
 
-def times(summary: Summary) -> str:
-    """`2 min 31 s: stack 4.2 s, data 1.0 s, ...`."""
+def times(out: Console, summary: Summary) -> None:
+    """How long it took, and each part of it."""
     seconds = summary.document()["seconds"]
     total = seconds.pop("total")
-    return f"{duration(total)}: " + ", ".join(f"{name} {duration(value)}" for name, value in seconds.items())
+    parts = ", ".join(f"{name} {duration(value)}" for name, value in seconds.items())
+    grid = Table.grid(padding=(0, 2, 0, 0))
+    grid.add_row("Time   ", f"{duration(total)}: {parts}")
+    out.print(grid)
 
 
 def monitored(out: Console, report: Report) -> None:
@@ -195,6 +208,7 @@ def status(out: Console, document: dict[str, Any]) -> None:
         out.print(f"Endpoint  {endpoint['name']} {endpoint['status']}, version {serves or 'unknown'}{failure}")
     if document["versions"]:
         out.print()
+        drawn_notice(out, any(version.get("data_label") == "drawn samples" for version in document["versions"]))
         out.print(_versions(document["versions"]))
 
 

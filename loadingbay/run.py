@@ -18,7 +18,7 @@ from loadingbay.console import Part, Screen, shown
 from loadingbay.deploy import UNCHANGED, deploy
 from loadingbay.errors import WorkError
 from loadingbay.registry import Version
-from loadingbay.runs import Summary
+from loadingbay.runs import DRAWN, Summary
 from loadingbay.target import Target
 from pipelines import runner
 from pipelines.builds import Builder, BuildError
@@ -100,7 +100,9 @@ class Run:
         except KeyboardInterrupt:
             self.screen.note(part, "stopping")
             status = runner.stop(sagemaker, arn)
-            finished = [s.name for s in runner.describe(sagemaker, arn).steps if s.status == "Succeeded"]
+            stopped = runner.describe(sagemaker, arn)
+            self.screen.update(stopped)
+            finished = [step.name for step in stopped.steps if step.status == "Succeeded"]
             kept = f"finished and kept for the next run: {', '.join(finished)}" if finished else "nothing was finished"
             part.note = f"{status.lower()} on your request; {kept}"
             raise
@@ -204,6 +206,8 @@ def run(work: Run, *, data: Path | None, values: Mapping[str, Value], approve: b
         work.deploy_stack()
         acquired = fetching.result()
         work.summary.data = acquired.label
+        if work.summary.drawn:
+            work.screen.say(DRAWN, style="bold yellow")
         with work.summary.timed("upload"):
             address = work.upload(acquired)
         work.run_pipeline(builder, acquired, address, values)

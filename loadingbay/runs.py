@@ -16,6 +16,7 @@ from typing import Any
 from loadingbay.errors import WorkError
 from loadingbay.photos import Outcome
 
+DRAWN = "These figures are of DRAWN SAMPLES, not of photos: no archive was given and none could be downloaded."
 _SIMPLE = (
     "data",
     "accuracy",
