@@ -116,6 +116,7 @@ def _endpoint(name: str, sagemaker: Any) -> planning.Endpoint | None:
         # An endpoint whose creation failed may be described without a configuration.
         config_name=found.get("EndpointConfigName", ""),
         attempted=tags.get(ATTEMPTED, ""),
+        reason=found.get("FailureReason", ""),
     )
 
 
@@ -154,6 +155,13 @@ def _perform(action: planning.Action, settings: planning.Settings, sagemaker: An
             sagemaker.add_tags(ResourceArn=endpoint_arn, Tags=[{"Key": ATTEMPTED, "Value": config}])
         case planning.DeleteEndpoint():
             sagemaker.delete_endpoint(EndpointName=name)
+        case planning.RejectVersion(package_arn, reason):
+            # The registry takes one line of at most 1,024 characters.
+            sagemaker.update_model_package(
+                ModelPackageArn=package_arn,
+                ModelApprovalStatus="Rejected",
+                ApprovalDescription=" ".join(reason.split())[:1024],
+            )
 
 
 def _endpoint_config(name: str, settings: planning.Settings) -> dict[str, Any]:

@@ -43,12 +43,13 @@ class Version:
 
 @dataclass(frozen=True)
 class Endpoint:
-    """The endpoint as described; `attempted` is the configuration it was last told to take."""
+    """The endpoint as described; `attempted` is the configuration it was last told to take, `reason` why it failed."""
 
     arn: str
     status: str
     config_name: str
     attempted: str = ""
+    reason: str = ""
 
 
 @dataclass(frozen=True)
@@ -94,7 +95,15 @@ class DeleteEndpoint:
     """Remove an endpoint whose creation failed: nothing else can be done with one."""
 
 
-Action = CreateModel | CreateEndpointConfig | CreateEndpoint | UpdateEndpoint | DeleteEndpoint
+@dataclass(frozen=True)
+class RejectVersion:
+    """Withdraw the approval of a version that did not come into service, and say why in the registry."""
+
+    package_arn: str
+    reason: str
+
+
+Action = CreateModel | CreateEndpointConfig | CreateEndpoint | UpdateEndpoint | DeleteEndpoint | RejectVersion
 
 
 class Outcome(StrEnum):
@@ -105,13 +114,13 @@ class Outcome(StrEnum):
     DEPLOY = "deploy"
     WAIT = "wait"  # the endpoint is busy; its state change brings the next event
     TRY_AGAIN = "try again"  # no event is sure to come: the caller has to ask again
-    STOPPED = "stopped"  # the newest approved version was tried, and the endpoint fell back
+    FELL_BACK = "fell back"  # the newest approved version was tried, and did not come into service
     UNAPPROVED_SERVES = "unapproved serves"  # the last approval was withdrawn
 
     @property
     def needs_a_person(self) -> bool:
-        """Whether the endpoint serves something else than the newest approved version, and will go on doing so."""
-        return self in {Outcome.STOPPED, Outcome.UNAPPROVED_SERVES}
+        """Whether someone approved a version that cannot serve, or left none approved."""
+        return self in {Outcome.FELL_BACK, Outcome.UNAPPROVED_SERVES}
 
 
 @dataclass(frozen=True)
@@ -138,8 +147,9 @@ def config_name(version: Version, settings: Settings) -> str:
 def plan_deployment(event: dict[str, Any], current: Current, settings: Settings) -> Plan:
     """The actions that bring the endpoint to the newest approved version.
 
-    The event decides one thing only: a version that the endpoint took and fell back from is tried again when that very
-    version's package changes state (someone approved it anew), and not because the endpoint came to rest.
+    A version that was tried and did not come into service loses its approval, with the reason, and the next newest
+    takes its turn: so nothing is tried for ever. The event decides one thing only: whether someone has approved that
+    very version anew, and it is to be tried once more.
     """
     endpoint = current.endpoint
     if not current.approved:
@@ -149,8 +159,8 @@ def plan_deployment(event: dict[str, Any], current: Current, settings: Settings)
             )
         return Plan(
             Outcome.UNAPPROVED_SERVES,
-            f"No version of {settings.package_group} is approved any more, and endpoint {settings.endpoint_name} keeps "
-            f"serving {endpoint.config_name}: approve a version, or delete the endpoint.",
+            f"No version of {settings.package_group} is approved any more, and endpoint {settings.endpoint_name} stays "
+            f"{endpoint.status} with {endpoint.config_name}: approve a version, or delete the endpoint.",
         )
 
     newest = max(current.approved, key=lambda version: version.number)
@@ -169,11 +179,8 @@ def plan_deployment(event: dict[str, Any], current: Current, settings: Settings)
     if endpoint.config_name == wanted and endpoint.status == "InService":
         return Plan(Outcome.LIVE, f"Version {newest.number} is live.")
     if endpoint.attempted == wanted and not _is_about(event, newest):
-        return Plan(
-            Outcome.STOPPED,
-            f"Version {newest.number} was tried, and endpoint {settings.endpoint_name} is {endpoint.status} with "
-            f"{endpoint.config_name}: reject it, or approve it again to try once more.",
-        )
+        why = f"Version {newest.number} did not come into service: {endpoint.reason or 'the endpoint gave no reason'}"
+        return Plan(Outcome.FELL_BACK, why, (RejectVersion(newest.arn, why),))
     if endpoint.status == "Failed":
         return Plan(
             Outcome.TRY_AGAIN, f"Endpoint {settings.endpoint_name} has failed: it is made anew.", (DeleteEndpoint(),)

@@ -33,6 +33,7 @@ class MemorySageMaker:
         self.models: dict[str, str] = {}
         self.configs: dict[str, dict[str, Any]] = {}
         self.endpoint: dict[str, Any] | None = None
+        self.descriptions: dict[str, str] = {}
         self.calls: list[str] = []
         self.events: list[dict[str, Any]] = []
 
@@ -59,6 +60,7 @@ class MemorySageMaker:
             self.endpoint["config"] = self.endpoint["next"]
         fell_back = not works and self.endpoint["status"] == "Updating"
         self.endpoint["status"] = "InService" if works or fell_back else "Failed"
+        self.endpoint["reason"] = "" if works else "The container did not pass the ping health check."
         word = {"InService": "IN_SERVICE", "Failed": "FAILED"}[self.endpoint["status"]]
         detail = {"EndpointName": "loadingbay", "EndpointStatus": word}
         self.events.append({"detail-type": "SageMaker Endpoint State Change", "detail": detail})
@@ -104,7 +106,8 @@ class MemorySageMaker:
         if self.endpoint is None:
             raise refusal("DescribeEndpoint", 'Could not find endpoint "loadingbay".')
         shown = {"EndpointArn": f"{ACCOUNT}:endpoint/loadingbay", "EndpointStatus": self.endpoint["status"]}
-        return {**shown, "EndpointConfigName": self.endpoint["config"]}
+        reason = {"FailureReason": self.endpoint["reason"]} if self.endpoint.get("reason") else {}
+        return {**shown, **reason, "EndpointConfigName": self.endpoint["config"]}
 
     def create_model(self, **request: Any) -> None:
         self._check("CreateModel", request)
@@ -144,6 +147,11 @@ class MemorySageMaker:
         if self.busy:
             raise refusal("DeleteEndpoint", "Cannot delete in-progress endpoint.")
         self.endpoint["status"] = "Deleting"
+
+    def update_model_package(self, **request: Any) -> None:
+        self._check("UpdateModelPackage", request)
+        self.decide(int(request["ModelPackageArn"].rsplit("/", 1)[1]), request["ModelApprovalStatus"])
+        self.descriptions[request["ModelPackageArn"]] = request["ApprovalDescription"]
 
     def add_tags(self, **request: Any) -> None:
         self._check("AddTags", request)

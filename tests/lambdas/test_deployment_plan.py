@@ -11,6 +11,7 @@ from plan import (
     DeleteEndpoint,
     Endpoint,
     Outcome,
+    RejectVersion,
     Settings,
     UpdateEndpoint,
     Version,
@@ -73,7 +74,7 @@ def test_with_no_approval_left_the_endpoint_keeps_serving_and_a_person_is_needed
     made = plan(serving=endpoint(V1))
     assert made.actions == ()
     assert made.outcome.needs_a_person
-    assert "keeps serving loadingbay-v1-" in made.because
+    assert "stays InService with loadingbay-v1-" in made.because
 
 
 @pytest.mark.parametrize("status", ["Creating", "Updating", "SystemUpdating", "RollingBack"])
@@ -86,9 +87,11 @@ def test_an_endpoint_under_deletion_is_asked_for_again():
     assert plan(V1, serving=endpoint(V1, "Deleting")).outcome is Outcome.TRY_AGAIN
 
 
-def test_a_version_that_the_endpoint_fell_back_from_is_not_tried_for_ever(recorded):
-    made = plan(V1, V2, serving=endpoint(V1, attempted=V2), event=recorded("endpoint_in_service"))
-    assert (made.outcome, made.actions) == (Outcome.STOPPED, ())
+def test_a_version_that_the_endpoint_fell_back_from_loses_its_approval_and_is_told_why(recorded):
+    fallen = replace(endpoint(V1, attempted=V2), reason="it did not answer")
+    made = plan(V1, V2, serving=fallen, event=recorded("endpoint_in_service"))
+    why = "Version 2 did not come into service: it did not answer"
+    assert (made.outcome, made.actions) == (Outcome.FELL_BACK, (RejectVersion(V2.arn, why),))
 
 
 def test_approving_the_failing_version_anew_tries_it_once_more(recorded):
@@ -98,7 +101,7 @@ def test_approving_the_failing_version_anew_tries_it_once_more(recorded):
 
 def test_the_event_of_another_version_does_not_try_the_failing_one_again(recorded):
     made = plan(V1, V2, serving=endpoint(V1, attempted=V2), event=recorded("model_package_approved"))
-    assert made.outcome is Outcome.STOPPED
+    assert made.outcome is Outcome.FELL_BACK
 
 
 def test_a_newer_version_goes_past_one_that_failed():
@@ -110,8 +113,9 @@ def test_an_endpoint_that_failed_to_come_up_is_deleted_for_the_next_version():
     assert (made.outcome, made.actions) == (Outcome.TRY_AGAIN, (DeleteEndpoint(),))
 
 
-def test_an_endpoint_that_failed_to_come_up_is_left_for_its_reason_to_be_read(recorded):
-    assert plan(V1, serving=endpoint(V1, "Failed"), event=recorded("scheduled")).outcome is Outcome.STOPPED
+def test_an_endpoint_that_failed_to_come_up_is_left_for_its_log_to_be_read(recorded):
+    made = plan(V1, serving=endpoint(V1, "Failed"), event=recorded("scheduled"))
+    assert [type(action) for action in made.actions] == [RejectVersion]
 
 
 def test_the_plan_does_not_read_times_from_the_event(recorded):
