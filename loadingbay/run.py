@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Generic, TypeVar
@@ -24,7 +25,7 @@ from pipelines import runner
 from pipelines.builds import Builder, BuildError
 from pipelines.parameters import Value
 from pipelines.runner import Execution
-from pipelines.sources import Sources, exists, image_tag, image_uri, upload_missing
+from pipelines.sources import Sources, image_tag, image_uri, upload_missing
 
 if TYPE_CHECKING:
     from loadingbay.data import Data
@@ -65,9 +66,13 @@ class Run:
         """Uploads data and code where they are not there yet; the address of the data."""
         bucket, s3 = self.stack["BucketName"], self.target.client("s3")
         prefix = f"data/{data.sha256}"
-        for name, path in data.files:
-            if not exists(s3, bucket, f"{prefix}/{name}"):
-                s3.upload_file(str(path), bucket, f"{prefix}/{name}")
+        pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=f"{prefix}/")
+        there = {item["Key"] for page in pages for item in page.get("Contents", [])}
+        missing = [(path, key) for name, path in data.files if (key := f"{prefix}/{name}") not in there]
+        with ThreadPoolExecutor(8, thread_name_prefix="upload") as pool:
+            # A folder may hold thousands of photos.
+            for done in [pool.submit(s3.upload_file, str(path), bucket, key) for path, key in missing]:
+                done.result()
         upload_missing(s3, bucket, Sources.read().all())
         return f"s3://{bucket}/{prefix}/"
 
