@@ -268,7 +268,7 @@ STYLE = {
 
 
 def _percent(value: float) -> str:
-    return f"{100 * value:.0f} %" if value in (0, 1) or value >= 0.1 else f"{100 * value:.1f} %"
+    return f"{100 * value:.1f}".removesuffix(".0") + " %"
 
 
 def _stream(ax: Any, side: Any, answers: Sequence[Answer]) -> None:
