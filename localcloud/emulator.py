@@ -23,7 +23,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from localcloud.settings import Settings, StartError
+from localcloud.settings import DiskError, Settings, StartError
 
 logger = logging.getLogger("localcloud")
 
@@ -98,6 +98,7 @@ class Emulator:
         self._settings = settings
         self.changed: Callable[[str], None] = lambda service: None
         """Called with a service's name when its state changed without a request to it."""
+        self._saved: dict[str, int] = {}
         self._resource_types: dict[str, Any] = {}
         self._loading = threading.Lock()
         # Lambda folders of a killed server; they are in our own TMPDIR, so nobody else's are touched.
@@ -116,6 +117,7 @@ class Emulator:
                 "services.stepfunctions",
                 "services.lambda_svc",
                 "services.cloudwatch_logs",
+                "services.s3",
             )
         }
         self._check_names()
@@ -124,6 +126,7 @@ class Emulator:
         self._clean_lambda_environment()
         self._remove_start_delay()
         self._retry_events()
+        self._fail_on_a_full_disk()
 
     def _check_names(self) -> None:
         _find(
@@ -137,7 +140,8 @@ class Emulator:
         )
         modules = self._modules
         _find(modules["core.router"], "SERVICE_PATTERNS", "detect_service")
-        _find(modules["core.persistence"], "save_all", "STATE_DIR")
+        _find(modules["core.persistence"], "_state_format_version", "_json_default", "STATE_DIR")
+        _find(modules["services.s3"], "_atomic_write")
         _find(modules["core.responses"], "request_scope")
         _find(modules["core.lambda_runtime"], "_PYTHON_WORKER_SCRIPT", "subprocess.Popen", "Worker._spawn", "reset")
         _find(modules["services.eventbridge"], "_put_events", "_dispatch_to_lambda")
@@ -269,10 +273,31 @@ class Emulator:
         return None if entry is None else entry.get("state_key", entry["module"])
 
     def save(self, keys: set[str] | None = None) -> None:
-        """Write the state of the services with these state keys (None: of all) to disk, each file atomically."""
-        getters = self._main._build_persistence_save_dict()
-        chosen = {key: _steady(get) for key, get in getters.items() if keys is None or key in keys}
-        self._modules["core.persistence"].save_all(chosen)
+        """Write the state of the services with these state keys (None: of all) to disk, each file atomically.
+
+        DiskError if that is not possible. (MiniStack's own `save_all` logs the failure and goes on.)
+        """
+        persistence = self._modules["core.persistence"]
+        for key, get in self._main._build_persistence_save_dict().items():
+            if keys is not None and key not in keys:
+                continue
+            state = _steady(get)()
+            if state is None:
+                continue
+            wrapped = {"__ministack_format__": persistence._state_format_version(key), "payload": state}
+            text = json.dumps(wrapped, default=persistence._json_default)
+            if self._saved.get(key) != hash(text):
+                self._write_state(Path(persistence.STATE_DIR) / f"{key}.json", text)
+                self._saved[key] = hash(text)
+
+    @staticmethod
+    def _write_state(path: Path, text: str) -> None:
+        partial = path.with_suffix(".partial")
+        try:
+            partial.write_text(text)
+            partial.replace(path)
+        except OSError as error:
+            raise DiskError(f"{path} could not be written: {error.strerror}") from error
 
     def stop_workers(self) -> None:
         """End the Lambda worker processes."""
@@ -382,6 +407,20 @@ class Emulator:
             service.invoke_async_with_retry(service._execution_record_for_config(func, config), event)
 
         self._modules["services.eventbridge"]._dispatch_to_lambda = dispatch
+
+    def _fail_on_a_full_disk(self) -> None:
+        """An object that could not be written is not acknowledged."""
+        s3 = self._modules["services.s3"]
+        original = s3._atomic_write
+
+        @functools.wraps(original)
+        def write(path: str, data: Any, **options: Any) -> None:
+            try:
+                original(path, data, **options)
+            except OSError as error:
+                raise DiskError(f"{path} could not be written: {error.strerror}") from error
+
+        s3._atomic_write = write
 
 
 def _steady(get_state: Callable[[], Any]) -> Callable[[], Any]:

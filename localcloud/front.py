@@ -4,8 +4,10 @@ import json
 import re
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
+from xml.sax.saxutils import escape
 
 from localcloud.api import OPERATIONS
+from localcloud.settings import DiskError
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -43,7 +45,24 @@ class Front:
         elif path == "/_localcloud/operations":
             await answer_json(send, 200, sorted(OPERATIONS))
         else:
-            await self._emulator(scope, receive, send)
+            try:
+                await self._emulator(scope, receive, send)
+            except DiskError as error:
+                # A status that AWS's clients do not try again.
+                await _answer_disk_error(scope, send, str(error))
+
+
+async def _answer_disk_error(scope: Scope, send: Send, message: str) -> None:
+    if any(name.lower() == b"x-amz-target" for name, _ in scope["headers"]):
+        await answer_json(send, 507, {"__type": "InsufficientStorage", "message": message})
+        return
+    error = f"<Code>InsufficientStorage</Code><Message>{escape(message)}</Message>"
+    # S3 has the error at the root, the query protocol inside of an ErrorResponse.
+    form = any(b"x-www-form-urlencoded" in value for _, value in scope["headers"])
+    data = (f"<ErrorResponse><Error>{error}</Error></ErrorResponse>" if form else f"<Error>{error}</Error>").encode()
+    headers = [(b"content-type", b"application/xml"), (b"content-length", str(len(data)).encode())]
+    await send({"type": "http.response.start", "status": 507, "headers": headers})
+    await send({"type": "http.response.body", "body": data})
 
 
 def _refusal(scope: Scope) -> str | None:

@@ -12,6 +12,8 @@ import threading
 import time
 from typing import Protocol
 
+from localcloud.settings import DiskError
+
 logger = logging.getLogger("localcloud")
 
 _READS = re.compile(r"^(Get|List|Describe|Batch(Get|Describe)|Head|Lookup|Search|Validate|Simulate|Estimate|Preview)")
@@ -79,16 +81,17 @@ class Saver:
             if method not in ("GET", "HEAD"):
                 self.mark(service)
         elif not _READS.match(operation) and method not in ("GET", "HEAD"):
-            self.mark(service)
+            self._mark({service})
             await asyncio.to_thread(self.flush)
 
     def mark(self, service: str) -> None:
-        """A service's state changed; it is written soon."""
+        """A service did some work; what that changed, there and in others, is written soon."""
+        self._mark(_TOUCHES.get(service, {service}))
+
+    def _mark(self, services: set[str]) -> None:
         with self._lock:
-            for touched in _TOUCHES.get(service, {service}):
-                key = self._emulator.state_key(touched)
-                if key is not None:
-                    self._dirty.add(key)
+            keys = {self._emulator.state_key(service) for service in services}
+            self._dirty |= {key for key in keys if key is not None}
         self._wake.set()
 
     def _mark_everything(self, seconds: float) -> None:
@@ -102,10 +105,17 @@ class Saver:
             with self._lock:
                 keys, self._dirty = self._dirty, set()
                 everything = time.monotonic() < self._everything_until
-            if everything:
-                self._emulator.save(None)
-            elif keys:
-                self._emulator.save(keys)
+            try:
+                if everything:
+                    self._emulator.save(None)
+                elif keys:
+                    self._emulator.save(keys)
+            except BaseException:
+                # Not forgotten: the next write has them too.
+                with self._lock:
+                    self._dirty |= keys
+                self._wake.set()
+                raise
 
     def _run(self) -> None:
         while True:
@@ -117,7 +127,7 @@ class Saver:
             started = time.monotonic()
             try:
                 self.flush()
-            except Exception:
+            except (Exception, DiskError):
                 logger.exception("saving the emulator's state failed")
             # Where saving has become slow it must not become the main thing done.
             time.sleep(min(2 * (time.monotonic() - started), 5.0))

@@ -8,6 +8,13 @@ class StartError(Exception):
     """The cloud cannot start; the message is one sentence for the person who tried."""
 
 
+class DiskError(BaseException):
+    """State or an object could not be written: the disk is full or read-only.
+
+    Not an Exception, because MiniStack logs any Exception of a write and acknowledges what it has not kept.
+    """
+
+
 @dataclass(frozen=True)
 class Settings:
     """Read once at the door; everything else receives it as an argument.

@@ -1,5 +1,6 @@
 """Model archives are unpacked without trust: nothing leaves the directory, nothing but files, bounded in size."""
 
+import gzip
 import shutil
 import tarfile
 import zlib
@@ -30,7 +31,7 @@ def unpack(archive: Path, target: Path, most_bytes: int = MOST_BYTES) -> None:
 
 def _unpack(archive: Path, target: Path, most_bytes: int) -> None:
     left = most_bytes
-    with tarfile.open(archive, "r:gz") as tar:
+    with gzip.open(archive) as stream, tarfile.open(fileobj=stream, mode="r|") as tar:
         for count, member in enumerate(tar, 1):
             if count > MOST_MEMBERS:
                 raise ArtifactError(f"it has more than {MOST_MEMBERS} members")

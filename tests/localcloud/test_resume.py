@@ -8,6 +8,7 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from botocore.exceptions import ClientError
 
@@ -228,3 +229,26 @@ def test_operations_of_the_store_survive_in_order(own_cloud: Any) -> None:
     assert [group["ModelPackageGroupName"] for group in listed] == ["group-2", "group-1", "group-0"]
     with pytest.raises(ClientError, match="already exists"):
         cloud.client("sagemaker").create_model_package_group(ModelPackageGroupName="group-1")
+
+
+def test_what_does_not_fit_on_the_disk_is_not_acknowledged(own_cloud: Any) -> None:
+    cloud = own_cloud()
+    s3 = cloud.client("s3")
+    s3.create_bucket(Bucket=BUCKET)
+    s3.put_object(Bucket=BUCKET, Key="key", Body=b"small")
+    process = psutil.Process(cloud.process.pid)
+    unlimited = process.rlimit(psutil.RLIMIT_FSIZE)
+    # The kernel refuses to let a file grow beyond this, as it refuses on a full disk.
+    process.rlimit(psutil.RLIMIT_FSIZE, (1_000_000, unlimited[1]))
+
+    with pytest.raises(ClientError, match=r"could not be written: File too large") as error:
+        s3.put_object(Bucket=BUCKET, Key="key", Body=bytes(2_000_000))
+    process.rlimit(psutil.RLIMIT_FSIZE, unlimited)
+    s3.put_object(Bucket=BUCKET, Key="large", Body=bytes(2_000_000))
+    cloud.kill()
+    cloud = own_cloud()
+
+    assert error.value.response["Error"]["Code"] == "InsufficientStorage"
+    s3 = cloud.client("s3")
+    assert s3.get_object(Bucket=BUCKET, Key="key")["Body"].read() == b"small"
+    assert s3.head_object(Bucket=BUCKET, Key="large")["ContentLength"] == 2_000_000

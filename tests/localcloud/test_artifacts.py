@@ -1,0 +1,100 @@
+"""Archives that are unpacked, and those that are not."""
+
+import gzip
+import io
+import os
+import tarfile
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from localcloud.serving.artifacts import ArtifactError, unpack
+
+
+def archive(path: Path, *members: tuple[str, bytes | tarfile.TarInfo]) -> Path:
+    with tarfile.open(path, "w:gz") as tar:
+        for name, content in members:
+            if isinstance(content, tarfile.TarInfo):
+                content.name = name
+                tar.addfile(content)
+            else:
+                info = tarfile.TarInfo(name)
+                info.size = len(content)
+                tar.addfile(info, io.BytesIO(content))
+    return path
+
+
+def special(kind: bytes, target: str = "") -> tarfile.TarInfo:
+    info = tarfile.TarInfo()
+    info.type, info.linkname = kind, target
+    return info
+
+
+def test_files_and_directories_are_unpacked(tmp_path: Path) -> None:
+    path = archive(tmp_path / "a", ("code", special(tarfile.DIRTYPE)), ("code/inference.py", b"x = 1"), ("./b", b"2"))
+
+    unpack(path, tmp_path / "model")
+
+    assert (tmp_path / "model" / "code" / "inference.py").read_bytes() == b"x = 1"
+    assert (tmp_path / "model" / "b").read_bytes() == b"2"
+
+
+@pytest.mark.parametrize(
+    ("member", "sentence"),
+    [
+        (("../out", b"x"), "'../out' would be written outside"),
+        (("a/../../out", b"x"), "would be written outside"),
+        (("/etc/out", b"x"), "'/etc/out' would be written outside"),
+        (("link", special(tarfile.SYMTYPE, "/etc")), "'link' is neither a file nor a directory"),
+        (("link", special(tarfile.LNKTYPE, "../secret")), "'link' is neither a file nor a directory"),
+        (("pipe", special(tarfile.FIFOTYPE)), "'pipe' is neither a file nor a directory"),
+    ],
+)
+def test_members_that_could_reach_out_are_refused_by_name(
+    tmp_path: Path, member: tuple[str, bytes | tarfile.TarInfo], sentence: str
+) -> None:
+    path = archive(tmp_path / "a", ("good", b"x"), member)
+
+    with pytest.raises(ArtifactError, match=sentence):
+        unpack(path, tmp_path / "deep" / "model")
+
+    assert [p.name for p in tmp_path.rglob("*")] == ["a", "deep"] or not (tmp_path / "deep" / "model").exists()
+    assert not (tmp_path / "deep" / "out").exists()
+
+
+def test_an_archive_that_grows_too_large_is_refused(tmp_path: Path) -> None:
+    path = archive(tmp_path / "a", ("zeros", bytes(2_000_000)))
+
+    with pytest.raises(ArtifactError, match="unpacked it is larger than 1,000,000 bytes"):
+        unpack(path, tmp_path / "model", most_bytes=1_000_000)
+
+    assert not (tmp_path / "model").exists()
+
+
+@pytest.mark.parametrize("cut", [0, 5, 100, -20])
+def test_a_truncated_archive_is_refused(tmp_path: Path, cut: int) -> None:
+    path = archive(tmp_path / "a", ("noise", os.urandom(5_000)))
+    path.write_bytes(path.read_bytes()[:cut])
+
+    with pytest.raises(ArtifactError, match=r"not a whole \.tar\.gz archive"):
+        unpack(path, tmp_path / "model")
+
+
+def test_what_is_no_archive_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    path.write_bytes(gzip.compress(b"just text, for some blocks " * 100))
+
+    with pytest.raises(ArtifactError, match=r"not a whole \.tar\.gz archive"):
+        unpack(path, tmp_path / "model")
+
+
+@settings(max_examples=60)
+@given(st.binary(max_size=2_000))
+def test_no_bytes_whatever_do_more_than_refuse(tmp_path_factory: pytest.TempPathFactory, data: bytes) -> None:
+    folder = tmp_path_factory.mktemp("fuzz")
+    (folder / "a").write_bytes(gzip.compress(data))
+
+    with pytest.raises(ArtifactError):
+        unpack(folder / "a", folder / "model")

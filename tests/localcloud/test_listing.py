@@ -1,0 +1,93 @@
+"""Pages of List operations: filters, order, and tokens that stay at their place."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from localcloud.api import ApiError, page, refuse
+
+THINGS = [
+    {"Name": f"thing-{n}", "Arn": f"arn:{n}", "CreationTime": float(n), "State": "Up" if n % 2 else "Down"}
+    for n in range(10)
+]
+
+
+def listed(documents: list[dict[str, Any]] = THINGS, **request: Any) -> dict[str, Any]:
+    return page(
+        request, documents, member="Things", summary=dict, name="Name", identity="Arn", status="State", default_size=3
+    )
+
+
+def names(answer: dict[str, Any]) -> list[str]:
+    return [thing["Name"] for thing in answer["Things"]]
+
+
+def test_newest_first_and_the_default_size() -> None:
+    assert names(listed()) == ["thing-9", "thing-8", "thing-7"]
+
+
+@pytest.mark.parametrize(
+    ("request_", "expected"),
+    [
+        ({"NameContains": "THING-4"}, [4]),
+        ({"StatusEquals": "Up"}, [9, 7, 5, 3, 1]),
+        ({"CreationTimeAfter": 6.0}, [9, 8, 7]),
+        ({"CreationTimeBefore": 2.0, "SortOrder": "Ascending"}, [0, 1]),
+        ({"CreatedAfter": 3.0, "CreatedBefore": 5.0}, [4]),
+        ({"LastModifiedTimeAfter": 1.0}, []),
+        ({"SortBy": "Name", "SortOrder": "Ascending", "CreationTimeBefore": 3.0}, [0, 1, 2]),
+        ({"SortBy": "Status", "CreationTimeBefore": 4.0}, [3, 1, 2, 0]),
+    ],
+)
+def test_filters_and_orders(request_: dict[str, Any], expected: list[int]) -> None:
+    assert names(listed(MaxResults=100, **request_)) == [f"thing-{n}" for n in expected]
+
+
+@given(
+    st.lists(st.floats(0, 5).map(round), max_size=30),
+    st.integers(1, 7),
+    st.sampled_from(["Ascending", "Descending"]),
+)
+def test_pages_together_are_the_whole_list_each_once(times: list[int], size: int, order: str) -> None:
+    documents = [{"Name": "n", "Arn": f"{n:03d}", "CreationTime": float(t)} for n, t in enumerate(times)]
+    request: dict[str, Any] = {"MaxResults": size, "SortOrder": order}
+    found = []
+    while True:
+        answer = listed(documents, **request)
+        found += [thing["Arn"] for thing in answer["Things"]]
+        if "NextToken" not in answer:
+            break
+        request["NextToken"] = answer["NextToken"]
+
+    expected = sorted(documents, key=lambda d: (d["CreationTime"], d["Arn"]), reverse=order == "Descending")
+    assert found == [d["Arn"] for d in expected]
+
+
+def test_a_token_stays_at_its_place_when_its_element_is_deleted() -> None:
+    token = listed()["NextToken"]
+
+    rest = [thing for thing in THINGS if thing["Name"] not in ("thing-7", "thing-9")]
+
+    assert names(listed(rest, NextToken=token)) == ["thing-6", "thing-5", "thing-4"]
+
+
+def test_a_token_of_another_order_is_refused() -> None:
+    token = listed()["NextToken"]
+
+    with pytest.raises(ApiError, match="another SortBy"):
+        listed(NextToken=token, SortBy="Name")
+
+
+@pytest.mark.parametrize("token", ["x", "e30=", "bnVsbA==", "WzFd", "ä"])
+def test_a_made_up_token_is_refused(token: str) -> None:
+    with pytest.raises(ApiError, match="NextToken"):
+        listed(NextToken=token)
+
+
+def test_members_that_are_not_implemented_are_refused_by_name() -> None:
+    refuse({"Other": 1, "Shadow": None, "Ssm": False}, "Shadow", "Ssm")
+
+    with pytest.raises(ApiError, match="does not implement Other; leave it out"):
+        refuse({"Other": 1}, "Other")
