@@ -265,6 +265,7 @@ def fit(
         )
         if run.epoch == recipe.epochs:
             run.use_averages()
+            run.history[-1]["validation_accuracy"] = run.accuracy()
     rank = exchange.rank if exchange else 0
     if exchange:
         exchange.agree(f"{phase.name}:epoch", run.epoch)

@@ -90,10 +90,10 @@ def run_one(phase: fitting.Phase, job: Job, exchange: Exchange | None = None) ->
 def run_all(phases: list[fitting.Phase], job: Job, workers: int, exchange: Exchange | None = None) -> list[Outcome]:
     """The phases' outcomes in their order.
 
-    On one host at most `workers` processes train side by side, the longest phase first. On several hosts all of them
-    train one phase after the other together.
+    On one host at most `workers` processes train side by side, the longest phase first; with one worker, this process
+    trains them. On several hosts all of them train one phase after the other together.
     """
-    if exchange:
+    if exchange or workers == 1:
         return [run_one(phase, job, exchange) for phase in phases]
     longest_first = sorted(range(len(phases)), key=lambda number: -len(phases[number].rows))
     context = multiprocessing.get_context("spawn")  # MXNet's threads do not survive a fork

@@ -1,0 +1,46 @@
+"""Tiny channels of RecordIO for tests: photos of noise tinted by class."""
+
+import hashlib
+import io
+import json
+from pathlib import Path
+
+import mxnet as mx
+import numpy as np
+from PIL import Image
+
+
+def encoded(pixels: np.ndarray, kind: str = "PNG", **options: object) -> bytes:
+    body = io.BytesIO()
+    Image.fromarray(pixels).save(body, kind, **options)
+    return body.getvalue()
+
+
+def tinted(label: int, rng: np.random.Generator, side: int = 32) -> np.ndarray:
+    pixels = rng.integers(0, 100, (side, side, 3)).astype(np.uint8)
+    pixels[..., label % 3] += 120
+    return pixels
+
+
+def write(folder: Path, count: int, classes: tuple[str, ...] = ("ant", "bee"), labels: list[int] | None = None) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    rng = np.random.default_rng(7)
+    labels = [row % len(classes) for row in range(count)] if labels is None else labels
+    bodies = [encoded(tinted(label, rng)) for label in labels]
+    return write_bodies(folder, bodies, labels, classes)
+
+
+def write_bodies(folder: Path, bodies: list[bytes], labels: list[int], classes: tuple[str, ...]) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    writer = mx.recordio.MXIndexedRecordIO(str(folder / "images.idx"), str(folder / "images.rec"), "w")
+    for row, (body, label) in enumerate(zip(bodies, labels, strict=True)):
+        writer.write_idx(row, mx.recordio.pack(mx.recordio.IRHeader(0, float(label), row, 0), body))
+    writer.close()
+    about = {
+        "classes": list(classes),
+        "count": len(bodies),
+        "label": "photos",
+        "sha256": hashlib.sha256((folder / "images.rec").read_bytes()).hexdigest(),
+    }
+    (folder / "dataset.json").write_text(json.dumps(about))
+    return folder

@@ -1,0 +1,111 @@
+"""One network in training: schedule, averages, and the loss that goes wrong. Records that are read one at a time."""
+
+import tracemalloc
+from pathlib import Path
+
+import channels
+import fitting
+import mxnet as mx
+import numpy as np
+import phases
+import pytest
+import records
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+
+@pytest.fixture(scope="module")
+def channel(tmp_path_factory: pytest.TempPathFactory) -> fitting.Channel:
+    folder = tmp_path_factory.mktemp("pixels")
+    records.decode(channels.write(folder / "channel", 32), (32, 32), folder)
+    pixels = records.mapped(folder, (32, 32))
+    return fitting.Channel(pixels, *phases.colour_statistics(pixels.images), 2)
+
+
+def _phase(seed: int = 3) -> fitting.Phase:
+    return fitting.Phase("final", np.arange(32), np.arange(0), seed)
+
+
+def test_a_loss_that_is_not_finite_ends_training_with_a_sentence(channel: fitting.Channel) -> None:
+    recipe = fitting.Recipe(epochs=2, batch_size=8, learning_rate=1e30)
+    with pytest.raises(fitting.TrainingError, match=r"the loss of final became (nan|inf) in epoch \d at learning rate"):
+        fitting.fit(_phase(), channel, recipe, lambda line: None)
+
+
+def test_it_learns_what_is_easy(channel: fitting.Channel) -> None:
+    lines: list[str] = []
+    fit = fitting.fit(_phase(), channel, fitting.Recipe(epochs=8, batch_size=8), lines.append)
+    logits = fitting.predict(fit.net, channel, np.arange(32))
+    assert (logits.argmax(axis=1) == channel.pixels.labels).all()
+    assert len(lines) == 8
+
+
+def test_a_prediction_does_not_depend_on_its_neighbours(channel: fitting.Channel) -> None:
+    fit = fitting.Fit(_phase(), channel, fitting.Recipe(epochs=1, batch_size=8))
+    together = fitting.predict(fit.net, channel, np.arange(32))
+    alone = np.concatenate([fitting.predict(fit.net, channel, np.array([row])) for row in range(32)])
+    assert np.allclose(together, alone, atol=1e-5)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.integers(1, 2000), st.floats(0.01, 1), st.floats(0, 0.9))
+def test_the_learning_rate_rises_to_its_peak_and_falls_towards_nought(total: int, peak: float, warm_up: float) -> None:
+    recipe = fitting.Recipe(learning_rate=peak, warm_up=warm_up)
+    rates = [recipe.rate_at(step, total) for step in range(total)]
+    top = int(np.argmax(rates))
+    assert 0 <= min(rates) <= max(rates) <= peak
+    assert all(np.diff(rates[: top + 1]) >= 0)
+    assert all(np.diff(rates[top:]) <= 1e-12)
+
+
+def test_a_batch_holds_each_row_of_an_epoch_once_and_outliers_on_top(channel: fitting.Channel) -> None:
+    recipe = fitting.Recipe(epochs=1, batch_size=16, outlier_share=0.25)
+    batches = list(fitting.Fit(_phase(), channel, recipe).batches(0))
+    assert [data.shape for data, _ in batches] == [(20, 3, 32, 32)] * 2
+    targets = np.concatenate([targets.asnumpy() for _, targets in batches])
+    assert (np.abs(targets - 0.5) < 1e-6).all(axis=1).sum() == 8
+    assert (targets[:, 0] > 0.9).sum() == (targets[:, 1] > 0.9).sum() == 16
+
+
+def test_records_are_not_held_in_memory(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    photos = [rng.integers(0, 256, (120, 120, 3)).astype(np.uint8) for _ in range(8)]
+    bodies = [channels.encoded(photo) for photo in photos] * 25
+    channel = channels.write_bodies(tmp_path / "channel", bodies, [0, 1] * 100, ("ant", "bee"))
+    size = sum(map(len, bodies))
+    tracemalloc.start()
+    records.decode(channel, (32, 32), tmp_path)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert size > 8_000_000
+    assert peak < 1_000_000
+    pixels = records.mapped(tmp_path, (32, 32))
+    assert isinstance(pixels.images, np.memmap)
+    assert pixels.images.shape == (200, 32, 32, 3)
+
+
+def test_a_damaged_record_file_is_named(tmp_path: Path) -> None:
+    channel = channels.write(tmp_path / "channel", 8)
+    whole = (channel / "images.rec").read_bytes()
+    (channel / "images.rec").write_bytes(whole[: len(whole) // 2] + b"\0" * 64)
+    with pytest.raises(records.DataError, match=r"images\.rec is damaged after record \d"):
+        records.decode(channel, (32, 32), tmp_path)
+
+
+def test_the_folds_hold_every_row_out_once_and_never_train_on_it() -> None:
+    labels = np.array([0, 1] * 20 + [1] * 10)
+    planned = phases.plan(labels, 5, seed=1)
+    held_out = np.concatenate([phase.held_out for phase in planned])
+    assert sorted(held_out) == list(range(50))
+    assert all(not set(phase.rows) & set(phase.held_out) for phase in planned)
+    assert planned[-1].name == phases.FINAL
+    assert len(planned[-1].rows) == 50
+
+
+def test_the_exported_network_is_the_trained_one(channel: fitting.Channel, tmp_path: Path) -> None:
+    fit = fitting.fit(_phase(), channel, fitting.Recipe(epochs=1, batch_size=8), lambda line: None)
+    fit.net.export(str(tmp_path / "network"), epoch=0)
+    loaded = mx.gluon.SymbolBlock(mx.sym.load(str(tmp_path / "network-symbol.json")), mx.sym.var("data", dtype="float32"))
+    loaded.load_parameters(str(tmp_path / "network-0000.params"))
+    data = mx.nd.random.uniform(shape=(2, 3, 32, 32))
+    assert np.allclose(loaded(data).asnumpy(), fit.net(data).asnumpy(), atol=1e-6)

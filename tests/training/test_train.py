@@ -1,0 +1,213 @@
+"""train.py as a job runs it: same bytes for the same seed, resumed to the bit, several hosts, failures in one sentence."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import channels
+import inference
+import numpy as np
+import pytest
+import train
+
+SCRIPT = Path(train.__file__)
+FLAGS = ["--classes", "ant,bee", "--epochs", "6", "--folds", "2", "--batch-size", "8", "--workers", "1"]
+
+
+@pytest.fixture(scope="module")
+def channel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return channels.write(tmp_path_factory.mktemp("channel"), 32)
+
+
+def _command(channel: Path, job: Path, *more: str) -> list[str]:
+    places = ["--train", str(channel), "--model-dir", str(job / "model"), "--checkpoints", str(job / "checkpoints")]
+    return [sys.executable, "-u", str(SCRIPT), *FLAGS, *places, *more]
+
+
+def _run(channel: Path, job: Path, *more: str) -> str:
+    done = subprocess.run(_command(channel, job, *more), capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def _contents(job: Path) -> dict[str, bytes]:
+    model = job / "model"
+    return {str(path.relative_to(model)): path.read_bytes() for path in sorted(model.rglob("*")) if path.is_file()}
+
+
+@pytest.fixture(scope="module")
+def trained(channel: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    job = tmp_path_factory.mktemp("trained")
+    return job, _run(channel, job)
+
+
+def test_the_artifact_is_whole_and_answers(trained: tuple[Path, str]) -> None:
+    model = inference.model_fn(str(trained[0] / "model"))
+    probabilities = inference.predict_fn(np.zeros((3, 32, 32, 3), np.uint8), model)
+    assert probabilities.shape == (3, 2)
+    assert np.allclose(probabilities.sum(axis=1), 1, atol=1e-6)
+    assert set(model.about) >= {
+        "classes", "image_size", "mean", "std", "temperature", "threshold", "target_precision", "data_label",
+        "data_sha256", "code_sha256", "seed", "versions", "hyperparameters", "out_of_fold",
+    }  # fmt: skip
+    assert model.about["out_of_fold"]["count"] == 32
+
+
+def test_each_epoch_of_each_phase_has_its_line_and_its_history(trained: tuple[Path, str]) -> None:
+    job, log = trained
+    lines = [dict(pair.split("=", 1) for pair in line.split()) for line in log.splitlines() if "epoch=" in line]
+    wanted = {"phase", "epoch", "train_loss", "learning_rate", "seconds"}
+    assert all(set(line) >= wanted for line in lines)
+    assert [line["epoch"] for line in lines if line["phase"] == "fold-1/2"] == [f"{n}/6" for n in range(1, 7)]
+    assert "validation_accuracy" in next(x for x in lines if x["phase"] == "fold-2/2" and x["epoch"] == "6/6")
+    history = json.loads((job / "model" / "history.json").read_text())
+    assert len(history) == len(lines) == 18
+    assert {entry["phase"] for entry in history} == {"fold-1/2", "fold-2/2", "final"}
+
+
+def test_the_same_seed_gives_the_same_bytes_in_one_process_or_two(
+    trained: tuple[Path, str], channel: Path, tmp_path: Path
+) -> None:
+    _run(channel, tmp_path, "--workers", "2")
+    assert _contents(tmp_path) == _contents(trained[0])
+
+
+def test_another_seed_gives_other_weights(trained: tuple[Path, str], channel: Path, tmp_path: Path) -> None:
+    _run(channel, tmp_path, "--seed", "2", "--epochs", "1")
+    assert _contents(tmp_path)[inference.PARAMETERS] != _contents(trained[0])[inference.PARAMETERS]
+
+
+def test_a_killed_run_resumes_and_ends_with_the_same_bytes(
+    trained: tuple[Path, str], channel: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "checkpoints").mkdir()
+    command = _command(channel, tmp_path)
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as killed:
+        assert killed.stdout is not None
+        for line in killed.stdout:
+            if line.startswith("phase=fold-2/2 epoch=5/6"):
+                killed.kill()
+    assert not (tmp_path / "model" / inference.MODEL).exists()
+    log = _run(channel, tmp_path)
+    assert "Resuming fold-1/2 after epoch 6 of 6" in log
+    assert "Resuming fold-2/2 after epoch 5 of 6" in log
+    assert _contents(tmp_path) == _contents(trained[0])
+
+
+def test_a_checkpoint_of_another_run_is_not_used_and_this_is_said(
+    trained: tuple[Path, str], channel: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "checkpoints").mkdir()
+    _run(channel, tmp_path, "--seed", "5", "--epochs", "5")
+    (tmp_path / "checkpoints" / "final.checkpoint").write_bytes(b"damaged")
+    log = _run(channel, tmp_path)
+    assert "fold-1-of-2.checkpoint is not used: it is of a run with other code, data or hyperparameters" in log
+    assert "final.checkpoint is not used: it is damaged" in log
+    assert _contents(tmp_path) == _contents(trained[0])
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def test_two_hosts_train_together_and_the_first_writes_the_artifact(channel: Path, tmp_path: Path) -> None:
+    port, hosts = str(_free_port()), ["127.0.0.1", "localhost"]
+    running = []
+    for host in hosts:
+        variables = {**os.environ, "SM_HOSTS": json.dumps(hosts), "SM_CURRENT_HOST": host}
+        command = [*_command(channel, tmp_path / host, "--parameter-server-port", port), "--epochs", "2"]
+        running.append(subprocess.Popen(command, env=variables, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True))
+    try:
+        logs = [process.communicate(timeout=120)[0] for process in running]
+    finally:
+        for process in running:
+            process.kill()
+    assert [process.returncode for process in running] == [0, 0]
+    final = [line for log in logs for line in log.splitlines() if line.startswith("phase=final epoch=2/2")]
+    assert len(final) == 2
+    model = inference.model_fn(str(tmp_path / "127.0.0.1" / "model"))
+    assert model.about["hyperparameters"]["hosts"] == 2
+    assert not (tmp_path / "localhost" / "model" / inference.MODEL).exists()
+
+
+def test_three_classes_train_without_a_change(tmp_path: Path) -> None:
+    channel = channels.write(tmp_path / "channel", 36, ("ant", "bee", "cat"))
+    flags = [*FLAGS, "--classes", "ant,bee,cat", "--epochs", "2", "--train", str(channel)]
+    assert train.main([*flags, "--model-dir", str(tmp_path / "model")]) == 0
+    model = inference.model_fn(str(tmp_path / "model"))
+    answer = inference.output_fn(inference.predict_fn(np.zeros((1, 32, 32, 3), np.uint8), model), "application/json", model)
+    assert set(json.loads(answer[0])["predictions"][0]["probabilities"]) == {"ant", "bee", "cat"}
+
+
+@pytest.mark.parametrize(
+    ("labels", "classes", "flags", "sentence"),
+    [
+        ([0] * 20, "ant,bee", [], "no photo of class bee is in the training records"),
+        ([0] * 20 + [1], "ant,bee", [], "class bee has 1 training photos, fewer than the 2 folds"),
+        ([0, 1] * 10, "ant,cat", [], "the training records hold the classes ant,bee, but --classes is ant,cat"),
+        ([0, 1, 2] * 10, "ant,bee", [], "a record has the label 2, but there are only 2 classes"),
+        ([0, 1] * 10, "ant,bee", ["--batch-size", "512", "--learning-rate", "10", "--epochs", "1"], ""),
+    ],
+    ids=["a class missing", "fewer photos than folds", "other classes", "a label too high", "a batch above the photos"],
+)
+def test_data_that_cannot_be_trained_on_is_refused_in_a_sentence(
+    labels: list[int], classes: str, flags: list[str], sentence: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    channel = channels.write(tmp_path / "channel", 0, labels=labels)
+    code = train.main(
+        [*FLAGS, "--classes", classes, "--train", str(channel), "--model-dir", str(tmp_path / "model"), *flags]
+    )
+    assert code == (1 if sentence else 0)
+    assert sentence in capsys.readouterr().err
+
+
+def test_a_missing_channel_and_a_broken_photo_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    places = ["--model-dir", str(tmp_path / "model"), "--train"]
+    assert train.main([*FLAGS, *places, str(tmp_path / "nowhere")]) == 1
+    assert "nowhere/dataset.json is missing" in capsys.readouterr().err
+    bodies = [channels.encoded(channels.tinted(0, np.random.default_rng(0)))] * 3 + [b"\x89PNG\r\n\x1a\nbroken"]
+    channels.write_bodies(tmp_path / "broken", bodies, [0, 1, 0, 1], ("ant", "bee"))
+    assert train.main([*FLAGS, *places, str(tmp_path / "broken")]) == 1
+    assert "record 3 of" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("flag", "value", "words"),
+    [
+        ("--epochs", "0", "0 is not between 1 and"), ("--epochs", "many", "'many' is not a whole number"),
+        ("--batch-size", "1", "1 is not between 2 and"), ("--learning-rate", "nan", "nan is not between"),
+        ("--learning-rate", "-0.1", "-0.1 is not between"), ("--target-precision", "1.2", "1.2 is not between"),
+        ("--folds", "1", "1 is not between 2 and"), ("--classes", "ant", "'ant' does not name two or more"),
+        ("--classes", "ant,ant", "'ant,ant' does not name two or more"), ("--depth", "3", "unrecognized arguments: --depth"),
+    ],
+)  # fmt: skip
+def test_a_flag_out_of_range_is_named_with_its_value(
+    flag: str, value: str, words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as left:
+        train.main([*FLAGS, f"{flag}={value}"])
+    error = capsys.readouterr().err
+    assert left.value.code == 2
+    assert flag in error
+    assert words in error
+
+
+def test_training_has_no_way_to_name_the_test_set() -> None:
+    flags = {action.dest: action.default for action in train.parser()._actions}
+    assert not [name for name in flags if "test" in name]
+    sources = [path.read_text() for path in SCRIPT.parent.glob("*.py")]
+    assert not any("SM_CHANNEL_TEST" in source or "data/test" in source for source in sources)
+
+
+def test_the_clock_is_not_in_the_artifact(trained: tuple[Path, str]) -> None:
+    contents = _contents(trained[0])
+    year = time.strftime("%Y")
+    assert b"seconds" not in contents["history.json"]
+    assert b"seconds" not in contents[inference.MODEL]
+    assert f'"{year}'.encode() not in contents[inference.MODEL]
