@@ -43,6 +43,7 @@ class JobProcess:
         for reader in self._readers:
             reader.start()
         self._timer: threading.Timer | None = None
+        self._ended = False
 
     @property
     def pid(self) -> int:
@@ -54,7 +55,8 @@ class JobProcess:
         code = self._popen.wait()
         if self._timer is not None:
             self._timer.cancel()
-        kill_all(self._place.directory, (self._place.note,), self.pid)
+        self.kill()
+        self._ended = True
         for reader in self._readers:
             reader.join(1)
         return code
@@ -70,8 +72,9 @@ class JobProcess:
         self._timer.start()
 
     def kill(self) -> None:
-        """End it and all its children now."""
-        kill_all(self._place.directory, (self._place.note,), self.pid)
+        """End it and all its children now; nothing happens once `wait` has returned."""
+        if not self._ended:
+            kill_all(self._place.directory, (self._place.note,), self.pid)
 
 
 def _read(stream: IO[bytes] | None, name: str, on_line: OnLine) -> None:

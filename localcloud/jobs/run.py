@@ -88,14 +88,16 @@ class JobRun:
             self.say([ended["FailureReason"]])
         for process in self._processes:
             process.kill()
-        shutil.rmtree(self.directory, ignore_errors=True)
         self._change(ended.pop("status"), ended)
+
+    def clean(self) -> None:
+        """Remove the job's directory; its results and its log are stored by now."""
+        shutil.rmtree(self.directory, ignore_errors=True)
 
     def _left_after_failure(self, job: Document) -> Document:
         return {"_interrupted": True} if self._ending == INTERRUPTED else {}
 
     def _work(self, job: Document) -> Document:
-        shutil.rmtree(self.directory, ignore_errors=True)
         hosts = make_hosts(self.directory, self.kind.hosts(job))
         names = self._names(hosts)
         self._change("InProgress", {"secondary": "Downloading"})

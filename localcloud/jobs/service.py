@@ -62,6 +62,7 @@ class JobService:
                 listener = self._listeners.pop((run.kind.store_kind, run.name), None)
             if listener is not None:
                 listener()
+            run.clean()
 
     def stop(self, store_kind: str, name: str) -> None:
         """Stop a job that waits or runs; nothing happens to one that has ended."""

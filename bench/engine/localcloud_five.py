@@ -1,0 +1,14 @@
+"""Starts the pipeline `five` on a running local cloud and waits for its end, as a client does: with boto3."""
+
+import time
+
+import boto3
+
+client = boto3.client("sagemaker")
+arn = client.start_pipeline_execution(PipelineName="five")["PipelineExecutionArn"]
+while (status := client.describe_pipeline_execution(PipelineExecutionArn=arn)["PipelineExecutionStatus"]) in (
+    "Executing",
+    "Stopping",
+):
+    time.sleep(0.01)
+assert status == "Succeeded", status
