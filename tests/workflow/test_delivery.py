@@ -1,0 +1,78 @@
+"""Continuous delivery: the buildspec's commands and the template that runs them."""
+
+import re
+import subprocess
+
+import pytest
+import yaml
+from application import ROOT
+from samtranslator.yaml_helper import yaml_parse
+
+BUILDSPEC = yaml.safe_load((ROOT / "buildspec.yml").read_text())
+CICD_FILE = ROOT / "workflow" / "cicd.yaml"
+RESOURCES = yaml_parse(CICD_FILE.read_text())["Resources"]
+COMMANDS = [command for phase in BUILDSPEC["phases"].values() for command in phase["commands"]]
+OF_KIND = {resource["Type"]: resource["Properties"] for resource in RESOURCES.values()}
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_is_sound_bash(command):
+    subprocess.run(["bash", "-n", "-c", command], check=True, timeout=10)
+
+
+@pytest.mark.parametrize("phase", sorted(BUILDSPEC["phases"]))
+def test_a_phase_that_fails_ends_the_build(phase):
+    assert BUILDSPEC["phases"][phase]["on-failure"] == "ABORT"
+
+
+def test_the_readmes_test_command_runs_before_anything_is_deployed():
+    assert COMMANDS.index("make test") < next(i for i, command in enumerate(COMMANDS) if "deploy" in command)
+
+
+def test_every_make_target_that_is_called_exists():
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    assert {command.split()[1] for command in COMMANDS if command.startswith("make ")} <= targets
+
+
+def test_every_module_and_file_that_is_named_exists():
+    text = "\n".join(COMMANDS)
+    modules = re.findall(r"python -m (\w+)", text)
+    files = re.findall(r"--file (\S+)", text)
+    assert modules
+    assert files
+    assert all((ROOT / module / "__main__.py").exists() for module in modules)
+    assert all((ROOT / file).exists() for file in files)
+
+
+def test_no_image_is_pushed_under_a_name_that_is_written_over():
+    images = OF_KIND["AWS::ECR::Repository"]
+    assert images["ImageTagMutability"] == "IMMUTABLE_WITH_EXCLUSION"
+    (exclusion,) = images["ImageTagMutabilityExclusionFilters"]
+    assert exclusion["ImageTagMutabilityExclusionFilterValue"] == "cache"
+
+
+def test_a_push_to_the_branch_starts_the_pipeline():
+    pipeline = OF_KIND["AWS::CodePipeline::Pipeline"]
+    assert pipeline["PipelineType"] == "V2"
+    (trigger,) = pipeline["Triggers"]
+    assert trigger["GitConfiguration"]["Push"] == [{"Branches": {"Includes": [{"Ref": "Branch"}]}}]
+
+
+def test_the_build_gets_every_variable_that_the_buildspec_names():
+    given = {item["Name"] for item in OF_KIND["AWS::CodeBuild::Project"]["Environment"]["EnvironmentVariables"]}
+    assert given >= set(BUILDSPEC["env"]["variables"])
+    assert {"Name": "LOADINGBAY_CLOUD", "Value": "aws"} in OF_KIND["AWS::CodeBuild::Project"]["Environment"][
+        "EnvironmentVariables"
+    ]
+
+
+def test_every_star_resource_has_its_reason_in_the_line_above():
+    lines = CICD_FILE.read_text().splitlines()
+    stars = [number for number, line in enumerate(lines) if re.search(r'Resource: "\*"$', line)]
+    assert stars
+    for number in stars:
+        assert lines[number - 1].strip().startswith("# `*`:"), f"line {number + 1}"
+
+
+def test_no_action_has_a_star_but_the_denied_one():
+    assert set(re.findall(r"\w+:\w*\*$", CICD_FILE.read_text(), re.MULTILINE)) == {"s3:*"}
