@@ -84,11 +84,6 @@ class Records:
         if before != document["PipelineExecutionStatus"]:
             announce_execution(self._cloud, document, before)
 
-    def put_step(self, step: Step, document: Document, before: str | None) -> None:
-        """Store a step's document and announce its status if it is a new one."""
-        self.write_step(document)
-        self.announce_step(step, document, before)
-
     def write_step(self, document: Document) -> None:
         """Store a step's document; for use inside a transaction, before `announce_step`."""
         self._cloud.store.put(STEP, f"{self._arn}/{document['StepName']}", document, parent=self._arn)

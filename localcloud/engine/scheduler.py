@@ -19,6 +19,7 @@ from localcloud.engine.retries import classify, delay_before_retry
 from localcloud.engine.steps import STORE_KINDS, Context, StepError
 from localcloud.jobs.events import announce
 from localcloud.jobs.failure import bounded
+from localcloud.jobs.patience import until_stored
 from localcloud.jobs.service import JobService
 
 logger = logging.getLogger("localcloud")
@@ -98,11 +99,11 @@ class ExecutionRun:
     def _finish(self) -> None:
         statuses = {step["StepStatus"] for step in self._steps.values()}
         if self._records.execution()["PipelineExecutionStatus"] == "Stopping":
-            self._records.set_status("Stopped")
+            self._stored(lambda: self._records.set_status("Stopped"))
         elif "Failed" in statuses or "Stopped" in statuses:
-            self._records.set_status("Failed", FAILED)
+            self._stored(lambda: self._records.set_status("Failed", FAILED))
         else:
-            self._records.set_status("Succeeded")
+            self._stored(lambda: self._records.set_status("Succeeded"))
 
     # Starting a step
 
@@ -129,7 +130,7 @@ class ExecutionRun:
             elif step.type == "Fail":
                 raise perform.fail(self._context, step)
             else:
-                self._records.put_step(step, document, before)
+                self._put(step, document, before)
                 do = perform.condition if step.type == "Condition" else perform.register
                 self._succeed(step, {**document, **do(self._context, step)}, document["StepStatus"])
         except StepError as error:
@@ -147,10 +148,15 @@ class ExecutionRun:
             return
         metadata = {f"{step.type}Job": {"Arn": job[f"{step.type}JobArn"]}}
         document = {**document, "StepStatus": "Executing", "Metadata": metadata, "_job": name, "_cache_key": key}
+        document.pop("_last_failure", None)
         job["_step"] = {"execution": self._arn, "name": step.name}
-        with self._cloud.store.transaction():
-            perform.store_job(self._context, step, job)
-            self._records.write_step(document)
+
+        def store() -> None:
+            with self._cloud.store.transaction():
+                perform.store_job(self._context, step, dict(job))
+                self._records.write_step(document)
+
+        self._stored(store)
         self._steps[step.name] = document
         self._records.announce_step(step, document, before)
         announce(self._cloud, step.type, job)
@@ -196,17 +202,28 @@ class ExecutionRun:
             return
         waiting = {**document, "_retries": retries + 1, "_last_failure": reason}
         self._steps[step.name] = waiting
-        self._records.write_step(waiting)
+        self._stored(lambda: self._records.write_step(waiting))
         self._retry_at[step.name] = now + delay
 
     def _end_step(self, step: Step, document: Document, before: str | None) -> None:
         document["EndTime"] = self._cloud.clock()
         self._steps[step.name] = document
-        with self._cloud.store.transaction():
-            self._records.write_step(document)
-            if document["StepStatus"] == "Succeeded" and "CacheHitResult" not in document:
-                perform.remember(self._context, step, document)
+
+        def store() -> None:
+            with self._cloud.store.transaction():
+                self._records.write_step(document)
+                if document["StepStatus"] == "Succeeded" and "CacheHitResult" not in document:
+                    perform.remember(self._context, step, document)
+
+        self._stored(store)
         self._records.announce_step(step, document, before)
+
+    def _put(self, step: Step, document: Document, before: str | None) -> None:
+        self._stored(lambda: self._records.write_step(document))
+        self._records.announce_step(step, document, before)
+
+    def _stored(self, write: Callable[[], None]) -> None:
+        until_stored(write, lambda: self._closed)
 
     # Retries, stops, restarts
 
@@ -237,7 +254,7 @@ class ExecutionRun:
                 continue
             if document["StepStatus"] != "Stopping":
                 self._steps[name] = {**document, "StepStatus": "Stopping"}
-                self._records.put_step(step, self._steps[name], document["StepStatus"])
+                self._put(step, self._steps[name], document["StepStatus"])
             self._jobs.stop(STORE_KINDS[step.type], document["_job"])
 
     def _end_early(self) -> None:

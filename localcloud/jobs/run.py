@@ -80,7 +80,7 @@ class JobRun:
         except JobError as error:
             ended = {"status": "Failed", "FailureReason": bounded(str(error)), **self._left_after_failure(job)}
         except OSError as error:
-            ended = {"status": "Failed", "FailureReason": bounded(f"InternalServerError: {_sentence(error)}")}
+            ended = {"status": "Failed", "FailureReason": bounded(f"InternalServerError: {sentence(error)}")}
         except Exception as error:
             logger.exception("%s failed", self.name)
             ended = {"status": "Failed", "FailureReason": bounded(f"InternalServerError: {error!r}")}
@@ -247,7 +247,8 @@ Change = Callable[[str, Document], None]
 """Called with the job's new status and members for its document; `secondary` is the secondary status of training."""
 
 
-def _sentence(error: OSError) -> str:
+def sentence(error: OSError) -> str:
+    """What the machine would not do, and what to do about it."""
     where = f" ({error.filename})" if error.filename else ""
     if error.errno == errno.ENOSPC:
         return f"the disk of the local cloud is full{where}; free some space and run it again"

@@ -10,6 +10,7 @@ from typing import Any
 
 from localcloud.cloud import Cloud
 from localcloud.jobs.events import announce
+from localcloud.jobs.patience import until_stored
 from localcloud.jobs.processing import Processing
 from localcloud.jobs.run import INTERRUPTED, JobRun, Kind, kill_orphans
 from localcloud.jobs.sandbox import Sandbox, detect
@@ -54,7 +55,7 @@ class JobService:
             if job is not None and job[f"{run.kind.label}JobStatus"] == "InProgress" and not self._closed:
                 run.run(job)
         except Exception:
-            # The store could not be written (disk full): the job stays InProgress and is marked at the next start.
+            # The job stays InProgress and is marked at the next start.
             logger.exception("the end of job %s could not be stored", run.name)
         finally:
             with self._lock:
@@ -93,8 +94,8 @@ class JobService:
             if before in _FINAL:
                 return
             changed = before != after
-            secondary = members.pop("secondary", after)
-            job.update(members)
+            secondary = members.get("secondary", after)
+            job.update({key: value for key, value in members.items() if key != "secondary"})
             job[f"{kind.label}JobStatus"] = after
             job["LastModifiedTime"] = now
             job["_secondary"] = secondary
@@ -103,7 +104,8 @@ class JobService:
             if kind.label == "Training":
                 _secondary_status(job, secondary if after != "Stopping" else "Stopping", now)
 
-        job = self._cloud.store.update(kind.store_kind, name, edit)
+        store = self._cloud.store
+        job = until_stored(lambda: store.update(kind.store_kind, name, edit), lambda: self._closed)
         if changed:
             announce(self._cloud, kind.label, job)
 

@@ -1,0 +1,108 @@
+"""Faults of the machine: what a step says when its job cannot run here, and what is tried again."""
+
+import sqlite3
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from pipeline_kit import Kit, job_of
+
+from localcloud.jobs.patience import until_stored
+from localcloud.jobs.run import sentence
+
+RETRY = {
+    "RetryPolicies": [
+        {
+            "ExceptionType": ["SageMaker.JOB_INTERNAL_ERROR"],
+            "IntervalSeconds": 1,
+            "BackoffRate": 1.0,
+            "MaxAttempts": 3,
+        }
+    ]
+}
+
+
+@pytest.fixture
+def broken(own_cloud: Callable[[], Any]) -> Kit:
+    """A cloud that cannot make directories for processing jobs."""
+    running = own_cloud()
+    (running.home / "jobs" / "processing").write_text("in the way")
+    return Kit(running)
+
+
+def mend(kit: Kit) -> None:
+    (kit.cloud.home / "jobs" / "processing").unlink()
+
+
+def test_a_job_that_the_machine_cannot_run_fails_with_a_sentence(broken: Kit) -> None:
+    status, steps = broken.run(broken.processing("A", "pass"))
+    assert status == "Failed"
+    assert steps["A"]["AttemptCount"] == 1
+    assert steps["A"]["FailureReason"].startswith("InternalServerError: Not a directory (")
+
+
+def test_a_retry_policy_tries_again_until_it_works(broken: Kit) -> None:
+    broken.pipeline(broken.processing("A", "pass", **RETRY))
+    arn = broken.start()
+    while not broken.steps(arn) or broken.wait_job(job_of(broken.steps(arn)["A"]))["ProcessingJobStatus"] != "Failed":
+        time.sleep(0.02)
+    first = broken.steps(arn)["A"]
+    mend(broken)
+    assert broken.wait(arn)["PipelineExecutionStatus"] == "Succeeded"
+    step = broken.steps(arn)["A"]
+    assert step["AttemptCount"] >= 2
+    assert step["StartTime"] == first["StartTime"]
+    assert step["Metadata"] != first["Metadata"]
+    assert "FailureReason" not in step
+
+
+def test_a_retry_policy_gives_up_after_its_attempts(broken: Kit) -> None:
+    policy = {**RETRY["RetryPolicies"][0], "IntervalSeconds": 0, "MaxAttempts": 2}
+    status, steps = broken.run(broken.processing("A", "pass", RetryPolicies=[policy]))
+    assert status == "Failed"
+    assert steps["A"]["AttemptCount"] == 3
+
+
+def test_a_failure_that_no_policy_names_is_not_tried_again(cloud: Any) -> None:
+    kit = Kit(cloud)
+    status, steps = kit.run(kit.processing("A", "raise SystemExit(1)", **RETRY))
+    assert (status, steps["A"]["AttemptCount"]) == ("Failed", 1)
+
+
+def test_a_step_that_waits_for_a_retry_is_stopped_at_once(broken: Kit) -> None:
+    policy = {**RETRY["RetryPolicies"][0], "IntervalSeconds": 600}
+    broken.pipeline(broken.processing("A", "pass", RetryPolicies=[policy]))
+    arn = broken.start()
+    while not broken.steps(arn) or broken.wait_job(job_of(broken.steps(arn)["A"]))["ProcessingJobStatus"] != "Failed":
+        time.sleep(0.02)
+    broken.sm.stop_pipeline_execution(PipelineExecutionArn=arn)
+    assert broken.wait(arn, 5)["PipelineExecutionStatus"] == "Stopped"
+    assert broken.steps(arn)["A"]["StepStatus"] == "Stopped"
+
+
+@pytest.mark.parametrize(
+    ("number", "words"), [(28, "is full (/home/x); free some space"), (30, "is read-only (/home/x); make it writable")]
+)
+def test_a_full_or_read_only_disk_is_told_in_a_sentence(number: int, words: str) -> None:
+    assert words in sentence(OSError(number, "", "/home/x"))
+
+
+def test_a_state_is_written_once_the_disk_takes_it() -> None:
+    answers = iter([sqlite3.OperationalError("database or disk is full"), "stored"])
+
+    def write() -> str:
+        answer = next(answers)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    assert until_stored(write, lambda: False, pause=0) == "stored"
+
+
+def test_a_state_that_cannot_be_written_is_given_up_when_the_cloud_ends() -> None:
+    def write() -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    with pytest.raises(sqlite3.OperationalError):
+        until_stored(write, lambda: True, pause=0)
