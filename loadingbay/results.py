@@ -131,7 +131,7 @@ def finished(out: Console, work: Run) -> None:
     out.print("Try next:")
     latest = os.path.relpath(work.root / "runs" / "latest" / "photos" / photo.name) if photo else "PHOTO"
     out.print(f"  {command()} classify {latest}", soft_wrap=True)
-    out.print(f"  {command()} run --learning-rate 0.05", soft_wrap=True)
+    out.print(f"  {command()} run --learning-rate 0.03", soft_wrap=True)
     out.print(f"  {command()} status", soft_wrap=True)
 
 

@@ -21,7 +21,7 @@ from loadingbay.errors import WorkError
 from loadingbay.registry import Version
 from loadingbay.runs import DRAWN, Summary
 from loadingbay.target import Target
-from pipelines import runner
+from pipelines import champion, runner
 from pipelines.builds import Builder, BuildError
 from pipelines.parameters import Value
 from pipelines.runner import Execution
@@ -85,7 +85,11 @@ class Run:
                 text = definition(self.target, self.stack, builder)
                 runner.upsert(sagemaker, text, self.stack["PipelineRoleArn"])
             with self.summary.timed("pipeline"):
-                arn = runner.start(sagemaker, {"InputData": address, "DataLabel": data.label, **values})
+                chosen = {"InputData": address, "DataLabel": data.label, **values}
+                chosen["Champion"] = champion.find(
+                    sagemaker, self.target.client("s3"), self.stack["BucketName"], text, chosen
+                )
+                arn = runner.start(sagemaker, chosen)
                 self.summary.pipeline_execution_arn = arn
                 self.folder = runs.create(self.root / "runs", arn.rsplit("/", 1)[-1])
                 self.screen.note(part, f"execution {arn.rsplit('/', 1)[-1]}")
@@ -279,7 +283,7 @@ def _why(execution: Execution) -> str:
     if failed is None:
         return f"the pipeline execution failed: {execution.failure or 'no reason given'}"
     if failed.kind == "Fail" or failed.name == "GateMissed":
-        return f"{failed.failure or execution.failure}; a lower --minimum-accuracy or more --epochs may pass"
+        return failed.failure or execution.failure
     reason = " ".join(failed.failure.split()) or "no reason given"
     return f"the step {failed.name} failed: {reason}; `loadingbay logs {failed.name}` shows its log"
 

@@ -13,7 +13,7 @@ import boto3
 import click
 from botocore.exceptions import BotoCoreError, ClientError
 
-from pipelines import runner
+from pipelines import champion, runner
 from pipelines.builds import Builder, BuildError
 from pipelines.definition import PIPELINE_NAME
 from pipelines.parameters import PARAMETERS, Value, as_markdown
@@ -32,10 +32,14 @@ def _client(service: str) -> Any:
     return boto3.client(service)
 
 
+def _outputs(stack: str) -> dict[str, str]:
+    described = _client("cloudformation").describe_stacks(StackName=stack)["Stacks"][0]
+    return {item["OutputKey"]: item["OutputValue"] for item in described.get("Outputs", [])}
+
+
 def _build(stack: str, image: str | None) -> tuple[str, str, str, Sources]:
     """Definition, role, bucket and sources for what the stack's outputs say."""
-    described = _client("cloudformation").describe_stacks(StackName=stack)["Stacks"][0]
-    outputs = {item["OutputKey"]: item["OutputValue"] for item in described.get("Outputs", [])}
+    outputs = _outputs(stack)
     account, region = _client("sts").get_caller_identity()["Account"], boto3.Session().region_name
     sources = Sources.read()
     settings = sources.settings(
@@ -68,17 +72,23 @@ def upsert(stack: str, image: str | None) -> None:
 
 
 @main.command()
+@_STACK
 @click.option("--wait", is_flag=True, help="Wait for the end; exit 1 unless it succeeds.")
 @click.argument("values", nargs=-1, metavar="[NAME=VALUE]...")
-def start(wait: bool, values: tuple[str, ...]) -> None:
+def start(stack: str, wait: bool, values: tuple[str, ...]) -> None:
     """Start an execution with parameters NAME=VALUE; those of the last execution that are not named stay."""
     sagemaker = _client("sagemaker")
+    pipeline = sagemaker.describe_pipeline(PipelineName=PIPELINE_NAME)
     chosen: dict[str, Value] = {**_last_values(sagemaker)}
+    chosen.pop("Champion", None)
     for text in values:
         name, equals, value = text.partition("=")
         if not equals:
             raise click.UsageError(f"{text}: parameters are written NAME=VALUE")
         chosen[name] = value
+    if "Champion" not in chosen:
+        bucket = _outputs(stack)["BucketName"]
+        chosen["Champion"] = champion.find(sagemaker, _client("s3"), bucket, pipeline["PipelineDefinition"], chosen)
     try:
         arn = runner.start(sagemaker, chosen)
     except ValueError as error:

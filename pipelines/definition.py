@@ -246,11 +246,14 @@ def _pipeline(settings: Settings) -> Any:
             inputs=[
                 input_("model", train.properties.ModelArtifacts.S3ModelArtifacts, "model"),
                 input_("test", staged("test"), "test"),
+                input_("champion", parameters["Champion"], "champion"),
             ],
             outputs=[output("evaluate", "evaluation")],
             arguments=[
                 "--model", "/opt/ml/processing/model/model.tar.gz",
                 "--test", "/opt/ml/processing/test",
+                "--champion-model", "/opt/ml/processing/champion",
+                "--tolerance", text("ChampionTolerance"),
                 "--output", "/opt/ml/processing/evaluation",
             ],
         ),
@@ -289,11 +292,15 @@ def _pipeline(settings: Settings) -> Any:
         error_message=Join(
             on="",
             values=[
-                "Test accuracy ",
+                "No version was registered: test accuracy ",
                 figure("gate.accuracy"),
-                " is below the minimum accuracy ",
+                " against a minimum of ",
                 parameters["MinimumAccuracy"],
-                ": no version was registered",
+                "; the approved version has ",
+                figure("gate.champion_accuracy"),
+                " (0 if there is none), and a loss of ",
+                parameters["ChampionTolerance"],
+                " is tolerated",
             ],
         ),
     )
@@ -301,6 +308,7 @@ def _pipeline(settings: Settings) -> Any:
         name="Gate",
         conditions=[
             ConditionGreaterThanOrEqualTo(left=figure("gate.accuracy"), right=parameters["MinimumAccuracy"]),
+            ConditionGreaterThanOrEqualTo(left=figure("gate.not_worse_than_champion"), right=1.0),
         ],
         if_steps=[register],
         else_steps=[missed],

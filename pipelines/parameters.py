@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -99,12 +100,15 @@ PARAMETERS: tuple[Parameter, ...] = (
     Parameter("InputData", "String", None, "Where the photos lie in S3: an archive, or a folder a class.", form="s3",
               option=False),
     Parameter("DataLabel", "String", "photos", "What the data are, printed on every report.", option=False),
+    Parameter("Champion", "String", None, "Where the model.tar.gz lies that is compared with.", form="s3",
+              option=False),
     Parameter("Classes", "String", "bicycle,motorcycle", "The vehicles to tell apart.", form="classes"),
     Parameter("Epochs", "Integer", 60, "Passes over the training photos.", 1, 1000),
     Parameter("BatchSize", "Integer", 32, "Photos in one step of gradient descent.", 2, 1024),
-    Parameter("LearningRate", "Float", 0.1, "Peak learning rate.", 1e-6, 10),
+    Parameter("LearningRate", "Float", 0.05, "Learning rate after warm-up, the highest.", 1e-6, 10),
     Parameter("Seed", "Integer", 1, "Seed of everything that is drawn.", 0, 2**31 - 1),
     Parameter("MinimumAccuracy", "Float", 0.85, "Test accuracy below which no version is registered.", 0, 1),
+    Parameter("ChampionTolerance", "Float", 0.02, "Test accuracy that a version may lose to the approved one.", 0, 1),
     Parameter("TargetPrecision", "Float", 0.97, "Share of accepted photos that must be right; sets the threshold.",
               0.5, 0.999),
     Parameter("ProcessingInstanceType", "String", "ml.m5.large", "Machine of the Stage and Evaluate steps.",
@@ -129,6 +133,12 @@ def as_request(values: dict[str, Value]) -> list[dict[str, str]]:
     return [{"Name": p.name, "Value": str(p.parse(values[p.name]))} for p in PARAMETERS if p.name in values]
 
 
+def as_text(values: Mapping[str, Value]) -> dict[str, str]:
+    """What an execution with these values runs with: all parameters as text, defaults included."""
+    chosen = {p.name: values.get(p.name, p.default) for p in PARAMETERS}
+    return {name: str(BY_NAME[name].parse(value)) for name, value in chosen.items() if value is not None}
+
+
 def as_markdown() -> str:
     """The table as docs/parameters.md shows it."""
     lines = [
@@ -140,7 +150,7 @@ def as_markdown() -> str:
         "|---|---|---|---|---|---|",
     ]
     for p in PARAMETERS:
-        option = f"`{p.flag}`" if p.option else "worked out from `--data`"
+        option = f"`{p.flag}`" if p.option else "worked out by the command"
         default = f"`{p.default}`" if p.default is not None else "required"
         lines.append(f"| `{p.name}` | {option} | {p.kind} | {default} | {p.allowed} | {p.help} |")
     return "\n".join(lines) + "\n"

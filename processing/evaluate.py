@@ -195,7 +195,7 @@ def judge_champion(
     place: Path | None, photos: Photos, right: npt.NDArray[np.bool_], tolerance: float
 ) -> dict[str, Any]:
     """`compare` against the artifact at `place`; without one there is nothing to be worse than."""
-    if place is None or not place.exists() or (place.is_dir() and not any(place.iterdir())):
+    if place is None or not any(file.is_file() for file in (place, place / ARTIFACT, place / "model.json")):
         return {"present": False, "not_worse": True}
     with tempfile.TemporaryDirectory(prefix="champion-") as scratch:
         champion = load(unpack(place, Path(scratch)))
@@ -254,6 +254,7 @@ def evaluate(served: Served, photos: Photos, champion: Path | None, tolerance: f
             "accuracy": float(right.mean()),
             **taken,
             "strangers_accepted": strangers.get("share_accepted", 0.0),
+            "champion_accuracy": float(rival.get("accuracy", 0.0)),
             "not_worse_than_champion": float(rival["not_worse"]),
         },
         "calibration": {
@@ -343,7 +344,7 @@ def parser() -> argparse.ArgumentParser:
     )
     flags.add_argument("--test", type=Path, default=Path(f"{place}/test"))
     flags.add_argument("--output", type=Path, default=Path(f"{place}/evaluation"))
-    flags.add_argument("--champion-model", type=Path, default=Path(f"{place}/champion"), help="may be missing or empty")
+    flags.add_argument("--champion-model", type=Path, default=Path(f"{place}/champion"), help="may be missing, or hold none")
     flags.add_argument("--tolerance", type=float, default=0.02, help="accuracy that a version may lose to the champion")
     flags.add_argument(
         "--message", type=Path, default=Path("/opt/ml/output/message"), help="where a failure's sentence goes"

@@ -136,14 +136,29 @@ def test_training_cannot_reach_the_test_photos(steps):
     assert "Steps.Stage.ProcessingOutputConfig.Outputs['train']" in train
 
 
-def test_the_gate_compares_the_accuracy_with_the_bar_and_says_both_when_it_is_missed(steps):
-    condition = steps["Gate"]["Arguments"]["Conditions"][0]
-    assert condition["Type"] == "GreaterThanOrEqualTo"
-    assert condition["LeftValue"]["Std:JsonGet"]["Path"] == "gate.accuracy"
-    assert condition["RightValue"] == {"Get": "Parameters.MinimumAccuracy"}
-    message = steps["GateMissed"]["Arguments"]["ErrorMessage"]["Std:Join"]["Values"]
-    assert condition["LeftValue"] in message
-    assert condition["RightValue"] in message
+def test_the_gate_wants_the_accuracy_and_no_loss_to_the_champion(steps):
+    accuracy, champion = steps["Gate"]["Arguments"]["Conditions"]
+    assert {accuracy["Type"], champion["Type"]} == {"GreaterThanOrEqualTo"}
+    assert accuracy["LeftValue"]["Std:JsonGet"]["Path"] == "gate.accuracy"
+    assert accuracy["RightValue"] == {"Get": "Parameters.MinimumAccuracy"}
+    assert champion["LeftValue"]["Std:JsonGet"]["Path"] == "gate.not_worse_than_champion"
+    assert champion["RightValue"] == 1.0
+
+
+def test_a_missed_gate_says_the_figures_and_the_bars(steps):
+    message = json.dumps(steps["GateMissed"]["Arguments"]["ErrorMessage"])
+    for part in (
+        "gate.accuracy",
+        "Parameters.MinimumAccuracy",
+        "gate.champion_accuracy",
+        "Parameters.ChampionTolerance",
+    ):
+        assert part in message
+
+
+def test_the_champion_is_an_input_so_that_another_one_is_another_evaluation(steps):
+    inputs = {i["InputName"]: i["S3Input"]["S3Uri"] for i in steps["Evaluate"]["Arguments"]["ProcessingInputs"]}
+    assert inputs["champion"] == {"Get": "Parameters.Champion"}
 
 
 def test_a_version_waits_for_a_person_and_carries_its_figures(steps):

@@ -65,7 +65,7 @@ def test_an_error_other_than_absence_is_not_taken_for_it(sagemaker, stub):
 
 def test_parameters_out_of_range_start_nothing(sagemaker, stub):
     with pytest.raises(ValueError, match="--epochs 0"):
-        runner.start(sagemaker, {"InputData": "s3://bucket/x", "Epochs": 0})
+        runner.start(sagemaker, {"InputData": "s3://bucket/x", "Champion": "s3://bucket/y", "Epochs": 0})
 
 
 def test_a_step_from_the_cache_is_told_from_one_that_ran(sagemaker, stub):
