@@ -91,7 +91,10 @@ def start(target: Target, waiting: Callable[[], None] = lambda: None) -> bool:
             # Someone else may have started it at the same moment: then ours was refused, and that is fine.
             if running(target):
                 return False
-            raise WorkError(_last_words(target, begins) or f"the local cloud ended with exit code {process.returncode}")
+            said = _last_words(target, begins) or f"the local cloud ended with exit code {process.returncode}"
+            if f"Port {target.port} " in said:
+                said = said.replace("give another --port", f"choose another with LOADINGBAY_PORT={target.port + 1}")
+            raise WorkError(said)
         waiting()
         time.sleep(0.1)
     process.terminate()

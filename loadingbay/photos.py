@@ -83,7 +83,7 @@ def classify(
         arn = machine.start_execution(
             stateMachineArn=state_machine, name=name, input=json.dumps({"bucket": bucket, "key": key})
         )["executionArn"]
-        return _wait(machine, photo, arn, name, 0.05 if target.local else 1.0)
+        return _wait(machine, photo, arn, f"s3://{bucket}/{key}", 0.05 if target.local else 1.0)
 
     listed = list(photos)
     outcomes: dict[str, Outcome] = {}
@@ -133,11 +133,12 @@ def _execution_name(prefix: str, photo: str) -> str:
     return f"{prefix[:16]}-{stem[:36]}-{uuid.uuid4().hex[:8]}"
 
 
-def _wait(machine: Any, photo: Photo, arn: str, name: str, interval: float) -> Outcome:
+def _wait(machine: Any, photo: Photo, arn: str, address: str, interval: float) -> Outcome:
+    """What became of the execution; `address` is the uploaded photo's, which a person knows by its own name."""
     while (found := machine.describe_execution(executionArn=arn))["status"] == "RUNNING":
         time.sleep(interval)
     empty = Outcome(
-        photo.name, photo.label, found["status"], None, None, None, None, None, None, None, arn, name
+        photo.name, photo.label, found["status"], None, None, None, None, None, None, None, arn, arn.rsplit(":", 1)[-1]
     )  # fmt: skip
     if found["status"] == "SUCCEEDED":
         return _with(empty, json.loads(found["output"]))
@@ -149,7 +150,9 @@ def _wait(machine: Any, photo: Photo, arn: str, name: str, interval: float) -> O
         return refused
     if not isinstance(detail, dict):
         return refused
-    return _with(replace(refused, cause=detail.get("message", cause)), detail)
+    # A sentence of ours, or what Lambda makes of an exception.
+    said = detail.get("message") or detail.get("errorMessage") or cause
+    return _with(replace(refused, cause=said.strip().replace(address, photo.name)), detail)
 
 
 def _with(outcome: Outcome, detail: dict[str, Any]) -> Outcome:

@@ -97,6 +97,12 @@ def test_another_failure_keeps_its_cause_as_it_is(send, cause):
     assert (outcome.error, outcome.cause, outcome.vehicle) == ("NotAPhoto", cause, None)
 
 
+def test_what_lambda_makes_of_an_exception_becomes_its_sentence(send):
+    cause = {"errorMessage": "it is empty: upload it again.", "errorType": "EmptyPhoto", "stackTrace": ["line 1"]}
+    (outcome,) = send([{"status": "FAILED", "error": "EmptyPhoto", "cause": json.dumps(cause)}])
+    assert outcome.cause == "it is empty: upload it again."
+
+
 def test_an_execution_that_timed_out_has_its_status_as_the_error(send):
     (outcome,) = send([{"status": "TIMED_OUT"}])
     assert outcome.error == "TIMED_OUT"
