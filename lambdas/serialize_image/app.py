@@ -142,9 +142,9 @@ def _meaning(error: ClientError, name: str) -> Exception:
     if code == "InvalidArgument":
         return PhotoNotFound(f"{name}: S3 does not know this version id ({code}).")
     if status == 403:
-        return PhotoNotReadable(
-            f"{name} may not be read by this function ({code}): see its role and the bucket's policy."
-        )
+        # S3's own words name the action that the role lacks.
+        said = error.response["Error"].get("Message", "")
+        return PhotoNotReadable(f"{name} may not be read by this function ({code}): {said}")
     if status >= 500 or code in {"SlowDown", "Throttling", "RequestTimeout"}:
         return PhotoStoreUnavailable(f"{name} could not be read from S3 just now ({code}).")
     return unknown

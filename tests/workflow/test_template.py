@@ -100,6 +100,16 @@ def test_every_alarm_tells_the_topic_and_is_quiet_without_data():
         assert alarm["TreatMissingData"] == "notBreaching", name
 
 
+def test_the_dashboard_is_json_and_shows_only_metrics_that_someone_emits():
+    (dashboard,) = resources("AWS::CloudWatch::Dashboard").values()
+    widgets = json.loads(re.sub(r"\$\{[\w.:]+\}", "0", dashboard["DashboardBody"]["Fn::Sub"]))["widgets"]
+    shown = {(metric[0], metric[1]) for widget in widgets for metric in widget["properties"]["metrics"]}
+    ours = {name for namespace, name in shown if namespace == "LoadingBay"}
+    code = "".join(path.read_text() for path in (TEMPLATE.parents[1] / "lambdas").rglob("app.py"))
+    assert ours
+    assert all(f'"{name}"' in code for name in ours)
+
+
 def test_what_the_template_becomes_is_what_was_reviewed():
     """After a wanted change, write it anew: `REWRITE_SNAPSHOTS=1 .venv/bin/python -m pytest tests/workflow`."""
     now = json.dumps(expanded(), indent=1, sort_keys=True) + "\n"
