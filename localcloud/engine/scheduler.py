@@ -49,6 +49,18 @@ class ExecutionRun:
         self._closed = True
         self._inbox.put(lambda: None)
 
+    def abandon(self, error: Exception) -> None:
+        """Fail the execution because of a fault of the engine itself; to be called after `run` has raised."""
+        reason = bounded(f"InternalServerError: {error!r}", MAX_FAILURE_REASON)
+        for name, document in self._records.steps().items():
+            if document["StepStatus"] in ACTIVE:
+                if "_job" in document:
+                    self._jobs.stop(STORE_KINDS[document["_type"]], document["_job"])
+                document.update(StepStatus="Failed", FailureReason=reason, EndTime=self._cloud.clock())
+                self._records.write_step(document)
+                logger.error("step %s is failed with it", name)
+        self._records.set_status("Failed", reason)
+
     def run(self) -> None:
         """Run to the end of the execution, from whatever state it is stored in."""
         execution = self._records.execution()

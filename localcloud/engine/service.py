@@ -41,9 +41,10 @@ class Engine:
     def _run(self, run: ExecutionRun, arn: str) -> None:
         try:
             run.run()
-        except Exception:
-            # Left as it is stored; the next start of the local cloud takes it up again.
+        except Exception as error:
             logger.exception("execution %s cannot go on", arn)
+            if not self._closed:
+                run.abandon(error)
         finally:
             with self._lock:
                 self._runs.pop(arn, None)

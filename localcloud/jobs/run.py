@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import logging
 import shutil
+import sqlite3
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -81,6 +82,11 @@ class JobRun:
             ended = {"status": "Failed", "FailureReason": bounded(str(error)), **self._left_after_failure(job)}
         except OSError as error:
             ended = {"status": "Failed", "FailureReason": bounded(f"InternalServerError: {sentence(error)}")}
+        except sqlite3.OperationalError as error:
+            reason = (
+                f"InternalServerError: the job's state cannot be stored ({error}); free some space and run it again"
+            )
+            ended = {"status": "Failed", "FailureReason": reason}
         except Exception as error:
             logger.exception("%s failed", self.name)
             ended = {"status": "Failed", "FailureReason": bounded(f"InternalServerError: {error!r}")}
@@ -88,11 +94,9 @@ class JobRun:
             self.say([ended["FailureReason"]])
         for process in self._processes:
             process.kill()
-        self._change(ended.pop("status"), ended)
-
-    def clean(self) -> None:
-        """Remove the job's directory; its results and its log are stored by now."""
+        # First, because these files may be what fills the disk that the end is to be stored on.
         shutil.rmtree(self.directory, ignore_errors=True)
+        self._change(ended.pop("status"), ended)
 
     def _left_after_failure(self, job: Document) -> Document:
         return {"_interrupted": True} if self._ending == INTERRUPTED else {}

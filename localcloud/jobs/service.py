@@ -63,7 +63,6 @@ class JobService:
                 listener = self._listeners.pop((run.kind.store_kind, run.name), None)
             if listener is not None:
                 listener()
-            run.clean()
 
     def stop(self, store_kind: str, name: str) -> None:
         """Stop a job that waits or runs; nothing happens to one that has ended."""
@@ -105,7 +104,9 @@ class JobService:
                 _secondary_status(job, secondary if after != "Stopping" else "Stopping", now)
 
         store = self._cloud.store
-        job = until_stored(lambda: store.update(kind.store_kind, name, edit), lambda: self._closed)
+        # The job's files are gone when its end is stored; before that it may be they that fill the disk.
+        wait = status in _FINAL
+        job = until_stored(lambda: store.update(kind.store_kind, name, edit), lambda: self._closed or not wait)
         if changed:
             announce(self._cloud, kind.label, job)
 

@@ -101,7 +101,8 @@ def list_pipeline_execution_steps(cloud: Cloud, request: dict[str, Any]) -> dict
         # Steps that start in the same moment keep the definition's order.
         [{**step, "_place": f"{step['StartTime']:020.6f}/{step['_position']:06d}"} for step in steps],
         member="PipelineExecutionSteps",
-        summary=lambda step: {name: value for name, value in step.items() if not name.startswith("_")},
+        # A step that has just started has no metadata yet: an unset member, not an empty one.
+        summary=lambda step: {name: value for name, value in step.items() if not name.startswith("_") and value != {}},
         name="StepName",
         identity="_place",
         sort={"Place": "_place"},

@@ -92,6 +92,7 @@ def delete_pipeline(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any]:
         for kind in (EXECUTION, VERSION, CACHE, TOKEN):
             cloud.store.delete_children(kind, name)
         cloud.store.delete(PIPELINE, name)
+        tags.forget(cloud, pipeline["PipelineArn"])
     return {"PipelineArn": pipeline["PipelineArn"]}
 
 
