@@ -137,7 +137,7 @@ class Screen:
 
     def say(self, text: str, style: str = "") -> None:
         """A line above what is live."""
-        self.console.print(Text(typed(text), style=style), soft_wrap=True)
+        self.console.print(Text(typed(text), style=style))
 
     def _line(self, key: str, text: str, *, force: bool = False) -> None:
         if self._live:
