@@ -44,13 +44,6 @@ def test_every_module_and_file_that_is_named_exists():
     assert all((ROOT / file).exists() for file in files)
 
 
-def test_no_image_is_pushed_under_a_name_that_is_written_over():
-    images = OF_KIND["AWS::ECR::Repository"]
-    assert images["ImageTagMutability"] == "IMMUTABLE_WITH_EXCLUSION"
-    (exclusion,) = images["ImageTagMutabilityExclusionFilters"]
-    assert exclusion["ImageTagMutabilityExclusionFilterValue"] == "cache"
-
-
 def test_a_push_to_the_branch_starts_the_pipeline():
     pipeline = OF_KIND["AWS::CodePipeline::Pipeline"]
     assert pipeline["PipelineType"] == "V2"

@@ -100,6 +100,13 @@ def test_every_alarm_tells_the_topic_and_is_quiet_without_data():
         assert alarm["TreatMissingData"] == "notBreaching", name
 
 
+def test_no_image_is_pushed_under_a_name_that_is_written_over():
+    (images,) = resources("AWS::ECR::Repository").values()
+    assert images["ImageTagMutability"] == "IMMUTABLE_WITH_EXCLUSION"
+    (exclusion,) = images["ImageTagMutabilityExclusionFilters"]
+    assert exclusion["ImageTagMutabilityExclusionFilterValue"] == "cache"
+
+
 def test_the_dashboard_is_json_and_shows_only_metrics_that_someone_emits():
     (dashboard,) = resources("AWS::CloudWatch::Dashboard").values()
     widgets = json.loads(re.sub(r"\$\{[\w.:]+\}", "0", dashboard["DashboardBody"]["Fn::Sub"]))["widgets"]
