@@ -187,7 +187,7 @@ def compare(challenger: npt.NDArray[np.bool_], champion: npt.NDArray[np.bool_], 
         "photos_lost": lost,
         "p_worse": p_worse,
         "tolerance": tolerance,
-        "not_worse": difference >= -tolerance or p_worse > 0.05,
+        "not_worse": lost - won <= tolerance * len(champion) + 1e-9 or p_worse > 0.05,
     }
 
 
@@ -344,7 +344,9 @@ def parser() -> argparse.ArgumentParser:
     )
     flags.add_argument("--test", type=Path, default=Path(f"{place}/test"))
     flags.add_argument("--output", type=Path, default=Path(f"{place}/evaluation"))
-    flags.add_argument("--champion-model", type=Path, default=Path(f"{place}/champion"), help="may be missing, or hold none")
+    flags.add_argument(
+        "--champion-model", type=Path, default=Path(f"{place}/champion"), help="may be missing, or hold none"
+    )
     flags.add_argument("--tolerance", type=float, default=0.02, help="accuracy that a version may lose to the champion")
     flags.add_argument(
         "--message", type=Path, default=Path("/opt/ml/output/message"), help="where a failure's sentence goes"

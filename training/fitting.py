@@ -47,6 +47,8 @@ class Recipe:
     warm_up: float = 0.15  # share of all steps
     average: float = 0.99  # decay of the moving average of weights, a step
     widths: tuple[int, int, int] = (16, 32, 64)
+    edge_widths: tuple[int, int] = (64, 128)
+    bins: int = 12  # directions of edges
     outlier_share: float = 0.1  # of a batch's size, on top of it
     strength: augmentation.Strength = field(default_factory=augmentation.Strength)
 
@@ -97,11 +99,11 @@ class Fit:
     def __init__(self, phase: Phase, channel: Channel, recipe: Recipe, exchange: Exchange | None = None) -> None:
         self.phase, self.channel, self.recipe, self.exchange = phase, channel, recipe, exchange
         size = (int(channel.pixels.images.shape[1]), int(channel.pixels.images.shape[2]))
-        self.net = network.build(channel.classes, recipe.widths, size, phase.seed)
-        self.weights: dict[str, Any] = {name: p.data() for name, p in self.net.collect_params().items()}
-        self.gradients: dict[str, Any] = {
-            name: p.grad() for name, p in self.net.collect_params().items() if p.grad_req != "null"
-        }
+        fixed = (recipe.edge_widths, recipe.bins, tuple(channel.std.tolist()))
+        self.net = network.build(channel.classes, recipe.widths, size, phase.seed, *fixed)
+        parameters = self.net.collect_params()
+        self.weights: dict[str, Any] = {name: p.data() for name, p in parameters.items()}
+        self.gradients: dict[str, Any] = {name: p.grad() for name, p in parameters.items() if p.grad_req != "null"}
         self.momenta: dict[str, Any] = {name: mx.nd.zeros_like(self.weights[name]) for name in self.gradients}
         self.averages: dict[str, Any] = {name: weight.copy() for name, weight in self.weights.items()}
         self.loss = mx.gluon.loss.SoftmaxCrossEntropyLoss(sparse_label=False)
@@ -144,7 +146,9 @@ class Fit:
         for at, (data, targets) in enumerate(self.batches(self.epoch)):
             step = self.epoch * self.steps_per_epoch + at
             with mx.autograd.record():
-                loss = self.loss(self.net(data), targets)
+                logits = self.net.members(data)
+                # Each member has a loss of its own: their sum, for Gluon takes the mean.
+                loss = self.loss(logits, targets.expand_dims(1).broadcast_like(logits)) * logits.shape[1]
             loss.backward()
             if self.exchange:
                 self.exchange.sum(self.phase.name, self.gradients)

@@ -1,15 +1,24 @@
-"""The network: a small residual net for small photos, written in Gluon so that it exports to one symbol file."""
+"""The network: a small residual net on pixels and one on gradient orientations, side by side, exported as one symbol.
+
+The second is what a thousand photos cannot teach the first: wheels, spokes and frames are edges, and a fixed layer of
+oriented gradients, averaged over cells and normalised by their surroundings (histograms of oriented gradients, Dalal
+and Triggs, 2005, as convolutions), sees them from the first step. Each learns by a loss of its own, so that their
+mistakes differ; the answer is the mean of their logits.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import mxnet as mx
+import numpy as np
 from mxnet.gluon import nn
 
 # Every name below is given, never counted: Gluon's own counters depend on what the process built before, and the names
 # go into the artifact, whose bytes must depend on seed, code and data only.
 PREFIX = "net_"
+LUMINANCE = (0.299, 0.587, 0.114)
 
 
 class ConvNormAct(nn.HybridBlock):  # type: ignore[misc]  # mxnet has no types
@@ -43,15 +52,69 @@ class Residual(nn.HybridBlock):  # type: ignore[misc]  # mxnet has no types
         return x + self.second(self.first(x))
 
 
-class ResNet9(nn.HybridBlock):  # type: ignore[misc]  # mxnet has no types
-    """A ResNet-9 (after David Page's DAWNBench entry): eight 3x3 convolutions, max pooling, linear.
+class Orientations(nn.HybridBlock):  # type: ignore[misc]  # mxnet has no types
+    """Fixed: strength of edges in `bins` directions, in cells of 4x4 pixels, each normalised by the cells around it.
 
-    `widths` are the channels at full, half and quarter resolution; (16, 32, 64) has 154,098 parameters for two classes.
-    Input (n, 3, h, w) float32, normalised, h and w at least 8; output (n, classes) logits.
+    Input (n, 3, h, w), normalised by `std` of the channels; output (n, bins, h / 4, w / 4), about 0 to 1.
     """
 
-    def __init__(self, classes: int, widths: tuple[int, int, int] = (16, 32, 64), prefix: str = PREFIX) -> None:
-        super().__init__(prefix=prefix)
+    CELL, WINDOW = 4, 6  # the windows overlap, so that an edge does not jump from cell to cell
+    FLAT = 2.0  # grey levels a pixel; weaker gradients are noise
+    DARK = 1.0  # the same, of a whole neighbourhood
+
+    def __init__(self, bins: int, std: Sequence[float], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.bins = bins
+        slopes = np.zeros((2, 3, 3, 3), np.float32)  # d/dx and d/dy of the luminance
+        for channel, weight in enumerate(np.array(LUMINANCE) * np.asarray(std)):
+            slopes[0, channel, 1] = (-weight, 0, weight)
+            slopes[1, channel, :, 1] = (-weight, 0, weight)
+        angles = np.arange(bins) * 2 * np.pi / bins
+        turned = np.einsum("bs,schw->bchw", np.stack([np.cos(angles), np.sin(angles)], axis=1), slopes)
+        self._values = {
+            "slopes": np.concatenate([turned, slopes]),
+            "both": np.ones((bins, 2, 1, 1)),
+            "around": np.full((bins, bins, 3, 3), 1 / 9),
+        }
+        # Not Gluon's Constant, which writes the address of an object into the artifact.
+        with self.name_scope():
+            for name, value in self._values.items():
+                setattr(self, name, self.params.get(name, shape=value.shape, init="zeros", grad_req="null"))
+
+    def fix(self) -> None:
+        """Put the values in, once the parameters are initialised."""
+        for name, value in self._values.items():
+            getattr(self, name).set_data(mx.nd.array(value))
+
+    def hybrid_forward(self, F: Any, x: Any, slopes: Any, both: Any, around: Any) -> Any:  # noqa: N803  # as above
+        """(n, 3, h, w) -> (n, bins, h / 4, w / 4)."""
+        bins, border = self.bins, (self.WINDOW - self.CELL) // 2
+        gradients = F.Convolution(x, slopes, kernel=(3, 3), pad=(1, 1), num_filter=bins + 2, no_bias=True)
+        along = F.relu(F.slice_axis(gradients, axis=1, begin=0, end=bins))
+        slope = F.slice_axis(gradients, axis=1, begin=bins, end=bins + 2)
+        strength = F.Convolution(F.square(slope), both, kernel=(1, 1), num_filter=bins, no_bias=True) + self.FLAT**2
+        # |g| cos^5 of the angle between: only the bins near the gradient's own direction answer.
+        answers = along * F.square(F.square(along) / strength)
+        cells = F.Pooling(
+            answers,
+            kernel=(self.WINDOW, self.WINDOW),
+            stride=(self.CELL, self.CELL),
+            pad=(border, border),
+            pool_type="avg",
+            count_include_pad=True,
+        )
+        energy = F.Convolution(cells, around, kernel=(3, 3), pad=(1, 1), num_filter=bins, no_bias=True)
+        return F.BlockGrad(F.sqrt(cells / (energy + self.DARK)))
+
+
+class OnPixels(nn.HybridBlock):  # type: ignore[misc]  # mxnet has no types
+    """A ResNet-9 (after David Page's DAWNBench entry): eight 3x3 convolutions, global max pooling, linear.
+
+    `widths` are the channels at full, half and quarter resolution. (n, 3, h, w) -> (n, classes) logits.
+    """
+
+    def __init__(self, classes: int, widths: tuple[int, int, int], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
         small, middle, large = widths
         with self.name_scope():
             self.features = nn.HybridSequential(prefix="features_")
@@ -69,15 +132,81 @@ class ResNet9(nn.HybridBlock):  # type: ignore[misc]  # mxnet has no types
             self.head = nn.Dense(classes, prefix="head_")
 
     def hybrid_forward(self, F: Any, x: Any) -> Any:  # noqa: N803  # Gluon's own signature
-        """(n, 3, h, w) -> (n, classes) logits."""
+        """(n, 3, h, w) -> (n, classes)."""
         return self.head(self.features(x))
 
 
-def build(classes: int, widths: tuple[int, int, int], image_size: tuple[int, int], seed: int) -> ResNet9:
-    """A freshly initialised, hybridised net on the CPU; the same arguments give the same weights."""
+class OnEdges(nn.HybridBlock):  # type: ignore[misc]  # mxnet has no types
+    """Four convolutions on the oriented gradients, maximum and mean over the picture, linear."""
+
+    def __init__(self, classes: int, bins: int, widths: tuple[int, int], std: Any, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        small, large = widths
+        with self.name_scope():
+            self.features = nn.HybridSequential(prefix="features_")
+            with self.features.name_scope():
+                self.features.add(
+                    Orientations(bins, std, prefix="orientations_"),
+                    nn.BatchNorm(prefix="norm_"),
+                    ConvNormAct(small, prefix="stem_"),
+                    ConvNormAct(large, pool=True, prefix="down_"),
+                    Residual(large, prefix="res_"),
+                )
+            self.most = nn.GlobalMaxPool2D(prefix="most_")
+            self.mean = nn.GlobalAvgPool2D(prefix="mean_")
+            self.flat = nn.Flatten(prefix="flat_")
+            self.head = nn.Dense(classes, prefix="head_")
+
+    def hybrid_forward(self, F: Any, x: Any) -> Any:  # noqa: N803  # Gluon's own signature
+        """(n, 3, h, w) -> (n, classes)."""
+        x = self.features(x)
+        return self.head(self.flat(F.concat(self.most(x), self.mean(x), dim=1)))
+
+
+class Members(nn.HybridBlock):  # type: ignore[misc]  # mxnet has no types
+    """Both networks: (n, 3, h, w) float32, normalised, h and w multiples of 8 from 16 -> (n, 2, classes) logits."""
+
+    def __init__(self, classes: int, widths: Any, edge_widths: Any, bins: int, std: Any) -> None:
+        super().__init__(prefix=PREFIX)
+        with self.name_scope():
+            self.pixels = OnPixels(classes, widths, prefix="pixels_")
+            self.edges = OnEdges(classes, bins, edge_widths, std, prefix="edges_")
+
+    def hybrid_forward(self, F: Any, x: Any) -> Any:  # noqa: N803  # Gluon's own signature
+        """Logits of each member."""
+        return F.stack(self.pixels(x), self.edges(x), axis=1)
+
+
+class Mean(nn.HybridBlock):  # type: ignore[misc]  # mxnet has no types
+    """What ships: the mean of the members' logits, (n, 3, h, w) -> (n, classes)."""
+
+    def __init__(self, members: Members) -> None:
+        super().__init__(prefix="")
+        self.members = members
+
+    def hybrid_forward(self, F: Any, x: Any) -> Any:  # noqa: N803  # Gluon's own signature
+        """Mean over the members."""
+        return F.mean(self.members(x), axis=1)
+
+
+def build(
+    classes: int,
+    widths: tuple[int, int, int],
+    image_size: tuple[int, int],
+    seed: int,
+    edge_widths: tuple[int, int] = (64, 128),
+    bins: int = 12,
+    std: Sequence[float] = (64.0, 64.0, 64.0),
+) -> Mean:
+    """A fresh network on the CPU; its `members` are what trains. The same arguments give the same weights.
+
+    `std` are the standard deviations, in grey levels, by which the photos' channels are divided before they come in.
+    """
     mx.random.seed(seed)
-    net = ResNet9(classes, widths)
-    net.initialize(mx.init.Xavier(rnd_type="gaussian", factor_type="in", magnitude=2), ctx=mx.cpu())
-    net.hybridize(static_alloc=True, static_shape=True)
-    net(mx.nd.zeros((1, 3, *image_size)))  # shapes become known, so that weights exist
-    return net
+    mean = Mean(Members(classes, widths, edge_widths, bins, std))
+    mean.initialize(mx.init.Xavier(rnd_type="gaussian", factor_type="in", magnitude=2), ctx=mx.cpu())
+    mean.members.edges.features[0].fix()
+    for block in (mean.members, mean):
+        block.hybridize(static_alloc=True, static_shape=True)
+        block(mx.nd.zeros((1, 3, *image_size)))  # shapes become known, so that weights exist
+    return mean

@@ -73,7 +73,9 @@ def test_the_threshold_is_the_lowest_that_qualifies(rows: list[tuple[int, bool]]
 
     def bound_at(threshold: float) -> float:
         taken = confidence >= threshold
-        return float(calibration.precision_lower_bounds(right[taken].sum(keepdims=True), taken.sum(keepdims=True), 0.9)[0])
+        return float(
+            calibration.precision_lower_bounds(right[taken].sum(keepdims=True), taken.sum(keepdims=True), 0.9)[0]
+        )
 
     qualified = [value for value in sorted(set(confidence)) if bound_at(value) >= target]
     assert found.target_met == bool(qualified)

@@ -105,7 +105,9 @@ def test_the_folds_hold_every_row_out_once_and_never_train_on_it() -> None:
 def test_the_exported_network_is_the_trained_one(channel: fitting.Channel, tmp_path: Path) -> None:
     fit = fitting.fit(_phase(), channel, fitting.Recipe(epochs=1, batch_size=8), lambda line: None)
     fit.net.export(str(tmp_path / "network"), epoch=0)
-    loaded = mx.gluon.SymbolBlock(mx.sym.load(str(tmp_path / "network-symbol.json")), mx.sym.var("data", dtype="float32"))
+    loaded = mx.gluon.SymbolBlock(
+        mx.sym.load(str(tmp_path / "network-symbol.json")), mx.sym.var("data", dtype="float32")
+    )
     loaded.load_parameters(str(tmp_path / "network-0000.params"))
     data = mx.nd.random.uniform(shape=(2, 3, 32, 32))
     assert np.allclose(loaded(data).asnumpy(), fit.net(data).asnumpy(), atol=1e-6)

@@ -1,4 +1,4 @@
-"""train.py as a job runs it: same bytes for the same seed, resumed to the bit, several hosts, failures in one sentence."""
+"""train.py as a job runs it: the same bytes for the same seed, resumed to the bit, several hosts, failures in words."""
 
 import json
 import os
@@ -122,7 +122,9 @@ def test_two_hosts_train_together_and_the_first_writes_the_artifact(channel: Pat
     for host in hosts:
         variables = {**os.environ, "SM_HOSTS": json.dumps(hosts), "SM_CURRENT_HOST": host}
         command = [*_command(channel, tmp_path / host, "--parameter-server-port", port), "--epochs", "2"]
-        running.append(subprocess.Popen(command, env=variables, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True))
+        running.append(
+            subprocess.Popen(command, env=variables, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        )
     try:
         logs = [process.communicate(timeout=120)[0] for process in running]
     finally:
@@ -141,7 +143,9 @@ def test_three_classes_train_without_a_change(tmp_path: Path) -> None:
     flags = [*FLAGS, "--classes", "ant,bee,cat", "--epochs", "2", "--train", str(channel)]
     assert train.main([*flags, "--model-dir", str(tmp_path / "model")]) == 0
     model = inference.model_fn(str(tmp_path / "model"))
-    answer = inference.output_fn(inference.predict_fn(np.zeros((1, 32, 32, 3), np.uint8), model), "application/json", model)
+    answer = inference.output_fn(
+        inference.predict_fn(np.zeros((1, 32, 32, 3), np.uint8), model), "application/json", model
+    )
     assert set(json.loads(answer[0])["predictions"][0]["probabilities"]) == {"ant", "bee", "cat"}
 
 
@@ -184,7 +188,8 @@ def test_a_missing_channel_and_a_broken_photo_are_named(tmp_path: Path, capsys: 
         ("--batch-size", "1", "1 is not between 2 and"), ("--learning-rate", "nan", "nan is not between"),
         ("--learning-rate", "-0.1", "-0.1 is not between"), ("--target-precision", "1.2", "1.2 is not between"),
         ("--folds", "1", "1 is not between 2 and"), ("--classes", "ant", "'ant' does not name two or more"),
-        ("--classes", "ant,ant", "'ant,ant' does not name two or more"), ("--depth", "3", "unrecognized arguments: --depth"),
+        ("--classes", "ant,ant", "'ant,ant' does not name two or more"),
+        ("--depth", "3", "unrecognized arguments: --depth"),
     ],
 )  # fmt: skip
 def test_a_flag_out_of_range_is_named_with_its_value(
