@@ -70,7 +70,6 @@ def read_settings(environment: dict[str, str]) -> planning.Settings:
             instance_type=environment["ENDPOINT_INSTANCE_TYPE"],
             instance_count=int(environment["ENDPOINT_INSTANCE_COUNT"]),
             capture_uri=environment["DATA_CAPTURE_URI"],
-            kms_key_id=environment.get("KMS_KEY_ID", ""),
         )
     except KeyError as error:
         raise SettingsMissing(
@@ -172,7 +171,6 @@ def _endpoint_config(name: str, settings: planning.Settings) -> dict[str, Any]:
         "InstanceType": settings.instance_type,
         "InitialVariantWeight": 1.0,
     }
-    key = {"KmsKeyId": settings.kms_key_id} if settings.kms_key_id else {}
     capture = {
         "EnableCapture": True,
         "InitialSamplingPercentage": 100,
@@ -180,9 +178,8 @@ def _endpoint_config(name: str, settings: planning.Settings) -> dict[str, Any]:
         "CaptureOptions": [{"CaptureMode": "Input"}, {"CaptureMode": "Output"}],
         # Whatever is not named here, the photos, is captured as base64.
         "CaptureContentTypeHeader": {"JsonContentTypes": ["application/json"], "CsvContentTypes": ["text/csv"]},
-        **key,
     }
-    return {"EndpointConfigName": name, "ProductionVariants": [variant], "DataCaptureConfig": capture, **key}
+    return {"EndpointConfigName": name, "ProductionVariants": [variant], "DataCaptureConfig": capture}
 
 
 def _says(error: ClientError, words: str) -> bool:

@@ -29,7 +29,6 @@ class Settings:
     instance_type: str
     instance_count: int
     capture_uri: str
-    kms_key_id: str = ""
 
 
 @dataclass(frozen=True)

@@ -24,8 +24,9 @@ def _no_real_aws(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("AWS_PROFILE", raising=False)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def _moto() -> Iterator[Any]:
+    # No longer than a module: other folders' tests talk to a real server.
     with mock_aws():
         yield boto3.client("s3", region_name="us-east-1")  # making a client takes longer than a test
 

@@ -44,10 +44,10 @@ def resources(kind: str) -> dict[str, dict[str, Any]]:
 
 
 def statements(role: str) -> Iterator[dict[str, Any]]:
-    """Every statement that a role has, in its own policies and in those attached to it."""
+    """Every statement that a role has with the parameters' defaults, in its own policies and in those attached."""
     documents = [policy["PolicyDocument"] for policy in resources("AWS::IAM::Role")[role].get("Policies", [])]
     for policy in resources("AWS::IAM::Policy").values():
-        if {"Ref": role} in policy["Roles"]:
+        if {"Ref": role} in policy["Roles"] and policy["PolicyName"] != "use-key":
             documents.append(policy["PolicyDocument"])
     for document in documents:
         yield from document["Statement"]

@@ -85,6 +85,20 @@ def test_the_bucket_is_encrypted_versioned_private_and_takes_no_request_without_
     assert len(statement["Resource"]) == 2
 
 
+def test_an_endpoint_runs_only_on_instance_types_that_the_model_is_registered_for():
+    registered = re.search(
+        r"inference_instances=\[([^]]*)\]", (TEMPLATE.parents[1] / "pipelines" / "definition.py").read_text()
+    )
+    allowed = template()["Parameters"]["EndpointInstanceType"]["AllowedValues"]
+    assert set(allowed) == set(re.findall(r'"([^"]+)"', registered.group(1)))
+
+
+def test_whoever_reads_the_bucket_may_use_its_key():
+    (key_policy,) = [p for p in resources("AWS::IAM::Policy").values() if p["PolicyName"] == "use-key"]
+    readers = {role for role in ROLES if any(action.startswith("s3:") for action in actions(role))}
+    assert {role["Ref"] for role in key_policy["Roles"]} == readers
+
+
 def test_a_task_outlives_its_function_so_that_the_functions_own_error_is_the_one_seen():
     functions = resources("AWS::Lambda::Function")
     for name, state in machine()["States"].items():
