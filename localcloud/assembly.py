@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import threading
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import parse_qs
@@ -36,12 +37,14 @@ class Assembly:
         self._emulator = Emulator(settings)
         store = Store(settings.database)
         self._outbox = Outbox(store, self._emulator.put_event)
+        clients = _clients(settings)
         self.cloud = Cloud(
             settings=settings,
             store=store,
             events=self._outbox,
             logs=BatchedLogs(self._emulator.put_log_events),
-            s3=_s3_client(settings),
+            s3=clients("s3"),
+            client=clients,
         )
         self._saver = Saver(self._emulator)
         self._emulator.changed = self._saver.mark
@@ -102,12 +105,24 @@ def _operation(path: str, headers: dict[str, str], body: bytes, query: dict[str,
     return ""
 
 
-def _s3_client(settings: Settings) -> Any:
-    return boto3.client(
-        "s3",
-        endpoint_url=settings.endpoint_url,
-        region_name=settings.region,
-        aws_access_key_id=settings.account,
-        aws_secret_access_key="local",  # noqa: S106 - the emulator's word for any
-        config=ClientConfig(max_pool_connections=32, s3={"addressing_style": "path"}, retries={"max_attempts": 3}),
-    )
+def _clients(settings: Settings) -> Callable[[str], Any]:
+    """boto3 clients at our own port, made when they are first asked for."""
+    making = threading.Lock()
+    made: dict[str, Any] = {}
+
+    def client(service: str) -> Any:
+        with making:
+            if service not in made:
+                made[service] = boto3.client(
+                    service,
+                    endpoint_url=settings.endpoint_url,
+                    region_name=settings.region,
+                    aws_access_key_id=settings.account,
+                    aws_secret_access_key="local",  # noqa: S106 - the emulator takes any
+                    config=ClientConfig(
+                        max_pool_connections=32, s3={"addressing_style": "path"}, retries={"max_attempts": 3}
+                    ),
+                )
+            return made[service]
+
+    return client

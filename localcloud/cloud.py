@@ -81,6 +81,7 @@ class Cloud:
     """One local cloud.
 
     `s3` is a boto3 client at our own port, so use it from threads, never from the event loop.
+    `client("cloudwatch")` gives such clients for other services, one each.
     `call("CreateModelPackage", {...})` runs an operation in process, validated as over HTTP; ApiError if it is refused.
     """
 
@@ -89,6 +90,7 @@ class Cloud:
     events: Events
     logs: Logs
     s3: Any
+    client: Callable[[str], Any]
     clock: Callable[[], float] = time.time
     runner: Runner = field(default_factory=Runner)
     call: Callable[[str, dict[str, Any]], dict[str, Any]] = _not_assembled

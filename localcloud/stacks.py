@@ -1,6 +1,9 @@
 """SageMaker inside the emulator's other services: resources of CloudFormation, integrations of Step Functions."""
 
+import json
 from typing import Any
+
+from botocore.exceptions import ClientError, ParamValidationError
 
 from localcloud.api import ApiError
 from localcloud.cloud import Cloud
@@ -9,9 +12,31 @@ from localcloud.resources import tags
 
 
 def register(emulator: Emulator, cloud: Cloud) -> None:
-    """Add AWS::SageMaker::ModelPackageGroup to CloudFormation."""
+    """Add AWS::SageMaker::ModelPackageGroup to CloudFormation, InvokeEndpoint to Step Functions' SDK integrations."""
     groups = _ModelPackageGroups(cloud)
+    emulator.register_integration(
+        "arn:aws:states:::aws-sdk:sagemakerruntime:invokeEndpoint", lambda parameters: _invoke(cloud, parameters)
+    )
     emulator.register_resource_type("AWS::SageMaker::ModelPackageGroup", groups.create, groups.update, groups.delete)
+
+
+def _invoke(cloud: Cloud, parameters: dict[str, Any]) -> dict[str, Any]:
+    """InvokeEndpoint as a state: Body is text (or JSON, sent as text), and so is the answer's."""
+    body = parameters.get("Body", "")
+    text = body if isinstance(body, str) else json.dumps(body)
+    try:
+        answer = cloud.client("sagemaker-runtime").invoke_endpoint(**{**parameters, "Body": text.encode()})
+    except ClientError as error:
+        # The names of the Java SDK's exceptions: SageMakerRuntime.ModelErrorException.
+        name = error.response["Error"]["Code"].removesuffix("Exception") + "Exception"
+        raise LookupError(f"SageMakerRuntime.{name}", error.response["Error"]["Message"]) from error
+    except ParamValidationError as error:
+        raise LookupError("States.Runtime", str(error)) from error
+    members = ("ContentType", "InvokedProductionVariant", "CustomAttributes")
+    return {
+        "Body": answer["Body"].read().decode("utf-8", "replace"),
+        **{name: answer[name] for name in members if name in answer},
+    }
 
 
 class _ModelPackageGroups:

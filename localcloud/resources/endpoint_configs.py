@@ -25,17 +25,19 @@ def create_endpoint_config(cloud: Cloud, request: dict[str, Any]) -> dict[str, A
         request,
         "AsyncInferenceConfig",
         "ExplainerConfig",
-        "ShadowProductionVariants",
         "EnableNetworkIsolation",
         "MetricsConfig",
     )
-    variants = request["ProductionVariants"]
+    shadows = request.get("ShadowProductionVariants", [])
+    if shadows and (len(shadows), len(request["ProductionVariants"])) != (1, 1):
+        raise validation_error("With ShadowProductionVariants there is one shadow and one production variant.")
+    variants = request["ProductionVariants"] + shadows
     names = [variant["VariantName"] for variant in variants]
     if len(set(names)) < len(names):
         raise validation_error(f"Variant names must be unique; given: {', '.join(names)}.")
     for variant in variants:
         _check_variant(cloud, variant)
-    if not any(variant["InitialVariantWeight"] for variant in variants):
+    if not any(variant["InitialVariantWeight"] for variant in request["ProductionVariants"]):
         raise validation_error("At least one production variant needs an InitialVariantWeight above 0.")
     if "DataCaptureConfig" in request:
         models.s3_place(request["DataCaptureConfig"]["DestinationS3Uri"].rstrip("/") + "/endpoint")
@@ -46,6 +48,7 @@ def create_endpoint_config(cloud: Cloud, request: dict[str, Any]) -> dict[str, A
             request,
             "EndpointConfigName",
             "ProductionVariants",
+            "ShadowProductionVariants",
             "DataCaptureConfig",
             "KmsKeyId",
             "ExecutionRoleArn",

@@ -5,6 +5,7 @@ from typing import Any
 from localcloud.api import on_start, on_stop, operation, page, pick, refuse, validation_error
 from localcloud.cloud import Cloud
 from localcloud.resources import endpoint_configs, models, tags
+from localcloud.serving import shift
 from localcloud.serving.manager import KIND, announce, manager_of, variant_summaries
 from localcloud.store import DuplicateError
 
@@ -22,26 +23,25 @@ def find(cloud: Cloud, name: str) -> dict[str, Any]:
 def _snapshot(cloud: Cloud, config_name: str) -> dict[str, Any]:
     """Everything that is needed to serve a configuration, also when it and its models are gone."""
     config = endpoint_configs.find(cloud, config_name)
-    variants = []
-    for variant in config["ProductionVariants"]:
-        _check_count(variant["VariantName"], variant["InitialInstanceCount"])
-        container = models.served_container(cloud, models.find(cloud, variant["ModelName"]))
-        variants.append(
-            {
-                "VariantName": variant["VariantName"],
-                "Weight": variant["InitialVariantWeight"],
-                "Count": variant["InitialInstanceCount"],
-                "StartSeconds": variant.get("ContainerStartupHealthCheckTimeoutInSeconds"),
-                "ResolutionTime": cloud.clock(),
-                **container,
-            }
-        )
     return {
         "EndpointConfigName": config_name,
-        "Variants": variants,
+        "Variants": [_variant(cloud, variant) for variant in config["ProductionVariants"]],
+        "Shadows": [_variant(cloud, variant) for variant in config.get("ShadowProductionVariants", [])],
         "DataCaptureConfig": config.get("DataCaptureConfig"),
         "Directory": cloud.new_id(),
         "StartTime": cloud.clock(),
+    }
+
+
+def _variant(cloud: Cloud, variant: dict[str, Any]) -> dict[str, Any]:
+    _check_count(variant["VariantName"], variant["InitialInstanceCount"])
+    return {
+        "VariantName": variant["VariantName"],
+        "Weight": variant["InitialVariantWeight"],
+        "Count": variant["InitialInstanceCount"],
+        "StartSeconds": variant.get("ContainerStartupHealthCheckTimeoutInSeconds"),
+        "ResolutionTime": cloud.clock(),
+        **models.served_container(cloud, models.find(cloud, variant["ModelName"])),
     }
 
 
@@ -52,26 +52,28 @@ def _check_count(variant: str, count: int) -> None:
         )
 
 
-def _check_deployment(config: dict[str, Any] | None) -> None:
-    """Refuse by name what is documented of deployments and not done here."""
-    if not config:
-        return
-    refuse(config, "RollingUpdatePolicy", "AutoRollbackConfiguration")
-    routing = (config.get("BlueGreenUpdatePolicy") or {}).get("TrafficRoutingConfiguration", {})
-    if routing.get("Type", "ALL_AT_ONCE") != "ALL_AT_ONCE":
-        raise validation_error(f"The local cloud does not implement traffic routing of Type {routing['Type']}.")
+def _check_deployment(cloud: Cloud, deployment: dict[str, Any] | None, pending: dict[str, Any]) -> None:
+    """Refuse what AWS refuses of deployment options, and alarms that are not there."""
+    shift.check(deployment, sum(variant["Count"] for variant in pending["Variants"]))
+    names = shift.alarms(deployment)
+    if names:
+        listed = cloud.client("cloudwatch").describe_alarms(AlarmNames=names)
+        there = {alarm["AlarmName"] for alarm in listed["MetricAlarms"] + listed["CompositeAlarms"]}
+        for name in names:
+            if name not in there:
+                raise validation_error(f"Could not find the CloudWatch alarm {name!r} of AutoRollbackConfiguration.")
 
 
 @operation("CreateEndpoint")
 def create_endpoint(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any]:
     """Add an endpoint; it is Creating until its servers answer pings."""
-    _check_deployment(request.get("DeploymentConfig"))
     name = request["EndpointName"]
     arn = cloud.arn(KIND, name)
     now = cloud.clock()
+    pending = _snapshot(cloud, request["EndpointConfigName"])
+    pending["DeploymentConfig"] = request.get("DeploymentConfig")
+    _check_deployment(cloud, pending["DeploymentConfig"], pending)
     with cloud.store.transaction():
-        pending = _snapshot(cloud, request["EndpointConfigName"])
-        pending["DeploymentConfig"] = request.get("DeploymentConfig")
         document = {
             "EndpointName": name,
             "EndpointArn": arn,
@@ -95,11 +97,12 @@ def create_endpoint(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any]:
 def update_endpoint(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any]:
     """Blue/green: new servers first; requests move over when all are healthy; a failure leaves the old ones serving."""
     deployment = request.get("DeploymentConfig")
-    _check_deployment(deployment)
     name = request["EndpointName"]
+    find(cloud, name)
+    pending = _snapshot(cloud, request["EndpointConfigName"])
+    _check_deployment(cloud, deployment, pending)
     with cloud.store.transaction():
         document = _in_service(cloud, name)
-        pending = _snapshot(cloud, request["EndpointConfigName"])
         if deployment is None and request.get("RetainDeploymentConfig"):
             deployment = document.get("LastDeploymentConfig")
         pending["DeploymentConfig"] = deployment
@@ -161,7 +164,7 @@ def _in_service(cloud: Cloud, name: str) -> dict[str, Any]:
     """The endpoint, if it can be changed now."""
     document = find(cloud, name)
     status, arn = document["EndpointStatus"], document["EndpointArn"]
-    if status in ("Creating", "Updating", "Deleting") or name in manager_of(cloud).starting:
+    if status in ("Creating", "Updating", "RollingBack", "Deleting") or name in manager_of(cloud).starting:
         raise validation_error(f'Cannot update in-progress endpoint "{arn}".')
     if status != "InService":
         raise validation_error(f'Cannot update endpoint "{arn}" in status {status}: delete it and create it anew.')
@@ -174,6 +177,7 @@ def describe_endpoint(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any]:
     document = find(cloud, request["EndpointName"])
     if document.get("_Live"):
         document["ProductionVariants"] = variant_summaries(document["_Live"])
+        document["ShadowProductionVariants"] = variant_summaries(document["_Live"], "Shadows") or None
         pending = document.get("_Pending")
         if pending:
             document["PendingDeploymentSummary"] = {
@@ -207,7 +211,7 @@ def delete_endpoint(cloud: Cloud, request: dict[str, Any]) -> None:
     name = request["EndpointName"]
     with cloud.store.transaction():
         document = find(cloud, name)
-        if document["EndpointStatus"] in ("Creating", "Updating", "Deleting"):
+        if document["EndpointStatus"] in ("Creating", "Updating", "RollingBack", "Deleting"):
             raise validation_error(f'Cannot update in-progress endpoint "{document["EndpointArn"]}".')
         document = cloud.store.update(KIND, name, {"EndpointStatus": "Deleting", "LastModifiedTime": cloud.clock()})
         tags.forget(cloud, document["EndpointArn"])

@@ -76,7 +76,8 @@ def create_model_package(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any
             version = cloud.store.next_number(f"{KIND}/{group}")
             key = f"{group}/{version}"
             document.update(
-                ModelPackageName=group,
+                # A name that DescribeModelPackage takes again: SDK objects refresh themselves by it.
+                ModelPackageName=key,
                 ModelPackageGroupName=group,
                 ModelPackageVersion=version,
                 ModelApprovalStatus=request.get("ModelApprovalStatus", "PendingManualApproval"),

@@ -61,24 +61,33 @@ class Fleet:
         cloud: Cloud,
         endpoint: str,
         directory: Path,
-        specs: list[dict[str, Any]],
-        capture: dict[str, Any] | None,
+        snapshot: dict[str, Any],
         cloud_stopping: threading.Event,
     ) -> None:
         self._cloud = cloud
         self._endpoint = endpoint
         self.directory = directory
-        self.capture = capture
+        self.capture: dict[str, Any] | None = snapshot.get("DataCaptureConfig")
         """The DataCaptureConfig that holds for requests to this fleet, or None."""
-        self.variants = [Variant(spec, spec["Weight"]) for spec in specs]
+        self.variants = [Variant(spec, spec["Weight"]) for spec in snapshot["Variants"]]
+        self.shadows = [Variant(spec, spec["Weight"]) for spec in snapshot.get("Shadows", [])]
+        """Variants that get copies of requests, and whose answers nobody gets."""
         self._changing = threading.Lock()
         self._stopping = threading.Event()
         self._cloud_stopping = cloud_stopping
 
     @property
+    def size(self) -> int:
+        """How many servers there are."""
+        return sum(variant.spec["Count"] for variant in self.variants)
+
+    @property
     def busy(self) -> int:
         """Requests under way."""
-        return sum(instance.busy for variant in self.variants for instance in variant.instances)
+        return sum(instance.busy for _, instance in self._all())
+
+    def _all(self) -> list[tuple[Variant, Instance]]:
+        return [(variant, i) for variant in self.variants + self.shadows for i in variant.instances]
 
     def choose(self, target: str | None = None) -> tuple[Variant, Instance | None]:
         """A variant by weight (or the named one: KeyError if there is none), and a healthy server of it, if any."""
@@ -90,17 +99,22 @@ class Fleet:
         variant = random.choices(self.variants, [v.weight for v in self.variants])[0]  # noqa: S311 - not a secret
         return variant, variant.pick()
 
+    def shadow(self) -> list[Variant]:
+        """The shadow variants that get a copy of this request: by their weight beside that of production."""
+        whole = sum(variant.weight for variant in self.variants)
+        return [v for v in self.shadows if random.random() * whole < v.weight]  # noqa: S311 - not a secret
+
     def start(self) -> None:
         """Fetch the models, start all servers side by side, return when all are healthy; else DeployError, all stopped.
 
         A model that was fetched for this directory before is used again.
         """
         try:
-            for variant in self.variants:
+            for variant in self.variants + self.shadows:
                 self._fetch_model(variant)
                 for _ in range(variant.spec["Count"]):
                     variant.instances.append(self._new_instance(variant))
-            self._in_parallel([(v, i) for v in self.variants for i in v.instances], self._start_instance)
+            self._in_parallel(self._all(), self._start_instance)
         except BaseException:
             self.stop()
             raise
@@ -203,7 +217,7 @@ class Fleet:
             if ping:
                 next_ping = time.monotonic() + _PING_EVERY
             with self._changing:
-                all_now = [(variant, instance) for variant in self.variants for instance in variant.instances]
+                all_now = self._all()
             for variant, instance in all_now:
                 if instance.alive:
                     if ping and instance.healthy:
@@ -225,12 +239,14 @@ class Fleet:
 
     def drain(self, seconds: float = 60.0) -> None:
         """Wait until no request is under way."""
+        # A request may just have chosen a server here and not yet be counted.
+        time.sleep(0.05)
         _drain(lambda: self.busy, seconds)
 
     def stop(self) -> None:
         """Stop all servers, side by side."""
         self._stopping.set()
-        self._in_parallel([(v, i) for v in self.variants for i in v.instances], lambda _variant, i: i.stop())
+        self._in_parallel(self._all(), lambda _variant, instance: instance.stop())
 
     def remove(self) -> None:
         """Stop, and delete the directory."""

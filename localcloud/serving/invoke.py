@@ -1,6 +1,7 @@
 """InvokeEndpoint: SageMaker's runtime in front of the model servers, on the event loop, with keep-alive connections."""
 
 import asyncio
+import contextlib
 import json
 import time
 from collections.abc import Mapping
@@ -24,6 +25,8 @@ TIMEOUT_SECONDS = 60.0
 # A server that died is replaced within seconds; requests wait for it rather than fail, but not any number of them.
 _WAIT_SECONDS = 30.0
 _MOST_WAITING = 256
+_MOST_SHADOWS = 64
+_LOST = (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError)
 REFUSED = ("TargetModel", "TargetContainerHostname", "EnableExplanations", "InferenceComponentName", "SessionId")
 _PASSED = {
     "CustomAttributes": "X-Amzn-SageMaker-Custom-Attributes",
@@ -47,6 +50,7 @@ class Invoker:
         }
         self._session: aiohttp.ClientSession | None = None
         self._waiting = 0
+        self._shadows: set[asyncio.Task[None]] = set()
 
     async def __call__(self, name: str, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -94,52 +98,93 @@ class Invoker:
 
     async def _invoke(self, endpoint: str, members: dict[str, str], body: bytes) -> tuple[dict[str, str], bytes]:
         fleet, variant, instance = await self._choose(endpoint, members.get("TargetVariant"))
-        content_type = members.get("ContentType", "application/octet-stream")
         sent = {_PASSED[name]: value for name, value in members.items() if name in _PASSED}
-        sent.setdefault("Content-Type", content_type)
-        started = time.time()
-        tries = 0
+        sent.setdefault("Content-Type", "application/octet-stream")
+        started, begun = time.time(), time.perf_counter()
+        lost = 0
         while True:
-            tries += 1
-            instance.busy += 1
+            sending = time.perf_counter()
             try:
                 status, received, answer = await self._send(instance, sent, body)
                 break
-            except (aiohttp.ClientConnectorError, aiohttp.ServerDisconnectedError) as error:
-                # Nobody listens, or a kept connection had just been closed: once more, on a server that is there.
-                if tries > 2:
-                    raise self._model_error(endpoint, 0, _broken(error)) from error
-                if isinstance(error, aiohttp.ClientConnectorError):
-                    instance.healthy = False
+            except aiohttp.ClientConnectorError:
+                # Nobody listens: it never got the request.
+                instance.healthy = False
                 fleet, variant, instance = await self._choose(endpoint, members.get("TargetVariant"))
             except (aiohttp.ClientError, TimeoutError) as error:
+                lost += 1
+                if lost == 1 and isinstance(error, _LOST):
+                    # A kept connection whose server has just gone. Answering has no effects, so ask once more.
+                    fleet, variant, instance = await self._choose(endpoint, members.get("TargetVariant"))
+                    continue
+                now = time.perf_counter()
+                self._manager.metrics.put(endpoint, variant.name, 0, now - sending, now - begun)
                 raise self._model_error(endpoint, 0, _broken(error)) from error
-            finally:
-                instance.busy -= 1
+        now = time.perf_counter()
+        self._manager.metrics.put(endpoint, variant.name, status, now - sending, now - begun)
         if status >= 400:
             raise self._model_error(endpoint, status, answer[:100_000].decode("utf-8", "replace"))
         answer_type = received.get("Content-Type", "application/octet-stream")
-        if fleet.capture is not None and wanted(fleet.capture):
-            while self._manager.recorder.full:
-                await asyncio.sleep(0.01)
-            self._manager.recorder.put(
-                Captured(
-                    endpoint=endpoint,
-                    variant=variant.name,
-                    config=fleet.capture,
-                    content_type=content_type,
-                    body=body,
-                    answer_type=answer_type,
-                    answer=answer,
-                    inference_id=members.get("InferenceId"),
-                    time=started,
-                )
-            )
+        await self._capture(endpoint, fleet, variant, members, body, (answer_type, answer), started)
+        for shadow in fleet.shadow():
+            self._start_shadow(endpoint, fleet, shadow, members, sent, body)
         headers = {"Content-Type": answer_type, "x-Amzn-Invoked-Production-Variant": variant.name}
         attributes = received.get("X-Amzn-SageMaker-Custom-Attributes")
         if attributes is not None:
             headers["X-Amzn-SageMaker-Custom-Attributes"] = attributes
         return headers, answer
+
+    async def _capture(
+        self,
+        endpoint: str,
+        fleet: Fleet,
+        variant: Variant,
+        members: Mapping[str, str],
+        body: bytes,
+        answered: tuple[str, bytes],
+        started: float,
+    ) -> None:
+        if fleet.capture is None or not wanted(fleet.capture):
+            return
+        while self._manager.recorder.full:
+            await asyncio.sleep(0.01)
+        self._manager.recorder.put(
+            Captured(
+                endpoint=endpoint,
+                variant=variant.name,
+                config=fleet.capture,
+                content_type=members.get("ContentType", "application/octet-stream"),
+                body=body,
+                answer_type=answered[0],
+                answer=answered[1],
+                inference_id=members.get("InferenceId"),
+                time=started,
+            )
+        )
+
+    def _start_shadow(
+        self, endpoint: str, fleet: Fleet, shadow: Variant, members: dict[str, str], sent: dict[str, str], body: bytes
+    ) -> None:
+        """Send a copy to a shadow variant without waiting for it. One that cannot keep up gets fewer."""
+        chosen = shadow.pick()
+        if chosen is None or len(self._shadows) >= _MOST_SHADOWS:
+            return
+
+        async def run(instance: Instance) -> None:
+            started, sending = time.time(), time.perf_counter()
+            status, answered = 0, ("", b"")
+            # A failure is seen in the shadow's metrics, and nowhere else.
+            with contextlib.suppress(aiohttp.ClientError, TimeoutError):
+                status, received, answer = await self._send(instance, sent, body)
+                answered = (received.get("Content-Type", "application/octet-stream"), answer)
+            seconds = time.perf_counter() - sending
+            self._manager.metrics.put(endpoint, shadow.name, status, seconds, seconds)
+            if 0 < status < 400:
+                await self._capture(endpoint, fleet, shadow, members, body, answered, started)
+
+        task = asyncio.create_task(run(chosen))
+        self._shadows.add(task)
+        task.add_done_callback(self._shadows.discard)
 
     async def _choose(self, endpoint: str, target: str | None) -> tuple[Fleet, Variant, Instance]:
         """A server for the request; waits a while for one that is being replaced or restored."""
@@ -147,7 +192,7 @@ class Invoker:
         waiting = False
         try:
             while True:
-                fleet = self._manager.routes.get(endpoint)
+                fleet = self._manager.fleet_of(endpoint)
                 if fleet is None and endpoint not in self._manager.starting:
                     raise _invalid(f"Endpoint {endpoint} of account {self._cloud.settings.account} not found.")
                 if fleet is not None:
@@ -181,14 +226,11 @@ class Invoker:
                 # Cookies and redirects are no part of the contract.
                 cookie_jar=aiohttp.DummyCookieJar(),
             )
-        url = f"http://127.0.0.1:{instance.port}/invocations"
-        async with self._session.post(url, data=body, headers=headers, allow_redirects=False) as response:
-            answer = await response.content.read(MOST_BYTES + 1)
-            while len(answer) <= MOST_BYTES and (more := await response.content.read(MOST_BYTES + 1 - len(answer))):
-                answer += more
-            if len(answer) > MOST_BYTES:
-                raise aiohttp.ClientPayloadError(f"the answer is longer than {MOST_BYTES:,} bytes")
-            return response.status, response.headers, answer
+        instance.busy += 1
+        try:
+            return await _exchange(self._session, instance.port, headers, body)
+        finally:
+            instance.busy -= 1
 
     def _model_error(self, endpoint: str, status: int, text: str) -> ApiError:
         """ModelError (424) with what the container said."""
@@ -204,6 +246,19 @@ class Invoker:
             OriginalMessage=text,
             LogStreamArn=f"arn:aws:logs:{settings.region}:{settings.account}:log-group:{group}",
         )
+
+
+async def _exchange(
+    session: aiohttp.ClientSession, port: int, headers: dict[str, str], body: bytes
+) -> tuple[int, Mapping[str, str], bytes]:
+    url = f"http://127.0.0.1:{port}/invocations"
+    async with session.post(url, data=body, headers=headers, allow_redirects=False) as response:
+        answer = await response.content.read(MOST_BYTES + 1)
+        while len(answer) <= MOST_BYTES and (more := await response.content.read(MOST_BYTES + 1 - len(answer))):
+            answer += more
+        if len(answer) > MOST_BYTES:
+            raise aiohttp.ClientPayloadError(f"the answer is longer than {MOST_BYTES:,} bytes")
+        return response.status, response.headers, answer
 
 
 def _broken(error: Exception) -> str:

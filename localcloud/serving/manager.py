@@ -7,6 +7,7 @@ and models. So a deployment goes on after a restart, also when models or configu
 import contextlib
 import logging
 import os
+import random
 import shutil
 import signal
 import threading
@@ -19,13 +20,16 @@ import psutil
 
 from localcloud.api import pick
 from localcloud.cloud import Cloud
+from localcloud.serving import shift
 from localcloud.serving.capture import Recorder
 from localcloud.serving.fleet import DeployError, Fleet
+from localcloud.serving.metrics import Metrics
 
 logger = logging.getLogger("localcloud")
 
 KIND = "endpoint"
 _LONGEST_REASON = 1024
+_LOOK_EVERY = 0.5
 
 
 class Manager:
@@ -37,9 +41,19 @@ class Manager:
         self._routing = threading.Lock()
         self.routes: dict[str, Fleet] = {}
         """The fleet that answers for an endpoint. Swapped in one step; read by the event loop without a lock."""
+        self.shifting: dict[str, tuple[Fleet, float]] = {}
+        """During an update: the new fleet and its share of the requests."""
         self.starting: set[str] = set()
         """Endpoints in service whose servers are coming up again after a restart of the cloud: requests wait."""
         self.recorder = Recorder(cloud.settings.endpoints_dir / ".captures", cloud.s3)
+        self.metrics = Metrics(cloud.client("cloudwatch"))
+
+    def fleet_of(self, name: str) -> Fleet | None:
+        """The fleet for the next request to an endpoint: during an update by chance, in the step's share."""
+        moving = self.shifting.get(name)
+        if moving is not None and random.random() < moving[1]:  # noqa: S311 - not a secret
+            return moving[0]
+        return self.routes.get(name)
 
     # Work, each in a thread of its own
 
@@ -69,6 +83,17 @@ class Manager:
                 fleet.remove()
             return
         old = self.routes.get(name)
+        reason = self._shift(name, fleet, pending.get("DeploymentConfig")) if old is not None else None
+        if reason is not None:
+            self.shifting.pop(name, None)
+            if not self._stopping.is_set():
+                self._change(name, lambda d: d.update(EndpointStatus="RollingBack", _Pending=None))
+                fleet.drain()
+            fleet.stop()
+            if not self._stopping.is_set():
+                self._give_up(name, reason)
+                fleet.remove()
+            return
         if not self._route(name, fleet):
             return
 
@@ -93,6 +118,33 @@ class Manager:
             old.stop()
             if not self._stopping.is_set():
                 old.remove()
+
+    def _shift(self, name: str, fleet: Fleet, deployment: dict[str, Any] | None) -> str | None:
+        """Move the requests over step by step, watching alarms; None when all are moved, else why not."""
+        watched, most = shift.alarms(deployment), shift.longest(deployment)
+        started = time.monotonic()
+        for step in shift.steps(deployment, fleet.size):
+            self.shifting[name] = (fleet, step.share)
+            until = time.monotonic() + step.seconds
+            while True:
+                if self._stopping.is_set():
+                    return "The local cloud was stopped"
+                ringing = self._ringing(watched)
+                if ringing:
+                    return f"The update was rolled back: the alarm {', '.join(ringing)} is in the state ALARM."
+                if most is not None and time.monotonic() - started > most:
+                    return f"The update was rolled back: it was not done within {most:.0f} s."
+                left = until - time.monotonic()
+                if left <= 0:
+                    break
+                self._stopping.wait(min(left, _LOOK_EVERY))
+        return None
+
+    def _ringing(self, names: list[str]) -> list[str]:
+        if not names:
+            return []
+        listed = self._cloud.client("cloudwatch").describe_alarms(AlarmNames=names, StateValue="ALARM")
+        return [alarm["AlarmName"] for alarm in listed["MetricAlarms"]]
 
     def _give_up(self, name: str, reason: str) -> None:
         """A first deployment that fails leaves a failed endpoint; an update that fails leaves the one that serves."""
@@ -169,8 +221,8 @@ class Manager:
                 self.begin_delete(name)
             elif live and status != "Failed":
                 self.starting.add(name)
-                if status == "Updating" and not pending:
-                    # A change of weights that was cut off: what it had not yet changed stays as it was.
+                if status in ("Updating", "RollingBack") and not pending:
+                    # A change of weights, or a roll back, that was cut off: what served before serves.
                     self._change(name, lambda d: d.update(EndpointStatus="InService"))
                 self._cloud.runner.start(f"restore-{name}", self._restore, name, self._deploy if pending else None)
             elif pending:
@@ -183,7 +235,8 @@ class Manager:
         """Let requests under way be answered, stop all servers, and send the captures."""
         with self._routing:
             self._stopping.set()
-            fleets, self.routes = list(self.routes.values()), {}
+            fleets = list(self.routes.values())
+            self.routes, self.shifting = {}, {}
         deadline = time.monotonic() + 10
         for fleet in fleets:
             fleet.drain(max(0.0, deadline - time.monotonic()))
@@ -193,21 +246,21 @@ class Manager:
         for thread in threads:
             thread.join()
         self.recorder.stop()
+        self.metrics.stop()
 
     def _route(self, name: str, fleet: Fleet) -> bool:
         """Let a fleet answer for an endpoint from now on; a cloud that is stopping does not, and stops the fleet."""
         with self._routing:
             if not self._stopping.is_set():
                 self.routes[name] = fleet
+                self.shifting.pop(name, None)
                 return True
         fleet.stop()
         return False
 
     def _fleet(self, name: str, snapshot: dict[str, Any]) -> Fleet:
         directory = self._cloud.settings.endpoints_dir / name / snapshot["Directory"]
-        return Fleet(
-            self._cloud, name, directory, snapshot["Variants"], snapshot.get("DataCaptureConfig"), self._stopping
-        )
+        return Fleet(self._cloud, name, directory, snapshot, self._stopping)
 
     def _change(self, name: str, change: Callable[[dict[str, Any]], None]) -> None:
         """Change the endpoint's document and tell the bus."""
@@ -251,8 +304,8 @@ def announce(cloud: Cloud, document: dict[str, Any]) -> None:
     cloud.events.put("SageMaker Endpoint State Change", [document["EndpointArn"]], detail)
 
 
-def variant_summaries(snapshot: dict[str, Any] | None) -> list[dict[str, Any]]:
-    """ProductionVariantSummary of each variant of a snapshot."""
+def variant_summaries(snapshot: dict[str, Any] | None, member: str = "Variants") -> list[dict[str, Any]]:
+    """ProductionVariantSummary of each variant (or, of member "Shadows", shadow variant) of a snapshot."""
     return [
         {
             "VariantName": variant["VariantName"],
@@ -268,7 +321,7 @@ def variant_summaries(snapshot: dict[str, Any] | None) -> list[dict[str, Any]]:
             "CurrentInstanceCount": variant["Count"],
             "DesiredInstanceCount": variant["Count"],
         }
-        for variant in (snapshot or {}).get("Variants", [])
+        for variant in (snapshot or {}).get(member, [])
     ]
 
 

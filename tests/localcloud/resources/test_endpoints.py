@@ -200,6 +200,42 @@ def test_a_killed_server_is_replaced_and_requests_wait_for_it(cloud: Any, runtim
     assert pid not in {answer["pid"] for answer in after}
 
 
+def test_a_request_that_ends_the_server_fails_alone(cloud: Any, runtime: Any, name: str) -> None:
+    serve(cloud, name, name="steady")
+
+    with pytest.raises(ClientError, match="The container closed the connection before it answered"):
+        invoke(runtime, name, b"die")
+
+    assert invoke(runtime, name)["model"] == "steady"
+
+
+def test_a_state_machine_can_invoke_an_endpoint(cloud: Any, name: str) -> None:
+    serve(cloud, name, name="by a state")
+    task = {
+        "Type": "Task",
+        "Resource": "arn:aws:states:::aws-sdk:sagemakerruntime:invokeEndpoint",
+        "Parameters": {"EndpointName": name, "Body.$": "$.body", "ContentType": "application/json"},
+        "Catch": [{"ErrorEquals": ["SageMakerRuntime.ModelErrorException"], "Next": "Refused"}],
+        "End": True,
+    }
+    definition = {"StartAt": "Invoke", "States": {"Invoke": task, "Refused": {"Type": "Pass", "End": True}}}
+    states = cloud.client("stepfunctions")
+    machine = states.create_state_machine(
+        name=name, definition=json.dumps(definition), roleArn="arn:aws:iam::000000000000:role/any"
+    )["stateMachineArn"]
+
+    outputs = []
+    for body in ("photo", "raise"):
+        execution = states.start_execution(stateMachineArn=machine, input=json.dumps({"body": body}))["executionArn"]
+        while (answer := states.describe_execution(executionArn=execution))["status"] == "RUNNING":
+            time.sleep(0.02)
+        assert answer["status"] == "SUCCEEDED", answer
+        outputs.append(json.loads(answer["output"]))
+
+    assert json.loads(outputs[0]["Body"])["model"] == "by a state"
+    assert outputs[1]["Error"] == "SageMakerRuntime.ModelErrorException"
+
+
 def test_requests_are_shared_among_instances(cloud: Any, runtime: Any, name: str) -> None:
     serve(cloud, name, count=2, slow="0.2")
     from concurrent.futures import ThreadPoolExecutor

@@ -1,0 +1,88 @@
+"""AWS/SageMaker metrics of endpoints in CloudWatch, by endpoint and variant, so that alarms on them work."""
+
+import logging
+import threading
+from collections import Counter
+from math import floor, log10
+from typing import Any
+
+logger = logging.getLogger("localcloud")
+
+NAMESPACE = "AWS/SageMaker"
+EVERY_SECONDS = 5.0
+_MOST_VALUES = 150
+
+
+class Metrics:
+    """Counts requests in memory; a thread publishes what came together every 5 s. CloudWatch is a boto3 client."""
+
+    def __init__(self, cloudwatch: Any) -> None:
+        self._cloudwatch = cloudwatch
+        self._lock = threading.Lock()
+        self._counts: dict[tuple[str, str], dict[str, Counter[float]]] = {}
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="endpoint-metrics", daemon=True)
+        self._thread.start()
+
+    def put(self, endpoint: str, variant: str, status: int, model_seconds: float, all_seconds: float) -> None:
+        """One request that a model server answered with `status` (0: it gave no answer)."""
+        server_error = status >= 500 or status == 0
+        values = {
+            "Invocations": 1.0,
+            "Invocation4XXErrors": float(400 <= status < 500),
+            "Invocation5XXErrors": float(server_error),
+            "InvocationModelErrors": float(status >= 400 or status == 0),
+            "ModelLatency": _rounded(model_seconds * 1e6),
+            "OverheadLatency": _rounded(max(0.0, all_seconds - model_seconds) * 1e6),
+        }
+        with self._lock:
+            counters = self._counts.setdefault((endpoint, variant), {})
+            for name, value in values.items():
+                counters.setdefault(name, Counter())[value] += 1
+
+    def publish(self) -> None:
+        """Send what was counted since the last time."""
+        with self._lock:
+            counts, self._counts = self._counts, {}
+        for (endpoint, variant), counters in counts.items():
+            dimensions = [{"Name": "EndpointName", "Value": endpoint}, {"Name": "VariantName", "Value": variant}]
+            data = [datum for name, counter in counters.items() for datum in _data(name, counter, dimensions)]
+            self._cloudwatch.put_metric_data(Namespace=NAMESPACE, MetricData=data)
+
+    def stop(self) -> None:
+        """Publish the rest, and end."""
+        self._stopping.set()
+        self._thread.join(10)
+
+    def _run(self) -> None:
+        while True:
+            stopping = self._stopping.wait(EVERY_SECONDS)
+            try:
+                self.publish()
+            except Exception:
+                logger.exception("publishing the metrics of endpoints failed")
+            if stopping:
+                return
+
+
+def _data(name: str, counter: Counter[float], dimensions: list[dict[str, str]]) -> list[dict[str, Any]]:
+    unit = "Microseconds" if name.endswith("Latency") else "None"
+    items = sorted(counter.items())
+    parts = [items[start : start + _MOST_VALUES] for start in range(0, len(items), _MOST_VALUES)]
+    return [
+        {
+            "MetricName": name,
+            "Dimensions": dimensions,
+            "Unit": unit,
+            "Values": [value for value, _ in part],
+            "Counts": [float(count) for _, count in part],
+        }
+        for part in parts
+    ]
+
+
+def _rounded(value: float) -> float:
+    """Two digits that count: percentiles stay right to a few per cent, and few different values have to be kept."""
+    if value <= 0:
+        return 0.0
+    return round(value, 1 - floor(log10(value)))
