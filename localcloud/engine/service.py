@@ -8,7 +8,7 @@ import threading
 from localcloud.cloud import Cloud
 from localcloud.engine.records import EXECUTION, RUNNING
 from localcloud.engine.scheduler import ExecutionRun
-from localcloud.jobs.service import JobService
+from localcloud.jobs.service import close_jobs, jobs_of
 
 logger = logging.getLogger("localcloud")
 
@@ -17,7 +17,7 @@ class Engine:
     """All methods may be called from any thread."""
 
     def __init__(self, cloud: Cloud) -> None:
-        self.jobs = JobService(cloud, cloud.settings.max_jobs)
+        self.jobs = jobs_of(cloud)
         self._cloud = cloud
         self._lock = threading.Lock()
         self._runs: dict[str, tuple[ExecutionRun, threading.Thread]] = {}
@@ -70,7 +70,7 @@ class Engine:
             entries = list(self._runs.values())
         for run, _ in entries:
             run.close()
-        self.jobs.close()
+        close_jobs(self._cloud)
         for _, thread in entries:
             thread.join(5)
 

@@ -20,13 +20,17 @@ from localcloud.engine.references import UnknownReferenceError, as_text, resolve
 from localcloud.engine.scope import ExecutionScope
 from localcloud.engine.validate import CREATES, JOB_NAMES, sagemaker_model, with_defaults
 from localcloud.jobs.failure import JobError
-from localcloud.jobs.requests import insert, processing_job, training_job
+from localcloud.jobs.requests import insert
 from localcloud.jobs.transfer import Location, Transfer
+from localcloud.resources import processing_jobs, training_jobs
 from localcloud.shapes import check_request
 
 Document = dict[str, Any]
 STORE_KINDS = {"Processing": "processing-job", "Training": "training-job"}
-_NEW: dict[str, Callable[[Cloud, Document], Document]] = {"Processing": processing_job, "Training": training_job}
+_NEW: dict[str, Callable[[Cloud, Document], Document]] = {
+    "Processing": processing_jobs.new_job,
+    "Training": training_jobs.new_job,
+}
 MAX_JOB_NAME = 63
 
 

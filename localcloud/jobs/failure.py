@@ -61,13 +61,13 @@ def algorithm_error(message: str, tail: ErrorTail, exit_code: int) -> JobError:
     """What a job that ended with `exit_code` is said to have failed of.
 
     `message` is what the job wrote to /opt/ml/output/failure or message. The training toolkit writes there only that
-    the script failed, not why; then the exception goes first. A negative exit code is the number of a signal.
+    the script failed, not why; then the exception takes its place. A negative exit code is the number of a signal.
     """
     ended = f"exit code: {exit_code}" if exit_code >= 0 else f"killed by signal {-exit_code}"
     written = message.strip()
     if written.startswith("ExecuteUserScriptError"):
         written = " ".join(written.split())
         if tail.summary and tail.summary not in written:
-            written = f"{tail.summary} ({written})"
+            written = tail.summary
     reason = written or tail.summary or "See the job's log for more information"
     return JobError("AlgorithmError", f"{bounded(reason, MAX_REASON - 60)}, {ended}")

@@ -46,8 +46,6 @@ def training_job(cloud: Cloud, request: Document) -> Document:
     algorithm = request.get("AlgorithmSpecification") or {}
     if "TrainingImage" not in algorithm:
         raise _refused("a training job without AlgorithmSpecification.TrainingImage")
-    if "ServerlessJobConfig" in request:
-        raise _refused("ServerlessJobConfig")
     resources = request.get("ResourceConfig") or {}
     if "InstanceGroups" in resources or "InstancePreferences" in resources or "InstanceCount" not in resources:
         raise _refused("a ResourceConfig other than InstanceType and InstanceCount")

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from localcloud.api import ApiError, not_found, on_start, on_stop, operation, page, pick, validation_error
+from localcloud.api import ApiError, not_found, on_start, on_stop, operation, page, pick, refuse, validation_error
 from localcloud.cloud import Cloud
 from localcloud.engine.definition import parse
 from localcloud.engine.parameters import ParameterError, bind
@@ -16,9 +16,7 @@ from localcloud.resources.pipelines import find_version
 @operation("StartPipelineExecution")
 def start_pipeline_execution(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any]:
     """Store an execution with its typed parameters, and run it. The same token gives the same execution."""
-    for member in ("SelectiveExecutionConfig", "MlflowExperimentName"):
-        if member in request:
-            raise validation_error(f"The local cloud does not support {member}.")
+    refuse(request, "SelectiveExecutionConfig", "MlflowExperimentName")
     pipeline = find_pipeline(cloud, request["PipelineName"])
     name = pipeline["PipelineName"]
     version = request.get("PipelineVersionId", pipeline["_version"])

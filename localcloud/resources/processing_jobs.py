@@ -2,11 +2,11 @@
 
 from typing import Any
 
-from localcloud.api import operation, page, pick, validation_error
+from localcloud.api import operation, page, pick, refuse, validation_error
 from localcloud.cloud import Cloud
-from localcloud.engine.service import engine_of
 from localcloud.jobs.events import announce
 from localcloud.jobs.requests import insert, processing_job
+from localcloud.jobs.service import jobs_of
 
 KIND = "processing-job"
 
@@ -14,11 +14,21 @@ KIND = "processing-job"
 @operation("CreateProcessingJob")
 def create_processing_job(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any]:
     """Store the job and queue it."""
-    job = processing_job(cloud, request)
+    job = new_job(cloud, request)
     insert(cloud, KIND, "Processing", job)
     announce(cloud, "Processing", job)
-    engine_of(cloud).jobs.submit(KIND, job["ProcessingJobName"])
+    jobs_of(cloud).submit(KIND, job["ProcessingJobName"])
     return {"ProcessingJobArn": job["ProcessingJobArn"]}
+
+
+def new_job(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any]:
+    """The document of a job that is not stored yet; pipelines make their jobs with it too.
+
+    Keys, subnets and experiments are recorded: the machine is the one there is.
+    """
+    network = request.get("NetworkConfig", {})
+    refuse(network, "EnableNetworkIsolation")
+    return processing_job(cloud, request)
 
 
 @operation("DescribeProcessingJob")
@@ -55,7 +65,7 @@ def list_processing_jobs(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any
 def stop_processing_job(cloud: Cloud, request: dict[str, Any]) -> None:
     """Ask the job to end; one that has ended stays as it is."""
     job = _job(cloud, request["ProcessingJobName"])
-    engine_of(cloud).jobs.stop(KIND, job["ProcessingJobName"])
+    jobs_of(cloud).stop(KIND, job["ProcessingJobName"])
 
 
 def _job(cloud: Cloud, name: str) -> dict[str, Any]:

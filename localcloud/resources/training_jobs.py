@@ -2,11 +2,11 @@
 
 from typing import Any
 
-from localcloud.api import operation, page, pick, validation_error
+from localcloud.api import operation, page, pick, refuse, validation_error
 from localcloud.cloud import Cloud
-from localcloud.engine.service import engine_of
 from localcloud.jobs.events import announce
 from localcloud.jobs.requests import insert, training_job
+from localcloud.jobs.service import jobs_of
 
 KIND = "training-job"
 
@@ -14,11 +14,32 @@ KIND = "training-job"
 @operation("CreateTrainingJob")
 def create_training_job(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any]:
     """Store the job and queue it."""
-    job = training_job(cloud, request)
+    job = new_job(cloud, request)
     insert(cloud, KIND, "Training", job)
     announce(cloud, "Training", job)
-    engine_of(cloud).jobs.submit(KIND, job["TrainingJobName"])
+    jobs_of(cloud).submit(KIND, job["TrainingJobName"])
     return {"TrainingJobArn": job["TrainingJobArn"]}
+
+
+def new_job(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any]:
+    """The document of a job that is not stored yet; pipelines make their jobs with it too.
+
+    Keys, subnets and experiments are recorded: the machine is the one there is.
+    """
+    refuse(
+        request,
+        "EnableNetworkIsolation",
+        "DebugHookConfig",
+        "DebugRuleConfigurations",
+        "TensorBoardOutputConfig",
+        "ProfilerRuleConfigurations",
+        "RetryStrategy",
+        "ServerlessJobConfig",
+        "MlflowConfig",
+        "ModelPackageConfig",
+    )
+    refuse(request.get("RemoteDebugConfig", {}), "EnableRemoteDebug")
+    return training_job(cloud, request)
 
 
 @operation("DescribeTrainingJob")
@@ -54,7 +75,7 @@ def list_training_jobs(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any]:
 def stop_training_job(cloud: Cloud, request: dict[str, Any]) -> None:
     """Ask the job to end; one that has ended stays as it is."""
     job = _job(cloud, request["TrainingJobName"])
-    engine_of(cloud).jobs.stop(KIND, job["TrainingJobName"])
+    jobs_of(cloud).stop(KIND, job["TrainingJobName"])
 
 
 def _job(cloud: Cloud, name: str) -> dict[str, Any]:

@@ -95,8 +95,7 @@ TOOLKIT = 'ExecuteUserScriptError:\nExitCode 1\nErrorMessage ""\nCommand "python
             TOOLKIT,
             TRACEBACK,
             1,
-            "AlgorithmError: ValueError: loss is nan (ExecuteUserScriptError: ExitCode 1 "
-            'ErrorMessage "" Command "python train.py"), exit code: 1',
+            "AlgorithmError: ValueError: loss is nan, exit code: 1",
         ),
     ],
 )

@@ -66,9 +66,7 @@ def test_a_script_that_raises_leaves_the_exception_as_the_reason(kit: Kit) -> No
     name = kit.training_job("raise ValueError('learning rate 9 is too large')", {"epochs": "1"})
     job = kit.wait_job(name, "training", 60)
     assert job["TrainingJobStatus"] == "Failed"
-    assert job["FailureReason"].startswith(
-        "AlgorithmError: ValueError: learning rate 9 is too large (ExecuteUserScript"
-    )
+    assert job["FailureReason"] == "AlgorithmError: ValueError: learning rate 9 is too large, exit code: 1"
     kit.wait_log(name, "Traceback (most recent call last):", "Training")
 
 
@@ -181,6 +179,12 @@ def test_pipe_mode_is_refused_by_name(kit: Kit) -> None:
     request["AlgorithmSpecification"]["TrainingInputMode"] = "Pipe"
     with pytest.raises(ClientError, match="does not support the input mode Pipe"):
         kit.sm.create_training_job(TrainingJobName=f"{kit.prefix}-pipe", **request)
+
+
+def test_what_would_be_ignored_is_refused_by_name(kit: Kit) -> None:
+    request = kit.training_request("")
+    with pytest.raises(ClientError, match="does not implement EnableNetworkIsolation"):
+        kit.sm.create_training_job(TrainingJobName=f"{kit.prefix}-x", EnableNetworkIsolation=True, **request)
 
 
 def test_an_unknown_job_is_told_in_the_words_of_aws(kit: Kit) -> None:
