@@ -33,7 +33,8 @@ def sentence(error: Exception) -> str:
     if isinstance(error, NoRegionError):
         return "no AWS region is configured: set AWS_DEFAULT_REGION, for example to eu-central-1"
     if isinstance(error, (EndpointConnectionError, ConnectTimeoutError)):
-        return f"nothing answers at {error.kwargs.get('endpoint_url')}: see that it runs, or unset AWS_ENDPOINT_URL"
+        where = error.kwargs.get("endpoint_url")
+        return f"nothing answers at {where}: `loadingbay status` says what runs; see that AWS_ENDPOINT_URL is right"
     if isinstance(error, BotoCoreError):
         return f"the connection to the cloud failed: {error}"
     if isinstance(error, OSError):

@@ -41,11 +41,15 @@ def add_labels(target: Target, bucket: str, run: str, outcomes: Iterable[Outcome
         target.client("s3").put_object(Bucket=bucket, Key=f"labels/{run}.jsonl", Body="".join(lines).encode())
 
 
-def wait_for_captures(target: Target, capture_uri: str, endpoint: str, inference_ids: Collection[str]) -> int:
+def wait_for_captures(
+    target: Target, capture_uri: str, endpoint: str, inference_ids: Collection[str], since: datetime
+) -> int:
     """Waits until the captures of these requests lie in S3; how many are missing when patience ends.
 
-    An endpoint writes captures some time after it answered: at most a few seconds here, minutes on AWS.
+    An endpoint writes captures some time after it answered: at most a few seconds here, minutes on AWS. Files that
+    were last written well before `since`, when the requests began, are not read.
     """
+    oldest = since - timedelta(minutes=5)  # clocks differ
     s3 = target.client("s3")
     missing = set(inference_ids)
     read: dict[str, str] = {}
@@ -54,7 +58,7 @@ def wait_for_captures(target: Target, capture_uri: str, endpoint: str, inference
         for prefix in _days(s3, capture_uri, endpoint):
             bucket, key_prefix = _split(prefix)
             for item in _objects(s3, bucket, key_prefix):
-                if read.get(item["Key"]) == item["ETag"]:
+                if item["LastModified"] < oldest or read.get(item["Key"]) == item["ETag"]:
                     continue
                 read[item["Key"]] = item["ETag"]
                 for line in s3.get_object(Bucket=bucket, Key=item["Key"])["Body"].iter_lines():

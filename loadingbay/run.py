@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Generic, TypeVar
 
@@ -46,6 +47,7 @@ class Run:
     stack: dict[str, str] = field(default_factory=dict)
     execution: Execution | None = None
     version: Version | None = None
+    classified: datetime = field(default_factory=lambda: datetime.now(UTC))
 
     def start_cloud(self) -> None:
         """Starts the local cloud, when that is the target and it does not run."""
@@ -165,6 +167,7 @@ class Run:
     def classify(self, listed: list[photos.Photo]) -> None:
         """Runs the inference state machine for each photo."""
         assert self.execution is not None  # noqa: S101 - the pipeline ran
+        self.classified = datetime.now(UTC)
         with self.summary.timed("photos"), self.screen.part("Photos") as part:
 
             def done(outcome: photos.Outcome) -> None:
@@ -192,6 +195,7 @@ class Run:
                 self.stack["DataCaptureUri"],
                 self.stack["EndpointName"],
                 {o.inference_id for o in self.summary.outcomes if o.confidence is not None},
+                self.classified,
             )
             self.screen.note(part, "drawing")
             report = monitoring.monitor(
