@@ -46,7 +46,7 @@ class Store:
     def transaction(self) -> Iterator[None]:
         """All or nothing, and alone: other threads' reads and writes wait for the end, so keep it short. Nests."""
         with self._lock:
-            if self._connection.in_transaction:
+            if self._open():
                 yield
                 return
             self._connection.execute("BEGIN IMMEDIATE")
@@ -55,9 +55,12 @@ class Store:
                 # May fail itself, on a full disk; SQLite then has or has not rolled back already.
                 self._connection.execute("COMMIT")
             except BaseException:
-                if self._connection.in_transaction:
+                if self._open():
                     self._connection.execute("ROLLBACK")
                 raise
+
+    def _open(self) -> bool:
+        return self._connection.in_transaction
 
     def _rows(self, statement: str, values: Sequence[Any]) -> list[Any]:
         with self._lock:

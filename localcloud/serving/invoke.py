@@ -26,6 +26,7 @@ TIMEOUT_SECONDS = 60.0
 _WAIT_SECONDS = 30.0
 _MOST_WAITING = 256
 _MOST_SHADOWS = 64
+_DYING_SECONDS = 0.1
 _LOST = (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError)
 REFUSED = ("TargetModel", "TargetContainerHostname", "EnableExplanations", "InferenceComponentName", "SessionId")
 _PASSED = {
@@ -114,7 +115,11 @@ class Invoker:
             except (aiohttp.ClientError, TimeoutError) as error:
                 lost += 1
                 if lost == 1 and isinstance(error, _LOST):
-                    # A kept connection whose server has just gone. Answering has no effects, so ask once more.
+                    # A kept connection whose server has just gone. Answering has no effects, so ask once more; but
+                    # a process that was killed takes a moment to be seen dead, and its port with it.
+                    await asyncio.sleep(_DYING_SECONDS)
+                    if not instance.alive:
+                        instance.healthy = False
                     fleet, variant, instance = await self._choose(endpoint, members.get("TargetVariant"))
                     continue
                 now = time.perf_counter()

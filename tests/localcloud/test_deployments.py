@@ -3,6 +3,7 @@
 import io
 import json
 import tarfile
+import threading
 import time
 from typing import Any
 
@@ -259,3 +260,33 @@ def test_an_error_of_a_model_sets_off_an_alarm(cloud: Any, endpoint: Endpoint) -
         states = [a["StateValue"] for a in cloudwatch.describe_alarms(AlarmNames=[endpoint.name])["MetricAlarms"]]
         time.sleep(0.1)
     assert states == ["ALARM"]
+
+
+def test_no_request_fails_while_models_are_switched_under_load(endpoint: Endpoint) -> None:
+    endpoint.create(endpoint.configure("first"))
+    configs = [endpoint.configure(label) for label in ("second", "third")]
+    stop = threading.Event()
+    answers: list[str] = []
+    errors: list[Exception] = []
+
+    def load() -> None:
+        while not stop.is_set():
+            try:
+                answers.append(endpoint.ask())
+            except Exception as error:
+                errors.append(error)
+
+    threads = [threading.Thread(target=load) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for config in configs:
+        endpoint.update(config)
+        endpoint.rest()
+        time.sleep(0.3)
+    stop.set()
+    for thread in threads:
+        thread.join()
+
+    assert errors == []
+    assert set(answers) == {"first", "second", "third"}
+    assert answers[-1] == "third"

@@ -16,9 +16,13 @@ BUCKET = "models-of-endpoint-tests"
 IMAGE = "000000000000.dkr.ecr.us-east-1.amazonaws.com/loadingbay:1"
 
 
+@pytest.fixture(scope="module", autouse=True)
+def bucket(cloud: Any) -> None:
+    cloud.client("s3").create_bucket(Bucket=BUCKET)
+
+
 @pytest.fixture(scope="module")
 def sagemaker(cloud: Any) -> Any:
-    cloud.client("s3").create_bucket(Bucket=BUCKET)
     return cloud.client("sagemaker")
 
 
