@@ -20,7 +20,8 @@ from pipelines.sources import Source, fingerprint, upload_missing
 STACK = "loadingbay"
 TEMPLATE = ROOT / "workflow" / "template.yaml"
 UNCHANGED = "this very template and code are deployed"
-_TAG = "loadingbay-source"
+# The fingerprint is an output of the stack. As a tag it would be put on every resource, and change them all each time.
+_SOURCE = "SourceHash"
 _BODY_LIMIT = 51_200  # bytes of a template inside a request; above, it goes by S3
 _GOOD = frozenset({"CREATE_COMPLETE", "UPDATE_COMPLETE", "IMPORT_COMPLETE"})
 _UPDATABLE = _GOOD | {"UPDATE_ROLLBACK_COMPLETE"}
@@ -51,7 +52,8 @@ def deploy(
     source = _fingerprint(template, parameters or {})
     found = _settled(cloudformation, stack, target.interval)
     if found is not None:
-        if {"Key": _TAG, "Value": source} in found.get("Tags", []) and found["StackStatus"] in _GOOD:
+        deployed = {item["OutputKey"]: item["OutputValue"] for item in found.get("Outputs", [])}.get(_SOURCE)
+        if deployed == source and found["StackStatus"] in _GOOD:
             return _outputs(found)
         if found["StackStatus"] not in _UPDATABLE | {"REVIEW_IN_PROGRESS"}:
             raise WorkError(
@@ -60,7 +62,7 @@ def deploy(
             )
     bucket = f"loadingbay-artifacts-{target.account}-{target.resolved_region}"
     _ensure_bucket(target, bucket)
-    packed = package(template, bucket)
+    packed = _with_source(package(template, bucket), source)
     upload_missing(target.client("s3"), bucket, packed.objects)
     creating = found is None or found["StackStatus"] == "REVIEW_IN_PROGRESS"
     say(f"{'creating' if creating else 'updating'} the stack {stack}")
@@ -71,7 +73,6 @@ def deploy(
         ChangeSetType="CREATE" if creating else "UPDATE",
         Capabilities=["CAPABILITY_IAM", "CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND"],
         Parameters=_parameters(packed, parameters or {}, known),
-        Tags=[{"Key": _TAG, "Value": source}],
         **_template(target, bucket, packed),
     )["Id"]
     if _planned(cloudformation, change_set, stack, target.interval):
@@ -111,7 +112,15 @@ def _settled(cloudformation: Any, stack: str, interval: float) -> dict[str, Any]
 
 
 def _outputs(stack: Mapping[str, Any]) -> dict[str, str]:
-    return {item["OutputKey"]: item["OutputValue"] for item in stack.get("Outputs", [])}
+    return {item["OutputKey"]: item["OutputValue"] for item in stack.get("Outputs", []) if item["OutputKey"] != _SOURCE}
+
+
+def _with_source(packed: Package, source: str) -> Package:
+    """The package with the fingerprint among the template's outputs."""
+    document = json.loads(packed.template)
+    output = {"Description": "What this stack was deployed from.", "Value": source}
+    document["Outputs"] = {**document.get("Outputs", {}), _SOURCE: output}
+    return Package(json.dumps(document, sort_keys=True, separators=(",", ":")), packed.objects)
 
 
 def _parameters(packed: Package, wanted: Mapping[str, str], known: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -167,7 +176,8 @@ def _ensure_bucket(target: Target, bucket: str) -> None:
     """Creates the bucket for packages unless it is there: private, encrypted by S3's default."""
     s3 = target.client("s3")
     try:
-        s3.head_bucket(Bucket=bucket)
+        # Whoever knows the name could have made it first, and would be sent our code.
+        s3.head_bucket(Bucket=bucket, ExpectedBucketOwner=target.account)
     except ClientError as error:
         status = error.response["ResponseMetadata"]["HTTPStatusCode"]
         if status == 403:

@@ -95,7 +95,9 @@ def numbered(target: Target, number: int) -> Version:
 
 
 def decide(target: Target, version: Version, *, approve: bool, comment: str) -> None:
-    """Approves or rejects the version in the registry; the approval event does the rest."""
+    """Approves or rejects the version in the registry; the approval event does the rest. UsageError for the comment."""
+    if len(comment) > 1024 or not comment.isprintable():
+        raise UsageError(f"--comment has {len(comment)} characters: one line of at most 1,024 is kept")
     target.client("sagemaker").update_model_package(
         ModelPackageArn=version.arn,
         ModelApprovalStatus="Approved" if approve else "Rejected",
@@ -145,8 +147,8 @@ def wait_until_served(
 ) -> None:
     """Waits until the endpoint serves this version. `waiting` is told the endpoint's status at each look.
 
-    Raises WorkError when the endpoint fails, or when nothing has come of it after `patience` seconds (default: 2
-    minutes on this machine, 30 on AWS).
+    Raises WorkError when the endpoint fails, when the deployment rejects the version, or when nothing has come of it
+    after `patience` seconds (default: 2 minutes on this machine, 30 on AWS).
     """
     deadline = time.monotonic() + (patience or (120 if target.local else 1800))
     while time.monotonic() < deadline:
@@ -157,6 +159,10 @@ def wait_until_served(
             raise WorkError(
                 f"the endpoint {name} could not be deployed: {now.failure or 'no reason given'}; "
                 f"its log: `loadingbay logs endpoint`"
+            )
+        if (seen := get(target, version.arn)).approval == "Rejected":
+            raise WorkError(
+                f"version {version.number} was rejected while it was deployed: {seen.comment or 'no reason'}"
             )
         waiting(now.status if now else "waiting for the approval event")
         time.sleep(target.interval)

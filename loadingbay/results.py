@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 import sys
 from collections import Counter
@@ -129,7 +128,7 @@ def finished(out: Console, work: Run) -> None:
     out.print()
     photo = next(iter(sorted((work.folder / "photos").glob("*.*g"))), None)
     out.print("Try next:")
-    latest = os.path.relpath(work.root / "runs" / "latest" / "photos" / photo.name) if photo else "PHOTO"
+    latest = shown(work.root / "runs" / "latest" / "photos" / photo.name) if photo else "PHOTO"
     out.print(f"  {command()} classify {latest}", soft_wrap=True)
     out.print(f"  {command()} run --learning-rate 0.03", soft_wrap=True)
     out.print(f"  {command()} status", soft_wrap=True)

@@ -47,9 +47,10 @@ class CloudFormation:
         self.planned = {
             "StackName": request["StackName"],
             "Template": template,
-            "Tags": request["Tags"],
             "Parameters": [{"ParameterKey": k, "ParameterValue": v} for k, v in values.items()],
-            "Outputs": [{"OutputKey": k, "OutputValue": v} for k, v in values.items()],
+            "Outputs": [
+                {"OutputKey": k, "OutputValue": values.get(k, o["Value"])} for k, o in _declared(template).items()
+            ],
         }
         return {"Id": "change-set"}
 
@@ -75,6 +76,11 @@ class CloudFormation:
 
     def paginate(self, **_):
         yield {"StackEvents": self.events}
+
+
+def _declared(template):
+    outputs = template.get("Outputs", {}) if isinstance(template, dict) else {}
+    return {name: output for name, output in outputs.items() if name != "Url"}
 
 
 @pytest.fixture
@@ -118,6 +124,14 @@ def test_the_same_template_again_makes_no_change_set(target, template, cloudform
     assert deploy(target, template=template, say=said.append) == {"Stage": "one"}
     assert cloudformation.planned is None
     assert said == []
+
+
+def test_no_tag_is_put_on_all_resources_only_to_remember_the_source(target, template, cloudformation):
+    asked = []
+    create = cloudformation.create_change_set
+    cloudformation.create_change_set = lambda **request: asked.append(request) or create(**request)
+    deploy(target, template=template)
+    assert "Tags" not in asked[0]
 
 
 def test_a_changed_lambda_updates_the_stack(target, template):

@@ -115,6 +115,23 @@ def test_an_endpoint_that_failed_ends_the_wait_with_its_reason():
         registry.wait_until_served(target, "loadingbay", registry.numbered(target, 1))
 
 
+def test_a_version_that_the_deployment_rejects_ends_the_wait_with_its_reason():
+    sagemaker = SageMaker(2, [("InService", 1)])
+    target = _target(sagemaker)
+    version = registry.numbered(target, 2)
+    registry.decide(target, version, approve=False, comment="it answers wrong labels")
+    with pytest.raises(WorkError, match="version 2 was rejected while it was deployed: it answers wrong labels"):
+        registry.wait_until_served(target, "loadingbay", version)
+
+
+@pytest.mark.parametrize("comment", ["x" * 1025, "two\nlines"])
+def test_a_comment_that_cannot_be_kept_changes_nothing(comment):
+    target = _target(SageMaker(1))
+    with pytest.raises(UsageError, match="--comment"):
+        registry.decide(target, registry.numbered(target, 1), approve=True, comment=comment)
+    assert registry.numbered(target, 1).approval == "PendingManualApproval"
+
+
 def test_a_wait_without_end_says_where_to_look():
     target = _target(SageMaker(2, [("InService", 1)]))
     with pytest.raises(WorkError, match="does not serve version 2 yet: `loadingbay logs deploy_model`"):
