@@ -1,0 +1,156 @@
+"""The build's role against the calls that the build really makes: boto3 is recorded, and each call looked up in IAM."""
+
+import json
+import re
+from fnmatch import fnmatchcase
+from typing import Any
+
+import boto3
+import pytest
+from application import ROOT, as_list
+from botocore.awsrequest import AWSResponse
+from click.testing import CliRunner
+from samtranslator.yaml_helper import yaml_parse
+
+from pipelines import __main__ as pipelines
+
+ROLE = yaml_parse((ROOT / "workflow" / "cicd.yaml").read_text())["Resources"]["BuildRole"]["Properties"]
+STATEMENTS = [said for policy in ROLE["Policies"] for said in policy["PolicyDocument"]["Statement"]]
+PSEUDO = {"Partition": "aws", "Region": "us-east-1", "AccountId": "000000000000", "URLSuffix": "amazonaws.com"}
+
+SAGEMAKER = "arn:aws:sagemaker:us-east-1:000000000000"
+EXECUTION = f"{SAGEMAKER}:pipeline/loadingbay/execution/abcdefghijkl"
+PACKAGE = f"{SAGEMAKER}:model-package/loadingbay/7"
+PIPELINE_ROLE = "arn:aws:iam::000000000000:role/loadingbay-PipelineRole-1A2B3C"
+OUTPUTS = {"BucketName": "loadingbay-000000000000-us-east-1", "PipelineRoleArn": PIPELINE_ROLE}
+
+Call = tuple[str, str, dict[str, Any]]
+
+
+class Cloud:
+    """Answers as an AWS where `answers` is what there is; an operation without an answer finds nothing."""
+
+    def __init__(self, answers: dict[str, dict[str, Any]]) -> None:
+        self.answers = answers
+        self.calls: list[Call] = []
+
+    def client(self, service: str) -> Any:
+        made = boto3.client(
+            service, region_name="us-east-1", aws_access_key_id="testing", aws_secret_access_key="testing"
+        )
+        made.meta.events.register("before-parameter-build", self._note)
+        made.meta.events.register("before-call", self._answer)
+        return made
+
+    def _note(self, params: dict[str, Any], model: Any, **_: Any) -> None:
+        self.calls.append((model.service_model.signing_name, model.name, dict(params)))
+
+    def _answer(self, model: Any, **_: Any) -> tuple[AWSResponse, dict[str, Any]]:
+        found = self.answers.get(model.name)
+        status = 200 if found is not None else 404
+        about = {"ResponseMetadata": {"HTTPStatusCode": status}}
+        nothing = {"Error": {"Code": "ResourceNotFound", "Message": "There is none."}}
+        return AWSResponse("", status, {}, None), {**about, **(nothing if found is None else found)}
+
+
+ACCOUNT = {
+    "GetCallerIdentity": {"Account": "000000000000"},
+    "DescribeStacks": {
+        "Stacks": [{"Outputs": [{"OutputKey": key, "OutputValue": value} for key, value in OUTPUTS.items()]}]
+    },
+    **{operation: {} for operation in ("PutObject", "CreatePipeline", "UpdatePipeline")},
+    "StartPipelineExecution": {"PipelineExecutionArn": EXECUTION},
+    "ListPipelineExecutions": {"PipelineExecutionSummaries": []},
+    "ListModelPackages": {"ModelPackageSummaryList": []},
+}
+TRAINED = {
+    **ACCOUNT,
+    "DescribePipeline": {"PipelineDefinition": "{}", "RoleArn": PIPELINE_ROLE},
+    "HeadObject": {},
+    "ListPipelineExecutions": {"PipelineExecutionSummaries": [{"PipelineExecutionArn": EXECUTION}]},
+    "ListPipelineParametersForExecution": {
+        "PipelineParameters": [{"Name": "InputData", "Value": "s3://loadingbay-000000000000-us-east-1/data/x"}]
+    },
+    "ListModelPackages": {"ModelPackageSummaryList": [{"ModelPackageArn": PACKAGE}]},
+    "DescribeModelPackage": {
+        "MetadataProperties": {"GeneratedBy": EXECUTION},
+        "InferenceSpecification": {"Containers": [{"ModelDataUrl": "s3://photos/model.tar.gz"}]},
+    },
+    "DescribePipelineDefinitionForExecution": {"PipelineDefinition": "{}"},
+}
+FIRST_START = {**ACCOUNT, "DescribePipeline": TRAINED["DescribePipeline"]}
+
+
+def run(cloud: Cloud, monkeypatch: pytest.MonkeyPatch, *arguments: str) -> list[Call]:
+    """What `python -m pipelines` calls; the SDK, which builds without a call, is not imported for it."""
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    monkeypatch.setattr(pipelines, "_client", cloud.client)
+    monkeypatch.setattr(pipelines.Builder, "definition", lambda *_: json.dumps({"Version": "new"}))
+    done = CliRunner().invoke(pipelines.main, arguments, catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    return cloud.calls
+
+
+def needed(call: Call) -> list[tuple[str, str]]:
+    """The IAM actions and resources behind a call."""
+    service, operation, request = call
+    match service, operation:
+        case "sts", "GetCallerIdentity":
+            return []  # everybody may
+        case "s3", "HeadObject":
+            bucket = f"arn:aws:s3:::{request['Bucket']}"
+            # Without the second S3 answers 403, and not 404, for what is not there.
+            return [("s3:GetObject", f"{bucket}/{request['Key']}"), ("s3:ListBucket", bucket)]
+        case "s3", _:
+            return [(f"s3:{operation}", f"arn:aws:s3:::{request['Bucket']}/{request['Key']}")]
+        case "cloudformation", _:
+            stack = f"arn:aws:cloudformation:us-east-1:000000000000:stack/{request['StackName']}/1f2e"
+            return [(f"cloudformation:{operation}", stack)]
+        case "sagemaker", _:
+            arns = [request[name] for name in ("PipelineExecutionArn", "ModelPackageName") if name in request]
+            arns += [f"{SAGEMAKER}:pipeline/{request['PipelineName']}"] if "PipelineName" in request else []
+            group = request.get("ModelPackageGroupName")
+            arns += [f"{SAGEMAKER}:model-package-group/{group}"] if group else []
+            passed = [("iam:PassRole", request["RoleArn"])] if "RoleArn" in request else []
+            return [(f"sagemaker:{operation}", arns[0]), *passed]
+    raise AssertionError(f"what does {service}:{operation} need?")
+
+
+def granted(action: str, resource: str) -> bool:
+    return any(
+        action in as_list(said["Action"]) and any(fnmatchcase(resource, arn(of)) for of in as_list(said["Resource"]))
+        for said in STATEMENTS
+    )
+
+
+def arn(resource: Any) -> str:
+    """A statement's resource with the pseudo parameters filled in; that of another resource of the template is none."""
+    text = resource if isinstance(resource, str) else resource.get("Fn::Sub", "")
+    return re.sub(r"\$\{AWS::(\w+)\}", lambda found: PSEUDO[found[1]], text)
+
+
+@pytest.mark.parametrize(
+    ("answers", "arguments", "last"),
+    [
+        (ACCOUNT, ["upsert"], "CreatePipeline"),
+        (TRAINED, ["upsert"], "UpdatePipeline"),
+        (FIRST_START, ["start", "InputData=s3://photos/cifar.tar.gz"], "StartPipelineExecution"),
+        (TRAINED, ["start"], "StartPipelineExecution"),
+    ],
+    ids=["first upsert", "upsert", "first start", "start"],
+)
+def test_the_build_may_do_each_call_that_the_pipelines_commands_make(answers, arguments, last, monkeypatch):
+    calls = run(Cloud(answers), monkeypatch, *arguments)
+    assert calls[-1][1] == last
+    assert [need for call in calls for need in needed(call) if not granted(*need)] == []
+
+
+def test_a_start_compares_with_the_champion_and_so_reads_it(monkeypatch):
+    called = {operation for _, operation, _ in run(Cloud(TRAINED), monkeypatch, "start")}
+    assert {"ListModelPackages", "DescribeModelPackage", "DescribePipelineDefinitionForExecution"} <= called
+
+
+def test_what_the_role_does_not_say_is_not_granted():
+    assert granted("sagemaker:DescribeModelPackage", PACKAGE)
+    assert not granted("sagemaker:DescribeModelPackage", PACKAGE.replace("loadingbay", "another"))
+    assert not granted("sagemaker:UpdateModelPackage", PACKAGE)
