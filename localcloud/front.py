@@ -15,6 +15,7 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 _INVOCATIONS = re.compile(r"^/endpoints/([^/]+)/invocations$")
+_ACTION = re.compile(rb"(^|&)Action=", re.IGNORECASE)
 _LOCAL_HOST = re.compile(r"^([a-z0-9.-]+\.)?(localhost|127\.0\.0\.1|\[::1\])(:\d+)?$", re.IGNORECASE)
 
 
@@ -68,18 +69,22 @@ async def _answer_disk_error(scope: Scope, send: Send, message: str) -> None:
 def _refusal(scope: Scope) -> str | None:
     """Why a request is not served: a web page must not be able to drive this port, which runs code on this machine.
 
-    AWS clients send no Origin. A Host that is not this machine's is what a page sends after rebinding its own name.
+    AWS clients send no Origin, no Referer and no Sec-Fetch-*; browsers always send one of them, but for a picture or a
+    link in old ones, which is a GET: the query protocol (`?Action=`) is therefore served by POST only, as SDKs use it.
+    A Host that is not this machine's is what a page sends after rebinding its own name.
     """
     if scope["path"].startswith(("/_ministack/reset", "/_ministack/config")):
         return (
             "The emulator's reset is switched off: it would leave SageMaker's state behind. Stop, and delete the home."
         )
-    for name, value in scope["headers"]:
-        lowered = name.lower()
-        if lowered == b"origin":
-            return "The local cloud does not serve web pages: requests with an Origin are refused."
-        if lowered == b"host" and not _LOCAL_HOST.match(value.decode("latin-1")):
-            return f"The local cloud serves 127.0.0.1 only, not the host {value.decode('latin-1')[:100]!r}."
+    headers = {name.lower().decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+    browser = next((name for name in headers if name in {"origin", "referer"} or name.startswith("sec-fetch-")), None)
+    if browser is not None:
+        return f"The local cloud does not serve web pages: requests with the header {browser!r} are refused."
+    if scope["method"] in {"GET", "HEAD"} and _ACTION.search(scope.get("query_string", b"")):
+        return "The local cloud takes ?Action= by POST only: a link or a picture of a web page must not act."
+    if not _LOCAL_HOST.match(headers.get("host", "")):
+        return f"The local cloud serves 127.0.0.1 only, not the host {headers.get('host', '')[:100]!r}."
     return None
 
 

@@ -87,7 +87,18 @@ def test_the_port_is_open_on_loopback_only(cloud: Any) -> None:
 def test_web_pages_are_refused(cloud: Any) -> None:
     status, answer = ask(cloud, "/_localcloud/health", Origin="https://example.com")
 
-    assert (status, "Origin" in answer["message"]) == (403, True)
+    assert (status, "'origin'" in answer["message"]) == (403, True)
+
+
+@pytest.mark.parametrize("header", ["Sec-Fetch-Site", "Sec-Fetch-Mode", "Referer"])
+def test_a_picture_on_a_web_page_cannot_ask_for_anything(cloud: Any, header: str) -> None:
+    assert ask(cloud, "/_localcloud/health", **{header: "https://example.com"})[0] == 403
+
+
+def test_a_link_cannot_act_by_the_query_protocol(cloud: Any) -> None:
+    status, answer = ask(cloud, "/?Action=CreateQueue&QueueName=from-a-link")
+    assert (status, "POST" in answer["message"]) == (403, True)
+    assert "QueueUrls" not in cloud.client("sqs").list_queues(QueueNamePrefix="from-a-link")
 
 
 def test_a_rebound_host_name_is_refused(cloud: Any) -> None:
