@@ -7,8 +7,9 @@ from typing import Any
 
 import boto3
 import pytest
-from application import ROOT, as_list
+from application import ROOT, as_list, expanded
 from botocore.awsrequest import AWSResponse
+from cfnlint.schema.manager import PROVIDER_SCHEMA_MANAGER
 from click.testing import CliRunner
 from samtranslator.yaml_helper import yaml_parse
 
@@ -154,3 +155,21 @@ def test_what_the_role_does_not_say_is_not_granted():
     assert granted("sagemaker:DescribeModelPackage", PACKAGE)
     assert not granted("sagemaker:DescribeModelPackage", PACKAGE.replace("loadingbay", "another"))
     assert not granted("sagemaker:UpdateModelPackage", PACKAGE)
+
+
+def tagging(kind: str) -> set[str]:
+    """The actions that CloudFormation's own schema of a resource names for its tags."""
+    schema = PROVIDER_SCHEMA_MANAGER.get_resource_schema("us-east-1", kind).schema
+    # IAM has no action of the last name: PutBucketTagging covers it.
+    return set(schema.get("tagging", {}).get("permissions", [])) - {"s3:DeleteBucketTagging"}
+
+
+@pytest.mark.parametrize("kind", sorted({resource["Type"] for resource in expanded()["Resources"].values()}))
+def test_the_build_may_tag_whatever_the_application_has_that_can_be_tagged(kind):
+    """A stack's tags are handed down to all its resources: one that may not be tagged rolls the stack back."""
+    given = {action for said in STATEMENTS for action in as_list(said["Action"])}
+    assert tagging(kind) <= given
+
+
+def test_the_schemas_name_actions_for_tags():
+    assert "iam:UntagRole" in tagging("AWS::IAM::Role")
