@@ -14,9 +14,22 @@ from enum import StrEnum
 from typing import Any
 
 PACKAGE_EVENT = "SageMaker Model Package State Change"
+ENDPOINT_EVENT = "SageMaker Endpoint State Change"
 
 # UpdateEndpoint is possible in these states only.
 SETTLED = {"InService", "OutOfService", "UpdateRollbackFailed"}
+
+# What SageMaker says when it had no machine to give, or failed itself: no fault of the version. In lower case.
+NOT_THE_VERSION = (
+    "insufficientinstancecapacity",
+    "insufficient capacity",
+    "compute capacity",
+    "resourcelimitexceeded",
+    "service limit",
+    "quota",
+    "throttlingexception",
+    "request to service failed",
+)
 
 
 @dataclass(frozen=True)
@@ -113,13 +126,14 @@ class Outcome(StrEnum):
     DEPLOY = "deploy"
     WAIT = "wait"  # the endpoint is busy; its state change brings the next event
     TRY_AGAIN = "try again"  # no event is sure to come: the caller has to ask again
+    STUCK = "stuck"  # the newest approved version does not serve, and nothing says that this is its fault
     FELL_BACK = "fell back"  # the newest approved version was tried, and did not come into service
     UNAPPROVED_SERVES = "unapproved serves"  # the last approval was withdrawn
 
     @property
     def needs_a_person(self) -> bool:
-        """Whether someone approved a version that cannot serve, or left none approved."""
-        return self in {Outcome.FELL_BACK, Outcome.UNAPPROVED_SERVES}
+        """Whether an approved version does not come into service, or someone left none approved."""
+        return self in {Outcome.STUCK, Outcome.FELL_BACK, Outcome.UNAPPROVED_SERVES}
 
 
 @dataclass(frozen=True)
@@ -146,9 +160,10 @@ def config_name(version: Version, settings: Settings) -> str:
 def plan_deployment(event: dict[str, Any], current: Current, settings: Settings) -> Plan:
     """The actions that bring the endpoint to the newest approved version.
 
-    A version that was tried and did not come into service loses its approval, with the reason, and the next newest
-    takes its turn: so nothing is tried for ever. The event decides one thing only: whether someone has approved that
-    very version anew, and it is to be tried once more.
+    A version that was tried and failed loses its approval, with the reason, and the next newest takes its turn: so
+    nothing is tried for ever. Where nothing says that it failed (SageMaker had no machine for it, or someone changed
+    the endpoint by hand) it keeps its approval, and is tried again by the schedule, not by the endpoint's own events:
+    those come with each attempt. The event decides one thing only: whether a version is to be tried once more.
     """
     endpoint = current.endpoint
     if not current.approved:
@@ -179,7 +194,10 @@ def plan_deployment(event: dict[str, Any], current: Current, settings: Settings)
         return Plan(Outcome.LIVE, f"Version {newest.number} is live.")
     if endpoint.attempted == wanted and not _is_about(event, newest):
         why = f"Version {newest.number} did not come into service: {endpoint.reason or 'the endpoint gave no reason'}"
-        return Plan(Outcome.FELL_BACK, why, (RejectVersion(newest.arn, why),))
+        if _is_its_fault(endpoint):
+            return Plan(Outcome.FELL_BACK, why, (RejectVersion(newest.arn, why),))
+        if event.get("detail-type") in {PACKAGE_EVENT, ENDPOINT_EVENT}:
+            return Plan(Outcome.STUCK, f"{why}. It stays approved, and is tried again within the hour.")
     if endpoint.status == "Failed":
         return Plan(
             Outcome.TRY_AGAIN, f"Endpoint {settings.endpoint_name} has failed: it is made anew.", (DeleteEndpoint(),)
@@ -193,3 +211,11 @@ def plan_deployment(event: dict[str, Any], current: Current, settings: Settings)
 
 def _is_about(event: dict[str, Any], version: Version) -> bool:
     return event.get("detail-type") == PACKAGE_EVENT and event.get("detail", {}).get("ModelPackageArn") == version.arn
+
+
+def _is_its_fault(endpoint: Endpoint) -> bool:
+    """Whether the endpoint gives evidence that the version last tried cannot serve."""
+    reason = endpoint.reason.lower()
+    if any(said in reason for said in NOT_THE_VERSION):
+        return False
+    return bool(reason) or endpoint.status in {"Failed", "UpdateRollbackFailed"}

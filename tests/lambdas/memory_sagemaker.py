@@ -25,11 +25,12 @@ def refusal(operation: str, message: str) -> ClientError:
 
 
 class MemorySageMaker:
-    """What DeployModel sees of SageMaker. `broken` versions never come into service."""
+    """What DeployModel sees of SageMaker. `broken` versions never come into service, others not without `machines`."""
 
     def __init__(self) -> None:
         self.status: dict[int, str] = {}
         self.broken: set[int] = set()
+        self.machines = True
         self.models: dict[str, str] = {}
         self.configs: dict[str, dict[str, Any]] = {}
         self.endpoint: dict[str, Any] | None = None
@@ -55,12 +56,14 @@ class MemorySageMaker:
         if self.endpoint["status"] == "Deleting":
             self.endpoint = None
             return
-        works = self._version_of(self.endpoint["next"]) not in self.broken
+        works = self.machines and self._version_of(self.endpoint["next"]) not in self.broken
         if works:
             self.endpoint["config"] = self.endpoint["next"]
         fell_back = not works and self.endpoint["status"] == "Updating"
         self.endpoint["status"] = "InService" if works or fell_back else "Failed"
-        self.endpoint["reason"] = "" if works else "The container did not pass the ping health check."
+        fault = "The container did not pass the ping health check."
+        shortage = "Unable to provision requested ML compute capacity due to InsufficientInstanceCapacity error."
+        self.endpoint["reason"] = "" if works else fault if self.machines else shortage
         word = {"InService": "IN_SERVICE", "Failed": "FAILED"}[self.endpoint["status"]]
         detail = {"EndpointName": "loadingbay", "EndpointStatus": word}
         self.events.append({"detail-type": "SageMaker Endpoint State Change", "detail": detail})

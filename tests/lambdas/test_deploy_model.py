@@ -86,6 +86,29 @@ def test_a_version_that_does_not_come_into_service_is_rejected_with_the_reason_a
     assert "ping health check" in serving.descriptions[serving.arn(bad)]
 
 
+def test_a_version_that_found_no_machine_is_not_rejected_and_serves_once_there_are_machines(serving, recorded):
+    newest = serving.register()
+    serving.decide(newest, "Approved")
+    serving.machines = False
+    drain(serving, lambda n: 0)
+    assert (serving.live, serving.status[newest]) == (1, "Approved")
+    serving.machines = True
+    serving.events.append(recorded("scheduled"))
+    drain(serving, lambda n: 0)
+    assert serving.live == newest
+
+
+def test_a_first_version_that_found_no_machine_serves_once_there_are_machines(cloud, recorded):
+    cloud.decide(cloud.register(), "Approved")
+    cloud.machines = False
+    drain(cloud, lambda n: 0)
+    assert (cloud.live, cloud.status[1]) == (None, "Approved")
+    cloud.machines = True
+    cloud.events.append(recorded("scheduled"))
+    drain(cloud, lambda n: 0)
+    assert cloud.live == 1
+
+
 def test_a_dry_run_only_reads(serving):
     serving.decide(serving.register(), "Approved")
     serving.calls.clear()

@@ -31,10 +31,10 @@ SETTINGS = Settings(
 V1, V2, V3, V10 = (Version(f"{ARN}:model-package/loadingbay/{n}", n, 1_793_700_000 + n) for n in (1, 2, 3, 10))
 
 
-def endpoint(version, status="InService", attempted=None):
+def endpoint(version, status="InService", attempted=None, reason=""):
     name = config_name(version, SETTINGS)
     tried = name if attempted is None else config_name(attempted, SETTINGS)
-    return Endpoint(f"{ARN}:endpoint/loadingbay", status, name, tried)
+    return Endpoint(f"{ARN}:endpoint/loadingbay", status, name, tried, reason)
 
 
 def plan(*approved, serving=None, event=None):
@@ -88,19 +88,56 @@ def test_an_endpoint_under_deletion_is_asked_for_again():
 
 
 def test_a_version_that_the_endpoint_fell_back_from_loses_its_approval_and_is_told_why(recorded):
-    fallen = replace(endpoint(V1, attempted=V2), reason="it did not answer")
+    fallen = endpoint(V1, attempted=V2, reason="it did not answer")
     made = plan(V1, V2, serving=fallen, event=recorded("endpoint_in_service"))
     why = "Version 2 did not come into service: it did not answer"
     assert (made.outcome, made.actions) == (Outcome.FELL_BACK, (RejectVersion(V2.arn, why),))
 
 
 def test_approving_the_failing_version_anew_tries_it_once_more(recorded):
-    made = plan(V1, V3, serving=endpoint(V1, attempted=V3), event=recorded("model_package_approved"))
-    assert made.outcome is Outcome.DEPLOY
+    fallen = endpoint(V1, attempted=V3, reason="it did not answer")
+    assert plan(V1, V3, serving=fallen, event=recorded("model_package_approved")).outcome is Outcome.DEPLOY
 
 
 def test_the_event_of_another_version_does_not_try_the_failing_one_again(recorded):
-    made = plan(V1, V2, serving=endpoint(V1, attempted=V2), event=recorded("model_package_approved"))
+    fallen = endpoint(V1, attempted=V2, reason="it did not answer")
+    assert plan(V1, V2, serving=fallen, event=recorded("model_package_approved")).outcome is Outcome.FELL_BACK
+
+
+def test_a_live_version_whose_endpoint_was_changed_by_hand_keeps_its_approval(recorded):
+    made = plan(V1, V2, serving=endpoint(V1, attempted=V2), event=recorded("endpoint_in_service"))
+    assert (made.outcome, made.actions) == (Outcome.STUCK, ())
+    assert made.outcome.needs_a_person
+
+
+def test_the_schedule_takes_back_what_was_changed_by_hand(recorded):
+    made = plan(V1, V2, serving=endpoint(V1, attempted=V2), event=recorded("scheduled"))
+    assert made.actions[-1] == UpdateEndpoint(config_name(V2, SETTINGS), f"{ARN}:endpoint/loadingbay")
+
+
+SHORTAGES = [
+    "Unable to provision requested ML compute capacity due to InsufficientInstanceCapacity error.",
+    "ResourceLimitExceeded: The account-level service limit 'ml.m5.large for endpoint usage' is 0 Instances.",
+    "Request to service failed. If failure persists after retry, contact customer support.",
+]
+
+
+@pytest.mark.parametrize("reason", SHORTAGES)
+def test_a_version_for_which_there_was_no_machine_keeps_its_approval(reason, recorded):
+    made = plan(V1, V2, serving=endpoint(V1, attempted=V2, reason=reason), event=recorded("endpoint_in_service"))
+    assert (made.outcome, made.actions) == (Outcome.STUCK, ())
+    assert reason in made.because
+
+
+@pytest.mark.parametrize("reason", SHORTAGES)
+def test_a_first_endpoint_for_which_there_was_no_machine_is_made_anew_by_the_schedule(reason, recorded):
+    made = plan(V1, serving=endpoint(V1, "Failed", reason=reason), event=recorded("scheduled"))
+    assert (made.outcome, made.actions) == (Outcome.TRY_AGAIN, (DeleteEndpoint(),))
+
+
+@pytest.mark.parametrize("status", ["Failed", "UpdateRollbackFailed"])
+def test_a_failed_state_is_evidence_even_without_a_reason(status, recorded):
+    made = plan(V1, V2, serving=endpoint(V1, status, attempted=V2), event=recorded("scheduled"))
     assert made.outcome is Outcome.FELL_BACK
 
 
