@@ -173,3 +173,16 @@ def test_the_build_may_tag_whatever_the_application_has_that_can_be_tagged(kind)
 
 def test_the_schemas_name_actions_for_tags():
     assert "iam:UntagRole" in tagging("AWS::IAM::Role")
+
+
+def test_every_role_is_passed_to_named_services_only_and_to_all_that_run_as_one():
+    passed = [said for said in STATEMENTS if "iam:PassRole" in as_list(said["Action"])]
+    services = {to for said in passed for to in as_list(said["Condition"]["StringEquals"]["iam:PassedToService"])}
+    roles = [role["Properties"] for role in expanded()["Resources"].values() if role["Type"] == "AWS::IAM::Role"]
+    trusted = {
+        service
+        for role in roles
+        for said in role["AssumeRolePolicyDocument"]["Statement"]
+        for service in as_list(said["Principal"]["Service"])
+    }
+    assert services == trusted
