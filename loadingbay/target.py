@@ -80,6 +80,8 @@ class Target:
                     max_pool_connections=16,
                     inject_host_prefix=self.kind == "aws",
                     s3={"addressing_style": "auto" if self.kind == "aws" else "path"},
+                    # {} is "no proxy", None "that of the environment", which must not be asked for this machine.
+                    proxies={} if self.local else None,
                 )
                 self._clients[service] = self._clients["session"].client(
                     service, endpoint_url=self.endpoint_url, config=config

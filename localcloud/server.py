@@ -61,7 +61,6 @@ def serve(settings: Settings) -> None:
     with claim_home(settings), claim_port(settings.port) as listener:
         settings = replace(settings, port=listener.getsockname()[1])
         asyncio.run(_serve(settings, listener))
-        settings.pid_file.unlink(missing_ok=True)
 
 
 async def _serve(settings: Settings, listener: socket.socket) -> None:
@@ -78,9 +77,15 @@ async def _serve(settings: Settings, listener: socket.socket) -> None:
 
     assembly = Assembly(settings)
     stop = asyncio.Event()
+
+    def asked_to_stop() -> None:
+        if stop.is_set():  # asked twice: now, whatever is under way; what was acknowledged is on disk
+            os._exit(1)
+        stop.set()
+
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
+        loop.add_signal_handler(number, asked_to_stop)
     finished = asyncio.Event()
     config = Config()
     config.bind = [f"fd://{listener.detach()}"]
@@ -117,3 +122,6 @@ async def _serve(settings: Settings, listener: socket.socket) -> None:
     finished.set()
     await serving
     assembly.close()
+    settings.pid_file.unlink(missing_ok=True)
+    # State is saved. A thread of the emulator that still waits for something must not keep the process, and its lock.
+    os._exit(0)

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+from botocore.exceptions import BotoCoreError, ClientError
 
 from localcloud.api import pick
 from localcloud.cloud import Cloud
@@ -77,9 +78,9 @@ class Manager:
         fleet = self._fleet(name, pending)
         try:
             fleet.start()
-        except DeployError as error:
+        except Exception as error:  # whatever it is: an endpoint must not stay Creating for ever
             if not self._stopping.is_set():
-                self._give_up(name, str(error))
+                self._give_up(name, _reason(error))
                 fleet.remove()
             return
         old = self.routes.get(name)
@@ -143,7 +144,11 @@ class Manager:
     def _ringing(self, names: list[str]) -> list[str]:
         if not names:
             return []
-        listed = self._cloud.client("cloudwatch").describe_alarms(AlarmNames=names, StateValue="ALARM")
+        try:
+            listed = self._cloud.client("cloudwatch").describe_alarms(AlarmNames=names, StateValue="ALARM")
+        except (BotoCoreError, ClientError):
+            logger.exception("alarms cannot be read: the update is rolled back")
+            return names
         return [alarm["AlarmName"] for alarm in listed["MetricAlarms"]]
 
     def _give_up(self, name: str, reason: str) -> None:
@@ -170,8 +175,8 @@ class Manager:
                     fleet.scale(variant, one["DesiredInstanceCount"])
                 if "DesiredWeight" in one:
                     variant.weight = variant.spec["Weight"] = one["DesiredWeight"]
-            except DeployError as error:
-                reason = str(error)[:_LONGEST_REASON]
+            except (DeployError, OSError) as error:
+                reason = _reason(error)[:_LONGEST_REASON]
 
         def changed(document: dict[str, Any]) -> None:
             document["_Live"]["Variants"] = [variant.spec for variant in fleet.variants]
@@ -195,8 +200,8 @@ class Manager:
         fleet = self._fleet(name, document["_Live"])
         try:
             fleet.start()
-        except DeployError as error:
-            reason = str(error)[:_LONGEST_REASON]
+        except Exception as error:  # as in _deploy
+            reason = _reason(error)[:_LONGEST_REASON]
             if not self._stopping.is_set():
                 self._change(name, lambda d: d.update(EndpointStatus="Failed", FailureReason=reason))
             self.starting.discard(name)
@@ -265,6 +270,16 @@ class Manager:
     def _change(self, name: str, change: Callable[[dict[str, Any]], None]) -> None:
         """Change the endpoint's document and tell the bus."""
         announce(self._cloud, self._cloud.store.update(KIND, name, change))
+
+
+def _reason(error: Exception) -> str:
+    """A deployment's failure as FailureReason says it; what nobody foresaw goes to the log with its traceback."""
+    if isinstance(error, DeployError):
+        return str(error)
+    logger.error("a deployment failed", exc_info=error)
+    if isinstance(error, OSError):
+        return f"The endpoint's files cannot be written: {error.strerror or error}"
+    return f"InternalServerError: {type(error).__name__}: {error}"
 
 
 def _capture_summary(snapshot: dict[str, Any]) -> dict[str, Any] | None:

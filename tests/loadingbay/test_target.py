@@ -81,3 +81,8 @@ def test_the_variables_for_other_tools_point_at_the_local_cloud():
 def test_a_client_is_made_once():
     target = choose({}, HERE)
     assert target.client("s3") is target.client("s3")
+
+
+def test_a_proxy_of_the_environment_is_not_asked_for_this_machine(monkeypatch):
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    assert choose({}, HERE).client("s3").meta.config.proxies == {}

@@ -132,6 +132,19 @@ def endpoint(cloud: Any, request: pytest.FixtureRequest) -> Endpoint:
     return Endpoint(cloud, request.node.name.replace("_", "-")[:40].strip("-"))
 
 
+def test_files_that_cannot_be_written_fail_the_endpoint_which_can_then_be_deleted(endpoint: Endpoint) -> None:
+    endpoints = endpoint.cloud.home / "endpoints"
+    endpoints.mkdir(exist_ok=True)
+    (endpoints / endpoint.name).write_text("a file where the directory should be")
+
+    endpoint.create(endpoint.configure("model"))
+
+    described = endpoint.rest()
+    assert described["EndpointStatus"] == "Failed"
+    assert "cannot be written" in described["FailureReason"]
+    endpoint.sagemaker.delete_endpoint(EndpointName=endpoint.name)
+
+
 def test_a_canary_takes_its_share_and_then_all(endpoint: Endpoint) -> None:
     endpoint.create(endpoint.configure("old"))
     endpoint.update(endpoint.configure("new"), **deployment("CANARY", 2, CanarySize=percent(50)))
