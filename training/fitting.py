@@ -28,6 +28,7 @@ Int64 = npt.NDArray[np.int64]
 
 # Validation between the first and the last epoch costs time and decides nothing: it is for whoever watches.
 VALIDATE_EVERY = 5
+AVERAGE_EVERY = 4  # steps
 
 
 class TrainingError(RuntimeError):
@@ -47,9 +48,9 @@ class Recipe:
     warm_up: float = 0.15  # share of all steps
     average: float = 0.99  # decay of the moving average of weights, a step
     widths: tuple[int, int, int] = (16, 32, 64)
-    edge_widths: tuple[int, int] = (64, 128)
+    edge_widths: tuple[int, int] = (64, 96)
     bins: int = 12  # directions of edges
-    outlier_share: float = 0.1  # of a batch's size, on top of it
+    outlier_share: float = 0.0625  # of a batch's size, on top of it
     strength: augmentation.Strength = field(default_factory=augmentation.Strength)
 
     def rate_at(self, step: int, total: int) -> float:
@@ -174,15 +175,14 @@ class Fit:
         return mean, rate
 
     def _average(self, step: int) -> None:
-        """Move the averages towards the weights, every other step.
-
-        Early ones count for less, for they are nearly random.
-        """
-        if step % 2 == 0:
+        """Move the averages towards the weights, every fourth step; early weights count for less: they are random."""
+        if step % AVERAGE_EVERY:
             return
-        share = 1 - min(self.recipe.average, (1 + step) / (10 + step)) ** 2
+        share = 1 - min(self.recipe.average, (1 + step) / (10 + step)) ** AVERAGE_EVERY
         for name, weight in self.weights.items():
-            self.averages[name] += share * (weight - self.averages[name])
+            average = self.averages[name]
+            # One fused operator: a step of size `share`, with decay 1, along minus the weights.
+            mx.nd.sgd_update(average, weight, out=average, lr=share, wd=1.0, rescale_grad=-1.0)
 
     def use_averages(self) -> None:
         """Put the averaged weights in the network, for good."""

@@ -55,7 +55,7 @@ class Residual(nn.HybridBlock):  # type: ignore[misc]  # mxnet has no types
 class Orientations(nn.HybridBlock):  # type: ignore[misc]  # mxnet has no types
     """Fixed: strength of edges in `bins` directions, in cells of 4x4 pixels, each normalised by the cells around it.
 
-    Input (n, 3, h, w), normalised by `std` of the channels; output (n, bins, h / 4, w / 4), about 0 to 1.
+    Input (n, 3, h, w), normalised by `std` of the channels; output about 0 to 1.
     """
 
     CELL, WINDOW = 4, 6  # the windows overlap, so that an edge does not jump from cell to cell
@@ -86,7 +86,7 @@ class Orientations(nn.HybridBlock):  # type: ignore[misc]  # mxnet has no types
         for name, value in self._values.items():
             getattr(self, name).set_data(mx.nd.array(value))
 
-    def hybrid_forward(self, F: Any, x: Any, slopes: Any, both: Any, around: Any) -> Any:  # noqa: N803  # as above
+    def hybrid_forward(self, F: Any, x: Any, slopes: Any, both: Any, around: Any) -> Any:  # noqa: N803
         """(n, 3, h, w) -> (n, bins, h / 4, w / 4)."""
         bins, border = self.bins, (self.WINDOW - self.CELL) // 2
         gradients = F.Convolution(x, slopes, kernel=(3, 3), pad=(1, 1), num_filter=bins + 2, no_bias=True)
@@ -105,6 +105,12 @@ class Orientations(nn.HybridBlock):  # type: ignore[misc]  # mxnet has no types
         )
         energy = F.Convolution(cells, around, kernel=(3, 3), pad=(1, 1), num_filter=bins, no_bias=True)
         return F.BlockGrad(F.sqrt(cells / (energy + self.DARK)))
+
+    def mirror(self, F: Any, maps: Any) -> Any:  # noqa: N803  # as in Gluon
+        """The maps of the mirrored photos: in a mirror, an edge along an angle lies along pi minus the angle."""
+        turned = [(self.bins // 2 - bin_) % self.bins for bin_ in range(self.bins)]
+        swapped = F.concat(*(F.slice_axis(maps, axis=1, begin=bin_, end=bin_ + 1) for bin_ in turned), dim=1)
+        return F.reverse(swapped, axis=3)
 
 
 class OnPixels(nn.HybridBlock):  # type: ignore[misc]  # mxnet has no types
@@ -137,16 +143,15 @@ class OnPixels(nn.HybridBlock):  # type: ignore[misc]  # mxnet has no types
 
 
 class OnEdges(nn.HybridBlock):  # type: ignore[misc]  # mxnet has no types
-    """Four convolutions on the oriented gradients, maximum and mean over the picture, linear."""
+    """Four convolutions on maps of oriented edges, maximum and mean over the picture, linear."""
 
-    def __init__(self, classes: int, bins: int, widths: tuple[int, int], std: Any, **kwargs: Any) -> None:
+    def __init__(self, classes: int, widths: tuple[int, int], **kwargs: Any) -> None:
         super().__init__(**kwargs)
         small, large = widths
         with self.name_scope():
             self.features = nn.HybridSequential(prefix="features_")
             with self.features.name_scope():
                 self.features.add(
-                    Orientations(bins, std, prefix="orientations_"),
                     nn.BatchNorm(prefix="norm_"),
                     ConvNormAct(small, prefix="stem_"),
                     ConvNormAct(large, pool=True, prefix="down_"),
@@ -158,7 +163,7 @@ class OnEdges(nn.HybridBlock):  # type: ignore[misc]  # mxnet has no types
             self.head = nn.Dense(classes, prefix="head_")
 
     def hybrid_forward(self, F: Any, x: Any) -> Any:  # noqa: N803  # Gluon's own signature
-        """(n, 3, h, w) -> (n, classes)."""
+        """(n, bins, h, w) -> (n, classes)."""
         x = self.features(x)
         return self.head(self.flat(F.concat(self.most(x), self.mean(x), dim=1)))
 
@@ -170,23 +175,31 @@ class Members(nn.HybridBlock):  # type: ignore[misc]  # mxnet has no types
         super().__init__(prefix=PREFIX)
         with self.name_scope():
             self.pixels = OnPixels(classes, widths, prefix="pixels_")
-            self.edges = OnEdges(classes, bins, edge_widths, std, prefix="edges_")
+            self.orientations = Orientations(bins, std, prefix="orientations_")
+            self.edges = OnEdges(classes, edge_widths, prefix="edges_")
 
     def hybrid_forward(self, F: Any, x: Any) -> Any:  # noqa: N803  # Gluon's own signature
         """Logits of each member."""
-        return F.stack(self.pixels(x), self.edges(x), axis=1)
+        return F.stack(self.pixels(x), self.edges(self.orientations(x)), axis=1)
 
 
 class Mean(nn.HybridBlock):  # type: ignore[misc]  # mxnet has no types
-    """What ships: the mean of the members' logits, (n, 3, h, w) -> (n, classes)."""
+    """What ships: the mean of the members' logits, (n, 3, h, w) -> (n, classes).
+
+    The edges are also read in the mirror, which costs little, since the oriented gradients are worked out once.
+    """
 
     def __init__(self, members: Members) -> None:
-        super().__init__(prefix="")
+        super().__init__(prefix="mean_")
         self.members = members
 
     def hybrid_forward(self, F: Any, x: Any) -> Any:  # noqa: N803  # Gluon's own signature
         """Mean over the members."""
-        return F.mean(self.members(x), axis=1)
+        seen = self.members.orientations(x)
+        mirrored = self.members.orientations.mirror(F, seen)
+        edges = self.members.edges(F.concat(seen, mirrored, dim=0))
+        edges = F.mean(F.reshape(edges, shape=(-4, 2, -1, -2)), axis=0)
+        return (self.members.pixels(x) + edges) * 0.5
 
 
 def build(
@@ -205,7 +218,7 @@ def build(
     mx.random.seed(seed)
     mean = Mean(Members(classes, widths, edge_widths, bins, std))
     mean.initialize(mx.init.Xavier(rnd_type="gaussian", factor_type="in", magnitude=2), ctx=mx.cpu())
-    mean.members.edges.features[0].fix()
+    mean.members.orientations.fix()
     for block in (mean.members, mean):
         block.hybridize(static_alloc=True, static_shape=True)
         block(mx.nd.zeros((1, 3, *image_size)))  # shapes become known, so that weights exist

@@ -1,7 +1,8 @@
 """Pictures of nothing that the model knows, drawn while training: it learns to spread its probability on them evenly.
 
-Noise of several grains, smooth gradients, stripes, and training photos cut into shuffled tiles (their colours and
-textures without their shapes). Evaluate measures refusal on other kinds, which training never draws.
+Noise of several grains, smooth gradients, stripes, rows of small marks on a plain ground, and training photos cut into
+shuffled tiles (their colours and textures without their shapes). Evaluate measures refusal on pictures of its own
+(strangers.py).
 """
 
 from __future__ import annotations
@@ -39,6 +40,24 @@ def _stripes(height: int, width: int, rng: np.random.Generator) -> Float32:
     return np.asarray(rng.uniform(0, 255, 3) * share + rng.uniform(0, 255, 3) * (1 - share), np.float32)
 
 
+def _marks(height: int, width: int, rng: np.random.Generator) -> Float32:
+    """Rows of short strokes of one colour on a ground of another, as of writing seen from afar."""
+    zoom = 4
+    ground, ink = rng.uniform(0, 255, (2, 3))
+    page = np.empty((height * zoom, width * zoom, 3), np.float32)
+    page[:] = ground
+    tall = int(rng.integers(3, 17))
+    for top in range(int(rng.integers(0, 8)), height * zoom - tall, int(tall * rng.uniform(1.2, 2))):
+        left = int(rng.integers(0, 12))
+        while left < width * zoom:
+            wide = int(rng.integers(1, tall + 2))
+            if rng.random() < 0.8:
+                cut = int(rng.integers(0, tall))
+                page[top + cut // 2 : top + tall - cut // 3, left : left + max(1, wide // 2)] = ink
+            left += wide + int(rng.integers(1, 4))
+    return np.asarray(cv2.resize(page, (width, height), interpolation=cv2.INTER_AREA), np.float32)
+
+
 def _shuffled(photo: Float32, rng: np.random.Generator) -> Float32:
     """The photo cut into 4 x 4 tiles, or 8 x 8, put together in a random order."""
     height, width = photo.shape[:2]
@@ -59,12 +78,14 @@ def draw(count: int, views: Float32, rng: np.random.Generator) -> Float32:
     drawn = np.empty((count, height, width, 3), np.float32)
     for picture in drawn:
         kind = rng.random()
-        if kind < 0.3:
+        if kind < 0.25:
             picture[:] = _noise(height, width, rng)
-        elif kind < 0.4:
+        elif kind < 0.33:
             picture[:] = _gradient(height, width, rng)
-        elif kind < 0.5:
+        elif kind < 0.41:
             picture[:] = _stripes(height, width, rng)
+        elif kind < 0.56:
+            picture[:] = _marks(height, width, rng)
         else:
             picture[:] = _shuffled(views[int(rng.integers(len(views)))], rng)
     return drawn

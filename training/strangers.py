@@ -1,8 +1,8 @@
 """Photos that show none of the classes, to measure how many a model accepts. Ships in the artifact for Evaluate.
 
 Seven kinds, all drawn: flat colour, camera noise, a page of text, a checkerboard, and three everyday scenes: a house, a
-face, a tree. Training has outliers of its own (outliers.py): noise and smooth colours resemble two of these kinds, the
-other five it never practised, and the shares are reported by kind.
+face, a tree. Training has outliers of its own (outliers.py): noise, smooth colours and rows of marks resemble three of
+these kinds, the other four it never practised, and the shares are reported by kind.
 """
 
 from __future__ import annotations

@@ -1,0 +1,84 @@
+"""The two networks: what the fixed layer sees, the mirror, and what the artifact may depend on."""
+
+import mxnet as mx
+import network
+import numpy as np
+import outliers
+import pytest
+import strangers
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+SIZE = (32, 32)
+
+
+@pytest.fixture(scope="module")
+def net() -> network.Mean:
+    return network.build(3, (16, 32, 64), SIZE, seed=4)
+
+
+def _noise(count: int) -> mx.nd.NDArray:
+    return mx.nd.array(np.random.default_rng(0).normal(0, 1, (count, 3, *SIZE)))
+
+
+@pytest.mark.parametrize(("degrees", "bin_"), [(0, 0), (30, 1), (90, 3), (180, 6), (300, 10)])
+def test_an_edge_answers_in_the_bin_of_its_own_direction(net: network.Mean, degrees: int, bin_: int) -> None:
+    y, x = np.mgrid[0:32, 0:32]
+    along = x * np.cos(np.deg2rad(degrees)) + y * np.sin(np.deg2rad(degrees))
+    ramp = np.repeat(along[None, None], 3, axis=1) * 0.2
+    seen = net.members.orientations(mx.nd.array(ramp)).asnumpy()[0, :, 2:6, 2:6]
+    assert (seen.argmax(axis=0) == bin_).all()
+
+
+def test_a_flat_picture_has_no_edges(net: network.Mean) -> None:
+    seen = net.members.orientations(mx.nd.ones((1, 3, *SIZE))).asnumpy()
+    assert np.abs(seen[:, :, 2:6, 2:6]).max() < 1e-6
+
+
+def test_brightness_and_contrast_hardly_change_the_edges(net: network.Mean) -> None:
+    photo = _noise(1)
+    plain, changed = (net.members.orientations(p).asnumpy()[:, :, 2:6, 2:6] for p in (photo, photo * 0.6 + 0.3))
+    assert np.abs(plain - changed).max() < 0.03
+
+
+def test_mirrored_maps_are_the_maps_of_the_mirrored_photo(net: network.Mean) -> None:
+    photos, layer = _noise(4), net.members.orientations
+    mirrored = layer(mx.nd.reverse(photos, axis=3)).asnumpy()
+    assert np.allclose(mirrored, layer.mirror(mx.nd, layer(photos)).asnumpy(), atol=1e-5)
+
+
+def test_what_ships_is_the_mean_of_the_members_with_the_edges_read_both_ways(net: network.Mean) -> None:
+    photos = _noise(4)
+    members, mirrored = (net.members(p).asnumpy() for p in (photos, mx.nd.reverse(photos, axis=3)))
+    wanted = (members[:, 0] + (members[:, 1] + mirrored[:, 1]) / 2) / 2
+    assert np.allclose(net(photos).asnumpy(), wanted, atol=1e-5)
+
+
+def test_fixed_values_are_not_learned(net: network.Mean) -> None:
+    fixed = [name for name, p in net.collect_params().items() if "orientations" in name and p.grad_req == "null"]
+    assert len(fixed) == 3
+
+
+def test_names_and_weights_depend_on_the_arguments_alone(net: network.Mean) -> None:
+    again, other = network.build(3, (16, 32, 64), SIZE, seed=4), network.build(3, (16, 32, 64), SIZE, seed=5)
+    first = {name: p.data().asnumpy() for name, p in net.collect_params().items()}
+    second = {name: p.data().asnumpy() for name, p in again.collect_params().items()}
+    assert first.keys() == second.keys() == other.collect_params().keys()
+    assert all(np.array_equal(first[name], second[name]) for name in first)
+    assert any(not np.array_equal(first[name], p.data().asnumpy()) for name, p in other.collect_params().items())
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 2**31), st.integers(0, 6), st.sampled_from([16, 32, 48]))
+def test_outliers_are_finite_pictures_of_the_photos_size(seed: int, count: int, side: int) -> None:
+    rng = np.random.default_rng(seed)
+    views = rng.uniform(0, 255, (4, side, side, 3)).astype(np.float32)
+    drawn = outliers.draw(count, views, rng)
+    assert drawn.shape == (count, side, side, 3)
+    assert np.isfinite(drawn).all()
+
+
+def test_strangers_are_the_same_each_time_and_of_seven_kinds() -> None:
+    assert strangers.photos(2) == strangers.photos(2)
+    assert {len(bodies) for bodies in strangers.photos(3).values()} == {3}
+    assert len(strangers.KINDS) == 7
