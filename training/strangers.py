@@ -2,7 +2,8 @@
 
 Seven kinds, all drawn: flat colour, camera noise, a page of text, a checkerboard, and three everyday scenes: a house, a
 face, a tree. Training has outliers of its own (outliers.py): noise, smooth colours and rows of marks resemble three of
-these kinds, the other four it never practised, and the shares are reported by kind.
+these kinds (the marks were added because pages of text were accepted, so that share is flattered), the other four it
+never practised. The shares are reported by kind.
 """
 
 from __future__ import annotations
