@@ -18,7 +18,7 @@ from botocore.config import Config
 ROOT = Path(__file__).resolve().parents[2]
 
 # Few epochs: these tests ask whether the story is told right, test_real_images.py how well the model does.
-QUICK = ("--epochs", "4", "--minimum-accuracy", "0.5", "--target-precision", "0.8", "--champion-tolerance", "1")
+QUICK = ("--epochs", "4", "--minimum-accuracy", "0.5", "--target-precision", "0.95", "--champion-tolerance", "1")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -43,7 +43,7 @@ def _a_photo(bay: Any, story: dict[str, Any]) -> bytes:
 
 def test_after_ctrl_c_in_the_middle_the_next_run_keeps_what_was_finished(bay: Any, story: dict[str, Any]) -> None:
     assert story["model_package_arn"]
-    arguments = ("run", "--data", bay.data, "--epochs", "5", "--minimum-accuracy", "0.5", "--target-precision", "0.8")
+    arguments = ("run", "--data", bay.data, "--epochs", "5", "--minimum-accuracy", "0.5", "--target-precision", "0.95")
     process = subprocess.Popen(
         bay.command(*arguments),
         cwd=bay.folder,
