@@ -1,0 +1,43 @@
+"""`up`, `down`: the local cloud of this folder."""
+
+from __future__ import annotations
+
+import os
+
+import click
+
+from loadingbay.errors import UsageError
+from loadingbay.options import AS_JSON, folder, new_screen, print_json, with_target
+from loadingbay.target import Target
+
+
+@click.command(short_help="Start the local cloud and the application.")
+@with_target
+@AS_JSON
+def up(target: Target, as_json: bool) -> None:
+    """Start the local cloud of this folder and deploy the application to it."""
+    from loadingbay.run import Run
+
+    if target.kind != "local":
+        raise UsageError("`up` starts the local cloud, but another is chosen: `loadingbay deploy` deploys there")
+    with new_screen() as screen:
+        work = Run(target, screen, folder(), os.environ)
+        work.start_cloud()
+        work.deploy_stack()
+    if as_json:
+        print_json({"endpoint_url": target.endpoint_url, "environment": target.environment, "stack": work.stack})
+        return
+    click.echo("Any AWS tool can talk to it:")
+    for name, value in target.environment.items():
+        click.echo(f"  export {name}={value}")
+
+
+@click.command(short_help="Stop the local cloud; its state stays.")
+@with_target
+def down(target: Target) -> None:
+    """Stop the local cloud of this folder; its state stays, and `up` goes on from it."""
+    from loadingbay import cloud
+
+    if target.kind != "local":
+        raise UsageError("`down` stops the local cloud, but another is chosen")
+    click.echo("stopped" if cloud.stop(target) else "it was not running", err=True)

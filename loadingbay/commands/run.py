@@ -1,0 +1,67 @@
+"""`run` and `build`: the pipeline."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import click
+
+from loadingbay.errors import UsageError
+from loadingbay.options import (
+    AS_JSON,
+    folder,
+    new_screen,
+    parameter_options,
+    print_json,
+    require_running,
+    with_target,
+)
+from loadingbay.target import Target
+from pipelines.parameters import Value
+
+
+@click.command(short_help="Train, evaluate and register a version.")
+@with_target
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path),
+    help="A CIFAR-100 archive, or a folder of photos: DIR/<class>/*.png or *.jpg. "
+    "[default: CIFAR100_ARCHIVE, the cache, a download, or drawn samples]",
+)
+@click.option("--approve", is_flag=True, help="Approve the new version, then classify photos and draw the report.")
+@parameter_options
+@AS_JSON
+def run(target: Target, data: Path | None, approve: bool, as_json: bool, **values: Value | None) -> None:
+    """Train, evaluate and register a model version; with --approve, also deploy it and send photos through."""
+    from loadingbay import results
+    from loadingbay.run import Run
+    from loadingbay.run import run as do
+
+    if data is not None and not data.exists():
+        raise UsageError(f"--data {data}: there is no such archive or folder")
+    chosen = {name: value for name, value in values.items() if value is not None}
+    with new_screen() as screen:
+        if target.kind == "aws":
+            screen.say(f"Running on {target.name}: jobs and the endpoint cost money there.", style="yellow")
+        work = Run(target, screen, folder(), os.environ)
+        do(work, data=data, values=chosen, approve=approve)
+    out = results.console()
+    if as_json:
+        print_json(work.summary.document())
+    elif approve:
+        results.finished(out, work)
+    else:
+        results.pending(out, work)
+
+
+@click.command(short_help="Print the pipeline's definition.")
+@with_target
+def build(target: Target) -> None:
+    """Print the pipeline's definition as JSON."""
+    from loadingbay.deploy import outputs
+    from loadingbay.run import definition
+    from pipelines.builds import Builder
+
+    require_running(target)
+    click.echo(definition(target, outputs(target), Builder(folder() / ".loadingbay" / "definitions")))

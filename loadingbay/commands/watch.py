@@ -1,0 +1,60 @@
+"""`monitor`, `status` and `logs`: what there is to see."""
+
+from __future__ import annotations
+
+import click
+
+from loadingbay.options import AS_JSON, folder, new_screen, print_json, require_running, with_target
+from loadingbay.target import Target
+
+
+@click.command(short_help="Draw confidence, drift and accuracy.")
+@with_target
+@AS_JSON
+def monitor(target: Target, as_json: bool) -> None:
+    """Read the captured requests back and draw confidence, drift and accuracy."""
+    from loadingbay import results
+    from loadingbay.console import shown
+    from loadingbay.observe import monitor_now
+
+    require_running(target)
+    with new_screen() as screen, screen.part("Monitoring") as part:
+        report, drawn = monitor_now(target, folder(), waiting=lambda status: screen.note(part, status))
+        part.note = shown(report.folder)
+    if as_json:
+        print_json({**report.figures, "folder": str(report.folder), "job": report.job})
+        return
+    out = results.console()
+    results.drawn_notice(out, drawn)
+    results.monitored(out, report)
+
+
+@click.command(short_help="Show what runs and what there is.")
+@with_target
+@AS_JSON
+def status(target: Target, as_json: bool) -> None:
+    """Show what runs: the cloud, the last pipeline execution, the versions, the endpoint."""
+    from loadingbay import results
+    from loadingbay.observe import status_of
+
+    document = status_of(target)
+    if as_json:
+        print_json(document)
+    else:
+        results.status(results.console(), document)
+
+
+@click.command(short_help="Print the log of a step or a Lambda.")
+@with_target
+@click.argument("step", required=False)
+def logs(target: Target, step: str | None) -> None:
+    """Print the log of a pipeline STEP, of `monitor`, `endpoint`, `cloud`, or of a Lambda such as `deploy_model`.
+
+    Without STEP: the step of the last execution that failed, else all of them.
+    """
+    from loadingbay.observe import logs_of
+
+    if step != "cloud":
+        require_running(target)
+    for line in logs_of(target, step):
+        click.echo(line)

@@ -1,0 +1,83 @@
+"""What the commands share: their target, their options, their ways of printing."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from loadingbay.errors import WorkError
+from loadingbay.target import Target
+from pipelines.parameters import PARAMETERS, Parameter, Value
+
+if TYPE_CHECKING:
+    from loadingbay.console import Screen
+
+ROOT = Path(__file__).resolve().parent.parent
+AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout, and nothing else there.")
+
+
+def folder() -> Path:
+    """Where `.loadingbay` and `runs` lie: the project's folder, or LOADINGBAY_FOLDER."""
+    return Path(os.environ.get("LOADINGBAY_FOLDER") or ROOT).resolve()
+
+
+def with_target(command: Callable[..., None]) -> Callable[..., None]:
+    """Gives a command its target as the first argument."""
+
+    @click.pass_context
+    def called(context: click.Context, /, *args: Any, **kwargs: Any) -> None:
+        command(context.obj(), *args, **kwargs)
+
+    called.__name__, called.__doc__ = command.__name__, command.__doc__
+    called.__click_params__ = getattr(command, "__click_params__", [])  # type: ignore[attr-defined] # click's own
+    return called
+
+
+def parameter_options(command: Callable[..., None]) -> Callable[..., None]:
+    """An option for each pipeline parameter that a person sets."""
+    for parameter in reversed(PARAMETERS):
+        if parameter.option:
+            help_ = f"{parameter.help} {parameter.allowed[:1].upper()}{parameter.allowed[1:]}."
+            command = click.option(
+                parameter.flag,
+                parameter.name,
+                metavar={"Integer": "N", "Float": "X", "String": "TEXT"}[parameter.kind],
+                callback=_parsed(parameter),
+                help=f"{help_} [default: {parameter.default}]",
+            )(command)
+    return command
+
+
+def _parsed(parameter: Parameter) -> Callable[[click.Context, click.Parameter, str | None], Value | None]:
+    def parse(_context: click.Context, _option: click.Parameter, text: str | None) -> Value | None:
+        try:
+            return None if text is None else parameter.parse(text)
+        except ValueError as error:
+            raise click.UsageError(str(error)) from error
+
+    return parse
+
+
+def require_running(target: Target) -> None:
+    """Raises WorkError when the target is this folder's local cloud and it does not run."""
+    from loadingbay import cloud
+
+    if target.kind == "local" and cloud.running(target) is None:
+        raise WorkError(f"the local cloud is not running at {target.endpoint_url}: `loadingbay up` starts it")
+
+
+def print_json(document: Any) -> None:
+    """Prints a result for programs."""
+    click.echo(json.dumps(document, indent=2, default=str))
+
+
+def new_screen() -> Screen:
+    """What a command tells its progress on."""
+    from loadingbay.console import Screen
+
+    return Screen()
