@@ -4,9 +4,9 @@
     --tolerance 0.02]
 
 Writes evaluation.json (SageMaker's model-quality shape, and under `gate` the figures that decide), evaluation.png,
-history.json, and verification/, labelled photos with which a deployment can be checked. What each figure means is said
-in metrics.py, which the artifact carries. The test photos are used here only: training has no input that reaches
-them, and nothing is fitted on them; temperature and thresholds come from the artifact.
+history.json, and verification/: labelled photos and what was answered to them, with which a deployment can be checked.
+What each figure means is said in metrics.py, which the artifact carries. The test photos are used here only: training
+has no input that reaches them, and nothing is fitted on them; temperature and thresholds come from the artifact.
 
 The champion is the version approved now. It must be an *input* of the processing step, not something this script
 looks up: the step cache compares inputs, so a new champion then leads to a new evaluation, not to a stale one.
@@ -19,6 +19,7 @@ import importlib
 import json
 import os
 import shutil
+import struct
 import sys
 import tarfile
 import tempfile
@@ -42,6 +43,12 @@ ARTIFACT, RECORDS, ABOUT = "model.tar.gz", "images.rec", "dataset.json"
 MAX_ARTIFACT_BYTES = 1 << 30  # unpacked
 MAX_MEMBERS = 1000
 VERIFICATION_PHOTOS = 20  # of each class
+MAX_POINTS = 2000  # of what is listed photo by photo: evaluation.json stays small whatever the test set
+# What an artifact says of itself, and is read here.
+ABOUT_MODEL = {
+    "classes": list, "threshold": float, "temperature": float, "target_precision": float, "versions": dict,
+    "out_of_fold": dict,
+}  # fmt: skip
 BATCH = 32
 
 Floats = npt.NDArray[np.float32]
@@ -130,7 +137,7 @@ def load(folder: Path) -> Served:
             handler = importlib.import_module("inference")
             metrics = importlib.import_module("metrics")
             strangers = importlib.import_module("strangers") if (code / "strangers.py").is_file() else None
-        model = handler.model_fn(str(folder))
+            model = handler.model_fn(str(folder))
     except Exception as error:  # code of the artifact: whatever it raises means that it does not load
         raise EvaluationError(
             f"the model does not load through its handler: {type(error).__name__}: {error}"
@@ -141,11 +148,39 @@ def load(folder: Path) -> Served:
     def probabilities(bodies: Sequence[bytes]) -> Floats:
         parts = []
         for at in range(0, len(bodies), BATCH):
-            images = [handler.input_fn(body, content_type(body)) for body in bodies[at : at + BATCH]]
-            parts.append(handler.predict_fn(np.concatenate(images), model))
+            try:
+                images = [handler.input_fn(body, content_type(body)) for body in bodies[at : at + BATCH]]
+                parts.append(handler.predict_fn(np.concatenate(images), model))
+            except Exception as error:  # code of the artifact
+                where = f"photos {at} to {min(at + BATCH, len(bodies)) - 1}"
+                raise EvaluationError(f"the handler fails on {where}: {type(error).__name__}: {error}") from error
         return np.concatenate(parts)
 
-    return Served(folder, json.loads((folder / "model.json").read_text("utf-8")), probabilities, metrics, strangers)
+    return Served(folder, _about(folder), probabilities, metrics, strangers)
+
+
+def _about(folder: Path) -> dict[str, Any]:
+    """What model.json says; EvaluationError when it lacks what is read here, as a foreign artifact's may."""
+    about = _read_json(folder / "model.json")
+    for name, kind in ABOUT_MODEL.items():
+        if name not in about:
+            raise EvaluationError(f"the artifact's model.json says no {name!r}: it was not written by this training")
+        if not isinstance(about[name], (kind, int) if kind is float else kind):
+            raise EvaluationError(f"{name!r} in the artifact's model.json is {about[name]!r:.80}, no {kind.__name__}")
+    return about
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    """A JSON object; EvaluationError when the file is missing or holds none."""
+    try:
+        content = json.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        raise EvaluationError(f"{path} is missing") from None
+    except ValueError as error:
+        raise EvaluationError(f"{path.name} is not JSON: {error}") from error
+    if not isinstance(content, dict):
+        raise EvaluationError(f"{path.name} holds no JSON object")
+    return content
 
 
 def content_type(body: bytes) -> str:
@@ -155,19 +190,29 @@ def content_type(body: bytes) -> str:
 
 def read_photos(channel: Path) -> Photos:
     """All test records of a channel. EvaluationError when files are missing or there is no record."""
-    for name in (RECORDS, ABOUT):
-        if not (channel / name).is_file():
-            raise EvaluationError(f"{channel / name} is missing")
-    classes = json.loads((channel / ABOUT).read_text("utf-8"))["classes"]
-    reader = mx.recordio.MXRecordIO(str(channel / RECORDS), "r")
+    if not (channel / RECORDS).is_file():
+        raise EvaluationError(f"{channel / RECORDS} is missing")
+    classes = _read_json(channel / ABOUT).get("classes")
+    if not isinstance(classes, list) or not classes:
+        raise EvaluationError(f"{channel / ABOUT} names no classes")
     bodies, labels = [], []
-    while (record := reader.read()) is not None:
-        header, body = mx.recordio.unpack(record)
-        bodies.append(body)
-        labels.append(int(header.label))
-    reader.close()
+    try:
+        reader = mx.recordio.MXRecordIO(str(channel / RECORDS), "r")
+        while (record := reader.read()) is not None:
+            header, body = mx.recordio.unpack(record)
+            bodies.append(body)
+            labels.append(int(header.label))
+        reader.close()
+    except (mx.MXNetError, struct.error, TypeError, ValueError) as error:
+        # MXNet's text is a C++ stack; its first line says what is wrong.
+        reason = str(error).strip().splitlines()[-1:] or [type(error).__name__]
+        raise EvaluationError(f"{channel / RECORDS} is damaged after {len(bodies)} photos: {reason[0]}") from error
     if not bodies:
         raise EvaluationError(f"{channel / RECORDS} holds no photo to evaluate on")
+    if min(labels) < 0 or max(labels) >= len(classes):
+        raise EvaluationError(
+            f"{channel / RECORDS} has labels from {min(labels)} to {max(labels)}, of {len(classes)} classes"
+        )
     return Photos(bodies, np.array(labels, np.int64), classes)
 
 
@@ -198,10 +243,13 @@ def judge_champion(
     if place is None or not any(file.is_file() for file in (place, place / ARTIFACT, place / "model.json")):
         return {"present": False, "not_worse": True}
     with tempfile.TemporaryDirectory(prefix="champion-") as scratch:
-        champion = load(unpack(place, Path(scratch)))
-        if champion.about["classes"] != photos.classes:
-            return {"present": True, "classes": champion.about["classes"], "comparable": False, "not_worse": True}
-        answers = champion.probabilities(photos.bodies).argmax(axis=1)
+        try:
+            champion = load(unpack(place, Path(scratch)))
+            if champion.about["classes"] != photos.classes:
+                return {"present": True, "classes": champion.about["classes"], "comparable": False, "not_worse": True}
+            answers = champion.probabilities(photos.bodies).argmax(axis=1)
+        except EvaluationError as error:
+            raise EvaluationError(f"the approved version, which this one is compared with: {error}") from error
     about = {key: str(champion.about.get(key, "")) for key in ("seed", "code_sha256", "data_sha256")}
     champion_right = answers == photos.labels
     compared = compare(right, champion_right, tolerance)
@@ -242,6 +290,7 @@ def evaluate(served: Served, photos: Photos, champion: Path | None, tolerance: f
         if (predicted == at).any()
     }
     coverage, risk = metrics.risk_coverage(confidence, right)
+    shown = _spread(len(labels))
     figures = metrics.with_deviations(labels, predicted, len(photos.classes))
     best_constant = np.bincount(labels, minlength=len(photos.classes)).max() / len(labels)
     report = {
@@ -257,6 +306,7 @@ def evaluate(served: Served, photos: Photos, champion: Path | None, tolerance: f
             "champion_accuracy": float(rival.get("accuracy", 0.0)),
             "not_worse_than_champion": float(rival["not_worse"]),
         },
+        "confidence_intervals": _intervals(right, confidence >= threshold),
         "calibration": {
             "nll": metrics.nll(probabilities, labels),
             "ece": metrics.ece(probabilities, labels),
@@ -265,12 +315,15 @@ def evaluate(served: Served, photos: Photos, champion: Path | None, tolerance: f
         },
         "risk_coverage": {
             "aurc": metrics.aurc(confidence, right),
-            "coverage": coverage.tolist(),
-            "risk": risk.tolist(),
+            "coverage": coverage[shown].tolist(),
+            "risk": risk[shown].tolist(),
         },
         "per_class_thresholds": by_class,
         "strangers": strangers,
         "champion": rival,
+        # Photo by photo, in the order of the records: what monitoring compares the stream with.
+        "confidences": [round(float(value), 6) for value in confidence[shown]],
+        "correct": right[shown].tolist(),
         "worst_mistakes": metrics.worst_mistakes(probabilities, labels, photos.classes),
         "test": {
             "count": len(labels),
@@ -279,6 +332,22 @@ def evaluate(served: Served, photos: Photos, champion: Path | None, tolerance: f
     }
     report["metadata"] = metadata(about, report["gate"])
     return report, probabilities
+
+
+def _spread(count: int) -> Ints:
+    """Row numbers 0 to count - 1, the last included; at most MAX_POINTS of them, evenly spread."""
+    return np.unique(np.linspace(0, count - 1, min(count, MAX_POINTS)).round().astype(np.int64))
+
+
+def _intervals(right: npt.NDArray[np.bool_], taken: npt.NDArray[np.bool_]) -> dict[str, list[float]]:
+    """95 % confidence intervals (Wilson, 1927) of the shares under `gate`, as [lower, upper]."""
+    parts = {"accuracy": right, "coverage": taken, "accepted_precision": right[taken]}
+    found = {}
+    for name, part in parts.items():
+        if len(part):
+            interval = binomtest(int(part.sum()), len(part)).proportion_ci(0.95, method="wilson")
+            found[name] = [float(interval.low), float(interval.high)]
+    return found
 
 
 def metadata(about: dict[str, Any], gate: dict[str, float]) -> dict[str, str]:
@@ -302,17 +371,37 @@ def metadata(about: dict[str, Any], gate: dict[str, float]) -> dict[str, str]:
     }
 
 
-def write_verification(folder: Path, photos: Photos) -> None:
-    """The first test photos of each class as files, with labels.json: {file: class}."""
+def write_verification(folder: Path, photos: Photos, probabilities: Floats) -> None:
+    """The first test photos of each class as files, with labels.json, {file: class}, and answers.json.
+
+    answers.json is what this model answered: {"accuracy": share right of these photos, "answers": {file: {"label",
+    "confidence"}}}. A deployment that answers otherwise serves another model.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    labels = {}
+    labels, answers = {}, {}
     for at, name in enumerate(photos.classes):
         for number, row in enumerate(np.flatnonzero(photos.labels == at)[:VERIFICATION_PHOTOS], start=1):
             body = photos.bodies[row]
             file = f"{name}-{number:02d}.{'png' if content_type(body) == 'image/png' else 'jpg'}"
             (folder / file).write_bytes(body)
             labels[file] = name
-    (folder / "labels.json").write_text(json.dumps(labels, indent=2, sort_keys=True) + "\n", "utf-8")
+            winner = int(probabilities[row].argmax())
+            answers[file] = {"label": photos.classes[winner], "confidence": float(probabilities[row, winner])}
+    right = sum(answers[file]["label"] == name for file, name in labels.items())
+    accuracy = right / len(labels)
+    for name, content in (("labels", labels), ("answers", {"accuracy": accuracy, "answers": answers})):
+        (folder / f"{name}.json").write_text(json.dumps(content, indent=2, sort_keys=True) + "\n", "utf-8")
+
+
+def _history(folder: Path) -> list[dict[str, Any]]:
+    """The epochs that the artifact's history.json lists; EvaluationError when it lists none."""
+    try:
+        history = json.loads((folder / "history.json").read_text("utf-8"))
+    except (FileNotFoundError, ValueError) as error:
+        raise EvaluationError(f"the artifact's history.json is missing or not JSON: {error}") from error
+    if not isinstance(history, list):
+        raise EvaluationError("the artifact's history.json is no list of epochs")
+    return history
 
 
 def run(flags: argparse.Namespace) -> dict[str, Any]:
@@ -324,14 +413,14 @@ def run(flags: argparse.Namespace) -> dict[str, Any]:
         report, probabilities = evaluate(served, photos, flags.champion_model, flags.tolerance)
         text = json.dumps(report, indent=2, sort_keys=True, allow_nan=False)
         (flags.output / "evaluation.json").write_text(text + "\n", "utf-8")
+        history = _history(served.folder)
         shutil.copyfile(served.folder / "history.json", flags.output / "history.json")
-        history = json.loads((served.folder / "history.json").read_text("utf-8"))
         with _importing_from(served.folder / "code"):
             picture = importlib.import_module("picture")
         picture.draw(
             flags.output / "evaluation.png", report, probabilities, photos.bodies, photos.labels, served.about, history
         )
-    write_verification(flags.output / "verification", photos)
+    write_verification(flags.output / "verification", photos, probabilities)
     return report
 
 
@@ -348,9 +437,8 @@ def parser() -> argparse.ArgumentParser:
         "--champion-model", type=Path, default=Path(f"{place}/champion"), help="may be missing, or hold none"
     )
     flags.add_argument("--tolerance", type=float, default=0.02, help="accuracy that a version may lose to the champion")
-    flags.add_argument(
-        "--message", type=Path, default=Path("/opt/ml/output/message"), help="where a failure's sentence goes"
-    )
+    message = os.environ.get("PROCESSING_MESSAGE", "/opt/ml/output/message")
+    flags.add_argument("--message", type=Path, default=message, help="where a failure's sentence goes")
     return flags
 
 
@@ -361,10 +449,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser().error(f"argument --tolerance: {flags.tolerance} is not between 0 and 1")
     try:
         gate = run(flags)["gate"]
-    except EvaluationError as error:
-        print(f"evaluate.py: {error}", file=sys.stderr)
-        if flags.message.parent.is_dir():
-            flags.message.write_text(f"{error}"[:1024], "utf-8")
+    except (EvaluationError, OSError) as error:
+        reason = str(error) if isinstance(error, EvaluationError) else f"reading or writing failed: {error}"
+        print(f"evaluate.py: {reason}", file=sys.stderr)
+        try:
+            flags.message.parent.mkdir(parents=True, exist_ok=True)
+            flags.message.write_text(reason[:1000] + "\n", "utf-8")
+        except OSError:
+            pass  # the sentence is on stderr; a full disk must not hide it
         return 1
     print(" ".join(f"{name}={value:.4f}" for name, value in gate.items()), flush=True)
     return 0

@@ -100,6 +100,30 @@ def test_the_report_has_sagemakers_shape_and_every_figure(evaluated: Path) -> No
     assert report["metadata"]["classes"] == "ant bee"
 
 
+def test_the_report_lists_confidence_and_outcome_of_each_photo_for_monitoring(evaluated: Path) -> None:
+    report = json.loads((evaluated / "evaluation.json").read_text())
+    confidences, correct = np.array(report["confidences"]), np.array(report["correct"])
+    assert len(confidences) == len(correct) == report["test"]["count"]
+    assert correct.mean() == report["gate"]["accuracy"]
+    assert (confidences >= float(report["metadata"]["threshold"])).mean() == pytest.approx(report["gate"]["coverage"])
+
+
+def test_the_intervals_hold_the_figures_and_are_narrower_than_all(evaluated: Path) -> None:
+    report = json.loads((evaluated / "evaluation.json").read_text())
+    for name, (lower, upper) in report["confidence_intervals"].items():
+        assert 0 <= lower <= report["gate"][name] <= upper <= 1
+        assert upper - lower < 0.5
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.integers(1, 100_000))
+def test_what_is_listed_photo_by_photo_is_bounded_and_ends_with_the_last(count: int) -> None:
+    rows = evaluate._spread(count)
+    assert len(rows) == min(count, evaluate.MAX_POINTS)
+    assert rows[-1] == count - 1
+    assert (np.diff(rows) > 0).all()
+
+
 def test_the_picture_is_a_picture(evaluated: Path) -> None:
     with Image.open(evaluated / "evaluation.png") as picture:
         assert picture.size == (1400, 1250)
@@ -111,6 +135,22 @@ def test_verification_photos_are_the_records_with_their_labels(evaluated: Path, 
     bodies = {path.read_bytes() for path in (evaluated / "verification").iterdir() if path.suffix in (".png", ".jpg")}
     assert len(labels) == 40
     assert bodies == set(evaluate.read_photos(photos).bodies)
+
+
+def test_the_answers_to_the_verification_photos_are_those_of_the_handler(
+    evaluated: Path, model: Path, photos: Path
+) -> None:
+    folder = evaluated / "verification"
+    labels = json.loads((folder / "labels.json").read_text())
+    noted = json.loads((folder / "answers.json").read_text())
+    served = evaluate.load(model)
+    for file, answer in noted["answers"].items():
+        (probabilities,) = served.probabilities([(folder / file).read_bytes()])
+        assert answer["label"] == CLASSES[probabilities.argmax()]
+        assert answer["confidence"] == pytest.approx(float(probabilities.max()), abs=1e-5)
+    assert set(noted["answers"]) == set(labels)
+    right = [noted["answers"][file]["label"] == label for file, label in labels.items()]
+    assert noted["accuracy"] == np.mean(right) < 1
 
 
 def test_what_is_evaluated_is_what_the_handler_answers_one_photo_at_a_time(model: Path, photos: Path) -> None:
@@ -225,6 +265,70 @@ def test_an_artifact_that_cannot_be_scored_is_refused_in_a_sentence(
     assert words in capsys.readouterr().err
     assert words in (tmp_path / "message").read_text()
     assert not (tmp_path.parent / "outside").exists()
+
+
+def _spoil(model: Path, target: Path, file: str, content: bytes) -> Path:
+    spoilt = shutil.copytree(model, target)
+    (spoilt / file).write_bytes(content)
+    return spoilt
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "words"),
+    [
+        ("history.json", b"[", "history.json is missing or not JSON"),
+        ("history.json", b"{}", "is no list of epochs"),
+        ("network-0000.params", b"no parameters", "does not load through its handler"),
+        ("code/inference.py", b"model_fn = lambda d: 1\ndef input_fn(b, t): raise KeyError('mean')\n", "handler fails"),
+    ],
+)
+def test_a_spoilt_artifact_is_refused_in_a_sentence(
+    model: Path, photos: Path, tmp_path: Path, file: str, content: bytes, words: str
+) -> None:
+    assert _evaluate(_spoil(model, tmp_path / "spoilt", file, content), photos, tmp_path) == 1
+    assert words in (tmp_path / "message").read_text()
+
+
+@pytest.mark.parametrize("name", ["threshold", "out_of_fold", "versions", "classes"])
+def test_a_foreign_artifact_is_refused_by_the_name_of_what_it_lacks(
+    model: Path, photos: Path, tmp_path: Path, name: str
+) -> None:
+    about = json.loads((model / "model.json").read_text())
+    handler = b"model_fn = lambda d: 1\n"  # as foreign as the rest
+    foreign = _spoil(model, tmp_path / "foreign", "code/inference.py", handler)
+    (foreign / "model.json").write_text(json.dumps({key: value for key, value in about.items() if key != name}))
+    assert _evaluate(foreign, photos, tmp_path) == 1
+    assert f"says no '{name}'" in (tmp_path / "message").read_text()
+
+
+def test_a_champion_that_cannot_be_scored_is_named_as_such(model: Path, photos: Path, tmp_path: Path) -> None:
+    champion = _spoil(model, tmp_path / "champion", "model.json", b"{}")
+    assert _evaluate(model, photos, tmp_path, "--champion-model", str(champion)) == 1
+    assert "the approved version, which this one is compared with: " in (tmp_path / "message").read_text()
+
+
+@pytest.mark.parametrize("spoil", [lambda all_: all_[: len(all_) // 2], lambda all_: b"\0" * 8 + all_[8:]])
+def test_damaged_records_are_a_sentence(spoil: object, model: Path, photos: Path, tmp_path: Path) -> None:
+    damaged = shutil.copytree(photos, tmp_path / "test")
+    content = (photos / "images.rec").read_bytes()
+    (damaged / "images.rec").write_bytes(spoil(content))  # type: ignore[operator]  # a function of the list above
+    assert _evaluate(model, damaged, tmp_path) == 1
+    assert "images.rec is damaged after" in (tmp_path / "message").read_text()
+
+
+def test_an_output_that_cannot_be_written_is_a_sentence(
+    model: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("not a folder")
+    assert _evaluate(model, photos, tmp_path / "file") == 1
+    assert "reading or writing failed" in capsys.readouterr().err
+
+
+def test_a_failure_finds_its_place_in_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PROCESSING_MESSAGE", str(tmp_path / "below" / "message"))
+    places = ["--model", str(tmp_path / "none"), "--test", str(tmp_path), "--output", str(tmp_path)]
+    assert evaluate.main(places) == 1
+    assert "images.rec is missing" in (tmp_path / "below" / "message").read_text()
 
 
 def test_other_classes_than_the_models_are_refused(
