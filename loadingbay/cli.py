@@ -39,11 +39,15 @@ class _InOrder(click.Group):
     type=click.Choice(["local", "aws"]),
     help="Which cloud to use. [default: AWS_ENDPOINT_URL if set, else LOADINGBAY_CLOUD, else local]",
 )
+@click.option(
+    "--stage",
+    help="Which stage: the name of stack, pipeline and endpoint. [default: LOADINGBAY_STAGE, else loadingbay]",
+)
 @click.version_option(package_name="loadingbay")
 @click.pass_context
-def cli(context: click.Context, cloud: str | None) -> None:
+def cli(context: click.Context, cloud: str | None, stage: str | None) -> None:
     """Loading Bay tells bicycles from motorcycles and routes their drivers, on this machine or on AWS."""
-    context.obj = lambda: choose(os.environ, folder(), cloud)
+    context.obj = lambda: choose(os.environ, folder(), cloud, stage)
 
 
 # In the order of the story.

@@ -17,7 +17,6 @@ from loadingbay.package import Package, package
 from loadingbay.target import Target
 from pipelines.sources import Source, fingerprint, upload_missing
 
-STACK = "loadingbay"
 TEMPLATE = ROOT / "workflow" / "template.yaml"
 UNCHANGED = "this very template and code are deployed"
 # The fingerprint is an output of the stack. As a tag it would be put on every resource, and change them all each time.
@@ -27,8 +26,9 @@ _GOOD = frozenset({"CREATE_COMPLETE", "UPDATE_COMPLETE", "IMPORT_COMPLETE"})
 _UPDATABLE = _GOOD | {"UPDATE_ROLLBACK_COMPLETE"}
 
 
-def outputs(target: Target, stack: str = STACK) -> dict[str, str]:
-    """The stack's outputs. Raises WorkError when it is not deployed."""
+def outputs(target: Target, stack: str | None = None) -> dict[str, str]:
+    """The outputs of a stack, by default the target's stage. Raises WorkError when it is not deployed."""
+    stack = stack or target.stage
     found = _describe(target.client("cloudformation"), stack)
     if found is None or found["StackStatus"] == "REVIEW_IN_PROGRESS":
         raise WorkError(f"the stack {stack} is not deployed on {target.name}: `loadingbay deploy` deploys it")
@@ -39,16 +39,16 @@ def deploy(
     target: Target,
     *,
     parameters: Mapping[str, str] | None = None,
-    stack: str = STACK,
+    stack: str | None = None,
     template: Path = TEMPLATE,
     say: Callable[[str], None] = lambda _: None,
 ) -> dict[str, str]:
-    """Makes the stack be what the template and the Lambdas' code say; its outputs.
+    """Makes the stack, by default the target's stage, be what the template and the Lambdas' code say; its outputs.
 
     `parameters` override the template's defaults, or what an earlier deployment set. Raises WorkError with the reason
     of the resource that failed first.
     """
-    cloudformation = target.client("cloudformation")
+    cloudformation, stack = target.client("cloudformation"), stack or target.stage
     source = _fingerprint(template, parameters or {})
     found = _settled(cloudformation, stack, target.interval)
     if found is not None:
@@ -63,7 +63,7 @@ def deploy(
     bucket = f"loadingbay-artifacts-{target.account}-{target.resolved_region}"
     _ensure_bucket(target, bucket)
     packed = _with_source(package(template, bucket), source)
-    upload_missing(target.client("s3"), bucket, packed.objects)
+    upload_missing(target.client("s3"), bucket, packed.objects, owner=target.account)
     creating = found is None or found["StackStatus"] == "REVIEW_IN_PROGRESS"
     say(f"{'creating' if creating else 'updating'} the stack {stack}")
     known = {} if found is None or creating else {p["ParameterKey"]: p for p in found.get("Parameters", [])}
@@ -72,7 +72,7 @@ def deploy(
         ChangeSetName=f"loadingbay-{source[:16]}-{time.time_ns():x}",
         ChangeSetType="CREATE" if creating else "UPDATE",
         Capabilities=["CAPABILITY_IAM", "CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND"],
-        Parameters=_parameters(packed, parameters or {}, known),
+        Parameters=_parameters(packed, _named(packed, stack, parameters or {}), known),
         **_template(target, bucket, packed),
     )["Id"]
     if _planned(cloudformation, change_set, stack, target.interval):
@@ -134,12 +134,18 @@ def _parameters(packed: Package, wanted: Mapping[str, str], known: Mapping[str, 
     ]
 
 
+def _named(packed: Package, stack: str, wanted: Mapping[str, str]) -> dict[str, str]:
+    """The wanted parameters, and the stack's name as that of all it has: then a second stack is a second stage."""
+    declared = json.loads(packed.template).get("Parameters", {})
+    return {**({"Name": stack} if "Name" in declared else {}), **wanted}
+
+
 def _template(target: Target, bucket: str, packed: Package) -> dict[str, str]:
     """The template as an argument of CreateChangeSet."""
     if len(packed.template.encode()) <= _BODY_LIMIT:
         return {"TemplateBody": packed.template}
     source = Source("template.json", packed.template.encode())
-    upload_missing(target.client("s3"), bucket, (source,))
+    upload_missing(target.client("s3"), bucket, (source,), owner=target.account)
     base = target.endpoint_url or f"https://s3.{target.resolved_region}.amazonaws.com"
     return {"TemplateURL": f"{base}/{bucket}/{source.key}"}
 

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from loadingbay.errors import WorkError
 from loadingbay.photos import Outcome
 from loadingbay.target import Target
-from pipelines.sources import Sources, image_tag, image_uri, upload_missing
+from pipelines.sources import Sources, image_address, image_tag, upload_missing
 
 _INPUT = "/opt/ml/processing"
 _DAYS = 2  # how far back "the recent stream" goes; captures lie in a folder a day
@@ -92,8 +92,8 @@ def monitor(
             "`loadingbay classify PHOTO` sends a photo"
         )
     sources = Sources.read()
-    upload_missing(s3, bucket, (sources.monitor,))
-    job = f"loadingbay-monitor-{datetime.now(UTC):%Y%m%d-%H%M%S-%f}"
+    upload_missing(s3, bucket, (sources.monitor,), owner=target.account)
+    job = f"{target.stage}-monitor-{datetime.now(UTC):%Y%m%d-%H%M%S-%f}"
     output = f"s3://{bucket}/monitoring/{job}"
     inputs = [_input("code", f"s3://{bucket}/{sources.monitor.key}", "input/code")]
     inputs += [_input(f"captures-{n}", day, f"captures/{n}") for n, day in enumerate(days)]
@@ -108,7 +108,7 @@ def monitor(
         ProcessingJobName=job,
         RoleArn=stack["PipelineRoleArn"],
         AppSpecification={
-            "ImageUri": image_uri(target.account, target.resolved_region, image_tag()),
+            "ImageUri": image_address(target.client("ecr"), stack["ImageRepositoryUri"], image_tag()),
             "ContainerEntrypoint": ["python3", f"{_INPUT}/input/code/monitor.py"],
             "ContainerArguments": arguments,
         },

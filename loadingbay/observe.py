@@ -10,11 +10,10 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from loadingbay import cloud, monitoring, registry
-from loadingbay.deploy import STACK, outputs
+from loadingbay.deploy import outputs
 from loadingbay.errors import UsageError, WorkError
 from loadingbay.target import Target
 from pipelines import runner
-from pipelines.definition import PIPELINE_NAME
 from pipelines.progress import PROCESSING_LOGS, TRAINING_LOGS, LogTail
 from pipelines.runner import Execution
 
@@ -29,7 +28,7 @@ def last_execution(target: Target) -> Execution | None:
     sagemaker = target.client("sagemaker")
     try:
         listed = sagemaker.list_pipeline_executions(
-            PipelineName=PIPELINE_NAME, SortBy="CreationTime", SortOrder="Descending", MaxResults=1
+            PipelineName=target.stage, SortBy="CreationTime", SortOrder="Descending", MaxResults=1
         )["PipelineExecutionSummaries"]
     except ClientError as error:
         if error.response["Error"]["Code"] in _ABSENT:
@@ -48,7 +47,7 @@ def status_of(target: Target) -> dict[str, Any]:
         stack: dict[str, str] | None = outputs(target)
     except WorkError:
         stack = None
-    document["stack"] = {"name": STACK, "outputs": stack}
+    document["stack"] = {"name": target.stage, "outputs": stack}
     execution = last_execution(target)
     document["pipeline"] = execution and {
         "arn": execution.arn,
@@ -144,7 +143,7 @@ def _job_lines(target: Target, group: str, job: str) -> list[str]:
 
 def _newest_monitor(target: Target) -> str:
     listed = target.client("sagemaker").list_processing_jobs(
-        NameContains="loadingbay-monitor", SortBy="CreationTime", SortOrder="Descending", MaxResults=1
+        NameContains=f"{target.stage}-monitor", SortBy="CreationTime", SortOrder="Descending", MaxResults=1
     )["ProcessingJobSummaries"]
     if not listed:
         raise WorkError("no monitoring job has run yet: `loadingbay monitor` runs one")

@@ -12,7 +12,6 @@ from botocore.exceptions import ClientError
 
 from loadingbay.errors import UsageError, WorkError
 from loadingbay.target import Target
-from pipelines.definition import MODEL_PACKAGE_GROUP
 
 _MISSING = frozenset({"ValidationException", "ResourceNotFound", "ResourceNotFoundException"})
 
@@ -52,7 +51,7 @@ def versions(target: Target, limit: int | None = None) -> list[Version]:
     """The versions of the group, newest first; none when there is no group yet."""
     sagemaker = target.client("sagemaker")
     pages = sagemaker.get_paginator("list_model_packages").paginate(
-        ModelPackageGroupName=MODEL_PACKAGE_GROUP,
+        ModelPackageGroupName=target.stage,
         SortBy="CreationTime",
         SortOrder="Descending",
         PaginationConfig={"MaxItems": limit},
@@ -83,7 +82,7 @@ def get(target: Target, arn: str) -> Version:
 
 def numbered(target: Target, number: int) -> Version:
     """The version with this number. Raises UsageError that names those there are."""
-    arn = f"arn:aws:sagemaker:{target.resolved_region}:{target.account}:model-package/{MODEL_PACKAGE_GROUP}/{number}"
+    arn = f"arn:aws:sagemaker:{target.resolved_region}:{target.account}:model-package/{target.stage}/{number}"
     try:
         return get(target, arn)
     except ClientError as error:

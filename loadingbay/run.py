@@ -26,7 +26,7 @@ from pipelines import champion, runner
 from pipelines.builds import Builder, BuildError
 from pipelines.parameters import Value
 from pipelines.runner import Execution
-from pipelines.sources import Sources, image_tag, image_uri, upload_missing
+from pipelines.sources import Sources, image_address, image_tag, upload_missing
 
 if TYPE_CHECKING:
     from loadingbay.data import Data
@@ -75,7 +75,7 @@ class Run:
             # A folder may hold thousands of photos.
             for done in [pool.submit(s3.upload_file, str(path), bucket, key) for path, key in missing]:
                 done.result()
-        upload_missing(s3, bucket, Sources.read().all())
+        upload_missing(s3, bucket, Sources.read().all(), owner=self.target.account)
         return f"s3://{bucket}/{prefix}/"
 
     def run_pipeline(self, builder: Builder, data: Data, address: str, values: Mapping[str, Value]) -> None:
@@ -85,13 +85,13 @@ class Run:
             with self.summary.timed("definition"):
                 self.screen.note(part, "building the definition")
                 text = definition(self.target, self.stack, builder)
-                runner.upsert(sagemaker, text, self.stack["PipelineRoleArn"])
+                runner.upsert(sagemaker, text, self.stack["PipelineRoleArn"], self.target.stage)
             with self.summary.timed("pipeline"):
                 chosen = {"InputData": address, "DataLabel": data.label, **values}
                 chosen["Champion"] = champion.find(
-                    sagemaker, self.target.client("s3"), self.stack["BucketName"], text, chosen
+                    sagemaker, self.target.client("s3"), self.stack["BucketName"], text, chosen, self.target.stage
                 )
-                arn = runner.start(sagemaker, chosen)
+                arn = runner.start(sagemaker, chosen, self.target.stage)
                 self.summary.pipeline_execution_arn = arn
                 self.folder = runs.create(self.root / "runs", arn.rsplit("/", 1)[-1])
                 self.screen.note(part, f"execution {arn.rsplit('/', 1)[-1]}")
@@ -243,12 +243,8 @@ def run(work: Run, *, data: Path | None, values: Mapping[str, Value], approve: b
 
 def definition(target: Target, stack: Mapping[str, str], builder: Builder) -> str:
     """The pipeline's definition for this target. Raises WorkError when the SDK refuses it."""
-    settings = Sources.read().settings(
-        region=target.resolved_region,
-        bucket=stack["BucketName"],
-        role=stack["PipelineRoleArn"],
-        image=image_uri(target.account, target.resolved_region, image_tag()),
-    )
+    image = image_address(target.client("ecr"), stack["ImageRepositoryUri"], image_tag())
+    settings = Sources.read().settings(stack, region=target.resolved_region, image=image)
     try:
         return builder.definition(settings)
     except BuildError as error:

@@ -3,10 +3,13 @@
 - `AWS_ENDPOINT_URL` is set: whatever answers there, with the credentials of the environment.
 - `LOADINGBAY_CLOUD=aws` (or `--cloud aws`): AWS, with its ordinary chain of credentials. Never by accident.
 - otherwise: the local cloud of this folder, in `.loadingbay/cloud`, on port `LOADINGBAY_PORT` or 4747.
+
+`LOADINGBAY_STAGE` (or `--stage`) names another stage than `loadingbay`: a second stack beside the first.
 """
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,15 +18,17 @@ from pathlib import Path
 from typing import Any, Literal
 
 from loadingbay.errors import UsageError
+from pipelines.definition import DEFAULT_STAGE
 
 DEFAULT_PORT = 4747
+_STAGE = re.compile(r"[a-z][a-z0-9-]{0,22}[a-z0-9]")  # as the template's parameter Name
 LOCAL_ACCOUNT = "000000000000"
 LOCAL_REGION = "us-east-1"
 
 
 @dataclass(frozen=True)
 class Target:
-    """The cloud that a command talks to.
+    """The cloud that a command talks to, and the stage there: the name of the stack, its pipeline and its endpoint.
 
     `endpoint_url` is None for AWS. `home` is the directory of the local cloud that we may start, else None.
     """
@@ -33,6 +38,7 @@ class Target:
     region: str | None
     home: Path | None = None
     port: int = DEFAULT_PORT
+    stage: str = DEFAULT_STAGE
     _clients: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, compare=False, repr=False)
 
@@ -111,7 +117,7 @@ class Target:
         return str(region)
 
 
-def choose(environment: Mapping[str, str], folder: Path, cloud: str | None = None) -> Target:
+def choose(environment: Mapping[str, str], folder: Path, cloud: str | None = None, stage: str | None = None) -> Target:
     """The target that these variables ask for; `folder` is where `.loadingbay` lies.
 
     Raises UsageError when they contradict each other or name something unknown.
@@ -119,18 +125,23 @@ def choose(environment: Mapping[str, str], folder: Path, cloud: str | None = Non
     wanted = cloud or environment.get("LOADINGBAY_CLOUD") or ""
     region = environment.get("AWS_REGION") or environment.get("AWS_DEFAULT_REGION")
     url = environment.get("AWS_ENDPOINT_URL", "").rstrip("/")
+    name = stage or environment.get("LOADINGBAY_STAGE") or DEFAULT_STAGE
+    if not _STAGE.fullmatch(name):
+        raise UsageError(
+            f"stage {name}: must be 2 to 24 lower-case letters, digits and hyphens, starting with a letter"
+        )
     if wanted not in {"", "aws", "local"}:
         raise UsageError(f"LOADINGBAY_CLOUD={wanted}: must be aws or local")
     if wanted == "aws":
         if url:
             raise UsageError(f"both LOADINGBAY_CLOUD=aws and AWS_ENDPOINT_URL={url} are set: unset one of them")
-        return Target("aws", None, region)
+        return Target("aws", None, region, stage=name)
     if url and wanted != "local":
         if not url.startswith(("http://", "https://")):
             raise UsageError(f"AWS_ENDPOINT_URL={url}: must start with http:// or https://")
-        return Target("endpoint", url, region or (LOCAL_REGION if _is_loopback(url) else None))
+        return Target("endpoint", url, region or (LOCAL_REGION if _is_loopback(url) else None), stage=name)
     port = _port(environment.get("LOADINGBAY_PORT") or str(DEFAULT_PORT))
-    return Target("local", f"http://127.0.0.1:{port}", LOCAL_REGION, folder / ".loadingbay" / "cloud", port)
+    return Target("local", f"http://127.0.0.1:{port}", LOCAL_REGION, folder / ".loadingbay" / "cloud", port, name)
 
 
 def _port(text: str) -> int:

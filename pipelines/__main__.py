@@ -15,12 +15,21 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from pipelines import champion, runner
 from pipelines.builds import Builder, BuildError
-from pipelines.definition import PIPELINE_NAME
+from pipelines.definition import DEFAULT_STAGE
 from pipelines.parameters import PARAMETERS, Value, as_markdown
-from pipelines.sources import Sources, image_tag, image_uri, upload_missing
+from pipelines.sources import Sources, image_address, image_tag, upload_missing
 
-_STACK = click.option("--stack", default="loadingbay", show_default=True, help="The application's stack.")
-_IMAGE = click.option("--image", help="The image's address. [default: the account's registry, the tag of container/]")
+_STACK = click.option(
+    "--stage",
+    "stack",
+    envvar="LOADINGBAY_STAGE",
+    default=DEFAULT_STAGE,
+    show_default=True,
+    help="The application's stack; its pipeline and group of versions have the same name.",
+)
+_IMAGE = click.option(
+    "--image", help="The image's address. [default: in the stage's repository, the tag of container/]"
+)
 
 
 @click.group(help=__doc__)
@@ -40,14 +49,9 @@ def _outputs(stack: str) -> dict[str, str]:
 def _build(stack: str, image: str | None) -> tuple[str, str, str, Sources]:
     """Definition, role, bucket and sources for what the stack's outputs say."""
     outputs = _outputs(stack)
-    account, region = _client("sts").get_caller_identity()["Account"], boto3.Session().region_name
     sources = Sources.read()
-    settings = sources.settings(
-        region=region,
-        bucket=outputs["BucketName"],
-        role=outputs["PipelineRoleArn"],
-        image=image or image_uri(account, region, image_tag()),
-    )
+    address = image or image_address(_client("ecr"), outputs["ImageRepositoryUri"], image_tag())
+    settings = sources.settings(outputs, region=str(boto3.Session().region_name), image=address)
     definition = Builder(Path(".loadingbay") / "definitions").definition(settings)
     return definition, settings.role, settings.bucket, sources
 
@@ -66,9 +70,10 @@ def build(stack: str, image: str | None) -> None:
 def upsert(stack: str, image: str | None) -> None:
     """Upload the code and create or update the pipeline."""
     definition, role, bucket, sources = _build(stack, image)
-    uploaded = upload_missing(_client("s3"), bucket, sources.all())
-    what = runner.upsert(_client("sagemaker"), definition, role)
-    click.echo(f"pipeline {PIPELINE_NAME} {what}, {uploaded} of {len(sources.all())} sources uploaded")
+    account = _client("sts").get_caller_identity()["Account"]
+    uploaded = upload_missing(_client("s3"), bucket, sources.all(), owner=account)
+    what = runner.upsert(_client("sagemaker"), definition, role, stack)
+    click.echo(f"pipeline {stack} {what}, {uploaded} of {len(sources.all())} sources uploaded")
 
 
 @main.command()
@@ -78,8 +83,8 @@ def upsert(stack: str, image: str | None) -> None:
 def start(stack: str, wait: bool, values: tuple[str, ...]) -> None:
     """Start an execution with parameters NAME=VALUE; those of the last execution that are not named stay."""
     sagemaker = _client("sagemaker")
-    pipeline = sagemaker.describe_pipeline(PipelineName=PIPELINE_NAME)
-    chosen: dict[str, Value] = {**_last_values(sagemaker)}
+    pipeline = sagemaker.describe_pipeline(PipelineName=stack)
+    chosen: dict[str, Value] = {**_last_values(sagemaker, stack)}
     chosen.pop("Champion", None)
     for text in values:
         name, equals, value = text.partition("=")
@@ -88,9 +93,11 @@ def start(stack: str, wait: bool, values: tuple[str, ...]) -> None:
         chosen[name] = value
     if "Champion" not in chosen:
         bucket = _outputs(stack)["BucketName"]
-        chosen["Champion"] = champion.find(sagemaker, _client("s3"), bucket, pipeline["PipelineDefinition"], chosen)
+        chosen["Champion"] = champion.find(
+            sagemaker, _client("s3"), bucket, pipeline["PipelineDefinition"], chosen, stack
+        )
     try:
-        arn = runner.start(sagemaker, chosen)
+        arn = runner.start(sagemaker, chosen, stack)
     except ValueError as error:
         raise click.UsageError(str(error)) from error
     click.echo(arn)
@@ -102,9 +109,9 @@ def start(stack: str, wait: bool, values: tuple[str, ...]) -> None:
             sys.exit(update.status != "Succeeded")
 
 
-def _last_values(sagemaker: Any) -> dict[str, str]:
+def _last_values(sagemaker: Any, pipeline: str) -> dict[str, str]:
     """The parameters of the newest execution: a commit that changes code trains on the same data again."""
-    summaries = sagemaker.list_pipeline_executions(PipelineName=PIPELINE_NAME, MaxResults=1)
+    summaries = sagemaker.list_pipeline_executions(PipelineName=pipeline, MaxResults=1)
     names = {p.name for p in PARAMETERS}
     for summary in summaries["PipelineExecutionSummaries"]:
         listed = sagemaker.list_pipeline_parameters_for_execution(PipelineExecutionArn=summary["PipelineExecutionArn"])

@@ -6,21 +6,23 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from pipelines.definition import MODEL_PACKAGE_GROUP
+from pipelines.definition import DEFAULT_STAGE
 from pipelines.parameters import Value, as_text
 from pipelines.sources import exists
 
 _NONE = "champion/none"
 
 
-def find(sagemaker: Any, s3: Any, bucket: str, definition: str, values: dict[str, Value]) -> str:
+def find(
+    sagemaker: Any, s3: Any, bucket: str, definition: str, values: dict[str, Value], group: str = DEFAULT_STAGE
+) -> str:
     """The S3 address for the parameter Champion of an execution of this definition with these values.
 
     While nothing is approved it is that of an empty object: a job's input must exist. If the champion came from an
     execution that was the same, then nothing has changed and it is what that execution was compared with: comparing
     a model with itself would say nothing, and cost an evaluation that the step cache has.
     """
-    package = _approved(sagemaker)
+    package = _approved(sagemaker, group)
     if package is None:
         return _nobody(s3, bucket)
     origin = package.get("MetadataProperties", {}).get("GeneratedBy", "")
@@ -29,11 +31,11 @@ def find(sagemaker: Any, s3: Any, bucket: str, definition: str, values: dict[str
     )
 
 
-def _approved(sagemaker: Any) -> dict[str, Any] | None:
+def _approved(sagemaker: Any, group: str) -> dict[str, Any] | None:
     """The newest approved version."""
     try:
         listed = sagemaker.list_model_packages(
-            ModelPackageGroupName=MODEL_PACKAGE_GROUP,
+            ModelPackageGroupName=group,
             ModelApprovalStatus="Approved",
             SortBy="CreationTime",
             SortOrder="Descending",

@@ -12,7 +12,7 @@ import logging
 import os
 import tempfile
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,8 +20,8 @@ from typing import Any
 
 from pipelines.parameters import PARAMETERS
 
-PIPELINE_NAME = "loadingbay"
-MODEL_PACKAGE_GROUP = "loadingbay"
+# The first stage. Each has its pipeline, its group of versions, its endpoint and its stack under the one name.
+DEFAULT_STAGE = "loadingbay"
 CACHE = "P30D"
 
 # What Evaluate writes under "metadata" and the package carries (CustomerMetadataProperties: strings, no commas).
@@ -49,7 +49,9 @@ _TELEMETRY_OFF = "SchemaVersion: '1.0'\nSageMaker:\n  PythonSDK:\n    Modules:\n
 class Settings:
     """What a definition depends on beside this package's own text. All addresses are S3 URIs.
 
-    `stage` and `evaluate` are scripts, `training` is a sourcedir.tar.gz whose hash is `training_sha256`.
+    `stage` and `evaluate` are scripts, `training` is a sourcedir.tar.gz whose hash is `training_sha256`. `name` is the
+    pipeline's and the model package group's. Jobs run in `subnets` with `security_groups`, if there are any, and
+    encrypt disks and outputs with the KMS key `key`, if there is one.
     """
 
     region: str
@@ -60,6 +62,10 @@ class Settings:
     evaluate: str
     training: str
     training_sha256: str
+    name: str = DEFAULT_STAGE
+    subnets: Sequence[str] = ()
+    security_groups: Sequence[str] = ()
+    key: str = ""
 
 
 def import_sdk() -> None:
@@ -110,6 +116,7 @@ def build(settings: Settings) -> str:
 def _pipeline(settings: Settings) -> Any:
     import boto3
     from sagemaker.core.model_metrics import MetricsSource, ModelMetrics
+    from sagemaker.core.network import NetworkConfig
     from sagemaker.core.processing import ScriptProcessor
     from sagemaker.core.shapes import (
         MetricDefinition,
@@ -120,7 +127,7 @@ def _pipeline(settings: Settings) -> Any:
     )
     from sagemaker.core.shapes import ProcessingS3Input as S3Input
     from sagemaker.core.shapes import ProcessingS3Output as S3Output
-    from sagemaker.core.training.configs import Compute, InputData
+    from sagemaker.core.training.configs import Compute, InputData, Networking
     from sagemaker.core.workflow.conditions import ConditionGreaterThanOrEqualTo
     from sagemaker.core.workflow.execution_variables import ExecutionVariables
     from sagemaker.core.workflow.functions import Join, JsonGet
@@ -148,10 +155,11 @@ def _pipeline(settings: Settings) -> Any:
 
     def place(*path: str) -> Any:
         """An S3 address of this execution's own."""
-        base = f"s3://{settings.bucket}/pipelines/{PIPELINE_NAME}"
+        base = f"s3://{settings.bucket}/pipelines/{settings.name}"
         return Join(on="/", values=[base, ExecutionVariables.PIPELINE_EXECUTION_ID, *path])
 
     def processor() -> Any:
+        network = {"subnets": [*settings.subnets], "security_group_ids": [*settings.security_groups]}
         return ScriptProcessor(
             role=settings.role,
             image_uri=settings.image,
@@ -159,6 +167,9 @@ def _pipeline(settings: Settings) -> Any:
             instance_count=1,
             instance_type=parameters["ProcessingInstanceType"],
             max_runtime_in_seconds=3600,
+            network_config=NetworkConfig(**network) if settings.subnets else None,
+            volume_kms_key=settings.key or None,
+            output_kms_key=settings.key or None,
             sagemaker_session=session,
         )
 
@@ -208,10 +219,22 @@ def _pipeline(settings: Settings) -> Any:
         sagemaker_session=session,
         role=settings.role,
         training_image=settings.image,
-        base_job_name=PIPELINE_NAME,
-        compute=Compute(instance_type=parameters["TrainingInstanceType"], instance_count=1, volume_size_in_gb=30),
+        base_job_name=settings.name,
+        compute=Compute(
+            instance_type=parameters["TrainingInstanceType"],
+            instance_count=1,
+            volume_size_in_gb=30,
+            **({"volume_kms_key_id": settings.key} if settings.key else {}),
+        ),
+        networking=(
+            Networking(subnets=[*settings.subnets], security_group_ids=[*settings.security_groups])
+            if settings.subnets
+            else None
+        ),
         stopping_condition=StoppingCondition(max_runtime_in_seconds=6 * 3600),
-        output_data_config=OutputDataConfig(s3_output_path=place("train")),
+        output_data_config=OutputDataConfig(
+            s3_output_path=place("train"), **({"kms_key_id": settings.key} if settings.key else {})
+        ),
         # The classic script-mode contract; with `source_code` the SDK would add channels named by the time of day.
         hyperparameters={
             "sagemaker_program": "train.py",
@@ -273,7 +296,7 @@ def _pipeline(settings: Settings) -> Any:
     register = ModelStep(
         name="Register",
         step_args=model.register(
-            model_package_group_name=MODEL_PACKAGE_GROUP,
+            model_package_group_name=settings.name,
             approval_status="PendingManualApproval",
             content_types=["image/png", "image/jpeg", "application/json"],
             response_types=["application/json", "text/csv"],
@@ -314,7 +337,7 @@ def _pipeline(settings: Settings) -> Any:
         else_steps=[missed],
     )
     return Pipeline(
-        name=PIPELINE_NAME,
+        name=settings.name,
         parameters=list(parameters.values()),
         steps=[stage, train, evaluate, gate],
         sagemaker_session=session,

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from botocore.exceptions import ClientError
 
-from pipelines.definition import PIPELINE_NAME
+from pipelines.definition import DEFAULT_STAGE
 from pipelines.parameters import Value, as_request
 from pipelines.progress import TRAINING_LOGS, Epoch, LogTail, parse
 
@@ -60,20 +60,22 @@ class Execution:
         return next((step for step in self.steps if step.status == "Failed" or step.kind == "Fail"), None)
 
 
-def upsert(sagemaker: Any, definition: str, role: str) -> Literal["created", "updated", "unchanged"]:
-    """Makes the pipeline be what `definition` says, and says what that took."""
+def upsert(
+    sagemaker: Any, definition: str, role: str, name: str = DEFAULT_STAGE
+) -> Literal["created", "updated", "unchanged"]:
+    """Makes the pipeline of that name be what `definition` says, and says what that took."""
     try:
-        now = sagemaker.describe_pipeline(PipelineName=PIPELINE_NAME)
+        now = sagemaker.describe_pipeline(PipelineName=name)
     except ClientError as error:
         if error.response["Error"]["Code"] not in {"ResourceNotFound", "ResourceNotFoundException"}:
             raise
     else:
         if now["PipelineDefinition"] == definition and now["RoleArn"] == role:
             return "unchanged"
-        sagemaker.update_pipeline(PipelineName=PIPELINE_NAME, PipelineDefinition=definition, RoleArn=role)
+        sagemaker.update_pipeline(PipelineName=name, PipelineDefinition=definition, RoleArn=role)
         return "updated"
     sagemaker.create_pipeline(
-        PipelineName=PIPELINE_NAME,
+        PipelineName=name,
         PipelineDefinition=definition,
         RoleArn=role,
         PipelineDescription="Loading Bay: stages photos, trains, evaluates, and registers what passes the gate.",
@@ -81,9 +83,9 @@ def upsert(sagemaker: Any, definition: str, role: str) -> Literal["created", "up
     return "created"
 
 
-def start(sagemaker: Any, values: dict[str, Value]) -> str:
-    """Starts an execution with these parameters; its ARN. ValueError when a value is not allowed."""
-    answer = sagemaker.start_pipeline_execution(PipelineName=PIPELINE_NAME, PipelineParameters=as_request(values))
+def start(sagemaker: Any, values: dict[str, Value], name: str = DEFAULT_STAGE) -> str:
+    """Starts an execution of the pipeline of that name; its ARN. ValueError when a value is not allowed."""
+    answer = sagemaker.start_pipeline_execution(PipelineName=name, PipelineParameters=as_request(values))
     return str(answer["PipelineExecutionArn"])
 
 

@@ -6,6 +6,7 @@ import gzip
 import hashlib
 import io
 import tarfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -97,16 +98,24 @@ class Sources:
         """Each of them."""
         return (self.stage, self.evaluate, self.monitor, self.training)
 
-    def settings(self, *, region: str, bucket: str, role: str, image: str) -> Settings:
-        """What the definition is built from, when these sources lie in `bucket`."""
+    def settings(self, outputs: Mapping[str, str], *, region: str, image: str) -> Settings:
+        """What the definition is built from, for the stack with these outputs; the sources lie in its bucket."""
+        bucket = outputs["BucketName"]
 
         def address(source: Source) -> str:
             return f"s3://{bucket}/{source.key}"
 
+        def listed(name: str) -> tuple[str, ...]:
+            return tuple(filter(None, outputs.get(name, "").split(",")))
+
         return Settings(
             region=region,
             bucket=bucket,
-            role=role,
+            role=outputs["PipelineRoleArn"],
+            name=outputs["ModelPackageGroupName"],
+            subnets=listed("SubnetIds"),
+            security_groups=listed("SecurityGroupIds"),
+            key=outputs.get("KmsKeyArn", ""),
             image=image,
             stage=address(self.stage),
             evaluate=address(self.evaluate),
@@ -120,25 +129,39 @@ def image_tag(root: Path = ROOT) -> str:
     return fingerprint(root / "container")[:16]
 
 
-def image_uri(account: str, region: str, tag: str) -> str:
-    """The image's address in the account's registry."""
-    return f"{account}.dkr.ecr.{region}.amazonaws.com/loadingbay:{tag}"
+def image_address(ecr: Any, repository: str, tag: str) -> str:
+    """The image's address `<repository>@sha256:...`, or `<repository>:<tag>` while none was pushed under the tag.
+
+    `repository` is the registry's name and the repository's. Every command asks here, so that a definition built by
+    hand and one built by the delivery pipeline are the same bytes, and its steps come from the same cache.
+    """
+    _, _, name = repository.partition("/")
+    try:
+        found = ecr.describe_images(repositoryName=name, imageIds=[{"imageTag": tag}])["imageDetails"]
+    except ClientError as error:
+        if error.response["Error"]["Code"] not in {"ImageNotFoundException", "RepositoryNotFoundException"}:
+            raise
+        found = []
+    return f"{repository}@{found[0]['imageDigest']}" if found else f"{repository}:{tag}"
 
 
-def upload_missing(s3: Any, bucket: str, sources: tuple[Source, ...]) -> int:
-    """Puts into `bucket` what is not there yet; the number of uploads. Keys contain the hash, so there is there."""
+def upload_missing(s3: Any, bucket: str, sources: tuple[Source, ...], *, owner: str) -> int:
+    """Puts into `bucket` what is not there yet; the number of uploads. Keys contain the hash, so there is there.
+
+    `owner` is the account that the bucket must belong to: whoever knows its name could have made it before us.
+    """
     uploaded = 0
     for source in sources:
-        if not exists(s3, bucket, source.key):
-            s3.put_object(Bucket=bucket, Key=source.key, Body=source.content)
+        if not exists(s3, bucket, source.key, owner=owner):
+            s3.put_object(Bucket=bucket, Key=source.key, Body=source.content, ExpectedBucketOwner=owner)
             uploaded += 1
     return uploaded
 
 
-def exists(s3: Any, bucket: str, key: str) -> bool:
-    """Whether the object is there. Other errors than "not found" are raised."""
+def exists(s3: Any, bucket: str, key: str, *, owner: str | None = None) -> bool:
+    """Whether the object is there. Other errors than "not found" are raised, such as a bucket that is not `owner`'s."""
     try:
-        s3.head_object(Bucket=bucket, Key=key)
+        s3.head_object(Bucket=bucket, Key=key, **({"ExpectedBucketOwner": owner} if owner else {}))
     except ClientError as error:
         if error.response["ResponseMetadata"]["HTTPStatusCode"] == 404:
             return False

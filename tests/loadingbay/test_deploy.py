@@ -212,3 +212,12 @@ def test_a_template_above_the_limit_of_a_request_goes_by_s3(target, template, cl
     key = url.split("/", 4)[4]
     bucket = f"loadingbay-artifacts-{target.account}-eu-central-1"
     assert target.client("s3").head_object(Bucket=bucket, Key=key)["ContentLength"] > 51_200
+
+
+def test_a_stack_of_another_name_is_another_stage(target, cloudformation, tmp_path):
+    named = {**QUEUE, "Parameters": {"Name": {"Type": "String", "Default": "loadingbay"}}, "Outputs": {}}
+    file = tmp_path / "workflow" / "template.yaml"
+    file.parent.mkdir()
+    file.write_text(json.dumps(named))
+    deploy(target, stack="bay-two", template=file)
+    assert cloudformation.stack["Parameters"] == [{"ParameterKey": "Name", "ParameterValue": "bay-two"}]

@@ -13,6 +13,14 @@ from loadingbay.target import Target
 
 BUCKET = "captured"
 URI = f"s3://{BUCKET}/data-capture"
+IMAGES = "123456789012.dkr.ecr.us-east-1.amazonaws.com/loadingbay"
+STACK = {
+    "BucketName": BUCKET,
+    "EndpointName": "loadingbay",
+    "DataCaptureUri": URI,
+    "PipelineRoleArn": "role",
+    "ImageRepositoryUri": IMAGES,
+}
 
 
 @pytest.fixture
@@ -61,9 +69,8 @@ def test_a_file_that_grew_between_two_looks_is_read_again(target, monkeypatch):
 
 def test_with_nothing_captured_the_sentence_says_where_and_what_to_do(target):
     _capture(target, "old", "a", ago=timedelta(days=5))
-    stack = {"BucketName": BUCKET, "EndpointName": "loadingbay", "DataCaptureUri": URI, "PipelineRoleArn": "role"}
     with pytest.raises(WorkError, match="nothing was captured in the last 2 days below s3://captured"):
-        monitoring.monitor(target, stack=stack, folder=None)
+        monitoring.monitor(target, stack=STACK, folder=None)
 
 
 class SageMaker:
@@ -84,7 +91,7 @@ class SageMaker:
 
 @pytest.fixture
 def stack():
-    return {"BucketName": BUCKET, "EndpointName": "loadingbay", "DataCaptureUri": URI, "PipelineRoleArn": "role"}
+    return STACK
 
 
 def test_the_report_is_what_the_job_wrote(target, stack, tmp_path):

@@ -22,6 +22,7 @@ STACK = {
     "BucketName": "bucket",
     "EndpointName": "loadingbay",
     "PipelineRoleArn": "role",
+    "ImageRepositoryUri": "000000000000.dkr.ecr.us-east-1.amazonaws.com/loadingbay",
     "InferenceStateMachineArn": "machine",
     "DataCaptureUri": "s3://bucket/data-capture",
 }
@@ -76,6 +77,7 @@ def story(tmp_path, monkeypatch):
     """A run whose cloud, builder and pipeline do nothing; `story.seen` is what following the pipeline yields."""
     target = Target("endpoint", "http://127.0.0.1:1", "us-east-1")
     target._clients.update({"sagemaker": SageMaker(), "s3": S3(), "logs": None})
+    target.__dict__["account"] = "000000000000"  # asked for once, then known
     output = io.StringIO()
     work = Run(target, Screen(Console(file=output, width=200)), tmp_path, {})
     work.seen, work.output, work.decided = [DONE], output, []
@@ -110,7 +112,7 @@ def story(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "_acquire", lambda *_: Data())
     monkeypatch.setattr(module, "deploy", lambda *_, **__: STACK)
     monkeypatch.setattr(module, "definition", lambda *_: "{}")
-    monkeypatch.setattr(module, "upload_missing", lambda *_: 0)
+    monkeypatch.setattr(module, "upload_missing", lambda *_, **__: 0)
     monkeypatch.setattr(module.champion, "find", lambda *_: "s3://bucket/champion/none")
     monkeypatch.setattr(module.runner, "upsert", lambda *_: "created")
     monkeypatch.setattr(module.runner, "start", lambda *_: ARN)

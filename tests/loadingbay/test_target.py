@@ -37,6 +37,18 @@ def test_aws_is_selected_only_when_it_is_asked_for():
     assert choose({}, HERE, "aws").kind == "aws"
 
 
+def test_a_second_stage_is_named_by_the_option_or_the_variable():
+    assert choose({}, HERE).stage == "loadingbay"
+    assert choose({"LOADINGBAY_STAGE": "bay-two"}, HERE).stage == "bay-two"
+    assert choose({"LOADINGBAY_STAGE": "bay-two", "LOADINGBAY_CLOUD": "aws"}, HERE, stage="three").stage == "three"
+
+
+@pytest.mark.parametrize("name", ["Bay", "-bay", "bay-", "b", "a" * 25, "bay_two"])
+def test_a_stage_that_the_template_would_refuse_is_refused_at_once(name):
+    with pytest.raises(UsageError, match=f"stage {name}: must be 2 to 24"):
+        choose({"LOADINGBAY_STAGE": name}, HERE)
+
+
 def test_the_option_wins_over_the_variable():
     assert choose({"LOADINGBAY_CLOUD": "aws"}, HERE, "local").kind == "local"
 

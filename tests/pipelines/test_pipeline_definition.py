@@ -24,6 +24,10 @@ SETTINGS = Settings(
     evaluate=f"s3://loadingbay-123456789012-eu-central-1/code/{SHA}/evaluate.py",
     training=f"s3://loadingbay-123456789012-eu-central-1/code/{SHA}/sourcedir.tar.gz",
     training_sha256=SHA,
+    name="bay-two",
+    subnets=["subnet-0123456789abcdef0"],
+    security_groups=["sg-0123456789abcdef0"],
+    key="arn:aws:kms:eu-central-1:123456789012:key/0123",
 )
 
 # Any attempt to reach anything, or to look up a name, ends the build.
@@ -191,3 +195,19 @@ def _resolved(value):
             return "s3://bucket/key"
         return {key: _resolved(item) for key, item in value.items()}
     return [_resolved(item) for item in value] if isinstance(value, list) else value
+
+
+def test_every_job_runs_in_the_stages_network_and_encrypts_with_its_key(steps):
+    network = {"Subnets": SETTINGS.subnets, "SecurityGroupIds": SETTINGS.security_groups}
+    for name in ("Stage", "Evaluate"):
+        arguments = steps[name]["Arguments"]
+        assert arguments["NetworkConfig"]["VpcConfig"] == network
+        assert arguments["ProcessingResources"]["ClusterConfig"]["VolumeKmsKeyId"] == SETTINGS.key
+        assert arguments["ProcessingOutputConfig"]["KmsKeyId"] == SETTINGS.key
+    train = steps["Train"]["Arguments"]
+    assert train["VpcConfig"] == network
+    assert train["ResourceConfig"]["VolumeKmsKeyId"] == train["OutputDataConfig"]["KmsKeyId"] == SETTINGS.key
+
+
+def test_versions_are_registered_in_the_stages_own_group(steps):
+    assert steps["Register"]["Arguments"]["ModelPackageGroupName"] == SETTINGS.name

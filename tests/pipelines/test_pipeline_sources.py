@@ -8,7 +8,19 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from pipelines.sources import Source, Sources, archive, exists, files_of, fingerprint, upload_missing
+from pipelines.sources import (
+    Source,
+    Sources,
+    archive,
+    exists,
+    files_of,
+    fingerprint,
+    image_address,
+    upload_missing,
+)
+
+OUTPUTS = {"BucketName": "b", "PipelineRoleArn": "role", "ModelPackageGroupName": "bay-two"}
+REPOSITORY = "123456789012.dkr.ecr.us-east-1.amazonaws.com/bay-two"
 
 
 @pytest.fixture
@@ -58,7 +70,7 @@ def test_a_fingerprint_tells_apart_files_that_swapped_their_contents(tree):
 
 def test_the_projects_own_sources_lie_at_addresses_that_contain_their_hash():
     sources = Sources.read()
-    settings = sources.settings(region="r", bucket="b", role="role", image="image")
+    settings = sources.settings(OUTPUTS, region="r", image="image")
     assert settings.stage == f"s3://b/code/{sources.stage.sha256}/stage.py"
     assert settings.training == f"s3://b/code/{settings.training_sha256}/sourcedir.tar.gz"
     with tarfile.open(fileobj=io.BytesIO(sources.training.content)) as tar:
@@ -66,13 +78,49 @@ def test_the_projects_own_sources_lie_at_addresses_that_contain_their_hash():
         assert not {"setup.py", "requirements.txt"} & set(tar.getnames())
 
 
+def test_a_stage_runs_under_its_name_in_its_network_and_with_its_key():
+    private = {**OUTPUTS, "SubnetIds": "subnet-1,subnet-2", "SecurityGroupIds": "sg-1", "KmsKeyArn": "arn:key"}
+    settings = Sources.read().settings(private, region="r", image="image")
+    assert (settings.name, settings.key) == ("bay-two", "arn:key")
+    assert (settings.subnets, settings.security_groups) == (("subnet-1", "subnet-2"), ("sg-1",))
+
+
+@mock_aws
+def test_an_image_that_was_pushed_is_named_by_its_digest():
+    ecr = boto3.client("ecr", region_name="us-east-1")
+    ecr.create_repository(repositoryName="bay-two")
+    manifest = '{"schemaVersion": 2, "mediaType": "application/vnd.docker.distribution.manifest.v2+json"}'
+    pushed = ecr.put_image(repositoryName="bay-two", imageTag="0123", imageManifest=manifest)["image"]["imageId"]
+    assert image_address(ecr, REPOSITORY, "0123") == f"{REPOSITORY}@{pushed['imageDigest']}"
+
+
+@mock_aws
+@pytest.mark.parametrize("repository", ["bay-two", "no-such-repository"])
+def test_an_image_that_was_not_pushed_is_named_by_its_tag(repository):
+    ecr = boto3.client("ecr", region_name="us-east-1")
+    ecr.create_repository(repositoryName="bay-two")
+    address = f"{REPOSITORY.partition('/')[0]}/{repository}"
+    assert image_address(ecr, address, "0123") == f"{address}:0123"
+
+
+@mock_aws
+def test_code_is_not_sent_to_a_bucket_of_somebody_else():
+    s3 = boto3.client("s3", region_name="us-east-1")
+    s3.create_bucket(Bucket="code-bucket")
+    seen = []
+    s3.meta.events.register("before-parameter-build.s3.*", lambda params, **_: seen.append(params))
+    upload_missing(s3, "code-bucket", (Source("a.py", b"a"),), owner="123456789012")
+    assert len(seen) == 2
+    assert all(params["ExpectedBucketOwner"] == "123456789012" for params in seen)
+
+
 @mock_aws
 def test_what_is_there_is_not_uploaded_again():
     s3 = boto3.client("s3", region_name="us-east-1")
     s3.create_bucket(Bucket="code-bucket")
     sources = (Source("a.py", b"a"), Source("b.py", b"b"))
-    assert upload_missing(s3, "code-bucket", sources) == 2
-    assert upload_missing(s3, "code-bucket", sources) == 0
+    assert upload_missing(s3, "code-bucket", sources, owner="123456789012") == 2
+    assert upload_missing(s3, "code-bucket", sources, owner="123456789012") == 0
     assert s3.get_object(Bucket="code-bucket", Key=sources[0].key)["Body"].read() == b"a"
 
 

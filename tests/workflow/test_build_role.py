@@ -23,7 +23,12 @@ SAGEMAKER = "arn:aws:sagemaker:us-east-1:000000000000"
 EXECUTION = f"{SAGEMAKER}:pipeline/loadingbay/execution/abcdefghijkl"
 PACKAGE = f"{SAGEMAKER}:model-package/loadingbay/7"
 PIPELINE_ROLE = "arn:aws:iam::000000000000:role/loadingbay-PipelineRole-1A2B3C"
-OUTPUTS = {"BucketName": "loadingbay-000000000000-us-east-1", "PipelineRoleArn": PIPELINE_ROLE}
+OUTPUTS = {
+    "BucketName": "loadingbay-000000000000-us-east-1",
+    "PipelineRoleArn": PIPELINE_ROLE,
+    "ModelPackageGroupName": "loadingbay",
+    "ImageRepositoryUri": "000000000000.dkr.ecr.us-east-1.amazonaws.com/loadingbay",
+}
 
 Call = tuple[str, str, dict[str, Any]]
 
@@ -60,6 +65,7 @@ ACCOUNT = {
         "Stacks": [{"Outputs": [{"OutputKey": key, "OutputValue": value} for key, value in OUTPUTS.items()]}]
     },
     **{operation: {} for operation in ("PutObject", "CreatePipeline", "UpdatePipeline")},
+    "DescribeImages": {"imageDetails": [{"imageDigest": "sha256:0123"}]},
     "StartPipelineExecution": {"PipelineExecutionArn": EXECUTION},
     "ListPipelineExecutions": {"PipelineExecutionSummaries": []},
     "ListModelPackages": {"ModelPackageSummaryList": []},
@@ -104,6 +110,9 @@ def needed(call: Call) -> list[tuple[str, str]]:
             return [("s3:GetObject", f"{bucket}/{request['Key']}"), ("s3:ListBucket", bucket)]
         case "s3", _:
             return [(f"s3:{operation}", f"arn:aws:s3:::{request['Bucket']}/{request['Key']}")]
+        case "ecr", _:
+            repository = request["repositoryName"]
+            return [(f"ecr:{operation}", f"arn:aws:ecr:us-east-1:000000000000:repository/{repository}")]
         case "cloudformation", _:
             stack = f"arn:aws:cloudformation:us-east-1:000000000000:stack/{request['StackName']}/1f2e"
             return [(f"cloudformation:{operation}", stack)]

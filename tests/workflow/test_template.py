@@ -22,6 +22,7 @@ def test_every_parameter_has_a_default_and_a_description():
 def test_the_outputs_are_those_that_the_command_line_reads():
     assert set(template()["Outputs"]) == {
         "BucketName",
+        "ImageRepositoryUri",
         "PipelineRoleArn",
         "ModelPackageGroupName",
         "EndpointName",
