@@ -51,7 +51,10 @@ $(UV):
 
 dev: .venv/dev.stamp .venv-image/test.stamp ## both environments with test tools
 
-test: dev lint unit e2e ## everything CI runs
+# For a hurry, `make test TESTS=lint`.
+TESTS ?= lint unit e2e
+
+test: dev $(TESTS) ## everything CI runs
 
 unit: dev ## fast tests: no network, no sleep
 	$(IMAGE_PY) -m pytest tests/training tests/processing tests/container

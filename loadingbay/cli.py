@@ -16,6 +16,7 @@ import click
 from loadingbay.commands.classify import classify
 from loadingbay.commands.deploy import deploy
 from loadingbay.commands.local import down, up
+from loadingbay.commands.push import push
 from loadingbay.commands.run import build, run
 from loadingbay.commands.versions import approve, reject
 from loadingbay.commands.watch import logs, monitor, status
@@ -62,6 +63,7 @@ cli.add_command(monitor)
 cli.add_command(status)
 cli.add_command(logs)
 cli.add_command(build)
+cli.add_command(push)
 
 
 def main() -> NoReturn:

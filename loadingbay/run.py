@@ -99,7 +99,7 @@ class Run:
         assert self.execution is not None  # noqa: S101 - follow yields at least one
         self._read_evaluation(self.execution)
         if self.execution.status != "Succeeded":
-            raise WorkError(_why(self.execution))
+            raise WorkError(why(self.execution))
 
     def _follow(self, arn: str, part: Part) -> None:
         sagemaker = self.target.client("sagemaker")
@@ -275,7 +275,7 @@ def _acquire(work: Run, named: Path | None) -> Data:
         return data
 
 
-def _why(execution: Execution) -> str:
+def why(execution: Execution) -> str:
     """Why the execution did not succeed, and what to do."""
     failed = execution.failed
     if execution.status == "Stopped":
