@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
 from graphlib import CycleError, TopologicalSorter
 
 from localcloud.engine.definition import Definition, DefinitionError, Step
@@ -46,6 +46,25 @@ def dependencies(definition: Definition) -> dict[str, frozenset[str]]:
     except CycleError as error:
         raise DefinitionError(f"The steps wait for each other in a circle: {' -> '.join(error.args[1])}.") from None
     return needs
+
+
+def restricted(definition: Definition, names: Collection[str]) -> Definition:
+    """The definition with these steps only, as a selective execution runs it.
+
+    Raises:
+        DefinitionError: a name is no step's, or a step needs one that is left out.
+    """
+    for name, needs in dependencies(definition).items():
+        left_out = sorted(needs - set(names))
+        if name in names and left_out:
+            raise DefinitionError(
+                f"Step {name!r} needs {left_out[0]!r}, which is not among the selected steps; the local cloud takes "
+                "nothing from an earlier execution, so select it as well."
+            )
+    unknown = sorted(set(names) - set(definition.steps))
+    if unknown:
+        raise DefinitionError(f"The selected step {unknown[0]!r} is not in the definition.")
+    return replace(definition, steps={name: step for name, step in definition.steps.items() if name in names})
 
 
 def plan(

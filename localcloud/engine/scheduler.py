@@ -13,7 +13,7 @@ from typing import Any
 from localcloud.cloud import Cloud
 from localcloud.engine import steps as perform
 from localcloud.engine.definition import Definition, Step, parse
-from localcloud.engine.graph import ACTIVE, dependencies, plan
+from localcloud.engine.graph import ACTIVE, dependencies, plan, restricted
 from localcloud.engine.records import FAILED, MAX_FAILURE_REASON, Records, execution_id
 from localcloud.engine.retries import classify, delay_before_retry
 from localcloud.engine.steps import STORE_KINDS, Context, StepError
@@ -65,6 +65,9 @@ class ExecutionRun:
         """Run to the end of the execution, from whatever state it is stored in."""
         execution = self._records.execution()
         self._definition: Definition = parse(self._records.definition_text(execution))
+        if selection := execution.get("SelectiveExecutionConfig"):
+            names = {selected["StepName"] for selected in selection["SelectedSteps"]}
+            self._definition = restricted(self._definition, names)
         self._needs = dependencies(self._definition)
         self._steps = self._records.steps()
         self._context = Context(self._cloud, execution, self._steps)

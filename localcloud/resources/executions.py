@@ -4,7 +4,8 @@ from typing import Any
 
 from localcloud.api import ApiError, not_found, on_start, on_stop, operation, page, pick, refuse, validation_error
 from localcloud.cloud import Cloud
-from localcloud.engine.definition import parse
+from localcloud.engine.definition import DefinitionError, parse
+from localcloud.engine.graph import restricted
 from localcloud.engine.parameters import ParameterError, bind
 from localcloud.engine.records import EXECUTION, PIPELINE, STEP, TOKEN, VERSION, Records, announce_execution
 from localcloud.engine.references import as_text
@@ -15,15 +16,19 @@ from localcloud.resources.pipelines import find_version
 
 @operation("StartPipelineExecution")
 def start_pipeline_execution(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any]:
-    """Store an execution with its typed parameters, and run it. The same token gives the same execution."""
-    refuse(request, "SelectiveExecutionConfig", "MlflowExperimentName")
+    """Store an execution with its typed parameters, and run it or the selected steps. The same token gives the same."""
+    refuse(request, "MlflowExperimentName")
+    selection = request.get("SelectiveExecutionConfig") or {}
+    refuse(selection, "SourcePipelineExecutionArn")
     pipeline = find_pipeline(cloud, request["PipelineName"])
     name = pipeline["PipelineName"]
     version = request.get("PipelineVersionId", pipeline["_version"])
     definition = parse(find_version(cloud, pipeline, version)["PipelineDefinition"])
     try:
+        if selection:
+            restricted(definition, {selected["StepName"] for selected in selection["SelectedSteps"]})
         parameters = bind(definition, request.get("PipelineParameters", []))
-    except ParameterError as error:
+    except (ParameterError, DefinitionError) as error:
         raise validation_error(str(error)) from None
     now, identifier = cloud.clock(), cloud.new_id(12)
     arn = f"{pipeline['PipelineArn']}/execution/{identifier}"
@@ -39,6 +44,7 @@ def start_pipeline_execution(cloud: Cloud, request: dict[str, Any]) -> dict[str,
         "CreatedBy": cloud.user(),
         **pick(pipeline, "ParallelismConfiguration"),
         **pick(request, "PipelineExecutionDisplayName", "PipelineExecutionDescription", "ParallelismConfiguration"),
+        **pick(request, "SelectiveExecutionConfig"),
         "_pipeline": name,
         "_parameters": parameters,
         "_role": pipeline["RoleArn"],

@@ -67,6 +67,22 @@ def test_a_fail_step_fails_the_execution_with_its_joined_message(kit: Kit) -> No
     assert missed["Metadata"]["Fail"]["ErrorMessage"] == "accuracy 0.5 is below 0.75"
 
 
+def test_a_selective_execution_runs_the_selected_steps_only_and_says_so(kit: Kit) -> None:
+    kit.pipeline(*gate(kit), parameters=BAR)
+    selection = {"SelectedSteps": [{"StepName": "Score"}]}
+    arn = kit.start(SelectiveExecutionConfig=selection)
+    execution = kit.wait(arn)
+    assert execution["PipelineExecutionStatus"] == "Succeeded"
+    assert execution["SelectiveExecutionConfig"] == selection
+    assert list(kit.steps(arn)) == ["Score"]
+
+
+def test_a_selection_without_what_it_needs_starts_nothing(kit: Kit) -> None:
+    kit.pipeline(*gate(kit), parameters=BAR)
+    with pytest.raises(ClientError, match="'Gate' needs 'Score'"):
+        kit.start(SelectiveExecutionConfig={"SelectedSteps": [{"StepName": "Gate"}]})
+
+
 def test_independent_steps_run_side_by_side(kit: Kit) -> None:
     status, steps = kit.run(
         kit.processing("A", "import time; time.sleep(1)"), kit.processing("B", "import time; time.sleep(1)")

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from localcloud.engine.definition import Definition, DefinitionError, Step
-from localcloud.engine.graph import dependencies, plan
+from localcloud.engine.graph import dependencies, plan, restricted
 
 
 def step(
@@ -90,3 +90,19 @@ def test_a_condition_does_not_wait_for_what_only_its_branches_refer_to() -> None
 def test_a_step_in_a_branch_that_its_condition_waits_for_is_a_circle() -> None:
     with pytest.raises(DefinitionError, match="circle"):
         dependencies(of(step("Gate", "In", kind="Condition"), step("In", parent="Gate", branch=True)))
+
+
+def test_a_selection_runs_its_steps_and_nothing_after_them() -> None:
+    chosen = restricted(of(step("Stage"), step("Train", "Stage"), step("Score", "Train")), {"Stage", "Train"})
+    assert list(chosen.steps) == ["Stage", "Train"]
+    done = plan(chosen, dependencies(chosen), {"Stage": "Succeeded", "Train": "Succeeded"}, {})
+    assert done.done
+
+
+@pytest.mark.parametrize(
+    ("names", "words"),
+    [({"Train"}, "'Train' needs 'Stage', which is not among the selected"), ({"Sage"}, "'Sage' is not in the")],
+)
+def test_a_selection_that_cannot_run_is_refused_by_name(names: set[str], words: str) -> None:
+    with pytest.raises(DefinitionError, match=words):
+        restricted(of(step("Stage"), step("Train", "Stage")), names)
