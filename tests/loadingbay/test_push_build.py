@@ -2,10 +2,11 @@
 
 import os
 import signal
-import subprocess
+import sys
 import threading
 import time
 
+import psutil
 import pytest
 
 from loadingbay.push import buildspec
@@ -136,15 +137,17 @@ def test_a_process_that_a_command_leaves_behind_is_not_awaited(run, tmp_path):
 
 
 def test_an_interrupted_build_leaves_no_process(tmp_path):
-    run = Run(tmp_path, {"build": {"commands": [f"echo $$ > '{tmp_path}/pid'; echo started; sleep 60"]}})
+    program = "import os, time; print(os.getpid(), flush=True); time.sleep(60)"
+    run = Run(tmp_path, {"build": {"commands": [f"'{sys.executable}' -c '{program}'"]}})
+    printed = []
 
-    def interrupt(_):
+    def interrupt(line):
+        printed.append(line)
         raise KeyboardInterrupt
 
     run.build.log = interrupt
     with pytest.raises(KeyboardInterrupt):
         run.go()
-    pid = int((tmp_path / "pid").read_text())
     deadline = time.monotonic() + 5
-    while subprocess.run(["ps", "-p", str(pid)], capture_output=True, check=False).returncode == 0:
+    while psutil.pid_exists(int(printed[0])):
         assert time.monotonic() < deadline
