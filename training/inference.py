@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import cv2
-import mxnet as mx
+import fused
+import int8
 import numpy as np
 import numpy.typing as npt
 import preprocessing
@@ -39,7 +40,7 @@ class Model:
     """A loaded artifact: what model.json says, and the network as a function of normalised (n, 3, h, w) float32."""
 
     about: dict[str, Any]
-    network: Callable[[Any], Any]
+    network: Callable[[Float32], Float32]
     mean: Float32
     std: Float32
 
@@ -57,12 +58,13 @@ def model_fn(model_dir: str) -> Model:
             raise FileNotFoundError(f"{name} is missing in the model artifact at {model_dir}")
     about = json.loads((folder / MODEL).read_text("utf-8"))
     cv2.setNumThreads(0)  # photos are small, and requests already run side by side
-    network = mx.gluon.SymbolBlock(mx.sym.load(str(folder / SYMBOL)), mx.sym.var("data", dtype="float32"))
-    network.load_parameters(str(folder / PARAMETERS), ctx=mx.cpu())
-    network.hybridize(static_alloc=True, static_shape=True)
-    model = Model(about, network, np.asarray(about["mean"], np.float32), np.asarray(about["std"], np.float32))
     global _image_size  # input_fn is given no model: the contract of the serving toolkits
     _image_size = (int(about["image_size"][0]), int(about["image_size"][1]))
+    mean, std = np.asarray(about["mean"], np.float32), np.asarray(about["std"], np.float32)
+    exact = fused.Fused.load(folder / SYMBOL, folder / PARAMETERS)
+    probes = preprocessing.normalise(int8.probes(_image_size), mean, std)
+    network = int8.guard(folder, exact, probes, float(about["temperature"]), float(about["threshold"]))
+    model = Model(about, network, mean, std)
     warmup(model)
     return model
 
@@ -138,8 +140,8 @@ def predict_fn(images: UInt8, model: Model) -> Float32:
 
     Rows do not depend on each other.
     """
-    data = mx.nd.array(preprocessing.normalise(images, model.mean, model.std))
-    return softmax(model.network(data).asnumpy(), float(model.about["temperature"]))
+    logits = model.network(preprocessing.normalise(images, model.mean, model.std))
+    return softmax(logits, float(model.about["temperature"]))
 
 
 def output_fn(probabilities: Float32, accept: str, model: Model) -> tuple[bytes, str]:

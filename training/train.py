@@ -38,6 +38,7 @@ import mxnet as mx  # noqa: E402
 import numpy as np  # noqa: E402
 import phases  # noqa: E402
 import PIL  # noqa: E402
+import quantization  # noqa: E402
 import records  # noqa: E402
 
 
@@ -81,7 +82,6 @@ def parser() -> argparse.ArgumentParser:
     flags.add_argument("--folds", type=_number(int, 2, 20), default=3)
     flags.add_argument("--image-size", type=_number(int, 16, 256), default=32, help="pixels a side")
     flags.add_argument("--code-sha256", default="unknown", help="hash of this code, for the record")
-    flags.add_argument("--git-commit", default="unknown", help="for the record")
     # Where things are.
     flags.add_argument("--train", type=Path, default=Path(env("SM_CHANNEL_TRAIN", "/opt/ml/input/data/train")))
     flags.add_argument("--model-dir", type=Path, default=Path(env("SM_MODEL_DIR", "/opt/ml/model")))
@@ -156,6 +156,7 @@ def run(flags: argparse.Namespace) -> dict[str, Any] | None:
         job = phases.Job(scratch, size, mean, std, len(flags.classes), recipe, flags.model_dir, kept_if_asked)
         with cluster.parameter_server(hosts, flags.parameter_server_port) as exchange:
             outcomes = phases.run_all(plan, job, flags.workers, exchange)
+        photos = quantization.choose(records.mapped(scratch, size).images)
     if hosts.rank > 0:
         return None
     logits = np.empty((len(labels), len(flags.classes)), np.float32)
@@ -173,7 +174,6 @@ def run(flags: argparse.Namespace) -> dict[str, Any] | None:
         "data_label": about["label"],
         "data_sha256": about["sha256"],
         "code_sha256": flags.code_sha256,
-        "git_commit": flags.git_commit,
         "seed": flags.seed,
         "versions": {
             "python": platform.python_version(),
@@ -190,6 +190,7 @@ def run(flags: argparse.Namespace) -> dict[str, Any] | None:
         },
         "out_of_fold": out_of_fold,
     }
+    print(quantization.export(flags.model_dir, photos, model).line(), flush=True)
     artifact.write(flags.model_dir, model, [entry for outcome in outcomes for entry in outcome.history])
     summarise(out_of_fold, temperature, flags, time.perf_counter() - began)
     return model
@@ -200,6 +201,7 @@ def summarise(out_of_fold: dict[str, Any], temperature: float, flags: argparse.N
     figures = {
         "phase": "calibration",
         "out_of_fold_accuracy": f"{out_of_fold['accuracy']:.4f}",
+        "out_of_fold_nll": f"{out_of_fold['nll']:.4f}",
         "temperature": f"{temperature:.4f}",
         "threshold": f"{out_of_fold['value']:.4f}",
         "coverage": f"{out_of_fold['coverage']:.4f}",

@@ -1,0 +1,64 @@
+"""The network as it is served: layers fused by oneDNN, and one executor for each batch size, bound once and kept.
+
+It travels inside the model artifact under code/. Batches at the endpoint change size from call to call; Gluon's cached
+graph plans its memory anew whenever they do, and executors do not.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("MXNET_SUBGRAPH_VERBOSE", "0")  # or every fusion announces itself in the log
+
+import mxnet as mx
+import numpy as np
+import numpy.typing as npt
+
+LARGEST = 8  # images in one forward pass: more gain nothing on a CPU core, and every size costs memory
+
+Float32 = npt.NDArray[np.float32]
+
+
+class Fused:
+    """A network as a function of normalised (n, 3, h, w) float32; (n, classes) logits.
+
+    Rows do not depend on each other, to the last digits of float32. Not for several threads at once.
+    """
+
+    def __init__(self, symbol: Any, arguments: dict[str, Any], auxiliary: dict[str, Any]) -> None:
+        self._symbol, self.arguments, self.auxiliary = symbol, arguments, auxiliary
+        self._bound: dict[tuple[int, ...], tuple[Any, Any]] = {}
+
+    @classmethod
+    def load(cls, symbol: Path, parameters: Path) -> Fused:
+        """From the two files that `HybridBlock.export` writes."""
+        network, arguments, auxiliary = read(symbol, parameters)
+        return cls(network.optimize_for("MKLDNN", args=arguments, aux=auxiliary, ctx=mx.cpu()), arguments, auxiliary)
+
+    def __call__(self, images: Float32) -> Float32:
+        """Logits; a large batch is run in parts."""
+        parts = [self._run(images[start : start + LARGEST]) for start in range(0, len(images), LARGEST)]
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+    def _run(self, images: Float32) -> Float32:
+        data, executor = self._bound.get(images.shape) or self._bind(images.shape)
+        data[:] = images
+        logits: Float32 = executor.forward(is_train=False)[0].asnumpy()
+        return logits
+
+    def _bind(self, shape: tuple[int, ...]) -> tuple[Any, Any]:
+        data = mx.nd.zeros(shape)
+        inputs = {**self.arguments, "data": data}
+        executor = self._symbol.bind(mx.cpu(), inputs, aux_states=self.auxiliary, grad_req="null")
+        self._bound[shape] = data, executor
+        return data, executor
+
+
+def read(symbol: Path, parameters: Path) -> tuple[Any, dict[str, Any], dict[str, Any]]:
+    """(symbol, arguments, auxiliary states) of an exported network."""
+    saved = mx.nd.load(str(parameters))
+    arguments = {name[4:]: value for name, value in saved.items() if name.startswith("arg:")}
+    auxiliary = {name[4:]: value for name, value in saved.items() if name.startswith("aux:")}
+    return mx.sym.load(str(symbol)), arguments, auxiliary

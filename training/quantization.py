@@ -1,0 +1,108 @@
+"""Makes the 8-bit network of an artifact beside the float one, and measures how far apart their answers are.
+
+Weights and activations become 8-bit integers, by layer, over the ranges that photos and outliers reach. The linear
+heads stay in float, for they decide, and so do the oriented gradients, which divide by small numbers.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import fused
+import inference
+import int8
+import mxnet as mx
+import numpy as np
+import numpy.typing as npt
+import outliers
+import preprocessing
+from mxnet.contrib import quantization
+
+PHOTOS, OUTLIERS, BATCH = 512, 128, 32
+SAFETY = 2.0  # the guard's margin, as a multiple of the largest difference seen
+MOST = 0.5  # when more than this share of photos is near a decision, two networks cost more than one
+
+Float32 = npt.NDArray[np.float32]
+UInt8 = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The `largest` difference (see int8.spread), and the share of photos `near` a decision: left to the float one."""
+
+    largest: float
+    margin: float
+    near: float
+    kept: bool
+
+    def line(self) -> str:
+        """For the log."""
+        return (
+            f"phase=int8 largest_difference={self.largest:.4f} margin={self.margin:.4f} near={self.near:.4f} "
+            f"kept={'yes' if self.kept else 'no'}"
+        )
+
+
+def choose(images: UInt8) -> UInt8:
+    """(n, h, w, 3), evenly out of all: a copy that stays when the file they are mapped from is gone."""
+    rows = np.linspace(0, len(images) - 1, min(PHOTOS, len(images))).astype(np.int64)
+    return np.asarray(images[rows])
+
+
+def export(folder: Path, photos: UInt8, about: dict[str, Any]) -> Outcome:
+    """Write the 8-bit network beside the exported one in `folder`, unless so many photos are near that it cannot pay.
+
+    `photos` (n, h, w, 3) are what `choose` gave, `about` is model.json's content. The same input gives the same bytes.
+    """
+    size = (int(photos.shape[1]), int(photos.shape[2]))
+    drawn = outliers.draw(OUTLIERS, photos.astype(np.float32), np.random.default_rng(8))
+    mean, std = np.asarray(about["mean"], np.float32), np.asarray(about["std"], np.float32)
+    pictures = np.concatenate([photos, drawn.clip(0, 255).astype(np.uint8), int8.probes(size)])
+    data = preprocessing.normalise(pictures, mean, std)
+    symbol = _quantize(folder, data)
+    exact = fused.Fused.load(folder / inference.SYMBOL, folder / inference.PARAMETERS)
+    logits = fused.Fused(symbol, exact.arguments, exact.auxiliary)(data)
+    largest = float(int8.spread(logits, exact(data)).max())
+    margin = SAFETY * largest
+    temperature, threshold = float(about["temperature"]), float(about["threshold"])
+    near = float(int8.near(logits[: len(photos)], margin, temperature, threshold).mean())
+    outcome = Outcome(largest, margin, near, near <= MOST)
+    if outcome.kept:
+        symbol.save(str(folder / int8.SYMBOL))
+        (folder / int8.ABOUT).write_text(json.dumps(asdict(outcome), indent=2, sort_keys=True) + "\n", "utf-8")
+    return outcome
+
+
+def _quantize(folder: Path, data: Float32) -> Any:
+    """The symbol; its parameters are those of the exported network."""
+    network, arguments, auxiliary = fused.read(folder / inference.SYMBOL, folder / inference.PARAMETERS)
+    layers = network.get_backend_symbol("MKLDNN_QUANTIZE")
+    batches = mx.io.NDArrayIter({"data": data}, batch_size=BATCH)
+    quantized, _, _ = quantization.quantize_model(
+        layers,
+        arguments,
+        auxiliary,
+        data_names=("data",),
+        label_names=None,
+        ctx=mx.cpu(),
+        excluded_sym_names=_in_float(layers),
+        calib_mode="naive",  # smallest and largest value seen
+        calib_data=batches,
+        quantized_dtype="auto",
+        quantize_mode="smart",
+    )
+    return quantized.get_backend_symbol("MKLDNN_QUANTIZE")
+
+
+def _in_float(layers: Any) -> list[str]:
+    """Names of the fused layers that stay as they are."""
+    nodes = json.loads(layers.tojson())["nodes"]
+    return [
+        node["name"]
+        for node in nodes
+        if node["op"] == "_sg_mkldnn_fully_connected"
+        or any("orientations" in nodes[source[0]]["name"] for source in node["inputs"])
+    ]
