@@ -10,7 +10,7 @@ export UV_PYTHON_DOWNLOADS := never
 # Environments are small to rebuild; a hard link into uv's cache makes it seconds.
 export UV_LINK_MODE ?= hardlink
 
-.PHONY: run up test unit e2e lint lock setup clean help
+.PHONY: run up test unit e2e lint lock sbom setup clean help
 
 help: ## what there is
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed 's/:.*## /\t/' | expand -t 12
@@ -63,19 +63,36 @@ unit: dev ## fast tests: no network, no sleep
 e2e: dev ## the real local cloud, driven over HTTP
 	$(PY) -m pytest tests/e2e
 
-lint: dev ## ruff, mypy, import-linter, cfn-lint
+.venv-lint/lint.stamp: requirements/lint.lock | $(UV)
+	@echo "Setting up the environment of the linters that cannot live beside the tools (.venv-lint)"
+	@test -x .venv-lint/bin/python || $(UV) venv --quiet --python $(PYTHON) .venv-lint
+	@$(UV) pip install --quiet --python .venv-lint/bin/python --require-hashes -r requirements/lint.lock
+	@touch $@
+
+lint: dev .venv-lint/lint.stamp ## ruff, mypy, import-linter, cfn-lint, checkov, hadolint
 	@.venv/bin/ruff check .
 	@.venv/bin/ruff format --check .
 	@.venv/bin/mypy
 	@.venv/bin/lint-imports --no-cache
 	@.venv/bin/cfn-lint workflow/*.yaml
+	@.venv-lint/bin/hadolint container/Dockerfile
+	@.venv-lint/bin/checkov --directory workflow --framework cloudformation --skip-download --compact --quiet
 
 lock: $(UV) ## write the lock files anew from the .in files
 	$(UV) pip compile -q --python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command 'make lock' requirements/tools.in -o requirements/tools.lock
 	$(UV) pip compile -q --python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command 'make lock' -c requirements/tools.lock requirements/dev.in -o requirements/dev.lock
 	$(UV) pip compile -q --python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command 'make lock' container/requirements.in -o container/requirements.lock
 	$(UV) pip compile -q --python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command 'make lock' -c container/requirements.lock requirements/image-test.in -o requirements/image-test.lock
+	$(UV) pip compile -q --python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command 'make lock' requirements/lint.in -o requirements/lint.lock
+	@$(MAKE) --no-print-directory sbom
+
+sbom: dev ## write down what the image is made of, with licences: container/sbom.cdx.json
+	@$(UV) venv --quiet --clear --python $(PYTHON) .loadingbay/sbom
+	@$(UV) pip install --quiet --python .loadingbay/sbom/bin/python --require-hashes -r container/requirements.lock
+	@.venv/bin/cyclonedx-py environment --output-reproducible --of JSON -o container/sbom.cdx.json .loadingbay/sbom/bin/python
+	@echo >> container/sbom.cdx.json
+	@rm -rf .loadingbay/sbom
 
 clean: ## remove environments, state and runs
 	@test ! -x .venv/bin/loadingbay || .venv/bin/loadingbay down || true
-	rm -rf .venv .venv-image .uv .loadingbay runs
+	rm -rf .venv .venv-image .venv-lint .uv .loadingbay runs

@@ -1,5 +1,6 @@
 """The image without a Docker engine: what the Dockerfile copies exists, and what it puts together serves."""
 
+import json
 import os
 import pwd
 import re
@@ -114,6 +115,44 @@ def test_the_system_libraries_that_the_packages_need_are_installed():
     }
     missing = {name for name in needed - IN_BASE if FROM_PACKAGE.get(name, "nothing") not in runs().split()}
     assert not missing
+
+
+def test_the_bill_of_materials_names_what_the_lock_file_installs_and_nothing_else():
+    document = json.loads((ROOT / "container/sbom.cdx.json").read_text())
+    assert (document["bomFormat"], document["specVersion"]) == ("CycloneDX", "1.6")
+    locked = re.findall(
+        r"^([A-Za-z0-9._-]+)(?:\[[^]]*\])?==(\S+)", (ROOT / "container/requirements.lock").read_text(), re.M
+    )
+    named = {(re.sub(r"[-_.]+", "-", c["name"]).lower(), c["version"]) for c in document["components"]}
+    assert named == set(locked), "`make sbom` writes it anew"
+
+
+def test_the_bill_of_materials_is_in_the_image():
+    assert ("container/sbom.cdx.json", "/opt/loadingbay/sbom.cdx.json") in copies()
+
+
+def test_every_stage_begins_with_a_digest():
+    arguments = dict(a.split("=", 1) for name, a in instructions() if name == "ARG")
+    stages = [a.split()[0] for name, a in instructions() if name == "FROM"]
+    assert len(stages) == 2
+    for stage in stages:
+        image = arguments[stage.removeprefix("${").removesuffix("}")]
+        assert re.fullmatch(r"python:3\.11\.\d+-slim-bookworm@sha256:[0-9a-f]{64}", image)
+
+
+def test_the_health_check_says_healthy_of_a_server_that_answers_and_of_no_other(image, start):
+    (check,) = [a for name, a in instructions() if name == "HEALTHCHECK"]
+    command = json.loads(check[check.index("[") :])
+    one = start(program=image / "usr/local/bin/serve").ready()
+
+    def healthy(port):
+        environment = {"PATH": f"{Path(sys.executable).parent}:/usr/bin", "SAGEMAKER_BIND_TO_PORT": str(port)}
+        return subprocess.run(command, env=environment, capture_output=True, check=False, timeout=20).returncode == 0
+
+    assert healthy(one.port)
+    port = one.port
+    one.stop()
+    assert not healthy(port)
 
 
 def test_sagemaker_may_choose_the_port():
