@@ -26,7 +26,7 @@ from pipelines import champion, runner
 from pipelines.builds import Builder, BuildError
 from pipelines.parameters import Value
 from pipelines.runner import Execution
-from pipelines.sources import Sources, image_address, image_tag, upload_missing
+from pipelines.sources import Sources, git_commit, image_address, image_tag, upload_missing
 
 if TYPE_CHECKING:
     from loadingbay.data import Data
@@ -87,7 +87,7 @@ class Run:
                 text = definition(self.target, self.stack, builder)
                 runner.upsert(sagemaker, text, self.stack["PipelineRoleArn"], self.target.stage)
             with self.summary.timed("pipeline"):
-                chosen = {"InputData": address, "DataLabel": data.label, **values}
+                chosen = {"InputData": address, "DataLabel": data.label, "GitCommit": git_commit(), **values}
                 chosen["Champion"] = champion.find(
                     sagemaker, self.target.client("s3"), self.stack["BucketName"], text, chosen, self.target.stage
                 )

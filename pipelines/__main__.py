@@ -17,7 +17,7 @@ from pipelines import champion, runner
 from pipelines.builds import Builder, BuildError
 from pipelines.definition import DEFAULT_STAGE
 from pipelines.parameters import PARAMETERS, Value, as_markdown
-from pipelines.sources import Sources, image_address, image_tag, upload_missing
+from pipelines.sources import Sources, git_commit, image_address, image_tag, upload_missing
 
 _STACK = click.option(
     "--stage",
@@ -86,6 +86,7 @@ def start(stack: str, wait: bool, values: tuple[str, ...]) -> None:
     pipeline = sagemaker.describe_pipeline(PipelineName=stack)
     chosen: dict[str, Value] = {**_last_values(sagemaker, stack)}
     chosen.pop("Champion", None)
+    chosen["GitCommit"] = git_commit()
     for text in values:
         name, equals, value = text.partition("=")
         if not equals:
@@ -111,9 +112,11 @@ def start(stack: str, wait: bool, values: tuple[str, ...]) -> None:
 
 def _last_values(sagemaker: Any, pipeline: str) -> dict[str, str]:
     """The parameters of the newest execution: a commit that changes code trains on the same data again."""
-    summaries = sagemaker.list_pipeline_executions(PipelineName=pipeline, MaxResults=1)
+    summaries = sagemaker.list_pipeline_executions(PipelineName=pipeline, MaxResults=100)
     names = {p.name for p in PARAMETERS}
     for summary in summaries["PipelineExecutionSummaries"]:
+        if summary.get("PipelineExecutionDisplayName", "").startswith(runner.TRIAL):
+            continue  # a trial's parameters were nobody's choice
         listed = sagemaker.list_pipeline_parameters_for_execution(PipelineExecutionArn=summary["PipelineExecutionArn"])
         return {item["Name"]: item["Value"] for item in listed["PipelineParameters"] if item["Name"] in names}
     return {}

@@ -70,8 +70,10 @@ def _same(sagemaker: Any, origin: str, definition: str, values: dict[str, Value]
         raise
     before = {item["Name"]: item["Value"] for item in listed}
     champion = before.pop("Champion", None)
+    before.pop("GitCommit", None)  # it changes nothing that is compared
+    now = {name: value for name, value in values.items() if name != "GitCommit"}
     try:
-        same = ran == definition and as_text({**before}) == as_text(values)
+        same = ran == definition and as_text({**before}) == as_text(now)
     except (ValueError, KeyError):
         return None
     return champion if same else None

@@ -33,14 +33,21 @@ METADATA = (
     "accuracy",
     "coverage",
     "accepted_precision",
+    "strangers_accepted",
     "data_label",
     "data_sha256",
     "code_sha256",
     "seed",
+    "versions",
 )
 
 # Figures that SageMaker reads from the training log.
-METRICS = {"train:loss": "train_loss", "validation:accuracy": "validation_accuracy"}
+METRICS = {
+    "train:loss": "train_loss",
+    "validation:accuracy": "validation_accuracy",
+    "out-of-fold:accuracy": "out_of_fold_accuracy",
+    "out-of-fold:nll": "out_of_fold_nll",
+}
 
 _TELEMETRY_OFF = "SchemaVersion: '1.0'\nSageMaker:\n  PythonSDK:\n    Modules:\n      TelemetryOptOut: true\n"
 
@@ -307,7 +314,11 @@ def _pipeline(settings: Settings) -> Any:
                     content_type="application/json", s3_uri=Join(on="/", values=[report, "evaluation.json"])
                 )
             ),
-            customer_metadata_properties={key: figure(f"metadata.{key}") for key in METADATA},
+            # The commit is a parameter that no job takes: another commit alone keeps every step in the cache.
+            customer_metadata_properties={
+                **{key: figure(f"metadata.{key}") for key in METADATA},
+                "git_commit": parameters["GitCommit"],
+            },
         ),
     )
     missed = FailStep(

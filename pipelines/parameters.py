@@ -20,7 +20,7 @@ class Parameter:
     """One pipeline parameter.
 
     `name` is its name in SageMaker, `minimum` and `maximum` are inclusive, `form` names a check for strings, and
-    `option` is False for what the command line works out itself.
+    `option` is False for what the command line works out itself. `searched`: training may be tuned by it.
     """
 
     name: str
@@ -31,6 +31,7 @@ class Parameter:
     maximum: float | None = None
     form: Literal["classes", "instance", "s3", ""] = ""
     option: bool = True
+    searched: bool = False
 
     @property
     def flag(self) -> str:
@@ -102,10 +103,12 @@ PARAMETERS: tuple[Parameter, ...] = (
     Parameter("DataLabel", "String", "photos", "What the data are, printed on every report.", option=False),
     Parameter("Champion", "String", None, "Where the model.tar.gz lies that is compared with.", form="s3",
               option=False),
+    Parameter("GitCommit", "String", "unknown", "The commit that this runs, for the version's metadata.", option=False),
     Parameter("Classes", "String", "bicycle,motorcycle", "The vehicles to tell apart.", form="classes"),
-    Parameter("Epochs", "Integer", 60, "Passes over the training photos.", 1, 1000),
-    Parameter("BatchSize", "Integer", 32, "Photos in one step of gradient descent.", 2, 1024),
-    Parameter("LearningRate", "Float", 0.05, "Learning rate after warm-up, the highest.", 1e-6, 10),
+    Parameter("Epochs", "Integer", 60, "Passes over the training photos.", 1, 1000, searched=True),
+    Parameter("BatchSize", "Integer", 32, "Photos in one step of gradient descent.", 2, 1024, searched=True),
+    Parameter("LearningRate", "Float", 0.05, "Learning rate after warm-up, the highest.", 1e-6, 10,
+              searched=True),
     Parameter("Seed", "Integer", 1, "Seed of everything that is drawn.", 0, 2**31 - 1),
     Parameter("MinimumAccuracy", "Float", 0.85, "Test accuracy below which no version is registered.", 0, 1),
     Parameter("ChampionTolerance", "Float", 0.02, "Test accuracy that a version may lose to the approved one.", 0, 1),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
@@ -15,6 +15,7 @@ from pipelines.parameters import Value, as_request
 from pipelines.progress import TRAINING_LOGS, Epoch, LogTail, parse
 
 ENDED = frozenset({"Succeeded", "Failed", "Stopped"})
+TRIAL = "tune-"  # how the display name of an execution begins that only tries parameters
 
 
 @dataclass(frozen=True)
@@ -83,9 +84,17 @@ def upsert(
     return "created"
 
 
-def start(sagemaker: Any, values: dict[str, Value], name: str = DEFAULT_STAGE) -> str:
-    """Starts an execution of the pipeline of that name; its ARN. ValueError when a value is not allowed."""
-    answer = sagemaker.start_pipeline_execution(PipelineName=name, PipelineParameters=as_request(values))
+def start(
+    sagemaker: Any, values: dict[str, Value], name: str = DEFAULT_STAGE, *, steps: Sequence[str] = (), title: str = ""
+) -> str:
+    """Starts an execution of the pipeline of that name; its ARN. ValueError when a value is not allowed.
+
+    With `steps`, a selective execution: these run, and nothing after them. `title` is its display name.
+    """
+    more: dict[str, Any] = {"PipelineExecutionDisplayName": title} if title else {}
+    if steps:
+        more["SelectiveExecutionConfig"] = {"SelectedSteps": [{"StepName": step} for step in steps]}
+    answer = sagemaker.start_pipeline_execution(PipelineName=name, PipelineParameters=as_request(values), **more)
     return str(answer["PipelineExecutionArn"])
 
 

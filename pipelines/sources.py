@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import io
+import subprocess
 import tarfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -122,6 +123,20 @@ class Sources:
             training=address(self.training),
             training_sha256=self.training.sha256,
         )
+
+
+def git_commit(root: Path = ROOT) -> str:
+    """The commit checked out in `root`, with `-dirty` when files of it were changed; "unknown" outside of git."""
+    try:
+        head, changed = (
+            subprocess.run(
+                ["git", "-C", str(root), *command], capture_output=True, text=True, check=True
+            ).stdout.strip()
+            for command in (["rev-parse", "HEAD"], ["status", "--porcelain", "--untracked-files=no"])
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return f"{head}-dirty" if changed else head
 
 
 def image_tag(root: Path = ROOT) -> str:

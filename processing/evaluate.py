@@ -42,7 +42,8 @@ from scipy.stats import binomtest
 ARTIFACT, RECORDS, ABOUT = "model.tar.gz", "images.rec", "dataset.json"
 MAX_ARTIFACT_BYTES = 1 << 30  # unpacked
 MAX_MEMBERS = 1000
-VERIFICATION_PHOTOS = 20  # of each class
+VERIFICATION_PHOTOS = 20  # of each class, and no more than
+MAX_VERIFICATION = 60  # in all: a deployment waits for them
 MAX_POINTS = 2000  # of what is listed photo by photo: evaluation.json stays small whatever the test set
 # What an artifact says of itself, and is read here.
 ABOUT_MODEL = {
@@ -357,7 +358,7 @@ def metadata(about: dict[str, Any], gate: dict[str, float]) -> dict[str, str]:
     """
     texts = {
         key: str(about.get(key, "unknown"))
-        for key in ("data_label", "data_sha256", "code_sha256", "git_commit", "seed")
+        for key in ("data_label", "data_sha256", "code_sha256", "seed")
     }
     figures = {key: f"{gate[key]:.4f}" for key in ("accuracy", "coverage", "accepted_precision", "strangers_accepted")}
     return {
@@ -379,8 +380,9 @@ def write_verification(folder: Path, photos: Photos, probabilities: Floats) -> N
     """
     folder.mkdir(parents=True, exist_ok=True)
     labels, answers = {}, {}
+    each = max(1, min(VERIFICATION_PHOTOS, MAX_VERIFICATION // len(photos.classes)))
     for at, name in enumerate(photos.classes):
-        for number, row in enumerate(np.flatnonzero(photos.labels == at)[:VERIFICATION_PHOTOS], start=1):
+        for number, row in enumerate(np.flatnonzero(photos.labels == at)[:each], start=1):
             body = photos.bodies[row]
             file = f"{name}-{number:02d}.{'png' if content_type(body) == 'image/png' else 'jpg'}"
             (folder / file).write_bytes(body)

@@ -75,6 +75,12 @@ def test_a_default_that_is_written_out_changes_nothing(s3):
     assert champion.find(SageMaker(), s3, BUCKET, "{}", values) == "s3://bucket/older/model.tar.gz"
 
 
+def test_another_commit_alone_changes_nothing(s3):
+    before = BEFORE | {"GitCommit": "a" * 40}
+    found = champion.find(SageMaker(before=before), s3, BUCKET, "{}", VALUES | {"GitCommit": "b" * 40})
+    assert found == "s3://bucket/older/model.tar.gz"
+
+
 @pytest.mark.parametrize(
     "sagemaker", [SageMaker(origin="a person"), SageMaker(before=None), SageMaker(before={"Epochs": "no number"})]
 )

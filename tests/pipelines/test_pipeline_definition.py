@@ -133,6 +133,15 @@ def test_what_is_no_cache_key_alone_differs_between_executions(steps):
         assert "Execution." not in json.dumps(of_step), name
 
 
+def test_the_commit_is_in_the_versions_metadata_and_in_no_job_so_that_another_one_keeps_the_cache(steps):
+    assert steps["Register"]["Arguments"]["CustomerMetadataProperties"]["git_commit"] == {"Get": "Parameters.GitCommit"}
+    for name in ("Stage", "Train", "Evaluate", "Gate"):
+        arguments = {
+            key: value for key, value in steps[name]["Arguments"].items() if key not in ("IfSteps", "ElseSteps")
+        }
+        assert "GitCommit" not in json.dumps(arguments), name
+
+
 def test_training_cannot_reach_the_test_photos(steps):
     train = json.dumps(steps["Train"]["Arguments"])
     assert [c["ChannelName"] for c in steps["Train"]["Arguments"]["InputDataConfig"]] == ["train"]
@@ -168,7 +177,7 @@ def test_the_champion_is_an_input_so_that_another_one_is_another_evaluation(step
 def test_a_version_waits_for_a_person_and_carries_its_figures(steps):
     package = steps["Register"]["Arguments"]
     assert package["ModelApprovalStatus"] == "PendingManualApproval"
-    assert set(package["CustomerMetadataProperties"]) == set(METADATA)
+    assert set(package["CustomerMetadataProperties"]) == {*METADATA, "git_commit"}
     statistics = package["ModelMetrics"]["ModelQuality"]["Statistics"]["S3Uri"]
     assert statistics["Std:Join"]["Values"][-1] == "evaluation.json"
 

@@ -68,6 +68,21 @@ def test_parameters_out_of_range_start_nothing(sagemaker, stub):
         runner.start(sagemaker, {"InputData": "s3://bucket/x", "Champion": "s3://bucket/y", "Epochs": 0})
 
 
+def test_a_trial_runs_the_steps_it_names_under_its_title(sagemaker, stub):
+    values = {"InputData": "s3://bucket/x", "Champion": "s3://bucket/y"}
+    stub.add_response(
+        "start_pipeline_execution",
+        {"PipelineExecutionArn": ARN},
+        {
+            "PipelineName": "loadingbay",
+            "PipelineParameters": [{"Name": name, "Value": value} for name, value in values.items()],
+            "PipelineExecutionDisplayName": "tune-0001",
+            "SelectiveExecutionConfig": {"SelectedSteps": [{"StepName": "Stage"}, {"StepName": "Train"}]},
+        },
+    )
+    assert runner.start(sagemaker, values, steps=("Stage", "Train"), title="tune-0001") == ARN
+
+
 def test_a_step_from_the_cache_is_told_from_one_that_ran(sagemaker, stub):
     source = ARN.replace("abcdefghijkl", "firstfirst11")
     _look(stub, "Executing", _step("Stage", CacheHitResult={"SourcePipelineExecutionArn": source}), _step("Train"))

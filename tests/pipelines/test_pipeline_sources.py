@@ -2,6 +2,7 @@
 
 import io
 import os
+import subprocess
 import tarfile
 
 import boto3
@@ -15,6 +16,7 @@ from pipelines.sources import (
     exists,
     files_of,
     fingerprint,
+    git_commit,
     image_address,
     upload_missing,
 )
@@ -141,3 +143,23 @@ def _forbidden(request, **_):
             return iter([b""])
 
     return AWSResponse(request.url, 403, {}, Raw())
+
+
+def _git(folder, *arguments):
+    name = ("-c", "user.name=a", "-c", "user.email=a@example.com")
+    done = subprocess.run(["git", "-C", str(folder), *name, *arguments], check=True, capture_output=True, text=True)
+    return done.stdout.strip()
+
+
+def test_the_commit_says_when_files_of_it_were_changed(tmp_path):
+    assert git_commit(tmp_path) == "unknown"
+    _git(tmp_path, "init")
+    assert git_commit(tmp_path) == "unknown"
+    (tmp_path / "file").write_text("one")
+    _git(tmp_path, "add", "file")
+    _git(tmp_path, "commit", "-m", "first")
+    (tmp_path / "run").write_text("no part of it")
+    head = _git(tmp_path, "rev-parse", "HEAD")
+    assert git_commit(tmp_path) == head
+    (tmp_path / "file").write_text("two")
+    assert git_commit(tmp_path) == f"{head}-dirty"
