@@ -18,6 +18,7 @@ from loadingbay.target import Target
 from pipelines.sources import Source, fingerprint, upload_missing
 
 TEMPLATE = ROOT / "workflow" / "template.yaml"
+PATIENCE = 1800.0  # seconds; a whole stack takes minutes
 UNCHANGED = "this very template and code are deployed"
 # The fingerprint is an output of the stack. As a tag it would be put on every resource, and change them all each time.
 _SOURCE = "SourceHash"
@@ -60,19 +61,21 @@ def deploy(
                 f"the stack {stack} is in {found['StackStatus']} ({_reason(cloudformation, stack)}) and takes no "
                 f"update: delete it with `aws cloudformation delete-stack --stack-name {stack}`, then deploy again"
             )
-    bucket = f"loadingbay-artifacts-{target.account}-{target.resolved_region}"
-    _ensure_bucket(target, bucket)
-    packed = _with_source(package(template, bucket), source)
-    upload_missing(target.client("s3"), bucket, packed.objects, owner=target.account)
     creating = found is None or found["StackStatus"] == "REVIEW_IN_PROGRESS"
-    say(f"{'creating' if creating else 'updating'} the stack {stack}")
     known = {} if found is None or creating else {p["ParameterKey"]: p for p in found.get("Parameters", [])}
+    bucket = artifacts_bucket(target)
+    packed = _with_source(package(template, bucket), source)
+    given = _parameters(packed, _named(packed, stack, parameters or {}), known)
+    # Nothing is changed before this line.
+    _ensure_bucket(target, bucket)
+    upload_missing(target.client("s3"), bucket, packed.objects, owner=target.account)
+    say(f"{'creating' if creating else 'updating'} the stack {stack}")
     change_set = cloudformation.create_change_set(
         StackName=stack,
         ChangeSetName=f"loadingbay-{source[:16]}-{time.time_ns():x}",
         ChangeSetType="CREATE" if creating else "UPDATE",
         Capabilities=["CAPABILITY_IAM", "CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND"],
-        Parameters=_parameters(packed, _named(packed, stack, parameters or {}), known),
+        Parameters=given,
         **_template(target, bucket, packed),
     )["Id"]
     if _planned(cloudformation, change_set, stack, target.interval):
@@ -84,6 +87,11 @@ def deploy(
         )
     say(f"the stack {stack} was {'created' if creating else 'updated'}")
     return _outputs(done)
+
+
+def artifacts_bucket(target: Target) -> str:
+    """The bucket that packages go to; all stages of an account and region share it."""
+    return f"loadingbay-artifacts-{target.account}-{target.resolved_region}"
 
 
 def _fingerprint(template: Path, parameters: Mapping[str, str]) -> str:
@@ -103,10 +111,17 @@ def _describe(cloudformation: Any, stack: str) -> dict[str, Any] | None:
 
 
 def _settled(cloudformation: Any, stack: str, interval: float) -> dict[str, Any] | None:
-    """The stack once nothing is in progress. A change that someone else began is waited for."""
+    """The stack once nothing is in progress. A change that someone else began is waited for, PATIENCE at most."""
+    deadline = time.monotonic() + PATIENCE
     while (found := _describe(cloudformation, stack)) and found["StackStatus"].endswith("_IN_PROGRESS"):
         if found["StackStatus"] == "REVIEW_IN_PROGRESS":
             break
+        if time.monotonic() > deadline:
+            raise WorkError(
+                f"the stack {stack} has been in {found['StackStatus']} for {PATIENCE / 60:.0f} min: "
+                f"`aws cloudformation describe-stack-events --stack-name {stack}` shows what it waits for; "
+                f"then deploy again, or delete it with `aws cloudformation delete-stack --stack-name {stack}`"
+            )
         time.sleep(interval)
     return found
 
@@ -129,6 +144,13 @@ def _parameters(packed: Package, wanted: Mapping[str, str], known: Mapping[str, 
     if unknown:
         raise WorkError(f"the template has no parameter {unknown[0]}: it has {', '.join(sorted(declared))}")
     kept = [name for name in declared if name in known and name not in wanted]
+    missing = [name for name in declared if "Default" not in declared[name] and name not in {*kept, *wanted}]
+    if missing:
+        about = declared[missing[0]].get("Description", "").rstrip(".")
+        raise WorkError(
+            f"the template's parameter {missing[0]} has no default{f' ({about})' if about else ''}: "
+            f"give it with --parameter {missing[0]}=..."
+        )
     return [{"ParameterKey": name, "ParameterValue": value} for name, value in wanted.items()] + [
         {"ParameterKey": name, "UsePreviousValue": True} for name in kept
     ]

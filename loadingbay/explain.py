@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import re
 
 from botocore.exceptions import (
     BotoCoreError,
@@ -13,6 +14,8 @@ from botocore.exceptions import (
     NoRegionError,
     PartialCredentialsError,
     ProfileNotFound,
+    SSOError,
+    TokenRetrievalError,
 )
 
 from loadingbay.errors import WorkError
@@ -20,6 +23,8 @@ from loadingbay.errors import WorkError
 _EXPIRED = frozenset({"ExpiredToken", "ExpiredTokenException", "RequestExpired"})
 _UNKNOWN = frozenset({"InvalidClientTokenId", "UnrecognizedClientException", "InvalidAccessKeyId"})
 _DENIED = frozenset({"AccessDenied", "AccessDeniedException", "UnauthorizedOperation"})
+_ACTION = re.compile(r"not authorized to perform: (?P<action>[\w-]+:\w+)(?: on resource: (?P<resource>\S+))?")
+_SIGN_IN = "the AWS credentials have expired: sign in again (`aws sso login`, or new keys), then repeat the command"
 
 
 def sentence(error: Exception) -> str:
@@ -28,6 +33,8 @@ def sentence(error: Exception) -> str:
         return str(error)
     if isinstance(error, ClientError):
         return _of_aws(error)
+    if isinstance(error, (SSOError, TokenRetrievalError)):
+        return _SIGN_IN
     if isinstance(error, (NoCredentialsError, PartialCredentialsError, ProfileNotFound)):
         return f"AWS was asked for, but there are no usable credentials ({error}): `aws configure` sets them"
     if isinstance(error, NoRegionError):
@@ -48,12 +55,27 @@ def sentence(error: Exception) -> str:
 def _of_aws(error: ClientError) -> str:
     code, message = error.response["Error"]["Code"], error.response["Error"].get("Message", "")
     if code in _EXPIRED:
-        return "the AWS credentials have expired: sign in again, then repeat the command"
+        return _SIGN_IN
     if code in _UNKNOWN:
         return f"AWS does not know these credentials ({code}): see `aws configure list`"
     if code in _DENIED:
-        return f"{error.operation_name} is not permitted: {message}"
+        return f"{error.operation_name} is not permitted: {_permission(message)}"
     return f"{error.operation_name} was refused with {code}: {message}"
+
+
+def _permission(message: str) -> str:
+    """AWS's own words, and what whoever administers the account has to add."""
+    found = _ACTION.search(message)
+    said = " ".join(message.split())
+    if found is None:
+        return said
+    action, resource = found["action"], (found["resource"] or "").rstrip(".,")
+    on = f" on {resource}" if resource else ""
+    if action == "iam:PassRole":
+        return (
+            f"these credentials may not pass that role on: ask for iam:PassRole{on}, then repeat the command ({said})"
+        )
+    return f"ask for {action}{on}, then repeat the command ({said})"
 
 
 def _of_system(error: OSError) -> str:

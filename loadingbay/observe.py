@@ -151,13 +151,14 @@ def _newest_monitor(target: Target) -> str:
 
 
 def _lambda_group(target: Target, name: str) -> str | None:
-    """The log group of the Lambda whose name contains this one; deploy_model and deploy-model are the same."""
+    """The log group of this stage's Lambda whose name contains this one; deploy_model and deploy-model are the same."""
     plain = name.lower().replace("_", "").replace("-", "")
-    pages = target.client("logs").get_paginator("describe_log_groups").paginate(logGroupNamePrefix=_LAMBDA_LOGS)
+    ours = f"{_LAMBDA_LOGS}/{target.stage}-"  # an account has other projects' Lambdas, too
+    pages = target.client("logs").get_paginator("describe_log_groups").paginate(logGroupNamePrefix=ours)
     for page in pages:
         for group in page["logGroups"]:
             found = str(group["logGroupName"])
-            if plain and plain in found.removeprefix(_LAMBDA_LOGS).lower().replace("_", "").replace("-", ""):
+            if plain and plain in found.removeprefix(ours).lower().replace("_", "").replace("-", ""):
                 return found
     return None
 

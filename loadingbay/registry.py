@@ -82,7 +82,8 @@ def get(target: Target, arn: str) -> Version:
 
 def numbered(target: Target, number: int) -> Version:
     """The version with this number. Raises UsageError that names those there are."""
-    arn = f"arn:aws:sagemaker:{target.resolved_region}:{target.account}:model-package/{target.stage}/{number}"
+    place = f"{target.resolved_region}:{target.account}"
+    arn = f"arn:{target.partition}:sagemaker:{place}:model-package/{target.stage}/{number}"
     try:
         return get(target, arn)
     except ClientError as error:

@@ -39,6 +39,8 @@ class Target:
     home: Path | None = None
     port: int = DEFAULT_PORT
     stage: str = DEFAULT_STAGE
+    bare: bool = False
+    """An address on this machine was given without credentials: then those of the local cloud are meant."""
     _clients: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, compare=False, repr=False)
 
@@ -79,7 +81,10 @@ class Target:
         with self._lock:
             if service not in self._clients:
                 if "session" not in self._clients:
-                    self._clients["session"] = boto3.Session(**self._credentials())
+                    session = boto3.Session(**self._credentials())
+                    if self.kind == "aws":
+                        _require_region(session)
+                    self._clients["session"] = session
                 config = Config(
                     retries={"mode": "standard", "max_attempts": 5},
                     connect_timeout=5,
@@ -95,7 +100,7 @@ class Target:
             return self._clients[service]
 
     def _credentials(self) -> dict[str, str]:
-        if self.kind != "local":
+        if self.kind != "local" and not self.bare:
             return {"region_name": self.region} if self.region else {}
         return {
             "region_name": LOCAL_REGION,
@@ -107,6 +112,12 @@ class Target:
     def account(self) -> str:
         """The account's 12 digits."""
         return LOCAL_ACCOUNT if self.kind == "local" else str(self.client("sts").get_caller_identity()["Account"])
+
+    @property
+    def partition(self) -> str:
+        """The part of AWS that the region is in, as ARNs name it: aws, aws-cn, aws-us-gov."""
+        self.client("s3")
+        return str(self._clients["session"].get_partition_for_region(self.resolved_region))
 
     @property
     def resolved_region(self) -> str:
@@ -139,7 +150,9 @@ def choose(environment: Mapping[str, str], folder: Path, cloud: str | None = Non
     if url and wanted != "local":
         if not url.startswith(("http://", "https://")):
             raise UsageError(f"AWS_ENDPOINT_URL={url}: must start with http:// or https://")
-        return Target("endpoint", url, region or (LOCAL_REGION if _is_loopback(url) else None), stage=name)
+        here = _is_loopback(url)
+        bare = here and not (environment.get("AWS_ACCESS_KEY_ID") or environment.get("AWS_PROFILE"))
+        return Target("endpoint", url, region or (LOCAL_REGION if here else None), stage=name, bare=bare)
     port = _port(environment.get("LOADINGBAY_PORT") or str(DEFAULT_PORT))
     return Target("local", f"http://127.0.0.1:{port}", LOCAL_REGION, folder / ".loadingbay" / "cloud", port, name)
 
@@ -148,6 +161,28 @@ def _port(text: str) -> int:
     if not text.isdecimal() or not 1024 <= int(text) <= 65535:
         raise UsageError(f"LOADINGBAY_PORT={text}: must be a port number from 1024 to 65535")
     return int(text)
+
+
+def _require_region(session: Any) -> None:
+    """Raises UsageError unless the session has a region, and one that exists: else each call would wait for a name."""
+    import difflib
+
+    import botocore
+
+    region = session.region_name
+    if not region:
+        raise UsageError("no AWS region is configured: set AWS_DEFAULT_REGION, for example to eu-central-1")
+    known = [
+        name
+        for partition in session.get_available_partitions()
+        for name in session.get_available_regions("sagemaker", partition_name=partition)
+    ]
+    if region not in known:
+        near = difflib.get_close_matches(region, known, 1, 0.0)[0]
+        raise UsageError(
+            f"there is no AWS region {region} with SageMaker, as far as botocore {botocore.__version__} knows: "
+            f"set AWS_DEFAULT_REGION, perhaps to {near}"
+        )
 
 
 def _is_loopback(url: str) -> bool:
