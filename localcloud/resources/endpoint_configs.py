@@ -5,6 +5,7 @@ from typing import Any
 from localcloud.api import operation, page, pick, refuse, validation_error
 from localcloud.cloud import Cloud
 from localcloud.resources import models, tags
+from localcloud.serving import serverless
 from localcloud.store import DuplicateError
 
 KIND = "endpoint-config"
@@ -32,11 +33,16 @@ def create_endpoint_config(cloud: Cloud, request: dict[str, Any]) -> dict[str, A
     if shadows and (len(shadows), len(request["ProductionVariants"])) != (1, 1):
         raise validation_error("With ShadowProductionVariants there is one shadow and one production variant.")
     variants = request["ProductionVariants"] + shadows
+    for variant in variants:
+        if variant.get("ModelName") is None:
+            raise validation_error(f"Production variant {variant['VariantName']!r} needs ModelName.")
     names = [variant["VariantName"] for variant in variants]
     if len(set(names)) < len(names):
         raise validation_error(f"Variant names must be unique; given: {', '.join(names)}.")
+    served = {variant["ModelName"]: models.find(cloud, variant["ModelName"]) for variant in variants}
+    serverless.check_config(request, served)
     for variant in variants:
-        _check_variant(cloud, variant)
+        _check_variant(variant)
     if not any(variant["InitialVariantWeight"] for variant in request["ProductionVariants"]):
         raise validation_error("At least one production variant needs an InitialVariantWeight above 0.")
     if "DataCaptureConfig" in request:
@@ -66,22 +72,22 @@ def create_endpoint_config(cloud: Cloud, request: dict[str, Any]) -> dict[str, A
     return {"EndpointConfigArn": arn}
 
 
-def _check_variant(cloud: Cloud, variant: dict[str, Any]) -> None:
+def _check_variant(variant: dict[str, Any]) -> None:
     refuse(
         variant,
         "InstancePools",
         "AcceleratorType",
         "CoreDumpConfig",
-        "ServerlessConfig",
         "EnableSSMAccess",
         "ManagedInstanceScaling",
         "InferenceAmiVersion",
         "CapacityReservationConfig",
     )
-    for member in ("ModelName", "InstanceType", "InitialInstanceCount"):
+    for member in () if variant.get("ServerlessConfig") else ("InstanceType", "InitialInstanceCount"):
         if variant.get(member) is None:
-            raise validation_error(f"Production variant {variant['VariantName']!r} needs {member}.")
-    models.find(cloud, variant["ModelName"])
+            raise validation_error(
+                f"Production variant {variant['VariantName']!r} needs {member}, or else ServerlessConfig."
+            )
     variant.setdefault("InitialVariantWeight", 1.0)
 
 

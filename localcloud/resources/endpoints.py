@@ -5,7 +5,7 @@ from typing import Any
 from localcloud.api import on_start, on_stop, operation, page, pick, refuse, validation_error
 from localcloud.cloud import Cloud
 from localcloud.resources import endpoint_configs, models, tags
-from localcloud.serving import shift
+from localcloud.serving import serverless, shift
 from localcloud.serving.manager import KIND, announce, manager_of, variant_summaries
 from localcloud.store import DuplicateError
 
@@ -34,12 +34,16 @@ def _snapshot(cloud: Cloud, config_name: str) -> dict[str, Any]:
 
 
 def _variant(cloud: Cloud, variant: dict[str, Any]) -> dict[str, Any]:
-    _check_count(variant["VariantName"], variant["InitialInstanceCount"])
+    without_instances = variant.get("ServerlessConfig")
+    count = 1 if without_instances else variant["InitialInstanceCount"]
+    start_seconds = variant.get("ContainerStartupHealthCheckTimeoutInSeconds")
+    _check_count(variant["VariantName"], count)
     return {
         "VariantName": variant["VariantName"],
         "Weight": variant["InitialVariantWeight"],
-        "Count": variant["InitialInstanceCount"],
-        "StartSeconds": variant.get("ContainerStartupHealthCheckTimeoutInSeconds"),
+        "Count": count,
+        "Serverless": without_instances,
+        "StartSeconds": serverless.START_SECONDS if without_instances else start_seconds,
         "ResolutionTime": cloud.clock(),
         **models.served_container(cloud, models.find(cloud, variant["ModelName"])),
     }
@@ -103,6 +107,7 @@ def update_endpoint(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any]:
     _check_deployment(cloud, deployment, pending)
     with cloud.store.transaction():
         document = _in_service(cloud, name)
+        serverless.check_update(document["_Live"], pending)
         if deployment is None and request.get("RetainDeploymentConfig"):
             deployment = document.get("LastDeploymentConfig")
         pending["DeploymentConfig"] = deployment
@@ -144,6 +149,8 @@ def update_endpoint_weights_and_capacities(cloud: Cloud, request: dict[str, Any]
     with cloud.store.transaction():
         document = _in_service(cloud, name)
         known = [variant["VariantName"] for variant in document["_Live"]["Variants"]]
+        if any(variant.get("Serverless") for variant in document["_Live"]["Variants"]):
+            raise validation_error(f"Endpoint {name!r} is serverless: it has no instances and no weights to change.")
         for one in wanted:
             refuse(one, "ServerlessUpdateConfig")
             if one["VariantName"] not in known:
@@ -183,7 +190,8 @@ def describe_endpoint(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any]:
             document["PendingDeploymentSummary"] = {
                 **pick(pending, "EndpointConfigName", "StartTime"),
                 "ProductionVariants": [
-                    {**summary, "CurrentInstanceCount": 0} for summary in variant_summaries(pending)
+                    {**summary, **({"CurrentInstanceCount": 0} if "CurrentInstanceCount" in summary else {})}
+                    for summary in variant_summaries(pending)
                 ],
             }
     return document

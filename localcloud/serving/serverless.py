@@ -1,0 +1,74 @@
+"""Serverless variants: what AWS documents that they take and do not take. Pure.
+
+Sources: ProductionVariantServerlessConfig in the API reference; "Serverless Inference" and "Invoke a serverless
+endpoint" in SageMaker's developer guide. Locally such a variant is one server that always runs: memory is recorded, not
+enforced, and there is no cold start.
+"""
+
+from typing import Any
+
+from localcloud.api import ApiError, validation_error
+
+MOST_BYTES = 4_194_304
+START_SECONDS = 180
+_MEMORY = range(1024, 6144 + 1, 1024)
+
+
+def check_config(request: dict[str, Any], models: dict[str, dict[str, Any]]) -> None:
+    """Refuse an endpoint configuration with a serverless variant that AWS would refuse; `models` by name."""
+    variants = request["ProductionVariants"]
+    if not any(variant.get("ServerlessConfig") for variant in variants + request.get("ShadowProductionVariants", [])):
+        return
+    if len(variants) > 1 or request.get("ShadowProductionVariants"):
+        raise validation_error("A serverless endpoint has one production variant, and no shadow variant.")
+    if (request.get("DataCaptureConfig") or {}).get("EnableCapture", "DataCaptureConfig" in request):
+        raise validation_error("Data capture is not supported for serverless endpoints; leave out DataCaptureConfig.")
+    [variant] = variants
+    for member in ("InstanceType", "InitialInstanceCount"):
+        if variant.get(member) is not None:
+            raise validation_error(
+                f"Production variant {variant['VariantName']!r} has ServerlessConfig, so it takes no {member}."
+            )
+    model = models[variant["ModelName"]]
+    if request.get("VpcConfig") or model.get("VpcConfig"):
+        raise validation_error("VpcConfig is not supported for serverless endpoints.")
+    if model.get("EnableNetworkIsolation"):
+        raise validation_error(
+            f"Network isolation is not supported for serverless endpoints: model {variant['ModelName']!r} has "
+            "EnableNetworkIsolation."
+        )
+    _check_size(variant["ServerlessConfig"])
+
+
+def _check_size(config: dict[str, Any]) -> None:
+    if config["MemorySizeInMB"] not in _MEMORY:
+        raise validation_error(
+            f"MemorySizeInMB is {config['MemorySizeInMB']}; it is one of {', '.join(map(str, _MEMORY))}."
+        )
+    if config.get("ProvisionedConcurrency", 0) > config["MaxConcurrency"]:
+        raise validation_error(
+            f"ProvisionedConcurrency is {config['ProvisionedConcurrency']}, more than MaxConcurrency, "
+            f"{config['MaxConcurrency']}."
+        )
+
+
+def check_update(live: dict[str, Any], pending: dict[str, Any]) -> None:
+    """AWS converts a serverless endpoint to one with instances, and never the other way."""
+    if any(v.get("Serverless") for v in pending["Variants"]) and not any(v.get("Serverless") for v in live["Variants"]):
+        raise validation_error(
+            "An endpoint with instances cannot be updated to a serverless one: delete it and create it anew."
+        )
+
+
+def check_load(spec: dict[str, Any], busy: int, size: int) -> None:
+    """Refuse a request that a variant's snapshot, with `busy` requests under way, has no room for."""
+    config = spec.get("Serverless")
+    if config is None:
+        return
+    if size > MOST_BYTES:
+        raise ApiError("", f"HTTP content length exceeded {MOST_BYTES} bytes.", 413)
+    if busy >= config["MaxConcurrency"]:
+        raise ApiError(
+            "ThrottlingException",
+            f"Rate exceeded: {busy} requests are under way, and MaxConcurrency is {config['MaxConcurrency']}.",
+        )
