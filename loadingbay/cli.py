@@ -13,11 +13,16 @@ from typing import NoReturn
 
 import click
 
+from loadingbay.commands.bulk import bulk
 from loadingbay.commands.classify import classify
 from loadingbay.commands.deploy import deploy
+from loadingbay.commands.destroy import destroy
+from loadingbay.commands.history import history
 from loadingbay.commands.local import down, up
 from loadingbay.commands.push import push
+from loadingbay.commands.rollback import rollback
 from loadingbay.commands.run import build, run
+from loadingbay.commands.tune import tune
 from loadingbay.commands.versions import approve, reject
 from loadingbay.commands.watch import logs, monitor, status
 from loadingbay.errors import UsageError
@@ -56,14 +61,19 @@ cli.add_command(up)
 cli.add_command(down)
 cli.add_command(deploy)
 cli.add_command(run)
+cli.add_command(tune)
 cli.add_command(approve)
 cli.add_command(reject)
+cli.add_command(rollback)
+cli.add_command(history)
 cli.add_command(classify)
+cli.add_command(bulk)
 cli.add_command(monitor)
 cli.add_command(status)
 cli.add_command(logs)
 cli.add_command(build)
 cli.add_command(push)
+cli.add_command(destroy)
 
 
 def main() -> NoReturn:

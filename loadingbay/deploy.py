@@ -21,9 +21,10 @@ TEMPLATE = ROOT / "workflow" / "template.yaml"
 PATIENCE = 1800.0  # seconds; a whole stack takes minutes
 UNCHANGED = "this very template and code are deployed"
 # The fingerprint is an output of the stack. As a tag it would be put on every resource, and change them all each time.
-_SOURCE = "SourceHash"
+SOURCE = "SourceHash"
 _BODY_LIMIT = 51_200  # bytes of a template inside a request; above, it goes by S3
 _GOOD = frozenset({"CREATE_COMPLETE", "UPDATE_COMPLETE", "IMPORT_COMPLETE"})
+_BEGUN = frozenset({"CREATE_IN_PROGRESS", "UPDATE_IN_PROGRESS", "DELETE_IN_PROGRESS"})
 _UPDATABLE = _GOOD | {"UPDATE_ROLLBACK_COMPLETE"}
 
 
@@ -53,7 +54,7 @@ def deploy(
     source = _fingerprint(template, parameters or {})
     found = _settled(cloudformation, stack, target.interval)
     if found is not None:
-        deployed = {item["OutputKey"]: item["OutputValue"] for item in found.get("Outputs", [])}.get(_SOURCE)
+        deployed = {item["OutputKey"]: item["OutputValue"] for item in found.get("Outputs", [])}.get(SOURCE)
         if deployed == source and found["StackStatus"] in _GOOD:
             return _outputs(found)
         if found["StackStatus"] not in _UPDATABLE | {"REVIEW_IN_PROGRESS"}:
@@ -87,6 +88,17 @@ def deploy(
         )
     say(f"the stack {stack} was {'created' if creating else 'updated'}")
     return _outputs(done)
+
+
+def status(target: Target, stack: str) -> str:
+    """The stack's status, "" when there is none."""
+    found = _describe(target.client("cloudformation"), stack)
+    return str(found["StackStatus"]) if found else ""
+
+
+def reason(target: Target, stack: str) -> str:
+    """Which resource failed first in the newest change of the stack, and why."""
+    return _reason(target.client("cloudformation"), stack)
 
 
 def artifacts_bucket(target: Target) -> str:
@@ -127,14 +139,14 @@ def _settled(cloudformation: Any, stack: str, interval: float) -> dict[str, Any]
 
 
 def _outputs(stack: Mapping[str, Any]) -> dict[str, str]:
-    return {item["OutputKey"]: item["OutputValue"] for item in stack.get("Outputs", []) if item["OutputKey"] != _SOURCE}
+    return {item["OutputKey"]: item["OutputValue"] for item in stack.get("Outputs", []) if item["OutputKey"] != SOURCE}
 
 
 def _with_source(packed: Package, source: str) -> Package:
     """The package with the fingerprint among the template's outputs."""
     document = json.loads(packed.template)
     output = {"Description": "What this stack was deployed from.", "Value": source}
-    document["Outputs"] = {**document.get("Outputs", {}), _SOURCE: output}
+    document["Outputs"] = {**document.get("Outputs", {}), SOURCE: output}
     return Package(json.dumps(document, sort_keys=True, separators=(",", ":")), packed.objects)
 
 
@@ -195,7 +207,7 @@ def _reason(cloudformation: Any, stack: str) -> str:
             status, said = event["ResourceStatus"], event.get("ResourceStatusReason", "")
             if status.endswith("_FAILED") and "cancelled" not in said.lower():
                 reason = f"{event['LogicalResourceId']}: {said or status}"
-            if event["LogicalResourceId"] == stack and status in {"CREATE_IN_PROGRESS", "UPDATE_IN_PROGRESS"}:
+            if event["LogicalResourceId"] == stack and status in _BEGUN:
                 return reason
     return reason
 
