@@ -10,9 +10,11 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from loadingbay import deployments
 from loadingbay.errors import UsageError, WorkError
 from loadingbay.target import Target
 
+_LOOKS_BEFORE_ASKING = 10  # whether the deployment is stuck
 _MISSING = frozenset({"ValidationException", "ResourceNotFound", "ResourceNotFoundException"})
 
 
@@ -107,18 +109,36 @@ def decide(target: Target, version: Version, *, approve: bool, comment: str) -> 
 
 def due(target: Target) -> Version | None:
     """The version that belongs in service: the newest approved one, if any is approved."""
-    approved = [version for version in versions(target) if version.approval == "Approved"]
-    return max(approved, key=lambda version: version.number, default=None)
+    return next(iter(approved(target, limit=1)), None)
+
+
+def approved(target: Target, limit: int | None = None) -> list[Version]:
+    """The approved versions, newest first: the first one belongs in service, the second comes after it."""
+    pages = (
+        target.client("sagemaker")
+        .get_paginator("list_model_packages")
+        .paginate(ModelPackageGroupName=target.stage, ModelApprovalStatus="Approved")
+    )
+    try:
+        listed = [item for page in pages for item in page["ModelPackageSummaryList"]]
+    except ClientError as error:
+        if error.response["Error"]["Code"] in _MISSING:
+            return []
+        raise
+    listed.sort(key=lambda item: item["ModelPackageVersion"], reverse=True)
+    return [get(target, item["ModelPackageArn"]) for item in listed[:limit]]
 
 
 @dataclass(frozen=True)
 class Endpoint:
-    """The endpoint as it is. `serves` is the ARN of the model package in service, if it says."""
+    """An endpoint as it is, `changed` at that time. `serves` is the ARN of the model package in service, if it says."""
 
     name: str
     status: str
     failure: str
     serves: str
+    config: str = ""
+    changed: datetime | None = None
 
 
 def endpoint(target: Target, name: str) -> Endpoint | None:
@@ -126,15 +146,34 @@ def endpoint(target: Target, name: str) -> Endpoint | None:
     sagemaker = target.client("sagemaker")
     try:
         described = sagemaker.describe_endpoint(EndpointName=name)
-        config = sagemaker.describe_endpoint_config(EndpointConfigName=described["EndpointConfigName"])
-        model = sagemaker.describe_model(ModelName=config["ProductionVariants"][0]["ModelName"])
     except ClientError as error:
         if error.response["Error"]["Code"] in _MISSING:
             return None
         raise
+    # An endpoint whose creation failed may be described without a configuration.
+    config = described.get("EndpointConfigName", "")
+    return Endpoint(
+        name,
+        described["EndpointStatus"],
+        described.get("FailureReason", ""),
+        _served(target, config) if config else "",
+        config,
+        described.get("LastModifiedTime"),
+    )
+
+
+def _served(target: Target, config_name: str) -> str:
+    """The ARN of the model package that a configuration serves; "" for one that names none, or is gone."""
+    sagemaker = target.client("sagemaker")
+    try:
+        config = sagemaker.describe_endpoint_config(EndpointConfigName=config_name)
+        model = sagemaker.describe_model(ModelName=config["ProductionVariants"][0]["ModelName"])
+    except ClientError as error:
+        if error.response["Error"]["Code"] in _MISSING:
+            return ""
+        raise
     containers = [model.get("PrimaryContainer", {}), *model.get("Containers", [])]
-    serves = next((c["ModelPackageName"] for c in containers if "ModelPackageName" in c), "")
-    return Endpoint(name, described["EndpointStatus"], described.get("FailureReason", ""), serves)
+    return next((c["ModelPackageName"] for c in containers if "ModelPackageName" in c), "")
 
 
 def wait_until_served(
@@ -145,28 +184,40 @@ def wait_until_served(
     waiting: Callable[[str], None] = lambda _: None,
     patience: float | None = None,
 ) -> None:
-    """Waits until the endpoint serves this version. `waiting` is told the endpoint's status at each look.
+    """Waits until the endpoint serves this version. `waiting` is told at each look how far it is.
 
-    Raises WorkError when the endpoint fails, when the deployment rejects the version, or when nothing has come of it
-    after `patience` seconds (default: 2 minutes on this machine, 30 on AWS).
+    Raises WorkError when the version is rejected meanwhile (by its verification, or by someone), when the deployment
+    is stuck, or when nothing has come of it after `patience` seconds (default: 2 minutes on this machine, 45 on AWS,
+    where an endpoint takes minutes to start, and two of them do).
     """
-    deadline = time.monotonic() + (patience or (120 if target.local else 1800))
+    deadline = time.monotonic() + (patience or (120 if target.local else 2700))
+    looks = 0
     while time.monotonic() < deadline:
         now = endpoint(target, name)
         if now and now.status == "InService" and now.serves == version.arn:
             return
-        if now and now.status == "Failed":
-            raise WorkError(
-                f"the endpoint {name} could not be deployed: {now.failure or 'no reason given'}; "
-                f"its log: `loadingbay logs endpoint`"
-            )
         if (seen := get(target, version.arn)).approval == "Rejected":
-            raise WorkError(
-                f"version {version.number} was rejected while it was deployed: {seen.comment or 'no reason'}"
-            )
-        waiting(now.status if now else "waiting for the approval event")
+            said = seen.comment or "no reason was given"
+            if seen.metadata.get("verification") == "failed" and said.startswith("Version "):
+                raise WorkError(f"version{said.removeprefix('Version')}")
+            raise WorkError(f"version {version.number} was rejected while it was deployed: {said}")
+        looks += 1
+        if looks % _LOOKS_BEFORE_ASKING == 0:
+            planned = deployments.plan(target, name)
+            if planned is not None and planned["outcome"] == "stuck":
+                raise WorkError(f"{planned['because']} The log: `loadingbay logs deploy_model`")
+        waiting(_how_far(target, name, now, version))
         time.sleep(target.interval)
     raise WorkError(
         f"the endpoint {name} does not serve version {version.number} yet: "
         "`loadingbay logs deploy_model` shows what the deployment did"
     )
+
+
+def _how_far(target: Target, name: str, now: Endpoint | None, version: Version) -> str:
+    """The endpoint's status, or that of the one on which the version is verified first."""
+    if now is None or now.status == "InService":
+        trial = endpoint(target, deployments.trial_of(name))
+        if trial is not None and trial.serves == version.arn and trial.status != "Deleting":
+            return "being verified" if trial.status == "InService" else f"to be verified, {trial.status}"
+    return now.status if now else "waiting for the approval event"

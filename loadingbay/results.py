@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from loadingbay.console import command, duration, shown
+from loadingbay.history import Period
 from loadingbay.monitoring import Report
 from loadingbay.photos import BELOW_THRESHOLD, Outcome
 from loadingbay.registry import Version
@@ -209,6 +210,44 @@ def status(out: Console, document: dict[str, Any]) -> None:
         out.print()
         drawn_notice(out, any(version.get("data_label") == "drawn samples" for version in document["versions"]))
         out.print(_versions(document["versions"]))
+
+
+def history(out: Console, periods: list[Period]) -> None:
+    """What was in production, newest first."""
+    if not periods:
+        out.print(f"Nothing was in service yet: `{command()} approve VERSION` deploys a version.", soft_wrap=True)
+        return
+    drawn_notice(out, any(period.metadata.get("data_label") == "drawn samples" for period in periods))
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for name in ("version", "from", "until", "accuracy", "threshold", "approved by"):
+        numeric = name in {"version", "accuracy", "threshold"}
+        table.add_column(name, justify="right" if numeric else "left", no_wrap=True)
+    table.add_column("comment", overflow="ellipsis", no_wrap=True)
+    for period in periods:
+        until = f"{period.until.astimezone():%Y-%m-%d %H:%M:%S}" if period.until else ""
+        table.add_row(
+            str(period.version or "?"),
+            f"{period.since.astimezone():%Y-%m-%d %H:%M:%S}",
+            until or ("in service" if period.in_service else "the endpoint is gone"),
+            _share(period.metadata.get("accuracy")),
+            period.metadata.get("threshold", "")[:5],
+            period.approved_by.rsplit("/", 1)[-1],
+            period.comment,
+        )
+    out.print(table)
+
+
+def plan(out: Console, document: dict[str, Any]) -> None:
+    """What DeployModel would do, step by step, if all goes well."""
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for name in ("step", "action", "of"):
+        table.add_column(name, no_wrap=name != "of")
+    for step, planned in enumerate(document["course"], start=1):
+        table.add_row(str(step), Text(planned["outcome"], style="bold"), planned["because"])
+        for action in planned["actions"]:
+            details = {key: value for key, value in action.items() if key != "action" and value not in {"", False}}
+            table.add_row("", action["action"], Text(" ".join(f"{key}={value}" for key, value in details.items())))
+    out.print(table)
 
 
 def _versions(versions: list[dict[str, Any]]) -> Table:

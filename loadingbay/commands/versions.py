@@ -2,40 +2,64 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
+from loadingbay.errors import WorkError
 from loadingbay.options import AS_JSON, new_screen, print_json, require_running, with_target
 from loadingbay.target import Target
+
+if TYPE_CHECKING:
+    from loadingbay.registry import Version
+
+comment_option = click.option("--comment", default="", help="Why; it is kept with the version.")
+dry_run_option = click.option("--dry-run", is_flag=True, help="Only print what would be done.")
 
 
 @click.command(short_help="Approve a version, which deploys it.")
 @with_target
 @click.argument("version", type=click.IntRange(min=1))
-@click.option("--comment", default="", help="Why; it is kept with the version.")
+@comment_option
+@dry_run_option
 @AS_JSON
-def approve(target: Target, version: int, comment: str, as_json: bool) -> None:
-    """Approve model version VERSION; the endpoint comes to serve the newest version that is approved."""
-    _decide(target, version, approve=True, comment=comment, as_json=as_json)
+def approve(target: Target, version: int, comment: str, dry_run: bool, as_json: bool) -> None:
+    """Approve model version VERSION; the endpoint comes to serve the newest version that is approved.
+
+    The version is verified first, with labelled photos, on an endpoint of its own. One that answers wrongly, slowly or
+    not at all is rejected, with the reason, and what is in service stays.
+    """
+    _decide(target, version, approve=True, comment=comment, dry_run=dry_run, as_json=as_json)
 
 
 @click.command(short_help="Reject a version.")
 @with_target
 @click.argument("version", type=click.IntRange(min=1))
-@click.option("--comment", default="", help="Why; it is kept with the version.")
+@comment_option
+@dry_run_option
 @AS_JSON
-def reject(target: Target, version: int, comment: str, as_json: bool) -> None:
+def reject(target: Target, version: int, comment: str, dry_run: bool, as_json: bool) -> None:
     """Reject model version VERSION; if it is in service, the newest approved one takes its place."""
-    _decide(target, version, approve=False, comment=comment, as_json=as_json)
+    _decide(target, version, approve=False, comment=comment, dry_run=dry_run, as_json=as_json)
 
 
-def _decide(target: Target, number: int, *, approve: bool, comment: str, as_json: bool) -> None:
+def _decide(target: Target, number: int, *, approve: bool, comment: str, dry_run: bool, as_json: bool) -> None:
+    from loadingbay import registry
+
+    require_running(target)
+    version = registry.numbered(target, number)
+    if dry_run:
+        show_plan(target, version, approve=approve, as_json=as_json)
+    else:
+        decide_and_wait(target, version, approve=approve, comment=comment, as_json=as_json)
+
+
+def decide_and_wait(target: Target, version: Version, *, approve: bool, comment: str, as_json: bool) -> None:
     """Approves or rejects a version and waits until the endpoint serves what it now should."""
     from loadingbay import registry
     from loadingbay.deploy import outputs
 
-    require_running(target)
-    version = registry.numbered(target, number)
-    name = outputs(target)["EndpointName"]
+    name, number = outputs(target)["EndpointName"], version.number
     with new_screen() as screen, screen.part("Deployment") as part:
         registry.decide(target, version, approve=approve, comment=comment)
         part.note = done = f"version {number} {'approved' if approve else 'rejected'}"
@@ -51,3 +75,18 @@ def _decide(target: Target, number: int, *, approve: bool, comment: str, as_json
             part.note += newer if approve and due.number != number else ""
     if as_json:
         print_json({**registry.get(target, version.arn).document(), "in_service": due and due.number})
+
+
+def show_plan(target: Target, version: Version, *, approve: bool, as_json: bool) -> None:
+    """Prints what DeployModel would do if the version were approved or rejected. Raises WorkError if it may not say."""
+    from loadingbay import deployments, results
+    from loadingbay.deploy import outputs
+
+    name = outputs(target)["EndpointName"]
+    plan = deployments.plan(target, name, version.arn, "Approved" if approve else "Rejected")
+    if plan is None:
+        raise WorkError(f"the plan is made by the function {name}-deploy-model, which you may not invoke")
+    if as_json:
+        print_json(plan)
+    else:
+        results.plan(results.console(), plan)

@@ -1,6 +1,8 @@
 """Versions, approval, and waiting until the endpoint serves the one that was approved."""
 # ruff: noqa: N803 - AWS names its arguments so
 
+import io
+import json
 from datetime import UTC, datetime
 
 import pytest
@@ -18,7 +20,8 @@ class SageMaker:
 
     def __init__(self, versions=0, states=()):
         self.packages = {f"{GROUP}/{n}": self._package(n) for n in range(1, versions + 1)}
-        self.states, self.now = list(states), None
+        self.states, self.now, self.trial = list(states), None, None
+        self.planned = {"outcome": "wait", "because": "The endpoint is busy."}
 
     def _package(self, number):
         return {
@@ -39,8 +42,15 @@ class SageMaker:
     def get_paginator(self, _):
         return self
 
-    def paginate(self, **_):
-        yield {"ModelPackageSummaryList": [{"ModelPackageArn": arn} for arn in reversed(self.packages)]}
+    def paginate(self, ModelApprovalStatus=None, **_):
+        kept = [p for p in self.packages.values() if ModelApprovalStatus in {None, p["ModelApprovalStatus"]}]
+        yield {"ModelPackageSummaryList": kept[::-1]}
+
+    def invoke(self, FunctionName, Payload):
+        """DeployModel, asked for its plan."""
+        assert FunctionName == "loadingbay-deploy-model"
+        assert json.loads(Payload)["dry_run"]
+        return {"Payload": io.BytesIO(json.dumps(self.planned).encode())}
 
     def update_model_package(self, ModelPackageArn, ModelApprovalStatus, ApprovalDescription):
         self.packages[ModelPackageArn] |= {
@@ -49,6 +59,8 @@ class SageMaker:
         }
 
     def describe_endpoint(self, EndpointName):
+        if EndpointName.endswith("-verify"):
+            return self._trial(EndpointName)
         self.now = self.states.pop(0) if self.states else self.now
         if self.now is None:
             error = {"Code": "ValidationException", "Message": "Could not find endpoint"}
@@ -57,8 +69,15 @@ class SageMaker:
         reason = {"FailureReason": "the container did not answer"} if status == "Failed" else {}
         return {"EndpointName": EndpointName, "EndpointConfigName": "c", "EndpointStatus": status, **reason}
 
+    def _trial(self, name):
+        if self.trial is None:
+            error = {"Code": "ValidationException", "Message": "Could not find endpoint"}
+            raise ClientError({"Error": error}, "DescribeEndpoint")
+        return {"EndpointName": name, "EndpointConfigName": "t", "EndpointStatus": self.trial}
+
     def describe_endpoint_config(self, EndpointConfigName):
-        return {"ProductionVariants": [{"ModelName": f"model-{self.now[1]}"}]}
+        number = max(int(arn.rsplit("/", 1)[1]) for arn in self.packages) if EndpointConfigName == "t" else self.now[1]
+        return {"EndpointConfigName": EndpointConfigName, "ProductionVariants": [{"ModelName": f"model-{number}"}]}
 
     def describe_model(self, ModelName):
         return {"PrimaryContainer": {"ModelPackageName": f"{GROUP}/{ModelName.removeprefix('model-')}"}}
@@ -71,7 +90,7 @@ def quick(monkeypatch):
 
 def _target(sagemaker):
     target = Target("local", "http://127.0.0.1:1", "us-east-1")
-    target._clients["sagemaker"] = sagemaker
+    target._clients.update(dict.fromkeys(("sagemaker", "lambda"), sagemaker))
     return target
 
 
@@ -109,19 +128,54 @@ def test_waiting_ends_when_the_endpoint_serves_this_very_version():
     assert seen == ["waiting for the approval event", "Creating", "InService", "Updating"]
 
 
-def test_an_endpoint_that_failed_ends_the_wait_with_its_reason():
-    target = _target(SageMaker(1, [("Creating", 1), ("Failed", 1)]))
-    with pytest.raises(WorkError, match=r"could not be deployed: the container did not answer; .*`loadingbay logs"):
+def test_waiting_tells_of_the_verification():
+    sagemaker = SageMaker(2, [("InService", 1)] * 2 + [("InService", 2)])
+    sagemaker.trial = "Creating"
+    seen = []
+    target = _target(sagemaker)
+
+    def waiting(said):
+        seen.append(said)
+        sagemaker.trial = "InService"
+
+    registry.wait_until_served(target, "loadingbay", registry.numbered(target, 2), waiting=waiting)
+    assert seen == ["to be verified, Creating", "being verified"]
+
+
+def test_a_deployment_that_is_stuck_ends_the_wait_with_its_reason():
+    sagemaker = SageMaker(1, [None])
+    sagemaker.planned = {"outcome": "stuck", "because": "Version 1 did not come into service: no machine."}
+    target = _target(sagemaker)
+    with pytest.raises(WorkError, match=r"did not come into service: no machine. .*`loadingbay logs deploy_model`"):
         registry.wait_until_served(target, "loadingbay", registry.numbered(target, 1))
 
 
-def test_a_version_that_the_deployment_rejects_ends_the_wait_with_its_reason():
+def test_someone_who_rejects_the_version_ends_the_wait_with_the_reason():
     sagemaker = SageMaker(2, [("InService", 1)])
     target = _target(sagemaker)
     version = registry.numbered(target, 2)
-    registry.decide(target, version, approve=False, comment="it answers wrong labels")
-    with pytest.raises(WorkError, match="version 2 was rejected while it was deployed: it answers wrong labels"):
+    registry.decide(target, version, approve=False, comment="not on a Friday")
+    with pytest.raises(WorkError, match="version 2 was rejected while it was deployed: not on a Friday"):
         registry.wait_until_served(target, "loadingbay", version)
+
+
+def test_a_version_that_fails_its_verification_ends_the_wait_with_the_reason():
+    sagemaker = SageMaker(2, [("InService", 1)])
+    target = _target(sagemaker)
+    version = registry.numbered(target, 2)
+    registry.decide(target, version, approve=False, comment="Version 2 was rolled back: it answered 0 of 5 right")
+    sagemaker.packages[version.arn]["CustomerMetadataProperties"]["verification"] = "failed"
+    with pytest.raises(WorkError, match=r"^version 2 was rolled back: it answered 0 of 5 right$"):
+        registry.wait_until_served(target, "loadingbay", version)
+
+
+def test_the_approved_versions_come_newest_first_and_the_first_is_due():
+    target = _target(SageMaker(4))
+    assert registry.due(target) is None
+    for number in (1, 3):
+        registry.decide(target, registry.numbered(target, number), approve=True, comment="")
+    assert [version.number for version in registry.approved(target)] == [3, 1]
+    assert registry.due(target).number == 3
 
 
 @pytest.mark.parametrize("comment", ["x" * 1025, "two\nlines"])

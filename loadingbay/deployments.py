@@ -1,0 +1,42 @@
+"""What DeployModel would do now, or after a decision: its own plan, which it makes without performing it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from loadingbay.errors import WorkError
+from loadingbay.target import Target
+
+ENDPOINT_EVENT = "SageMaker Endpoint State Change"
+PACKAGE_EVENT = "SageMaker Model Package State Change"
+_REFUSED = frozenset({"AccessDeniedException", "AccessDenied"})
+
+
+def trial_of(endpoint: str) -> str:
+    """The name of the endpoint on which a version is verified before it serves."""
+    return f"{endpoint}-verify"
+
+
+def plan(target: Target, endpoint: str, arn: str = "", approval: str = "") -> dict[str, Any] | None:
+    """DeployModel's plan, as it is or as it would be with a version (by its ARN) Approved or Rejected.
+
+    `{"outcome", "because", "actions", "course"}`; the course is every plan that follows if all goes well. None when
+    we may not ask. Raises WorkError with its reason when the function fails.
+    """
+    detail = {"ModelPackageArn": arn, "ModelApprovalStatus": approval} if arn else {}
+    event = {"dry_run": True, "detail-type": PACKAGE_EVENT if arn else ENDPOINT_EVENT, "detail": detail}
+    try:
+        answer = target.client("lambda").invoke(
+            FunctionName=f"{endpoint}-deploy-model", Payload=json.dumps(event).encode()
+        )
+    except ClientError as error:
+        if error.response["Error"]["Code"] in _REFUSED:
+            return None
+        raise
+    document: dict[str, Any] = json.loads(answer["Payload"].read())
+    if answer.get("FunctionError"):
+        raise WorkError(f"the deployment cannot be planned: {document.get('errorMessage', document)}")
+    return document
