@@ -36,9 +36,18 @@ def main() -> None:
 @click.option("--account", default="000000000000", show_default=True, help="AWS account number to be.")
 @click.option("--region", default="us-east-1", show_default=True, help="AWS region to be.")
 @click.option("--max-jobs", type=click.IntRange(1), default=os.cpu_count() or 2, help="Job processes at once.")
+@click.option("--enforce-iam", is_flag=True, help="Hold everything to its role's policies.")
 @click.option("--strict", is_flag=True, help="Fail on answers that break AWS's model (for tests).")
 def serve(
-    home: Path, port: int, image_env: Path, image_root: Path, account: str, region: str, max_jobs: int, strict: bool
+    home: Path,
+    port: int,
+    image_env: Path,
+    image_root: Path,
+    account: str,
+    region: str,
+    max_jobs: int,
+    enforce_iam: bool,
+    strict: bool,
 ) -> None:
     """Run in the foreground until SIGTERM or ctrl-C."""
     from localcloud.server import serve
@@ -52,6 +61,7 @@ def serve(
         account=account,
         region=region,
         max_jobs=max_jobs,
+        enforce_iam=enforce_iam,
         strict=strict,
     )
     try:

@@ -16,6 +16,9 @@ from localcloud.cloud import Cloud
 from localcloud.emulator import Emulator
 from localcloud.events import Outbox
 from localcloud.front import Front
+from localcloud.iam.evaluator import Evaluator
+from localcloud.iam.identities import Enforced, Unenforced
+from localcloud.iam.services import hold_to_roles
 from localcloud.logs import BatchedLogs
 from localcloud.persistence import Saver
 from localcloud.protocol import Protocol
@@ -38,6 +41,7 @@ class Assembly:
         store = Store(settings.database)
         self._outbox = Outbox(store, self._emulator.put_event)
         clients = _clients(settings)
+        evaluator = Evaluator(settings, self._emulator) if settings.enforce_iam else None
         self.cloud = Cloud(
             settings=settings,
             store=store,
@@ -45,6 +49,7 @@ class Assembly:
             logs=BatchedLogs(self._emulator.put_log_events),
             s3=clients("s3"),
             client=clients,
+            identities=Unenforced(clients) if evaluator is None else Enforced(evaluator, settings),
         )
         self._saver = Saver(self._emulator)
         self._emulator.changed = self._saver.mark
@@ -53,8 +58,10 @@ class Assembly:
         self._emulator.wrap_handlers(self._saved)
         self._emulator.register_service(self._protocol.handle)
         stacks.register(self._emulator, self.cloud)
+        if evaluator is not None:
+            hold_to_roles(evaluator, settings)
         self._invoker = Invoker(self.cloud, manager_of(self.cloud))
-        self.front = Front(self._emulator.app, self._invoker)
+        self.front = Front(self._emulator.app, self._invoker, self.cloud.identities.access)
 
     def _saved(self, service: str, handler: Callable[..., Any]) -> Callable[..., Any]:
         async def handle(method: str, path: str, headers: dict[str, str], body: bytes, query: Any) -> Any:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from localcloud.iam.identities import Identities, Identity, Unenforced
 from localcloud.settings import Settings
 from localcloud.store import Store
 
@@ -72,8 +73,11 @@ class Runner:
             thread.join(max(0.0, deadline - time.monotonic()))
 
 
-def _not_assembled(name: str, request: dict[str, Any]) -> dict[str, Any]:
+def _not_assembled(name: str, request: dict[str, Any], caller: Identity | None = None) -> dict[str, Any]:
     raise RuntimeError(f"{name} was called before the cloud was put together")
+
+
+_UNENFORCED: Any = None
 
 
 @dataclass
@@ -82,7 +86,9 @@ class Cloud:
 
     `s3` is a boto3 client at our own port, so use it from threads, never from the event loop.
     `client("cloudwatch")` gives such clients for other services, one each.
+    `identities.assume(role)` is SageMaker in the name of a role: what a role's job does, it does as that identity.
     `call("CreateModelPackage", {...})` runs an operation in process, validated as over HTTP; ApiError if it is refused.
+    A third argument is the identity that asks, if it is not the local cloud itself.
     """
 
     settings: Settings
@@ -93,9 +99,14 @@ class Cloud:
     client: Callable[[str], Any]
     clock: Callable[[], float] = time.time
     runner: Runner = field(default_factory=Runner)
-    call: Callable[[str, dict[str, Any]], dict[str, Any]] = _not_assembled
+    call: Callable[..., dict[str, Any]] = _not_assembled
+    identities: Identities = _UNENFORCED
     parts: dict[str, Any] = field(default_factory=dict)
     """Long-lived objects of resource modules, by a name of their own."""
+
+    def __post_init__(self) -> None:
+        if not self.identities:
+            self.identities = Unenforced(self.client)
 
     def arn(self, kind: str, name: str) -> str:
         """A SageMaker ARN, e.g. `arn("pipeline", "loadingbay")`."""

@@ -1,4 +1,4 @@
-"""Every hook into MiniStack, in this one file: S3, Lambda, Step Functions, EventBridge, CloudFormation, IAM, Logs, SQS.
+"""The hooks into MiniStack: S3, Lambda, Step Functions, EventBridge, CloudFormation, Logs, SQS. IAM's are in `iam/`.
 
 They are private names of one pinned version. Each is looked up when the emulator is opened, and a missing one stops the
 start with a sentence that names it, rather than failing in the middle of somebody's run.
@@ -50,7 +50,8 @@ def _need(condition: bool, what: str) -> None:
         )
 
 
-def _find(module: ModuleType, *names: str) -> None:
+def find_names(module: ModuleType, *names: str) -> None:
+    """HookError unless a module of MiniStack has all these private names."""
     for name in names:
         target: Any = module
         for part in name.split("."):
@@ -85,6 +86,8 @@ def environment(settings: Settings) -> dict[str, str]:
         "S3_DATA_DIR": str(emulator / "s3"),
         "LAMBDA_WARM_TTL_SECONDS": "900",
         "LOG_LEVEL": "WARNING",
+        # MiniStack's own switch: signatures and policies are checked.
+        "AUTH": "true" if settings.enforce_iam else "false",
     }
 
 
@@ -129,7 +132,7 @@ class Emulator:
         self._fail_on_a_full_disk()
 
     def _check_names(self) -> None:
-        _find(
+        find_names(
             self._main,
             "app",
             "SERVICE_HANDLERS",
@@ -139,21 +142,23 @@ class Emulator:
             "AUTH",
         )
         modules = self._modules
-        _find(modules["core.router"], "SERVICE_PATTERNS", "detect_service")
-        _find(modules["core.persistence"], "_state_format_version", "_json_default", "STATE_DIR")
-        _find(modules["services.s3"], "_atomic_write")
-        _find(modules["core.responses"], "request_scope")
-        _find(modules["core.lambda_runtime"], "_PYTHON_WORKER_SCRIPT", "subprocess.Popen", "Worker._spawn", "reset")
-        _find(modules["services.eventbridge"], "_put_events", "_dispatch_to_lambda")
-        _find(modules["services.stepfunctions"], "_run_execution", "_SERVICE_DISPATCH", "_ExecutionError", "time")
-        _find(
+        find_names(modules["core.router"], "SERVICE_PATTERNS", "detect_service")
+        find_names(modules["core.persistence"], "_state_format_version", "_json_default", "STATE_DIR")
+        find_names(modules["services.s3"], "_atomic_write")
+        find_names(modules["core.responses"], "request_scope")
+        workers = ("_PYTHON_WORKER_SCRIPT", "subprocess.Popen", "Worker._spawn", "reset")
+        find_names(modules["core.lambda_runtime"], *workers)
+        find_names(modules["services.eventbridge"], "_put_events", "_dispatch_to_lambda")
+        states = ("_run_execution", "_SERVICE_DISPATCH", "_ExecutionError", "time")
+        find_names(modules["services.stepfunctions"], *states)
+        find_names(
             modules["services.lambda_svc"],
             "_execute_function_warm",
             "_get_func_record_for_ref",
             "_execution_record_for_config",
             "invoke_async_with_retry",
         )
-        _find(
+        find_names(
             modules["services.cloudwatch_logs"],
             "_put_log_events",
             "_create_log_group",

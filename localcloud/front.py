@@ -22,8 +22,14 @@ _LOCAL_HOST = re.compile(r"^([a-z0-9.-]+\.)?(localhost|127\.0\.0\.1|\[::1\])(:\d
 class Front:
     """Answers `/_localcloud/...` and InvokeEndpoint; hands everything else to the emulator."""
 
-    def __init__(self, emulator: App, invoke: Callable[[str, Scope, Receive, Send], Awaitable[None]]) -> None:
+    def __init__(
+        self,
+        emulator: App,
+        invoke: Callable[[str, Scope, Receive, Send], Awaitable[None]],
+        access: Callable[[], dict[str, Any] | None] = lambda: None,
+    ) -> None:
         self._emulator = emulator
+        self._access = access
         self._invoke = invoke
         self.ready: dict[str, Any] | None = None
         """The answer of the health page, once everything is there."""
@@ -45,6 +51,10 @@ class Front:
             await answer_json(send, 200 if ready else 503, ready or {"status": "starting"})
         elif path == "/_localcloud/operations":
             await answer_json(send, 200, sorted(OPERATIONS))
+        elif path == "/_localcloud/access":
+            noted = self._access()
+            off = {"message": "IAM is not enforced: start the local cloud with --enforce-iam."}
+            await answer_json(send, 404 if noted is None else 200, noted or off)
         else:
             try:
                 await self._emulator(scope, receive, send)

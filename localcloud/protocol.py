@@ -11,6 +11,7 @@ from botocore.model import ServiceModel
 
 from localcloud.api import OPERATIONS, ApiError
 from localcloud.cloud import Cloud
+from localcloud.iam.identities import Identity, needed
 from localcloud.shapes import check_request, shape_answer
 
 logger = logging.getLogger("localcloud")
@@ -41,7 +42,8 @@ class Protocol:
         if method != "POST" or not target.startswith(TARGET_PREFIX):
             return error_answer(ApiError("UnknownOperationException", f"{method} {path} is no SageMaker request.", 404))
         try:
-            answer = await asyncio.get_running_loop().run_in_executor(self._threads, self.call_json, name, body)
+            caller = self._cloud.identities.caller(headers)
+            answer = await asyncio.get_running_loop().run_in_executor(self._threads, self.call_json, name, body, caller)
         except ApiError as error:
             return error_answer(error)
         except Exception as error:
@@ -49,16 +51,19 @@ class Protocol:
             return error_answer(ApiError("InternalFailure", f"{name} failed: {type(error).__name__}: {error}", 500))
         return 200, {"Content-Type": "application/x-amz-json-1.1"}, json.dumps(answer).encode()
 
-    def call_json(self, name: str, body: bytes) -> dict[str, Any]:
+    def call_json(self, name: str, body: bytes, caller: Identity | None = None) -> dict[str, Any]:
         """`call` with the request as JSON bytes."""
         try:
             request = json.loads(body) if body else {}
         except ValueError:
             raise ApiError("SerializationException", f"The body of {name} is not JSON.") from None
-        return self.call(name, request)
+        return self.call(name, request, caller)
 
-    def call(self, name: str, given: dict[str, Any]) -> dict[str, Any]:
-        """Run one operation, from any thread, validated as over HTTP; ApiError for what the caller did wrong."""
+    def call(self, name: str, given: dict[str, Any], caller: Identity | None = None) -> dict[str, Any]:
+        """Run one operation, from any thread, validated as over HTTP; ApiError for what the caller did wrong.
+
+        Without a caller it is the local cloud itself that asks, which may.
+        """
         handler = OPERATIONS.get(name)
         if handler is None:
             if name in self._names:
@@ -70,6 +75,8 @@ class Protocol:
             raise ApiError("UnknownOperationException", f"SageMaker has no operation {name!r}.")
         model = self._model.operation_model(name)
         request = check_request(model.input_shape, given)
+        if caller is not None:
+            needed(caller, name, request, self._cloud.settings)
         answer = handler(self._cloud, request) or {}
         if model.output_shape is None:
             return {}

@@ -31,6 +31,8 @@ class Settings:
     region: str = "us-east-1"
     max_jobs: int = 2
     """How many job processes run at once; the others wait."""
+    enforce_iam: bool = False
+    """Roles are held to their policies; else everybody may do everything."""
     strict: bool = False
     """Answers that break AWS's own model are errors (tests), not log lines."""
 

@@ -5,6 +5,7 @@ One thread per execution. It sleeps on a queue: the end of a job, a stop, or the
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import queue
 from collections.abc import Callable
@@ -71,16 +72,17 @@ class ExecutionRun:
         self._needs = dependencies(self._definition)
         self._steps = self._records.steps()
         self._context = Context(self._cloud, execution, self._steps)
-        self._resume(stopping=execution["PipelineExecutionStatus"] == "Stopping")
-        while not self._closed:
-            self._start_ready()
-            if self._ended():
-                self._finish()
-                return
-            try:
-                self._inbox.get(timeout=self._patience())()
-            except queue.Empty:
-                self._retry_due()
+        with contextlib.closing(self._context):
+            self._resume(stopping=execution["PipelineExecutionStatus"] == "Stopping")
+            while not self._closed:
+                self._start_ready()
+                if self._ended():
+                    self._finish()
+                    return
+                try:
+                    self._inbox.get(timeout=self._patience())()
+                except queue.Empty:
+                    self._retry_due()
 
     # What runs, and what is next
 

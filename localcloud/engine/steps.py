@@ -19,6 +19,7 @@ from localcloud.engine.records import CACHE
 from localcloud.engine.references import UnknownReferenceError, as_text, resolve
 from localcloud.engine.scope import ExecutionScope
 from localcloud.engine.validate import CREATES, JOB_NAMES, sagemaker_model, with_defaults
+from localcloud.iam.identities import Identity, needed
 from localcloud.jobs.failure import JobError
 from localcloud.jobs.requests import insert
 from localcloud.jobs.transfer import Location, Transfer
@@ -51,9 +52,21 @@ class Context:
     execution: Document
     steps: Mapping[str, Document]
     arn: str = field(init=False)
+    _identity: Identity | None = None
 
     def __post_init__(self) -> None:
         self.arn = self.execution["PipelineExecutionArn"]
+
+    def identity(self) -> Identity:
+        """The pipeline's role, in whose name its steps are done; ApiError if it cannot be assumed."""
+        if self._identity is None:
+            self._identity = self.cloud.identities.assume(self.execution["_role"])
+        return self._identity
+
+    def close(self) -> None:
+        """The execution has ended."""
+        if self._identity is not None:
+            self._identity.release()
 
 
 def job_name(execution_id: str, step: Step, random: str) -> str:
@@ -86,8 +99,10 @@ def make_job(context: Context, step: Step, name: str) -> tuple[Document, str | N
 
 
 def store_job(context: Context, step: Step, job: Document) -> None:
-    """Put the job into the store; for use in the transaction that stores the step."""
+    """Put the job into the store, if the pipeline's role may create it; in the transaction that stores the step."""
     try:
+        request = {**job, "Tags": job.get("_tags")}
+        needed(context.identity(), CREATES[step.type], request, context.cloud.settings)
         insert(context.cloud, STORE_KINDS[step.type], step.type, job)
     except ApiError as error:
         raise _refused(context, step, error) from None
@@ -141,8 +156,9 @@ def job_result(context: Context, step: Step, job: Document) -> Document:
         output = next(o for o in outputs if o["OutputName"] == file.output_name)
         try:
             location = Location.parse(output["S3Output"]["S3Uri"]).join(file.path)
-            files[file.name] = {"content": Transfer(context.cloud.s3).read_json(location)}
-        except JobError as error:
+            s3 = context.identity().client("s3")
+            files[file.name] = {"content": Transfer(s3).read_json(location)}
+        except (ApiError, JobError) as error:
             files[file.name] = {"problem": str(error)}
     return {"_properties": properties, **({"_files": files} if files else {})}
 
@@ -171,22 +187,25 @@ def register(context: Context, step: Step) -> Document:
     token = hashlib.sha256(f"{context.arn}/{step.name}".encode()).hexdigest()[:36]
     request = {"ClientToken": token, **request, "MetadataProperties": metadata}
     try:
-        _ensure_group(context.cloud, request.get("ModelPackageGroupName"))
-        arn = context.cloud.call("CreateModelPackage", request)["ModelPackageArn"]
-        properties = context.cloud.call("DescribeModelPackage", {"ModelPackageName": arn})
+        role = context.identity()
+        _ensure_group(context.cloud, role, request.get("ModelPackageGroupName"))
+        arn = context.cloud.call("CreateModelPackage", request, role)["ModelPackageArn"]
+        properties = context.cloud.call("DescribeModelPackage", {"ModelPackageName": arn}, role)
     except ApiError as error:
         raise _refused(context, step, error) from None
     return {"Metadata": {"RegisterModel": {"Arn": arn}}, "_properties": properties}
 
 
-def _ensure_group(cloud: Cloud, name: Any) -> None:
+def _ensure_group(cloud: Cloud, role: Identity, name: Any) -> None:
     if not isinstance(name, str):
         return
     try:
-        cloud.call("DescribeModelPackageGroup", {"ModelPackageGroupName": name})
-    except ApiError:
+        cloud.call("DescribeModelPackageGroup", {"ModelPackageGroupName": name}, role)
+    except ApiError as missing:
+        if missing.code == "AccessDeniedException":
+            raise
         try:
-            cloud.call("CreateModelPackageGroup", {"ModelPackageGroupName": name})
+            cloud.call("CreateModelPackageGroup", {"ModelPackageGroupName": name}, role)
         except ApiError as error:
             # Two executions may make it at once.
             if "already exists" not in error.message:

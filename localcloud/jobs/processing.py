@@ -54,6 +54,10 @@ class Processing:
                     mirrors.append(Mirror(run.transfer, directory, output["S3Uri"]))
         return mirrors
 
+    def image(self, job: Document) -> str | None:
+        image: str | None = job["AppSpecification"].get("ImageUri")
+        return image
+
     def command(self, job: Document) -> list[str]:
         app = job["AppSpecification"]
         return [*app["ContainerEntrypoint"], *app.get("ContainerArguments", [])]

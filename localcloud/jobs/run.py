@@ -11,7 +11,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
+from localcloud.api import ApiError
 from localcloud.cloud import Cloud
+from localcloud.iam.access import Place, image_needs, log_needs
+from localcloud.iam.identities import Identity
 from localcloud.jobs.failure import ErrorTail, JobError, algorithm_error, bounded
 from localcloud.jobs.layout import Host, addresses, make_hosts
 from localcloud.jobs.process import JobProcess, kill_all
@@ -44,6 +47,9 @@ class Kind(Protocol):
     def prepare(self, run: JobRun, job: Document, hosts: list[Host], names: list[str]) -> list[Mirror]:
         """Fetch inputs and write configuration; what is to be mirrored to S3 while the job runs."""
 
+    def image(self, job: Document) -> str | None:
+        """The image that the job's container is made of."""
+
     def command(self, job: Document) -> list[str]:
         """What the container would run."""
 
@@ -62,6 +68,8 @@ class JobRun:
 
     def __init__(self, cloud: Cloud, sandbox: Sandbox, kind: Kind, name: str, change: Change) -> None:
         self.cloud, self.kind, self.name = cloud, kind, name
+        self._identity: Identity | None = None
+        self._logged = True
         self.cancelled = threading.Event()
         self.transfer = Transfer(cloud.s3, self.cancelled)
         self.directory = cloud.settings.jobs_dir / kind.label.lower() / name
@@ -94,6 +102,8 @@ class JobRun:
             self.say([ended["FailureReason"]])
         for process in self._processes:
             process.kill()
+        if self._identity is not None:
+            self._identity.release()
         # First, because these files may be what fills the disk that the end is to be stored on.
         shutil.rmtree(self.directory, ignore_errors=True)
         self._change(ended.pop("status"), ended)
@@ -101,7 +111,32 @@ class JobRun:
     def _left_after_failure(self, job: Document) -> Document:
         return {"_interrupted": True} if self._ending == INTERRUPTED else {}
 
+    def _act_as(self, role: str | None, image: str | None) -> None:
+        """All that follows is done in the name of the job's role, as far as that may."""
+        settings = self.cloud.settings
+        place = Place(settings.account, settings.region)
+        try:
+            self._identity = self.cloud.identities.assume(role)
+        except ApiError as error:
+            raise JobError("ClientError", error.message) from None
+        self.transfer = Transfer(self._identity.client("s3"), self.cancelled)
+        try:
+            self._identity.require(log_needs(self._group, f"{self.name}/algo-1", place))
+        except ApiError as error:
+            # SageMaker runs such a job too, and nobody learns what it says.
+            logger.warning("job %s has no log: %s", self.name, error.message)
+            self._logged = False
+        try:
+            self._identity.require(image_needs(image))
+        except ApiError as error:
+            raise JobError(
+                "ClientError",
+                "Cannot pull algorithm container. Either the image does not exist or its permissions are incorrect. "
+                + error.message,
+            ) from None
+
     def _work(self, job: Document) -> Document:
+        self._act_as(job.get("RoleArn"), self.kind.image(job))
         hosts = make_hosts(self.directory, self.kind.hosts(job))
         names = self._names(hosts)
         self._change("InProgress", {"secondary": "Downloading"})
@@ -176,6 +211,7 @@ class JobRun:
         root = self._sandbox.root(host.ml)
         variables = {
             **self.cloud.settings.process_environment(host.directory),
+            **(self._identity.variables if self._identity is not None else {}),
             "TMPDIR": f"{root}/tmp",  # noqa: S108  the job's own
             **self._sandbox.environment({**job.get("Environment", {})}, host.ml),
             **self.kind.variables(job, root),
@@ -188,7 +224,8 @@ class JobRun:
         stream = f"{self.name}/{host.name}-{int(self.cloud.clock())}"
 
         def on_line(source: str, text: str) -> None:
-            self.cloud.logs.put(self._group, stream, [text])
+            if self._logged:
+                self.cloud.logs.put(self._group, stream, [text])
             if source == "stderr" and host.index == 0:
                 self._tail.line(text)
             if host.index == 0:
@@ -202,7 +239,8 @@ class JobRun:
     def say(self, lines: list[str]) -> None:
         """Write lines of our own to the job's log."""
         stream = f"{self.name}/algo-1-{int(self.cloud.clock())}"
-        self.cloud.logs.put(self._group, stream, lines)
+        if self._logged:
+            self.cloud.logs.put(self._group, stream, lines)
 
     def _limit(self, seconds: float | None) -> threading.Timer | None:
         if seconds is None:

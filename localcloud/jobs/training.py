@@ -51,6 +51,10 @@ class Training:
             mirrors += _checkpoints(run, job, host)
         return mirrors
 
+    def image(self, job: Document) -> str | None:
+        image: str | None = job["AlgorithmSpecification"].get("TrainingImage")
+        return image
+
     def command(self, job: Document) -> list[str]:
         algorithm = job["AlgorithmSpecification"]
         # `docker run IMAGE train` is how SageMaker starts a training container.

@@ -23,7 +23,7 @@ def find(cloud: Cloud, name: str) -> dict[str, Any]:
 
 
 def served_container(cloud: Cloud, model: dict[str, Any]) -> dict[str, Any]:
-    """What runs for a model: `{"Image", "ModelDataUrl" (may be missing), "Environment", "Isolated"}`.
+    """What runs for a model: `{"Image", "ModelDataUrl" (may be missing), "Environment", "Isolated", "RoleArn"}`.
 
     A container that names a model package gets image, artifact and variables from there; its own variables win.
     """
@@ -45,6 +45,7 @@ def served_container(cloud: Cloud, model: dict[str, Any]) -> dict[str, Any]:
         **({"ModelDataUrl": url} if url else {}),
         "Environment": {**base.get("Environment", {}), **container.get("Environment", {})},
         "Isolated": model.get("EnableNetworkIsolation", False),
+        "RoleArn": model.get("ExecutionRoleArn"),
     }
 
 

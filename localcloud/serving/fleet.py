@@ -13,7 +13,10 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from localcloud.api import ApiError
 from localcloud.cloud import Cloud
+from localcloud.iam.access import Place, image_needs, log_needs
+from localcloud.iam.identities import Identity
 from localcloud.serving.artifacts import ArtifactError, unpack
 from localcloud.serving.instance import Instance, ServerError
 
@@ -26,7 +29,7 @@ _PINGS_MISSED = 3
 _LONGEST_PAUSE = 30.0
 # EnableNetworkIsolation: the server is given no credentials, and proxies that answer nothing. It is no firewall.
 _ISOLATED = {
-    **dict.fromkeys(("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_ENDPOINT_URL"), ""),
+    **dict.fromkeys(("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_ENDPOINT_URL"), ""),
     **dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), "http://127.0.0.1:9"),
 }
 
@@ -42,6 +45,9 @@ class Variant:
     spec: dict[str, Any]
     weight: float
     instances: list[Instance] = field(default_factory=list)
+    identity: Identity | None = None
+    """The model's role, once it is assumed."""
+    logged: bool = True
 
     @property
     def name(self) -> str:
@@ -111,6 +117,7 @@ class Fleet:
         """
         try:
             for variant in self.variants + self.shadows:
+                self._act_as_role(variant)
                 self._fetch_model(variant)
                 for _ in range(variant.spec["Count"]):
                     variant.instances.append(self._new_instance(variant))
@@ -119,6 +126,21 @@ class Fleet:
             self.stop()
             raise
         threading.Thread(target=self._watch, name=f"watch-{self._endpoint}", daemon=True).start()
+
+    def _act_as_role(self, variant: Variant) -> None:
+        """What a variant does from here on is done in the name of its model's role."""
+        settings, spec = self._cloud.settings, variant.spec
+        place = Place(settings.account, settings.region)
+        try:
+            variant.identity = self._cloud.identities.assume(spec.get("RoleArn"))
+            variant.identity.require(image_needs(spec.get("Image")))
+        except ApiError as error:
+            raise DeployError(f"Variant {variant.name} cannot be served. {error.message}") from error
+        try:
+            variant.identity.require(log_needs(f"/aws/sagemaker/Endpoints/{self._endpoint}", variant.name, place))
+        except ApiError as error:
+            logger.warning("variant %s of endpoint %s has no log: %s", variant.name, self._endpoint, error.message)
+            variant.logged = False
 
     def _fetch_model(self, variant: Variant) -> None:
         model = self.directory / variant.name / "model"
@@ -134,9 +156,19 @@ class Fleet:
         shutil.rmtree(unpacked, ignore_errors=True)
         bucket, _, key = url.removeprefix("s3://").partition("/")
         try:
-            self._cloud.s3.download_file(bucket, key, str(archive))
+            s3 = self._cloud.s3 if variant.identity is None else variant.identity.client("s3")
+            s3.download_file(bucket, key, str(archive))
             unpack(archive, unpacked)
         except (ClientError, BotoCoreError) as error:
+            if isinstance(error, ClientError) and error.response["ResponseMetadata"]["HTTPStatusCode"] == 403:
+                # AWS's words: S3 answers HEAD without any.
+                role = variant.spec.get("RoleArn")
+                raise DeployError(
+                    f'Could not access model data at {url}. Please ensure that the role "{role}" '
+                    'exists and that its trust relationship policy allows the action "sts:AssumeRole" for the service '
+                    'principal "sagemaker.amazonaws.com". Also ensure that the role has "s3:GetObject" permissions and '
+                    f"that the object is located in {self._cloud.settings.region}."
+                ) from error
             raise DeployError(
                 f"Failed to download model data for variant {variant.name} from {url}: {error}"
             ) from error
@@ -154,12 +186,18 @@ class Fleet:
         directory = self.directory / variant.name / name
         environment = {
             **settings.process_environment(directory),
+            **(variant.identity.variables if variant.identity is not None else {}),
             **(_ISOLATED if spec.get("Isolated") else {}),
             **spec["Environment"],
             "SM_MODEL_DIR": str(self.directory / variant.name / "model"),
         }
         group, stream = f"/aws/sagemaker/Endpoints/{self._endpoint}", f"{variant.name}/{name}"
-        return Instance(directory, environment, lambda line: self._cloud.logs.put(group, stream, [line]))
+
+        def say(line: str) -> None:
+            if variant.logged:
+                self._cloud.logs.put(group, stream, [line])
+
+        return Instance(directory, environment, say)
 
     def _start_instance(self, variant: Variant, instance: Instance) -> None:
         try:
@@ -247,6 +285,9 @@ class Fleet:
         """Stop all servers, side by side."""
         self._stopping.set()
         self._in_parallel(self._all(), lambda _variant, instance: instance.stop())
+        for variant in self.variants + self.shadows:
+            if variant.identity is not None:
+                variant.identity.release()
 
     def remove(self) -> None:
         """Stop, and delete the directory."""

@@ -14,6 +14,7 @@ from localcloud.api import ApiError
 from localcloud.cloud import Cloud
 from localcloud.front import Receive, Scope, Send
 from localcloud.protocol import service_model
+from localcloud.serving import serverless
 from localcloud.serving.capture import Captured, wanted
 from localcloud.serving.fleet import Fleet, Variant
 from localcloud.serving.instance import Instance
@@ -26,6 +27,8 @@ TIMEOUT_SECONDS = 60.0
 _WAIT_SECONDS = 30.0
 _MOST_WAITING = 256
 _MOST_SHADOWS = 64
+# A captured request up to this many bytes is written down faster than a thread is asked to.
+_WRITTEN_AT_ONCE = 262_144
 _DYING_SECONDS = 0.1
 _LOST = (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError)
 REFUSED = ("TargetModel", "TargetContainerHostname", "EnableExplanations", "InferenceComponentName", "SessionId")
@@ -58,6 +61,7 @@ class Invoker:
         try:
             members = self._members(scope)
             body = await _body(scope, receive)
+            self._cloud.identities.admit(scope, body, "InvokeEndpoint", {"EndpointName": unquote(name)})
             headers, answer = await self._invoke(unquote(name), members, body)
             status = 200
         except ApiError as error:
@@ -99,6 +103,7 @@ class Invoker:
 
     async def _invoke(self, endpoint: str, members: dict[str, str], body: bytes) -> tuple[dict[str, str], bytes]:
         fleet, variant, instance = await self._choose(endpoint, members.get("TargetVariant"))
+        serverless.check_load(variant.spec, sum(one.busy for one in variant.instances), len(body))
         sent = {_PASSED[name]: value for name, value in members.items() if name in _PASSED}
         sent.setdefault("Content-Type", "application/octet-stream")
         started, begun = time.time(), time.perf_counter()
@@ -153,19 +158,22 @@ class Invoker:
             return
         while self._manager.recorder.full:
             await asyncio.sleep(0.01)
-        self._manager.recorder.put(
-            Captured(
-                endpoint=endpoint,
-                variant=variant.name,
-                config=fleet.capture,
-                content_type=members.get("ContentType", "application/octet-stream"),
-                body=body,
-                answer_type=answered[0],
-                answer=answered[1],
-                inference_id=members.get("InferenceId"),
-                time=started,
-            )
+        captured = Captured(
+            endpoint=endpoint,
+            variant=variant.name,
+            role=variant.spec.get("RoleArn"),
+            config=fleet.capture,
+            content_type=members.get("ContentType", "application/octet-stream"),
+            body=body,
+            answer_type=answered[0],
+            answer=answered[1],
+            inference_id=members.get("InferenceId"),
+            time=started,
         )
+        if captured.size < _WRITTEN_AT_ONCE:
+            self._manager.recorder.put(captured)
+        else:
+            await asyncio.to_thread(self._manager.recorder.put, captured)
 
     def _start_shadow(
         self, endpoint: str, fleet: Fleet, shadow: Variant, members: dict[str, str], sent: dict[str, str], body: bytes

@@ -21,6 +21,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from localcloud.api import pick
 from localcloud.cloud import Cloud
+from localcloud.iam.identities import Identity
 from localcloud.serving import shift
 from localcloud.serving.capture import Recorder
 from localcloud.serving.fleet import DeployError, Fleet
@@ -40,14 +41,21 @@ class Manager:
         self._cloud = cloud
         self._stopping = threading.Event()
         self._routing = threading.Lock()
+        self._writers: dict[str | None, Identity] = {}
         self.routes: dict[str, Fleet] = {}
         """The fleet that answers for an endpoint. Swapped in one step; read by the event loop without a lock."""
         self.shifting: dict[str, tuple[Fleet, float]] = {}
         """During an update: the new fleet and its share of the requests."""
         self.starting: set[str] = set()
         """Endpoints in service whose servers are coming up again after a restart of the cloud: requests wait."""
-        self.recorder = Recorder(cloud.settings.endpoints_dir / ".captures", cloud.s3)
+        self.recorder = Recorder(cloud.settings.endpoints_dir / ".captures", self._s3_as)
         self.metrics = Metrics(cloud.client("cloudwatch"))
+
+    def _s3_as(self, role: str | None) -> Any:
+        """S3 in the name of a model's role, which captured requests are written in."""
+        if role not in self._writers:
+            self._writers[role] = self._cloud.identities.assume(role)
+        return self._writers[role].client("s3")
 
     def fleet_of(self, name: str) -> Fleet | None:
         """The fleet for the next request to an endpoint: during an update by chance, in the step's share."""
@@ -333,11 +341,17 @@ def variant_summaries(snapshot: dict[str, Any] | None, member: str = "Variants")
             ],
             "CurrentWeight": variant["Weight"],
             "DesiredWeight": variant["Weight"],
-            "CurrentInstanceCount": variant["Count"],
-            "DesiredInstanceCount": variant["Count"],
+            **_capacity(variant),
         }
         for variant in (snapshot or {}).get(member, [])
     ]
+
+
+def _capacity(variant: dict[str, Any]) -> dict[str, Any]:
+    config = variant.get("Serverless")
+    if config:
+        return {"CurrentServerlessConfig": config, "DesiredServerlessConfig": config}
+    return {"CurrentInstanceCount": variant["Count"], "DesiredInstanceCount": variant["Count"]}
 
 
 def _end_leftovers(directory: Path) -> None:

@@ -1,6 +1,7 @@
 """Data capture without a cloud: the format, the sample, the path, the spool."""
 
 import json
+import os
 import time
 import uuid
 from datetime import UTC, datetime
@@ -24,6 +25,7 @@ def captured(config: dict[str, Any] = CONFIG, **changes: Any) -> Captured:
     members = {
         "endpoint": "loadingbay",
         "variant": "AllTraffic",
+        "role": "arn:aws:iam::000000000000:role/endpoint",
         "config": config,
         "content_type": "image/png",
         "body": b"\x89PNG",
@@ -111,7 +113,7 @@ def test_capture_can_be_off() -> None:
 
 def test_a_stop_sends_everything_by_endpoint_and_hour(tmp_path: Path) -> None:
     bucket = Bucket()
-    recorder = Recorder(tmp_path, bucket)
+    recorder = Recorder(tmp_path, lambda _role: bucket)
     for number in range(200):
         recorder.put(captured(inference_id=str(number), time=1777420998.25 + 3600 * (number % 2)))
 
@@ -125,17 +127,17 @@ def test_a_stop_sends_everything_by_endpoint_and_hour(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_could_not_be_sent_is_sent_by_the_next_recorder_without_its_cut_last_line(tmp_path: Path) -> None:
+def test_what_could_not_be_sent_is_sent_by_the_next_recorder_without_its_cut_last_record(tmp_path: Path) -> None:
     bucket = Bucket()
     bucket.error = ConnectionError("no S3")
-    first = Recorder(tmp_path, bucket)
+    first = Recorder(tmp_path, lambda _role: bucket)
     first.put(captured())
     first.stop()
     [spool] = tmp_path.glob("*.spool")
-    spool.write_text(spool.read_text() + spool.read_text()[:-30])
+    spool.write_bytes(spool.read_bytes() + spool.read_bytes()[:-3])
     bucket.error = None
 
-    second = Recorder(tmp_path, bucket)
+    second = Recorder(tmp_path, lambda _role: bucket)
     second.stop()
 
     assert [line["eventMetadata"]["inferenceId"] for line in bucket.lines()] == ["mine"]
@@ -144,15 +146,15 @@ def test_what_could_not_be_sent_is_sent_by_the_next_recorder_without_its_cut_las
 def test_sending_a_spool_again_writes_the_same_object(tmp_path: Path) -> None:
     bucket = Bucket()
     bucket.error = ConnectionError("no S3")
-    first = Recorder(tmp_path, bucket)
+    first = Recorder(tmp_path, lambda _role: bucket)
     first.put(captured())
     first.stop()
     [spool] = tmp_path.glob("*.spool")
-    content, bucket.error = spool.read_text(), None
-    Recorder(tmp_path, bucket).stop()
-    spool.write_text(content)
+    content, bucket.error = spool.read_bytes(), None
+    Recorder(tmp_path, lambda _role: bucket).stop()
+    spool.write_bytes(content)
 
-    Recorder(tmp_path, bucket).stop()
+    Recorder(tmp_path, lambda _role: bucket).stop()
 
     assert len(bucket.objects) == 1
 
@@ -160,7 +162,7 @@ def test_sending_a_spool_again_writes_the_same_object(tmp_path: Path) -> None:
 def test_records_that_s3_refuses_stay_on_disk_out_of_the_way(tmp_path: Path) -> None:
     bucket = Bucket()
     bucket.error = ClientError({"Error": {"Code": "NoSuchBucket", "Message": "gone"}}, "PutObject")
-    recorder = Recorder(tmp_path, bucket)
+    recorder = Recorder(tmp_path, lambda _role: bucket)
     recorder.put(captured())
 
     deadline = time.monotonic() + 5
@@ -172,3 +174,36 @@ def test_records_that_s3_refuses_stay_on_disk_out_of_the_way(tmp_path: Path) -> 
 
     assert [line["eventMetadata"]["inferenceId"] for line in bucket.lines()] == ["later"]
     assert len(list(tmp_path.glob("*.refused"))) == 1
+
+
+def test_a_record_is_on_disk_before_its_answer_goes_out(tmp_path: Path) -> None:
+    bucket = Bucket()
+    bucket.error = ConnectionError("no S3")
+    recorder = Recorder(tmp_path, lambda _role: bucket)
+
+    recorder.put(captured(body=b"a photo that is not to be lost"))
+
+    assert any(b"a photo that is not to be lost" in spool.read_bytes() for spool in tmp_path.glob("*.spool"))
+    recorder.stop()
+
+
+def test_what_a_full_disk_does_not_take_is_kept_and_written_once_it_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bucket = Bucket()
+    recorder = Recorder(tmp_path, lambda _role: bucket)
+    write = os.writev
+
+    def half(file: int, parts: list[bytes]) -> int:
+        whole = b"".join(parts)
+        return os.write(file, whole[: len(whole) // 2])
+
+    monkeypatch.setattr("localcloud.serving.capture.os.writev", half)
+    for number in range(3):
+        recorder.put(captured(inference_id=str(number)))
+    kept = recorder.full
+    monkeypatch.setattr("localcloud.serving.capture.os.writev", write)
+    recorder.stop()
+
+    assert not kept
+    assert [line["eventMetadata"]["inferenceId"] for line in bucket.lines()] == ["0", "1", "2"]

@@ -1,0 +1,151 @@
+"""What a request to SageMaker needs: pairs of an IAM action and a resource, read off the request. Pure.
+
+The resources are those of AWS's service authorization reference; where a list operation has no narrower one, it is `*`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+SAGEMAKER = "sagemaker.amazonaws.com"
+_IMAGE = re.compile(r"^(\d{12})\.dkr\.ecr\.([a-z0-9-]+)\.amazonaws\.com(?:\.cn)?/([a-z0-9._/-]+)")
+PULL = ("ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer")
+LOG = ("logs:CreateLogGroup", "logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents")
+
+
+@dataclass(frozen=True)
+class Need:
+    """One action on one resource, with the condition keys that the request itself gives."""
+
+    action: str
+    resource: str
+    keys: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Place:
+    """The account and region that names without an ARN belong to."""
+
+    account: str
+    region: str
+
+    def arn(self, kind: str, name: str) -> str:
+        """SageMaker's ARN of a name; an ARN stays as it is."""
+        return name if name.startswith("arn:") else f"arn:aws:sagemaker:{self.region}:{self.account}:{kind}/{name}"
+
+
+# Operation: pairs of a kind of resource and the member that names it. All of them must be allowed.
+# A member that is not in the request names nothing; without any, the resource is "*".
+_EXECUTION = (("pipeline", "PipelineExecutionArn"),)
+RESOURCES: dict[str, tuple[tuple[str, str], ...]] = {
+    "AddTags": (("", "ResourceArn"),),
+    "CreateEndpoint": (("endpoint", "EndpointName"), ("endpoint-config", "EndpointConfigName")),
+    "CreateEndpointConfig": (("endpoint-config", "EndpointConfigName"),),
+    "CreateModel": (("model", "ModelName"),),
+    "CreateModelPackage": (("model-package", "ModelPackageName"), ("model-package-group", "ModelPackageGroupName")),
+    "CreateModelPackageGroup": (("model-package-group", "ModelPackageGroupName"),),
+    "CreatePipeline": (("pipeline", "PipelineName"),),
+    "CreateProcessingJob": (("processing-job", "ProcessingJobName"),),
+    "CreateTrainingJob": (("training-job", "TrainingJobName"),),
+    "DeleteEndpoint": (("endpoint", "EndpointName"),),
+    "DeleteEndpointConfig": (("endpoint-config", "EndpointConfigName"),),
+    "DeleteModel": (("model", "ModelName"),),
+    "DeleteModelPackage": (("model-package", "ModelPackageName"),),
+    "DeleteModelPackageGroup": (("model-package-group", "ModelPackageGroupName"),),
+    "DeletePipeline": (("pipeline", "PipelineName"),),
+    "DeleteTags": (("", "ResourceArn"),),
+    "DescribeEndpoint": (("endpoint", "EndpointName"),),
+    "DescribeEndpointConfig": (("endpoint-config", "EndpointConfigName"),),
+    "DescribeModel": (("model", "ModelName"),),
+    "DescribeModelPackage": (("model-package", "ModelPackageName"),),
+    "DescribeModelPackageGroup": (("model-package-group", "ModelPackageGroupName"),),
+    "DescribePipeline": (("pipeline", "PipelineName"),),
+    "DescribePipelineDefinitionForExecution": _EXECUTION,
+    "DescribePipelineExecution": _EXECUTION,
+    "DescribeProcessingJob": (("processing-job", "ProcessingJobName"),),
+    "DescribeTrainingJob": (("training-job", "TrainingJobName"),),
+    "InvokeEndpoint": (("endpoint", "EndpointName"),),
+    "ListEndpointConfigs": (),
+    "ListEndpoints": (),
+    "ListModelPackageGroups": (),
+    # The packages of the group, see `_group_members`.
+    "ListModelPackages": (),
+    "ListModels": (),
+    "ListPipelineExecutionSteps": _EXECUTION,
+    "ListPipelineExecutions": (("pipeline", "PipelineName"),),
+    "ListPipelineParametersForExecution": _EXECUTION,
+    "ListPipelineVersions": (("pipeline", "PipelineName"),),
+    "ListPipelines": (),
+    "ListProcessingJobs": (),
+    "ListTags": (("", "ResourceArn"),),
+    "ListTrainingJobs": (),
+    "RetryPipelineExecution": _EXECUTION,
+    "StartPipelineExecution": (("pipeline", "PipelineName"),),
+    "StopPipelineExecution": _EXECUTION,
+    "StopProcessingJob": (("processing-job", "ProcessingJobName"),),
+    "StopTrainingJob": (("training-job", "TrainingJobName"),),
+    "UpdateEndpoint": (("endpoint", "EndpointName"), ("endpoint-config", "EndpointConfigName")),
+    "UpdateEndpointWeightsAndCapacities": (("endpoint", "EndpointName"),),
+    "UpdateModelPackage": (("model-package", "ModelPackageArn"),),
+    "UpdatePipeline": (("pipeline", "PipelineName"),),
+    "UpdatePipelineExecution": _EXECUTION,
+}
+_ROLES = ("RoleArn", "ExecutionRoleArn")
+
+
+def needs(operation: str, request: Mapping[str, Any], place: Place) -> list[Need]:
+    """What the caller of an operation must be allowed; `request` fits botocore's model.
+
+    Beside the operation's own action: iam:PassRole for each role that the request hands to SageMaker, AddTags where it
+    gives tags, and, for a model made from a model package, reading that package.
+    """
+    return list(_needs(operation, request, place))
+
+
+def _needs(operation: str, request: Mapping[str, Any], place: Place) -> Iterator[Need]:
+    named = [place.arn(kind, request[member]) for kind, member in RESOURCES.get(operation, ()) if request.get(member)]
+    named += _group_members(operation, request, place)
+    tags = {tag["Key"]: tag["Value"] for tag in request.get("Tags") or []}
+    keys: dict[str, Any] = {f"aws:RequestTag/{name}": value for name, value in tags.items()}
+    if tags:
+        keys["aws:TagKeys"] = list(tags)
+    for resource in named or ["*"]:
+        yield Need(f"sagemaker:{operation}", resource, keys)
+    if tags and operation.startswith("Create"):
+        # On what is created: it is named first, but a version of a group after its group.
+        yield Need("sagemaker:AddTags", named[-1 if operation == "CreateModelPackage" else 0], keys)
+    for member in _ROLES:
+        if request.get(member):
+            yield Need("iam:PassRole", request[member], {"iam:PassedToService": SAGEMAKER})
+    if operation == "CreateModel":
+        for container in [request.get("PrimaryContainer") or {}, *(request.get("Containers") or [])]:
+            if container.get("ModelPackageName"):
+                yield Need("sagemaker:DescribeModelPackage", place.arn("model-package", container["ModelPackageName"]))
+
+
+def _group_members(operation: str, request: Mapping[str, Any], place: Place) -> list[str]:
+    """Versions of a group are created and listed as `model-package/<group>/*`: their numbers are not known before."""
+    group = request.get("ModelPackageGroupName")
+    if operation not in ("CreateModelPackage", "ListModelPackages") or not group:
+        return []
+    return [place.arn("model-package", f"{group.rpartition('/')[2]}/*")]
+
+
+def image_needs(image: str | None) -> list[Need]:
+    """What a role must be allowed to pull an image from a private ECR registry; nothing for other images."""
+    match = _IMAGE.match(image or "")
+    if match is None:
+        return []
+    account, region, repository = match.groups()
+    arn = f"arn:aws:ecr:{region}:{account}:repository/{repository}"
+    return [Need("ecr:GetAuthorizationToken", "*"), *(Need(action, arn) for action in PULL)]
+
+
+def log_needs(group: str, stream: str, place: Place) -> list[Need]:
+    """What a role must be allowed to have its container's output in a log stream."""
+    arn = f"arn:aws:logs:{place.region}:{place.account}:log-group:{group}"
+    on_stream = ("logs:CreateLogStream", "logs:PutLogEvents")
+    return [Need(action, f"{arn}:log-stream:{stream}" if action in on_stream else arn) for action in LOG]

@@ -1,0 +1,224 @@
+"""Step Functions, EventBridge and Lambda's dead letters act in the name of the roles they were given.
+
+MiniStack runs their calls inside of the process, where no request is signed and nothing is asked: it is asked here.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import functools
+import importlib
+import inspect
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from localcloud.emulator import find_names
+from localcloud.iam.access import Need, Place, needs
+from localcloud.iam.evaluator import Evaluator, NotAllowedError
+from localcloud.settings import Settings
+
+logger = logging.getLogger("localcloud")
+
+_STATES, _EVENTS, _LAMBDA = "states.amazonaws.com", "events.amazonaws.com", "lambda.amazonaws.com"
+_Ask = Callable[[Any], list[Need]]
+
+
+def hold_to_roles(evaluator: Evaluator, settings: Settings) -> None:
+    """Install the checks; once all integrations of Step Functions are registered."""
+    roles = _Roles(evaluator, settings)
+    _hold_states(roles)
+    _hold_events(roles)
+    _hold_dead_letters(roles)
+
+
+class _Roles:
+    def __init__(self, evaluator: Evaluator, settings: Settings) -> None:
+        self.evaluator, self.settings = evaluator, settings
+        self.place = Place(settings.account, settings.region)
+
+    def check(self, role_arn: str, service: str, session: str, wanted: list[Need]) -> None:
+        """NotAllowedError unless a service may do all that in the name of a role."""
+        credentials = self.evaluator.assume(role_arn, service, session)
+        try:
+            for need in wanted:
+                self.evaluator.require(credentials["AWS_ACCESS_KEY_ID"], need)
+        finally:
+            self.evaluator.forget(credentials["AWS_ACCESS_KEY_ID"])
+
+    def arn(self, service: str, resource: str) -> str:
+        """An ARN of this account."""
+        if resource.startswith("arn:"):
+            return resource
+        return f"arn:aws:{service}:{self.settings.region}:{self.settings.account}:{resource}"
+
+
+# Step Functions
+
+
+def _hold_states(roles: _Roles) -> None:
+    """Each task of a state machine, and what a Map reads, is allowed by the machine's role."""
+    states: Any = importlib.import_module("ministack.services.stepfunctions")
+    find_names(
+        states, "_execute_task", "_call_lambda", "_SERVICE_DISPATCH", "_invoke_aws_sdk_integration", "_read_map_items",
+        "_invoke_nested_start_execution", "_invoke_nested_start_execution_sync", "_state_machines",
+        "_run_distributed_map", "_resolve_params_obj",
+    )  # fmt: skip
+    acting: contextvars.ContextVar[tuple[str, str]] = contextvars.ContextVar("acting")
+
+    def acts(work: Callable[..., Any]) -> Callable[..., Any]:
+        """Work of an execution, which is one of its arguments, is done in the name of its machine's role."""
+        signature = inspect.signature(work)
+
+        @functools.wraps(work)
+        def run(*args: Any, **options: Any) -> Any:
+            execution = signature.bind(*args, **options).arguments["execution"]
+            machine = states._state_machines.get(execution["stateMachineArn"].partition("/")[0]) or {}
+            token = acting.set((machine.get("roleArn", ""), execution.get("name", "execution")))
+            try:
+                return work(*args, **options)
+            finally:
+                acting.reset(token)
+
+        return run
+
+    def asked(work: Callable[..., Any], ask: Callable[..., list[Need]], error: str) -> Callable[..., Any]:
+        @functools.wraps(work)
+        def run(*args: Any, **options: Any) -> Any:
+            role, session = acting.get()
+            try:
+                roles.check(role, _STATES, session[:64], ask(*args))
+            except NotAllowedError as denied:
+                raise states._ExecutionError(error, f"{denied} (Status Code: 403)") from None
+            return work(*args, **options)
+
+        return run
+
+    states._execute_task = acts(states._execute_task)
+    states._run_distributed_map = acts(states._run_distributed_map)
+    states._call_lambda = asked(
+        states._call_lambda,
+        lambda ref, _: [Need("lambda:InvokeFunction", _function(roles, ref))],
+        # What Step Functions calls every refusal of Lambda's.
+        "Lambda.AWSLambdaException",
+    )
+    states._read_map_items = asked(
+        states._read_map_items,
+        lambda reader, effective, ctx: _reads(reader, lambda g: states._resolve_params_obj(g, effective, ctx)),
+        "States.Permissions",
+    )
+    for name in ("_invoke_nested_start_execution", "_invoke_nested_start_execution_sync"):
+        setattr(states, name, asked(
+            getattr(states, name),
+            lambda _, given: [Need("states:StartExecution", given.get("StateMachineArn", "*"))],
+            "StepFunctions.AccessDeniedException",
+        ))  # fmt: skip
+    states._invoke_aws_sdk_integration = asked(
+        states._invoke_aws_sdk_integration,
+        lambda resource, given: _sdk(roles, resource, given),
+        "States.Permissions",
+    )
+    for resource, work in list(states._SERVICE_DISPATCH.items()):
+        error = "SQS.AmazonSQSException" if ":sqs:" in resource else "States.Permissions"
+        states._SERVICE_DISPATCH[resource] = asked(work, lambda called, given: _sdk(roles, called, given), error)
+
+
+def _function(roles: _Roles, ref: str) -> str:
+    return roles.arn("lambda", ref if ref.startswith("arn:") else f"function:{ref}")
+
+
+def _reads(reader: dict[str, Any], resolve: Callable[[Any], Any]) -> list[Need]:
+    given = resolve(reader.get("Parameters") or reader.get("Arguments") or {})
+    bucket = given.get("Bucket", "*")
+    if str(reader.get("Resource", "")).endswith("listObjectsV2"):
+        return [Need("s3:ListBucket", f"arn:aws:s3:::{bucket}")]
+    return [Need("s3:GetObject", f"arn:aws:s3:::{bucket}/{given.get('Key', '*')}")]
+
+
+_S3_ACTIONS = {
+    "ListObjectsV2": "ListBucket",
+    "ListObjects": "ListBucket",
+    "HeadObject": "GetObject",
+    "CopyObject": "PutObject",
+}
+
+
+def _sdk(roles: _Roles, resource: str, given: Any) -> list[Need]:
+    """What an integration `arn:aws:states:::sqs:sendMessage` or `...:::aws-sdk:s3:getObject` needs."""
+    service, operation = resource.split(":::")[1].removeprefix("aws-sdk:").split(":")[:2]
+    operation = operation[:1].upper() + operation.partition(".")[0][1:]
+    given = given if isinstance(given, dict) else {}
+    if service in ("sagemaker", "sagemakerruntime"):
+        return needs(operation, given, roles.place)
+    if service == "s3":
+        place = f"arn:aws:s3:::{given.get('Bucket', '*')}"
+        on_object = f"/{given['Key']}" if "Key" in given else ""
+        return [Need(f"s3:{_S3_ACTIONS.get(operation, operation)}", place + on_object)]
+    if service == "sqs" and "QueueUrl" in given:
+        return [Need(f"sqs:{operation}", roles.arn("sqs", given["QueueUrl"].rpartition("/")[2]))]
+    if service == "lambda":
+        return [Need("lambda:InvokeFunction", _function(roles, given.get("FunctionName", "*")))]
+    named = next((value for name, value in given.items() if name.endswith("Arn") and isinstance(value, str)), "*")
+    return [Need(f"{_NAMESPACES.get(service, service)}:{operation}", named)]
+
+
+_NAMESPACES = {"sfn": "states", "cloudwatchlogs": "logs", "eventbridge": "events"}
+
+# EventBridge
+
+
+def _hold_events(roles: _Roles) -> None:
+    """A rule starts a state machine in the name of its target's role, and a function if that function allows it."""
+    events: Any = importlib.import_module("ministack.services.eventbridge")
+    functions: Any = importlib.import_module("ministack.services.lambda_svc")
+    find_names(events, "_invoke_target")
+    find_names(functions, "function_policy_for_arn")
+    invoke = events._invoke_target
+
+    def allowed(target: dict[str, Any], rule: dict[str, Any]) -> None:
+        arn = target.get("Arn", "")
+        if ":states:" in arn:
+            role = target.get("RoleArn") or rule.get("RoleArn") or ""
+            roles.check(role, _EVENTS, "events", [Need("states:StartExecution", arn)])
+        elif ":lambda:" in arn:
+            found = functions.function_policy_for_arn(arn)
+            keys = {"aws:SourceArn": rule.get("Arn", ""), "aws:SourceAccount": roles.settings.account}
+            need = Need("lambda:InvokeFunction", arn, keys)
+            if found is None or not roles.evaluator.service_may(found[0], _EVENTS, need):
+                raise NotAllowedError("AccessDeniedException", f"the policy of {arn} does not let {_EVENTS} invoke it")
+
+    @functools.wraps(invoke)
+    def checked(target: dict[str, Any], event: Any, rule: dict[str, Any], view: Any = None) -> None:
+        try:
+            allowed(target, rule)
+        except NotAllowedError as denied:
+            logger.warning("EventBridge: the rule %s has no effect: %s", rule.get("Name"), denied)
+            return
+        invoke(target, event, rule, view)
+
+    events._invoke_target = checked
+
+
+# Lambda
+
+
+def _hold_dead_letters(roles: _Roles) -> None:
+    """What a function failed on goes to its dead letters in the name of the function's role."""
+    functions: Any = importlib.import_module("ministack.services.lambda_svc")
+    find_names(functions, "_route_async_failure", "_functions")
+    route = functions._route_async_failure
+
+    @functools.wraps(route)
+    def checked(target_arn: str, name: str, event: Any, result: Any) -> None:
+        config = (functions._functions.get(name) or {}).get("config", {})
+        action = {"sqs": "sqs:SendMessage", "sns": "sns:Publish", "lambda": "lambda:InvokeFunction"}.get(
+            target_arn.split(":")[2], "events:PutEvents"
+        )
+        try:
+            roles.check(config.get("Role", ""), _LAMBDA, name[:64], [Need(action, target_arn)])
+        except NotAllowedError as denied:
+            logger.warning("Lambda: what %s failed on is lost: %s", name, denied)
+            return
+        route(target_arn, name, event, result)
+
+    functions._route_async_failure = checked
