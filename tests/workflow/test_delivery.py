@@ -9,6 +9,7 @@ from application import ROOT
 from samtranslator.yaml_helper import yaml_parse
 
 BUILDSPEC = yaml.safe_load((ROOT / "buildspec.yml").read_text())
+IMAGE = (ROOT / "workflow" / "image.sh").read_text()
 CICD_FILE = ROOT / "workflow" / "cicd.yaml"
 RESOURCES = yaml_parse(CICD_FILE.read_text())["Resources"]
 COMMANDS = [command for phase in BUILDSPEC["phases"].values() for command in phase["commands"]]
@@ -35,13 +36,43 @@ def test_every_make_target_that_is_called_exists():
 
 
 def test_every_module_and_file_that_is_named_exists():
-    text = "\n".join(COMMANDS)
+    text = "\n".join([*COMMANDS, IMAGE])
     modules = re.findall(r"python -m (\w+)", text)
-    files = re.findall(r"--file (\S+)", text)
+    files = re.findall(r"(?:--file|bash) (\w\S+/\S+?)\)?(?= |$)", text, re.MULTILINE)
     assert modules
     assert files
     assert all((ROOT / module / "__main__.py").exists() for module in modules)
     assert all((ROOT / file).exists() for file in files)
+
+
+def _image(tmp_path, docker, **variables):
+    """Runs the image's script in a machine whose `docker` is this script."""
+    engine = tmp_path / "docker"
+    engine.write_text(f"#!/bin/sh\n{docker}\n")
+    engine.chmod(0o755)
+    environment = {"PATH": f"{tmp_path}:/usr/bin:/bin", **variables}
+    return subprocess.run(
+        ["bash", ROOT / "workflow" / "image.sh"], env=environment, capture_output=True, text=True, check=False
+    )
+
+
+def test_without_a_docker_engine_a_build_on_one_machine_skips_the_image_and_says_so(tmp_path):
+    done = _image(tmp_path, "exit 1", CODEBUILD_LOCAL_BUILD="true", CODEBUILD_BUILD_ID="x")
+    assert (done.returncode, done.stdout) == (0, "")
+    assert "No Docker engine answers here" in done.stderr
+
+
+def test_without_a_docker_engine_a_build_on_aws_fails(tmp_path):
+    done = _image(tmp_path, "exit 1", CODEBUILD_BUILD_ID="x")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "PrivilegedMode" in done.stderr
+
+
+def test_with_an_engine_and_no_registry_the_image_is_built_and_stays(tmp_path):
+    done = _image(tmp_path, f'echo "$@" >> {tmp_path}/asked', CODEBUILD_LOCAL_BUILD="true")
+    assert (done.returncode, done.stdout) == (0, "")
+    build = (tmp_path / "asked").read_text().splitlines()[1]
+    assert re.fullmatch(r"buildx build --file container/Dockerfile --tag loadingbay:[0-9a-f]{16} --load \.", build)
 
 
 def test_a_push_to_the_branch_starts_the_pipeline():
