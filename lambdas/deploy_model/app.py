@@ -1,7 +1,8 @@
 """Lambda DeployModel: read what is, let plan.py decide, perform the actions. Entry point: app.handler.
 
-It runs on each change of a model package's or the endpoint's state, and on a schedule. Only the standard library and
-boto3, both part of the Lambda runtime, are imported: the folder is the whole deployable.
+It runs on each change of a model package's or an endpoint's state, and on a schedule; with `{"dry_run": true}` it
+only says what it would do. Only the standard library and boto3, both part of the Lambda runtime, are imported: the
+folder is the whole deployable.
 """
 
 # An exception is named for its condition: the name is what the state machine matches.
@@ -12,7 +13,10 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 import time
+from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -23,45 +27,83 @@ from botocore.exceptions import ClientError
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
+    from lambdas.deploy_model import asked, foresight
     from lambdas.deploy_model import plan as planning
 else:
+    import asked
+    import foresight
     import plan as planning  # in Lambda this folder is the root
 
 logging.basicConfig(level=logging.INFO)  # Lambda has its handler already, then this changes nothing
 logging.getLogger("botocore").setLevel(logging.WARNING)  # where it found its credentials is no news
 logger = logging.getLogger(__name__)
 
-ATTEMPTED = "loadingbay:attempted"  # the tag that remembers what the endpoint was last told to take
+ATTEMPTED = "loadingbay:attempted"  # the tag that remembers what an endpoint was last told to take
+RECORDED = "loadingbay:recorded"  # and the one that remembers what of it the history has
+_ROUNDS = 4  # of plan and action in one go: a verification is followed by what comes of it
 
 
 class EndpointNotReady(RuntimeError):
     """The endpoint cannot take the deployment yet: Lambda delivers the event again."""
 
 
+class NotVerified(RuntimeError):
+    """The verification could not be made, which says nothing about the version: Lambda delivers the event again."""
+
+
 class SettingsMissing(ValueError):
     """The function's environment lacks a variable that the template sets."""
 
 
+@dataclass(frozen=True)
+class Doors:
+    """The clients, and what they are used on: arguments, so that tests give their own."""
+
+    sagemaker: Any
+    functions: Any
+    s3: Any
+    verify_function: str
+    history_uri: str
+    own_name: str = ""
+    """This function's name: what changed a version under it was no person."""
+
+
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """The door: an EventBridge event in, the plan that was performed out. `{"dry_run": true}` only plans."""
-    return converge(event, read_settings(dict(os.environ)), _sagemaker())
+    environment = dict(os.environ)
+    return converge(event, read_settings(environment), read_doors(environment))
 
 
-def converge(event: dict[str, Any], settings: planning.Settings, sagemaker: Any) -> dict[str, Any]:
-    """Plan from what is, and perform the plan; returns it. Raises EndpointNotReady where only time helps."""
-    plan = planning.plan_deployment(event, read_current(settings, sagemaker), settings)
-    logger.log(logging.ERROR if plan.outcome.needs_a_person else logging.INFO, plan.because)
+def converge(event: dict[str, Any], settings: planning.Settings, doors: Doors) -> dict[str, Any]:
+    """Plan from what is, and perform the plan; returns it. Raises EndpointNotReady where only time helps.
+
+    A dry run plans for the event as if it had come, the approval or rejection that it tells of included, and adds
+    under `course` every plan that would follow if all goes well.
+    """
     if event.get("dry_run"):
-        return plan.as_json()
-    _count(plan.outcome.needs_a_person, settings.endpoint_name)
-    perform(plan.actions, settings, sagemaker)
+        current = _decided(event, read_current(settings, doors), doors)
+        plans = foresight.course(event, current, settings)
+        return {**plans[0].as_json(), "course": [plan.as_json() for plan in plans]}
+    needs_a_person = False
+    for _ in range(_ROUNDS):
+        plan = planning.plan_deployment(event, read_current(settings, doors), settings)
+        logger.log(logging.ERROR if plan.outcome.needs_a_person else logging.INFO, plan.because)
+        rejected = perform(plan.actions, settings, doors)
+        needs_a_person = needs_a_person or rejected or plan.outcome.needs_a_person
+        _count(needs_a_person, settings.endpoint_name)
+        if not any(isinstance(action, planning.VerifyVersion) for action in plan.actions):
+            break
     if plan.outcome is planning.Outcome.TRY_AGAIN:
         raise EndpointNotReady(plan.because)
     return plan.as_json()
 
 
-def read_settings(environment: dict[str, str]) -> planning.Settings:
+def read_settings(environment: Mapping[str, str]) -> planning.Settings:
     """The settings that the template put into the environment. Raises SettingsMissing."""
+
+    def listed(name: str) -> tuple[str, ...]:
+        return tuple(filter(None, environment.get(name, "").split(",")))
+
     try:
         return planning.Settings(
             endpoint_name=environment["ENDPOINT_NAME"],
@@ -70,44 +112,96 @@ def read_settings(environment: dict[str, str]) -> planning.Settings:
             instance_type=environment["ENDPOINT_INSTANCE_TYPE"],
             instance_count=int(environment["ENDPOINT_INSTANCE_COUNT"]),
             capture_uri=environment["DATA_CAPTURE_URI"],
+            serverless_memory_mb=int(environment.get("ENDPOINT_SERVERLESS_MEMORY_MB") or 0),
+            serverless_concurrency=int(environment.get("ENDPOINT_SERVERLESS_CONCURRENCY") or 5),
+            subnet_ids=listed("ENDPOINT_SUBNET_IDS"),
+            security_group_ids=listed("ENDPOINT_SECURITY_GROUP_IDS"),
+            kms_key_arn=environment.get("ENDPOINT_KMS_KEY_ARN", ""),
         )
     except KeyError as error:
-        raise SettingsMissing(
-            f"The environment variable {error} is not set: deploy workflow/template.yaml again."
-        ) from error
+        raise _missing(error) from error
+
+
+def read_doors(environment: Mapping[str, str]) -> Doors:
+    """The clients and their places, as the environment names them. Raises SettingsMissing."""
+    try:
+        return Doors(
+            *_clients(),
+            verify_function=environment["VERIFY_FUNCTION_NAME"],
+            history_uri=environment["HISTORY_URI"],
+            own_name=environment.get("AWS_LAMBDA_FUNCTION_NAME", ""),
+        )
+    except KeyError as error:
+        raise _missing(error) from error
+
+
+def _missing(error: KeyError) -> SettingsMissing:
+    return SettingsMissing(f"The environment variable {error} is not set: deploy workflow/template.yaml again.")
 
 
 @cache
-def _sagemaker() -> Any:
+def _clients() -> tuple[Any, Any, Any]:
     config = Config(connect_timeout=2, read_timeout=20, retries={"mode": "standard", "max_attempts": 4})
-    return boto3.client("sagemaker", config=config)
+    # A verification is not asked for twice because the first one takes its time.
+    patient = Config(connect_timeout=2, read_timeout=150, retries={"mode": "standard", "total_max_attempts": 1})
+    return (
+        boto3.client("sagemaker", config=config),
+        boto3.client("lambda", config=patient),
+        boto3.client("s3", config=config),
+    )
 
 
-def read_current(settings: planning.Settings, sagemaker: Any) -> planning.Current:
-    """The approved versions of the group and the endpoint, as SageMaker has them now."""
-    pages = sagemaker.get_paginator("list_model_packages").paginate(
+def read_current(settings: planning.Settings, doors: Doors) -> planning.Current:
+    """The approved versions of the group and the endpoints, as SageMaker has them now."""
+    pages = doors.sagemaker.get_paginator("list_model_packages").paginate(
         ModelPackageGroupName=settings.package_group, ModelApprovalStatus="Approved"
     )
-    approved = tuple(
-        planning.Version(
+    approved = {
+        summary["ModelPackageVersion"]: planning.Version(
             summary["ModelPackageArn"], summary["ModelPackageVersion"], int(summary["CreationTime"].timestamp())
         )
         for page in pages
         for summary in page["ModelPackageSummaryList"]
         if summary["ModelPackageStatus"] == "Completed"
+    }
+    if approved:
+        newest = max(approved)
+        approved[newest] = _version(approved[newest].arn, doors)
+    return planning.Current(
+        tuple(approved.values()), _endpoint(settings.endpoint_name, doors), _endpoint(settings.trial_name, doors)
     )
-    return planning.Current(approved, _endpoint(settings.endpoint_name, sagemaker))
 
 
-def _endpoint(name: str, sagemaker: Any) -> planning.Endpoint | None:
+def _version(arn: str, doors: Doors) -> planning.Version:
+    described = doors.sagemaker.describe_model_package(ModelPackageName=arn)
+    metadata = described.get("CustomerMetadataProperties", {})
+    return planning.Version(
+        arn,
+        described["ModelPackageVersion"],
+        int(described["CreationTime"].timestamp()),
+        passed_as=metadata.get("verified_as", ""),
+        approved_by=metadata.get("approved_by", ""),
+        decided_by=_whoever_decided(described, doors),
+    )
+
+
+def _whoever_decided(described: dict[str, Any], doors: Doors) -> str:
+    """The user or role that changed the version last; "" for this function itself, or where the registry has none."""
+    user = described.get("LastModifiedBy", {})
+    arn: str = user.get("IamIdentity", {}).get("Arn") or user.get("UserProfileName") or ""
+    ours = doors.own_name and arn.endswith(f"/{doors.own_name}")
+    return "" if ours else arn
+
+
+def _endpoint(name: str, doors: Doors) -> planning.Endpoint | None:
     try:
-        found = sagemaker.describe_endpoint(EndpointName=name)
+        found = doors.sagemaker.describe_endpoint(EndpointName=name)
     except ClientError as error:
         # SageMaker has no code of its own for "there is none".
         if _says(error, "could not find"):
             return None
         raise
-    pages = sagemaker.get_paginator("list_tags").paginate(ResourceArn=found["EndpointArn"])
+    pages = doors.sagemaker.get_paginator("list_tags").paginate(ResourceArn=found["EndpointArn"])
     tags = {tag["Key"]: tag["Value"] for page in pages for tag in page["Tags"]}
     return planning.Endpoint(
         arn=found["EndpointArn"],
@@ -116,70 +210,157 @@ def _endpoint(name: str, sagemaker: Any) -> planning.Endpoint | None:
         config_name=found.get("EndpointConfigName", ""),
         attempted=tags.get(ATTEMPTED, ""),
         reason=found.get("FailureReason", ""),
+        since=found["LastModifiedTime"].isoformat(timespec="milliseconds"),
+        recorded=tags.get(RECORDED, ""),
     )
 
 
-def perform(actions: tuple[planning.Action, ...], settings: planning.Settings, sagemaker: Any) -> None:
-    """Do the actions in order. What exists already under its name is what would have been made."""
+def _decided(event: dict[str, Any], current: planning.Current, doors: Doors) -> planning.Current:
+    """What would be, had the approval or rejection that the event tells of been given."""
+    detail = event.get("detail", {})
+    arn, status = detail.get("ModelPackageArn", ""), detail.get("ModelApprovalStatus", "")
+    if not arn:
+        return current
+    others = tuple(version for version in current.approved if version.arn != arn)
+    decided = (_version(arn, doors),) if status == "Approved" else ()
+    # The newest of what is left is not always the one that was described.
+    left = planning.Current((*others, *decided), current.endpoint, current.trial)
+    if left.newest is None or left.newest in decided:
+        return left
+    newest = _version(left.newest.arn, doors)
+    approved = tuple(newest if version.arn == newest.arn else version for version in left.approved)
+    return planning.Current(approved, left.endpoint, left.trial)
+
+
+def perform(actions: tuple[planning.Action, ...], settings: planning.Settings, doors: Doors) -> bool:
+    """Do the actions in order; whether a version failed its verification.
+
+    What exists already under its name is what would have been made, and what is gone already need not be deleted.
+    """
+    rejected = False
     for action in actions:
         logger.info("%s", action)
         try:
-            _perform(action, settings, sagemaker)
+            if isinstance(action, planning.VerifyVersion):
+                rejected = not _verify(action, doors) or rejected
+            else:
+                _perform(action, settings, doors)
         except ClientError as error:
             if _says(error, "already exist"):
                 continue
+            if isinstance(action, planning.DeleteEndpoint) and _says(error, "could not find"):
+                continue
             if _says(error, "in-progress"):
-                raise EndpointNotReady(f"Endpoint {settings.endpoint_name} is busy: {error}") from error
+                raise EndpointNotReady(f"An endpoint is busy: {error}") from error
             raise
+    return rejected
 
 
-def _perform(action: planning.Action, settings: planning.Settings, sagemaker: Any) -> None:
-    name = settings.endpoint_name
+def _perform(action: planning.Action, settings: planning.Settings, doors: Doors) -> None:
+    sagemaker = doors.sagemaker
     match action:
-        case planning.CreateModel(model_name, package_arn):
-            sagemaker.create_model(
-                ModelName=model_name,
-                PrimaryContainer={"ModelPackageName": package_arn},
-                ExecutionRoleArn=settings.execution_role_arn,
-                EnableNetworkIsolation=True,  # the model server needs no network
-            )
-        case planning.CreateEndpointConfig(config):
-            sagemaker.create_endpoint_config(**_endpoint_config(config, settings))
-        case planning.CreateEndpoint(config):
+        case planning.CreateModel():
+            sagemaker.create_model(**asked.model(action, settings))
+        case planning.CreateEndpointConfig():
+            sagemaker.create_endpoint_config(**asked.endpoint_config(action, settings))
+        case planning.CreateEndpoint(name, config):
             tags = [{"Key": ATTEMPTED, "Value": config}]
             sagemaker.create_endpoint(EndpointName=name, EndpointConfigName=config, Tags=tags)
         case planning.UpdateEndpoint(config, endpoint_arn):
-            sagemaker.update_endpoint(EndpointName=name, EndpointConfigName=config)
+            sagemaker.update_endpoint(EndpointName=settings.endpoint_name, EndpointConfigName=config)
             # After the update, not before: an attempt that was refused is none.
             sagemaker.add_tags(ResourceArn=endpoint_arn, Tags=[{"Key": ATTEMPTED, "Value": config}])
-        case planning.DeleteEndpoint():
+        case planning.DeleteEndpoint(name):
             sagemaker.delete_endpoint(EndpointName=name)
         case planning.RejectVersion(package_arn, reason):
-            # The registry takes one line of at most 1,024 characters.
+            _reject(package_arn, reason, {}, doors)
+        case planning.NoteApproval(package_arn, who):
             sagemaker.update_model_package(
-                ModelPackageArn=package_arn,
-                ModelApprovalStatus="Rejected",
-                ApprovalDescription=" ".join(reason.split())[:1024],
+                ModelPackageArn=package_arn, CustomerMetadataProperties={"approved_by": _plain(who)}
             )
+        case planning.RecordDeployment():
+            _record(action, settings, doors)
 
 
-def _endpoint_config(name: str, settings: planning.Settings) -> dict[str, Any]:
-    variant = {
-        "VariantName": "AllTraffic",
-        "ModelName": name,
-        "InitialInstanceCount": settings.instance_count,
-        "InstanceType": settings.instance_type,
-        "InitialVariantWeight": 1.0,
+def _verify(action: planning.VerifyVersion, doors: Doors) -> bool:
+    """Have the version verified, and write what came of it into the registry; whether it passed."""
+    described = doors.sagemaker.describe_model_package(ModelPackageName=action.package_arn)
+    statistics = described.get("ModelMetrics", {}).get("ModelQuality", {}).get("Statistics", {})
+    answer = doors.functions.invoke(
+        FunctionName=doors.verify_function, Payload=json.dumps({"evaluation": statistics.get("S3Uri", "")}).encode()
+    )
+    verdict = json.loads(answer["Payload"].read())
+    if answer.get("FunctionError"):
+        raise NotVerified(
+            f"Version {described['ModelPackageVersion']} could not be verified: {verdict.get('errorMessage', verdict)}"
+        )
+    figures = {
+        f"verification_{name}": f"{verdict[name]:g}"
+        for name in ("photos", "accuracy", "milliseconds")
+        if verdict.get(name) is not None
     }
-    capture = {
-        "EnableCapture": True,
-        "InitialSamplingPercentage": 100,
-        "DestinationS3Uri": settings.capture_uri,
-        "CaptureOptions": [{"CaptureMode": "Input"}, {"CaptureMode": "Output"}],
-        # Whatever is not named here, the photos, is captured as base64.
-        "CaptureContentTypeHeader": {"JsonContentTypes": ["application/json"], "CsvContentTypes": ["text/csv"]},
-    }
-    return {"EndpointConfigName": name, "ProductionVariants": [variant], "DataCaptureConfig": capture}
+    if not verdict["passed"]:
+        why = f"Version {described['ModelPackageVersion']} was rolled back: {verdict['reason']}"
+        logger.error(why)
+        _reject(action.package_arn, why, figures, doors)
+        return False
+    logger.info("Version %s passed: %s", described["ModelPackageVersion"], verdict)
+    metadata = {"verification": "passed", "verified_as": action.config_name, **figures}
+    doors.sagemaker.update_model_package(ModelPackageArn=action.package_arn, CustomerMetadataProperties=metadata)
+    return True
+
+
+def _reject(package_arn: str, reason: str, figures: dict[str, str], doors: Doors) -> None:
+    doors.sagemaker.update_model_package(
+        ModelPackageArn=package_arn,
+        ModelApprovalStatus="Rejected",
+        # The registry takes one line of at most 1,024 characters.
+        ApprovalDescription=" ".join(reason.split())[:1024],
+        CustomerMetadataProperties={
+            "verification": "failed",
+            "verified_as": "none",
+            "verification_reason": _plain(reason),
+            **figures,
+        },
+    )
+
+
+def _plain(text: str) -> str:
+    """Text as SageMaker takes it for metadata: at most 256 letters, digits, spaces and a few signs."""
+    return " ".join(re.sub(r"[^\w\s.:/=+\-@]", " ", text).split())[:256]
+
+
+def _record(action: planning.RecordDeployment, settings: planning.Settings, doors: Doors) -> None:
+    """Write down what the endpoint serves since when, on whose approval and with what figures: one object for each."""
+    group = action.endpoint_arn.rsplit(":", 1)[0] + f":model-package/{settings.package_group}"
+    version: dict[str, Any] = {}
+    if action.version:
+        try:
+            described = doors.sagemaker.describe_model_package(ModelPackageName=f"{group}/{action.version}")
+        except ClientError as error:
+            if not _says(error, "does not exist"):
+                raise
+        else:
+            metadata = described.get("CustomerMetadataProperties", {})
+            version = {
+                "version": action.version,
+                "model_package_arn": described["ModelPackageArn"],
+                "approved_by": metadata.get("approved_by") or _whoever_decided(described, doors),
+                "comment": described.get("ApprovalDescription", ""),
+                "metadata": metadata,
+            }
+    record = {"endpoint": settings.endpoint_name, "config": action.config_name, "since": action.since, **version}
+    bucket, _, prefix = doors.history_uri.removeprefix("s3://").partition("/")
+    when = re.sub(r"[^0-9T.]", "", action.since.partition("+")[0])
+    doors.s3.put_object(
+        Bucket=bucket,
+        # In the order of time. The same fact has the same name, however often it is told.
+        Key=f"{prefix}/{settings.endpoint_name}/{when}-{action.config_name}.json",
+        Body=json.dumps(record, indent=2, sort_keys=True).encode(),
+        ContentType="application/json",
+    )
+    fact = f"{action.config_name}@{action.since}"
+    doors.sagemaker.add_tags(ResourceArn=action.endpoint_arn, Tags=[{"Key": RECORDED, "Value": fact}])
 
 
 def _says(error: ClientError, words: str) -> bool:

@@ -1,14 +1,16 @@
-"""What DeployModel decides: pure. From the event, the approved versions and the endpoint to a list of actions.
+"""What DeployModel decides: pure. From the event, the approved versions and the endpoints to a list of actions.
 
-The endpoint converges to the newest approved version. Names are made from the version and from what it is deployed
-with, so "is it live?" is one comparison of names, an action done twice is harmless, and going back reuses what is
-there. The order of events, or how often they come, does not matter: only the state read when one arrives.
+The endpoint converges to the newest approved version, and a version comes to it only after it was verified on an
+endpoint of its own, which lives for that long. Names are made from the version and from what it is deployed with, so
+"is it live?" is one comparison of names, an action done twice is harmless, and going back reuses what is there. The
+order of events, or how often they come, does not matter: only the state read when one arrives.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import re
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
@@ -16,7 +18,7 @@ from typing import Any
 PACKAGE_EVENT = "SageMaker Model Package State Change"
 ENDPOINT_EVENT = "SageMaker Endpoint State Change"
 
-# UpdateEndpoint is possible in these states only.
+# An endpoint can be updated or deleted in these states only, and deleted when it has failed.
 SETTLED = {"InService", "OutOfService", "UpdateRollbackFailed"}
 
 # What SageMaker says when it had no machine to give, or failed itself: no fault of the version. In lower case.
@@ -34,7 +36,11 @@ NOT_THE_VERSION = (
 
 @dataclass(frozen=True)
 class Settings:
-    """With what every version is deployed; a change of any of them deploys the live version anew."""
+    """With what every version is deployed; a change of any of them deploys the live version anew.
+
+    With `serverless_memory_mb` there are no instances, and none of what SageMaker does not offer without them: data
+    capture, network isolation, a VPC, a key.
+    """
 
     endpoint_name: str
     package_group: str
@@ -42,55 +48,95 @@ class Settings:
     instance_type: str
     instance_count: int
     capture_uri: str
+    serverless_memory_mb: int = 0
+    serverless_concurrency: int = 5
+    subnet_ids: tuple[str, ...] = ()
+    security_group_ids: tuple[str, ...] = ()
+    kms_key_arn: str = ""
+
+    @property
+    def trial_name(self) -> str:
+        """The endpoint on which a version is verified."""
+        return f"{self.endpoint_name}-verify"
 
 
 @dataclass(frozen=True)
 class Version:
-    """An approved model package; `created` (seconds) tells it from the same number in a group that was made anew."""
+    """An approved model package; `created` (seconds) tells it from the same number in a group that was made anew.
+
+    Known of the newest only: `passed_as`, the configuration name under which it passed verification; `approved_by`,
+    who the registry remembers as its approver; `decided_by`, who changed it last, unless that was DeployModel.
+    """
 
     arn: str
     number: int
     created: int
+    passed_as: str = ""
+    approved_by: str = ""
+    decided_by: str = ""
 
 
 @dataclass(frozen=True)
 class Endpoint:
-    """The endpoint as described; `attempted` is the configuration it was last told to take, `reason` why it failed."""
+    """An endpoint as described; `attempted` is the configuration it was last told to take, `reason` why it failed.
+
+    `since` is when it last changed (ISO), `recorded` the last `config_name@since` that the history has.
+    """
 
     arn: str
     status: str
     config_name: str
     attempted: str = ""
     reason: str = ""
+    since: str = ""
+    recorded: str = ""
 
 
 @dataclass(frozen=True)
 class Current:
-    """What is: the approved versions in any order, and the endpoint, if there is one."""
+    """What is: the approved versions in any order, the endpoint, and the one for verification, if they are there."""
 
     approved: tuple[Version, ...]
     endpoint: Endpoint | None
+    trial: Endpoint | None = None
+
+    @property
+    def newest(self) -> Version | None:
+        """The approved version with the highest number."""
+        return max(self.approved, key=lambda version: version.number, default=None)
 
 
 @dataclass(frozen=True)
 class CreateModel:
-    """A SageMaker model of the package's image and artifact."""
+    """A SageMaker model of the package's image and artifact, which is told its version number."""
 
     name: str
     package_arn: str
+    version: int
 
 
 @dataclass(frozen=True)
 class CreateEndpointConfig:
-    """One variant that serves the model of the same name, every request captured."""
+    """One variant that serves the model, every request captured; for the trial one server, and nothing captured."""
 
     name: str
+    model_name: str
+    trial: bool = False
 
 
 @dataclass(frozen=True)
 class CreateEndpoint:
     """The endpoint, serving this configuration."""
 
+    endpoint_name: str
+    config_name: str
+
+
+@dataclass(frozen=True)
+class VerifyVersion:
+    """Send the version's labelled photos to the trial endpoint; remember that it passed, or reject it."""
+
+    package_arn: str
     config_name: str
 
 
@@ -104,7 +150,9 @@ class UpdateEndpoint:
 
 @dataclass(frozen=True)
 class DeleteEndpoint:
-    """Remove an endpoint whose creation failed: nothing else can be done with one."""
+    """Remove an endpoint: one whose creation failed (nothing else can be done with it), or a trial that is over."""
+
+    endpoint_name: str
 
 
 @dataclass(frozen=True)
@@ -115,7 +163,35 @@ class RejectVersion:
     reason: str
 
 
-Action = CreateModel | CreateEndpointConfig | CreateEndpoint | UpdateEndpoint | DeleteEndpoint | RejectVersion
+@dataclass(frozen=True)
+class NoteApproval:
+    """Write down who approved the version: what DeployModel writes later makes it the last to have changed it."""
+
+    package_arn: str
+    approved_by: str
+
+
+@dataclass(frozen=True)
+class RecordDeployment:
+    """Add to the history that the endpoint serves this configuration since then; 0 is a version that is not ours."""
+
+    config_name: str
+    since: str
+    version: int
+    endpoint_arn: str
+
+
+Action = (
+    CreateModel
+    | CreateEndpointConfig
+    | CreateEndpoint
+    | VerifyVersion
+    | UpdateEndpoint
+    | DeleteEndpoint
+    | RejectVersion
+    | NoteApproval
+    | RecordDeployment
+)
 
 
 class Outcome(StrEnum):
@@ -123,6 +199,7 @@ class Outcome(StrEnum):
 
     NOTHING_APPROVED = "nothing approved"  # and nothing served: the state before the first approval
     LIVE = "live"
+    VERIFY = "verify"
     DEPLOY = "deploy"
     WAIT = "wait"  # the endpoint is busy; its state change brings the next event
     TRY_AGAIN = "try again"  # no event is sure to come: the caller has to ask again
@@ -134,6 +211,16 @@ class Outcome(StrEnum):
     def needs_a_person(self) -> bool:
         """Whether an approved version does not come into service, or someone left none approved."""
         return self in {Outcome.STUCK, Outcome.FELL_BACK, Outcome.UNAPPROVED_SERVES}
+
+
+# With these the trial endpoint has nothing left to do.
+_TRIAL_IS_OVER = {
+    Outcome.NOTHING_APPROVED,
+    Outcome.LIVE,
+    Outcome.DEPLOY,
+    Outcome.FELL_BACK,
+    Outcome.UNAPPROVED_SERVES,
+}
 
 
 @dataclass(frozen=True)
@@ -152,9 +239,14 @@ class Plan:
 
 def config_name(version: Version, settings: Settings) -> str:
     """The name of a version's model and endpoint configuration: at most 63 letters, digits and hyphens."""
-    made_of = json.dumps([asdict(version), asdict(settings)], sort_keys=True)
+    made_of = json.dumps([version.arn, version.number, version.created, asdict(settings)], sort_keys=True)
     digest = hashlib.sha256(made_of.encode()).hexdigest()[:10]
-    return f"{settings.endpoint_name[:40].rstrip('-')}-v{version.number}-{digest}"
+    return f"{settings.endpoint_name[:32].rstrip('-')}-v{version.number}-{digest}"
+
+
+def trial_config_name(config: str) -> str:
+    """The name of the configuration with which what `config` serves is verified."""
+    return f"{config}-verify"
 
 
 def plan_deployment(event: dict[str, Any], current: Current, settings: Settings) -> Plan:
@@ -165,8 +257,17 @@ def plan_deployment(event: dict[str, Any], current: Current, settings: Settings)
     the endpoint by hand) it keeps its approval, and is tried again by the schedule, not by the endpoint's own events:
     those come with each attempt. The event decides one thing only: whether a version is to be tried once more.
     """
-    endpoint = current.endpoint
-    if not current.approved:
+    plan = _converge(event, current, settings)
+    actions = (*_bookkeeping(event, current, settings), *plan.actions)
+    trial = current.trial
+    if trial is not None and plan.outcome in _TRIAL_IS_OVER and trial.status in SETTLED | {"Failed"}:
+        actions = (*actions, DeleteEndpoint(settings.trial_name))
+    return Plan(plan.outcome, plan.because, actions)
+
+
+def _converge(event: dict[str, Any], current: Current, settings: Settings) -> Plan:
+    endpoint, newest = current.endpoint, current.newest
+    if newest is None:
         if endpoint is None:
             return Plan(
                 Outcome.NOTHING_APPROVED, f"No version of {settings.package_group} is approved: nothing to deploy."
@@ -177,36 +278,104 @@ def plan_deployment(event: dict[str, Any], current: Current, settings: Settings)
             f"{endpoint.status} with {endpoint.config_name}: approve a version, or delete the endpoint.",
         )
 
-    newest = max(current.approved, key=lambda version: version.number)
     wanted = config_name(newest, settings)
-    prepare = (CreateModel(wanted, newest.arn), CreateEndpointConfig(wanted))
+    if endpoint is not None:
+        if endpoint.status == "Deleting":
+            return Plan(Outcome.TRY_AGAIN, f"Endpoint {settings.endpoint_name} is being deleted.")
+        if endpoint.status not in SETTLED | {"Failed"}:
+            return Plan(
+                Outcome.WAIT, f"Endpoint {settings.endpoint_name} is {endpoint.status}; its next state change decides."
+            )
+        if endpoint.config_name == wanted and endpoint.status == "InService":
+            return Plan(Outcome.LIVE, f"Version {newest.number} is live.")
+        failed = _failed(event, endpoint, wanted, newest)
+        if failed is not None:
+            return failed
+    if newest.passed_as != wanted:
+        return _verification(event, current.trial, newest, wanted, settings)
+    prepare = (CreateModel(wanted, newest.arn, newest.number), CreateEndpointConfig(wanted, wanted))
     if endpoint is None:
         return Plan(
-            Outcome.DEPLOY, f"Version {newest.number} is the first to serve.", (*prepare, CreateEndpoint(wanted))
+            Outcome.DEPLOY,
+            f"Version {newest.number} is the first to serve.",
+            (*prepare, CreateEndpoint(settings.endpoint_name, wanted)),
         )
-    if endpoint.status == "Deleting":
-        return Plan(Outcome.TRY_AGAIN, f"Endpoint {settings.endpoint_name} is being deleted.")
-    if endpoint.status not in SETTLED | {"Failed"}:
-        return Plan(
-            Outcome.WAIT, f"Endpoint {settings.endpoint_name} is {endpoint.status}; its next state change decides."
-        )
-    if endpoint.config_name == wanted and endpoint.status == "InService":
-        return Plan(Outcome.LIVE, f"Version {newest.number} is live.")
-    if endpoint.attempted == wanted and not _is_about(event, newest):
-        why = f"Version {newest.number} did not come into service: {endpoint.reason or 'the endpoint gave no reason'}"
-        if _is_its_fault(endpoint):
-            return Plan(Outcome.FELL_BACK, why, (RejectVersion(newest.arn, why),))
-        if event.get("detail-type") in {PACKAGE_EVENT, ENDPOINT_EVENT}:
-            return Plan(Outcome.STUCK, f"{why}. It stays approved, and is tried again within the hour.")
     if endpoint.status == "Failed":
         return Plan(
-            Outcome.TRY_AGAIN, f"Endpoint {settings.endpoint_name} has failed: it is made anew.", (DeleteEndpoint(),)
+            Outcome.TRY_AGAIN,
+            f"Endpoint {settings.endpoint_name} has failed: it is made anew.",
+            (DeleteEndpoint(settings.endpoint_name),),
         )
     return Plan(
         Outcome.DEPLOY,
         f"Version {newest.number} takes the place of {endpoint.config_name}.",
         (*prepare, UpdateEndpoint(wanted, endpoint.arn)),
     )
+
+
+def _verification(
+    event: dict[str, Any], trial: Endpoint | None, newest: Version, wanted: str, settings: Settings
+) -> Plan:
+    """Bring the version into service on the trial endpoint, and have it verified there."""
+    name, config = settings.trial_name, trial_config_name(wanted)
+    if trial is None:
+        return Plan(
+            Outcome.VERIFY,
+            f"Version {newest.number} is verified on endpoint {name} before it serves.",
+            (
+                CreateModel(wanted, newest.arn, newest.number),
+                CreateEndpointConfig(config, wanted, trial=True),
+                CreateEndpoint(name, config),
+            ),
+        )
+    if trial.status == "Deleting":
+        return Plan(Outcome.TRY_AGAIN, f"Endpoint {name} is being deleted; then version {newest.number} is verified.")
+    if trial.status not in SETTLED | {"Failed"}:
+        return Plan(Outcome.WAIT, f"Endpoint {name} is {trial.status}; its next state change decides.")
+    if trial.attempted != config:
+        return Plan(
+            Outcome.TRY_AGAIN,
+            f"Endpoint {name} is made anew for version {newest.number}.",
+            (DeleteEndpoint(name),),
+        )
+    if trial.status == "InService":
+        return Plan(
+            Outcome.VERIFY,
+            f"Version {newest.number} is ready on endpoint {name}: its labelled photos are sent to it.",
+            (VerifyVersion(newest.arn, wanted),),
+        )
+    return _failed(event, trial, config, newest) or Plan(
+        Outcome.TRY_AGAIN, f"Endpoint {name} has failed: it is made anew.", (DeleteEndpoint(name),)
+    )
+
+
+def _failed(event: dict[str, Any], endpoint: Endpoint, wanted: str, newest: Version) -> Plan | None:
+    """What follows when the endpoint was told to serve this version and does not; None where it is to be told again."""
+    if endpoint.attempted != wanted or _is_about(event, newest):
+        return None
+    why = f"Version {newest.number} did not come into service: {endpoint.reason or 'the endpoint gave no reason'}"
+    if _is_its_fault(endpoint):
+        return Plan(Outcome.FELL_BACK, why, (RejectVersion(newest.arn, why),))
+    if event.get("detail-type") in {PACKAGE_EVENT, ENDPOINT_EVENT}:
+        return Plan(Outcome.STUCK, f"{why}. It stays approved, and is tried again within the hour.")
+    return None
+
+
+def _bookkeeping(event: dict[str, Any], current: Current, settings: Settings) -> tuple[Action, ...]:
+    """What the history has to learn: who approved, and what the endpoint serves now."""
+    actions: list[Action] = []
+    newest, endpoint = current.newest, current.endpoint
+    if newest is not None and _is_about(event, newest) and newest.decided_by not in {"", newest.approved_by}:
+        actions.append(NoteApproval(newest.arn, newest.decided_by))
+    if (
+        endpoint is not None
+        and endpoint.status == "InService"
+        and endpoint.recorded != f"{endpoint.config_name}@{endpoint.since}"
+    ):
+        ours = re.fullmatch(r".*-v(\d+)-[0-9a-f]{10}", endpoint.config_name)
+        version = int(ours.group(1)) if ours else 0
+        actions.append(RecordDeployment(endpoint.config_name, endpoint.since, version, endpoint.arn))
+    return tuple(actions)
 
 
 def _is_about(event: dict[str, Any], version: Version) -> bool:

@@ -11,7 +11,8 @@ from lambda_cases import BUCKET, ROOT
 from moto import mock_aws
 
 # In Lambda the function's folder is the root of its imports.
-sys.path.insert(0, str(ROOT / "lambdas" / "deploy_model"))
+for function in ("deploy_model", "verify_endpoint"):
+    sys.path.append(str(ROOT / "lambdas" / function))
 
 
 @pytest.fixture(autouse=True)

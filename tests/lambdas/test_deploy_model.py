@@ -6,7 +6,7 @@ import logging
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from memory_sagemaker import MemorySageMaker, refusal
+from memory_sagemaker import NAME, OURS, TRIAL, MemorySageMaker, refusal
 
 from lambdas.deploy_model import app
 
@@ -20,8 +20,9 @@ ENVIRONMENT = {
 }
 
 
-def converge(cloud, event):
-    return app.converge(event, app.read_settings(ENVIRONMENT), cloud)
+def converge(cloud, event, **environment):
+    doors = app.Doors(cloud, cloud, cloud, "loadingbay-verify-endpoint", "s3://b/deployments", OURS.rsplit("/", 1)[1])
+    return app.converge(event, app.read_settings(ENVIRONMENT | environment), doors)
 
 
 @pytest.fixture
@@ -32,8 +33,7 @@ def cloud():
 @pytest.fixture
 def serving(cloud):
     cloud.decide(cloud.register(), "Approved")
-    converge(cloud, cloud.events.pop())
-    cloud.settle()
+    drain(cloud)
     return cloud
 
 
@@ -47,9 +47,69 @@ def test_an_approval_brings_the_version_into_service(serving):
     assert serving.live == 1
 
 
+def test_a_version_is_verified_before_it_serves_and_the_trial_is_cleared_away(cloud):
+    cloud.decide(cloud.register(), "Approved")
+    converge(cloud, cloud.events.pop())
+    assert set(cloud.endpoints) == {TRIAL}
+    cloud.settle()
+    assert converge(cloud, cloud.events.pop())["outcome"] == "deploy"
+    assert cloud.endpoints[TRIAL]["status"] == "Deleting"
+    assert cloud.metadata(1)["verification"] == "passed"
+    drain(cloud)
+    assert set(cloud.endpoints) == {NAME}
+
+
+def test_a_version_that_answers_wrongly_never_serves_and_the_reason_is_kept_with_it(serving):
+    bad = serving.register("wrong")
+    serving.decide(bad, "Approved")
+    drain(serving)
+    assert (serving.live, serving.served) == (1, [1])
+    package = serving.packages[bad]
+    assert package["ModelApprovalStatus"] == "Rejected"
+    assert package["ApprovalDescription"] == "Version 2 was rolled back: it answered 1 of 40 right (by 2,5 %)"
+    kept = package["CustomerMetadataProperties"]
+    assert kept["verification_reason"] == "Version 2 was rolled back: it answered 1 of 40 right by 2 5"
+    assert (kept["verification"], kept["verification_accuracy"]) == ("failed", "0.025")
+
+
+def test_a_first_version_that_answers_wrongly_leaves_no_endpoint(cloud):
+    cloud.decide(cloud.register("wrong"), "Approved")
+    drain(cloud)
+    assert cloud.endpoints == {}
+    assert cloud.status[1] == "Rejected"
+
+
+def test_a_verification_that_could_not_be_made_says_nothing_about_the_version(serving):
+    serving.verifiable = False
+    serving.decide(serving.register(), "Approved")
+    converge(serving, serving.events.pop())
+    serving.settle()
+    with pytest.raises(app.NotVerified, match="Version 2 could not be verified: the endpoint is away"):
+        converge(serving, serving.events[-1])
+    assert serving.status[2] == "Approved"
+    serving.verifiable = True
+    drain(serving)
+    assert serving.live == 2
+
+
+def test_a_version_that_passed_is_not_verified_again_when_it_comes_back(serving):
+    serving.decide(serving.register(), "Approved")
+    drain(serving)
+    serving.calls.clear()
+    serving.decide(2, "Rejected")
+    drain(serving)
+    assert serving.live == 1
+    assert "Invoke" not in serving.calls
+    assert "CreateEndpoint" not in serving.calls
+
+
+def test_the_container_is_told_its_version(serving):
+    (model,) = serving.models.values()
+    assert model["PrimaryContainer"]["Environment"] == {"MODEL_VERSION": "1"}
+
+
 def test_every_request_and_answer_is_captured_and_json_stays_json(serving):
-    (config,) = serving.configs.values()
-    capture = config["DataCaptureConfig"]
+    capture = serving.configs[serving.endpoint["config"]]["DataCaptureConfig"]
     assert capture["EnableCapture"]
     assert capture["InitialSamplingPercentage"] == 100
     assert capture["CaptureOptions"] == [{"CaptureMode": "Input"}, {"CaptureMode": "Output"}]
@@ -57,72 +117,141 @@ def test_every_request_and_answer_is_captured_and_json_stays_json(serving):
     assert capture["CaptureContentTypeHeader"]["JsonContentTypes"] == ["application/json"]
 
 
+def test_the_trial_has_one_server_and_captures_nothing(cloud):
+    cloud.decide(cloud.register(), "Approved")
+    converge(cloud, cloud.events.pop(), ENDPOINT_INSTANCE_COUNT="3")
+    (config,) = cloud.configs.values()
+    assert config["ProductionVariants"][0]["InitialInstanceCount"] == 1
+    assert "DataCaptureConfig" not in config
+
+
+def test_without_instances_nothing_is_asked_for_that_sagemaker_has_only_with_them(cloud):
+    cloud.decide(cloud.register(), "Approved")
+    network = {"ENDPOINT_SUBNET_IDS": "s-1,s-2", "ENDPOINT_SECURITY_GROUP_IDS": "sg-1", "ENDPOINT_KMS_KEY_ARN": "key"}
+    drain(cloud, ENDPOINT_SERVERLESS_MEMORY_MB="2048", ENDPOINT_SERVERLESS_CONCURRENCY="7", **network)
+    for config in cloud.configs.values():
+        (variant,) = config["ProductionVariants"]
+        assert variant["ServerlessConfig"] == {"MemorySizeInMB": 2048, "MaxConcurrency": 7}
+        assert set(config) == {"EndpointConfigName", "ProductionVariants"}
+    (model,) = cloud.models.values()
+    assert not {"VpcConfig", "EnableNetworkIsolation"} & set(model)
+
+
+def test_network_and_key_are_those_of_the_stack(cloud):
+    cloud.decide(cloud.register(), "Approved")
+    network = {"ENDPOINT_SUBNET_IDS": "s-1,s-2", "ENDPOINT_SECURITY_GROUP_IDS": "sg-1", "ENDPOINT_KMS_KEY_ARN": "key"}
+    drain(cloud, **network)
+    (model,) = cloud.models.values()
+    assert model["VpcConfig"] == {"Subnets": ["s-1", "s-2"], "SecurityGroupIds": ["sg-1"]}
+    config = cloud.configs[cloud.endpoint["config"]]
+    assert config["KmsKeyId"] == config["DataCaptureConfig"]["KmsKeyId"] == "key"
+
+
 def test_the_same_event_twice_changes_nothing(serving, recorded):
-    before = serving.endpoint.copy()
+    before = json.dumps(serving.endpoint, default=str)
     converge(serving, recorded("endpoint_in_service"))
     converge(serving, recorded("endpoint_in_service"))
-    assert serving.endpoint == before
+    assert json.dumps(serving.endpoint, default=str) == before
 
 
-def test_going_back_to_a_version_uses_its_model_and_configuration_again(serving, recorded):
+def test_going_back_to_a_version_uses_its_model_and_configuration_again(serving):
     serving.decide(serving.register(), "Approved")
-    converge(serving, recorded("endpoint_in_service"))
-    serving.settle()
+    drain(serving)
     serving.decide(2, "Rejected")
-    converge(serving, recorded("endpoint_in_service"))
-    serving.settle()
+    drain(serving)
     assert serving.live == 1
-    assert len(serving.models) == len(serving.configs) == 2
+    assert len(serving.models) == 2
+    assert len([name for name in serving.configs if not name.endswith("-verify")]) == 2
 
 
 def test_a_version_that_does_not_come_into_service_is_rejected_with_the_reason_and_the_next_newest_serves(serving):
-    good, bad = serving.register(), serving.register()
-    serving.broken.add(bad)
+    good, bad = serving.register(), serving.register("broken")
     serving.decide(bad, "Approved")
     serving.decide(good, "Approved")
-    drain(serving, lambda n: 0)
+    drain(serving)
     assert serving.live == good
     assert serving.status[bad] == "Rejected"
-    assert "ping health check" in serving.descriptions[serving.arn(bad)]
+    assert "ping health check" in serving.packages[bad]["ApprovalDescription"]
+    assert bad not in serving.served
 
 
 def test_a_version_that_found_no_machine_is_not_rejected_and_serves_once_there_are_machines(serving, recorded):
     newest = serving.register()
     serving.decide(newest, "Approved")
     serving.machines = False
-    drain(serving, lambda n: 0)
+    drain(serving)
     assert (serving.live, serving.status[newest]) == (1, "Approved")
     serving.machines = True
     serving.events.append(recorded("scheduled"))
-    drain(serving, lambda n: 0)
+    drain(serving)
     assert serving.live == newest
 
 
 def test_a_first_version_that_found_no_machine_serves_once_there_are_machines(cloud, recorded):
     cloud.decide(cloud.register(), "Approved")
     cloud.machines = False
-    drain(cloud, lambda n: 0)
+    drain(cloud)
     assert (cloud.live, cloud.status[1]) == (None, "Approved")
     cloud.machines = True
     cloud.events.append(recorded("scheduled"))
-    drain(cloud, lambda n: 0)
+    drain(cloud)
     assert cloud.live == 1
 
 
-def test_a_dry_run_only_reads(serving):
+def test_the_history_has_each_change_of_what_is_served_once_with_who_approved_it(serving):
+    serving.decide(serving.register(), "Approved", by="arn:aws:iam::000000000000:user/grace")
+    drain(serving)
+    serving.decide(2, "Rejected")
+    drain(serving)
+    told = serving.history()
+    assert [record["version"] for record in told] == [1, 2, 1]
+    assert [record["approved_by"].rsplit("/", 1)[1] for record in told] == ["ada", "grace", "ada"]
+    assert [record["since"] for record in told] == sorted({record["since"] for record in told})
+    assert all(record["metadata"]["accuracy"] == "0.9300" for record in told)
+
+
+def test_a_configuration_made_by_hand_is_in_the_history_without_a_version(serving, recorded):
+    serving.configs["mine"] = serving.configs[serving.endpoint["config"]]
+    serving.endpoint.update(config="mine", changed=serving.clock.replace(year=2027))
+    converge(serving, recorded("endpoint_in_service"))
+    assert serving.history()[-1] == {"config": "mine", "endpoint": NAME, "since": "2027-11-03T00:00:14.000+00:00"}
+
+
+def test_a_dry_run_only_reads_and_tells_the_whole_course(serving):
     serving.decide(serving.register(), "Approved")
     serving.calls.clear()
-    assert converge(serving, {"dry_run": True})["outcome"] == "deploy"
-    assert set(serving.calls) == {"ListModelPackages", "DescribeEndpoint", "ListTags"}
+    told = converge(serving, {"dry_run": True})
+    assert told["outcome"] == "verify"
+    assert [plan["outcome"] for plan in told["course"]] == ["verify", "verify", "deploy", "live"]
+    assert not {call for call in serving.calls if not call.startswith(("List", "Describe"))}
+
+
+def test_a_dry_run_can_ask_what_an_approval_would_do(serving):
+    newest = serving.register()
+    event = {"dry_run": True, "detail": {"ModelPackageArn": serving.arn(newest), "ModelApprovalStatus": "Approved"}}
+    assert converge(serving, event)["outcome"] == "verify"
+    assert serving.status[newest] == "PendingManualApproval"
+
+
+def test_a_dry_run_can_ask_what_a_rejection_would_do(serving):
+    serving.decide(serving.register(), "Approved")
+    drain(serving)
+    event = {"dry_run": True, "detail": {"ModelPackageArn": serving.arn(2), "ModelApprovalStatus": "Rejected"}}
+    told = converge(serving, event)
+    assert [plan["outcome"] for plan in told["course"]] == ["deploy", "live"]
+    assert told["because"].startswith("Version 1 takes the place of loadingbay-v2-")
 
 
 def test_an_endpoint_that_became_busy_meanwhile_makes_lambda_deliver_the_event_again(serving, monkeypatch):
     serving.decide(serving.register(), "Approved")
+    converge(serving, serving.events.pop())
+    serving.settle()
 
     def busy(**_):
         raise refusal("UpdateEndpoint", 'Cannot update in-progress endpoint "arn".')
 
     monkeypatch.setattr(serving, "update_endpoint", busy)
+    serving.calls.clear()
     with pytest.raises(app.EndpointNotReady, match="busy"):
         converge(serving, serving.events[-1])
     assert "AddTags" not in serving.calls
@@ -141,6 +270,7 @@ def test_a_refusal_that_nobody_foresaw_is_raised_as_it_is(cloud, monkeypatch):
 
 def test_the_last_rejection_is_logged_as_an_error_and_counted_for_the_alarm(serving, recorded, caplog, capsys):
     serving.decide(1, "Rejected")
+    capsys.readouterr()
     with caplog.at_level(logging.INFO):
         assert converge(serving, recorded("scheduled"))["outcome"] == "unapproved serves"
     assert [record.levelname for record in caplog.records] == ["ERROR"]
@@ -148,27 +278,42 @@ def test_the_last_rejection_is_logged_as_an_error_and_counted_for_the_alarm(serv
     assert serving.live == 1
 
 
-def test_a_missing_variable_is_named():
-    with pytest.raises(app.SettingsMissing, match="ENDPOINT_ROLE_ARN"):
-        app.read_settings({key: value for key, value in ENVIRONMENT.items() if key != "ENDPOINT_ROLE_ARN"})
+def test_a_version_that_was_rolled_back_is_counted_for_the_alarm(serving, capsys):
+    serving.decide(serving.register("wrong"), "Approved")
+    converge(serving, serving.events.pop())
+    serving.settle()
+    capsys.readouterr()
+    converge(serving, serving.events.pop())
+    assert json.loads(capsys.readouterr().out.splitlines()[0])["NotConverged"] == 1
+
+
+@pytest.mark.parametrize("name", ["ENDPOINT_ROLE_ARN", "DATA_CAPTURE_URI"])
+def test_a_missing_variable_is_named(name):
+    with pytest.raises(app.SettingsMissing, match=name):
+        app.read_settings({key: value for key, value in ENVIRONMENT.items() if key != name})
 
 
 steps = st.one_of(
     st.just(("register",)),
     st.just(("register", "broken")),
+    st.just(("register", "wrong")),
     st.tuples(st.sampled_from(["Approved", "Rejected"]), st.integers(0, 5)),
     st.tuples(st.just("deliver"), st.integers(0, 9), st.booleans()),
     st.just(("settle",)),
+    st.just(("vanish",)),
+    st.tuples(st.sampled_from(["machines", "verifiable"]), st.booleans()),
+    st.just(("hour",)),
 )
+
+HOURLY = {"detail-type": "Scheduled Event", "source": "aws.events", "detail": {}}
 
 
 def play(cloud, history):
-    """People decide, the endpoint comes to rest, and events arrive in any order, some of them twice."""
+    """People decide, endpoints come to rest or are deleted, and events arrive in any order, some of them twice."""
     for step in history:
         match step:
-            case ("register", *broken):
-                version = cloud.register()
-                cloud.broken |= {version} if broken else set()
+            case ("register", *faults):
+                cloud.register(*faults)
             case ("deliver", which, twice):
                 if cloud.events:
                     event = cloud.events.pop(which % len(cloud.events))
@@ -177,43 +322,57 @@ def play(cloud, history):
                         deliver(cloud, event)
             case ("settle",):
                 cloud.settle()
+            case ("vanish",):
+                cloud.vanish()
+            case ("hour",):
+                cloud.events.append(HOURLY)
+            case ("machines" | "verifiable" as what, there):
+                setattr(cloud, what, there)
             case (decision, which):
-                if cloud.status:
-                    cloud.decide(1 + which % len(cloud.status), decision)
+                if cloud.packages:
+                    cloud.decide(1 + which % len(cloud.packages), decision)
 
 
-def deliver(cloud, event):
+def deliver(cloud, event, **environment):
     """Whether the event was handled; if not, Lambda delivers it again, minutes later."""
     try:
-        converge(cloud, event)
-    except app.EndpointNotReady:
+        converge(cloud, event, **environment)
+    except (app.EndpointNotReady, app.NotVerified):
         cloud.events.append(event)
         return False
     return True
 
 
-def drain(cloud, pick):
-    """Every event arrives and the endpoint comes to rest. An endless argument between the two fails the test."""
-    for _ in range(100):
+def drain(cloud, pick=lambda n: 0, **environment):
+    """Every event arrives and the endpoints come to rest. An endless argument between the two fails the test."""
+    for _ in range(200):
         if cloud.events:
-            if not deliver(cloud, cloud.events.pop(pick(len(cloud.events)))):
+            if not deliver(cloud, cloud.events.pop(pick(len(cloud.events))), **environment):
                 cloud.settle()
         elif cloud.busy:
             cloud.settle()
         else:
             return
-    raise AssertionError("events and endpoint never come to rest")
+    raise AssertionError("events and endpoints never come to rest")
 
 
-@settings(max_examples=200, deadline=None)
-@given(st.lists(steps, max_size=25), st.data())
+@settings(max_examples=300, deadline=None)
+@given(st.lists(steps, max_size=30), st.data())
 def test_whatever_happened_in_whatever_order_the_newest_approved_version_serves(history, data):
     cloud = MemorySageMaker()
     play(cloud, history)
+    cloud.machines = cloud.verifiable = True
+    cloud.settle()
     serving = cloud.live
-    drain(cloud, lambda n: data.draw(st.integers(0, n - 1), label="which event arrives"))
+    # An hour passes, and another: the schedule catches up with what no event tells of.
+    for _ in range(3):
+        cloud.events.append(HOURLY)
+        drain(cloud, lambda n: data.draw(st.integers(0, n - 1), label="which event arrives"))
     if cloud.approved():
         assert cloud.live == max(cloud.approved())
-        assert cloud.live not in cloud.broken
     elif serving is not None:
         assert cloud.live is not None, "the endpoint stopped serving because an approval was withdrawn"
+    assert not (cloud.broken | cloud.wrong) & set(cloud.served), "a bad version came to serve"
+    assert TRIAL not in cloud.endpoints, "the trial endpoint was left, and costs money"
+    if cloud.live is not None:
+        assert cloud.history()[-1]["version"] == cloud.live

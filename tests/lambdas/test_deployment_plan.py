@@ -10,13 +10,17 @@ from plan import (
     Current,
     DeleteEndpoint,
     Endpoint,
+    NoteApproval,
     Outcome,
+    RecordDeployment,
     RejectVersion,
     Settings,
     UpdateEndpoint,
+    VerifyVersion,
     Version,
     config_name,
     plan_deployment,
+    trial_config_name,
 )
 
 ARN = "arn:aws:sagemaker:us-east-1:000000000000"
@@ -28,17 +32,27 @@ SETTINGS = Settings(
     instance_count=1,
     capture_uri="s3://bucket/data-capture",
 )
-V1, V2, V3, V10 = (Version(f"{ARN}:model-package/loadingbay/{n}", n, 1_793_700_000 + n) for n in (1, 2, 3, 10))
+V1, V2, V3, V10 = (
+    replace(version, passed_as=config_name(version, SETTINGS))
+    for version in (Version(f"{ARN}:model-package/loadingbay/{n}", n, 1_793_700_000 + n) for n in (1, 2, 3, 10))
+)
+NEW = replace(V3, passed_as="")
+TRIAL = SETTINGS.trial_name
 
 
 def endpoint(version, status="InService", attempted=None, reason=""):
     name = config_name(version, SETTINGS)
     tried = name if attempted is None else config_name(attempted, SETTINGS)
-    return Endpoint(f"{ARN}:endpoint/loadingbay", status, name, tried, reason)
+    return Endpoint(f"{ARN}:endpoint/loadingbay", status, name, tried, reason, "now", f"{name}@now")
 
 
-def plan(*approved, serving=None, event=None):
-    return plan_deployment(event or {}, Current(approved, serving), SETTINGS)
+def trial(version, status="InService", reason=""):
+    config = trial_config_name(config_name(version, SETTINGS))
+    return Endpoint(f"{ARN}:endpoint/{TRIAL}", status, "" if status == "Failed" else config, config, reason)
+
+
+def plan(*approved, serving=None, event=None, on_trial=None):
+    return plan_deployment(event or {}, Current(approved, serving, on_trial), SETTINGS)
 
 
 def test_before_the_first_approval_there_is_nothing_to_do():
@@ -49,11 +63,15 @@ def test_before_the_first_approval_there_is_nothing_to_do():
 
 def test_the_first_approval_makes_model_configuration_and_endpoint():
     name = config_name(V1, SETTINGS)
-    assert plan(V1).actions == (CreateModel(name, V1.arn), CreateEndpointConfig(name), CreateEndpoint(name))
+    assert plan(V1).actions == (
+        CreateModel(name, V1.arn, 1),
+        CreateEndpointConfig(name, name),
+        CreateEndpoint("loadingbay", name),
+    )
 
 
 def test_the_highest_number_is_the_newest_whatever_the_order():
-    assert plan(V10, V2, V1).actions[0] == CreateModel(config_name(V10, SETTINGS), V10.arn)
+    assert plan(V10, V2, V1).actions[0] == CreateModel(config_name(V10, SETTINGS), V10.arn, 10)
 
 
 def test_a_second_approval_updates_the_endpoint_in_place():
@@ -132,7 +150,7 @@ def test_a_version_for_which_there_was_no_machine_keeps_its_approval(reason, rec
 @pytest.mark.parametrize("reason", SHORTAGES)
 def test_a_first_endpoint_for_which_there_was_no_machine_is_made_anew_by_the_schedule(reason, recorded):
     made = plan(V1, serving=endpoint(V1, "Failed", reason=reason), event=recorded("scheduled"))
-    assert (made.outcome, made.actions) == (Outcome.TRY_AGAIN, (DeleteEndpoint(),))
+    assert (made.outcome, made.actions) == (Outcome.TRY_AGAIN, (DeleteEndpoint("loadingbay"),))
 
 
 @pytest.mark.parametrize("status", ["Failed", "UpdateRollbackFailed"])
@@ -147,7 +165,7 @@ def test_a_newer_version_goes_past_one_that_failed():
 
 def test_an_endpoint_that_failed_to_come_up_is_deleted_for_the_next_version():
     made = plan(V1, V2, serving=endpoint(V1, "Failed"))
-    assert (made.outcome, made.actions) == (Outcome.TRY_AGAIN, (DeleteEndpoint(),))
+    assert (made.outcome, made.actions) == (Outcome.TRY_AGAIN, (DeleteEndpoint("loadingbay"),))
 
 
 def test_an_endpoint_that_failed_to_come_up_is_left_for_its_log_to_be_read(recorded):
@@ -167,13 +185,88 @@ def test_a_group_made_anew_with_the_same_numbers_is_another_deployment():
 
 def test_another_instance_type_deploys_the_live_version_anew():
     larger = replace(SETTINGS, instance_type="ml.m5.xlarge")
-    assert plan_deployment({}, Current((V1,), endpoint(V1)), larger).outcome is Outcome.DEPLOY
+    assert plan_deployment({}, Current((V1,), endpoint(V1)), larger).outcome is Outcome.VERIFY
 
 
 def test_names_fit_into_63_characters_for_the_longest_endpoint_name_and_version():
-    name = config_name(replace(V1, number=999_999_999), replace(SETTINGS, endpoint_name="e" * 39 + "-" + "x" * 23))
+    longest = replace(SETTINGS, endpoint_name="e" * 31 + "-" + "x" * 31)
+    name = trial_config_name(config_name(replace(V1, number=999_999_999), longest))
     assert len(name) <= 63
     assert "--" not in name
+
+
+def test_a_version_that_was_not_verified_comes_to_an_endpoint_of_its_own_first():
+    made = plan(V1, NEW, serving=endpoint(V1))
+    name = config_name(V3, SETTINGS)
+    assert made.outcome is Outcome.VERIFY
+    assert made.actions == (
+        CreateModel(name, V3.arn, 3),
+        CreateEndpointConfig(trial_config_name(name), name, trial=True),
+        CreateEndpoint(TRIAL, trial_config_name(name)),
+    )
+
+
+def test_a_version_in_service_on_trial_is_verified_there():
+    made = plan(V1, NEW, serving=endpoint(V1), on_trial=trial(NEW))
+    assert made.actions == (VerifyVersion(V3.arn, config_name(V3, SETTINGS)),)
+
+
+def test_a_version_that_passed_takes_over_and_its_trial_is_cleared_away():
+    made = plan(V1, V3, serving=endpoint(V1), on_trial=trial(V3))
+    assert [type(action) for action in made.actions[-2:]] == [UpdateEndpoint, DeleteEndpoint]
+    assert made.actions[-1] == DeleteEndpoint(TRIAL)
+
+
+def test_having_passed_with_other_settings_is_not_having_passed():
+    larger = replace(SETTINGS, instance_type="ml.m5.xlarge")
+    assert plan_deployment({}, Current((V1, V3), endpoint(V1)), larger).outcome is Outcome.VERIFY
+
+
+@pytest.mark.parametrize(("status", "outcome"), [("Creating", Outcome.WAIT), ("Deleting", Outcome.TRY_AGAIN)])
+def test_a_busy_trial_is_waited_for(status, outcome):
+    made = plan(V1, NEW, serving=endpoint(V1), on_trial=trial(NEW, status))
+    assert (made.outcome, made.actions) == (outcome, ())
+
+
+@pytest.mark.parametrize("status", ["InService", "Failed"])
+def test_the_trial_of_another_version_makes_room(status):
+    made = plan(V1, NEW, serving=endpoint(V1), on_trial=trial(V2, status))
+    assert (made.outcome, made.actions) == (Outcome.TRY_AGAIN, (DeleteEndpoint(TRIAL),))
+
+
+def test_a_version_that_does_not_start_on_trial_is_rejected_and_the_live_one_is_left_alone(recorded):
+    fallen = trial(NEW, "Failed", reason="it did not answer")
+    made = plan(V1, NEW, serving=endpoint(V1), on_trial=fallen, event=recorded("endpoint_in_service"))
+    why = "Version 3 did not come into service: it did not answer"
+    assert (made.outcome, made.actions) == (Outcome.FELL_BACK, (RejectVersion(V3.arn, why), DeleteEndpoint(TRIAL)))
+
+
+def test_a_trial_without_a_machine_is_left_until_the_schedule_tries_it_again(recorded):
+    fallen = trial(NEW, "Failed", reason=SHORTAGES[0])
+    state = {"serving": endpoint(V1), "on_trial": fallen}
+    assert plan(V1, NEW, **state, event=recorded("endpoint_in_service")).outcome is Outcome.STUCK
+    assert plan(V1, NEW, **state, event=recorded("scheduled")).actions == (DeleteEndpoint(TRIAL),)
+
+
+def test_a_trial_that_nobody_needs_any_more_is_cleared_away():
+    assert plan(V1, serving=endpoint(V1), on_trial=trial(V2)).actions == (DeleteEndpoint(TRIAL),)
+    assert plan(on_trial=trial(V2)).actions == (DeleteEndpoint(TRIAL),)
+
+
+def test_what_the_endpoint_serves_is_recorded_unless_the_history_has_it():
+    new = replace(endpoint(V1), since="then")
+    assert plan(V1, serving=new).actions == (RecordDeployment(new.config_name, "then", 1, new.arn),)
+    assert plan(V1, serving=endpoint(V1)).actions == ()
+
+
+def test_who_approved_is_noted_when_the_approval_arrives_and_not_when_an_older_one_does(recorded):
+    event = recorded("model_package_approved")
+    decided = replace(V3, decided_by="ada")
+    assert NoteApproval(V3.arn, "ada") in plan(V1, decided, serving=endpoint(V1), event=event).actions
+    noted = replace(decided, approved_by="ada")
+    for state in ({"event": event}, {"event": recorded("scheduled")}):
+        version = noted if "Package" in state["event"]["detail-type"] else decided
+        assert not [a for a in plan(V1, version, serving=endpoint(V1), **state).actions if isinstance(a, NoteApproval)]
 
 
 def test_the_plan_can_be_shown_as_json():

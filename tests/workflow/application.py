@@ -14,6 +14,7 @@ from samtranslator.yaml_helper import yaml_parse
 ROOT = Path(__file__).resolve().parents[2]
 TEMPLATE = ROOT / "workflow" / "template.yaml"
 MACHINE = ROOT / "workflow" / "inference.asl.json"
+BULK_MACHINE = ROOT / "workflow" / "bulk.asl.json"
 
 
 @cache
@@ -38,6 +39,11 @@ def machine() -> dict[str, Any]:
     return json.loads(MACHINE.read_text())
 
 
+@cache
+def bulk_machine() -> dict[str, Any]:
+    return json.loads(BULK_MACHINE.read_text())
+
+
 def resources(kind: str) -> dict[str, dict[str, Any]]:
     found = expanded()["Resources"].items()
     return {name: resource["Properties"] for name, resource in found if resource["Type"] == kind}
@@ -46,8 +52,12 @@ def resources(kind: str) -> dict[str, dict[str, Any]]:
 def statements(role: str) -> Iterator[dict[str, Any]]:
     """Every statement that a role has with the parameters' defaults, in its own policies and in those attached."""
     documents = [policy["PolicyDocument"] for policy in resources("AWS::IAM::Role")[role].get("Policies", [])]
-    for policy in resources("AWS::IAM::Policy").values():
-        if {"Ref": role} in policy["Roles"] and policy["PolicyName"] != "use-key":
+    for resource in expanded()["Resources"].values():
+        # With the defaults no condition holds: there is no key, no VPC.
+        if resource["Type"] != "AWS::IAM::Policy" or "Condition" in resource:
+            continue
+        policy = resource["Properties"]
+        if {"Ref": role} in policy["Roles"]:
             documents.append(policy["PolicyDocument"])
     for document in documents:
         yield from document["Statement"]

@@ -7,7 +7,7 @@ from typing import Any
 
 import cfnlint.api
 import pytest
-from application import MACHINE, ROOT, machine, resources
+from application import BULK_MACHINE, MACHINE, ROOT, machine, resources
 
 STATES = machine()["States"]
 TASKS = sorted(name for name, state in STATES.items() if state["Type"] == "Task")
@@ -44,8 +44,9 @@ def linted(definition: dict[str, Any]) -> list[str]:
     return [f"{match.rule.id}: {match.message}" for match in found if match.rule.severity != "informational"]
 
 
-def test_aws_own_linter_finds_nothing():
-    filled = MACHINE.read_text().replace("${Partition}", "aws")
+@pytest.mark.parametrize("file", [MACHINE, BULK_MACHINE])
+def test_aws_own_linter_finds_nothing(file):
+    filled = file.read_text().replace("${Partition}", "aws")
     assert linted(json.loads(re.sub(r"\$\{\w+\}", "x", filled))) == []
 
 
@@ -111,7 +112,7 @@ def test_the_photo_is_dropped_once_it_is_classified():
     assert STATES["ClassifyImage"]["OutputPath"] == "$.Payload"
 
 
-def test_the_template_fills_in_every_placeholder_and_no_other():
-    wanted = set(re.findall(r"\$\{(\w+)\}", MACHINE.read_text()))
-    (properties,) = resources("AWS::StepFunctions::StateMachine").values()
-    assert wanted == set(properties["DefinitionSubstitutions"])
+@pytest.mark.parametrize(("file", "name"), [(MACHINE, "Inference"), (BULK_MACHINE, "BulkInference")])
+def test_the_template_fills_in_every_placeholder_and_no_other(file, name):
+    wanted = set(re.findall(r"\$\{(\w+)\}", file.read_text()))
+    assert wanted == set(resources("AWS::StepFunctions::StateMachine")[name]["DefinitionSubstitutions"])

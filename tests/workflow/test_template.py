@@ -27,8 +27,12 @@ def test_the_outputs_are_those_that_the_command_line_reads():
         "ModelPackageGroupName",
         "EndpointName",
         "InferenceStateMachineArn",
+        "BulkStateMachineArn",
         "ReviewQueueUrl",
         "DataCaptureUri",
+        "SubnetIds",
+        "SecurityGroupIds",
+        "KmsKeyArn",
     }
 
 
@@ -65,7 +69,7 @@ def test_a_role_passes_only_a_role_of_this_stack_and_only_to_sagemaker(role):
 
 def test_no_two_functions_share_a_role():
     roles = [json.dumps(function["Role"]) for function in resources("AWS::Lambda::Function").values()]
-    assert len(roles) == len(set(roles)) == 4
+    assert len(roles) == len(set(roles)) == 5
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
@@ -94,10 +98,66 @@ def test_an_endpoint_runs_only_on_instance_types_that_the_model_is_registered_fo
     assert set(allowed) == set(re.findall(r'"([^"]+)"', registered.group(1)))
 
 
-def test_whoever_reads_the_bucket_may_use_its_key():
-    (key_policy,) = [p for p in resources("AWS::IAM::Policy").values() if p["PolicyName"] == "use-key"]
-    readers = {role for role in ROLES if any(action.startswith("s3:") for action in actions(role))}
-    assert {role["Ref"] for role in key_policy["Roles"]} == readers
+def function_roles() -> set[str]:
+    return {function["Role"]["Fn::GetAtt"][0] for function in resources("AWS::Lambda::Function").values()}
+
+
+def attached(policy_name: str) -> set[str]:
+    (policy,) = [p for p in resources("AWS::IAM::Policy").values() if p["PolicyName"] == policy_name]
+    return {role["Ref"] for role in policy["Roles"]}
+
+
+def test_whoever_reads_the_bucket_sends_to_a_queue_or_is_a_function_may_use_the_key():
+    needing = {role for role in ROLES if any(re.match(r"s3:|sqs:SendMessage", action) for action in actions(role))}
+    assert attached("use-key") == needing | function_roles()
+
+
+def test_whoever_runs_in_the_vpc_may_join_it():
+    sagemaker = {"PipelineRole", "EndpointRole"}
+    assert attached("join-network") == function_roles() | sagemaker
+    for name, function in resources("AWS::Lambda::Function").items():
+        condition, inside, outside = function["VpcConfig"]["Fn::If"]
+        assert (condition, outside) == ("HasNetwork", {"Ref": "AWS::NoValue"}), name
+        assert set(inside) == {"SubnetIds", "SecurityGroupIds"}, name
+
+
+@pytest.mark.parametrize(
+    ("kind", "member"),
+    [
+        ("AWS::SQS::Queue", "KmsMasterKeyId"),
+        ("AWS::SNS::Topic", "KmsMasterKeyId"),
+        ("AWS::Logs::LogGroup", "KmsKeyId"),
+        ("AWS::Lambda::Function", "KmsKeyArn"),
+    ],
+)
+def test_everything_that_can_hold_a_photo_or_a_name_of_one_takes_the_key(kind, member):
+    for name, properties in resources(kind).items():
+        assert properties[member]["Fn::If"][:2] == ["HasKey", {"Ref": "KmsKeyArn"}], name
+
+
+def test_every_dead_letter_is_counted_by_an_alarm():
+    queues = {name for name in resources("AWS::SQS::Queue") if "DeadLetters" in name}
+    assert queues == {"DeadLetters", "ReviewDeadLetters"}
+    watched = {
+        json.dumps(dimension["Value"])
+        for alarm in resources("AWS::CloudWatch::Alarm").values()
+        for dimension in alarm["Dimensions"]
+        if alarm["Namespace"] == "AWS/SQS"
+    }
+    assert watched == {json.dumps({"Fn::GetAtt": [name, "QueueName"]}) for name in queues}
+
+
+def test_only_the_function_that_calls_the_endpoint_is_held_back():
+    held = {n for n, f in resources("AWS::Lambda::Function").items() if "ReservedConcurrentExecutions" in f}
+    assert held == {"ClassifyImage"}
+
+
+def test_a_stage_that_shares_the_images_of_another_may_run_them_and_has_no_repository():
+    assert expanded()["Resources"]["Images"]["Condition"] == "OwnImages"
+    pulled = {json.dumps(s["Resource"]) for s in statements("EndpointRole") if "ecr:BatchGetImage" in s["Action"]}
+    (resource,) = map(json.loads, pulled)
+    named = {"Repository": {"Fn::If": ["OwnImages", {"Ref": "Name"}, {"Ref": "ImageRepository"}]}}
+    assert resource["Fn::Sub"][1] == template()["Outputs"]["ImageRepositoryUri"]["Value"]["Fn::Sub"][1] == named
 
 
 def test_a_task_outlives_its_function_so_that_the_functions_own_error_is_the_one_seen():
@@ -109,7 +169,7 @@ def test_a_task_outlives_its_function_so_that_the_functions_own_error_is_the_one
 
 def test_every_alarm_tells_the_topic_and_is_quiet_without_data():
     alarms = resources("AWS::CloudWatch::Alarm")
-    assert len(alarms) == 5
+    assert len(alarms) >= 6
     for name, alarm in alarms.items():
         assert alarm["AlarmActions"] == alarm["OKActions"] == [{"Ref": "Alarms"}], name
         assert alarm["TreatMissingData"] == "notBreaching", name

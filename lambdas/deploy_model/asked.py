@@ -1,0 +1,59 @@
+"""What SageMaker is asked for when a version is deployed: CreateModel, CreateEndpointConfig. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from lambdas.deploy_model import plan as planning
+
+
+def model(action: planning.CreateModel, settings: planning.Settings) -> dict[str, Any]:
+    """CreateModel: image and artifact come from the package, its number goes into the container."""
+    request: dict[str, Any] = {
+        "ModelName": action.name,
+        "PrimaryContainer": {
+            "ModelPackageName": action.package_arn,
+            "Environment": {"MODEL_VERSION": str(action.version)},
+        },
+        "ExecutionRoleArn": settings.execution_role_arn,
+    }
+    if settings.serverless_memory_mb:
+        return request
+    request["EnableNetworkIsolation"] = True  # the model server needs no network
+    if settings.subnet_ids:
+        request["VpcConfig"] = {
+            "Subnets": list(settings.subnet_ids),
+            "SecurityGroupIds": list(settings.security_group_ids),
+        }
+    return request
+
+
+def endpoint_config(action: planning.CreateEndpointConfig, settings: planning.Settings) -> dict[str, Any]:
+    """CreateEndpointConfig: one variant, on instances or without, and for the endpoint that serves, data capture."""
+    variant: dict[str, Any] = {"VariantName": "AllTraffic", "ModelName": action.model_name}
+    request: dict[str, Any] = {"EndpointConfigName": action.name, "ProductionVariants": [variant]}
+    if settings.serverless_memory_mb:
+        variant["ServerlessConfig"] = {
+            "MemorySizeInMB": settings.serverless_memory_mb,
+            "MaxConcurrency": settings.serverless_concurrency,
+        }
+        return request
+    variant |= {
+        "InitialInstanceCount": 1 if action.trial else settings.instance_count,
+        "InstanceType": settings.instance_type,
+        "InitialVariantWeight": 1.0,
+    }
+    key = {"KmsKeyId": settings.kms_key_arn} if settings.kms_key_arn else {}
+    if action.trial:
+        return {**request, **key}
+    capture = {
+        "EnableCapture": True,
+        "InitialSamplingPercentage": 100,
+        "DestinationS3Uri": settings.capture_uri,
+        "CaptureOptions": [{"CaptureMode": "Input"}, {"CaptureMode": "Output"}],
+        # Whatever is not named here, the photos, is captured as base64.
+        "CaptureContentTypeHeader": {"JsonContentTypes": ["application/json"], "CsvContentTypes": ["text/csv"]},
+        **key,
+    }
+    return {**request, **key, "DataCaptureConfig": capture}
