@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,10 +38,10 @@ def with_target(command: Callable[..., None]) -> Callable[..., None]:
     return called
 
 
-def parameter_options(command: Callable[..., None]) -> Callable[..., None]:
+def parameter_options(command: Callable[..., None], leave_out: Collection[Parameter] = ()) -> Callable[..., None]:
     """An option for each pipeline parameter that a person sets."""
     for parameter in reversed(PARAMETERS):
-        if parameter.option:
+        if parameter.option and parameter not in leave_out:
             help_ = f"{parameter.help} {parameter.allowed[:1].upper()}{parameter.allowed[1:]}."
             command = click.option(
                 parameter.flag,

@@ -81,6 +81,7 @@ class Run:
     def run_pipeline(self, builder: Builder, data: Data, address: str, values: Mapping[str, Value]) -> None:
         """Upserts and starts the pipeline, follows it to its end. Raises WorkError with its reason when it fails."""
         sagemaker = self.target.client("sagemaker")
+        require_image(self.target, self.stack)
         with self.screen.part("Pipeline") as part:
             with self.summary.timed("definition"):
                 self.screen.note(part, "building the definition")
@@ -214,7 +215,7 @@ def run(work: Run, *, data: Path | None, values: Mapping[str, Value], approve: b
     builder = Builder(work.root / ".loadingbay" / "definitions")
     builder.prepare()
     try:
-        fetching = _Background(lambda: _acquire(work, data))
+        fetching = _Background(lambda: acquire_data(work, data))
         work.start_cloud()
         work.deploy_stack()
         acquired = fetching.result()
@@ -241,6 +242,19 @@ def run(work: Run, *, data: Path | None, values: Mapping[str, Value], approve: b
     return listed
 
 
+def require_image(target: Target, stack: Mapping[str, str]) -> None:
+    """Raises WorkError when jobs would ask in vain for an image: after minutes, and the first of them is paid for.
+
+    On this machine there is no image to ask for: jobs run in the environment that it would be built from.
+    """
+    address = image_address(target.client("ecr"), stack["ImageRepositoryUri"], image_tag())
+    if "@" not in address and not target.local:
+        raise WorkError(
+            f"the image {address} is not in the registry: `bash workflow/image.sh {stack['ImageRepositoryUri']}` "
+            "builds it with Docker and pushes it; then repeat the command"
+        )
+
+
 def definition(target: Target, stack: Mapping[str, str], builder: Builder) -> str:
     """The pipeline's definition for this target. Raises WorkError when the SDK refuses it."""
     image = image_address(target.client("ecr"), stack["ImageRepositoryUri"], image_tag())
@@ -262,7 +276,8 @@ def counted(outcomes: list[photos.Outcome]) -> str:
     return text + (f"; {wrong} of the routed {'is' if wrong == 1 else 'are'} wrong" if routed else "")
 
 
-def _acquire(work: Run, named: Path | None) -> Data:
+def acquire_data(work: Run, named: Path | None) -> Data:
+    """The photos to learn from, see loadingbay.data."""
     from loadingbay.data import acquire
 
     with work.summary.timed("data"), work.screen.part("Data") as part:

@@ -109,7 +109,7 @@ def story(tmp_path, monkeypatch):
         picture = tmp_path / "report.png"
 
     monkeypatch.setattr(module, "Builder", Builder)
-    monkeypatch.setattr(module, "_acquire", lambda *_: Data())
+    monkeypatch.setattr(module, "acquire_data", lambda *_: Data())
     monkeypatch.setattr(module, "deploy", lambda *_, **__: STACK)
     monkeypatch.setattr(module, "definition", lambda *_: "{}")
     monkeypatch.setattr(module, "upload_missing", lambda *_, **__: 0)
@@ -214,7 +214,7 @@ def test_what_the_data_reader_raises_in_its_thread_ends_the_run(story, monkeypat
     def refuse(*_):
         raise WorkError("the archive is truncated")
 
-    monkeypatch.setattr(module, "_acquire", refuse)
+    monkeypatch.setattr(module, "acquire_data", refuse)
     with pytest.raises(WorkError, match="the archive is truncated"):
         run(story, data=None, values={}, approve=True)
     assert not (story.root / "runs").exists()
