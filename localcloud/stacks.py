@@ -5,6 +5,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError, ParamValidationError
 
+from localcloud import mapruns
 from localcloud.api import ApiError
 from localcloud.cloud import Cloud
 from localcloud.emulator import Emulator
@@ -12,12 +13,17 @@ from localcloud.resources import tags
 
 
 def register(emulator: Emulator, cloud: Cloud) -> None:
-    """Add AWS::SageMaker::ModelPackageGroup to CloudFormation, InvokeEndpoint to Step Functions' SDK integrations."""
+    """Add AWS::SageMaker::ModelPackageGroup to CloudFormation; InvokeEndpoint and ResultWriter to Step Functions."""
     groups = _ModelPackageGroups(cloud)
     emulator.register_integration(
         "arn:aws:states:::aws-sdk:sagemakerruntime:invokeEndpoint", lambda parameters: _invoke(cloud, parameters)
     )
+    mapruns.install(lambda bucket, key, body: _put(cloud, bucket, key, body))
     emulator.register_resource_type("AWS::SageMaker::ModelPackageGroup", groups.create, groups.update, groups.delete)
+
+
+def _put(cloud: Cloud, bucket: str, key: str, body: bytes) -> None:
+    cloud.client("s3").put_object(Bucket=bucket, Key=key, Body=body, ContentType="application/json")
 
 
 def _invoke(cloud: Cloud, parameters: dict[str, Any]) -> dict[str, Any]:

@@ -1,0 +1,132 @@
+"""Thousands of photos: uploads a folder, runs the bulk state machine over a prefix, reads its results back from S3."""
+
+from __future__ import annotations
+
+import json
+import time
+import uuid
+from collections import Counter
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from loadingbay.errors import UsageError, WorkError
+from loadingbay.target import Target
+
+PHOTOS = frozenset({".png", ".jpg", ".jpeg"})
+_PARALLEL = 8
+
+
+@dataclass(frozen=True)
+class Bulk:
+    """What became of the photos below a prefix.
+
+    `routed` counts by vehicle; `review` is how many a person is asked about; `failed` gives the error of each other by
+    its key. `results` is the S3 address of the manifest that names the files with every answer.
+    """
+
+    execution: str
+    status: str
+    photos: int
+    routed: dict[str, int]
+    review: int
+    failed: dict[str, str]
+    results: str
+    seconds: float
+
+    def document(self) -> dict[str, Any]:
+        """As JSON."""
+        return {**self.__dict__}
+
+
+def upload(target: Target, folder: Path, bucket: str, *, done: Callable[[int], None] = lambda _: None) -> str:
+    """Uploads the photos below a local folder; the prefix where they lie. UsageError when there are none."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and path.suffix.lower() in PHOTOS)
+    if not files:
+        raise UsageError(f"{folder}: there is no .png, .jpg or .jpeg below it")
+    # Not below incoming/: what arrives there is classified by itself.
+    prefix = f"bulk/{uuid.uuid4().hex[:12]}/"
+    s3 = target.client("s3")
+    with ThreadPoolExecutor(_PARALLEL, thread_name_prefix="upload") as pool:
+        keys = [(path, f"{prefix}{path.relative_to(folder).as_posix()}") for path in files]
+        for number, future in enumerate([pool.submit(s3.upload_file, str(p), bucket, key) for p, key in keys], 1):
+            future.result()
+            done(number)
+    return prefix
+
+
+def classify(
+    target: Target, stack: Mapping[str, str], prefix: str, *, waiting: Callable[[str], None] = lambda _: None
+) -> Bulk:
+    """Runs the bulk state machine over the prefix and waits for its end; what became of the photos.
+
+    Raises UsageError when nothing lies below the prefix, and WorkError when the run itself fails, with how many photos
+    had failed: more than the machine tolerates.
+    """
+    s3, machine = target.client("s3"), target.client("stepfunctions")
+    bucket, began = stack["BucketName"], time.monotonic()
+    if not s3.list_objects_v2(Bucket=bucket, Prefix=prefix, MaxKeys=1).get("KeyCount"):
+        raise UsageError(f"nothing lies below s3://{bucket}/{prefix}")
+    arn = machine.start_execution(
+        stateMachineArn=stack["BulkStateMachineArn"],
+        name=f"bulk-{uuid.uuid4().hex[:16]}",
+        input=json.dumps({"bucket": bucket, "prefix": prefix}),
+    )["executionArn"]
+    while (found := machine.describe_execution(executionArn=arn))["status"] == "RUNNING":
+        waiting(_progress(machine, arn))
+        time.sleep(target.interval)
+    name = arn.rsplit(":", 1)[-1]
+    children = _children(s3, bucket, f"bulk-results/{name}/")
+    bulk = _summary(arn, found["status"], children, f"s3://{bucket}/bulk-results/{name}/", time.monotonic() - began)
+    if found["status"] != "SUCCEEDED":
+        example = next((f"; for example {key}: {said}" for key, said in bulk.failed.items()), "")
+        raise WorkError(
+            f"the bulk run ended as {found['status']} ({found.get('error', 'no error named')}): "
+            f"{len(bulk.failed)} of {bulk.photos} photos failed{example}; every answer is below {bulk.results}"
+        )
+    return bulk
+
+
+def _progress(machine: Any, arn: str) -> str:
+    for run in machine.list_map_runs(executionArn=arn)["mapRuns"]:
+        counts = machine.describe_map_run(mapRunArn=run["mapRunArn"])["itemCounts"]
+        return f"{counts['succeeded'] + counts['failed']} of {counts['total']} classified, {counts['failed']} failed"
+    return "listing the photos"
+
+
+def _children(s3: Any, bucket: str, prefix: str) -> list[dict[str, Any]]:
+    """The children's lines in all result files below the prefix; none when the run ended before it wrote any."""
+    found: list[dict[str, Any]] = []
+    for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
+        for item in page.get("Contents", []):
+            if item["Key"].endswith("/manifest.json"):
+                manifest = json.load(s3.get_object(Bucket=bucket, Key=item["Key"])["Body"])
+                for file in [file for files in manifest["ResultFiles"].values() for file in files]:
+                    found += json.load(s3.get_object(Bucket=bucket, Key=file["Key"])["Body"])
+    return found
+
+
+def _summary(arn: str, status: str, children: list[dict[str, Any]], results: str, seconds: float) -> Bulk:
+    routed: Counter[str] = Counter()
+    review, failed = 0, {}
+    for child in children:
+        if child["Status"] != "SUCCEEDED":
+            failed[str(json.loads(child["Input"])["key"])] = _said(child)
+            continue
+        answer = json.loads(child["Output"])
+        if answer["outcome"] == "review":
+            review += 1
+        else:
+            routed[answer["vehicle"]] += 1
+    return Bulk(arn, status, len(children), dict(sorted(routed.items())), review, failed, results, seconds)
+
+
+def _said(child: Mapping[str, Any]) -> str:
+    """The sentence of the Lambda that failed, else the error's name and cause."""
+    cause = str(child.get("Cause", ""))
+    try:
+        return str(json.loads(cause)["errorMessage"])
+    except (ValueError, KeyError, TypeError):
+        return f"{child.get('Error', child['Status'])} {cause}".strip()

@@ -1,0 +1,141 @@
+"""Distributed Map as on AWS: each child has an execution name of its own, and ResultWriter writes its files to S3.
+
+MiniStack runs the children, counts them and tolerates failures, but gives them the parent's name and ignores
+ResultWriter. Source: AWS Step Functions Developer Guide, "ResultWriter", and a published sample of its files.
+"""
+
+import functools
+import importlib
+import json
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from localcloud.emulator import find_names
+
+_OUTCOMES = ("FAILED", "PENDING", "SUCCEEDED")
+# Of a child as described, what its line in a result file has.
+_MEMBERS = {
+    "ExecutionArn": "executionArn",
+    "Input": "input",
+    "InputDetails": "inputDetails",
+    "Name": "name",
+    "Output": "output",
+    "OutputDetails": "outputDetails",
+    "Error": "error",
+    "Cause": "cause",
+    "StartDate": "startDate",
+    "StateMachineArn": "stateMachineArn",
+    "Status": "status",
+    "StopDate": "stopDate",
+}
+# What shapes a Map's output: applied to what ResultWriter says, not to the children's outputs.
+_AFTER = frozenset({"ResultSelector", "ResultPath", "OutputPath"})
+_SPELLING = {"included": "Included"}
+
+
+def install(put: Callable[[str, str, bytes], None]) -> None:
+    """Mend MiniStack, which has to be open. `put(bucket, key, body)` writes an object."""
+    machines: Any = importlib.import_module("ministack.services.stepfunctions")
+    find_names(
+        machines,
+        "_run_distributed_map",
+        "_run_sub_machine",
+        "_map_runs",
+        "_executions",
+        "_ExecutionError",
+        "_apply_result_selector",
+        "_apply_result_path",
+        "_apply_output_path",
+        "_resolve_params_obj",
+    )
+    run_child, run_map = machines._run_sub_machine, machines._run_distributed_map
+
+    @functools.wraps(run_child)
+    def named(states: Any, start: str, value: Any, execution: dict[str, Any], context: dict[str, Any]) -> Any:
+        if "mapRunArn" in execution:
+            context["Execution"] = {
+                "Id": execution["executionArn"],
+                "Input": value,
+                "Name": execution["name"],
+                "StartTime": execution["startDate"],
+            }
+        return run_child(states, start, value, execution, context)
+
+    @functools.wraps(run_map)
+    def written(
+        state: dict[str, Any], value: Any, effective: Any, processor: Any, execution: dict[str, Any], context: Any
+    ) -> Any:
+        writer = state.get("ResultWriter")
+        if not writer:
+            return run_map(state, value, effective, processor, execution, context)
+        place = machines._resolve_params_obj(writer.get("Parameters", {}), effective, context)
+        before = set(machines._map_runs)
+        bare = {name: said for name, said in state.items() if name not in _AFTER}
+        failed = None
+        try:
+            _, after = run_map(bare, value, effective, processor, execution, context)
+        except machines._ExecutionError as error:
+            failed, after = error, None
+        arns = [arn for arn in machines._map_runs if arn not in before and _is_of(machines._map_runs[arn], execution)]
+        if arns:
+            children = [child for child in machines._executions.values() if child.get("mapRunArn") == arns[0]]
+            files, manifest = result_files(arns[0], children, place["Bucket"], place.get("Prefix", ""))
+            try:
+                for key, body in files.items():
+                    put(place["Bucket"], key, body)
+            except (BotoCoreError, ClientError) as error:
+                raise machines._ExecutionError("States.ResultWriterFailed", str(error)) from error
+        if failed is not None:
+            raise failed
+        result: Any = {
+            "MapRunArn": arns[0],
+            "ResultWriterDetails": {"Bucket": place["Bucket"], "Key": manifest},
+        }
+        result = machines._apply_result_path(state, value, machines._apply_result_selector(state, result))
+        return machines._apply_output_path(state, result, context), after
+
+    machines._run_sub_machine, machines._run_distributed_map = named, written
+
+
+def _is_of(run: Mapping[str, Any], execution: Mapping[str, Any]) -> bool:
+    return bool(run["executionArn"] == execution["executionArn"])
+
+
+def result_files(
+    map_run_arn: str, children: Iterable[Mapping[str, Any]], bucket: str, prefix: str
+) -> tuple[dict[str, bytes], str]:
+    """The objects by key, and the manifest's key, for the Map Run with these child executions."""
+    place = "/".join(filter(None, [prefix.strip("/"), map_run_arn.rsplit(":", 1)[-1]]))
+    by_outcome: dict[str, list[dict[str, Any]]] = {outcome: [] for outcome in _OUTCOMES}
+    for child in children:
+        status = str(child["status"])
+        by_outcome[status if status == "SUCCEEDED" else "FAILED"].append(_line(child))
+    files = {
+        f"{place}/{outcome}_0.json": json.dumps(lines, separators=(",", ":")).encode()
+        for outcome, lines in by_outcome.items()
+        if lines
+    }
+    listed = {
+        outcome: [{"Key": key, "Size": len(body)} for key, body in files.items() if key.endswith(f"/{outcome}_0.json")]
+        for outcome in _OUTCOMES
+    }
+    manifest = {"DestinationBucket": bucket, "MapRunArn": map_run_arn, "ResultFiles": listed}
+    key = f"{place}/manifest.json"
+    return {**files, key: json.dumps(manifest, separators=(",", ":")).encode()}, key
+
+
+def _line(child: Mapping[str, Any]) -> dict[str, Any]:
+    found = {ours: child[theirs] for ours, theirs in _MEMBERS.items() if child.get(theirs) is not None}
+    for details in ("InputDetails", "OutputDetails"):
+        if details in found:
+            found[details] = {_SPELLING.get(name, name): value for name, value in found[details].items()}
+    succeeded = found.get("Status") == "SUCCEEDED"
+    reason = "Execution is SUCCEEDED and cannot be redriven" if succeeded else ""
+    return {
+        **found,
+        "RedriveCount": 0,
+        "RedriveStatus": "NOT_REDRIVABLE" if succeeded else "REDRIVABLE_BY_MAP_RUN",
+        **({"RedriveStatusReason": reason} if reason else {}),
+    }
