@@ -13,10 +13,12 @@ from loadingbay.cloud import ROOT
 from loadingbay.deploy import deploy
 from loadingbay.errors import UsageError, WorkError
 from loadingbay.explain import sentence
+from loadingbay.run import require_image
 from loadingbay.target import Target, choose
 from pipelines import runner
+from pipelines.sources import image_tag
 
-BOUNDARY = "arn:aws:iam::123456789012:role/loadingbay-PipelineRole-1"
+ROLE = "arn:aws:iam::123456789012:role/loadingbay-PipelineRole-1"
 
 
 @pytest.fixture(autouse=True)
@@ -119,17 +121,17 @@ def test_a_role_that_may_not_be_passed_names_the_role_and_the_permission_to_ask_
     sagemaker = boto3.client("sagemaker", region_name="eu-central-1")
     refusal = (
         "User: arn:aws:iam::123456789012:user/dev is not authorized to perform: iam:PassRole on resource: "
-        f"{BOUNDARY} because no identity-based policy allows the iam:PassRole action"
+        f"{ROLE} because no identity-based policy allows the iam:PassRole action"
     )
     with Stubber(sagemaker) as stub:
         stub.add_client_error("describe_pipeline", "ResourceNotFound", "no")
         stub.add_client_error("create_pipeline", "AccessDeniedException", refusal, 400)
         with pytest.raises(ClientError) as error:
-            runner.upsert(sagemaker, "{}", BOUNDARY, "loadingbay")
+            runner.upsert(sagemaker, "{}", ROLE, "loadingbay")
         stub.assert_no_pending_responses()
     said = _said(error.value)
     assert said.startswith("CreatePipeline is not permitted: these credentials may not pass that role on")
-    assert f"ask for iam:PassRole on {BOUNDARY}, then repeat the command" in said
+    assert f"ask for iam:PassRole on {ROLE}, then repeat the command" in said
 
 
 @pytest.fixture
@@ -168,3 +170,28 @@ def test_a_stack_that_never_comes_to_rest_is_not_waited_for_without_end(account,
     account._clients["cloudformation"] = Busy()
     with pytest.raises(WorkError, match="has been in UPDATE_IN_PROGRESS for 30 min"):
         deploy(account)
+
+
+def _image(digest_of):
+    repository = "123456789012.dkr.ecr.eu-central-1.amazonaws.com/loadingbay"
+
+    class Registry:
+        def describe_images(self, **asked):
+            assert asked == {"repositoryName": "loadingbay", "imageIds": [{"imageTag": image_tag()}]}
+            if digest_of is None:
+                raise ClientError({"Error": {"Code": "ImageNotFoundException"}}, "DescribeImages")
+            return {"imageDetails": [{"imageDigest": digest_of}]}
+
+    target = Target("aws", None, "eu-central-1")
+    target._clients["ecr"] = Registry()
+    return target, {"ImageRepositoryUri": repository}
+
+
+def test_an_image_that_was_not_pushed_is_missed_before_a_job_is_paid_for(keys):
+    with pytest.raises(WorkError) as error:
+        require_image(*_image(None))
+    assert f"/loadingbay:{image_tag()} is not in the registry: `bash workflow/image.sh 1234" in _said(error.value)
+
+
+def test_an_image_that_was_pushed_is_used(keys):
+    require_image(*_image("sha256:" + "0" * 64))
