@@ -35,7 +35,7 @@ class Fused:
     def load(cls, symbol: Path, parameters: Path) -> Fused:
         """From the two files that `HybridBlock.export` writes."""
         network, arguments, auxiliary = read(symbol, parameters)
-        return cls(network.optimize_for("MKLDNN", args=arguments, aux=auxiliary, ctx=mx.cpu()), arguments, auxiliary)
+        return cls(network.optimize_for("MKLDNN", ctx=mx.cpu(), skip_infer=True), arguments, auxiliary)
 
     def __call__(self, images: Float32) -> Float32:
         """Logits; a large batch is run in parts."""
