@@ -113,7 +113,8 @@ class Recorder:
 
     def __init__(self, spool: Path, s3: Callable[[str | None], Any]) -> None:
         self._spool = spool
-        self._current = spool / "captures.spool"
+        # Not named as those are that wait to be sent: the thread must not take it while it is written.
+        self._current = spool / "captures.open"
         self._s3 = s3
         self._writing = threading.Lock()
         self._file: int | None = None

@@ -183,8 +183,32 @@ def test_a_record_is_on_disk_before_its_answer_goes_out(tmp_path: Path) -> None:
 
     recorder.put(captured(body=b"a photo that is not to be lost"))
 
-    assert any(b"a photo that is not to be lost" in spool.read_bytes() for spool in tmp_path.glob("*.spool"))
+    assert any(b"a photo that is not to be lost" in spool.read_bytes() for spool in tmp_path.iterdir())
     recorder.stop()
+
+
+def test_records_that_come_while_others_are_sent_are_sent_later(tmp_path: Path) -> None:
+    bucket = Bucket()
+    recorder = Recorder(tmp_path, lambda _role: bucket)
+    sending, number = bucket.put_object, iter(range(1000))
+
+    def put_object(**members: Any) -> None:
+        recorder.put(captured(inference_id=f"meanwhile-{next(number)}"))
+        sending(**members)
+        recorder.put(captured(inference_id=f"meanwhile-{next(number)}"))
+
+    bucket.put_object = put_object  # type: ignore[method-assign]
+    recorder.put(captured(inference_id="first"))
+    while not bucket.objects:
+        time.sleep(0.01)
+    bucket.put_object = sending  # type: ignore[method-assign]
+    recorder.stop()
+
+    assert {line["eventMetadata"]["inferenceId"] for line in bucket.lines()} == {
+        "first",
+        "meanwhile-0",
+        "meanwhile-1",
+    }
 
 
 def test_what_a_full_disk_does_not_take_is_kept_and_written_once_it_does(

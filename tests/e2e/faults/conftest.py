@@ -5,7 +5,7 @@ import os
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,26 +13,11 @@ import boto3
 import pytest
 import variants
 from botocore.config import Config
-from load import Asked, Known, Load, ask
+from load import SAME, Asked, Known, Load, ask
+from table import Row, Table
 
 ROOT = Path(__file__).resolve().parents[3]
 ENDPOINT = "loadingbay"
-
-
-@dataclass
-class Row:
-    """One line of the table: what was done under load, and what it cost."""
-
-    fault: str
-    requests: int
-    failed: int
-    wrong: int
-    captures_lost: int
-    gap: float
-    """The longest time without an answer, seconds."""
-    slowest: float
-    """The longest that an answered request took, seconds."""
-    note: str = ""
 
 
 @dataclass
@@ -47,7 +32,7 @@ class Site:
     fingerprints: dict[str, str]
     """Of the healthy artifacts, by name: `good`, `warmer`."""
     folder: Path
-    rows: list[Row] = field(default_factory=list)
+    table: Table = field(default_factory=Table)
 
     def client(self, service: str = "sagemaker-runtime") -> Any:
         """A client that does not retry: each failure is seen."""
@@ -159,7 +144,7 @@ class Site:
             slowest=round(load.slowest(), 2),
             note=note,
         )
-        self.rows.append(row)
+        self.table.rows.append(row)
         return row
 
 
@@ -182,11 +167,11 @@ def site(bay: Any, story: dict[str, Any], tmp_path_factory: pytest.TempPathFacto
     container = bay.versions()[1]["InferenceSpecification"]["Containers"][0]
     files = variants.read(read(container["ModelDataUrl"]))
     known, fingerprints = _known(folder, photos, {"good": files, "warmer": variants.warmer(files)})
-    made = Site(bay, photos, files, known, fingerprints, folder)
+    made, began = Site(bay, photos, files, known, fingerprints, folder), time.monotonic()
     yield made
     target = os.environ.get("FAULTS_REPORT")
-    if target and made.rows:
-        (Path(target) / "faults.json").write_text(json.dumps([asdict(row) for row in made.rows], indent=1) + "\n")
+    if target:
+        made.table.write(Path(target), (time.monotonic() - began) / 60, SAME)
 
 
 def _known(folder: Path, photos: dict[str, bytes], healthy: dict[str, variants.Files]) -> tuple[Known, dict[str, str]]:

@@ -1,0 +1,111 @@
+"""The table of faults for the docs: one row for each fault under load, and what was measured beside it."""
+
+import json
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from load import CONNECTIONS, EACH_PER_SECOND
+
+_PAGE = """\
+# Faults
+
+What happens to requests, answers and captures when something breaks, measured by `make faults` on {date}
+({cpu}, {cores} cores; {minutes:.0f} min in all). This page is written by that command, which fails when a promise below
+is broken; `make test` runs the first three.
+
+{connections} connections ask the endpoint through InvokeEndpoint, each up to {each:.0f} times a second and with no
+retries, for photos whose answers are known: what the artifact's own handler says, asked in a process of its own. An
+answer is wrong when it is not what the version that gave it says of that photo, to {same:g}. A capture is lost when an
+answer was given and its inference id is in no capture file afterwards.
+
+| fault | requests | failed | wrong answers | captures lost | longest time without an answer | slowest answer |
+|---|---|---|---|---|---|---|
+{rows}
+
+{notes}
+
+## What is promised
+
+- While versions are switched, by approval, rejection or UpdateEndpoint, and when a version that is approved turns out
+  to be broken, wrong or slow: no request fails, and no bad version ever answers one.
+- A worker of the model server that dies is replaced, and its requests are asked again. When the whole model server
+  dies, requests wait for the next one (at most 30 s), and none fails.
+- When the whole local cloud is killed, requests fail until it is started again; every answer that was given has its
+  capture, which was on disk before the answer went out.
+- A full queue refuses at once: the model server says 503 with `Retry-After`. InvokeEndpoint shows it as AWS does, a
+  `ModelError` with `OriginalStatusCode` 503; SDKs do not retry it by themselves, so whoever calls should.
+- A malformed body gets a 4xx with a sentence in JSON, and disturbs nobody else's request.
+
+## Beside it
+
+| measured | value |
+|---|---|
+{figures}
+"""
+
+
+@dataclass(frozen=True)
+class Row:
+    """What was done under load, and what it cost."""
+
+    fault: str
+    requests: int
+    failed: int
+    wrong: int
+    captures_lost: int
+    gap: float
+    """The longest time without an answer, seconds."""
+    slowest: float
+    """The longest that an answered request took, seconds."""
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Figure:
+    """Something measured on the way."""
+
+    what: str
+    value: float
+    unit: str
+
+
+@dataclass
+class Table:
+    rows: list[Row] = field(default_factory=list)
+    figures: list[Figure] = field(default_factory=list)
+
+    def write(self, folder: Path, minutes: float, same: float) -> None:
+        """faults.md and faults.json."""
+        told = {"rows": [asdict(row) for row in self.rows], "figures": [asdict(figure) for figure in self.figures]}
+        (folder / "faults.json").write_text(json.dumps(told, indent=1) + "\n")
+        noted = [row for row in self.rows if row.note]
+        page = _PAGE.format(
+            date=datetime.now(UTC).strftime("%-d %B %Y"),
+            cpu=_cpu(),
+            cores=len(_processors()),
+            minutes=minutes,
+            connections=CONNECTIONS,
+            each=EACH_PER_SECOND,
+            same=same,
+            rows="\n".join(_line(row) for row in self.rows),
+            notes="\n".join(f"- {row.fault}: {row.note}" for row in noted),
+            figures="\n".join(f"| {figure.what} | {figure.value:.2f} {figure.unit} |" for figure in self.figures),
+        )
+        (folder / "faults.md").write_text(page)
+
+
+def _line(row: Row) -> str:
+    return (
+        f"| {row.fault} | {row.requests:,} | {row.failed:,} | {row.wrong} | {row.captures_lost} | "
+        f"{row.gap:.2f} s | {row.slowest:.2f} s |"
+    )
+
+
+def _processors() -> list[str]:
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    return [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+
+
+def _cpu() -> str:
+    return next(iter(_processors()), "unknown processor")

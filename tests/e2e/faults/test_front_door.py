@@ -1,0 +1,50 @@
+"""What the local cloud adds to a request: photos to the model server's own port, and through InvokeEndpoint."""
+
+import http.client
+import statistics
+import time
+from typing import Any
+
+import psutil
+import pytest
+from table import Figure
+
+pytestmark = pytest.mark.faults
+
+ROUNDS, EACH = 10, 60
+MOST_MILLISECONDS = 3.0
+
+
+def test_the_front_door_adds_at_most_three_milliseconds(site: Any) -> None:
+    site.wait_served("good")
+    [server] = site.server_pids()
+    [listening] = [c for c in psutil.Process(server).net_connections("tcp") if c.status == psutil.CONN_LISTEN]
+    ways = {
+        "direct": (http.client.HTTPConnection("127.0.0.1", listening.laddr.port), "/invocations"),
+        "through": (http.client.HTTPConnection("127.0.0.1", site.bay.port), "/endpoints/loadingbay/invocations"),
+    }
+    photos = list(site.photos.values())
+    seconds: dict[str, list[float]] = {way: [] for way in ways}
+    # In turn, so that whatever else the machine does falls on both.
+    for _ in range(ROUNDS):
+        for way, (connection, path) in ways.items():
+            for number in range(EACH):
+                seconds[way].append(_ask(connection, path, photos[number % len(photos)]))
+    for connection, _ in ways.values():
+        connection.close()
+
+    direct, through = (statistics.median(seconds[way]) * 1000 for way in ways)
+    site.table.figures.append(
+        Figure("added by the local front door at p50, one connection, capture on", through - direct, "ms")
+    )
+    assert through - direct <= MOST_MILLISECONDS, (direct, through)
+
+
+def _ask(connection: http.client.HTTPConnection, path: str, photo: bytes) -> float:
+    began = time.perf_counter()
+    connection.request("POST", path, photo, {"Content-Type": "image/png"})
+    answer = connection.getresponse()
+    body = answer.read()
+    took = time.perf_counter() - began
+    assert answer.status == 200, body
+    return took

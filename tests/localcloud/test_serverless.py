@@ -1,0 +1,103 @@
+"""Serverless variants: what is refused as on AWS, and one at work."""
+
+import io
+import tarfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from localcloud.api import ApiError
+from localcloud.serving import serverless
+
+CONFIG = {"MemorySizeInMB": 2048, "MaxConcurrency": 2}
+VARIANT = {"VariantName": "AllTraffic", "ModelName": "model", "ServerlessConfig": CONFIG}
+BUCKET = "models-of-serverless-tests"
+
+
+def request(**changes: Any) -> dict[str, Any]:
+    return {"ProductionVariants": [{**VARIANT, **changes}]}
+
+
+def test_a_serverless_variant_needs_no_instances() -> None:
+    serverless.check_config(request(), {"model": {}})
+
+
+@pytest.mark.parametrize(
+    ("asked", "model", "sentence"),
+    [
+        ({"ProductionVariants": [VARIANT, {**VARIANT, "VariantName": "B"}]}, {}, "one production variant"),
+        ({**request(), "ShadowProductionVariants": [VARIANT]}, {}, "no shadow variant"),
+        ({**request(), "DataCaptureConfig": {"EnableCapture": True}}, {}, "Data capture is not supported"),
+        ({**request(), "DataCaptureConfig": {}}, {}, "Data capture is not supported"),
+        ({**request(), "VpcConfig": {"Subnets": ["a"]}}, {}, "VpcConfig is not supported"),
+        (request(), {"VpcConfig": {"Subnets": ["a"]}}, "VpcConfig is not supported"),
+        (request(), {"EnableNetworkIsolation": True}, "'model' has EnableNetworkIsolation"),
+        (request(InstanceType="ml.m5.large"), {}, "takes no InstanceType"),
+        (request(InitialInstanceCount=1), {}, "takes no InitialInstanceCount"),
+        (request(ServerlessConfig={**CONFIG, "MemorySizeInMB": 1500}), {}, "MemorySizeInMB is 1500; it is one of 1024"),
+        (request(ServerlessConfig={**CONFIG, "ProvisionedConcurrency": 3}), {}, "ProvisionedConcurrency is 3, more"),
+    ],
+)
+def test_what_serverless_endpoints_do_not_have_is_refused_by_name(
+    asked: dict[str, Any], model: dict[str, Any], sentence: str
+) -> None:
+    with pytest.raises(ApiError, match=sentence):
+        serverless.check_config(asked, {"model": model})
+
+
+def test_instances_do_not_become_serverless_but_serverless_may_become_instances() -> None:
+    instances, without = {"Variants": [{"Serverless": None}]}, {"Variants": [{"Serverless": CONFIG}]}
+
+    serverless.check_update(without, instances)
+    with pytest.raises(ApiError, match="cannot be updated to a serverless one"):
+        serverless.check_update(instances, without)
+
+
+def artifact(**files: str) -> bytes:
+    data = io.BytesIO()
+    with tarfile.open(fileobj=data, mode="w:gz") as tar:
+        for path, text in files.items():
+            member = tarfile.TarInfo(path)
+            member.size = len(text)
+            tar.addfile(member, io.BytesIO(text.encode()))
+    return data.getvalue()
+
+
+def test_a_serverless_endpoint_answers_within_its_concurrency_and_throttles_beyond(cloud: Any) -> None:
+    sagemaker, name = cloud.client("sagemaker"), "serverless"
+    s3 = cloud.client("s3")
+    s3.create_bucket(Bucket=BUCKET)
+    s3.put_object(Bucket=BUCKET, Key="model.tar.gz", Body=artifact(name="slow one", slow="0.5"))
+    sagemaker.create_model(
+        ModelName=name, PrimaryContainer={"Image": "image:1", "ModelDataUrl": f"s3://{BUCKET}/model.tar.gz"}
+    )
+    sagemaker.create_endpoint_config(EndpointConfigName=name, ProductionVariants=[{**VARIANT, "ModelName": name}])
+    sagemaker.create_endpoint(EndpointName=name, EndpointConfigName=name)
+    deadline = time.monotonic() + 20
+    while (described := sagemaker.describe_endpoint(EndpointName=name))["EndpointStatus"] == "Creating":
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+    def ask(body: bytes) -> str:
+        try:
+            cloud.client("sagemaker-runtime").invoke_endpoint(EndpointName=name, Body=body)
+        except ClientError as error:
+            return f"{error.response['Error']['Code']} {error.response['ResponseMetadata']['HTTPStatusCode']}"
+        return "answered"
+
+    with ThreadPoolExecutor(4) as pool:
+        together = sorted(pool.map(ask, [b"photo"] * 4))
+
+    assert described["EndpointStatus"] == "InService"
+    assert described["ProductionVariants"][0]["CurrentServerlessConfig"] == CONFIG
+    assert "CurrentInstanceCount" not in described["ProductionVariants"][0]
+    assert together == ["ThrottlingException 400"] * 2 + ["answered"] * 2
+    assert ask(bytes(serverless.MOST_BYTES + 1)).endswith("413")
+    with pytest.raises(ClientError, match="is serverless"):
+        sagemaker.update_endpoint_weights_and_capacities(
+            EndpointName=name, DesiredWeightsAndCapacities=[{"VariantName": "AllTraffic", "DesiredWeight": 1}]
+        )
+    sagemaker.delete_endpoint(EndpointName=name)
