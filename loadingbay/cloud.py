@@ -51,13 +51,22 @@ def running(target: Target) -> dict[str, Any] | None:
     return found
 
 
+def _running_as_wanted(target: Target) -> bool:
+    found = running(target)
+    if found is not None and target.enforce_iam and not found.get("enforce_iam"):
+        raise WorkError(
+            "the local cloud runs, but does not enforce IAM: stop it with `loadingbay down`, then try again"
+        )
+    return found is not None
+
+
 def start(target: Target, waiting: Callable[[], None] = lambda: None) -> bool:
     """Starts the local cloud unless it runs, and waits until it answers; whether it had to be started.
 
     `waiting` is called about ten times a second meanwhile. Raises WorkError with the daemon's own sentence when it ends
     early, for instance because the port is in use.
     """
-    if running(target):
+    if _running_as_wanted(target):
         return False
     image_env = ROOT / ".venv-image"
     if not (image_env / "bin" / "python").exists():
@@ -70,6 +79,7 @@ def start(target: Target, waiting: Callable[[], None] = lambda: None) -> bool:
         raise WorkError(f"the local cloud cannot keep its state in {home}: {error.strerror}") from error
     command = [sys.executable, "-m", "localcloud", "serve", "--home", str(home), "--port", str(target.port)]
     command += ["--image-env", str(image_env), "--image-root", str(ROOT / "container")]
+    command += ["--enforce-iam"] if target.enforce_iam else []
     # Its own session: ctrl-C in this terminal, or closing it, is not for the daemon.
     environment = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
     with log:

@@ -4,6 +4,7 @@
 - `LOADINGBAY_CLOUD=aws` (or `--cloud aws`): AWS, with its ordinary chain of credentials. Never by accident.
 - otherwise: the local cloud of this folder, in `.loadingbay/cloud`, on port `LOADINGBAY_PORT` or 4747.
 
+`LOADINGBAY_ENFORCE_IAM=1` (or `up --enforce-iam`) starts the local cloud with IAM enforced.
 `LOADINGBAY_STAGE` (or `--stage`) names another stage than `loadingbay`: a second stack beside the first.
 """
 
@@ -39,6 +40,8 @@ class Target:
     home: Path | None = None
     port: int = DEFAULT_PORT
     stage: str = DEFAULT_STAGE
+    enforce_iam: bool = False
+    """Whether the local cloud is to hold everything to its role's policies. AWS always does."""
     bare: bool = False
     """An address on this machine was given without credentials: then those of the local cloud are meant."""
     _clients: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
@@ -154,7 +157,15 @@ def choose(environment: Mapping[str, str], folder: Path, cloud: str | None = Non
         bare = here and not (environment.get("AWS_ACCESS_KEY_ID") or environment.get("AWS_PROFILE"))
         return Target("endpoint", url, region or (LOCAL_REGION if here else None), stage=name, bare=bare)
     port = _port(environment.get("LOADINGBAY_PORT") or str(DEFAULT_PORT))
-    return Target("local", f"http://127.0.0.1:{port}", LOCAL_REGION, folder / ".loadingbay" / "cloud", port, name)
+    home = folder / ".loadingbay" / "cloud"
+    enforce = _flag("LOADINGBAY_ENFORCE_IAM", environment.get("LOADINGBAY_ENFORCE_IAM", ""))
+    return Target("local", f"http://127.0.0.1:{port}", LOCAL_REGION, home, port, name, enforce)
+
+
+def _flag(name: str, text: str) -> bool:
+    if text not in {"", "0", "1"}:
+        raise UsageError(f"{name}={text}: must be 1 or 0")
+    return text == "1"
 
 
 def _port(text: str) -> int:

@@ -114,6 +114,7 @@ async def _serve(settings: Settings, listener: socket.socket) -> None:
         "home": str(settings.home),
         "port": settings.port,
         "version": version("loadingbay"),
+        "enforce_iam": settings.enforce_iam,
     }
     print(f"The local cloud serves {settings.endpoint_url} from {settings.home}.", file=sys.stderr, flush=True)
     await stop.wait()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 
 import click
@@ -13,13 +14,20 @@ from loadingbay.target import Target
 
 @click.command(short_help="Start the local cloud and the application.")
 @with_target
+@click.option(
+    "--enforce-iam",
+    is_flag=True,
+    help="Hold jobs, endpoints, Lambdas and executions to their roles' policies, as AWS does.",
+)
 @AS_JSON
-def up(target: Target, as_json: bool) -> None:
+def up(target: Target, enforce_iam: bool, as_json: bool) -> None:
     """Start the local cloud of this folder and deploy the application to it."""
     from loadingbay.run import Run
 
     if target.kind != "local":
         raise UsageError("`up` starts the local cloud, but another is chosen: `loadingbay deploy` deploys there")
+    if enforce_iam:
+        target = dataclasses.replace(target, enforce_iam=True)
     with new_screen() as screen:
         work = Run(target, screen, folder(), os.environ)
         work.start_cloud()

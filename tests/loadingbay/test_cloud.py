@@ -3,6 +3,7 @@
 import os
 import socket
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -71,6 +72,24 @@ def test_it_is_a_session_of_its_own_so_that_ctrl_c_is_not_for_it(target, program
     program(HEALTHY)
     cloud.start(target)
     assert os.getsid(cloud.running(target)["pid"]) != os.getsid(0)
+
+
+def test_a_cloud_that_enforces_iam_is_started_with_that_option(target, program, monkeypatch):
+    program("import sys; sys.exit('started')")
+    commands = []
+    popen = cloud.subprocess.Popen
+    monkeypatch.setattr(cloud.subprocess, "Popen", lambda command, **o: commands.append(command) or popen(command, **o))
+    for enforce_iam in (True, False):
+        with pytest.raises(WorkError, match="started"):
+            cloud.start(replace(target, enforce_iam=enforce_iam))
+    assert ["--enforce-iam" in command for command in commands] == [True, False]
+
+
+def test_a_cloud_that_runs_without_enforcing_iam_is_not_taken_for_one_that_does(target, program):
+    program(HEALTHY)
+    cloud.start(target)
+    with pytest.raises(WorkError, match="does not enforce IAM: stop it with `loadingbay down`"):
+        cloud.start(replace(target, enforce_iam=True))
 
 
 def test_no_credentials_of_the_shell_reach_it(target, program, monkeypatch):

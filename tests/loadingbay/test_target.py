@@ -98,3 +98,14 @@ def test_a_client_is_made_once():
 def test_a_proxy_of_the_environment_is_not_asked_for_this_machine(monkeypatch):
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
     assert choose({}, HERE).client("s3").meta.config.proxies == {}
+
+
+def test_enforcement_of_iam_is_asked_for_by_the_environment(tmp_path):
+    assert choose({"LOADINGBAY_ENFORCE_IAM": "1"}, tmp_path).enforce_iam
+    assert not choose({"LOADINGBAY_ENFORCE_IAM": "0"}, tmp_path).enforce_iam
+    assert not choose({}, tmp_path).enforce_iam
+
+
+def test_a_wrong_value_for_enforcement_is_named(tmp_path):
+    with pytest.raises(UsageError, match="LOADINGBAY_ENFORCE_IAM=yes: must be 1 or 0"):
+        choose({"LOADINGBAY_ENFORCE_IAM": "yes"}, tmp_path)

@@ -59,14 +59,14 @@ class RunningCloud:
         return self.process.wait(30)
 
 
-def start_cloud(home: Path, image_env: Path, image_root: Path) -> RunningCloud:
+def start_cloud(home: Path, image_env: Path, image_root: Path, *options: str) -> RunningCloud:
     """A local cloud on a free port, once it says it is ready."""
     home.mkdir(parents=True, exist_ok=True)
     with (home / "stderr").open("wb") as log:
         process = subprocess.Popen(
             [
                 *(sys.executable, "-m", "localcloud", "serve", "--home", home, "--port", "0", "--strict"),
-                *("--image-env", image_env, "--image-root", image_root),
+                *("--image-env", image_env, "--image-root", image_root, *options),
             ],
             cwd=ROOT,
             stderr=log,
@@ -99,6 +99,14 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 def cloud(tmp_path_factory: pytest.TempPathFactory, image: tuple[Path, Path]) -> Iterator[RunningCloud]:
     """The cloud that most tests share; each test uses names of its own."""
     running = start_cloud(tmp_path_factory.mktemp("cloud"), *image)
+    yield running
+    assert running.stop() == 0, running.log()
+
+
+@pytest.fixture(scope="session")
+def guarded_cloud(tmp_path_factory: pytest.TempPathFactory, image: tuple[Path, Path]) -> Iterator[RunningCloud]:
+    """A cloud that enforces IAM."""
+    running = start_cloud(tmp_path_factory.mktemp("guarded"), *image, "--enforce-iam")
     yield running
     assert running.stop() == 0, running.log()
 
