@@ -17,6 +17,8 @@ from pipelines import champion, runner
 from pipelines.builds import Builder, BuildError
 from pipelines.definition import DEFAULT_STAGE
 from pipelines.parameters import PARAMETERS, Value, as_markdown
+from pipelines.promote import PromotionError
+from pipelines.promote import promote as promote_version
 from pipelines.sources import Sources, git_commit, image_address, image_tag, upload_missing
 
 _STACK = click.option(
@@ -123,6 +125,16 @@ def _last_values(sagemaker: Any, pipeline: str) -> dict[str, str]:
 
 
 @main.command()
+@_STACK
+@click.option("--from", "origin", required=True, help="The stage whose newest approved version is promoted.")
+def promote(stack: str, origin: str) -> None:
+    """Register the approved version of another stage in this one, as approved: its deployment begins."""
+    account = _client("sts").get_caller_identity()["Account"]
+    done = promote_version(_client("sagemaker"), _client("s3"), _outputs(origin), _outputs(stack), account)
+    click.echo(f"{done.origin} {'was promoted' if done.new else 'had been promoted'} to {stack} as {done.arn}")
+
+
+@main.command()
 def parameters() -> None:
     """Print the table of parameters as markdown: docs/parameters.md."""
     click.echo(as_markdown(), nl=False)
@@ -131,5 +143,5 @@ def parameters() -> None:
 if __name__ == "__main__":
     try:
         main()
-    except (BuildError, BotoCoreError, ClientError) as error:
+    except (BuildError, PromotionError, BotoCoreError, ClientError) as error:
         sys.exit(str(error))
