@@ -9,6 +9,7 @@ from localcloud.resources import load
 PLACE = Place("000000000000", "us-east-1")
 ARN = "arn:aws:sagemaker:us-east-1:000000000000"
 ROLE = "arn:aws:iam::000000000000:role/job"
+TAG = {"Key": "a", "Value": "b"}
 
 
 def pairs(operation, request):
@@ -35,14 +36,17 @@ def test_every_operation_has_its_resources():
         (
             "CreateModelPackage",
             {"ModelPackageGroupName": "g"},
-            [("CreateModelPackage", f"{ARN}:model-package-group/g"), ("CreateModelPackage", f"{ARN}:model-package/g/*")],
+            [
+                ("CreateModelPackage", f"{ARN}:model-package-group/g"),
+                ("CreateModelPackage", f"{ARN}:model-package/g/*"),
+            ],
         ),
         (
             "UpdateEndpoint",
             {"EndpointName": "e", "EndpointConfigName": "c"},
             [("UpdateEndpoint", f"{ARN}:endpoint/e"), ("UpdateEndpoint", f"{ARN}:endpoint-config/c")],
         ),
-        ("AddTags", {"ResourceArn": f"{ARN}:model/m", "Tags": [{"Key": "a", "Value": "b"}]}, [("AddTags", f"{ARN}:model/m")]),
+        ("AddTags", {"ResourceArn": f"{ARN}:model/m", "Tags": [TAG]}, [("AddTags", f"{ARN}:model/m")]),
     ],
 )  # fmt: skip
 def test_the_resources_of_a_request(operation, request_, expected):
@@ -66,9 +70,7 @@ def test_an_update_that_names_no_role_passes_none():
     ],
 )
 def test_tags_are_added_to_what_is_created_and_to_nothing_else(operation, request_, tagged):
-    found = [
-        n for n in needs(operation, {**request_, "Tags": [{"Key": "a", "Value": "b"}]}, PLACE) if "AddTags" in n.action
-    ]
+    found = [n for n in needs(operation, {**request_, "Tags": [TAG]}, PLACE) if "AddTags" in n.action]
     assert [(need.resource, need.keys["aws:RequestTag/a"]) for need in found] == [(f"{ARN}:{tagged}", "b")]
 
 
