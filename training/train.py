@@ -1,4 +1,4 @@
-"""Trains the classifier, writes the artifact: `python3 train.py --train DIR --model-dir DIR --classes A,B --epochs 60`.
+"""Trains the classifier, writes the artifact: `python3 train.py --train DIR --model-dir DIR --classes A,B`.
 
 The networks of k folds give out-of-fold predictions, from which temperature and threshold are fitted; the network that
 ships learns from all photos. Every network trains on one thread in a process of its own, so the result depends on seed,
@@ -71,7 +71,7 @@ def parser() -> argparse.ArgumentParser:
     env = os.environ.get
     flags = argparse.ArgumentParser(prog="train.py", description=__doc__, allow_abbrev=False)
     flags.add_argument("--classes", type=_classes, required=True, help="class names, separated by commas")
-    flags.add_argument("--epochs", type=_number(int, 1, 10_000), default=60)
+    flags.add_argument("--epochs", type=_number(int, 1, 10_000), default=90)
     flags.add_argument("--batch-size", type=_number(int, 2, 4096), default=32)
     flags.add_argument(
         "--learning-rate", type=_number(float, 1e-6, 10), default=0.05, help="the highest, after warm-up"

@@ -1,28 +1,51 @@
-"""Reproduces the model's figures with one command: trains and evaluates with several seeds, writes Markdown and JSON.
+"""Reproduces the model's figures with one command, and writes docs/model.md and docs/model.json.
 
-    .venv-image/bin/python bench/model/run.py --archive cifar-100-python.tar.gz --seeds 1 2 3 4 5
+    .venv-image/bin/python bench/model/run.py --archive cifar-100-python.tar.gz
 
-Each seed is a training job and an evaluation exactly as the pipeline runs them (Stage, Train, Evaluate as processes).
-The cross-validated accuracy is of the k folds that training needs for its threshold anyway; the test photos are
-scored once a seed, by Evaluate, and nothing was chosen by them. Leave the machine alone meanwhile: seconds are
-compared with a budget.
+Its parts, each of which `--only` picks:
+    seeds       the training job and the evaluation as the pipeline runs them, with each of `--seeds`
+    crossval    5-fold cross-validation on the training photos, with the same recipe
+    timing      the training job again, for its seconds alone: leave the machine to it
+    throughput  images a second of training, beside the bare forward and backward pass
+
+Each result is kept under `--work` as soon as it is there, and is not worked out again while the code that decides it
+stays the same; so a bench that was stopped goes on where it was, and the parts may run at different times. The test
+photos are scored once a seed, by Evaluate, and nothing is chosen by them.
 """
 
+from __future__ import annotations
+
 import argparse
+import hashlib
 import json
 import os
 import platform
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-from scipy.stats import binomtest, t
+import report
 
 ROOT = Path(__file__).resolve().parents[2]
 HERE = Path(__file__).resolve().parent
+PARTS = ("seeds", "crossval", "timing", "throughput")
+# What decides weights, threshold and figures; the handler's speed, say, does not.
+DECIDING = (
+    "augmentation", "calibration", "fitting", "metrics", "network", "outliers", "phases", "preprocessing", "records",
+    "strangers",
+)  # fmt: skip
+
+
+def recipe_sha256() -> str:
+    """Changes when a result kept from an earlier run is no longer one of this code."""
+    digest = hashlib.sha256()
+    for name in DECIDING:
+        digest.update((ROOT / "training" / f"{name}.py").read_bytes())
+    return digest.hexdigest()
 
 
 def timed(command: list[str], log: Path) -> dict[str, float]:
@@ -32,143 +55,169 @@ def timed(command: list[str], log: Path) -> dict[str, float]:
     """
     began = time.perf_counter()
     with log.open("wb") as output:
-        process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
+        process = subprocess.Popen([sys.executable, "-W", "ignore", *command], stdout=output, stderr=subprocess.STDOUT)
         _, status, usage = os.wait4(process.pid, 0)
     if status:
-        sys.exit(f"{' '.join(command[:3])} failed: {log.read_text(errors='replace').strip().splitlines()[-1:]}")
-    return {"wall": time.perf_counter() - began, "processor": usage.ru_utime + usage.ru_stime}
+        last = log.read_text(errors="replace").strip().splitlines()[-1:]
+        sys.exit(f"{Path(command[0]).name} failed: {' '.join(last)}")
+    return {"wall_seconds": time.perf_counter() - began, "processor_seconds": usage.ru_utime + usage.ru_stime}
 
 
-def one_seed(seed: int, flags: argparse.Namespace, data: Path, folder: Path) -> dict[str, object]:
-    """Train and evaluate one artifact; its figures."""
-    folder.mkdir(parents=True)
-    train = [sys.executable, "-W", "ignore", str(ROOT / "training/train.py"), "--train", str(data / "train")]
-    train += ["--model-dir", str(folder / "model"), "--classes", flags.classes, "--seed", str(seed)]
-    train += ["--epochs", str(flags.epochs), "--folds", str(flags.folds), "--learning-rate", str(flags.learning_rate)]
-    seconds = timed(train, folder / "train.log")
-    evaluate = [sys.executable, "-W", "ignore", str(ROOT / "processing/evaluate.py"), "--model", str(folder / "model")]
-    timed([*evaluate, "--test", str(data / "test"), "--output", str(folder / "evaluation")], folder / "evaluate.log")
-    report = json.loads((folder / "evaluation/evaluation.json").read_text())
-    model = json.loads((folder / "model/model.json").read_text())
-    return {
-        "seed": seed,
-        "cross_validated_accuracy": model["out_of_fold"]["accuracy"],
-        "test_accuracy": report["gate"]["accuracy"],
-        "threshold": model["threshold"],
-        "temperature": model["temperature"],
-        "coverage": report["gate"]["coverage"],
-        "accepted_precision": report["gate"]["accepted_precision"],
-        "strangers_accepted": report["gate"]["strangers_accepted"],
-        "nll": report["calibration"]["nll"],
-        "ece": report["calibration"]["ece"],
-        "aurc": report["risk_coverage"]["aurc"],
-        "wall_seconds": seconds["wall"],
-        "processor_seconds": seconds["processor"],
-        "photos": {"train": model["out_of_fold"]["count"], "test": report["test"]["count"]},
-    }
+class Bench:
+    """The staged photos, and results kept in files."""
+
+    def __init__(self, flags: argparse.Namespace) -> None:
+        self.flags, self.work = flags, flags.work
+        self.scratch: Path | None = None
+        inputs = [recipe_sha256(), flags.classes, flags.epochs, flags.folds]
+        self.key = hashlib.sha256(json.dumps(inputs).encode()).hexdigest()[:12]
+
+    def kept(self, name: str) -> dict[str, Any] | None:
+        """An earlier result of this very code, or None."""
+        path = self.work / self.key / f"{name}.json"
+        found: dict[str, Any] | None = json.loads(path.read_text("utf-8")) if path.is_file() else None
+        return found
+
+    def keep(self, name: str, measure: Callable[[], dict[str, Any]]) -> None:
+        """Measure unless it is there already; written whole or not at all."""
+        if self.kept(name) is not None:
+            print(f"{name}: kept from an earlier run", flush=True)
+            return
+        path = self.work / self.key / f"{name}.json"
+        result = measure()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.with_suffix(".partial").write_text(json.dumps(result) + "\n", "utf-8")
+        path.with_suffix(".partial").replace(path)
+        print(f"{name}: {json.dumps(result)}", flush=True)
+
+    def data(self, scratch: Path) -> Path:
+        """The photos, staged as the pipeline stages them, once."""
+        place = scratch / "data"
+        if not place.exists():
+            place.mkdir()
+            stage = [str(ROOT / "processing/stage.py"), "--input", self.flags.archive, "--classes", self.flags.classes]
+            stage += ["--data-label", "cifar-100", "--seed", "1"]
+            stage += [part for name in ("train", "test", "photos") for part in (f"--{name}", str(place / name))]
+            timed(stage, scratch / "stage.log")
+        return place
+
+    def train(self, seed: int, scratch: Path, folder: Path) -> dict[str, float]:
+        """The training job, as the pipeline starts it but for the `--epochs` and `--folds` given; its seconds."""
+        folder.mkdir(parents=True)
+        command = [str(ROOT / "training/train.py"), "--train", str(self.data(scratch) / "train")]
+        command += ["--model-dir", str(folder / "model"), "--classes", self.flags.classes, "--seed", str(seed)]
+        for name in ("epochs", "folds"):
+            if (value := getattr(self.flags, name)) is not None:
+                command += [f"--{name}", str(value)]
+        return timed(command, folder / "train.log")
+
+    def one_seed(self, seed: int, scratch: Path) -> dict[str, Any]:
+        """Train and evaluate one artifact; its figures."""
+        folder = scratch / f"seed-{seed}"
+        self.train(seed, scratch, folder)
+        evaluate = [str(ROOT / "processing/evaluate.py"), "--model", str(folder / "model")]
+        evaluate += ["--test", str(self.data(scratch) / "test"), "--output", str(folder / "evaluation")]
+        timed(evaluate, folder / "evaluate.log")
+        scored = json.loads((folder / "evaluation/evaluation.json").read_text("utf-8"))
+        model = json.loads((folder / "model/model.json").read_text("utf-8"))
+        return {
+            "seed": seed,
+            "test_accuracy": scored["gate"]["accuracy"],
+            "coverage": scored["gate"]["coverage"],
+            "accepted_precision": scored["gate"]["accepted_precision"],
+            "strangers_accepted": scored["gate"]["strangers_accepted"],
+            "nll": scored["calibration"]["nll"],
+            "ece": scored["calibration"]["ece"],
+            "brier": scored["calibration"]["brier"],
+            "aurc": scored["risk_coverage"]["aurc"],
+            "threshold": model["threshold"],
+            "temperature": model["temperature"],
+            "out_of_fold_accuracy": model["out_of_fold"]["accuracy"],
+            "out_of_fold_nll": model["out_of_fold"]["nll"],
+            "out_of_fold_coverage": model["out_of_fold"]["coverage"],
+            "strangers_by_kind": scored["strangers"]["by_kind"],
+            "hyperparameters": model["hyperparameters"],
+            "photos": {"train": model["out_of_fold"]["count"], "test": scored["test"]["count"]},
+            "weights_sha256": weights_sha256(folder),
+        }
+
+    def timing(self, scratch: Path) -> dict[str, Any]:
+        """Seconds of the training job with the first seed, and whether its weights are the ones of the first time."""
+        seed = self.flags.seeds[0]
+        load = os.getloadavg()[0]
+        seconds = self.train(seed, scratch, scratch / "timing")
+        first = self.kept(f"seed-{seed}")
+        same = None if first is None else first["weights_sha256"] == weights_sha256(scratch / "timing")
+        return {**seconds, "seed": seed, "load_before": load, "same_weights": same, "machine": machine()}
+
+    def cross_validate(self, scratch: Path) -> dict[str, Any]:
+        """5 folds in two processes, or as many as there are cores."""
+        out = scratch / "crossval.json"
+        command = [str(HERE / "crossval.py"), "--train", str(self.data(scratch) / "train"), "--output", str(out)]
+        if self.flags.epochs is not None:
+            command += ["--epochs", str(self.flags.epochs)]
+        timed([*command, "--seed", str(self.flags.seeds[0])], scratch / "crossval.log")
+        found: dict[str, Any] = json.loads(out.read_text("utf-8"))
+        return found
+
+    def throughput(self, scratch: Path) -> dict[str, Any]:
+        """The two rates."""
+        log = scratch / "throughput.log"
+        timed([str(HERE / "throughput.py")], log)
+        found: dict[str, Any] = json.loads(log.read_text("utf-8").strip().splitlines()[-1])
+        return found
 
 
-def mean_and_interval(values: list[float]) -> tuple[float, float]:
-    """Mean over seeds, and half the width of its 95 % interval (Student's t); nought for a single seed."""
-    mean = statistics.fmean(values)
-    if len(values) < 2:
-        return mean, 0.0
-    return mean, float(t.ppf(0.975, len(values) - 1)) * statistics.stdev(values) / len(values) ** 0.5
+def weights_sha256(folder: Path) -> str:
+    """Of the exported parameters."""
+    return hashlib.sha256((folder / "model/network-0000.params").read_bytes()).hexdigest()
 
 
-def over_photos(accuracy: float, count: int) -> tuple[float, float]:
-    """95 % interval (Wilson) for the luck of which photos were drawn, which more seeds do not narrow."""
-    interval = binomtest(round(accuracy * count), count).proportion_ci(method="wilson")
-    return float(interval.low), float(interval.high)
+def machine() -> str:
+    """Cores and processor."""
+    names = [
+        line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line
+    ]
+    return f"{len(os.sched_getaffinity(0))} cores of {names[0] if names else platform.machine()}"
 
 
-FIGURES = {
-    "cross_validated_accuracy": "cross-validated accuracy",
-    "test_accuracy": "test accuracy",
-    "coverage": "test coverage",
-    "accepted_precision": "accepted precision on test",
-    "strangers_accepted": "strangers accepted",
-    "nll": "test NLL",
-    "ece": "test ECE",
-    "aurc": "test AURC",
-    "threshold": "threshold",
-    "wall_seconds": "training seconds",
-    "processor_seconds": "training processor seconds",
-}
-
-
-def markdown(result: dict) -> str:
-    """The result as a table."""
-    rows, setup = result["runs"], result["setup"]
-    seeds = [run["seed"] for run in rows]
-    photos = f"{setup['photos']['train']} training and {setup['photos']['test']} test photos of {setup['classes']}"
-    how = f"{setup['epochs']} epochs, {setup['folds']} folds, learning rate {setup['learning_rate']:g}"
-    head = f"{photos}, {how}, {setup['machine']}."
-    names = " | ".join(f"seed {seed}" for seed in seeds)
-    lines = [head, "", f"| figure | mean of seeds | 95 % over seeds | {names} |"]
-    lines.append("|---|---|---|" + "---|" * len(seeds))
-    for key, name in FIGURES.items():
-        mean, half = result["means"][key]
-        digits = 0 if "seconds" in key else 4 if key in ("aurc", "threshold") else 3
-        values = " | ".join(f"{run[key]:.{digits}f}" for run in rows)
-        lines.append(f"| {name} | **{mean:.{digits}f}** | ± {half:.{digits}f} | {values} |")
-    for key, (low, high) in result["over_photos"].items():
-        lines += ["", f"The {FIGURES[key]} over other photos of this kind: {low:.3f} to {high:.3f} (95 %)."]
-    rate = result["throughput"]
-    share = f"{rate['share']:.2f} of the bare forward and backward pass on ready batches ({rate['bare']:.0f})"
-    lines += ["", f"One thread trains {rate['training']:.0f} images a second, {share}."]
-    return "\n".join(lines) + "\n"
+def parser() -> argparse.ArgumentParser:
+    """The flags."""
+    flags = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    archive = os.environ.get("CIFAR100_ARCHIVE")
+    cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "loadingbay/bench-model"
+    flags.add_argument("--archive", default=archive, required=archive is None, help="or a folder of labelled photos")
+    flags.add_argument("--classes", default="bicycle,motorcycle")
+    flags.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3, 4, 5])
+    flags.add_argument("--epochs", type=int, help="else the training job's own default")
+    flags.add_argument("--folds", type=int, help="of the training job; else its own default")
+    flags.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS), help="parts to run")
+    flags.add_argument("--work", type=Path, default=cache, help="where results are kept")
+    flags.add_argument("--output", type=Path, default=ROOT / "docs", help="folder of model.md and model.json")
+    return flags
 
 
 def main() -> None:
-    """Parse the flags, run all seeds, write the results."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    archive = os.environ.get("CIFAR100_ARCHIVE")
-    parser.add_argument("--archive", default=archive, required=archive is None, help="or a folder of labelled photos")
-    parser.add_argument("--classes", default="bicycle,motorcycle")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3, 4, 5])
-    parser.add_argument("--epochs", type=int, default=60)
-    parser.add_argument("--folds", type=int, default=5)
-    parser.add_argument("--learning-rate", type=float, default=0.05)
-    parser.add_argument("--output", type=Path, default=HERE, help="folder of results.md and results.json")
-    parser.add_argument("--keep", type=Path, help="a new folder for artifacts and logs; else they are thrown away")
-    flags = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="bench-model-") as scratch:
-        folder = flags.keep or Path(scratch)
-        data = folder / "data"
-        data.mkdir(parents=True)
-        stage = [
-            sys.executable,
-            str(ROOT / "processing/stage.py"),
-            "--input",
-            flags.archive,
-            "--classes",
-            flags.classes,
-        ]
-        places = [part for name in ("train", "test", "photos") for part in (f"--{name}", str(data / name))]
-        timed([*stage, *places, "--data-label", "cifar-100", "--seed", "1"], folder / "stage.log")
-        runs = []
-        for seed in flags.seeds:
-            runs.append(one_seed(seed, flags, data, folder / f"seed-{seed}"))
-            print(json.dumps(runs[-1]), flush=True)
-        command = [sys.executable, "-W", "ignore", str(HERE / "throughput.py")]
-        throughput = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
-    setup = {
-        "classes": flags.classes,
-        "epochs": flags.epochs,
-        "folds": flags.folds,
-        "learning_rate": flags.learning_rate,
-        "photos": runs[0]["photos"],
-        "machine": f"{os.cpu_count()} cores {platform.machine()}",
-    }
-    means = {key: mean_and_interval([float(run[key]) for run in runs]) for key in FIGURES}
-    count = {"cross_validated_accuracy": setup["photos"]["train"], "test_accuracy": setup["photos"]["test"]}
-    intervals = {key: over_photos(means[key][0], many) for key, many in count.items()}
-    result = {"setup": setup, "runs": runs, "means": means, "over_photos": intervals, "throughput": throughput}
+    """Run the parts asked for, then write what is known."""
+    flags = parser().parse_args()
+    bench = Bench(flags)
+    with tempfile.TemporaryDirectory(prefix="bench-model-") as name:
+        scratch = Path(name)
+        for part in PARTS:
+            if part not in flags.only:
+                continue
+            if part == "seeds":
+                for seed in flags.seeds:
+                    bench.keep(f"seed-{seed}", lambda seed=seed: bench.one_seed(seed, scratch))  # type: ignore[misc]
+            else:
+                measure = {"crossval": bench.cross_validate, "timing": bench.timing, "throughput": bench.throughput}
+                bench.keep(part, lambda part=part, measure=measure: measure[part](scratch))  # type: ignore[misc]
+    runs = [run for seed in flags.seeds if (run := bench.kept(f"seed-{seed}"))]
+    result = report.summary(runs, bench.kept("crossval"), bench.kept("timing"), bench.kept("throughput"))
     flags.output.mkdir(parents=True, exist_ok=True)
-    (flags.output / "results.json").write_text(json.dumps(result, indent=2) + "\n")
-    (flags.output / "results.md").write_text(markdown(result))
-    print(markdown(result))
+    (flags.output / "model.json").write_text(json.dumps(result, indent=2) + "\n", "utf-8")
+    (flags.output / "model.md").write_text(report.markdown(result), "utf-8")
+    print(report.markdown(result))
 
 
 if __name__ == "__main__":

@@ -21,42 +21,54 @@ def _noise(count: int) -> mx.nd.NDArray:
     return mx.nd.array(np.random.default_rng(0).normal(0, 1, (count, 3, *SIZE)))
 
 
+def _maps(folded: mx.nd.NDArray) -> np.ndarray:
+    """(n, 48, 8, 8), four cells in the channels of one, as (n, 12, 16, 16)."""
+    cells = folded.asnumpy().reshape(-1, 2, 2, 12, 8, 8)
+    return cells.transpose(0, 3, 4, 1, 5, 2).reshape(-1, 12, 16, 16)
+
+
+def _seen(net: network.Mean, photos: mx.nd.NDArray) -> np.ndarray:
+    layer = net.members.orientations
+    return _maps(layer.seen(mx.nd, layer(photos)))
+
+
 @pytest.mark.parametrize(("degrees", "bin_"), [(0, 0), (30, 1), (90, 3), (180, 6), (300, 10)])
 def test_an_edge_answers_in_the_bin_of_its_own_direction(net: network.Mean, degrees: int, bin_: int) -> None:
     y, x = np.mgrid[0:32, 0:32]
     along = x * np.cos(np.deg2rad(degrees)) + y * np.sin(np.deg2rad(degrees))
     ramp = np.repeat(along[None, None], 3, axis=1) * 0.2
-    seen = net.members.orientations(mx.nd.array(ramp)).asnumpy()[0, :, 2:6, 2:6]
+    seen = _seen(net, mx.nd.array(ramp))[0, :, 4:12, 4:12]
     assert (seen.argmax(axis=0) == bin_).all()
 
 
 def test_a_flat_picture_has_no_edges(net: network.Mean) -> None:
-    seen = net.members.orientations(mx.nd.ones((1, 3, *SIZE))).asnumpy()
-    assert np.abs(seen[:, :, 2:6, 2:6]).max() < 1e-6
+    seen = _seen(net, mx.nd.ones((1, 3, *SIZE)))
+    assert np.abs(seen[:, :, 4:12, 4:12]).max() < 1e-6
 
 
 def test_brightness_and_contrast_hardly_change_the_edges(net: network.Mean) -> None:
     photo = _noise(1)
-    plain, changed = (net.members.orientations(p).asnumpy()[:, :, 2:6, 2:6] for p in (photo, photo * 0.6 + 0.3))
+    plain, changed = (_seen(net, p)[:, :, 4:12, 4:12] for p in (photo, photo * 0.6 + 0.3))
     assert np.abs(plain - changed).max() < 0.03
 
 
 def test_mirrored_maps_are_the_maps_of_the_mirrored_photo(net: network.Mean) -> None:
     photos, layer = _noise(4), net.members.orientations
-    mirrored = layer(mx.nd.reverse(photos, axis=3)).asnumpy()
-    assert np.allclose(mirrored, layer.mirror(mx.nd, layer(photos)).asnumpy(), atol=1e-5)
+    mirrored = layer.mirrored(mx.nd, layer(photos))
+    assert mirrored.shape == (4, 48, 8, 8)
+    assert np.allclose(_maps(mirrored), _seen(net, mx.nd.reverse(photos, axis=3)), atol=1e-5)
 
 
 def test_what_ships_is_the_mean_of_the_members_with_the_edges_read_both_ways(net: network.Mean) -> None:
     photos = _noise(4)
     members, mirrored = (net.members(p).asnumpy() for p in (photos, mx.nd.reverse(photos, axis=3)))
-    wanted = (members[:, 0] + (members[:, 1] + mirrored[:, 1]) / 2) / 2
+    wanted = members[:, 0] / 3 + (members[:, 1] + mirrored[:, 1]) / 3
     assert np.allclose(net(photos).asnumpy(), wanted, atol=1e-5)
 
 
 def test_fixed_values_are_not_learned(net: network.Mean) -> None:
     fixed = [name for name, p in net.collect_params().items() if "orientations" in name and p.grad_req == "null"]
-    assert len(fixed) == 3
+    assert len(fixed) == 4
 
 
 def test_names_and_weights_depend_on_the_arguments_alone(net: network.Mean) -> None:

@@ -1,0 +1,161 @@
+"""Sums up what the bench measured, and writes it as a table. Pure: no file is read or written here."""
+
+from __future__ import annotations
+
+import statistics
+from typing import Any
+
+from scipy.stats import binomtest, t
+
+# Figures of a seed, their names, and their digits.
+FIGURES = {
+    "test_accuracy": ("test accuracy", 3),
+    "coverage": ("test photos accepted (coverage)", 3),
+    "accepted_precision": ("accepted answers that are right", 3),
+    "strangers_accepted": ("strangers accepted", 3),
+    "nll": ("test NLL, nats", 3),
+    "ece": ("test ECE", 3),
+    "brier": ("test Brier score", 3),
+    "aurc": ("test AURC", 4),
+    "out_of_fold_accuracy": ("out-of-fold accuracy of the job's own folds", 3),
+    "out_of_fold_nll": ("the same, NLL", 3),
+    "out_of_fold_coverage": ("the same, coverage", 3),
+    "threshold": ("threshold", 4),
+    "temperature": ("temperature", 2),
+}
+# (part, figure, at least or at most, bar): what the model was asked to reach.
+GOALS = (
+    ("crossval", "accuracy", ">=", 0.925),
+    ("mean", "test_accuracy", ">=", 0.95),
+    ("mean", "accepted_precision", ">=", 0.955),
+    ("mean", "coverage", ">=", 0.85),
+    ("mean", "strangers_accepted", "<=", 0.25),
+    ("timing", "wall_seconds", "<=", 240.0),
+    ("throughput", "share", ">=", 0.85),
+)
+
+
+def mean_and_interval(values: list[float]) -> tuple[float, float]:
+    """Mean over seeds, and half the width of its 95 % interval (Student's t); nought for a single seed."""
+    mean = statistics.fmean(values)
+    if len(values) < 2:
+        return mean, 0.0
+    return mean, float(t.ppf(0.975, len(values) - 1)) * statistics.stdev(values) / len(values) ** 0.5
+
+
+def over_photos(share: float, count: int) -> tuple[float, float]:
+    """95 % interval (Wilson) for the luck of which photos were drawn, which more seeds do not narrow."""
+    interval = binomtest(round(share * count), count).proportion_ci(method="wilson")
+    return float(interval.low), float(interval.high)
+
+
+def summary(
+    runs: list[dict[str, Any]],
+    crossval: dict[str, Any] | None,
+    timing: dict[str, Any] | None,
+    throughput: dict[str, Any] | None,
+) -> dict[str, Any]:
+    """Everything model.json says; a part that was not measured is None."""
+    means = {key: mean_and_interval([float(run[key]) for run in runs]) for key in FIGURES} if runs else {}
+    photos = runs[0]["photos"] if runs else {}
+    result = {
+        "photos": photos,
+        "hyperparameters": runs[0]["hyperparameters"] if runs else None,
+        "seeds": runs,
+        "means": means,
+        "test_accuracy_over_photos": over_photos(means["test_accuracy"][0], photos["test"]) if runs else None,
+        "crossval": crossval
+        and {**crossval, "accuracy_over_photos": over_photos(crossval["accuracy"], crossval["count"])},
+        "timing": timing,
+        "throughput": throughput,
+    }
+    return {**result, "goals": goals(result)}
+
+
+def goals(result: dict[str, Any]) -> list[dict[str, Any]]:
+    """What was asked for, what came, and whether it is enough; what was not measured is neither."""
+    judged = []
+    for part, figure, sense, bar in GOALS:
+        if part == "mean":
+            value = result["means"][figure][0] if result["means"] else None
+        else:
+            value = result[part][figure] if result[part] else None
+        reached = None if value is None else value >= bar - 1e-9 if sense == ">=" else value <= bar + 1e-9
+        judged.append({"part": part, "figure": figure, "sense": sense, "bar": bar, "value": value, "reached": reached})
+    return judged
+
+
+def _goal_name(goal: dict[str, Any], seeds: int) -> str:
+    if goal["part"] == "mean":
+        return f"{FIGURES[goal['figure']][0]}, mean of {seeds} seeds"
+    return {
+        "accuracy": "5-fold cross-validated accuracy",
+        "wall_seconds": "seconds of the training job",
+        "share": "training throughput, share of the bare pass",
+    }[str(goal["figure"])]
+
+
+def markdown(result: dict[str, Any]) -> str:
+    """The page."""
+    lines = ["# What the model reaches", "", "Written by `.venv-image/bin/python bench/model/run.py`; do not edit.", ""]
+    lines += ["| figure | goal | measured | |", "|---|---|---|---|"]
+    for goal in result["goals"]:
+        digits = 0 if goal["figure"] == "wall_seconds" else 3
+        sense = {">=": "at least", "<=": "at most"}[goal["sense"]]
+        value = "not measured" if goal["value"] is None else f"**{goal['value']:.{digits}f}**"
+        verdict = {True: "reached", False: "missed", None: ""}[goal["reached"]]
+        name = _goal_name(goal, len(result["seeds"]))
+        lines.append(f"| {name} | {sense} {goal['bar']:.{digits}f} | {value} | {verdict} |")
+    if result["seeds"]:
+        lines += _seeds(result)
+    if cv := result["crossval"]:
+        low, high = cv["accuracy_over_photos"]
+        folds = ", ".join(f"{accuracy:.3f}" for accuracy in cv["accuracy_by_fold"])
+        lines += [
+            "",
+            f"{cv['folds']}-fold cross-validation on the {cv['count']} training photos, seed {cv['seed']}: "
+            f"accuracy {cv['accuracy']:.3f} (95 % over photos {low:.3f} to {high:.3f}; by fold {folds}), "
+            f"NLL {cv['nll']:.3f}, ECE {cv['ece']:.3f}, AURC {cv['aurc']:.4f}, "
+            f"coverage {cv['coverage']:.3f} at accepted precision {cv['accepted_precision']:.3f}.",
+        ]
+    if timing := result["timing"]:
+        words = {True: " Its weights are the seed's to the bit.", False: " ITS WEIGHTS ARE NOT THE SEED'S.", None: ""}
+        lines += [
+            "",
+            f"The training job takes {timing['wall_seconds']:.0f} s ({timing['processor_seconds']:.0f} processor "
+            f"seconds) on {timing['machine']}, load average {timing['load_before']:.1f} before it."
+            + words[timing["same_weights"]],
+        ]
+    if rate := result["throughput"]:
+        lines += [
+            "",
+            f"One thread trains {rate['training']:.0f} images a second, {rate['share']:.2f} of the bare forward and "
+            f"backward pass on ready batches ({rate['bare']:.0f}).",
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def _seeds(result: dict[str, Any]) -> list[str]:
+    """The table of seeds."""
+    runs, recipe, photos = result["seeds"], result["hyperparameters"], result["photos"]
+    low, high = result["test_accuracy_over_photos"]
+    lines = [
+        "",
+        f"{photos['train']} training and {photos['test']} test photos; {recipe['epochs']} epochs, {recipe['folds']} "
+        f"folds, batch {recipe['batch_size']}, learning rate {recipe['learning_rate']:g}. Every seed is a training "
+        "job and an evaluation of its own, through the handler that serves.",
+        "",
+    ]
+    heads = " | ".join(f"seed {run['seed']}" for run in runs)
+    lines += [f"| figure | mean | 95 % over seeds | {heads} |"]
+    lines += ["|---|---|---|" + "---|" * len(runs)]
+    for key, (name, digits) in FIGURES.items():
+        mean, half = result["means"][key]
+        values = " | ".join(f"{run[key]:.{digits}f}" for run in runs)
+        lines.append(f"| {name} | **{mean:.{digits}f}** | ± {half:.{digits}f} | {values} |")
+    lines += ["", f"Other test photos of this kind would give an accuracy of {low:.3f} to {high:.3f} (95 %, Wilson)."]
+    kinds = {
+        kind: statistics.fmean(run["strangers_by_kind"][kind] for run in runs) for kind in runs[0]["strangers_by_kind"]
+    }
+    shares = ", ".join(f"{kind} {share:.2f}" for kind, share in kinds.items())
+    return [*lines, "", f"Strangers accepted by kind, mean of the seeds: {shares}."]
