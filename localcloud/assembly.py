@@ -13,6 +13,7 @@ from botocore.config import Config as ClientConfig
 from localcloud import resources, stacks
 from localcloud.api import START_HOOKS, STOP_HOOKS
 from localcloud.cloud import Cloud
+from localcloud.emf import EmbeddedMetrics
 from localcloud.emulator import Emulator
 from localcloud.events import Outbox
 from localcloud.front import Front
@@ -53,6 +54,8 @@ class Assembly:
         )
         self._saver = Saver(self._emulator)
         self._emulator.changed = self._saver.mark
+        self._printed = EmbeddedMetrics(clients("cloudwatch"))
+        self._emulator.printed = self._printed.read
         self._protocol = Protocol(self.cloud)
         self.cloud.call = self._protocol.call
         self._emulator.wrap_handlers(self._saved)
@@ -88,6 +91,7 @@ class Assembly:
                 logger.exception("stopping %s failed", hook)
         await self._invoker.close()
         await asyncio.to_thread(self.cloud.runner.stop)
+        await asyncio.to_thread(self._printed.stop)
         await asyncio.to_thread(self.cloud.logs.flush)
 
     def close(self) -> None:

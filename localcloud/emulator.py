@@ -101,6 +101,8 @@ class Emulator:
         self._settings = settings
         self.changed: Callable[[str], None] = lambda service: None
         """Called with a service's name when its state changed without a request to it."""
+        self.printed: Callable[[str], None] = lambda text: None
+        """Called with what a function printed."""
         self._saved: dict[str, int] = {}
         self._resource_types: dict[str, Any] = {}
         self._loading = threading.Lock()
@@ -331,6 +333,7 @@ class Emulator:
         def execute(func: dict[str, Any], event: Any, request_id: str) -> dict[str, Any]:
             answer: dict[str, Any] = original(func, event, request_id)
             self.changed("lambda")
+            self.printed(answer.get("log") or "")
             body = answer.get("body")
             if not (isinstance(body, dict) and _ERROR_MARK in body):
                 return answer

@@ -1,9 +1,18 @@
-"""Approval deploys, in place; rejection brings the last approved version back; nothing unapproved is served."""
+"""Approval deploys what passes its verification, in place; rejection brings the last approved version back."""
 
+import io
+import itertools
+import json
+import tarfile
+import threading
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
+
+ENDPOINT, TRIAL = "loadingbay", "loadingbay-verify"
 
 
 @pytest.fixture(scope="module")
@@ -15,10 +24,10 @@ def second(bay: Any, story: dict[str, Any]) -> int:
 
 
 def _config(bay: Any) -> str:
-    return str(bay.client("sagemaker").describe_endpoint(EndpointName="loadingbay")["EndpointConfigName"])
+    return str(bay.client("sagemaker").describe_endpoint(EndpointName=ENDPOINT)["EndpointConfigName"])
 
 
-def _wait_for_config(bay: Any, condition: Any, seconds: float = 60) -> str:
+def _wait_for_config(bay: Any, condition: Any, seconds: float = 90) -> str:
     deadline = time.monotonic() + seconds
     while not condition(_config(bay)):
         assert time.monotonic() < deadline, f"the endpoint stayed at {_config(bay)}"
@@ -26,9 +35,136 @@ def _wait_for_config(bay: Any, condition: Any, seconds: float = 60) -> str:
     return _config(bay)
 
 
+def _wait_until_cleared_away(bay: Any, seconds: float = 30) -> None:
+    """A trial endpoint that is left costs money on AWS."""
+    deadline = time.monotonic() + seconds
+    while bay.client("sagemaker").list_endpoints(NameContains=TRIAL)["Endpoints"]:
+        assert time.monotonic() < deadline, f"the endpoint {TRIAL} was left"
+        time.sleep(0.2)
+
+
+def _verification(bay: Any, version: dict[str, Any]) -> tuple[bytes, str]:
+    """A photo that Evaluate saved with a version, and the class that the version answered to it there."""
+    uri = version["ModelMetrics"]["ModelQuality"]["Statistics"]["S3Uri"]
+    bucket, key = uri.removeprefix("s3://").split("/", 1)
+    folder = f"{key.rpartition('/')[0]}/verification"
+    s3 = bay.client("s3")
+    answers = json.load(s3.get_object(Bucket=bucket, Key=f"{folder}/answers.json")["Body"])["answers"]
+    name = sorted(answers)[0]
+    return s3.get_object(Bucket=bucket, Key=f"{folder}/{name}")["Body"].read(), answers[name]["label"]
+
+
+@contextmanager
+def _asked_all_the_time(bay: Any, photo: bytes) -> Iterator[list[str]]:
+    """The endpoint is asked about the photo without a pause; every answer, or what went wrong, is in the list."""
+    answers: list[str] = []
+    runtime, done = bay.client("sagemaker-runtime"), threading.Event()
+
+    def ask() -> None:
+        while not done.is_set():
+            try:
+                answer = runtime.invoke_endpoint(EndpointName=ENDPOINT, Body=photo, ContentType="image/png")
+                answers.append(json.load(answer["Body"])["predictions"][0]["label"])
+            except Exception as error:
+                answers.append(repr(error))
+            time.sleep(0.02)
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    try:
+        yield answers
+    finally:
+        done.set()
+        thread.join()
+
+
+def _register_variant(bay: Any, change: Callable[[str, bytes], bytes]) -> int:
+    """Registers version 1 anew with files of its artifact changed, but with the same evaluation."""
+    first, s3 = bay.versions()[1], bay.client("s3")
+    container = first["InferenceSpecification"]["Containers"][0]
+    bucket, key = container["ModelDataUrl"].removeprefix("s3://").split("/", 1)
+    changed = io.BytesIO()
+    with (
+        tarfile.open(fileobj=io.BytesIO(s3.get_object(Bucket=bucket, Key=key)["Body"].read())) as before,
+        tarfile.open(fileobj=changed, mode="w:gz") as after,
+    ):
+        for member in before:
+            held = before.extractfile(member)
+            data = change(member.name.removeprefix("./"), held.read()) if held else b""
+            member.size = len(data)
+            after.addfile(member, io.BytesIO(data))
+    key = f"models/variant-{time.time_ns()}.tar.gz"
+    s3.put_object(Bucket=bucket, Key=key, Body=changed.getvalue())
+    served = {"Image": container["Image"], "ModelDataUrl": f"s3://{bucket}/{key}"}
+    arn = bay.client("sagemaker").create_model_package(
+        ModelPackageGroupName="loadingbay",
+        InferenceSpecification={**first["InferenceSpecification"], "Containers": [served]},
+        ModelMetrics=first["ModelMetrics"],
+        ModelApprovalStatus="PendingManualApproval",
+    )["ModelPackageArn"]
+    return int(arn.rsplit("/", 1)[1])
+
+
+def _with_swapped_classes(name: str, data: bytes) -> bytes:
+    if name != "model.json":
+        return data
+    about = json.loads(data)
+    return json.dumps({**about, "classes": about["classes"][::-1]}).encode()
+
+
+def _that_cannot_be_loaded(name: str, data: bytes) -> bytes:
+    return b'raise RuntimeError("the weights are not there")\n' if name == "code/inference.py" else data
+
+
 def test_an_unapproved_version_is_not_served(bay: Any, second: int) -> None:
     assert bay.versions()[second]["ModelApprovalStatus"] == "PendingManualApproval"
     assert f"-v{second}-" not in _config(bay)
+
+
+def test_the_version_in_service_was_verified_before(bay: Any, second: int) -> None:
+    metadata = bay.versions()[1]["CustomerMetadataProperties"]
+    assert metadata["verification"] == "passed"
+    assert int(metadata["verification_photos"]) == 40
+    assert float(metadata["verification_milliseconds"]) > 0
+    _wait_until_cleared_away(bay)
+
+
+def test_a_dry_run_tells_what_would_be_done_and_does_nothing(bay: Any, second: int) -> None:
+    plan = json.loads(bay.cli("approve", second, "--dry-run", "--json").stdout)
+    assert [step["outcome"] for step in plan["course"]] == ["verify", "verify", "deploy", "live"]
+    assert bay.versions()[second]["ModelApprovalStatus"] == "PendingManualApproval"
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        (_with_swapped_classes, "was rolled back: it answered"),
+        (_that_cannot_be_loaded, "RuntimeError: the weights are not there"),
+    ],
+)
+def test_a_bad_version_is_rolled_back_with_the_reason_while_the_one_in_service_answers_as_ever(
+    bay: Any, second: int, change: Callable[[str, bytes], bytes], why: str
+) -> None:
+    before = bay.client("sagemaker").describe_endpoint(EndpointName=ENDPOINT)
+    photo, label = _verification(bay, bay.versions()[1])
+    bad = _register_variant(bay, change)
+    with _asked_all_the_time(bay, photo) as answers:
+        done = bay.cli("approve", bad, check=False)
+        _wait_until_cleared_away(bay)
+    assert done.returncode == 1
+    assert why in done.stderr
+    version = bay.versions()[bad]
+    assert version["ModelApprovalStatus"] == "Rejected"
+    assert why in version["ApprovalDescription"]
+    assert version["CustomerMetadataProperties"]["verification"] == "failed"
+    assert len(answers) > 10
+    assert set(answers) == {label}
+    after = bay.client("sagemaker").describe_endpoint(EndpointName=ENDPOINT)
+    assert (after["EndpointConfigName"], after["LastModifiedTime"], after["EndpointStatus"]) == (
+        before["EndpointConfigName"],
+        before["LastModifiedTime"],
+        "InService",
+    )
 
 
 def test_approval_by_the_sagemaker_api_updates_the_endpoint_in_place_and_rejection_brings_the_first_back(
@@ -36,13 +172,26 @@ def test_approval_by_the_sagemaker_api_updates_the_endpoint_in_place_and_rejecti
 ) -> None:
     sagemaker = bay.client("sagemaker")
     arn = bay.versions()[second]["ModelPackageArn"]
-    before = sagemaker.describe_endpoint(EndpointName="loadingbay")
+    before = sagemaker.describe_endpoint(EndpointName=ENDPOINT)
     sagemaker.update_model_package(ModelPackageArn=arn, ModelApprovalStatus="Approved", ApprovalDescription="by API")
     _wait_for_config(bay, lambda name: f"-v{second}-" in name)
-    after = sagemaker.describe_endpoint(EndpointName="loadingbay")
+    after = sagemaker.describe_endpoint(EndpointName=ENDPOINT)
     assert after["EndpointArn"] == before["EndpointArn"]
     assert after["CreationTime"] == before["CreationTime"]
 
     bay.cli("reject", second, "--comment", "the first did better")
     _wait_for_config(bay, lambda name: f"-v{second}-" not in name)
     assert bay.versions()[second]["ApprovalDescription"] == "the first did better"
+
+
+def test_a_rollback_is_one_command_and_the_history_has_all_that_was_served(bay: Any, second: int) -> None:
+    bay.cli("approve", second, "--comment", "once more")
+    answer = json.loads(bay.cli("rollback", "--json").stdout)
+    assert (answer["version"], answer["approval"], answer["in_service"]) == (second, "Rejected", 1)
+    assert answer["comment"] == "rolled back to version 1"
+    told = json.loads(bay.cli("history", "--json").stdout)
+    assert [period["version"] for period in told] == [1, second, 1, second, 1]
+    assert [period["in_service"] for period in told] == [True, False, False, False, False]
+    assert all(older["until"] == newer["since"] for newer, older in itertools.pairwise(told))
+    assert told[1]["comment"] == "once more"
+    assert all(period["approved_by"] and float(period["accuracy"]) > 0.5 for period in told)

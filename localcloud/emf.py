@@ -1,0 +1,89 @@
+"""Metrics that functions print in CloudWatch's embedded metric format, so that alarms and dashboards on them work here.
+
+The format: https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html
+"""
+
+import json
+import logging
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+logger = logging.getLogger("localcloud")
+
+EVERY_SECONDS = 1.0
+_MOST_WAITING = 10_000
+_MOST_AT_ONCE = 500
+
+
+class EmbeddedMetrics:
+    """Reads what functions print; a thread publishes what it finds. CloudWatch is a boto3 client."""
+
+    def __init__(self, cloudwatch: Any) -> None:
+        self._cloudwatch = cloudwatch
+        self._waiting: list[tuple[str, dict[str, Any]]] = []
+        self._lock = threading.Lock()
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="embedded-metrics", daemon=True)
+        self._thread.start()
+
+    def read(self, text: str) -> None:
+        """Take the metrics out of what a function printed."""
+        found = list(metrics(text))
+        with self._lock:
+            self._waiting = (self._waiting + found)[-_MOST_WAITING:]
+
+    def publish(self) -> None:
+        """Send what was read since the last time."""
+        with self._lock:
+            waiting, self._waiting = self._waiting, []
+        for namespace in dict.fromkeys(name for name, _ in waiting):
+            data = [datum for name, datum in waiting if name == namespace]
+            for start in range(0, len(data), _MOST_AT_ONCE):
+                self._cloudwatch.put_metric_data(Namespace=namespace, MetricData=data[start : start + _MOST_AT_ONCE])
+
+    def stop(self) -> None:
+        """Publish the rest, and end."""
+        self._stopping.set()
+        self._thread.join(10)
+
+    def _run(self) -> None:
+        while True:
+            stopping = self._stopping.wait(EVERY_SECONDS)
+            try:
+                self.publish()
+            except Exception:
+                logger.exception("publishing the metrics that functions print failed")
+            if stopping:
+                return
+
+
+def metrics(text: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """(namespace, datum of PutMetricData) for each metric in a log; lines that are none are skipped, as on AWS."""
+    for line in text.splitlines():
+        if '"_aws"' not in line:
+            continue
+        try:
+            yield from list(_of_document(json.loads(line)))
+        except (ValueError, LookupError, TypeError, AttributeError):
+            continue
+
+
+def _of_document(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    about = document["_aws"]
+    for directive in about["CloudWatchMetrics"]:
+        for names in directive.get("Dimensions", [[]]):
+            dimensions = [{"Name": name, "Value": str(document[name])} for name in names]
+            for metric in directive["Metrics"]:
+                value = document[metric["Name"]]
+                values = value if isinstance(value, list) else [value]
+                yield (
+                    directive["Namespace"],
+                    {
+                        "MetricName": metric["Name"],
+                        "Dimensions": dimensions,
+                        "Timestamp": about["Timestamp"] / 1000,
+                        "Values": [float(number) for number in values],
+                        "Unit": metric.get("Unit", "None"),
+                    },
+                )
