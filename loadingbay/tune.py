@@ -15,7 +15,7 @@ from loadingbay import results, runs
 from loadingbay.console import command, duration
 from loadingbay.errors import WorkError
 from loadingbay.registry import Version
-from loadingbay.run import Run, acquire_data, definition
+from loadingbay.run import Run, acquire_data, definition, require_image
 from loadingbay.search import Space
 from loadingbay.trials import Objective, Search, Trial, Tuner, short, study_name
 from pipelines import champion, runner
@@ -82,6 +82,7 @@ def tune(
     try:
         work.start_cloud()
         work.deploy_stack()
+        require_image(work.target, work.stack)
         acquired = acquire_data(work, data)
         work.summary.data = acquired.label
         address = work.upload(acquired)
