@@ -26,6 +26,7 @@ SYMBOL, PARAMETERS, MODEL = "network-symbol.json", "network-0000.params", "model
 MAX_INSTANCES = 256
 IMAGE_TYPES = ("image/png", "image/jpeg", "image/jpg", "application/octet-stream")
 ANSWER_TYPES = ("application/json", "text/csv")
+_to_json = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
 
 Float32 = npt.NDArray[np.float32]
 UInt8 = npt.NDArray[np.uint8]
@@ -167,4 +168,4 @@ def output_fn(probabilities: Float32, accept: str, model: Model) -> tuple[bytes,
         "threshold": model.about["threshold"],
         "model": {"data_label": model.about["data_label"]},
     }
-    return json.dumps(answer, separators=(",", ":")).encode(), "application/json"
+    return _to_json(answer).encode(), "application/json"
