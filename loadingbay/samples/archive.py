@@ -7,15 +7,16 @@ import io
 import os
 import pickle
 import tarfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 
-from loadingbay.samples.scene import KINDS, draw
+from loadingbay.samples.scene import draw
 
 NAME = "drawn-samples.tar.gz"  # gzip keeps it in the file, so that a renamed copy still says what it is
+DRAWN = ("bicycle", "motorcycle")
 TRAIN_PHOTOS = 1000
 TEST_PHOTOS = 200
 
@@ -62,20 +63,22 @@ def python2_pickle(value: Any) -> bytes:
     return out.getvalue().replace(b"cnumpy._core.multiarray\n", b"cnumpy.core.multiarray\n", 1)
 
 
-def rows(count: int, seed: int, name: str, progress: Callable[[], None] = lambda: None) -> dict[bytes, Any]:
+def rows(
+    count: int, seed: int, name: str, progress: Callable[[], None] = lambda: None, kinds: Sequence[str] = DRAWN
+) -> dict[bytes, Any]:
     """`count` drawn photos, the kinds in turn, as the dictionary that a split's pickle holds."""
     pixels = np.empty((count, 3072), np.uint8)
     for row in range(count):
-        photo = draw(KINDS[row % len(KINDS)], seed + row)
+        photo = draw(kinds[row % len(kinds)], seed + row)
         pixels[row] = np.asarray(photo).transpose(2, 0, 1).reshape(-1)
         progress()
-    kinds = [KINDS[row % len(KINDS)].encode() for row in range(count)]
+    of_rows = [kinds[row % len(kinds)].encode() for row in range(count)]
     return {
         b"data": pixels,
         b"batch_label": name.encode() + b" batch of drawn samples",
-        b"fine_labels": [FINE_NAMES.index(kind) for kind in kinds],
+        b"fine_labels": [FINE_NAMES.index(kind) for kind in of_rows],
         b"coarse_labels": [VEHICLES_1] * count,
-        b"filenames": [b"drawn_%s_%06d.png" % (kind, row) for row, kind in enumerate(kinds)],
+        b"filenames": [b"drawn_%s_%06d.png" % (kind, row) for row, kind in enumerate(of_rows)],
     }
 
 
@@ -85,16 +88,17 @@ def write_archive(
     train: int = TRAIN_PHOTOS,
     test: int = TEST_PHOTOS,
     progress: Callable[[], None] = lambda: None,
+    kinds: Sequence[str] = DRAWN,
 ) -> None:
-    """Draws the sample set and writes it as an archive; the same seed gives the same bytes.
+    """Draws the sample set of these kinds and writes it as an archive; the same seed gives the same bytes.
 
     `progress` is called after each photo. The file appears whole or not at all. Raises OSError if it cannot be written.
     """
     base = seed * 1_000_000
     content = {
         "meta": {b"fine_label_names": FINE_NAMES, b"coarse_label_names": COARSE_NAMES},
-        "test": rows(test, base + 500_000, "testing", progress),
-        "train": rows(train, base, "training", progress),
+        "test": rows(test, base + 500_000, "testing", progress, kinds),
+        "train": rows(train, base, "training", progress, kinds),
     }
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f"{path.name}.{os.getpid()}.part")

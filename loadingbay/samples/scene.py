@@ -9,8 +9,10 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageEnhance, ImageFilter
 
 from loadingbay.samples.pen import Colour, Pen, View, shade
-from loadingbay.samples.vehicles import DRAWERS, PAINT, Random, pick, rider
+from loadingbay.samples.truck import pickup_truck
+from loadingbay.samples.vehicles import PAINT, Random, bicycle, motorcycle, pick, rider
 
+DRAWERS = {"bicycle": bicycle, "motorcycle": motorcycle, "pickup_truck": pickup_truck}
 KINDS = tuple(DRAWERS)
 TINY = 48  # below this many pixels a side the picture is drawn four times as large, and shrunk
 
@@ -27,7 +29,7 @@ def draw(kind: str, seed: int, size: tuple[int, int] = (32, 32)) -> Image.Image:
     difficulty = _difficulty(random)
     canvas = _place(random, width * factor, height * factor)
     vehicle = Random(random.randint(2**31))  # its own stream: the place does not change the vehicle
-    ridden = bool(vehicle.rand() < 0.14)
+    ridden = bool(vehicle.rand() < 0.14) and kind != "pickup_truck"
     view = _view(random, canvas.size, difficulty, ridden)
     pen = Pen(canvas, view, steering=vehicle.normal(0, 0.22))
     _shadow(pen, random)

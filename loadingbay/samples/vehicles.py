@@ -404,6 +404,3 @@ def rider(pen: Pen, random: Random, motor: bool) -> None:
         )
     helmet = motor or random.rand() < 0.5
     pen.disc(neck[0] + 0.06, neck[1] + 0.14, 0.12 if helmet else 0.1, 0.09, pick(random, PAINT) if helmet else skin)
-
-
-DRAWERS = {"bicycle": bicycle, "motorcycle": motorcycle}
