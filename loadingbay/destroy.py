@@ -44,7 +44,16 @@ class Item:
 
 
 def survey(target: Target) -> list[Item]:
-    """All that the stage has, in the order in which `remove` takes it; empty when there is nothing."""
+    """All that the stage has, in the order in which `remove` takes it; empty when there is nothing.
+
+    Raises WorkError when another stage runs this one's images.
+    """
+    for stage, repository in _other_stages(target).items():
+        if repository == target.stage:
+            raise WorkError(
+                f"the stage {stage} runs images of the stage {target.stage}: remove that one first, with "
+                f"`loadingbay --stage {stage} destroy`, or deploy it with another ImageRepository"
+            )
     return list(_found(target))
 
 
@@ -89,8 +98,9 @@ def _found(target: Target) -> Iterator[Item]:
     for prefix in prefixes:
         if streams := list(_streams(target, prefix)):
             yield Item("job logs", prefix, len(streams))
-    if _log_group(target, f"/aws/sagemaker/Endpoints/{stage}"):
-        yield Item("log group", f"/aws/sagemaker/Endpoints/{stage}")
+    for group in (f"/aws/sagemaker/Endpoints/{stage}", f"/aws/sagemaker/Endpoints/{stage}-verify"):
+        if _log_group(target, group):
+            yield Item("log group", group)
     for stack in stacks:
         yield Item("stack", stack)
     artifacts = deploy.artifacts_bucket(target)
@@ -127,7 +137,8 @@ def _has_pipeline(sagemaker: Any, stage: str) -> bool:
 
 
 def _serving(sagemaker: Any, stage: str) -> Iterator[Item]:
-    """The endpoint, and the configurations and models that the deployer made for it."""
+    """The endpoint, the one on trial, and the configurations and models that the deployer made for them."""
+    endpoints = {stage, f"{stage}-verify"}
     ours = re.compile(rf"{re.escape(stage)}-v\d+-")  # a stage `loadingbay-two` is not part of the stage `loadingbay`
     for kind, operation, key, name in (
         ("endpoint", "list_endpoints", "Endpoints", "EndpointName"),
@@ -136,7 +147,7 @@ def _serving(sagemaker: Any, stage: str) -> Iterator[Item]:
     ):
         for page in sagemaker.get_paginator(operation).paginate(NameContains=stage):
             for item in page[key]:
-                if item[name] == stage if kind == "endpoint" else ours.match(item[name]):
+                if item[name] in endpoints if kind == "endpoint" else ours.match(item[name]):
                     yield Item(kind, item[name])
 
 
@@ -185,15 +196,18 @@ def _bucket_is_ours(target: Target, bucket: str) -> bool:
     return True
 
 
-def _other_stages(target: Target) -> list[str]:
+def _other_stages(target: Target) -> dict[str, str]:
+    """The other stages of the account and region, each with the stage whose images it runs, "" for its own."""
     pages = target.client("cloudformation").get_paginator("describe_stacks").paginate()
-    return [
-        stack["StackName"]
+    return {
+        stack["StackName"]: next(
+            (p["ParameterValue"] for p in stack.get("Parameters", []) if p["ParameterKey"] == "ImageRepository"), ""
+        )
         for page in pages
         for stack in page["Stacks"]
         if stack["StackName"] != target.stage and stack["StackStatus"] != "DELETE_COMPLETE"
         if any(output["OutputKey"] == deploy.SOURCE for output in stack.get("Outputs", []))
-    ]
+    }
 
 
 def _there(target: Target, item: Item) -> bool:

@@ -58,7 +58,11 @@ def _list(target: Target, items: list[Item]) -> None:
 
 
 def _ask(target: Target) -> None:
-    if not sys.stdin.isatty():
+    if not _terminal():
         raise UsageError("`loadingbay destroy` asks before it removes: answer it on a terminal, or say --yes")
     if click.prompt(f"All of it is lost for good. Type {target.stage} to remove it", err=True) != target.stage:
         raise UsageError(f"that was not {target.stage}: nothing was removed")
+
+
+def _terminal() -> bool:
+    return sys.stdin.isatty()

@@ -1,4 +1,7 @@
-"""One bay for all end-to-end tests: a local cloud of its own, driven by the command line and by boto3 over HTTP."""
+"""One bay for all end-to-end tests: a local cloud of its own, driven by the command line and by boto3 over HTTP.
+
+With LOADINGBAY_TEST_CLOUD=aws those that are marked `aws` drive AWS: see real_account.py and docs/aws-tests.md.
+"""
 
 import json
 import os
@@ -14,6 +17,7 @@ from typing import Any
 import boto3
 import pytest
 from botocore.config import Config
+from real_account import RefusedError, compare, switched
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -22,10 +26,18 @@ QUICK = ("--epochs", "4", "--minimum-accuracy", "0.5", "--target-precision", "0.
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Everything here is end to end."""
+    """Everything here is end to end; against AWS, what is about the local cloud is left out, and all is slow."""
+    try:
+        account = switched(os.environ)
+    except RefusedError as error:
+        raise pytest.UsageError(str(error)) from error
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.e2e)
+            if account and not item.get_closest_marker("aws"):
+                item.add_marker(pytest.mark.skip(reason="is about the local cloud: not marked `aws`"))
+            elif account:
+                item.add_marker(pytest.mark.timeout(4 * 3600), append=False)
 
 
 @dataclass
@@ -35,6 +47,9 @@ class Bay:
     folder: Path
     port: int
     data: Path
+    stage: str = "loadingbay"
+    patience: float = 60.0
+    """Seconds for something that is said at once, such as an approval, to be seen."""
 
     @property
     def url(self) -> str:
@@ -71,7 +86,7 @@ class Bay:
         )  # fmt: skip
 
     def outputs(self) -> dict[str, str]:
-        stack = self.client("cloudformation").describe_stacks(StackName="loadingbay")["Stacks"][0]
+        stack = self.client("cloudformation").describe_stacks(StackName=self.stage)["Stacks"][0]
         return {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
 
     def steps(self, execution_arn: str) -> dict[str, dict[str, Any]]:
@@ -80,13 +95,30 @@ class Bay:
 
     def versions(self) -> dict[int, dict[str, Any]]:
         sagemaker = self.client("sagemaker")
-        listed = sagemaker.list_model_packages(ModelPackageGroupName="loadingbay")["ModelPackageSummaryList"]
+        listed = sagemaker.list_model_packages(ModelPackageGroupName=self.stage)["ModelPackageSummaryList"]
         return {
             summary["ModelPackageVersion"]: sagemaker.describe_model_package(
                 ModelPackageName=summary["ModelPackageArn"]
             )
             for summary in listed
         }
+
+
+class AwsBay(Bay):
+    """A folder whose commands work on AWS, in a stage of its own."""
+
+    @property
+    def environment(self) -> dict[str, str]:
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("LOADINGBAY_")}
+        kept.pop("CIFAR100_ARCHIVE", None)
+        folder = str(self.folder)
+        return {**kept, "LOADINGBAY_CLOUD": "aws", "LOADINGBAY_STAGE": self.stage, "LOADINGBAY_FOLDER": folder}
+
+    def cli(self, *arguments: object, timeout: float = 0, check: bool = True) -> subprocess.CompletedProcess[str]:
+        return super().cli(*arguments, timeout=max(timeout, 2 * 3600), check=check)
+
+    def client(self, service: str) -> Any:
+        return boto3.client(service)
 
 
 def free_port() -> int:
@@ -110,12 +142,22 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def bay(tmp_path_factory: pytest.TempPathFactory, photos: Path) -> Iterator[Bay]:
-    """A bay whose local cloud runs and has the application."""
-    made = Bay(tmp_path_factory.mktemp("bay"), free_port(), photos)
-    made.cli("up")
-    yield made
-    made.cli("down")
-    shutil.rmtree(made.folder, ignore_errors=True)
+    """A bay that has the application: a local cloud that runs, or a stage on AWS."""
+    folder, account = tmp_path_factory.mktemp("bay"), switched(os.environ)
+    if account is None:
+        made = Bay(folder, free_port(), photos)
+        made.cli("up")
+        yield made
+        made.cli("down")
+    else:
+        compare(account, boto3.client("sts").get_caller_identity()["Account"])
+        made = AwsBay(folder, 0, photos, account.stage, patience=1800)
+        made.cli("deploy")
+        subprocess.run(["bash", ROOT / "workflow" / "image.sh"], env=made.environment, check=True, timeout=3600)
+        yield made
+        if not account.keep:
+            made.cli("destroy", "--yes")
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")

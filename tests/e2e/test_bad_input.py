@@ -23,6 +23,7 @@ def _classify(bay: Any, path: Path) -> dict[str, Any]:
     return json.loads(bay.cli("classify", "--json", path, check=False).stdout)[0]
 
 
+@pytest.mark.aws
 @pytest.mark.parametrize("mode", ["CMYK", "L", "P", "RGBA"])
 def test_a_photo_in_any_colour_mode_gets_an_answer(bay: Any, photo: Image.Image, tmp_path: Path, mode: str) -> None:
     path = tmp_path / ("photo.jpg" if mode in {"CMYK", "L"} else "photo.png")
@@ -31,6 +32,7 @@ def test_a_photo_in_any_colour_mode_gets_an_answer(bay: Any, photo: Image.Image,
     assert outcome["status"] == "SUCCEEDED" or outcome["error"] == "ConfidenceThresholdNotMet"
 
 
+@pytest.mark.aws
 @pytest.mark.parametrize(
     ("name", "content"),
     [

@@ -2,6 +2,10 @@
 
 from typing import Any
 
+import pytest
+
+pytestmark = pytest.mark.aws
+
 
 def _cached(bay: Any, summary: dict[str, Any]) -> dict[str, bool]:
     steps = bay.steps(summary["pipeline_execution_arn"])

@@ -8,16 +8,20 @@ from typing import Any
 import pytest
 from PIL import Image
 
+pytestmark = pytest.mark.aws
 
-def test_every_part_of_the_summary_is_there(story: dict[str, Any]) -> None:
+
+def test_every_part_of_the_summary_is_there(bay: Any, story: dict[str, Any]) -> None:
     assert story["data"] in {"cifar-100", "drawn samples"}
     assert 0.5 <= story["accuracy"] <= 1
     assert 0 < story["threshold"] <= 1
     assert 0 < story["coverage"] <= 1
     assert 0 < story["accepted_precision"] <= 1
-    assert story["pipeline_execution_arn"].startswith("arn:aws:sagemaker:us-east-1:000000000000:pipeline/loadingbay/")
-    assert story["model_package_arn"].endswith(":model-package/loadingbay/1")
-    assert story["endpoint_name"] == "loadingbay"
+    assert re.fullmatch(
+        rf"arn:aws:sagemaker:[a-z0-9-]+:\d{{12}}:pipeline/{bay.stage}/execution/\w+", story["pipeline_execution_arn"]
+    )
+    assert story["model_package_arn"].endswith(f":model-package/{bay.stage}/1")
+    assert story["endpoint_name"] == bay.stage
     assert story["seconds"]["total"] >= story["seconds"]["pipeline"] > 0
 
 
@@ -66,7 +70,7 @@ def test_each_refused_photo_waits_in_the_review_queue(bay: Any, story: dict[str,
 def test_every_answer_of_the_endpoint_was_captured(bay: Any, story: dict[str, Any]) -> None:
     bucket, prefix = bay.outputs()["DataCaptureUri"].removeprefix("s3://").split("/", 1)
     s3 = bay.client("s3")
-    pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=f"{prefix}/loadingbay/AllTraffic/")
+    pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=f"{prefix}/{bay.stage}/AllTraffic/")
     keys = [found["Key"] for page in pages for found in page.get("Contents", [])]
     lines = [json.loads(line) for key in keys for line in s3.get_object(Bucket=bucket, Key=key)["Body"].iter_lines()]
     assert len({line["eventMetadata"]["inferenceId"] for line in lines}) >= len(story["executions"])

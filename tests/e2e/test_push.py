@@ -1,0 +1,78 @@
+"""A push: what fails changes nothing, what goes well leaves a version pending."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from loadingbay.commands import push as command
+from loadingbay.target import choose
+
+ROOT = Path(__file__).resolve().parents[2]
+# The phases of the project in small: what is pushed here is a repository of one file, its tests are one command.
+SPEC = """\
+version: 0.2
+env:
+  shell: bash
+  exported-variables: [EXECUTION_ARN]
+phases:
+  pre_build:
+    on-failure: ABORT
+    commands:
+      - {tests}
+  build:
+    commands:
+      - cd "$PROJECT"
+      - bash workflow/image.sh
+      - EXECUTION_ARN=$("$PYTHON" -m pipelines start) && export EXECUTION_ARN
+"""
+
+
+@pytest.fixture
+def push(bay: Any, story: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Commits a buildspec whose test command is this one, and pushes it."""
+    assert story["model_package_arn"]
+    monkeypatch.setattr(command, "ROOT", tmp_path)
+    monkeypatch.setattr(command, "folder", lambda: bay.folder)
+    target = choose(bay.environment, bay.folder)
+
+    def commit_and_push(tests: str) -> Result:
+        (tmp_path / "buildspec.yml").write_text(SPEC.format(tests=tests))
+        names = {f"GIT_{who}_{what}": "a@b" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
+        for arguments in (["init", "-q"], ["add", "."], ["commit", "-q", "-m", "A change"]):
+            subprocess.run(["git", *arguments], cwd=tmp_path, env={**os.environ, **names}, check=True)
+        variables = ("--variable", f"PROJECT={ROOT}", "--variable", f"PYTHON={sys.executable}")
+        return CliRunner().invoke(command.push, variables, obj=lambda: target)
+
+    return commit_and_push
+
+
+def _state(bay: Any) -> tuple[set[int], int, str]:
+    sagemaker = bay.client("sagemaker")
+    return (
+        set(bay.versions()),
+        len(sagemaker.list_pipeline_executions(PipelineName="loadingbay")["PipelineExecutionSummaries"]),
+        bay.outputs()["SourceHash"],
+    )
+
+
+def test_a_commit_whose_tests_fail_ends_with_their_exit_code_and_changes_nothing(bay: Any, push: Any) -> None:
+    before = _state(bay)
+    done = push("echo 3 tests failed; exit 5")
+    assert done.exit_code == 5, done.output
+    assert "3 tests failed" in done.stdout
+    assert "PRE_BUILD" in done.stderr
+    assert _state(bay) == before
+
+
+def test_a_commit_that_builds_leaves_a_new_version_pending(bay: Any, push: Any) -> None:
+    before = bay.versions()
+    done = push("echo all tests passed")
+    assert done.exit_code == 0, done.output
+    (new,) = set(bay.versions()) - set(before)
+    assert bay.versions()[new]["ModelApprovalStatus"] == "PendingManualApproval"
+    assert f"Model version {new}" in done.stdout
