@@ -43,7 +43,7 @@ def push(target: Target, commit: str, variables: tuple[str, ...], install_remote
     if install_remote:
         bare = source.install_remote(ROOT, [*_this_program(), "push"])
         click.echo(
-            f"The remote `{source.REMOTE}` is {bare}: `git push {source.REMOTE} HEAD:main` builds what is pushed."
+            f"The remote `{source.REMOTE}` is {bare}: `git push {source.REMOTE} HEAD:main` builds what is pushed, and -o TESTS=lint less."
         )
         return
     overrides = dict(_pair(text) for text in variables)

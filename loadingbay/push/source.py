@@ -65,6 +65,7 @@ def install_remote(repository: Path, command: list[str]) -> Path:
         made = _git(repository, "init", "--quiet", "--bare", str(bare))
         if made.returncode != 0:
             raise WorkError(f"{bare} could not be made: {_last(made.stderr)}")
+    _git(bare, "config", "receive.advertisePushOptions", "true")
     hook = bare / "hooks" / "pre-receive"
     hook.parent.mkdir(exist_ok=True)
     hook.write_text(_HOOK.format(repository=_quoted(str(repository)), command=" ".join(map(_quoted, command))))
@@ -78,11 +79,18 @@ def install_remote(repository: Path, command: list[str]) -> Path:
 _HOOK = """\
 #!/bin/sh
 # Written by `loadingbay push --install-remote`: a push is built, and declined when its build fails.
+# git push -o NAME=VALUE sets a variable of the build.
+number=0
+while [ "$number" -lt "${{GIT_PUSH_OPTION_COUNT:-0}}" ]; do
+    eval "option=\\$GIT_PUSH_OPTION_$number"
+    set -- "$@" --variable "$option"
+    number=$((number + 1))
+done
 while read -r before after name; do
     case "$after" in *[!0]*) ;; *) continue ;; esac
     (
         unset $(git rev-parse --local-env-vars) GIT_QUARANTINE_PATH
-        cd -- {repository} && exec {command} "$after"
+        cd -- {repository} && exec {command} "$@" "$after"
     ) < /dev/null || exit $?
 done
 """

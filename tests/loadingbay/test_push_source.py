@@ -77,6 +77,16 @@ def test_the_remote_takes_what_builds_and_declines_what_does_not(repository, tmp
     assert there.startswith(sha) == taken
 
 
+def test_options_of_a_push_are_variables_of_the_build(repository, tmp_path):
+    source.install_remote(repository, ["sh", "-c", f'printf "%s\\n" "$@" > "{tmp_path}/asked"', "push"])
+    git(repository, "push", "-o", "TESTS=lint unit", "-o", "X=$(touch harm)", source.REMOTE, "HEAD:main")
+    sha = source.resolve(repository, "HEAD").sha
+    assert (tmp_path / "asked").read_text().splitlines() == [
+        "--variable", "TESTS=lint unit", "--variable", "X=$(touch harm)", sha
+    ]  # fmt: skip
+    assert not (repository / "harm").exists()
+
+
 def test_deleting_a_branch_of_the_remote_builds_nothing(repository, tmp_path):
     source.install_remote(repository, ["sh", "-c", f'echo "$0" >> "{tmp_path}/asked"'])
     git(repository, "push", source.REMOTE, "HEAD:main", "HEAD:other")

@@ -117,5 +117,5 @@ def test_the_remote_runs_this_program(untrained, tmp_path, repository):
     done = _push(choose({}, tmp_path), "--install-remote")
     hook = repository[0] / ".loadingbay" / "push.git" / "hooks" / "pre-receive"
     assert done.exit_code == 0
-    assert ' push "$after"' in hook.read_text()
+    assert ' push "$@" "$after"' in hook.read_text()
     subprocess.run(["sh", "-n", hook], check=True)
