@@ -27,9 +27,10 @@ from botocore.exceptions import ClientError
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
-    from lambdas.deploy_model import asked, foresight
+    from lambdas.deploy_model import actions, asked, foresight
     from lambdas.deploy_model import plan as planning
 else:
+    import actions
     import asked
     import foresight
     import plan as planning  # in Lambda this folder is the root
@@ -91,7 +92,7 @@ def converge(event: dict[str, Any], settings: planning.Settings, doors: Doors) -
         rejected = perform(plan.actions, settings, doors)
         needs_a_person = needs_a_person or rejected or plan.outcome.needs_a_person
         _count(needs_a_person, settings.endpoint_name)
-        if not any(isinstance(action, planning.VerifyVersion) for action in plan.actions):
+        if not any(isinstance(action, actions.VerifyVersion) for action in plan.actions):
             break
     if plan.outcome is planning.Outcome.TRY_AGAIN:
         raise EndpointNotReady(plan.because)
@@ -117,6 +118,8 @@ def read_settings(environment: Mapping[str, str]) -> planning.Settings:
             subnet_ids=listed("ENDPOINT_SUBNET_IDS"),
             security_group_ids=listed("ENDPOINT_SECURITY_GROUP_IDS"),
             kms_key_arn=environment.get("ENDPOINT_KMS_KEY_ARN", ""),
+            bake_seconds=int(environment.get("BAKE_SECONDS") or 0),
+            rollback_alarms=listed("ROLLBACK_ALARMS"),
         )
     except KeyError as error:
         raise _missing(error) from error
@@ -232,23 +235,23 @@ def _decided(event: dict[str, Any], current: planning.Current, doors: Doors) -> 
     return planning.Current(approved, left.endpoint, left.trial)
 
 
-def perform(actions: tuple[planning.Action, ...], settings: planning.Settings, doors: Doors) -> bool:
+def perform(todo: tuple[actions.Action, ...], settings: planning.Settings, doors: Doors) -> bool:
     """Do the actions in order; whether a version failed its verification.
 
     What exists already under its name is what would have been made, and what is gone already need not be deleted.
     """
     rejected = False
-    for action in actions:
+    for action in todo:
         logger.info("%s", action)
         try:
-            if isinstance(action, planning.VerifyVersion):
+            if isinstance(action, actions.VerifyVersion):
                 rejected = not _verify(action, doors) or rejected
             else:
                 _perform(action, settings, doors)
         except ClientError as error:
             if _says(error, "already exist"):
                 continue
-            if isinstance(action, planning.DeleteEndpoint) and _says(error, "could not find"):
+            if isinstance(action, actions.DeleteEndpoint) and _says(error, "could not find"):
                 continue
             if _says(error, "in-progress"):
                 raise EndpointNotReady(f"An endpoint is busy: {error}") from error
@@ -256,33 +259,37 @@ def perform(actions: tuple[planning.Action, ...], settings: planning.Settings, d
     return rejected
 
 
-def _perform(action: planning.Action, settings: planning.Settings, doors: Doors) -> None:
+def _perform(action: actions.Action, settings: planning.Settings, doors: Doors) -> None:
     sagemaker = doors.sagemaker
     match action:
-        case planning.CreateModel():
+        case actions.CreateModel():
             sagemaker.create_model(**asked.model(action, settings))
-        case planning.CreateEndpointConfig():
+        case actions.CreateEndpointConfig():
             sagemaker.create_endpoint_config(**asked.endpoint_config(action, settings))
-        case planning.CreateEndpoint(name, config):
+        case actions.CreateEndpoint(name, config):
             tags = [{"Key": ATTEMPTED, "Value": config}]
             sagemaker.create_endpoint(EndpointName=name, EndpointConfigName=config, Tags=tags)
-        case planning.UpdateEndpoint(config, endpoint_arn):
-            sagemaker.update_endpoint(EndpointName=settings.endpoint_name, EndpointConfigName=config)
+        case actions.UpdateEndpoint(config, endpoint_arn, watched):
+            sagemaker.update_endpoint(
+                EndpointName=settings.endpoint_name,
+                EndpointConfigName=config,
+                **(asked.deployment(settings) if watched else {}),
+            )
             # After the update, not before: an attempt that was refused is none.
             sagemaker.add_tags(ResourceArn=endpoint_arn, Tags=[{"Key": ATTEMPTED, "Value": config}])
-        case planning.DeleteEndpoint(name):
+        case actions.DeleteEndpoint(name):
             sagemaker.delete_endpoint(EndpointName=name)
-        case planning.RejectVersion(package_arn, reason):
+        case actions.RejectVersion(package_arn, reason):
             _reject(package_arn, reason, {}, doors)
-        case planning.NoteApproval(package_arn, who):
+        case actions.NoteApproval(package_arn, who):
             sagemaker.update_model_package(
                 ModelPackageArn=package_arn, CustomerMetadataProperties={"approved_by": _plain(who)}
             )
-        case planning.RecordDeployment():
+        case actions.RecordDeployment():
             _record(action, settings, doors)
 
 
-def _verify(action: planning.VerifyVersion, doors: Doors) -> bool:
+def _verify(action: actions.VerifyVersion, doors: Doors) -> bool:
     """Have the version verified, and write what came of it into the registry; whether it passed."""
     described = doors.sagemaker.describe_model_package(ModelPackageName=action.package_arn)
     statistics = described.get("ModelMetrics", {}).get("ModelQuality", {}).get("Statistics", {})
@@ -330,7 +337,7 @@ def _plain(text: str) -> str:
     return " ".join(re.sub(r"[^\w\s.:/=+\-@]", " ", text).split())[:256]
 
 
-def _record(action: planning.RecordDeployment, settings: planning.Settings, doors: Doors) -> None:
+def _record(action: actions.RecordDeployment, settings: planning.Settings, doors: Doors) -> None:
     """Write down what the endpoint serves since when, on whose approval and with what figures: one object for each."""
     group = action.endpoint_arn.rsplit(":", 1)[0] + f":model-package/{settings.package_group}"
     version: dict[str, Any] = {}

@@ -1,14 +1,15 @@
-"""What SageMaker is asked for when a version is deployed: CreateModel, CreateEndpointConfig. Pure."""
+"""What SageMaker is asked for when a version is deployed: model, configuration, and how to change over. Pure."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from lambdas.deploy_model import actions
     from lambdas.deploy_model import plan as planning
 
 
-def model(action: planning.CreateModel, settings: planning.Settings) -> dict[str, Any]:
+def model(action: actions.CreateModel, settings: planning.Settings) -> dict[str, Any]:
     """CreateModel: image and artifact come from the package, its number goes into the container."""
     request: dict[str, Any] = {
         "ModelName": action.name,
@@ -29,7 +30,7 @@ def model(action: planning.CreateModel, settings: planning.Settings) -> dict[str
     return request
 
 
-def endpoint_config(action: planning.CreateEndpointConfig, settings: planning.Settings) -> dict[str, Any]:
+def endpoint_config(action: actions.CreateEndpointConfig, settings: planning.Settings) -> dict[str, Any]:
     """CreateEndpointConfig: one variant, on instances or without, and for the endpoint that serves, data capture."""
     variant: dict[str, Any] = {"VariantName": "AllTraffic", "ModelName": action.model_name}
     request: dict[str, Any] = {"EndpointConfigName": action.name, "ProductionVariants": [variant]}
@@ -57,3 +58,25 @@ def endpoint_config(action: planning.CreateEndpointConfig, settings: planning.Se
         **key,
     }
     return {**request, **key, "DataCaptureConfig": capture}
+
+
+def deployment(settings: planning.Settings) -> dict[str, Any]:
+    """UpdateEndpoint's DeploymentConfig: how long the new servers are watched, and by which alarms; {} for not at all.
+
+    With two servers or more, one of them takes requests first.
+    """
+    if not (settings.bake_seconds and settings.rollback_alarms) or settings.serverless_memory_mb:
+        return {}
+    routing: dict[str, Any] = {"Type": "ALL_AT_ONCE", "WaitIntervalInSeconds": settings.bake_seconds}
+    if settings.instance_count > 1:
+        routing |= {"Type": "CANARY", "CanarySize": {"Type": "INSTANCE_COUNT", "Value": 1}}
+    return {
+        "DeploymentConfig": {
+            "BlueGreenUpdatePolicy": {
+                "TrafficRoutingConfiguration": routing,
+                # It has to be longer than all the waiting; servers take minutes to start.
+                "MaximumExecutionTimeoutInSeconds": 1800 + 2 * settings.bake_seconds,
+            },
+            "AutoRollbackConfiguration": {"Alarms": [{"AlarmName": name} for name in settings.rollback_alarms]},
+        }
+    }

@@ -6,8 +6,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from lambdas.deploy_model import actions
     from lambdas.deploy_model import plan as planning
 else:
+    import actions
     import plan as planning  # in Lambda this folder is the root
 
 _MOST = 8
@@ -26,25 +28,25 @@ def _after(current: planning.Current, plan: planning.Plan, settings: planning.Se
     """What is, once the plan is performed and the endpoints have come to rest."""
     for action in plan.actions:
         match action:
-            case planning.CreateEndpoint(name, config):
+            case actions.CreateEndpoint(name, config):
                 made = planning.Endpoint("", "InService", config, attempted=config, recorded=f"{config}@")
                 current = _with(current, name, made, settings)
-            case planning.UpdateEndpoint(config, _) if current.endpoint is not None:
+            case actions.UpdateEndpoint(config, _, _) if current.endpoint is not None:
                 updated = replace(
                     current.endpoint, config_name=config, attempted=config, status="InService", reason="", since="",
                     recorded=f"{config}@",
                 )  # fmt: skip
                 current = replace(current, endpoint=updated)
-            case planning.DeleteEndpoint(name):
+            case actions.DeleteEndpoint(name):
                 current = _with(current, name, None, settings)
-            case planning.VerifyVersion(arn, config):
+            case actions.VerifyVersion(arn, config):
                 current = _changed(current, arn, passed_as=config)
-            case planning.NoteApproval(arn, who):
+            case actions.NoteApproval(arn, who):
                 current = _changed(current, arn, approved_by=who)
-            case planning.RejectVersion(arn, _):
+            case actions.RejectVersion(arn, _):
                 left = tuple(version for version in current.approved if version.arn != arn)
                 current = replace(current, approved=left)
-            case planning.RecordDeployment(config, since, _, _) if current.endpoint is not None:
+            case actions.RecordDeployment(config, since, _, _) if current.endpoint is not None:
                 current = replace(current, endpoint=replace(current.endpoint, recorded=f"{config}@{since}"))
     return current
 

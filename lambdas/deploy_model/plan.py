@@ -13,7 +13,34 @@ import json
 import re
 from dataclasses import asdict, dataclass
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from lambdas.deploy_model.actions import (
+        Action,
+        CreateEndpoint,
+        CreateEndpointConfig,
+        CreateModel,
+        DeleteEndpoint,
+        NoteApproval,
+        RecordDeployment,
+        RejectVersion,
+        UpdateEndpoint,
+        VerifyVersion,
+    )
+else:
+    from actions import (  # in Lambda this folder is the root
+        Action,
+        CreateEndpoint,
+        CreateEndpointConfig,
+        CreateModel,
+        DeleteEndpoint,
+        NoteApproval,
+        RecordDeployment,
+        RejectVersion,
+        UpdateEndpoint,
+        VerifyVersion,
+    )
 
 PACKAGE_EVENT = "SageMaker Model Package State Change"
 ENDPOINT_EVENT = "SageMaker Endpoint State Change"
@@ -39,7 +66,8 @@ class Settings:
     """With what every version is deployed; a change of any of them deploys the live version anew.
 
     With `serverless_memory_mb` there are no instances, and none of what SageMaker does not offer without them: data
-    capture, network isolation, a VPC, a key.
+    capture, network isolation, a VPC, a key. `bake_seconds` and `rollback_alarms` say how the endpoint changes over,
+    not what to.
     """
 
     endpoint_name: str
@@ -53,6 +81,8 @@ class Settings:
     subnet_ids: tuple[str, ...] = ()
     security_group_ids: tuple[str, ...] = ()
     kms_key_arn: str = ""
+    bake_seconds: int = 0
+    rollback_alarms: tuple[str, ...] = ()
 
     @property
     def trial_name(self) -> str:
@@ -106,94 +136,6 @@ class Current:
         return max(self.approved, key=lambda version: version.number, default=None)
 
 
-@dataclass(frozen=True)
-class CreateModel:
-    """A SageMaker model of the package's image and artifact, which is told its version number."""
-
-    name: str
-    package_arn: str
-    version: int
-
-
-@dataclass(frozen=True)
-class CreateEndpointConfig:
-    """One variant that serves the model, every request captured; for the trial one server, and nothing captured."""
-
-    name: str
-    model_name: str
-    trial: bool = False
-
-
-@dataclass(frozen=True)
-class CreateEndpoint:
-    """The endpoint, serving this configuration."""
-
-    endpoint_name: str
-    config_name: str
-
-
-@dataclass(frozen=True)
-class VerifyVersion:
-    """Send the version's labelled photos to the trial endpoint; remember that it passed, or reject it."""
-
-    package_arn: str
-    config_name: str
-
-
-@dataclass(frozen=True)
-class UpdateEndpoint:
-    """The endpoint takes this configuration, without a gap in service."""
-
-    config_name: str
-    endpoint_arn: str
-
-
-@dataclass(frozen=True)
-class DeleteEndpoint:
-    """Remove an endpoint: one whose creation failed (nothing else can be done with it), or a trial that is over."""
-
-    endpoint_name: str
-
-
-@dataclass(frozen=True)
-class RejectVersion:
-    """Withdraw the approval of a version that did not come into service, and say why in the registry."""
-
-    package_arn: str
-    reason: str
-
-
-@dataclass(frozen=True)
-class NoteApproval:
-    """Write down who approved the version: what DeployModel writes later makes it the last to have changed it."""
-
-    package_arn: str
-    approved_by: str
-
-
-@dataclass(frozen=True)
-class RecordDeployment:
-    """Add to the history that the endpoint serves this configuration since then; 0 is a version that is not ours."""
-
-    config_name: str
-    since: str
-    version: int
-    endpoint_arn: str
-
-
-Action = (
-    CreateModel
-    | CreateEndpointConfig
-    | CreateEndpoint
-    | VerifyVersion
-    | UpdateEndpoint
-    | DeleteEndpoint
-    | RejectVersion
-    | NoteApproval
-    | RecordDeployment
-)
-
-
 class Outcome(StrEnum):
     """What the plan means to whoever reads the log."""
 
@@ -239,7 +181,9 @@ class Plan:
 
 def config_name(version: Version, settings: Settings) -> str:
     """The name of a version's model and endpoint configuration: at most 63 letters, digits and hyphens."""
-    made_of = json.dumps([version.arn, version.number, version.created, asdict(settings)], sort_keys=True)
+    how = {"bake_seconds", "rollback_alarms"}
+    what = {name: value for name, value in asdict(settings).items() if name not in how}
+    made_of = json.dumps([version.arn, version.number, version.created, what], sort_keys=True)
     digest = hashlib.sha256(made_of.encode()).hexdigest()[:10]
     return f"{settings.endpoint_name[:32].rstrip('-')}-v{version.number}-{digest}"
 
@@ -309,7 +253,7 @@ def _converge(event: dict[str, Any], current: Current, settings: Settings) -> Pl
     return Plan(
         Outcome.DEPLOY,
         f"Version {newest.number} takes the place of {endpoint.config_name}.",
-        (*prepare, UpdateEndpoint(wanted, endpoint.arn)),
+        (*prepare, UpdateEndpoint(wanted, endpoint.arn, watched=_number(endpoint.config_name) < newest.number)),
     )
 
 
@@ -372,10 +316,15 @@ def _bookkeeping(event: dict[str, Any], current: Current, settings: Settings) ->
         and endpoint.status == "InService"
         and endpoint.recorded != f"{endpoint.config_name}@{endpoint.since}"
     ):
-        ours = re.fullmatch(r".*-v(\d+)-[0-9a-f]{10}", endpoint.config_name)
-        version = int(ours.group(1)) if ours else 0
-        actions.append(RecordDeployment(endpoint.config_name, endpoint.since, version, endpoint.arn))
+        number = _number(endpoint.config_name)
+        actions.append(RecordDeployment(endpoint.config_name, endpoint.since, number, endpoint.arn))
     return tuple(actions)
+
+
+def _number(config: str) -> int:
+    """The version in a name that `config_name` made; 0 for any other name."""
+    ours = re.fullmatch(r".*-v(\d+)-[0-9a-f]{10}", config)
+    return int(ours.group(1)) if ours else 0
 
 
 def _is_about(event: dict[str, Any], version: Version) -> bool:

@@ -12,8 +12,6 @@ from typing import Any
 
 import pytest
 
-ENDPOINT, TRIAL = "loadingbay", "loadingbay-verify"
-
 
 @pytest.fixture(scope="module")
 def second(bay: Any, story: dict[str, Any]) -> int:
@@ -24,22 +22,22 @@ def second(bay: Any, story: dict[str, Any]) -> int:
 
 
 def _config(bay: Any) -> str:
-    return str(bay.client("sagemaker").describe_endpoint(EndpointName=ENDPOINT)["EndpointConfigName"])
+    return str(bay.client("sagemaker").describe_endpoint(EndpointName=bay.stage)["EndpointConfigName"])
 
 
-def _wait_for_config(bay: Any, condition: Any, seconds: float = 90) -> str:
-    deadline = time.monotonic() + seconds
+def _wait_for_config(bay: Any, condition: Any) -> str:
+    deadline = time.monotonic() + bay.patience
     while not condition(_config(bay)):
         assert time.monotonic() < deadline, f"the endpoint stayed at {_config(bay)}"
         time.sleep(0.2)
     return _config(bay)
 
 
-def _wait_until_cleared_away(bay: Any, seconds: float = 30) -> None:
+def _wait_until_cleared_away(bay: Any) -> None:
     """A trial endpoint that is left costs money on AWS."""
-    deadline = time.monotonic() + seconds
-    while bay.client("sagemaker").list_endpoints(NameContains=TRIAL)["Endpoints"]:
-        assert time.monotonic() < deadline, f"the endpoint {TRIAL} was left"
+    deadline = time.monotonic() + bay.patience
+    while bay.client("sagemaker").list_endpoints(NameContains=f"{bay.stage}-verify")["Endpoints"]:
+        assert time.monotonic() < deadline, "the endpoint of the verification was left"
         time.sleep(0.2)
 
 
@@ -63,7 +61,7 @@ def _asked_all_the_time(bay: Any, photo: bytes) -> Iterator[list[str]]:
     def ask() -> None:
         while not done.is_set():
             try:
-                answer = runtime.invoke_endpoint(EndpointName=ENDPOINT, Body=photo, ContentType="image/png")
+                answer = runtime.invoke_endpoint(EndpointName=bay.stage, Body=photo, ContentType="image/png")
                 answers.append(json.load(answer["Body"])["predictions"][0]["label"])
             except Exception as error:
                 answers.append(repr(error))
@@ -97,7 +95,7 @@ def _register_variant(bay: Any, change: Callable[[str, bytes], bytes]) -> int:
     s3.put_object(Bucket=bucket, Key=key, Body=changed.getvalue())
     served = {"Image": container["Image"], "ModelDataUrl": f"s3://{bucket}/{key}"}
     arn = bay.client("sagemaker").create_model_package(
-        ModelPackageGroupName="loadingbay",
+        ModelPackageGroupName=bay.stage,
         InferenceSpecification={**first["InferenceSpecification"], "Containers": [served]},
         ModelMetrics=first["ModelMetrics"],
         ModelApprovalStatus="PendingManualApproval",
@@ -121,6 +119,7 @@ def test_an_unapproved_version_is_not_served(bay: Any, second: int) -> None:
     assert f"-v{second}-" not in _config(bay)
 
 
+@pytest.mark.aws
 def test_the_version_in_service_was_verified_before(bay: Any, second: int) -> None:
     metadata = bay.versions()[1]["CustomerMetadataProperties"]
     assert metadata["verification"] == "passed"
@@ -129,6 +128,7 @@ def test_the_version_in_service_was_verified_before(bay: Any, second: int) -> No
     _wait_until_cleared_away(bay)
 
 
+@pytest.mark.aws
 def test_a_dry_run_tells_what_would_be_done_and_does_nothing(bay: Any, second: int) -> None:
     plan = json.loads(bay.cli("approve", second, "--dry-run", "--json").stdout)
     assert [step["outcome"] for step in plan["course"]] == ["verify", "verify", "deploy", "live"]
@@ -145,7 +145,7 @@ def test_a_dry_run_tells_what_would_be_done_and_does_nothing(bay: Any, second: i
 def test_a_bad_version_is_rolled_back_with_the_reason_while_the_one_in_service_answers_as_ever(
     bay: Any, second: int, change: Callable[[str, bytes], bytes], why: str
 ) -> None:
-    before = bay.client("sagemaker").describe_endpoint(EndpointName=ENDPOINT)
+    before = bay.client("sagemaker").describe_endpoint(EndpointName=bay.stage)
     photo, label = _verification(bay, bay.versions()[1])
     bad = _register_variant(bay, change)
     with _asked_all_the_time(bay, photo) as answers:
@@ -159,7 +159,7 @@ def test_a_bad_version_is_rolled_back_with_the_reason_while_the_one_in_service_a
     assert version["CustomerMetadataProperties"]["verification"] == "failed"
     assert len(answers) > 10
     assert set(answers) == {label}
-    after = bay.client("sagemaker").describe_endpoint(EndpointName=ENDPOINT)
+    after = bay.client("sagemaker").describe_endpoint(EndpointName=bay.stage)
     assert (after["EndpointConfigName"], after["LastModifiedTime"], after["EndpointStatus"]) == (
         before["EndpointConfigName"],
         before["LastModifiedTime"],
@@ -167,15 +167,16 @@ def test_a_bad_version_is_rolled_back_with_the_reason_while_the_one_in_service_a
     )
 
 
+@pytest.mark.aws
 def test_approval_by_the_sagemaker_api_updates_the_endpoint_in_place_and_rejection_brings_the_first_back(
     bay: Any, second: int
 ) -> None:
     sagemaker = bay.client("sagemaker")
     arn = bay.versions()[second]["ModelPackageArn"]
-    before = sagemaker.describe_endpoint(EndpointName=ENDPOINT)
+    before = sagemaker.describe_endpoint(EndpointName=bay.stage)
     sagemaker.update_model_package(ModelPackageArn=arn, ModelApprovalStatus="Approved", ApprovalDescription="by API")
     _wait_for_config(bay, lambda name: f"-v{second}-" in name)
-    after = sagemaker.describe_endpoint(EndpointName=ENDPOINT)
+    after = sagemaker.describe_endpoint(EndpointName=bay.stage)
     assert after["EndpointArn"] == before["EndpointArn"]
     assert after["CreationTime"] == before["CreationTime"]
 
@@ -195,3 +196,23 @@ def test_a_rollback_is_one_command_and_the_history_has_all_that_was_served(bay: 
     assert all(older["until"] == newer["since"] for newer, older in itertools.pairwise(told))
     assert told[1]["comment"] == "once more"
     assert all(period["approved_by"] and float(period["accuracy"]) > 0.5 for period in told)
+
+
+def test_with_no_approval_left_the_endpoint_serves_on_and_an_alarm_says_so(bay: Any, second: int) -> None:
+    before = bay.client("sagemaker").describe_endpoint(EndpointName=bay.stage)
+    photo, label = _verification(bay, bay.versions()[1])
+    with _asked_all_the_time(bay, photo) as answers:
+        assert "keeps what it serves" in bay.cli("reject", 1).stderr
+        deadline = time.monotonic() + bay.patience
+        while _alarm(bay) != "ALARM":
+            assert time.monotonic() < deadline, f"the alarm is {_alarm(bay)}"
+            time.sleep(0.2)
+        bay.cli("approve", 1)
+    assert set(answers) == {label}
+    after = bay.client("sagemaker").describe_endpoint(EndpointName=bay.stage)
+    assert (after["EndpointStatus"], after["LastModifiedTime"]) == ("InService", before["LastModifiedTime"])
+
+
+def _alarm(bay: Any) -> str:
+    (alarm,) = bay.client("cloudwatch").describe_alarms(AlarmNames=[f"{bay.stage}-deployment-stuck"])["MetricAlarms"]
+    return str(alarm["StateValue"])

@@ -47,6 +47,7 @@ class MemorySageMaker:
         self.objects: dict[str, dict[str, Any]] = {}
         self.served: list[int] = []
         """Every version that the endpoint came to serve."""
+        self.updates: list[dict[str, Any]] = []
         self.calls: list[str] = []
         self.events: list[dict[str, Any]] = []
         self.clock = STARTED
@@ -205,6 +206,7 @@ class MemorySageMaker:
         endpoint = self.endpoints.get(request["EndpointName"])
         if endpoint is None or endpoint["status"] != "InService":
             raise refusal("UpdateEndpoint", f'Cannot update in-progress endpoint "{ACCOUNT}:endpoint/loadingbay".')
+        self.updates.append(request)
         endpoint.update(status="Updating", next=self._known_config("UpdateEndpoint", request))
 
     def delete_endpoint(self, **request: Any) -> None:

@@ -147,6 +147,37 @@ def test_network_and_key_are_those_of_the_stack(cloud):
     assert config["KmsKeyId"] == config["DataCaptureConfig"]["KmsKeyId"] == "key"
 
 
+def test_an_update_is_watched_by_alarms_when_a_bake_time_is_set(serving):
+    baked = {"BAKE_SECONDS": "120", "ROLLBACK_ALARMS": "loadingbay-endpoint-5xx,loadingbay-endpoint-latency"}
+    serving.decide(serving.register(), "Approved")
+    drain(serving, **baked)
+    policy = serving.updates[-1]["DeploymentConfig"]
+    routing = policy["BlueGreenUpdatePolicy"]["TrafficRoutingConfiguration"]
+    assert routing == {"Type": "ALL_AT_ONCE", "WaitIntervalInSeconds": 120}
+    alarms = policy["AutoRollbackConfiguration"]["Alarms"]
+    assert [alarm["AlarmName"] for alarm in alarms] == baked["ROLLBACK_ALARMS"].split(",")
+
+
+def test_of_several_servers_one_takes_requests_first(serving):
+    serving.decide(serving.register(), "Approved")
+    drain(serving, BAKE_SECONDS="120", ROLLBACK_ALARMS="a", ENDPOINT_INSTANCE_COUNT="2")
+    routing = serving.updates[-1]["DeploymentConfig"]["BlueGreenUpdatePolicy"]["TrafficRoutingConfiguration"]
+    assert (routing["Type"], routing["CanarySize"]) == ("CANARY", {"Type": "INSTANCE_COUNT", "Value": 1})
+
+
+def test_another_bake_time_deploys_nothing_anew(serving):
+    before = dict(serving.endpoint)
+    serving.events.append(HOURLY)
+    drain(serving, BAKE_SECONDS="120", ROLLBACK_ALARMS="a")
+    assert serving.endpoint == before
+
+
+def test_without_a_bake_time_an_update_is_not_watched(serving):
+    serving.decide(serving.register(), "Approved")
+    drain(serving, BAKE_SECONDS="0", ROLLBACK_ALARMS="a")
+    assert "DeploymentConfig" not in serving.updates[-1]
+
+
 def test_the_same_event_twice_changes_nothing(serving, recorded):
     before = json.dumps(serving.endpoint, default=str)
     converge(serving, recorded("endpoint_in_service"))

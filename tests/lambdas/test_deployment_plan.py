@@ -76,7 +76,7 @@ def test_the_highest_number_is_the_newest_whatever_the_order():
 
 def test_a_second_approval_updates_the_endpoint_in_place():
     made = plan(V1, V2, serving=endpoint(V1))
-    assert made.actions[-1] == UpdateEndpoint(config_name(V2, SETTINGS), f"{ARN}:endpoint/loadingbay")
+    assert made.actions[-1] == UpdateEndpoint(config_name(V2, SETTINGS), f"{ARN}:endpoint/loadingbay", watched=True)
 
 
 def test_a_live_newest_version_needs_nothing():
@@ -130,7 +130,7 @@ def test_a_live_version_whose_endpoint_was_changed_by_hand_keeps_its_approval(re
 
 def test_the_schedule_takes_back_what_was_changed_by_hand(recorded):
     made = plan(V1, V2, serving=endpoint(V1, attempted=V2), event=recorded("scheduled"))
-    assert made.actions[-1] == UpdateEndpoint(config_name(V2, SETTINGS), f"{ARN}:endpoint/loadingbay")
+    assert made.actions[-1] == UpdateEndpoint(config_name(V2, SETTINGS), f"{ARN}:endpoint/loadingbay", watched=True)
 
 
 SHORTAGES = [

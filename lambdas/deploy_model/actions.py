@@ -1,0 +1,97 @@
+"""What DeployModel can do. plan.py decides which of it, app.py does it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class CreateModel:
+    """A SageMaker model of the package's image and artifact, which is told its version number."""
+
+    name: str
+    package_arn: str
+    version: int
+
+
+@dataclass(frozen=True)
+class CreateEndpointConfig:
+    """One variant that serves the model, every request captured; for the trial one server, and nothing captured."""
+
+    name: str
+    model_name: str
+    trial: bool = False
+
+
+@dataclass(frozen=True)
+class CreateEndpoint:
+    """The endpoint, serving this configuration."""
+
+    endpoint_name: str
+    config_name: str
+
+
+@dataclass(frozen=True)
+class VerifyVersion:
+    """Send the version's labelled photos to the trial endpoint; remember that it passed, or reject it."""
+
+    package_arn: str
+    config_name: str
+
+
+@dataclass(frozen=True)
+class UpdateEndpoint:
+    """The endpoint takes this configuration, without a gap in service.
+
+    `watched`: if alarms go off meanwhile, it goes back. Not on the way to an older version: they may ring already.
+    """
+
+    config_name: str
+    endpoint_arn: str
+    watched: bool = False
+
+
+@dataclass(frozen=True)
+class DeleteEndpoint:
+    """Remove an endpoint: one whose creation failed (nothing else can be done with it), or a trial that is over."""
+
+    endpoint_name: str
+
+
+@dataclass(frozen=True)
+class RejectVersion:
+    """Withdraw the approval of a version that did not come into service, and say why in the registry."""
+
+    package_arn: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class NoteApproval:
+    """Write down who approved the version: what DeployModel writes later makes it the last to have changed it."""
+
+    package_arn: str
+    approved_by: str
+
+
+@dataclass(frozen=True)
+class RecordDeployment:
+    """Add to the history that the endpoint serves this configuration since then; 0 is a version that is not ours."""
+
+    config_name: str
+    since: str
+    version: int
+    endpoint_arn: str
+
+
+Action = (
+    CreateModel
+    | CreateEndpointConfig
+    | CreateEndpoint
+    | VerifyVersion
+    | UpdateEndpoint
+    | DeleteEndpoint
+    | RejectVersion
+    | NoteApproval
+    | RecordDeployment
+)
