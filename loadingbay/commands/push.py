@@ -43,8 +43,10 @@ def push(target: Target, commit: str, variables: tuple[str, ...], install_remote
     if install_remote:
         bare = source.install_remote(ROOT, [*_this_program(), "push"])
         click.echo(
-            f"The remote `{source.REMOTE}` is {bare}: `git push {source.REMOTE} HEAD:main` builds what is pushed, and -o TESTS=lint less."
+            f"The remote `{source.REMOTE}` is {bare}. What is pushed to it is built, and declined if that fails:"
         )
+        click.echo(f"  git push {source.REMOTE} HEAD:main")
+        click.echo(f"  git push -o TESTS=lint {source.REMOTE} HEAD:main   # a variable of the build: fewer tests")
         return
     overrides = dict(_pair(text) for text in variables)
     chosen = source.resolve(ROOT, commit)
