@@ -1,0 +1,77 @@
+"""The pages about AWS name commands, options and parameters that exist, and their sums are right."""
+
+import re
+from pathlib import Path
+
+import pytest
+from samtranslator.yaml_helper import yaml_parse
+
+from loadingbay.cli import cli
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = sorted((ROOT / "docs").glob("aws*.md"))
+TEMPLATE = yaml_parse((ROOT / "workflow" / "template.yaml").read_text())
+
+
+def _tables(text):
+    """The tables of numbers: lists of rows of cells."""
+    found, rows = [], []
+    for line in [*text.splitlines(), ""]:
+        if line.startswith("|"):
+            rows.append([cell.strip() for cell in line.strip("|").split("|")])
+        elif rows:
+            found.append(rows)
+            rows = []
+    return [rows for rows in found if any("together" in row[0] for row in rows)]
+
+
+def _number(cell):
+    return float(cell.strip("*") or 0)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_command_and_option_that_a_page_names_exists(page):
+    options = {option for parameter in cli.params for option in parameter.opts}
+    named = re.findall(
+        r"loadingbay((?: --[a-z]+ [\w-]+)*) ([a-z]+)((?: [^\n`|#]*)?)", "\n".join(_code(page.read_text()))
+    )
+    assert named
+    for before, command, rest in named:
+        assert command in cli.commands, command
+        known = options | {o for p in cli.commands[command].params for o in p.opts}
+        assert set(re.findall(r"--[a-z-]+", before + rest)) <= known, f"{command}{rest}"
+
+
+def _code(text):
+    """What stands in backquotes or in blocks."""
+    return re.findall(r"```\n(.*?)```", text, re.DOTALL) + re.findall(r"`([^`\n]+)`", text)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_file_that_a_page_names_exists(page):
+    for name in re.findall(r"\b(?:workflow|tests|docs)/[\w./-]+", page.read_text()):
+        assert (ROOT / name.rstrip(".")).exists(), name
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_what_a_page_adds_up_is_the_sum(page):
+    tables = _tables(page.read_text())
+    assert tables
+    for rows in tables:
+        head, *lines = [row for row in rows if not set("".join(row)) <= set("-: ")]
+        *parts, total = lines
+        for column, title in enumerate(head):
+            if title.startswith("$"):
+                assert sum(_number(row[column]) for row in parts) == pytest.approx(_number(total[column]), abs=5e-5)
+
+
+def test_the_parameters_that_the_pages_set_are_the_templates():
+    set_ = {name for page in PAGES for name in re.findall(r"--parameter (\w+)=", page.read_text())} - {"NAME"}
+    assert set_
+    assert set_ <= set(TEMPLATE["Parameters"])
+
+
+def test_the_page_counts_the_alarms_that_there_are():
+    alarms = sum(resource["Type"] == "AWS::CloudWatch::Alarm" for resource in TEMPLATE["Resources"].values())
+    names = {5: "five", 6: "six", 7: "seven", 8: "eight", 9: "nine"}
+    assert f"| {names[alarms]} alarms | {alarms} x 0.10 a month |" in (ROOT / "docs" / "aws.md").read_text()
