@@ -7,6 +7,7 @@ the middle, the next run goes on from what was finished: uploads are content-add
 from __future__ import annotations
 
 import json
+import re
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -100,7 +101,7 @@ class Run:
         assert self.execution is not None  # noqa: S101 - follow yields at least one
         self._read_evaluation(self.execution)
         if self.execution.status != "Succeeded":
-            raise WorkError(why(self.execution))
+            raise WorkError(_of_file(why(self.execution), data))
 
     def _follow(self, arn: str, part: Part) -> None:
         sagemaker = self.target.client("sagemaker")
@@ -301,8 +302,18 @@ def why(execution: Execution) -> str:
         return f"the pipeline execution failed: {execution.failure or 'no reason given'}"
     if failed.kind == "Fail" or failed.name == "GateMissed":
         return failed.failure or execution.failure
-    reason = " ".join(failed.failure.split()) or "no reason given"
+    # The job's own sentence is between what SageMaker says of any job that fails.
+    said = re.sub(r"^AlgorithmError: |, exit code: \d+$", "", " ".join(failed.failure.split()))
+    reason = said.removesuffix(".") or "no reason given"
     return f"the step {failed.name} failed: {reason}; `loadingbay logs {failed.name}` shows its log"
+
+
+def _of_file(sentence: str, data: Data) -> str:
+    """The sentence with the file that the user named, where Stage names the object that it was uploaded as."""
+    if len(data.files) != 1:
+        return sentence
+    ((name, path),) = data.files
+    return sentence.replace(f"The archive {name}", f"The archive {shown(path)}")
 
 
 class _Background(Generic[T]):

@@ -29,13 +29,14 @@ if TYPE_CHECKING:
 
 @dataclass
 class Tuned:
-    """What came of a search, the best trial first. `given` are the parameters that all trials share.
+    """What came of a search, the best trial first. `given` are the parameters that all trials share, `source` is --data.
 
     `failure` says why there is no version although one was asked for, or why there is no best trial.
     """
 
     study: str
     data: str
+    source: Path | None
     objective: Objective
     trials: list[Trial]
     given: Mapping[str, Value]
@@ -96,7 +97,7 @@ def tune(
         tuner = Tuner(work.target, work.screen, Search(space, trials, parallel, objective), study, values)
         if recalled := tuner.recall():
             work.screen.say(f"The search {study} goes on: {recalled} of {trials} trials were started before.")
-        tuned = Tuned(study, acquired.label, objective, tuner.run(), given, register)
+        tuned = Tuned(study, acquired.label, data, objective, tuner.run(), given, register)
         if tuned.best is None:
             tuned.failure = "no trial succeeded: the table says why"
         elif register:
@@ -144,8 +145,10 @@ def show(out: Console, tuned: Tuned) -> None:
     out.print(table)
     out.print("NLL and accuracy are out of fold: of training photos that the network had not learned from.")
     if tuned.best is not None and tuned.version is None and not tuned.registering:
-        flags = [word for name, value in tuned.chosen.items() for word in (BY_NAME[name].flag, str(value))]
-        out.print(f"Register the best (it need not be trained again): {command()} run {shlex.join(flags)}")
+        flags = ["--data", str(tuned.source)] if tuned.source else []
+        flags += [word for name, value in tuned.chosen.items() for word in (BY_NAME[name].flag, str(value))]
+        out.print("Register the best (it need not be trained again):")
+        out.print(f"  {command()} run {shlex.join(flags)}", soft_wrap=True)
 
 
 def _version(tuned: Tuned, trial: Trial) -> str:

@@ -356,10 +356,7 @@ def metadata(about: dict[str, Any], gate: dict[str, float]) -> dict[str, str]:
 
     Strings, without the comma, which SageMaker does not allow.
     """
-    texts = {
-        key: str(about.get(key, "unknown"))
-        for key in ("data_label", "data_sha256", "code_sha256", "seed")
-    }
+    texts = {key: str(about.get(key, "unknown")) for key in ("data_label", "data_sha256", "code_sha256", "seed")}
     figures = {key: f"{gate[key]:.4f}" for key in ("accuracy", "coverage", "accepted_precision", "strangers_accepted")}
     return {
         "classes": " ".join(about["classes"]),
@@ -375,8 +372,8 @@ def metadata(about: dict[str, Any], gate: dict[str, float]) -> dict[str, str]:
 def write_verification(folder: Path, photos: Photos, probabilities: Floats) -> None:
     """The first test photos of each class as files, with labels.json, {file: class}, and answers.json.
 
-    answers.json is what this model answered: {"accuracy": share right of these photos, "answers": {file: {"label",
-    "confidence"}}}. A deployment that answers otherwise serves another model.
+    answers.json is what this model answered: {"accuracy": share right of these photos, "answers": {file: answer}}, each
+    answer as the endpoint gives it. A deployment that answers otherwise serves another model.
     """
     folder.mkdir(parents=True, exist_ok=True)
     labels, answers = {}, {}
@@ -387,8 +384,9 @@ def write_verification(folder: Path, photos: Photos, probabilities: Floats) -> N
             file = f"{name}-{number:02d}.{'png' if content_type(body) == 'image/png' else 'jpg'}"
             (folder / file).write_bytes(body)
             labels[file] = name
-            winner = int(probabilities[row].argmax())
-            answers[file] = {"label": photos.classes[winner], "confidence": float(probabilities[row, winner])}
+            mine = dict(zip(photos.classes, probabilities[row].tolist(), strict=True))
+            winner = max(mine, key=mine.__getitem__)
+            answers[file] = {"label": winner, "confidence": mine[winner], "probabilities": mine}
     right = sum(answers[file]["label"] == name for file, name in labels.items())
     accuracy = right / len(labels)
     for name, content in (("labels", labels), ("answers", {"accuracy": accuracy, "answers": answers})):

@@ -296,7 +296,7 @@ def png_bytes(pixels: np.ndarray[Any, Any]) -> bytes:
 
 
 def archive_splits(path: Path, classes: Sequence[str]) -> Splits:
-    """Rows of the chosen classes, split as the archive splits them."""
+    """Rows of the chosen classes, split as the archive splits them, without training photos that are test photos."""
     content = read_archive(path)
     names = class_names(content["meta"])
     unknown = [name for name in classes if name not in names]
@@ -304,11 +304,16 @@ def archive_splits(path: Path, classes: Sequence[str]) -> Splits:
         raise StageError(f"The archive has no class {unknown[0]!r}; it names {_some(sorted(names))}.")
     index = {names.index(name): label for label, name in enumerate(classes)}
     rows: dict[str, list[Row]] = {}
-    for split in ("train", "test"):
+    tested: set[bytes] = set()
+    for split in ("test", "train"):
         pixels, labels = _check_rows(split, content[split], len(names))
         rows[split] = [
-            Row(index[label], partial(png_bytes, pixels[row])) for row, label in enumerate(labels) if label in index
+            Row(index[label], partial(png_bytes, pixels[row]))
+            for row, label in enumerate(labels)
+            if label in index and pixels[row].tobytes() not in tested
         ]
+        if split == "test":  # what is tested with is not learned from, whatever the archive says
+            tested = {pixels[row].tobytes() for row, label in enumerate(labels) if label in index}
         empty = [name for label, name in enumerate(classes) if all(row.label != label for row in rows[split])]
         if empty:
             raise StageError(f"The archive has no {split} photos of {', '.join(empty)}; choose other classes.")

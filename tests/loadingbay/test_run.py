@@ -192,6 +192,21 @@ def test_a_step_that_fails_is_named_with_its_reason_and_its_log(story):
     assert str(failed.value) == "the step Train failed: ValueError: no photos; `loadingbay logs Train` shows its log"
 
 
+def test_what_is_wrong_with_an_archive_is_said_of_the_file_that_the_user_named(story, monkeypatch, tmp_path):
+    class Archive(Data):
+        files = (("cifar-100-python.tar.gz", tmp_path / "cut.tar.gz"),)
+
+    (tmp_path / "cut.tar.gz").write_bytes(b"x")
+    monkeypatch.setattr(module, "acquire_data", lambda *_: Archive())
+    monkeypatch.setattr(Run, "upload", lambda *_: "s3://bucket/data/")
+    said = "AlgorithmError: The archive cifar-100-python.tar.gz is truncated; fetch it again., exit code: 1"
+    story.seen = [_execution("Failed", _step("Stage", "Failed", failure=said))]
+    with pytest.raises(WorkError) as failed:
+        run(story, data=None, values={}, approve=False)
+    place = f"The archive {tmp_path / 'cut.tar.gz'} is truncated; fetch it again"
+    assert str(failed.value) == f"the step Stage failed: {place}; `loadingbay logs Stage` shows its log"
+
+
 def test_a_failed_run_leaves_latest_at_the_last_complete_one(story):
     run(story, data=None, values={}, approve=False)
     before = (story.root / "runs" / "latest").resolve()

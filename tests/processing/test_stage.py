@@ -4,6 +4,7 @@ import hashlib
 import io
 import json
 import os
+import pickle
 import subprocess
 import sys
 from pathlib import Path
@@ -64,6 +65,17 @@ def test_rows_of_an_archive_become_lossless_png_in_their_order(tmp_path):
     assert [(label, number) for label, number, _ in rows] == [(0, 0), (1, 1), (0, 2), (1, 3), (0, 4), (1, 5)]
     want = split(12, 2)[b"data"][1].reshape(3, 32, 32).transpose(1, 2, 0)
     assert np.array_equal(np.asarray(Image.open(io.BytesIO(rows[0][2]))), want)
+
+
+def test_a_training_photo_that_is_a_test_photo_is_left_out_of_training(tmp_path):
+    test, train = split(8, 1), split(12, 2)
+    train[b"data"][5] = test[b"data"][2]  # row 5 is a bicycle, row 2 a motorcycle: copies under another label count too
+    archive = write_archive(tmp_path, test=pickle.dumps(test, 2), train=pickle.dumps(train, 2))
+    status, outputs = run(tmp_path, archive)
+    assert status == 0
+    trained, tested = ({payload for _, _, payload in records(outputs[name])} for name in ("train", "test"))
+    assert (len(trained), len(tested)) == (5, 4)
+    assert not trained & tested
 
 
 def test_dataset_json_counts_and_hashes_the_records(tmp_path):
