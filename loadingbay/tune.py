@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class Tuned:
-    """What came of a search, the best trial first. `given` are the parameters that all trials share, `source` is --data.
+    """What came of a search, the best trial first. `given` are the parameters of all trials, `source` is --data.
 
     `failure` says why there is no version although one was asked for, or why there is no best trial.
     """
