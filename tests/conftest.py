@@ -1,0 +1,14 @@
+"""The same tests wherever they run: nothing around them chooses a cloud, credentials, a stage or a commit for them.
+
+A build has such variables: CodeBuild those of its project and its role, `loadingbay push` those of the local cloud.
+"""
+
+import os
+
+_CHOOSING = ("AWS_", "CODEBUILD_", "LOADINGBAY_")
+
+# Only the end-to-end tests go to AWS, when they are told to: tests/e2e/real_account.py.
+if os.environ.get("LOADINGBAY_TEST_CLOUD", "local") == "local":
+    for _name in list(os.environ):
+        if _name.startswith(_CHOOSING):
+            del os.environ[_name]
