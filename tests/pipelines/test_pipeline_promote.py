@@ -1,0 +1,157 @@
+"""Promotion: the same artifact and figures in the other stage, once, and never what was refused there."""
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from pipelines.promote import PromotionError, promote
+
+STAGING = {"BucketName": "staging-bucket", "ModelPackageGroupName": "staging"}
+PRODUCTION = {"BucketName": "production-bucket", "ModelPackageGroupName": "production"}
+OWNER = "123456789012"
+IMAGE = "123456789012.dkr.ecr.us-east-1.amazonaws.com/staging@sha256:" + "0" * 64
+
+
+@pytest.fixture(autouse=True)
+def account(monkeypatch):
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "testing")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    with mock_aws():
+        yield
+
+
+@pytest.fixture
+def s3():
+    client = boto3.client("s3")
+    for name in ("staging-bucket", "production-bucket"):
+        client.create_bucket(Bucket=name)
+    for key, body in {
+        "train/model.tar.gz": b"weights",
+        "evaluate/evaluation.json": b"{}",
+        "evaluate/verification/bicycle-1.png": b"png",
+        "evaluated-elsewhere/other.json": b"no",
+    }.items():
+        client.put_object(Bucket="staging-bucket", Key=key, Body=body)
+    return client
+
+
+@pytest.fixture
+def sagemaker():
+    client = boto3.client("sagemaker")
+    for name in ("staging", "production"):
+        client.create_model_package_group(ModelPackageGroupName=name)
+
+    def keep(params, **_):
+        """An update that names no metadata leaves them; moto drops them."""
+        known = client.describe_model_package(ModelPackageName=params["ModelPackageArn"])
+        params.setdefault("CustomerMetadataProperties", known.get("CustomerMetadataProperties", {}))
+
+    client.meta.events.register("before-parameter-build.sagemaker.UpdateModelPackage", keep)
+    return client
+
+
+def register(sagemaker, approval="Approved", **metadata):
+    statistics = {"ContentType": "application/json", "S3Uri": "s3://staging-bucket/evaluate/evaluation.json"}
+    return sagemaker.create_model_package(
+        ModelPackageGroupName="staging",
+        ModelApprovalStatus=approval,
+        InferenceSpecification={
+            "Containers": [{"Image": IMAGE, "ModelDataUrl": "s3://staging-bucket/train/model.tar.gz"}],
+            "SupportedContentTypes": ["image/png"],
+            "SupportedResponseMIMETypes": ["application/json"],
+        },
+        ModelMetrics={"ModelQuality": {"Statistics": statistics}},
+        CustomerMetadataProperties={"threshold": "0.83", **metadata},
+    )["ModelPackageArn"]
+
+
+def described(sagemaker, arn):
+    return sagemaker.describe_model_package(ModelPackageName=arn)
+
+
+def test_the_other_stage_gets_the_same_image_artifact_and_figures_and_they_are_approved(sagemaker, s3):
+    origin = register(sagemaker)
+    done = promote(sagemaker, s3, STAGING, PRODUCTION, OWNER)
+    assert (done.origin, done.new) == (origin, True)
+    made = described(sagemaker, done.arn)
+    (container,) = made["InferenceSpecification"]["Containers"]
+    assert made["ModelPackageGroupName"] == "production"
+    assert made["ModelApprovalStatus"] == "Approved"
+    assert made["ApprovalDescription"] == f"promoted from {origin}"
+    assert container["Image"] == IMAGE
+    assert made["CustomerMetadataProperties"] == {"threshold": "0.83", "promoted_from": origin}
+    key = container["ModelDataUrl"].removeprefix("s3://production-bucket/")
+    assert s3.get_object(Bucket="production-bucket", Key=key)["Body"].read() == b"weights"
+
+
+def test_the_evaluation_comes_whole_with_the_photos_to_verify_with(sagemaker, s3):
+    register(sagemaker)
+    made = described(sagemaker, promote(sagemaker, s3, STAGING, PRODUCTION, OWNER).arn)
+    address = made["ModelMetrics"]["ModelQuality"]["Statistics"]["S3Uri"]
+    folder = address.removeprefix("s3://production-bucket/").removesuffix("evaluation.json")
+    there = [item["Key"] for item in s3.list_objects_v2(Bucket="production-bucket")["Contents"]]
+    assert sorted(key for key in there if key.startswith(folder)) == [
+        f"{folder}evaluation.json",
+        f"{folder}verification/bicycle-1.png",
+    ]
+    assert len(there) == 3  # and the artifact
+
+
+def test_what_the_first_stage_noted_about_its_own_deployment_stays_there(sagemaker, s3):
+    register(sagemaker, verified_as="staging-v1-0123", verification="passed", approved_by="somebody")
+    made = described(sagemaker, promote(sagemaker, s3, STAGING, PRODUCTION, OWNER).arn)
+    assert set(made["CustomerMetadataProperties"]) == {"threshold", "promoted_from"}
+
+
+def test_promoting_twice_registers_one_version(sagemaker, s3):
+    register(sagemaker)
+    first = promote(sagemaker, s3, STAGING, PRODUCTION, OWNER)
+    again = promote(sagemaker, s3, STAGING, PRODUCTION, OWNER)
+    assert (again.arn, again.new) == (first.arn, False)
+    listed = sagemaker.list_model_packages(ModelPackageGroupName="production")["ModelPackageSummaryList"]
+    assert len(listed) == 1
+
+
+def test_a_promotion_that_was_cut_off_before_the_approval_is_finished_by_the_next(sagemaker, s3, monkeypatch):
+    register(sagemaker)
+    with monkeypatch.context() as cut:
+        cut.setattr(sagemaker, "update_model_package", _interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            promote(sagemaker, s3, STAGING, PRODUCTION, OWNER)
+    done = promote(sagemaker, s3, STAGING, PRODUCTION, OWNER)
+    assert not done.new
+    assert described(sagemaker, done.arn)["ModelApprovalStatus"] == "Approved"
+
+
+def _interrupt(**_):
+    raise KeyboardInterrupt
+
+
+def test_what_the_other_stage_rejected_is_not_approved_there_again(sagemaker, s3):
+    register(sagemaker)
+    done = promote(sagemaker, s3, STAGING, PRODUCTION, OWNER)
+    sagemaker.update_model_package(
+        ModelPackageArn=done.arn, ModelApprovalStatus="Rejected", ApprovalDescription="too slow here"
+    )
+    with pytest.raises(PromotionError, match="rejected there: too slow here"):
+        promote(sagemaker, s3, STAGING, PRODUCTION, OWNER)
+
+
+def test_only_what_is_approved_is_promoted(sagemaker, s3):
+    register(sagemaker, approval="PendingManualApproval")
+    with pytest.raises(PromotionError, match="no version of staging is approved"):
+        promote(sagemaker, s3, STAGING, PRODUCTION, OWNER)
+
+
+def test_a_stage_is_not_promoted_to_itself(sagemaker, s3):
+    with pytest.raises(PromotionError, match="staging cannot be promoted to itself"):
+        promote(sagemaker, s3, STAGING, STAGING, OWNER)
+
+
+def test_both_buckets_must_be_the_accounts_own(sagemaker, s3):
+    register(sagemaker)
+    seen = []
+    s3.meta.events.register("before-parameter-build.s3.CopyObject", lambda params, **_: seen.append(params))
+    promote(sagemaker, s3, STAGING, PRODUCTION, OWNER)
+    assert {(p["ExpectedBucketOwner"], p["ExpectedSourceBucketOwner"]) for p in seen} == {(OWNER, OWNER)}
