@@ -10,6 +10,7 @@ from botocore.exceptions import (
     ClientError,
     ConnectTimeoutError,
     EndpointConnectionError,
+    LoginError,
     NoCredentialsError,
     NoRegionError,
     PartialCredentialsError,
@@ -24,7 +25,7 @@ _EXPIRED = frozenset({"ExpiredToken", "ExpiredTokenException", "RequestExpired"}
 _UNKNOWN = frozenset({"InvalidClientTokenId", "UnrecognizedClientException", "InvalidAccessKeyId"})
 _DENIED = frozenset({"AccessDenied", "AccessDeniedException", "UnauthorizedOperation"})
 _ACTION = re.compile(r"not authorized to perform: (?P<action>[\w-]+:\w+)(?: on resource: (?P<resource>\S+))?")
-_SIGN_IN = "the AWS credentials have expired: sign in again (`aws sso login`, or new keys), then repeat the command"
+_SIGN_IN = "the AWS credentials have expired: sign in again (`aws sso login`, `aws login`, or new keys), then repeat the command"
 
 
 def sentence(error: Exception) -> str:
@@ -33,7 +34,7 @@ def sentence(error: Exception) -> str:
         return str(error)
     if isinstance(error, ClientError):
         return _of_aws(error)
-    if isinstance(error, (SSOError, TokenRetrievalError)):
+    if isinstance(error, (SSOError, LoginError, TokenRetrievalError)):
         return _SIGN_IN
     if isinstance(error, (NoCredentialsError, PartialCredentialsError, ProfileNotFound)):
         return f"AWS was asked for, but there are no usable credentials ({error}): `aws configure` sets them"

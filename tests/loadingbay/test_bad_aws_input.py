@@ -4,7 +4,7 @@ import json
 
 import boto3
 import pytest
-from botocore.exceptions import ClientError, NoCredentialsError, UnauthorizedSSOTokenError
+from botocore.exceptions import ClientError, LoginRefreshRequired, NoCredentialsError, UnauthorizedSSOTokenError
 from botocore.stub import Stubber
 from moto import mock_aws
 
@@ -113,8 +113,9 @@ def test_an_expired_token_says_sign_in_again_and_is_not_tried_further(keys, code
     assert len(account.asked) == 1
 
 
-def test_an_expired_single_sign_on_says_sign_in_again():
-    assert "sign in again (`aws sso login`" in _said(UnauthorizedSSOTokenError())
+@pytest.mark.parametrize("error", [UnauthorizedSSOTokenError(), LoginRefreshRequired()])
+def test_an_expired_single_sign_on_says_sign_in_again(error):
+    assert "sign in again (`aws sso login`" in _said(error)
 
 
 def test_a_role_that_may_not_be_passed_names_the_role_and_the_permission_to_ask_for(keys):
