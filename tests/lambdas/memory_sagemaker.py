@@ -47,6 +47,8 @@ class MemorySageMaker:
         self.objects: dict[str, dict[str, Any]] = {}
         self.served: list[int] = []
         """Every version that the endpoint came to serve."""
+        self.rejected: set[int] = set()
+        """Every version that DeployModel rejected."""
         self.updates: list[dict[str, Any]] = []
         self.calls: list[str] = []
         self.events: list[dict[str, Any]] = []
@@ -224,6 +226,7 @@ class MemorySageMaker:
         package["LastModifiedBy"] = {"IamIdentity": {"Arn": OURS}}
         if "ModelApprovalStatus" in request:
             package["ApprovalDescription"] = request["ApprovalDescription"]
+            self.rejected.add(version)
             self.decide(version, request["ModelApprovalStatus"], by=OURS)
 
     def add_tags(self, **request: Any) -> None:
