@@ -10,7 +10,7 @@ export UV_PYTHON_DOWNLOADS := never
 # Environments are small to rebuild; a hard link into uv's cache makes it seconds.
 export UV_LINK_MODE ?= hardlink
 
-.PHONY: run up test unit e2e lint lock sbom setup clean help
+.PHONY: run up test unit e2e faults lint lock sbom setup clean help
 
 help: ## what there is
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed 's/:.*## /\t/' | expand -t 12
@@ -61,7 +61,10 @@ unit: dev ## fast tests: no network, no sleep
 	$(PY) -m pytest tests --ignore tests/training --ignore tests/processing --ignore tests/container --ignore tests/e2e
 
 e2e: dev ## the real local cloud, driven over HTTP
-	$(PY) -m pytest tests/e2e
+	$(PY) -m pytest tests/e2e -m "not faults"
+
+faults: dev ## kills, floods and misleads the local cloud under load, and writes docs/faults.md
+	FAULTS_REPORT=$(CURDIR)/docs $(PY) -m pytest tests/e2e/faults
 
 .venv-lint/lint.stamp: requirements/lint.lock | $(UV)
 	@echo "Setting up the environment of the linters that cannot live beside the tools (.venv-lint)"

@@ -15,13 +15,17 @@ class ArtifactError(Exception):
 
 
 def unpack(archive: Path, target: Path, most_bytes: int = MOST_BYTES) -> None:
-    """Unpack a .tar.gz into the new directory `target`; ArtifactError and no directory if anything in it is wrong."""
+    """Unpack a .tar.gz into the new directory `target`; ArtifactError and no directory if anything in it is wrong.
+
+    OSError if it cannot be read, or the files not be written.
+    """
     target.mkdir(parents=True)
     try:
         _unpack(archive, target, most_bytes)
     except (tarfile.TarError, EOFError, zlib.error, OSError) as error:
         shutil.rmtree(target, ignore_errors=True)
-        if isinstance(error, OSError) and error.filename is not None:
+        if isinstance(error, OSError) and error.errno is not None:
+            # The disk's fault (full, or not to be written), not the archive's: gzip's own errors have no number.
             raise
         raise ArtifactError(f"it is not a whole .tar.gz archive ({error})") from error
     except ArtifactError:

@@ -1,5 +1,6 @@
 """Archives that are unpacked, and those that are not."""
 
+import errno
 import gzip
 import io
 import os
@@ -98,3 +99,16 @@ def test_no_bytes_whatever_do_more_than_refuse(tmp_path_factory: pytest.TempPath
 
     with pytest.raises(ArtifactError):
         unpack(folder / "a", folder / "model")
+
+
+def test_a_full_disk_is_the_disks_fault_not_the_archives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = archive(tmp_path / "a", ("model.json", b"{}"))
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))  # as write() raises it: it knows no file name
+
+    monkeypatch.setattr("localcloud.serving.artifacts.shutil.copyfileobj", full)
+    with pytest.raises(OSError, match="No space left on device"):
+        unpack(path, tmp_path / "model")
+
+    assert not (tmp_path / "model").exists()
