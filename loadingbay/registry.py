@@ -203,15 +203,24 @@ def wait_until_served(
             raise WorkError(f"version {version.number} was rejected while it was deployed: {said}")
         looks += 1
         if looks % _LOOKS_BEFORE_ASKING == 0:
-            planned = deployments.plan(target, name)
-            if planned is not None and planned["outcome"] == "stuck":
-                raise WorkError(f"{planned['because']} The log: `loadingbay logs deploy_model`")
+            why = _stuck(target, name)
+            if why:
+                raise WorkError(f"{why} The log: `loadingbay logs deploy_model`")
         waiting(_how_far(target, name, now, version))
         time.sleep(target.interval)
     raise WorkError(
         f"the endpoint {name} does not serve version {version.number} yet: "
         "`loadingbay logs deploy_model` shows what the deployment did"
     )
+
+
+def _stuck(target: Target, name: str) -> str:
+    """Why the deployment is stuck; "" where it is not, or cannot be asked just now."""
+    try:
+        planned = deployments.plan(target, name)
+    except WorkError:
+        return ""
+    return str(planned["because"]) if planned is not None and planned["outcome"] == "stuck" else ""
 
 
 def _how_far(target: Target, name: str, now: Endpoint | None, version: Version) -> str:

@@ -199,12 +199,13 @@ def _whoever_decided(described: dict[str, Any], doors: Doors) -> str:
 def _endpoint(name: str, doors: Doors) -> planning.Endpoint | None:
     try:
         found = doors.sagemaker.describe_endpoint(EndpointName=name)
+        # A trial may be deleted between the two questions.
+        pages = list(doors.sagemaker.get_paginator("list_tags").paginate(ResourceArn=found["EndpointArn"]))
     except ClientError as error:
         # SageMaker has no code of its own for "there is none".
         if _says(error, "could not find"):
             return None
         raise
-    pages = doors.sagemaker.get_paginator("list_tags").paginate(ResourceArn=found["EndpointArn"])
     tags = {tag["Key"]: tag["Value"] for page in pages for tag in page["Tags"]}
     return planning.Endpoint(
         arn=found["EndpointArn"],

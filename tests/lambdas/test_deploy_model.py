@@ -273,6 +273,17 @@ def test_a_dry_run_can_ask_what_a_rejection_would_do(serving):
     assert told["because"].startswith("Version 1 takes the place of loadingbay-v2-")
 
 
+def test_an_endpoint_that_is_deleted_while_it_is_read_is_not_there(serving, monkeypatch):
+    class Gone:
+        def paginate(self, **_):
+            raise refusal("ListTags", "Could not find resource endpoint/loadingbay")
+            yield
+
+    real = serving.get_paginator
+    monkeypatch.setattr(serving, "get_paginator", lambda name: Gone() if name == "list_tags" else real(name))
+    assert converge(serving, {"dry_run": True})["because"] == "Version 1 is the first to serve."
+
+
 def test_an_endpoint_that_became_busy_meanwhile_makes_lambda_deliver_the_event_again(serving, monkeypatch):
     serving.decide(serving.register(), "Approved")
     converge(serving, serving.events.pop())

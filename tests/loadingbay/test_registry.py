@@ -50,7 +50,8 @@ class SageMaker:
         """DeployModel, asked for its plan."""
         assert FunctionName == "loadingbay-deploy-model"
         assert json.loads(Payload)["dry_run"]
-        return {"Payload": io.BytesIO(json.dumps(self.planned).encode())}
+        failed = {} if "outcome" in self.planned else {"FunctionError": "Unhandled"}
+        return {"Payload": io.BytesIO(json.dumps(self.planned).encode()), **failed}
 
     def update_model_package(self, ModelPackageArn, ModelApprovalStatus, ApprovalDescription):
         self.packages[ModelPackageArn] |= {
@@ -148,6 +149,13 @@ def test_a_deployment_that_is_stuck_ends_the_wait_with_its_reason():
     target = _target(sagemaker)
     with pytest.raises(WorkError, match=r"did not come into service: no machine. .*`loadingbay logs deploy_model`"):
         registry.wait_until_served(target, "loadingbay", registry.numbered(target, 1))
+
+
+def test_a_plan_that_cannot_be_made_just_now_does_not_end_the_wait():
+    sagemaker = SageMaker(1, [None] * 25 + [("InService", 1)])
+    sagemaker.planned = {"errorMessage": "the endpoint was deleted while it was read"}
+    target = _target(sagemaker)
+    registry.wait_until_served(target, "loadingbay", registry.numbered(target, 1))
 
 
 def test_someone_who_rejects_the_version_ends_the_wait_with_the_reason():
