@@ -25,7 +25,7 @@ _EXPIRED = frozenset({"ExpiredToken", "ExpiredTokenException", "RequestExpired"}
 _UNKNOWN = frozenset({"InvalidClientTokenId", "UnrecognizedClientException", "InvalidAccessKeyId"})
 _DENIED = frozenset({"AccessDenied", "AccessDeniedException", "UnauthorizedOperation"})
 _ACTION = re.compile(r"not authorized to perform: (?P<action>[\w-]+:\w+)(?: on resource: (?P<resource>\S+))?")
-_SIGN_IN = "the AWS credentials have expired: sign in again (`aws sso login`, `aws login`, or new keys), then repeat the command"
+_SIGN_IN = "the AWS credentials have expired: sign in again (`aws sso login`, or new keys), then repeat the command"
 
 
 def sentence(error: Exception) -> str:
