@@ -1,4 +1,4 @@
-"""Runs monitor.py as a processing job over the captured requests and fetches its figures and pictures."""
+"""Runs processing/monitor.py as a processing job over the captured requests and fetches its figures and pictures."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def monitor(
         RoleArn=stack["PipelineRoleArn"],
         AppSpecification={
             "ImageUri": image_address(target.client("ecr"), stack["ImageRepositoryUri"], image_tag()),
-            "ContainerEntrypoint": ["python3", f"{_INPUT}/input/code/monitor.py"],
+            "ContainerEntrypoint": ["python3", f"{_INPUT}/input/code/{sources.monitor.name}"],
             "ContainerArguments": arguments,
         },
         ProcessingInputs=inputs,

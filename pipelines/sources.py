@@ -1,12 +1,14 @@
-"""The code that jobs run, named by what is in it: scripts, and a reproducible sourcedir.tar.gz of training/."""
+"""The code that jobs run, named by what is in it: scripts in one file each, and a sourcedir.tar.gz of training/."""
 
 from __future__ import annotations
 
+import ast
 import gzip
 import hashlib
 import io
 import subprocess
 import tarfile
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,6 +64,36 @@ def archive(folder: Path) -> bytes:
     return gzip.compress(tarred.getvalue(), compresslevel=9, mtime=0)
 
 
+def modules_of(script: Path) -> list[Path]:
+    """The modules beside `script` that it imports, or that those import: sorted, without itself."""
+    found: set[Path] = set()
+    waiting = [script]
+    while waiting:
+        for node in ast.walk(ast.parse(waiting.pop().read_text("utf-8"))):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module] if isinstance(node, ast.ImportFrom) and node.module else []
+            for path in (script.parent / f"{name}.py" for name in names):
+                if path.is_file() and path not in found and path != script:
+                    found.add(path)
+                    waiting.append(path)
+    return sorted(found)
+
+
+def application(script: Path) -> bytes:
+    """A file that `python3` runs as it would run `script`: a zip of it and of the modules beside it that it needs.
+
+    A job is given one file, and another module changes only the jobs that import it. The same sources give the same
+    bytes: nothing is compressed, and nothing says when it was packed.
+    """
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_STORED) as archived:
+        for name, path in [("__main__.py", script), *((path.name, path) for path in modules_of(script))]:
+            info = zipfile.ZipInfo(name)  # of 1980
+            info.external_attr = 0o644 << 16
+            archived.writestr(info, path.read_bytes())
+    return packed.getvalue()
+
+
 def fingerprint(*folders: Path) -> str:
     """A hash of the names and contents of the sources below `folders`."""
     digest = hashlib.sha256()
@@ -83,15 +115,15 @@ class Sources:
 
     @classmethod
     def read(cls, root: Path = ROOT) -> Sources:
-        """Reads the scripts below `root`."""
+        """Reads the sources below `root`."""
 
         def script(name: str) -> Source:
-            return Source(name, (root / "processing" / name).read_bytes())
+            return Source(f"{name}.pyz", application(root / "processing" / f"{name}.py"))
 
         return cls(
-            stage=script("stage.py"),
-            evaluate=script("evaluate.py"),
-            monitor=script("monitor.py"),
+            stage=script("stage"),
+            evaluate=script("evaluate"),
+            monitor=script("monitor"),
             training=Source("sourcedir.tar.gz", archive(root / "training")),
         )
 

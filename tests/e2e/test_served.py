@@ -17,8 +17,8 @@ IMAGE_PYTHON = ROOT / ".venv-image" / "bin" / "python"
 RECORDS = """
 import json, sys
 from pathlib import Path
-sys.path.insert(0, sys.argv[1])
-from processing import stage
+sys.path.insert(0, f"{sys.argv[1]}/processing")
+import stage
 source, target, classes = Path(sys.argv[2]), Path(sys.argv[3]), sys.argv[4].split(",")
 files = sorted(source.glob("*/*"))
 rows = [stage.Row(classes.index(file.parent.name), file.read_bytes) for file in files]

@@ -3,7 +3,10 @@
 import io
 import os
 import subprocess
+import sys
 import tarfile
+import zipfile
+from pathlib import Path
 
 import boto3
 import pytest
@@ -12,12 +15,14 @@ from moto import mock_aws
 from pipelines.sources import (
     Source,
     Sources,
+    application,
     archive,
     exists,
     files_of,
     fingerprint,
     git_commit,
     image_address,
+    modules_of,
     upload_missing,
 )
 
@@ -73,7 +78,7 @@ def test_a_fingerprint_tells_apart_files_that_swapped_their_contents(tree):
 def test_the_projects_own_sources_lie_at_addresses_that_contain_their_hash():
     sources = Sources.read()
     settings = sources.settings(OUTPUTS, region="r", image="image")
-    assert settings.stage == f"s3://b/code/{sources.stage.sha256}/stage.py"
+    assert settings.stage == f"s3://b/code/{sources.stage.sha256}/stage.pyz"
     assert settings.training == f"s3://b/code/{settings.training_sha256}/sourcedir.tar.gz"
     with tarfile.open(fileobj=io.BytesIO(sources.training.content)) as tar:
         assert "train.py" in tar.getnames()
@@ -114,6 +119,45 @@ def test_code_is_not_sent_to_a_bucket_of_somebody_else():
     upload_missing(s3, "code-bucket", (Source("a.py", b"a"),), owner="123456789012")
     assert len(seen) == 2
     assert all(params["ExpectedBucketOwner"] == "123456789012" for params in seen)
+
+
+@pytest.fixture
+def script(tmp_path):
+    (tmp_path / "script.py").write_text("import sys\nfrom near import word\nprint(word, sys.argv[1])\n")
+    (tmp_path / "near.py").write_text("def late():\n    import far\n    return far.word\n\nword = late()\n")
+    (tmp_path / "far.py").write_text("word = 'packed'\n")
+    (tmp_path / "stranger.py").write_text("raise AssertionError\n")
+    return tmp_path / "script.py"
+
+
+def test_a_script_is_packed_with_the_modules_it_needs_and_no_others(script):
+    with zipfile.ZipFile(io.BytesIO(application(script))) as packed:
+        assert packed.namelist() == ["__main__.py", "far.py", "near.py"]
+
+
+def test_a_packed_script_runs_where_nothing_else_is(script, tmp_path):
+    (tmp_path / "alone").mkdir()
+    packed = tmp_path / "alone" / "script.pyz"
+    packed.write_bytes(application(script))
+    done = subprocess.run([sys.executable, "-I", str(packed), "well"], capture_output=True, text=True, check=True)
+    assert done.stdout == "packed well\n"
+
+
+def test_packing_again_later_gives_the_same_bytes(script):
+    first = application(script)
+    for path in script.parent.glob("*.py"):
+        os.utime(path, (1, 1))
+    assert application(script) == first
+    (script.parent / "far.py").write_text("word = 'other'\n")
+    assert application(script) != first
+
+
+def test_each_job_is_given_its_own_modules_only():
+    folder = Path(__file__).resolve().parents[2] / "processing"
+    needs = {name: {p.stem for p in modules_of(folder / f"{name}.py")} for name in ("stage", "evaluate", "monitor")}
+    assert set.intersection(*needs.values()) == {"job"}
+    packed = set.union({"stage", "evaluate", "monitor"}, *needs.values())
+    assert packed == {path.stem for path in folder.glob("*.py")}
 
 
 @mock_aws

@@ -24,9 +24,9 @@ sys.path.insert(0, str(ROOT / "tests" / "training"))
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # MXNet 1.9.1 warns of its own use of numpy.bool when it is imported
     import mxnet  # noqa: F401
+import champions  # noqa: E402
 import channels  # noqa: E402
-
-from processing import evaluate  # noqa: E402
+import evaluate  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("ignore:Please import `csr_matrix`:DeprecationWarning")
 CLASSES = ("ant", "bee")
@@ -211,9 +211,9 @@ def test_nobody_is_worse_than_himself_and_a_better_one_always_passes(
     pairs: list[tuple[bool, bool]], tolerance: float
 ) -> None:
     one, other = (np.array(column) for column in zip(*pairs, strict=True))
-    assert evaluate.compare(one, one, tolerance)["not_worse"]
-    compared = evaluate.compare(one, other, tolerance)
-    back = evaluate.compare(other, one, tolerance)
+    assert champions.compare(one, one, tolerance)["not_worse"]
+    compared = champions.compare(one, other, tolerance)
+    back = champions.compare(other, one, tolerance)
     assert compared["accuracy_difference"] == -back["accuracy_difference"]
     assert compared["not_worse"] or back["not_worse"]
     if one.mean() >= other.mean():
@@ -224,11 +224,11 @@ def test_the_paired_test_by_hand() -> None:
     champion = np.ones(100, bool)
     challenger = champion.copy()
     challenger[:6] = False
-    compared = evaluate.compare(challenger, champion, 0.02)
+    compared = champions.compare(challenger, champion, 0.02)
     assert (compared["photos_won"], compared["photos_lost"]) == (0, 6)
     assert compared["p_worse"] == pytest.approx(1 / 64)
     assert not compared["not_worse"]
-    assert evaluate.compare(challenger, champion, 0.06)["not_worse"]
+    assert champions.compare(challenger, champion, 0.06)["not_worse"]
 
 
 def _tar(target: Path, name: str, content: bytes = b"x", kind: bytes = tarfile.REGTYPE) -> Path:
@@ -321,7 +321,7 @@ def test_an_output_that_cannot_be_written_is_a_sentence(
 ) -> None:
     (tmp_path / "file").write_text("not a folder")
     assert _evaluate(model, photos, tmp_path / "file") == 1
-    assert "reading or writing failed" in capsys.readouterr().err
+    assert "Reading or writing failed" in capsys.readouterr().err
 
 
 def test_a_failure_finds_its_place_in_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -5,12 +5,14 @@ import io
 import json
 import math
 
+import captures
+import drift
+import monitor
 import pytest
+import reports
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
-
-from processing import monitor
 
 
 def photo(colour="red", size=(8, 6), kind="PNG"):
@@ -222,13 +224,13 @@ def test_drift_is_not_judged_on_a_handful(figures):
 
 @given(st.lists(st.integers(0, 500), min_size=1, max_size=10).filter(any))
 def test_stability_is_zero_against_itself_and_never_negative(counts):
-    assert monitor.stability(counts, counts) == 0
-    assert monitor.stability(counts, counts[::-1]) >= 0
+    assert drift.stability(counts, counts) == 0
+    assert drift.stability(counts, counts[::-1]) >= 0
 
 
 def test_stability_is_the_sum_that_its_definition_says():
     want = (0.75 - 0.5) * math.log(0.75 / 0.5) + (0.25 - 0.5) * math.log(0.25 / 0.5)
-    assert monitor.stability([50, 50], [30, 10]) == pytest.approx(want)
+    assert drift.stability([50, 50], [30, 10]) == pytest.approx(want)
 
 
 @settings(max_examples=150, deadline=None)
@@ -237,7 +239,7 @@ def test_mutated_captures_are_read_or_counted(tmp_path_factory, cut, put):
     line = capture(1, 0.9, inference_id="a").encode()
     folder = tmp_path_factory.mktemp("captures")
     (folder / "a.jsonl").write_bytes(line[:cut] + put + line[cut + len(put) :])
-    answers, unread = monitor.read_captures(folder)
+    answers, unread = captures.read_captures(folder)
     assert len(answers) <= 1
     assert answers or unread or not (folder / "a.jsonl").read_bytes().strip()
 
@@ -270,21 +272,21 @@ def test_only_unreadable_lines_are_said_to_be_so(watch):
 )
 def test_the_captured_photo_is_found_again(tmp_path, body, content_type):
     (tmp_path / "a.jsonl").write_text(capture(1, 0.5) + capture(2, 0.9, body=body, content_type=content_type))
-    answers, _ = monitor.read_captures(tmp_path)
-    assert monitor.read_photo(answers[1].place).size == (8, 6)
+    answers, _ = captures.read_captures(tmp_path)
+    assert captures.read_photo(answers[1].place).size == (8, 6)
 
 
 @pytest.mark.parametrize("body", [b"", b"no photo", photo()[:40]])
 def test_a_photo_that_cannot_be_shown_does_not_stop_the_report(tmp_path, body):
     (tmp_path / "a.jsonl").write_text(capture(1, 0.9, body=body))
-    answers, _ = monitor.read_captures(tmp_path)
-    assert monitor.read_photo(answers[0].place) is None
+    answers, _ = captures.read_captures(tmp_path)
+    assert captures.read_photo(answers[0].place) is None
 
 
 def texts(monkeypatch):
     """Collects every word that is drawn."""
     seen = []
-    save = monitor._save
+    save = reports._save
 
     def keep(fig, path):
         import matplotlib.text
@@ -292,7 +294,7 @@ def texts(monkeypatch):
         seen.extend(item.get_text() for item in fig.findobj(matplotlib.text.Text) if item.get_text())
         save(fig, path)
 
-    monkeypatch.setattr(monitor, "_save", keep)
+    monkeypatch.setattr(reports, "_save", keep)
     return seen
 
 
@@ -305,7 +307,7 @@ def test_both_pictures_are_drawn_with_everything_on_them(watch, monkeypatch):
     for name in ("stream.png", "report.png"):
         with Image.open(folder / "out" / name) as picture:
             picture.load()
-        assert (folder / "out" / name).stat().st_size < monitor.MAX_PICTURE_BYTES
+        assert (folder / "out" / name).stat().st_size < reports.MAX_PICTURE_BYTES
     words = "\n".join(seen)
     assert found["share_above"] == pytest.approx(0.2)
     assert "20 % at or above the threshold, 80 % below" in words
@@ -327,4 +329,4 @@ def test_a_stream_of_thousands_is_drawn_within_bounds(watch, monkeypatch):
     status, found, folder, _ = watch([capture(at, 0.5 + (at % 50) / 100) for at in range(1200)])
     assert (status, found["count"]) == (0, 1200)
     assert "The latest 60 of 1,200 photos just classified, each with its answer and confidence" in seen
-    assert (folder / "out" / "report.png").stat().st_size < monitor.MAX_PICTURE_BYTES
+    assert (folder / "out" / "report.png").stat().st_size < reports.MAX_PICTURE_BYTES

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import stage
 from PIL import Image
 
-from processing import stage
 from tests.processing.stage_archives import split, write_archive
 
 
@@ -185,10 +185,9 @@ def test_cmyk_palette_grey_and_exif_photos_are_taken(tmp_path, photos):
 
 
 def test_loading_recordio_alone_leaves_no_half_of_mxnet_behind():
-    code = (
-        "from processing import stage; stage._recordio(); import sys; print([n for n in sys.modules if 'mxnet' in n])"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    code = "import stage; stage._recordio(); import sys; print([n for n in sys.modules if 'mxnet' in n])"
+    folder = Path(stage.__file__).parent
+    done = subprocess.run([sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 
 

@@ -4,12 +4,14 @@ import gzip
 import pickle
 import sys
 
+import archives
+import job
 import numpy as np
+import plain_pickle
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from processing import stage
 from tests.processing.stage_archives import members, split, tar_bytes, write_archive
 
 SETTINGS = settings(max_examples=300, deadline=2000, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -69,8 +71,8 @@ def mutations(draw, whole):
 
 def read_or_refuse(data):
     try:
-        return stage.load_plain_pickle(data)
-    except stage.StageError:
+        return plain_pickle.load_plain_pickle(data)
+    except job.JobError:
         return None
 
 
@@ -110,10 +112,10 @@ def test_arbitrary_programs_for_the_pickle_machine_are_read_or_refused(forbidden
     name=st.text("abcdefghijklmnopqrstuvwxyz_", min_size=1, max_size=12),
 )
 def test_every_name_but_the_allowed_five_is_refused_by_name(module, name):
-    if (module, name) in stage._NAMES:
+    if (module, name) in plain_pickle._NAMES:
         return
-    with pytest.raises(stage.StageError, match=r"and only numpy arrays of plain data are read"):
-        stage.load_plain_pickle(f"\x80\x02c{module}\n{name}\n.".encode("latin1"))
+    with pytest.raises(job.JobError, match=r"and only numpy arrays of plain data are read"):
+        plain_pickle.load_plain_pickle(f"\x80\x02c{module}\n{name}\n.".encode("latin1"))
 
 
 PLAIN = st.recursive(
@@ -134,7 +136,7 @@ PLAIN = st.recursive(
 @SETTINGS
 @given(value=PLAIN, protocol=st.sampled_from([2, 3, 4]))
 def test_plain_data_comes_back_as_it_was(value, protocol):
-    assert stage.load_plain_pickle(pickle.dumps(value, protocol)) == value
+    assert plain_pickle.load_plain_pickle(pickle.dumps(value, protocol)) == value
 
 
 @pytest.mark.parametrize("depth", [200_000])
@@ -148,8 +150,8 @@ TAR = tar_bytes(members(train=split(2), test=split(2)))
 
 def archive_or_refusal(path):
     try:
-        stage.read_archive(path)
-    except stage.StageError as error:
+        archives.read_archive(path)
+    except job.JobError as error:
         return str(error)
     return None
 
@@ -165,9 +167,9 @@ def test_mutated_tars_are_read_or_refused(tmp_path, data):
 @given(st.data())
 def test_every_mutation_of_the_compressed_bytes_is_noticed_or_harmless(tmp_path, data):
     path = write_archive(tmp_path)
-    whole = stage.read_archive(path)
+    whole = archives.read_archive(path)
     mutated = data.draw(mutations(path.read_bytes()))
     path.write_bytes(mutated)
     if archive_or_refusal(path) is None:
-        again = stage.read_archive(path)
+        again = archives.read_archive(path)
         assert np.array_equal(again["train"][b"data"].value, whole["train"][b"data"].value)

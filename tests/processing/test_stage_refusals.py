@@ -5,11 +5,13 @@ import io
 import pickle
 import tarfile
 
+import archives
 import numpy as np
+import photo_folders
 import pytest
+import stage
 from PIL import Image
 
-from processing import stage
 from tests.processing.stage_archives import members, split, tar_bytes, write_archive
 
 
@@ -101,14 +103,14 @@ def test_links_and_special_files_are_refused(tmp_path, refusal, kind):
 
 def test_a_member_above_the_limit_is_refused_before_it_is_read(tmp_path, refusal):
     member = tarfile.TarInfo("cifar-100-python/file.txt")
-    member.size = stage.MAX_MEMBER_BYTES + 1
+    member.size = archives.MAX_MEMBER_BYTES + 1
     header = tarfile.TarInfo.tobuf(member)
     (tmp_path / "x.tar.gz").write_bytes(gzip.compress(header))
     assert "the limit is" in refusal(tmp_path / "x.tar.gz")
 
 
 def test_a_small_file_that_unpacks_without_end_is_refused(tmp_path, refusal, monkeypatch):
-    monkeypatch.setattr(stage, "MAX_ARCHIVE_BYTES", 3 << 20)
+    monkeypatch.setattr(archives, "MAX_ARCHIVE_BYTES", 3 << 20)
     path = write_archive(tmp_path, padding=b"\0" * (4 << 20))
     assert "unpacks to more than 3 MiB" in refusal(path)
 
@@ -219,7 +221,7 @@ def test_broken_photos_are_all_named_up_to_ten(photos, refusal):
 
 
 def test_truncated_empty_huge_and_foreign_photos_are_broken(photos, refusal, monkeypatch):
-    monkeypatch.setattr(stage, "MAX_PHOTO_PIXELS", 10_000)
+    monkeypatch.setattr(photo_folders, "MAX_PHOTO_PIXELS", 10_000)
     whole = io.BytesIO()
     Image.fromarray(np.random.RandomState(0).randint(0, 255, (90, 90, 3)).astype(np.uint8)).save(whole, "JPEG")
     (photos / "dog" / "a.jpg").write_bytes(whole.getvalue()[:-900])
@@ -227,7 +229,7 @@ def test_truncated_empty_huge_and_foreign_photos_are_broken(photos, refusal, mon
     Image.new("RGB", (101, 100)).save(photos / "dog" / "c.png")
     Image.new("RGB", (9, 9)).save(photos / "dog" / "d.png", "BMP")
     with (photos / "dog" / "e.jpg").open("wb") as sparse:
-        sparse.truncate(stage.MAX_PHOTO_BYTES + 1)
+        sparse.truncate(photo_folders.MAX_PHOTO_BYTES + 1)
     sentence = refusal(photos, "--classes", "cat,dog")
     assert "dog/a.jpg is not a readable" in sentence
     assert "dog/b.png is empty" in sentence
