@@ -18,6 +18,7 @@ class Load:
     """What one run of wrk saw. Latencies in ms; errors are lost connections, timeouts, statuses not 2xx."""
 
     connections: int
+    answered: int
     requests_per_second: float
     p50: float
     p99: float
@@ -64,4 +65,4 @@ def run(port: int, bodies: Path, content_type: str, connections: int, seconds: i
     # wrk counts refusals as requests: only answers with a 2xx status are work done.
     answered = seen["requests"] - seen["status"]
     rate = answered / (seen["microseconds"] / 1e6)
-    return Load(connections, rate, seen["p50"] / 1e3, seen["p99"] / 1e3, errors)
+    return Load(connections, answered, rate, seen["p50"] / 1e3, seen["p99"] / 1e3, errors)

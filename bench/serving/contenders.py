@@ -7,7 +7,7 @@ import json
 import os
 import subprocess
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 HERE = Path(__file__).parent
@@ -38,12 +38,13 @@ class Contender:
     body: Callable[[bytes], bytes] = bytes
     health: str = "/ping"
     answers: bool = True  # false: it does not classify
+    in_float: bool = False  # given the artifact without its 8-bit network
 
     def environment(self, cache: Path, uv: str) -> Path:
         """The peer's own virtual environment, made when missing. The image's for our own server."""
         if not self.packages:
             return ROOT / ".venv-image"
-        folder = cache / self.name.replace(" ", "-").lower()
+        folder = cache / self.name.partition(",")[0].replace(" ", "-").lower()
         wanted = "\n".join(self.packages)
         stamp = folder / "packages.txt"
         if not stamp.exists() or stamp.read_text() != wanted:
@@ -139,6 +140,7 @@ def _mlflow_body(photo: bytes) -> bytes:
 
 
 OURS = Contender("Loading Bay", "this repository's `serve`", _ours)
+OURS_FLOAT = replace(OURS, name="Loading Bay, float", note="the same, without the 8-bit network", in_float=True)
 NOOP = Contender("Loading Bay, no-op handler", "the limit that HTTP sets", _noop, answers=False)
 AWS = Contender(
     "AWS",
@@ -146,6 +148,7 @@ AWS = Contender(
     _aws,
     packages=[*NETWORK, "multi-model-server==1.1.11", "sagemaker-inference==1.10.1", "setuptools<81"],
 )
+AWS_FLOAT = replace(AWS, name="AWS, float", note="the same, without the 8-bit network", in_float=True)
 BENTOML = Contender(
     "BentoML",
     "BentoML 1.4.39, raw body as root input",
@@ -161,4 +164,4 @@ MLFLOW = Contender(
     content_type="application/json",
     body=_mlflow_body,
 )
-ALL = [OURS, AWS, BENTOML, MLFLOW, NOOP]
+ALL = [OURS, AWS, BENTOML, MLFLOW, OURS_FLOAT, AWS_FLOAT, NOOP]

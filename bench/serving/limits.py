@@ -4,6 +4,7 @@ One process for each core, as the server has, started together: `decode_and_forw
 image and writes every answer; `forward` runs the network alone on ready batches.
 """
 
+import itertools
 import json
 import multiprocessing
 import os
@@ -33,15 +34,15 @@ def _measure(artifact, seconds, photos, barrier, results):
     model = inference.model_fn(artifact)
     found = {}
     for size in BATCHES:
-        group = (photos * size)[:size]
+        groups = itertools.cycle([photos[at : at + size] for at in range(0, len(photos) - size + 1, size)])
 
-        def decoded(group=group):
-            return np.concatenate([inference.input_fn(photo, "image/png") for photo in group])
+        def decoded(groups=groups):
+            return np.concatenate([inference.input_fn(photo, "image/png") for photo in next(groups)])
 
-        ready = decoded()
+        ready = itertools.cycle([decoded() for _ in range(len(photos) // size)])
 
         def forward(ready=ready):
-            inference.predict_fn(ready, model)
+            inference.predict_fn(next(ready), model)
 
         def whole(decoded=decoded):
             rows = inference.predict_fn(decoded(), model)

@@ -19,15 +19,19 @@ PYTHON = ROOT / ".venv-image/bin/python"
 
 @dataclass(frozen=True)
 class Material:
-    """An unpacked artifact and photos for it; `data` says of what kind they are."""
+    """An unpacked artifact, the same without its 8-bit network, and photos; `data` says of what kind they are."""
 
     artifact: Path
+    in_float: Path
     photos: list[Path]
     data: str
 
 
-def prepare(cache: Path, model: Path | None, epochs: int, say: Callable[[str], None]) -> Material:
-    """Stage photos; train a model on them, for as few epochs as speed needs, unless `model` names an artifact."""
+def prepare(cache: Path, model: Path | None, epochs: int | None, say: Callable[[str], None]) -> Material:
+    """Stage photos, and train a model on them as the pipeline does by default, unless `model` names an artifact.
+
+    Half-trained networks are slower: more of their answers lie near a decision, where both networks are asked.
+    """
     data = acquire(None, environment=os.environ, say=say)
     code = hashlib.sha256()
     for path in sorted([*(ROOT / "training").glob("*.py"), ROOT / "processing/stage.py"]):
@@ -35,14 +39,24 @@ def prepare(cache: Path, model: Path | None, epochs: int, say: Callable[[str], N
     folder = cache / f"{data.sha256[:12]}-{code.hexdigest()[:12]}"
     photos = _stage(data.path, data.label, folder)
     if model is not None:
-        return Material(_unpacked(model, cache), photos, data.label)
-    artifact = folder / f"model-{epochs}"
+        return _material(_unpacked(model, cache), cache, photos, data.label)
+    artifact = folder / f"model-{epochs or 'default'}"
     if not (artifact / "model.json").exists():
-        say(f"training {epochs} epochs for the artifact that all servers serve")
+        say("training the artifact that all servers serve: some minutes, once")
         command = [str(PYTHON), "-W", "ignore", str(ROOT / "training/train.py"), "--classes", "bicycle,motorcycle"]
-        command += ["--epochs", str(epochs), "--train", str(folder / "train"), "--model-dir", str(artifact)]
+        command += ["--train", str(folder / "train"), "--model-dir", str(artifact)]
+        command += ["--epochs", str(epochs)] if epochs else []
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-    return Material(artifact, photos, data.label)
+    return _material(artifact, cache, photos, data.label)
+
+
+def _material(artifact: Path, cache: Path, photos: list[Path], data: str) -> Material:
+    if not (artifact / "int8.json").exists():
+        raise SystemExit(f"{artifact} has no 8-bit network: train it for more epochs, or name another with --model")
+    in_float = cache / "in-float"
+    shutil.rmtree(in_float, ignore_errors=True)
+    shutil.copytree(artifact, in_float, ignore=shutil.ignore_patterns("int8*.json", "__pycache__"))
+    return Material(artifact, in_float, photos, data)
 
 
 def _stage(archive: Path, label: str, folder: Path) -> list[Path]:

@@ -6,7 +6,8 @@ import statistics
 from typing import Any
 
 Row = dict[str, Any]
-OURS = "Loading Bay"
+OURS, AWS, NOOP = "Loading Bay", "AWS", "Loading Bay, no-op handler"
+FLOAT = ", float"
 
 
 def summarise(rounds: list[Row]) -> Row:
@@ -38,7 +39,7 @@ def summarise(rounds: list[Row]) -> Row:
 
 def markdown(result: Row) -> str:
     """The page docs/serving.md."""
-    servers, setting = result["servers"], result["setting"]
+    servers, setting = {server["name"]: server for server in result["servers"]}, result["setting"]
     connections = [str(count) for count in setting["connections"]]
     lines = [
         "# How fast the model server is",
@@ -55,23 +56,16 @@ def markdown(result: Row) -> str:
         "| server | " + " | ".join(connections) + " | errors | memory | healthy after | answers after |",
         "|---|" + "---|" * (len(connections) + 4),
     ]
-    for server in servers:
+    for server in servers.values():
         cells = [_cell(server["loads"][count]) for count in connections]
         errors = sum(load["errors"] for load in server["loads"].values())
         lines.append(
             f"| {server['name']} | {' | '.join(cells)} | {errors} | {server['memory'] / 1e6:.0f} MB "
             f"| {server['healthy_after']:.1f} s | {server['answers_after']:.1f} s |"
         )
-    lines += ["", *_ratios(servers, connections), "", *_limits(result, connections), ""]
-    lines += [f"- **{server['name']}**: {server['note']}." for server in servers]
-    wrong = [server["name"] for server in servers if server["classifies"] and not server["same_answers"]]
-    if wrong:
-        lines += ["", f"Answers that differ from the handler's own: {', '.join(wrong)}."]
-    else:
-        lines += [
-            "",
-            "Before each measurement every server classified every photo exactly as the handler does without one.",
-        ]
+    lines += ["", *(f"- **{server['name']}**: {server['note']}." for server in servers.values()), ""]
+    lines += [*_ratios(servers, connections), *_limits(result, servers, connections), *_network(result)]
+    lines += [*_endurance(result["endurance"]), _wrong(servers)]
     return "\n".join(lines) + "\n"
 
 
@@ -79,29 +73,69 @@ def _cell(load: Row) -> str:
     return f"{load['requests_per_second']:,.0f} ({load['p50']:.1f} / {load['p99']:.1f})"
 
 
-def _ratios(servers: list[Row], connections: list[str]) -> list[str]:
+def _ratios(servers: Row, connections: list[str]) -> list[str]:
     """Our server against each peer: throughput, and latency where lower is better."""
-    ours, peers = servers[0], [server for server in servers[1:] if server["classifies"]]
-    if not peers or ours["name"] != OURS:
+    pairs = [(OURS, name) for name, server in servers.items() if server["classifies"] and not name.startswith(OURS)]
+    pairs = [(OURS + FLOAT if theirs.endswith(FLOAT) else ours, theirs) for ours, theirs in pairs]
+    pairs += [(OURS, AWS + FLOAT)]
+    pairs = [pair for pair in pairs if pair[0] in servers and pair[1] in servers]
+    if not pairs:
         return []
-    lines = [f"{ours['name']} against each peer (requests a second; p50; p99), as a multiple of the peer's:", ""]
-    lines += ["| peer | " + " | ".join(connections) + " |", "|---|" + "---|" * len(connections)]
-    for peer in peers:
+    lines = ["As multiples of the peer's figures: requests a second; p50; p99.", ""]
+    lines += ["| this | beside | " + " | ".join(connections) + " |", "|---|---|" + "---|" * len(connections)]
+    for ours, theirs in pairs:
         cells = []
         for count in connections:
-            mine, theirs = ours["loads"][count], peer["loads"][count]
-            parts = [mine[name] / theirs[name] for name in ("requests_per_second", "p50", "p99")]
+            mine, other = servers[ours]["loads"][count], servers[theirs]["loads"][count]
+            parts = [mine[name] / other[name] for name in ("requests_per_second", "p50", "p99")]
             cells.append(f"{parts[0]:.2f}; {parts[1]:.2f}; {parts[2]:.2f}")
-        lines.append(f"| {peer['name']} | {' | '.join(cells)} |")
-    return lines
+        lines.append(f"| {ours} | {theirs} | {' | '.join(cells)} |")
+    return [*lines, ""]
 
 
-def _limits(result: Row, connections: list[str]) -> list[str]:
-    limits, ours = result["limits"], result["servers"][0]
-    best = max(ours["loads"][count]["requests_per_second"] for count in connections)
-    bare, top = limits["forward_1"], limits["decode_and_forward_8"]
+def _limits(result: Row, servers: Row, connections: list[str]) -> list[str]:
+    """How near our server comes to what decoding and the network allow."""
+    lines = ["Without any server, on all cores at once, images a second:", ""]
+    lines += ["| network | forward alone, batches of 1 | of 8 | decode, forward and answer, of 1 | of 8 | our server |"]
+    lines += ["|---|---|---|---|---|---|"]
+    for label, name, limits in (
+        ("8-bit, guarded", OURS, result["limits"]),
+        ("float", OURS + FLOAT, result["limits_float"]),
+    ):
+        if name not in servers:
+            continue
+        best = max(servers[name]["loads"][count]["requests_per_second"] for count in connections)
+        figures = [limits[key] for key in ("forward_1", "forward_8", "decode_and_forward_1", "decode_and_forward_8")]
+        cells = " | ".join(f"{figure:,.0f}" for figure in figures)
+        lines.append(f"| {label} | {cells} | {best:,.0f}: {best / figures[3]:.0%} of the last |")
+    return [*lines, ""]
+
+
+def _network(result: Row) -> list[str]:
+    """What the 8-bit network is."""
+    network = result["network"]
     return [
-        f"Without any server, on all cores at once (images a second): forward alone {bare:,.0f} in batches of 1, "
-        f"{limits['forward_8']:,.0f} of 8; decode, forward and answer {limits['decode_and_forward_1']:,.0f} "
-        f"of 1, {top:,.0f} of 8. {ours['name']} reaches {best / top:.0%} of the last.",
+        f"The 8-bit network's logits differ from the float network's by at most {network['largest']:.3f} on the photos "
+        f"and outliers it was calibrated with. Within {network['margin']:.3f} of a decision the float network answers: "
+        f"{network['near']:.1%} of those photos.",
+        "",
     ]
+
+
+def _endurance(seen: Row | None) -> list[str]:
+    if seen is None:
+        return []
+    sizes = [step["memory"] for step in seen["steps"]]
+    middle = sizes[len(sizes) // 2]
+    return [
+        f"Memory of our server over {seen['answered']:,} photos on 32 connections, {seen['errors']} errors: "
+        f"{sizes[0] / 1e6:.1f} MB before, {middle / 1e6:.1f} MB half way, {sizes[-1] / 1e6:.1f} MB at the end.",
+        "",
+    ]
+
+
+def _wrong(servers: Row) -> str:
+    wrong = [server["name"] for server in servers.values() if server["classifies"] and not server["same_answers"]]
+    if wrong:
+        return f"Answers that differ from the handler's own: {', '.join(wrong)}."
+    return "Before each measurement every server classified every photo exactly as the handler does without one."

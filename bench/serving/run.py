@@ -1,7 +1,8 @@
 """Compares model servers side by side: `.venv/bin/python bench/serving/run.py` writes docs/serving.md and a JSON file.
 
 All servers get the same artifact, cores and client. Peers are installed into environments of their own in the cache,
-`wrk` by apt-get where it is missing. Each round starts every server anew, one after the other.
+`wrk` by apt-get where it is missing. Each round starts every server anew, one after the other. At the end one server
+answers `--requests` photos while its memory is watched. About twelve minutes; leave the machine to it.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ def measure(
     with tempfile.TemporaryDirectory(prefix="bench-serving-") as name:
         folder, port = Path(name), server.free_port()
         bodies = client.write_bodies([one.body(photo) for photo in photos], folder / "bodies")
-        start = one.plan(stuff.artifact, folder, port, venv, options.workers)
+        start = one.plan(_artifact(one, stuff), folder, port, venv, options.workers)
         with server.running(one, start, port, folder, photos[0]) as running:
             same = not one.answers or server.same_answers(running, photos, expected)
             client.run(port, bodies, one.content_type, 8, 2)  # warm
@@ -64,12 +65,36 @@ def measure(
             }
 
 
-def limits(stuff: material.Material, seconds: int) -> dict[str, float]:
+def _artifact(one: contenders.Contender, stuff: material.Material) -> Path:
+    return stuff.in_float if one.in_float else stuff.artifact
+
+
+def endurance(stuff: material.Material, venv: Path, options: argparse.Namespace) -> dict[str, Any]:
+    """Memory of our server, and its errors, while it answers `options.requests` photos over 32 connections."""
+    one, photos = contenders.OURS, [path.read_bytes() for path in stuff.photos]
+    with tempfile.TemporaryDirectory(prefix="bench-serving-") as name:
+        folder, port = Path(name), server.free_port()
+        bodies = client.write_bodies(photos, folder / "bodies")
+        start = one.plan(stuff.artifact, folder, port, venv, options.workers)
+        with server.running(one, start, port, folder, photos[0]) as running:
+            client.run(port, bodies, one.content_type, 32, 3)  # every batch size has its memory
+            answered, errors, steps = 0, 0, [{"answered": 0, "memory": running.memory()}]
+            while answered < options.requests:
+                load = client.run(port, bodies, one.content_type, 32, 5)
+                answered, errors = answered + load.answered, errors + load.errors
+                steps.append({"answered": answered, "memory": running.memory()})
+                say(f"  {answered:,} photos answered: {steps[-1]['memory'] / 1e6:.1f} MB")
+                if not load.answered:
+                    raise SystemExit("the server no longer answers")
+            return {"answered": answered, "errors": errors, "steps": steps}
+
+
+def limits(artifact: Path, photos: list[Path], seconds: int) -> dict[str, float]:
     """Images a second without a server; see limits.py."""
-    command = [str(material.PYTHON), "-W", "ignore", str(HERE / "limits.py"), str(stuff.artifact), str(seconds)]
+    command = [str(material.PYTHON), "-W", "ignore", str(HERE / "limits.py"), str(artifact), str(seconds)]
     environment = {**os.environ, **contenders.TUNING}
     result = subprocess.run(
-        [*command, *map(str, stuff.photos)], env=environment, check=True, stdout=subprocess.PIPE, text=True
+        [*command, *map(str, photos)], env=environment, check=True, stdout=subprocess.PIPE, text=True
     )
     found: dict[str, float] = json.loads(result.stdout.splitlines()[-1])
     return found
@@ -87,10 +112,11 @@ def main() -> int:
     """Measure and write the page."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", type=Path, help="artifact to serve: model.tar.gz or a folder (default: trains one)")
-    parser.add_argument("--epochs", type=int, default=2, help="of that training; speed does not depend on them")
+    parser.add_argument("--epochs", type=int, help="of that training (default: as many as the pipeline's)")
     parser.add_argument("--connections", type=int, nargs="+", default=[1, 8, 32])
-    parser.add_argument("--seconds", type=int, default=10, help="for each cell")
+    parser.add_argument("--seconds", type=int, default=5, help="for each cell")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--requests", type=int, default=200_000, help="for the memory's sake, at the end (0: skip)")
     parser.add_argument("--workers", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--only", nargs="+", help="names of servers (default: all)")
     parser.add_argument("--cache", type=Path, default=Path.home() / ".cache/loadingbay/bench-serving")
@@ -100,7 +126,7 @@ def main() -> int:
     uv = shutil.which("uv") or str(ROOT / ".uv/bin/uv")
     client.ensure_wrk()
     chosen = [one for one in contenders.ALL if not options.only or one.name in options.only]
-    environments = {one.name: one.environment(options.cache, uv) for one in chosen}
+    environments = {one.name: one.environment(options.cache, uv) for one in (*chosen, contenders.OURS)}
     stuff = material.prepare(options.cache, options.model, options.epochs, say)
     expected = server.labels(material.PYTHON, stuff.artifact, stuff.photos)
     rounds: dict[str, list[dict[str, Any]]] = {one.name: [] for one in chosen}
@@ -109,6 +135,7 @@ def main() -> int:
         for one in chosen:
             rounds[one.name].append(measure(one, stuff, environments[one.name], expected, options))
     photos = [path.stat().st_size for path in stuff.photos]
+    say("limits")
     result = {
         "setting": {
             "date": datetime.datetime.now(datetime.UTC).strftime("%d %B %Y"),
@@ -122,7 +149,10 @@ def main() -> int:
             "photos": len(photos),
             "bytes": round(sum(photos) / len(photos)),
         },
-        "limits": limits(stuff, options.seconds),
+        "network": json.loads((stuff.artifact / "int8.json").read_text()),
+        "limits": limits(stuff.artifact, stuff.photos, options.seconds),
+        "limits_float": limits(stuff.in_float, stuff.photos, options.seconds),
+        "endurance": endurance(stuff, environments[contenders.OURS.name], options) if options.requests else None,
         "servers": [report.summarise(rounds[one.name]) for one in chosen],
         "rounds": rounds,
     }
