@@ -63,6 +63,7 @@ class Doors:
     sagemaker: Any
     functions: Any
     s3: Any
+    cloudwatch: Any
     verify_function: str
     history_uri: str
     own_name: str = ""
@@ -143,7 +144,7 @@ def _missing(error: KeyError) -> SettingsMissing:
 
 
 @cache
-def _clients() -> tuple[Any, Any, Any]:
+def _clients() -> tuple[Any, Any, Any, Any]:
     config = Config(connect_timeout=2, read_timeout=20, retries={"mode": "standard", "max_attempts": 4})
     # A verification is not asked for twice because the first one takes its time.
     patient = Config(connect_timeout=2, read_timeout=150, retries={"mode": "standard", "total_max_attempts": 1})
@@ -151,6 +152,7 @@ def _clients() -> tuple[Any, Any, Any]:
         boto3.client("sagemaker", config=config),
         boto3.client("lambda", config=patient),
         boto3.client("s3", config=config),
+        boto3.client("cloudwatch", config=config),
     )
 
 
@@ -271,11 +273,8 @@ def _perform(action: actions.Action, settings: planning.Settings, doors: Doors) 
             tags = [{"Key": ATTEMPTED, "Value": config}]
             sagemaker.create_endpoint(EndpointName=name, EndpointConfigName=config, Tags=tags)
         case actions.UpdateEndpoint(config, endpoint_arn, watched):
-            sagemaker.update_endpoint(
-                EndpointName=settings.endpoint_name,
-                EndpointConfigName=config,
-                **(asked.deployment(settings) if watched else {}),
-            )
+            watch = asked.deployment(settings) if watched and not _ringing(settings, doors) else {}
+            sagemaker.update_endpoint(EndpointName=settings.endpoint_name, EndpointConfigName=config, **watch)
             # After the update, not before: an attempt that was refused is none.
             sagemaker.add_tags(ResourceArn=endpoint_arn, Tags=[{"Key": ATTEMPTED, "Value": config}])
         case actions.DeleteEndpoint(name):
@@ -288,6 +287,17 @@ def _perform(action: actions.Action, settings: planning.Settings, doors: Doors) 
             )
         case actions.RecordDeployment():
             _record(action, settings, doors)
+
+
+def _ringing(settings: planning.Settings, doors: Doors) -> bool:
+    """Whether an alarm goes off already, which is no fault of the version that comes: then it comes unwatched."""
+    names = list(settings.rollback_alarms)
+    if not (names and settings.bake_seconds):
+        return False
+    ringing = doors.cloudwatch.describe_alarms(AlarmNames=names, StateValue="ALARM")["MetricAlarms"]
+    if ringing:
+        logger.warning("%s goes off already: the update is not watched", ringing[0]["AlarmName"])
+    return bool(ringing)
 
 
 def _verify(action: actions.VerifyVersion, doors: Doors) -> bool:

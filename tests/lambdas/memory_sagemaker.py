@@ -30,7 +30,7 @@ def refusal(operation: str, message: str) -> ClientError:
 
 
 class MemorySageMaker:
-    """What DeployModel sees of AWS: it is SageMaker, Lambda and S3 in one.
+    """What DeployModel sees of AWS: it is SageMaker, Lambda, S3 and CloudWatch in one.
 
     `broken` versions never come into service, `wrong` ones answer wrongly there; no endpoint starts without
     `machines`, and VerifyEndpoint fails itself without `verifiable`.
@@ -41,6 +41,7 @@ class MemorySageMaker:
         self.broken: set[int] = set()
         self.wrong: set[int] = set()
         self.machines = self.verifiable = True
+        self.ringing = False
         self.models: dict[str, dict[str, Any]] = {}
         self.configs: dict[str, dict[str, Any]] = {}
         self.endpoints: dict[str, dict[str, Any]] = {}
@@ -247,6 +248,10 @@ class MemorySageMaker:
             "accuracy": 0.025 if wrong else 0.95, "evaluated_accuracy": 0.95, "milliseconds": 4.5,
         }  # fmt: skip
         return {"Payload": io.BytesIO(json.dumps(verdict).encode())}
+
+    def describe_alarms(self, **request: Any) -> dict[str, Any]:
+        self._check("DescribeAlarms", request, "cloudwatch")
+        return {"MetricAlarms": [{"AlarmName": request["AlarmNames"][0]}] if self.ringing else []}
 
     def put_object(self, **request: Any) -> None:
         self._check("PutObject", request, "s3")

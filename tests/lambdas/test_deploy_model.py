@@ -21,7 +21,8 @@ ENVIRONMENT = {
 
 
 def converge(cloud, event, **environment):
-    doors = app.Doors(cloud, cloud, cloud, "loadingbay-verify-endpoint", "s3://b/deployments", OURS.rsplit("/", 1)[1])
+    clients = (cloud, cloud, cloud, cloud)
+    doors = app.Doors(*clients, "loadingbay-verify-endpoint", "s3://b/deployments", OURS.rsplit("/", 1)[1])
     return app.converge(event, app.read_settings(ENVIRONMENT | environment), doors)
 
 
@@ -156,6 +157,23 @@ def test_an_update_is_watched_by_alarms_when_a_bake_time_is_set(serving):
     assert routing == {"Type": "ALL_AT_ONCE", "WaitIntervalInSeconds": 120}
     alarms = policy["AutoRollbackConfiguration"]["Alarms"]
     assert [alarm["AlarmName"] for alarm in alarms] == baked["ROLLBACK_ALARMS"].split(",")
+
+
+def test_an_alarm_that_goes_off_already_is_no_fault_of_the_version_that_comes(serving):
+    serving.ringing = True
+    serving.decide(serving.register(), "Approved")
+    drain(serving, BAKE_SECONDS="120", ROLLBACK_ALARMS="a")
+    assert serving.live == 2
+    assert "DeploymentConfig" not in serving.updates[-1]
+
+
+def test_the_way_back_is_not_watched(serving):
+    serving.decide(serving.register(), "Approved")
+    drain(serving)
+    serving.decide(2, "Rejected")
+    drain(serving, BAKE_SECONDS="120", ROLLBACK_ALARMS="a")
+    assert serving.live == 1
+    assert "DeploymentConfig" not in serving.updates[-1]
 
 
 def test_of_several_servers_one_takes_requests_first(serving):

@@ -39,7 +39,10 @@ ROLES = {
 # Operations of the same name in two services, of which a function calls the other one.
 OF_ANOTHER_SERVICE = {"deploy_model": {"lambda:ListTags"}}
 # The few actions that are named otherwise than the operation.
-NAMED_OTHERWISE = {"lambda:Invoke": "lambda:InvokeFunction"}
+NAMED_OTHERWISE = {
+    "lambda:Invoke": "lambda:InvokeFunction",
+    "monitoring:DescribeAlarms": "cloudwatch:DescribeAlarms",
+}
 
 
 def called_actions(source: str) -> set[str]:
