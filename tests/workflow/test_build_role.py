@@ -15,9 +15,20 @@ from samtranslator.yaml_helper import yaml_parse
 
 from pipelines import __main__ as pipelines
 
-ROLE = yaml_parse((ROOT / "workflow" / "cicd.yaml").read_text())["Resources"]["BuildRole"]["Properties"]
-STATEMENTS = [said for policy in ROLE["Policies"] for said in policy["PolicyDocument"]["Statement"]]
-PSEUDO = {"Partition": "aws", "Region": "us-east-1", "AccountId": "000000000000", "URLSuffix": "amazonaws.com"}
+CICD = yaml_parse((ROOT / "workflow" / "cicd.yaml").read_text())["Resources"]
+POLICIES = CICD["BuildRole"]["Properties"]["Policies"]
+# The build of a stage that trains has those without a condition; that of one that promotes has the others too.
+STATEMENTS = [said for policy in POLICIES if "Fn::If" not in policy for said in policy["PolicyDocument"]["Statement"]]
+PROMOTING = [policy["Fn::If"][1] for policy in POLICIES if "Fn::If" in policy]
+BOUNDARY = CICD["Boundary"]["Properties"]["PolicyDocument"]["Statement"]
+FILLED_IN = {
+    "AWS::Partition": "aws",
+    "AWS::Region": "us-east-1",
+    "AWS::AccountId": "000000000000",
+    "AWS::URLSuffix": "amazonaws.com",
+    "Stage": "loadingbay",
+    "PromoteFrom": "staging",
+}
 
 SAGEMAKER = "arn:aws:sagemaker:us-east-1:000000000000"
 EXECUTION = f"{SAGEMAKER}:pipeline/loadingbay/execution/abcdefghijkl"
@@ -104,6 +115,14 @@ def needed(call: Call) -> list[tuple[str, str]]:
     match service, operation:
         case "sts", "GetCallerIdentity":
             return []  # everybody may
+        case "s3", "ListObjectsV2":
+            return [("s3:ListBucket", f"arn:aws:s3:::{request['Bucket']}")]
+        case "s3", "CopyObject":
+            source = request["CopySource"]  # botocore has made it bucket/key
+            return [
+                ("s3:GetObject", f"arn:aws:s3:::{source}"),
+                ("s3:PutObject", f"arn:aws:s3:::{request['Bucket']}/{request['Key']}"),
+            ]
         case "s3", "HeadObject":
             bucket = f"arn:aws:s3:::{request['Bucket']}"
             # Without the second S3 answers 403, and not 404, for what is not there.
@@ -117,7 +136,8 @@ def needed(call: Call) -> list[tuple[str, str]]:
             stack = f"arn:aws:cloudformation:us-east-1:000000000000:stack/{request['StackName']}/1f2e"
             return [(f"cloudformation:{operation}", stack)]
         case "sagemaker", _:
-            arns = [request[name] for name in ("PipelineExecutionArn", "ModelPackageName") if name in request]
+            named = ("PipelineExecutionArn", "ModelPackageName", "ModelPackageArn")
+            arns = [request[name] for name in named if name in request]
             arns += [f"{SAGEMAKER}:pipeline/{request['PipelineName']}"] if "PipelineName" in request else []
             group = request.get("ModelPackageGroupName")
             arns += [f"{SAGEMAKER}:model-package-group/{group}"] if group else []
@@ -126,17 +146,17 @@ def needed(call: Call) -> list[tuple[str, str]]:
     raise AssertionError(f"what does {service}:{operation} need?")
 
 
-def granted(action: str, resource: str) -> bool:
+def granted(action: str, resource: str, statements: list[dict[str, Any]] = STATEMENTS) -> bool:
     return any(
         action in as_list(said["Action"]) and any(fnmatchcase(resource, arn(of)) for of in as_list(said["Resource"]))
-        for said in STATEMENTS
+        for said in statements
     )
 
 
 def arn(resource: Any) -> str:
-    """A statement's resource with the pseudo parameters filled in; that of another resource of the template is none."""
+    """A statement's resource with the parameters filled in; that of another resource of the template is none."""
     text = resource if isinstance(resource, str) else resource.get("Fn::Sub", "")
-    return re.sub(r"\$\{AWS::(\w+)\}", lambda found: PSEUDO[found[1]], text)
+    return re.sub(r"\$\{([\w:]+)\}", lambda found: FILLED_IN.get(found[1], "other"), text)
 
 
 @pytest.mark.parametrize(
@@ -195,3 +215,82 @@ def test_every_role_is_passed_to_named_services_only_and_to_all_that_run_as_one(
         for service in as_list(said["Principal"]["Service"])
     }
     assert services == trusted
+
+
+def promotion(monkeypatch: pytest.MonkeyPatch) -> list[Call]:
+    """What `python -m pipelines promote` calls when there is a version to promote."""
+    outputs = {
+        stage: {"BucketName": f"{stage}-000000000000-us-east-1", "ModelPackageGroupName": stage}
+        for stage in ("staging", "loadingbay")
+    }
+    version = {
+        "ModelPackageArn": f"{SAGEMAKER}:model-package/staging/7",
+        "ModelPackageGroupName": "staging",
+        "ModelPackageVersion": 7,
+        "InferenceSpecification": {
+            "Containers": [{"Image": "i", "ModelDataUrl": f"s3://{outputs['staging']['BucketName']}/m.tar.gz"}]
+        },
+        "ModelMetrics": {
+            "ModelQuality": {
+                "Statistics": {
+                    "ContentType": "application/json",
+                    "S3Uri": f"s3://{outputs['staging']['BucketName']}/e/evaluation.json",
+                }
+            }
+        },
+    }
+    cloud = Cloud(
+        {
+            "GetCallerIdentity": {"Account": "000000000000"},
+            "ListModelPackages": {"ModelPackageSummaryList": [{"ModelPackageArn": version["ModelPackageArn"]}]},
+            "DescribeModelPackage": version,
+            "ListObjectsV2": {"Contents": [{"Key": "e/evaluation.json"}]},
+            "CopyObject": {},
+            "CreateModelPackage": {"ModelPackageArn": PACKAGE},
+            "UpdateModelPackage": {},
+        }
+    )
+    monkeypatch.setattr(pipelines, "_outputs", lambda stack: outputs[stack])
+    return run(cloud, monkeypatch, "promote", "--from", "staging", "--stage", "loadingbay")
+
+
+def test_a_build_that_promotes_may_do_each_call_of_the_promotion(monkeypatch):
+    calls = promotion(monkeypatch)
+    assert calls[-1][1] == "UpdateModelPackage"
+    (policy,) = PROMOTING
+    allowed = STATEMENTS + policy["PolicyDocument"]["Statement"]
+    assert [need for call in calls for need in needed(call) if not granted(*need, allowed)] == []
+
+
+def test_a_build_that_trains_may_not_touch_another_stage(monkeypatch):
+    refused = [need for call in promotion(monkeypatch) for need in needed(call) if not granted(*need)]
+    assert ("s3:GetObject", "arn:aws:s3:::staging-000000000000-us-east-1/m.tar.gz") in refused
+
+
+def test_the_build_makes_and_changes_roles_within_the_boundary_only():
+    for said in STATEMENTS:
+        if {"iam:CreateRole", "iam:PutRolePolicy", "iam:PutRolePermissionsBoundary"} & set(as_list(said["Action"])):
+            assert said["Condition"] == {"StringEquals": {"iam:PermissionsBoundary": {"Ref": "Boundary"}}}
+    every = {action for said in STATEMENTS for action in as_list(said["Action"])}
+    assert not every & {"iam:DeleteRolePermissionsBoundary", "iam:AttachRolePolicy", "iam:CreatePolicyVersion"}
+
+
+def test_the_boundary_lets_the_applications_roles_do_what_they_need_and_no_role_change_another():
+    documents = [
+        document
+        for resource in expanded()["Resources"].values()
+        if resource["Type"] in {"AWS::IAM::Role", "AWS::IAM::Policy"}
+        for document in (
+            [policy["PolicyDocument"] for policy in resource["Properties"].get("Policies", [])]
+            if resource["Type"] == "AWS::IAM::Role"
+            else [resource["Properties"]["PolicyDocument"]]
+        )
+    ]
+    wanted = {action for document in documents for said in document["Statement"] for action in as_list(said["Action"])}
+    within = {action for said in BOUNDARY for action in as_list(said["Action"])}
+    assert wanted == within
+    assert [action for action in within if action.startswith(("iam:", "sts:"))] == ["iam:PassRole"]
+
+
+def test_the_boundary_fits_into_a_managed_policy():
+    assert len(json.dumps(BOUNDARY, separators=(",", ":"))) < 6144

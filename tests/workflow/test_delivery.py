@@ -1,6 +1,7 @@
 """Continuous delivery: the buildspec's commands and the template that runs them."""
 
 import re
+import shutil
 import subprocess
 
 import pytest
@@ -8,22 +9,70 @@ import yaml
 from application import ROOT
 from samtranslator.yaml_helper import yaml_parse
 
+from pipelines.sources import Sources, image_tag
+
 BUILDSPEC = yaml.safe_load((ROOT / "buildspec.yml").read_text())
 IMAGE = (ROOT / "workflow" / "image.sh").read_text()
 CICD_FILE = ROOT / "workflow" / "cicd.yaml"
 RESOURCES = yaml_parse(CICD_FILE.read_text())["Resources"]
 COMMANDS = [command for phase in BUILDSPEC["phases"].values() for command in phase["commands"]]
+PROMOTION = yaml.safe_load((ROOT / "workflow" / "promote.yml").read_text())
 OF_KIND = {resource["Type"]: resource["Properties"] for resource in RESOURCES.values()}
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize(
+    "command", [*COMMANDS, *(said for phase in PROMOTION["phases"].values() for said in phase["commands"])]
+)
 def test_every_command_is_sound_bash(command):
     subprocess.run(["bash", "-n", "-c", command], check=True, timeout=10)
 
 
-@pytest.mark.parametrize("phase", sorted(BUILDSPEC["phases"]))
-def test_a_phase_that_fails_ends_the_build(phase):
-    assert BUILDSPEC["phases"][phase]["on-failure"] == "ABORT"
+@pytest.mark.parametrize("document", [BUILDSPEC, PROMOTION], ids=["push", "promotion"])
+def test_a_phase_that_fails_ends_the_build(document):
+    assert {phase["on-failure"] for phase in document["phases"].values()} == {"ABORT"}
+
+
+def last_command(folder, upserted, **variables):
+    """Runs the buildspec's last command where the pipeline's commands say this; the calls that they got."""
+    tools = folder / ".venv" / "bin"
+    tools.mkdir(parents=True)
+    python = f"""#!/bin/sh
+echo "$@" >> {folder}/calls
+[ "$3" = upsert ] && echo "pipeline loadingbay {upserted}, 0 of 4 sources uploaded" || echo arn:of:an:execution
+"""
+    for name, text in {"python": python, "aws": "#!/bin/sh\necho arn:of:the:last\n"}.items():
+        (tools / name).write_text(text)
+        (tools / name).chmod(0o755)
+    environment = {"PATH": "/usr/bin:/bin", "INPUT_DATA": "", "image": "", **variables}
+    done = subprocess.run(
+        ["bash", "-c", COMMANDS[-1]],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=20,
+        check=True,
+    )
+    return done.stdout, (folder / "calls").read_text().splitlines()
+
+
+def test_a_commit_that_leaves_the_definition_as_it_was_starts_no_training(tmp_path):
+    said, calls = last_command(tmp_path, "unchanged")
+    assert calls == ["-m pipelines upsert"]
+    assert "no execution is started" in said
+
+
+def test_a_commit_that_changes_the_definition_starts_one_on_the_data_of_the_last(tmp_path):
+    said, calls = last_command(tmp_path, "updated")
+    assert calls == ["-m pipelines upsert", "-m pipelines start"]
+    assert "Started arn:of:an:execution" in said
+
+
+def test_what_a_definition_is_made_of_has_no_document_in_it(tmp_path):
+    """The code and the image by their hashes, and nothing of docs/, README or tests/."""
+    for folder in ("processing", "training", "container"):
+        shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    assert (Sources.read(tmp_path), image_tag(tmp_path)) == (Sources.read(ROOT), image_tag(ROOT))
 
 
 def test_the_readmes_test_command_runs_before_anything_is_deployed():
@@ -78,8 +127,30 @@ def test_with_an_engine_and_no_registry_the_image_is_built_and_stays(tmp_path):
 def test_a_push_to_the_branch_starts_the_pipeline():
     pipeline = OF_KIND["AWS::CodePipeline::Pipeline"]
     assert pipeline["PipelineType"] == "V2"
-    (trigger,) = pipeline["Triggers"]
+    condition, (trigger,), _ = pipeline["Triggers"]["Fn::If"]
+    assert condition == "Trains"
     assert trigger["GitConfiguration"]["Push"] == [{"Branches": {"Includes": [{"Ref": "Branch"}]}}]
+
+
+def test_nothing_is_promoted_before_a_person_agreed():
+    stages = OF_KIND["AWS::CodePipeline::Pipeline"]["Stages"]
+    condition, agree, _ = stages[1]["Fn::If"]
+    assert condition == "Promotes"
+    assert agree["Actions"][0]["ActionTypeId"]["Category"] == "Approval"
+    assert [action["ActionTypeId"]["Provider"] for action in stages[2]["Actions"]] == ["CodeBuild"]
+
+
+def test_a_promotion_is_asked_about_when_the_first_stage_approves_a_version():
+    pattern = RESOURCES["PromotionDue"]["Properties"]["EventPattern"]
+    assert RESOURCES["PromotionDue"]["Condition"] == "Promotes"
+    assert pattern["detail"]["ModelPackageGroupName"] == [{"Ref": "PromoteFrom"}]
+    assert pattern["detail"]["ModelApprovalStatus"] == ["Approved"]
+
+
+def test_the_build_runs_the_file_of_its_kind_and_both_are_there():
+    condition, *files = OF_KIND["AWS::CodeBuild::Project"]["Source"]["BuildSpec"]["Fn::If"]
+    assert (condition, files) == ("Trains", ["buildspec.yml", "workflow/promote.yml"])
+    assert all((ROOT / file).is_file() for file in files)
 
 
 def test_the_build_gets_every_variable_that_the_buildspec_names():
