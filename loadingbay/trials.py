@@ -220,7 +220,7 @@ class Tuner:
         except Interrupted:
             self._screen.note(part, "stopping")
             runner.stop(sagemaker, trial.execution)
-            part.note = f"{described(trial.values)}: stopped; the same command tries it again"
+            part.note = f"{described(trial.values)}; the same command tries it again"
             raise
         if execution is not None:
             self._conclude(trial, execution)
