@@ -10,7 +10,7 @@ from urllib.parse import parse_qs
 import boto3
 from botocore.config import Config as ClientConfig
 
-from localcloud import resources, stacks
+from localcloud import cutoff, resources, stacks
 from localcloud.api import START_HOOKS, STOP_HOOKS
 from localcloud.cloud import Cloud
 from localcloud.emf import EmbeddedMetrics
@@ -38,6 +38,8 @@ class Assembly:
         for directory in (settings.jobs_dir, settings.endpoints_dir):
             directory.mkdir(parents=True, exist_ok=True)
         resources.load()
+        for stack in cutoff.mark_stacks(settings.emulator_dir / "state" / "cloudformation.json"):
+            logger.warning("stack %s: a change of it was cut off when the local cloud was stopped", stack)
         self._emulator = Emulator(settings)
         store = Store(settings.database)
         self._outbox = Outbox(store, self._emulator.put_event)

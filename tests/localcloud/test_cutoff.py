@@ -1,0 +1,65 @@
+"""Stacks that a kill cut off."""
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from localcloud.cutoff import cut_off, mark_stacks
+
+
+@pytest.mark.parametrize(
+    ("status", "after"),
+    [
+        ("CREATE_IN_PROGRESS", "CREATE_FAILED"),
+        ("ROLLBACK_IN_PROGRESS", "CREATE_FAILED"),
+        ("DELETE_IN_PROGRESS", "DELETE_FAILED"),
+        ("UPDATE_IN_PROGRESS", "UPDATE_FAILED"),
+        ("UPDATE_COMPLETE_CLEANUP_IN_PROGRESS", "UPDATE_FAILED"),
+        ("REVIEW_IN_PROGRESS", "REVIEW_IN_PROGRESS"),
+        ("CREATE_COMPLETE", "CREATE_COMPLETE"),
+    ],
+)
+def test_what_was_in_progress_has_failed(status: str, after: str) -> None:
+    assert cut_off(status) == after
+
+
+def test_a_state_with_nothing_in_progress_is_not_written(tmp_path: Path) -> None:
+    state = tmp_path / "cloudformation.json"
+    state.write_text(json.dumps({"payload": {"stacks": {"data": {"a": {"StackStatus": "CREATE_COMPLETE"}}}}}))
+    before = state.stat().st_mtime_ns
+
+    assert mark_stacks(state) == []
+    assert mark_stacks(tmp_path / "absent.json") == []
+    assert state.stat().st_mtime_ns == before
+
+
+def test_a_stack_that_a_kill_cut_off_says_so_after_the_restart(own_cloud: Callable[[], Any]) -> None:
+    cloud = own_cloud()
+    resources = {
+        "Handle": {"Type": "AWS::CloudFormation::WaitConditionHandle"},
+        "Waits": {
+            "Type": "AWS::CloudFormation::WaitCondition",
+            "Properties": {"Handle": {"Ref": "Handle"}, "Timeout": "600"},
+        },
+    }
+    template = json.dumps({"Resources": resources})
+    cloud.client("cloudformation").create_stack(StackName="cut-off", TemplateBody=template)
+    deadline = time.monotonic() + 10
+    while "CREATE_IN_PROGRESS" not in _state(cloud) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert "CREATE_IN_PROGRESS" in _state(cloud)
+    cloud.kill()
+
+    [stack] = own_cloud().client("cloudformation").describe_stacks(StackName="cut-off")["Stacks"]
+
+    assert stack["StackStatus"] == "CREATE_FAILED"
+    assert "was stopped while this ran" in stack["StackStatusReason"]
+
+
+def _state(cloud: Any) -> str:
+    file = cloud.home / "emulator" / "state" / "cloudformation.json"
+    return file.read_text() if file.exists() else ""
