@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from pipelines.sources import git_commit
+
 pytestmark = pytest.mark.aws
 
 
@@ -87,6 +89,8 @@ def test_the_registered_version_says_what_it_is_made_of(bay: Any, story: dict[st
     assert float(metadata["threshold"]) > 0
     assert float(metadata["temperature"]) > 0
     assert len(metadata["code_sha256"]) == len(metadata["data_sha256"]) == 64
+    assert metadata["git_commit"] == git_commit()
+    assert "mxnet-1.9.1" in metadata["versions"].split()
     assert metadata["data_label"] == story["data"]
     statistics = version["ModelMetrics"]["ModelQuality"]["Statistics"]["S3Uri"]
     bucket, key = statistics.removeprefix("s3://").split("/", 1)

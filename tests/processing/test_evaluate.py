@@ -108,6 +108,13 @@ def test_the_report_lists_confidence_and_outcome_of_each_photo_for_monitoring(ev
     assert (confidences >= float(report["metadata"]["threshold"])).mean() == pytest.approx(report["gate"]["coverage"])
 
 
+def test_the_page_about_the_report_names_everything_in_it(evaluated: Path) -> None:
+    page = (ROOT / "docs" / "evaluation.md").read_text()
+    report = json.loads((evaluated / "evaluation.json").read_text())
+    for name in (*report, *report["gate"], *report["calibration"], *report["risk_coverage"]):
+        assert f"`{name}`" in page, name
+
+
 def test_the_intervals_hold_the_figures_and_are_narrower_than_all(evaluated: Path) -> None:
     report = json.loads((evaluated / "evaluation.json").read_text())
     for name, (lower, upper) in report["confidence_intervals"].items():
