@@ -1,5 +1,6 @@
 """The image without Docker: the Dockerfile's steps in an empty folder, which then serves what the pipeline trained."""
 
+import contextlib
 import http.client
 import json
 import os
@@ -154,20 +155,22 @@ def _answer(image: Image, model: Path, photo: bytes) -> Any:
     )  # fmt: skip
     try:
         deadline = time.monotonic() + SECONDS
-        while True:
-            try:
-                connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
-                connection.request("GET", "/ping")
-                if connection.getresponse().status == 200:
-                    break
-            except OSError:
-                pass
+        while _asked(port, "GET", "/ping")[0] != 200:
             assert process.poll() is None
             assert time.monotonic() < deadline
             time.sleep(0.1)
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
-        connection.request("POST", "/invocations", photo, {"Content-Type": "image/png"})
-        return json.loads(connection.getresponse().read())
+        return json.loads(_asked(port, "POST", "/invocations", photo)[1])
     finally:
         process.terminate()
         process.wait(30)
+
+
+def _asked(port: int, method: str, path: str, body: bytes | None = None) -> tuple[int, bytes]:
+    """Status and body of the answer; status 0 when nobody listens yet."""
+    with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port, timeout=10)) as connection:
+        try:
+            connection.request(method, path, body, {"Content-Type": "image/png"} if body else {})
+            with connection.getresponse() as response:
+                return response.status, response.read()
+        except OSError:
+            return 0, b""
