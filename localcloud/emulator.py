@@ -23,6 +23,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from localcloud import alarms
 from localcloud.settings import DiskError, Settings, StartError
 
 logger = logging.getLogger("localcloud")
@@ -222,6 +223,20 @@ class Emulator:
         """To be awaited before a request to a service is handled: some hooks come with the first one."""
         if service == "cloudformation":
             await asyncio.to_thread(self._load_stacks)
+        if service == "monitoring":
+            self._look_at_alarms()
+
+    def _look_at_alarms(self) -> None:
+        """Alarms whose data has run out change their state although nothing comes."""
+        cloudwatch = self._modules.get("services.cloudwatch")
+        if cloudwatch is None:
+            # Imported with the first request, as MiniStack does.
+            cloudwatch = importlib.import_module("ministack.services.cloudwatch")
+            find_names(cloudwatch, *alarms.NAMES)
+            alarms.mend(cloudwatch)
+            self._modules["services.cloudwatch"] = cloudwatch
+        with self.scope():
+            cloudwatch._evaluate_all_alarms()
 
     def register_integration(self, resource: str, call: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
         """Add a Step Functions SDK integration: parameters in, result out; LookupError(name, cause) fails the state."""

@@ -1,0 +1,87 @@
+"""CloudWatch alarms as AWS evaluates them: one metric with these dimensions, period by period, missing data as told.
+
+MiniStack takes every metric of that name, whatever its dimensions, all periods as one, and leaves an alarm without new
+data in the state that it has: an endpoint's alarm would go off for another endpoint, and for ever.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+Point = dict[str, Any]
+
+_COMPARISONS: dict[str, Callable[[float, float], bool]] = {
+    "GreaterThanOrEqualToThreshold": lambda value, threshold: value >= threshold,
+    "GreaterThanThreshold": lambda value, threshold: value > threshold,
+    "LessThanThreshold": lambda value, threshold: value < threshold,
+    "LessThanOrEqualToThreshold": lambda value, threshold: value <= threshold,
+}
+# What is used of MiniStack's module.
+NAMES = (
+    "_metrics",
+    "_dims_key",
+    "_calc_stats",
+    "_stat_value",
+    "_record_history",
+    "_dispatch_alarm_actions",
+    "_evaluate_parent_alarms",
+    "_evaluate_alarm",
+    "_evaluate_all_alarms",
+)
+# A state that was set by hand, or just came, is not taken back for want of data before this.
+_STAYS_SECONDS = 60
+
+
+def state(
+    alarm: dict[str, Any], points: Sequence[Point], now: float, statistic: Callable[[Sequence[Point]], float | None]
+) -> str | None:
+    """ALARM, OK or INSUFFICIENT_DATA; None to stay as it is. `points` are of the alarm's metric, by `Timestamp`."""
+    period, periods = alarm.get("Period") or 60, alarm.get("EvaluationPeriods") or 1
+    missing = alarm.get("TreatMissingData") or "missing"
+    compare = _COMPARISONS[alarm["ComparisonOperator"]]
+    breaching = seen = 0
+    for back in range(periods):
+        inside = [point for point in points if back <= (now - point["Timestamp"]) / period < back + 1]
+        value = statistic(inside) if inside else None
+        if value is not None:
+            seen += 1
+            breaching += compare(value, alarm.get("Threshold", 0.0))
+        elif missing == "breaching":
+            breaching += 1
+    if breaching >= (alarm.get("DatapointsToAlarm") or periods):
+        return "ALARM"
+    if seen or missing in {"breaching", "notBreaching"}:
+        return "OK"
+    return None if missing == "ignore" else "INSUFFICIENT_DATA"
+
+
+def mend(cloudwatch: Any) -> None:
+    """Let MiniStack's module evaluate by `state`; it does so whenever any metric comes."""
+    original = cloudwatch._evaluate_alarm
+
+    def evaluate(alarm: dict[str, Any]) -> None:
+        if not alarm.get("MetricName") or alarm.get("ComparisonOperator") not in _COMPARISONS:
+            original(alarm)  # of a metric expression, or of an anomaly detector
+            return
+        dimensions = {one["Name"]: one["Value"] for one in alarm.get("Dimensions") or []}
+        key = (alarm["Namespace"], alarm["MetricName"], cloudwatch._dims_key(dimensions))
+        name = alarm.get("ExtendedStatistic") or alarm.get("Statistic") or "Average"
+
+        def statistic(points: Sequence[Point]) -> float | None:
+            value: float | None = cloudwatch._stat_value(cloudwatch._calc_stats(points), name, points)
+            return value
+
+        points, before, now = cloudwatch._metrics.get(key, []), alarm["StateValue"], time.time()
+        recent = [p for p in points if now - p["Timestamp"] <= alarm["Period"] * alarm["EvaluationPeriods"]]
+        if not recent and now - alarm.get("StateUpdatedTimestamp", 0) < _STAYS_SECONDS:
+            return
+        after = state(alarm, recent, now, statistic)
+        if after is None or after == before:
+            return
+        reason = f"Threshold {alarm['ComparisonOperator']} {alarm.get('Threshold')}: {name} of {alarm['MetricName']}"
+        alarm.update(StateValue=after, StateReason=reason, StateUpdatedTimestamp=int(time.time()))
+        cloudwatch._record_history(alarm["AlarmName"], before, after, reason)
+        cloudwatch._dispatch_alarm_actions(alarm, before, after, reason)
+        cloudwatch._evaluate_parent_alarms(alarm)
+
+    cloudwatch._evaluate_alarm = evaluate

@@ -1,0 +1,106 @@
+"""When an alarm goes off: period by period, for the dimensions that it names, and with missing data as it says."""
+
+import time
+from typing import Any
+
+import pytest
+
+from localcloud.alarms import state
+
+NOW = 1_000_000.0
+
+
+def alarm(**changes: Any) -> dict[str, Any]:
+    made = {
+        "Period": 60,
+        "EvaluationPeriods": 5,
+        "DatapointsToAlarm": 2,
+        "Threshold": 0.0,
+        "TreatMissingData": "notBreaching",
+    }
+    return made | {"ComparisonOperator": "GreaterThanThreshold"} | changes
+
+
+def points(*values: tuple[float, float]) -> list[dict[str, Any]]:
+    """(seconds ago, value)"""
+    return [{"Timestamp": NOW - ago, "Value": value} for ago, value in values]
+
+
+def largest(some: Any) -> float:
+    return max(point["Value"] for point in some)
+
+
+def at(made: dict[str, Any], *values: tuple[float, float]) -> str | None:
+    return state(made, points(*values), NOW, largest)
+
+
+def test_an_alarm_goes_off_when_enough_periods_breach_and_not_for_one_with_much():
+    assert at(alarm(), (10, 1), (20, 1), (30, 1)) == "OK"
+    assert at(alarm(), (10, 1), (70, 1)) == "ALARM"
+
+
+def test_without_a_number_of_datapoints_every_period_has_to_breach():
+    assert at(alarm(DatapointsToAlarm=None, EvaluationPeriods=2), (10, 1)) == "OK"
+    assert at(alarm(DatapointsToAlarm=None, EvaluationPeriods=2), (10, 1), (70, 1)) == "ALARM"
+
+
+def test_what_is_older_than_the_periods_does_not_count():
+    assert at(alarm(), (301, 1), (400, 1)) == "OK"
+
+
+@pytest.mark.parametrize(
+    ("treatment", "expected"),
+    [("notBreaching", "OK"), ("breaching", "ALARM"), ("missing", "INSUFFICIENT_DATA"), ("ignore", None)],
+)
+def test_without_any_data_the_alarm_is_as_it_says(treatment, expected):
+    assert at(alarm(TreatMissingData=treatment)) == expected
+
+
+def test_a_statistic_that_there_is_none_of_is_missing_data():
+    assert state(alarm(TreatMissingData="missing"), points((10, 1)), NOW, lambda _: None) == "INSUFFICIENT_DATA"
+
+
+@pytest.mark.parametrize(
+    ("comparison", "value", "expected"),
+    [
+        ("GreaterThanOrEqualToThreshold", 0, "ALARM"),
+        ("GreaterThanThreshold", 0, "OK"),
+        ("LessThanThreshold", -1, "ALARM"),
+        ("LessThanOrEqualToThreshold", 1, "OK"),
+    ],
+)
+def test_the_value_is_compared_as_the_alarm_says(comparison, value, expected):
+    made = alarm(ComparisonOperator=comparison, EvaluationPeriods=1, DatapointsToAlarm=1)
+    assert at(made, (1, value)) == expected
+
+
+def test_the_alarm_of_one_endpoint_does_not_go_off_for_another(cloud: Any) -> None:
+    cloudwatch = cloud.client("cloudwatch")
+    for name in ("ours", "theirs"):
+        cloudwatch.put_metric_alarm(
+            AlarmName=f"alarm-{name}", Namespace="Two", MetricName="Errors", Statistic="Sum", Period=60,
+            Dimensions=[{"Name": "EndpointName", "Value": name}], EvaluationPeriods=1, Threshold=0,
+            ComparisonOperator="GreaterThanThreshold", TreatMissingData="notBreaching",
+        )  # fmt: skip
+    datum = {"MetricName": "Errors", "Dimensions": [{"Name": "EndpointName", "Value": "theirs"}], "Value": 1.0}
+    cloudwatch.put_metric_data(Namespace="Two", MetricData=[datum])
+    listed = cloudwatch.describe_alarms(AlarmNames=["alarm-ours", "alarm-theirs"])["MetricAlarms"]
+    assert {each["AlarmName"]: each["StateValue"] for each in listed}["alarm-theirs"] == "ALARM"
+    assert {each["AlarmName"]: each["StateValue"] for each in listed}["alarm-ours"] != "ALARM"
+
+
+def test_an_alarm_set_by_hand_stays_until_its_metric_says_otherwise(cloud: Any) -> None:
+    cloudwatch = cloud.client("cloudwatch")
+    cloudwatch.put_metric_alarm(
+        AlarmName="short", Namespace="Short", MetricName="Errors", Statistic="Sum", Period=10, EvaluationPeriods=1,
+        Threshold=0, ComparisonOperator="GreaterThanThreshold", TreatMissingData="notBreaching",
+    )  # fmt: skip
+
+    def shown() -> str:
+        return str(cloudwatch.describe_alarms(AlarmNames=["short"])["MetricAlarms"][0]["StateValue"])
+
+    cloudwatch.set_alarm_state(AlarmName="short", StateValue="ALARM", StateReason="by hand")
+    assert shown() == "ALARM"
+    datum = {"MetricName": "Errors", "Value": 0.0, "Timestamp": time.time()}
+    cloudwatch.put_metric_data(Namespace="Short", MetricData=[datum])
+    assert shown() == "OK"
