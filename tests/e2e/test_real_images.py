@@ -10,7 +10,7 @@ import pytest
 @pytest.mark.real_data
 @pytest.mark.timeout(600)
 @pytest.mark.skipif(not os.environ.get("CIFAR100_ARCHIVE"), reason="CIFAR100_ARCHIVE names no archive of real photos")
-def test_sixty_epochs_on_the_real_photos_reach_the_published_repeats_of_this_problem(bay: Any) -> None:
+def test_the_default_run_on_the_real_photos_reaches_the_published_repeats_of_this_problem(bay: Any) -> None:
     summary = json.loads(bay.cli("run", "--data", bay.data, "--json", timeout=580).stdout)
     assert summary["data"] == "cifar-100"
     assert summary["accuracy"] >= 0.87
