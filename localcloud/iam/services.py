@@ -73,7 +73,7 @@ def _hold_states(roles: _Roles) -> None:
         @functools.wraps(work)
         def run(*args: Any, **options: Any) -> Any:
             execution = signature.bind(*args, **options).arguments["execution"]
-            machine = states._state_machines.get(execution["stateMachineArn"].partition("/")[0]) or {}
+            machine = states._state_machines.get(_machine(execution)) or {}
             token = acting.set((machine.get("roleArn", ""), execution.get("name", "execution")))
             try:
                 return work(*args, **options)
@@ -94,8 +94,18 @@ def _hold_states(roles: _Roles) -> None:
 
         return run
 
+    def of_map(state: Any, value: Any, effective: Any, processor: Any, execution: Any, context: Any) -> list[Need]:
+        """Its children are executions of the machine; their results are written to S3."""
+        wanted = [Need("states:StartExecution", _machine(execution))]
+        writer = state.get("ResultWriter") or {}
+        place = states._resolve_params_obj(writer.get("Parameters") or {}, effective, context)
+        if place:
+            prefix = "/".join(filter(None, [place.get("Prefix", "").strip("/"), "*"]))
+            wanted.append(Need("s3:PutObject", f"arn:aws:s3:::{place.get('Bucket', '*')}/{prefix}"))
+        return wanted
+
     states._execute_task = acts(states._execute_task)
-    states._run_distributed_map = acts(states._run_distributed_map)
+    states._run_distributed_map = acts(asked(states._run_distributed_map, of_map, "States.Permissions"))
     states._call_lambda = asked(
         states._call_lambda,
         lambda ref, _: [Need("lambda:InvokeFunction", _function(roles, ref))],
@@ -121,6 +131,11 @@ def _hold_states(roles: _Roles) -> None:
     for resource, work in list(states._SERVICE_DISPATCH.items()):
         error = "SQS.AmazonSQSException" if ":sqs:" in resource else "States.Permissions"
         states._SERVICE_DISPATCH[resource] = asked(work, lambda called, given: _sdk(roles, called, given), error)
+
+
+def _machine(execution: dict[str, Any]) -> str:
+    """The machine of an execution; that of a Map's child is named `machine/label`."""
+    return str(execution["stateMachineArn"].partition("/")[0])
 
 
 def _function(roles: _Roles, ref: str) -> str:
