@@ -11,8 +11,8 @@ _PAGE = """\
 # Faults
 
 What happens to requests, answers and captures when something breaks, measured by `make faults` on {date}
-({cpu}, {cores} cores; {minutes:.0f} min in all). This page is written by that command, which fails when a promise below
-is broken; `make test` runs the first three.
+({cpu}, {cores} cores; {minutes:.0f} min, once a version is trained). This page is written by that command, which
+fails when a promise below is broken. `make test` runs three: UpdateEndpoint, a killed worker, a killed model server.
 
 {connections} connections ask the endpoint through InvokeEndpoint, each up to {each:.0f} times a second and with no
 retries, for photos whose answers are known: what the artifact's own handler says, asked in a process of its own. An
