@@ -52,6 +52,13 @@ class UpdateEndpoint:
 
 
 @dataclass(frozen=True)
+class ForgetAttempt:
+    """The endpoint was told to take this version once, and failed: that was before it was approved anew."""
+
+    endpoint_arn: str
+
+
+@dataclass(frozen=True)
 class DeleteEndpoint:
     """Remove an endpoint: one whose creation failed (nothing else can be done with it), or a trial that is over."""
 
@@ -90,6 +97,7 @@ Action = (
     | CreateEndpoint
     | VerifyVersion
     | UpdateEndpoint
+    | ForgetAttempt
     | DeleteEndpoint
     | RejectVersion
     | NoteApproval

@@ -277,6 +277,8 @@ def _perform(action: actions.Action, settings: planning.Settings, doors: Doors) 
             sagemaker.update_endpoint(EndpointName=settings.endpoint_name, EndpointConfigName=config, **watch)
             # After the update, not before: an attempt that was refused is none.
             sagemaker.add_tags(ResourceArn=endpoint_arn, Tags=[{"Key": ATTEMPTED, "Value": config}])
+        case actions.ForgetAttempt(endpoint_arn):
+            sagemaker.add_tags(ResourceArn=endpoint_arn, Tags=[{"Key": ATTEMPTED, "Value": "none"}])
         case actions.DeleteEndpoint(name):
             sagemaker.delete_endpoint(EndpointName=name)
         case actions.RejectVersion(package_arn, reason):

@@ -37,6 +37,8 @@ def _after(current: planning.Current, plan: planning.Plan, settings: planning.Se
                     recorded=f"{config}@",
                 )  # fmt: skip
                 current = replace(current, endpoint=updated)
+            case actions.ForgetAttempt(_) if current.endpoint is not None:
+                current = replace(current, endpoint=replace(current.endpoint, attempted=""))
             case actions.DeleteEndpoint(name):
                 current = _with(current, name, None, settings)
             case actions.VerifyVersion(arn, config):

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         CreateEndpointConfig,
         CreateModel,
         DeleteEndpoint,
+        ForgetAttempt,
         NoteApproval,
         RecordDeployment,
         RejectVersion,
@@ -35,6 +36,7 @@ else:
         CreateEndpointConfig,
         CreateModel,
         DeleteEndpoint,
+        ForgetAttempt,
         NoteApproval,
         RecordDeployment,
         RejectVersion,
@@ -232,11 +234,11 @@ def _converge(event: dict[str, Any], current: Current, settings: Settings) -> Pl
             )
         if endpoint.config_name == wanted and endpoint.status == "InService":
             return Plan(Outcome.LIVE, f"Version {newest.number} is live.")
-        failed = _failed(event, endpoint, wanted, newest)
-        if failed is not None:
-            return failed
     if newest.passed_as != wanted:
-        return _verification(event, current.trial, newest, wanted, settings)
+        return _verification(event, current, newest, wanted, settings)
+    failed = None if endpoint is None else _failed(event, endpoint, wanted, newest)
+    if failed is not None:
+        return failed
     prepare = (CreateModel(wanted, newest.arn, newest.number), CreateEndpointConfig(wanted, wanted))
     if endpoint is None:
         return Plan(
@@ -257,16 +259,18 @@ def _converge(event: dict[str, Any], current: Current, settings: Settings) -> Pl
     )
 
 
-def _verification(
-    event: dict[str, Any], trial: Endpoint | None, newest: Version, wanted: str, settings: Settings
-) -> Plan:
+def _verification(event: dict[str, Any], current: Current, newest: Version, wanted: str, settings: Settings) -> Plan:
     """Bring the version into service on the trial endpoint, and have it verified there."""
     name, config = settings.trial_name, trial_config_name(wanted)
+    trial, endpoint = current.trial, current.endpoint
     if trial is None:
+        # A version that was rejected has not passed any more: if it is here again, it was approved anew.
+        again = endpoint is not None and endpoint.attempted == wanted
         return Plan(
             Outcome.VERIFY,
             f"Version {newest.number} is verified on endpoint {name} before it serves.",
             (
+                *((ForgetAttempt(endpoint.arn),) if again and endpoint else ()),
                 CreateModel(wanted, newest.arn, newest.number),
                 CreateEndpointConfig(config, wanted, trial=True),
                 CreateEndpoint(name, config),

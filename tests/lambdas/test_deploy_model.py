@@ -224,6 +224,20 @@ def test_a_version_that_does_not_come_into_service_is_rejected_with_the_reason_a
     assert bad not in serving.served
 
 
+def test_a_version_that_failed_while_it_took_over_is_rejected_and_once_approved_anew_has_a_new_chance(serving):
+    serving.decide(serving.register(), "Approved")
+    converge(serving, serving.events.pop())
+    serving.settle()
+    converge(serving, serving.events.pop())
+    serving.broken.add(2)
+    drain(serving)
+    assert (serving.live, serving.status[2]) == (1, "Rejected")
+    serving.broken.clear()
+    serving.decide(2, "Approved")
+    drain(serving)
+    assert (serving.live, serving.status[2]) == (2, "Approved")
+
+
 def test_a_version_that_found_no_machine_is_not_rejected_and_serves_once_there_are_machines(serving, recorded):
     newest = serving.register()
     serving.decide(newest, "Approved")
