@@ -1,0 +1,71 @@
+"""The bench of the model: what it keeps between runs, and what its page says of goals and of parts not measured."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "bench/model"))
+import report
+import run
+
+
+def _seed(number: int, accuracy: float) -> dict[str, Any]:
+    figures = dict.fromkeys(report.FIGURES, 0.9) | {"test_accuracy": accuracy, "seed": number}
+    recipe = {"epochs": 90, "folds": 3, "batch_size": 32, "learning_rate": 0.05}
+    photos = {"train": 1000, "test": 100}
+    return {**figures, "hyperparameters": recipe, "photos": photos, "strangers_by_kind": {"tree": 0.5}}
+
+
+def _goal(result: dict[str, Any], figure: str) -> dict[str, Any]:
+    return next(goal for goal in result["goals"] if goal["figure"] == figure)
+
+
+def test_a_goal_is_judged_by_the_mean_of_the_seeds() -> None:
+    result = report.summary([_seed(1, 0.93), _seed(2, 0.96)], None, None, None)
+    assert _goal(result, "test_accuracy")["value"] == pytest.approx(0.945)
+    assert _goal(result, "test_accuracy")["reached"] is False
+    assert _goal(report.summary([_seed(1, 0.95)], None, None, None), "test_accuracy")["reached"] is True
+
+
+def test_what_may_be_at_most_so_much_is_judged_from_above() -> None:
+    timing = {
+        "wall_seconds": 241.0,
+        "processor_seconds": 400.0,
+        "load_before": 0.1,
+        "same_weights": True,
+        "machine": "m",
+    }
+    assert _goal(report.summary([], None, timing, None), "wall_seconds")["reached"] is False
+    assert _goal(report.summary([], None, timing | {"wall_seconds": 239.0}, None), "wall_seconds")["reached"] is True
+
+
+def test_a_part_that_was_not_measured_is_called_so_and_no_goal_reached() -> None:
+    result = report.summary([_seed(1, 0.96)], None, None, None)
+    assert _goal(result, "share")["reached"] is None
+    assert "| training throughput, share of the bare pass | at least 0.850 | not measured |  |" in report.markdown(
+        result
+    )
+
+
+def test_the_page_has_a_column_for_each_seed_and_an_interval() -> None:
+    page = report.markdown(report.summary([_seed(3, 0.92), _seed(7, 0.94)], None, None, None))
+    assert "| seed 3 | seed 7 |" in page
+    assert "| test accuracy | **0.930** | ± 0.127 | 0.920 | 0.940 |" in page  # 12.7 standard errors of 0.01
+
+
+def test_a_result_is_kept_until_the_code_that_decides_it_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flags = run.parser().parse_args(["--archive", "photos.tar.gz", "--work", str(tmp_path)])
+    run.Bench(flags).keep("part", lambda: {"value": 1})
+    run.Bench(flags).keep("part", lambda: {"value": 2})
+    assert run.Bench(flags).kept("part") == {"value": 1}
+    assert "part: kept from an earlier run" in capsys.readouterr().out
+    monkeypatch.setattr(run, "recipe_sha256", lambda: "other code")
+    assert run.Bench(flags).kept("part") is None
+
+
+def test_every_file_that_decides_is_there() -> None:
+    assert all((run.ROOT / "training" / f"{name}.py").is_file() for name in run.DECIDING)
