@@ -147,7 +147,7 @@ class Emulator:
         modules = self._modules
         find_names(modules["core.router"], "SERVICE_PATTERNS", "detect_service")
         find_names(modules["core.persistence"], "_state_format_version", "_json_default", "STATE_DIR")
-        find_names(modules["services.s3"], "_atomic_write")
+        find_names(modules["services.s3"], "_atomic_write", "_delete_persisted_bucket")
         find_names(modules["core.responses"], "request_scope")
         workers = ("_PYTHON_WORKER_SCRIPT", "subprocess.Popen", "Worker._spawn", "reset")
         find_names(modules["core.lambda_runtime"], *workers)
@@ -217,7 +217,19 @@ class Emulator:
             if not self._resource_types:
                 return
             types, self._resource_types = self._resource_types, {}
-            importlib.import_module("ministack.services.cloudformation.provisioners")._RESOURCE_HANDLERS.update(types)
+            handlers = importlib.import_module("ministack.services.cloudformation.provisioners")._RESOURCE_HANDLERS
+            handlers.update(types)
+            self._delete_buckets_whole(handlers["AWS::S3::Bucket"])
+
+    def _delete_buckets_whole(self, bucket: dict[str, Any]) -> None:
+        """A bucket that its stack deletes stays deleted: MiniStack leaves its folder and finds it at the next start."""
+        forget, delete = self._modules["services.s3"]._delete_persisted_bucket, bucket["delete"]
+
+        def gone(name: str, properties: dict[str, Any]) -> None:
+            delete(name, properties)
+            forget(name)
+
+        bucket["delete"] = gone
 
     async def before(self, service: str) -> None:
         """To be awaited before a request to a service is handled: some hooks come with the first one."""

@@ -252,3 +252,18 @@ def test_what_does_not_fit_on_the_disk_is_not_acknowledged(own_cloud: Any) -> No
     s3 = cloud.client("s3")
     assert s3.get_object(Bucket=BUCKET, Key="key")["Body"].read() == b"small"
     assert s3.head_object(Bucket=BUCKET, Key="large")["ContentLength"] == 2_000_000
+
+
+def test_a_bucket_that_went_with_its_stack_does_not_come_back(own_cloud: Any) -> None:
+    cloud = own_cloud()
+    bucket = {"Type": "AWS::S3::Bucket", "Properties": {"BucketName": "gone-with-its-stack"}}
+    cloud.client("cloudformation").create_stack(
+        StackName="short-lived", TemplateBody=json.dumps({"Resources": {"Bucket": bucket}})
+    )
+    versioned = {"Status": "Enabled"}
+    cloud.client("s3").put_bucket_versioning(Bucket="gone-with-its-stack", VersioningConfiguration=versioned)
+    made = cloud.client("s3").put_object(Bucket="gone-with-its-stack", Key="photos/one", Body=b"bytes")
+    cloud.client("s3").delete_object(Bucket="gone-with-its-stack", Key="photos/one", VersionId=made["VersionId"])
+    cloud.client("cloudformation").delete_stack(StackName="short-lived")
+    assert cloud.stop() == 0
+    assert own_cloud().client("s3").list_buckets()["Buckets"] == []
