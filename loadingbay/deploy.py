@@ -192,6 +192,8 @@ def _planned(cloudformation: Any, change_set: str, stack: str, interval: float) 
             return True
         if now["Status"] == "FAILED":
             reason = now.get("StatusReason", "no reason given")
+            if "DescribeEvents" in reason:
+                reason = _finding(cloudformation, stack) or reason
             cloudformation.delete_change_set(ChangeSetName=change_set, StackName=stack)
             if "didn't contain changes" in reason or "No updates are to be performed" in reason:
                 return False
@@ -205,11 +207,21 @@ def _reason(cloudformation: Any, stack: str) -> str:
     for page in cloudformation.get_paginator("describe_stack_events").paginate(StackName=stack):
         for event in page["StackEvents"]:  # newest first
             status, said = event["ResourceStatus"], event.get("ResourceStatusReason", "")
+            if "DescribeEvents" in said:  # a validation before the first resource: its findings are elsewhere
+                return _finding(cloudformation, stack) or said
             if status.endswith("_FAILED") and "cancelled" not in said.lower():
                 reason = f"{event['LogicalResourceId']}: {said or status}"
             if event["LogicalResourceId"] == stack and status in _BEGUN:
                 return reason
     return reason
+
+
+def _finding(cloudformation: Any, stack: str) -> str:
+    """What CloudFormation's validation of the newest change found first, "" when it says nothing."""
+    for event in cloudformation.describe_events(StackName=stack)["OperationEvents"]:
+        if event.get("EventType") == "VALIDATION_ERROR":
+            return f"{event.get('LogicalResourceId', stack)}: {event.get('ValidationStatusReason', 'no reason given')}"
+    return ""
 
 
 def _ensure_bucket(target: Target, bucket: str) -> None:

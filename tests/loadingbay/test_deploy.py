@@ -177,6 +177,22 @@ def test_a_resource_that_cannot_be_made_is_named_with_its_reason(target, templat
         deploy(target, template=template)
 
 
+def test_what_cloudformation_finds_before_the_first_resource_is_told_not_where_to_look_for_it(
+    target, template, cloudformation
+):
+    cloudformation.fails = {
+        "LogicalResourceId": "loadingbay",
+        "ResourceStatus": "CREATE_FAILED",
+        "ResourceStatusReason": "Validation failed with 1 error(s). Call DescribeEvents to retrieve the full list.",
+    }
+    found = {"LogicalResourceId": "Bucket", "ValidationStatusReason": "a bucket of that name exists"}
+    cloudformation.describe_events = lambda **_: {
+        "OperationEvents": [{"EventType": "STACK_EVENT"}, {"EventType": "VALIDATION_ERROR", **found}]
+    }
+    with pytest.raises(WorkError, match="could not be created: Bucket: a bucket of that name exists"):
+        deploy(target, template=template)
+
+
 def test_an_update_that_was_rolled_back_is_a_failure_and_is_tried_again(target, template, cloudformation):
     deploy(target, template=template)
     (template.parent.parent / "lambdas" / "app.py").write_text("changed = True\n")
