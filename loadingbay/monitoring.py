@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -123,12 +123,12 @@ def monitor(
                         "S3UploadMode": "EndOfJob",
                     },
                 }
-            ]
+            ],
+            **({"KmsKeyId": stack["KmsKeyArn"]} if "KmsKeyArn" in stack else {}),
         },
-        ProcessingResources={
-            "ClusterConfig": {"InstanceCount": 1, "InstanceType": "ml.m5.large", "VolumeSizeInGB": 30}
-        },
+        ProcessingResources={"ClusterConfig": _machine(stack)},
         StoppingCondition={"MaxRuntimeInSeconds": 3600},
+        **_network(stack),
     )
     while (now := sagemaker.describe_processing_job(ProcessingJobName=job))["ProcessingJobStatus"] not in {
         "Completed",
@@ -145,6 +145,20 @@ def monitor(
         )
     fetch(s3, output, folder)
     return Report(json.loads((folder / "monitoring.json").read_text()), folder, job)
+
+
+def _machine(stack: Mapping[str, str]) -> dict[str, Any]:
+    """The job's machine, its disk encrypted with the stack's key if it has one."""
+    key = {"VolumeKmsKeyId": stack["KmsKeyArn"]} if "KmsKeyArn" in stack else {}
+    return {"InstanceCount": 1, "InstanceType": "ml.m5.large", "VolumeSizeInGB": 30, **key}
+
+
+def _network(stack: Mapping[str, str]) -> dict[str, Any]:
+    """The stack's VPC, as an argument of CreateProcessingJob, if it is in one."""
+    if "SubnetIds" not in stack:
+        return {}
+    vpc = {"Subnets": stack["SubnetIds"].split(","), "SecurityGroupIds": stack["SecurityGroupIds"].split(",")}
+    return {"NetworkConfig": {"VpcConfig": vpc}}
 
 
 def fetch(s3: Any, uri: str, folder: Path) -> list[Path]:

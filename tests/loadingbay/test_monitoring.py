@@ -103,6 +103,17 @@ def test_the_report_is_what_the_job_wrote(target, stack, tmp_path):
     assert (tmp_path / "deep" / "stream.png").exists()
 
 
+def test_the_job_runs_in_the_stages_network_and_with_its_key(target, stack, tmp_path):
+    _capture(target, "one", "a")
+    sagemaker = target._clients["sagemaker"] = SageMaker(target)
+    private = {**stack, "SubnetIds": "subnet-1,subnet-2", "SecurityGroupIds": "sg-1", "KmsKeyArn": "arn:key"}
+    monitoring.monitor(target, stack=private, folder=tmp_path)
+    vpc = {"Subnets": ["subnet-1", "subnet-2"], "SecurityGroupIds": ["sg-1"]}
+    assert sagemaker.request["NetworkConfig"] == {"VpcConfig": vpc}
+    assert sagemaker.request["ProcessingOutputConfig"]["KmsKeyId"] == "arn:key"
+    assert sagemaker.request["ProcessingResources"]["ClusterConfig"]["VolumeKmsKeyId"] == "arn:key"
+
+
 def test_the_job_gets_the_captures_of_each_day_and_what_else_there_is(target, stack, tmp_path):
     _capture(target, "one", "a")
     _capture(target, "two", "b", ago=timedelta(days=1))
