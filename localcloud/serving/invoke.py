@@ -206,7 +206,9 @@ class Invoker:
         try:
             while True:
                 fleet = self._manager.fleet_of(endpoint)
-                if fleet is None and endpoint not in self._manager.starting:
+                if fleet is None and self._manager.stopping:
+                    raise _unavailable(endpoint, "the local cloud is stopping")
+                if fleet is None and not self._manager.awaited(endpoint):
                     raise _invalid(f"Endpoint {endpoint} of account {self._cloud.settings.account} not found.")
                 if fleet is not None:
                     try:

@@ -32,6 +32,8 @@ logger = logging.getLogger("localcloud")
 KIND = "endpoint"
 _LONGEST_REASON = 1024
 _LOOK_EVERY = 0.5
+# In these states nothing answers, nor will again by itself.
+_OVER = ("Failed", "Deleting")
 
 
 class Manager:
@@ -48,6 +50,7 @@ class Manager:
         """During an update: the new fleet and its share of the requests."""
         self.starting: set[str] = set()
         """Endpoints in service whose servers are coming up again after a restart of the cloud: requests wait."""
+        self._resumed = False
         self.recorder = Recorder(cloud.settings.endpoints_dir / ".captures", self._s3_as)
         self.metrics = Metrics(cloud.client("cloudwatch"))
 
@@ -63,6 +66,19 @@ class Manager:
         if moving is not None and random.random() < moving[1]:  # noqa: S311 - not a secret
             return moving[0]
         return self.routes.get(name)
+
+    @property
+    def stopping(self) -> bool:
+        """Whether the cloud stops: no endpoint answers any more."""
+        return self._stopping.is_set()
+
+    def awaited(self, name: str) -> bool:
+        """Whether an endpoint that has no fleet is in service all the same: its servers come up after a restart."""
+        if self._resumed or name in self.starting:
+            return name in self.starting
+        # The port answers before everything is taken up again.
+        document = self._cloud.store.get(KIND, name)
+        return document is not None and bool(document.get("_Live")) and document["EndpointStatus"] not in _OVER
 
     # Work, each in a thread of its own
 
@@ -232,7 +248,7 @@ class Manager:
             keep |= {(name, snapshot["Directory"]) for snapshot in (live, pending) if snapshot}
             if status == "Deleting":
                 self.begin_delete(name)
-            elif live and status != "Failed":
+            elif live and status not in _OVER:
                 self.starting.add(name)
                 if status in ("Updating", "RollingBack") and not pending:
                     # A change of weights, or a roll back, that was cut off: what served before serves.
@@ -240,6 +256,7 @@ class Manager:
                 self._cloud.runner.start(f"restore-{name}", self._restore, name, self._deploy if pending else None)
             elif pending:
                 self.begin(name)
+        self._resumed = True
         for place in directory.glob("*/*"):
             if (place.parent.name, place.name) not in keep and not place.parent.name.startswith("."):
                 shutil.rmtree(place, ignore_errors=True)

@@ -38,6 +38,23 @@ def test_after_kill_9_of_the_whole_cloud_nothing_that_was_answered_is_lost(site:
     assert all(one.sent < back for one in load.failed()), "requests failed after it was back"
 
 
+def test_a_graceful_stop_answers_what_it_took_and_loses_nothing(site: Any) -> None:
+    site.wait_served("good")
+
+    with site.load() as load:
+        site.bay.cli("down")
+        site.bay.cli("up")
+        site.wait_served("good")
+        load.settle()
+
+    row = site.record("`loadingbay down`, then `up`", load)
+    # Refused by name, or the port was closed: nobody is told that the endpoint is not there, or that its model failed.
+    told = {one.error.partition(":")[0] for one in load.failed() if "(ServiceUnavailable)" not in one.error}
+    assert told <= {"EndpointConnectionError", "ConnectionClosedError"}, told
+    assert (row.wrong, row.captures_lost) == (0, 0)
+    assert row.gap < 30
+
+
 def test_a_full_queue_is_said_at_once_and_what_was_taken_is_answered(site: Any) -> None:
     name = "full-queue"
     sagemaker = site.bay.client("sagemaker")
