@@ -89,7 +89,7 @@ def monitor(
     if not days:
         raise WorkError(
             f"nothing was captured in the last {_DAYS} days below {stack['DataCaptureUri']}/{endpoint}: "
-            "`loadingbay classify PHOTO` sends a photo"
+            "`loadingbay classify PHOTO` sends a photo (a serverless endpoint captures none)"
         )
     sources = Sources.read()
     upload_missing(s3, bucket, (sources.monitor,), owner=target.account)
