@@ -11,6 +11,7 @@ from botocore.exceptions import ClientError
 
 from loadingbay import cloud, monitoring, registry
 from loadingbay.deploy import outputs
+from loadingbay.deployments import trial_of
 from loadingbay.errors import UsageError, WorkError
 from loadingbay.target import Target
 from pipelines import runner
@@ -89,8 +90,9 @@ def logs_of(target: Target, step: str | None) -> Iterator[str]:
         yield from _own_log(target)
     elif step == "monitor":
         yield from _job_lines(target, PROCESSING_LOGS, _newest_monitor(target))
-    elif step == "endpoint":
+    elif step in {"endpoint", "verification"}:
         name = outputs(target)["EndpointName"]
+        name = trial_of(name) if step == "verification" else name
         yield from _group_lines(target, f"{_ENDPOINT_LOGS}/{name}")
     else:
         yield from _of_step_or_lambda(target, step)

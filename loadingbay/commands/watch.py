@@ -50,6 +50,8 @@ def status(target: Target, as_json: bool) -> None:
 def logs(target: Target, step: str | None) -> None:
     """Print the log of a pipeline STEP, of `monitor`, `endpoint`, `cloud`, or of a Lambda such as `deploy_model`.
 
+    `verification` is the log of the model server on which versions are verified before they serve.
+
     Without STEP: the step of the last execution that failed, else all of them.
     """
     from loadingbay.observe import logs_of

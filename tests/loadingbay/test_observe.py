@@ -103,7 +103,11 @@ def test_a_name_without_a_log_says_which_there_are(target):
 
 @pytest.mark.parametrize(
     ("name", "says"),
-    [("monitor", "`loadingbay monitor` runs one"), ("endpoint", "nothing was written to /aws/sagemaker/Endpoints")],
+    [
+        ("monitor", "`loadingbay monitor` runs one"),
+        ("endpoint", "nothing was written to /aws/sagemaker/Endpoints/loadingbay yet"),
+        ("verification", "Endpoints/loadingbay-verify"),
+    ],
 )
 def test_a_log_that_is_still_empty_says_so(target, name, says):
     with pytest.raises(WorkError, match=says):
