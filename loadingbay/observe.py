@@ -117,7 +117,7 @@ def _of_step_or_lambda(target: Target, step: str | None) -> Iterator[str]:
             steps = ", ".join(s.name for s in known.values()) or "none yet"
             raise UsageError(
                 f"logs {step}: there is no such log; steps of the last execution: {steps}; "
-                "else monitor, endpoint, cloud, or the name of a Lambda such as deploy_model"
+                "else monitor, endpoint, verification, cloud, or the name of a Lambda such as deploy_model"
             )
         yield from _group_lines(target, group)
 

@@ -199,7 +199,8 @@ def wait_until_served(
         if (seen := get(target, version.arn)).approval == "Rejected":
             said = seen.comment or "no reason was given"
             if seen.metadata.get("verification") == "failed" and said.startswith("Version "):
-                raise WorkError(f"version{said.removeprefix('Version')}")
+                log = "; its log: `loadingbay logs verification`" if "did not come into service" in said else ""
+                raise WorkError(f"version{said.removeprefix('Version')}{log}")
             raise WorkError(f"version {version.number} was rejected while it was deployed: {said}")
         looks += 1
         if looks % _LOOKS_BEFORE_ASKING == 0:

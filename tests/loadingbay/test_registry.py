@@ -177,6 +177,16 @@ def test_a_version_that_fails_its_verification_ends_the_wait_with_the_reason():
         registry.wait_until_served(target, "loadingbay", version)
 
 
+def test_a_version_that_did_not_start_points_to_the_log_of_its_server():
+    sagemaker = SageMaker(2, [("InService", 1)])
+    target = _target(sagemaker)
+    version = registry.numbered(target, 2)
+    registry.decide(target, version, approve=False, comment="Version 2 did not come into service: it ended")
+    sagemaker.packages[version.arn]["CustomerMetadataProperties"]["verification"] = "failed"
+    with pytest.raises(WorkError, match=r"into service: it ended; its log: `loadingbay logs verification`$"):
+        registry.wait_until_served(target, "loadingbay", version)
+
+
 def test_the_approved_versions_come_newest_first_and_the_first_is_due():
     target = _target(SageMaker(4))
     assert registry.due(target) is None
