@@ -70,7 +70,8 @@ def remove(target: Target, items: list[Item], say: Callable[[Item], None] = lamb
 
 def _found(target: Target) -> Iterator[Item]:
     sagemaker, stage = target.client("sagemaker"), target.stage
-    stacks = [name for name in (f"{stage}-cicd", stage) if deploy.status(target, name)]
+    # The delivery's stack second: it has the boundary of the application's roles.
+    stacks = [name for name in (stage, f"{stage}-cicd") if deploy.status(target, name)]
     resources = [resource for stack in stacks for resource in _resources(target, stack)]
 
     def of(kind: str) -> list[str]:
