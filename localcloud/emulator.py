@@ -1,63 +1,32 @@
 """The hooks into MiniStack: S3, Lambda, Step Functions, EventBridge, CloudFormation, Logs, SQS. IAM's are in `iam/`.
 
+Where it is mended rather than used, that is in `mendings.py`.
+
 They are private names of one pinned version. Each is looked up when the emulator is opened, and a missing one stops the
 start with a sentence that names it, rather than failing in the middle of somebody's run.
 """
 
 import asyncio
 import contextlib
-import functools
 import importlib
 import importlib.util
-import inspect
 import json
 import logging
 import os
 import shutil
-import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from importlib.metadata import version
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
-from localcloud import alarms
-from localcloud.settings import DiskError, Settings, StartError
+from localcloud import alarms, mendings
+from localcloud.hooks import find_names, need
+from localcloud.settings import DiskError, Settings
 
 logger = logging.getLogger("localcloud")
 
-PINNED_VERSION = "1.5.33"
 SERVICE = "sagemaker"
-_ERROR_MARK = "__localcloud_lambda_error__"
-_WORKER_ERROR = (
-    '_real_stdout.write(json.dumps({"status": "error", "error": str(e), "trace": traceback.format_exc()}) + "\\n")'
-)
-_START_DELAY = 0.15
-# What a Lambda may see of the server's own variables; its role's credentials and its configuration come on top.
-_LAMBDA_SEES = ("PATH", "HOME", "LANG", "TMPDIR", "VIRTUAL_ENV")
-
-
-class HookError(StartError):
-    """MiniStack does not have a name that a hook needs."""
-
-
-def _need(condition: bool, what: str) -> None:
-    if not condition:
-        raise HookError(
-            f"The local cloud hooks into ministack=={PINNED_VERSION}; in the installed {version('ministack')} {what}. "
-            f"Install the pinned version (make setup), or mend localcloud/emulator.py."
-        )
-
-
-def find_names(module: ModuleType, *names: str) -> None:
-    """HookError unless a module of MiniStack has all these private names."""
-    for name in names:
-        target: Any = module
-        for part in name.split("."):
-            _need(hasattr(target, part), f"the private name {module.__name__}.{name} is missing")
-            target = getattr(target, part)
 
 
 def environment(settings: Settings) -> dict[str, str]:
@@ -128,11 +97,15 @@ class Emulator:
         }
         self._check_names()
         self.app: Callable[..., Any] = self._main.app
-        self._name_lambda_errors()
-        self._clean_lambda_environment()
-        self._remove_start_delay()
-        self._retry_events()
-        self._fail_on_a_full_disk()
+        # The emulator's own callbacks are set later, so they are looked up when they are called.
+        mendings.name_lambda_errors(
+            self._modules, lambda service: self.changed(service), lambda text: self.printed(text)
+        )
+        own = set(environment(settings)) - set(settings.client_environment())
+        mendings.clean_lambda_environment(self._modules, own)
+        mendings.remove_start_delay(self._modules, lambda service: self.changed(service))
+        mendings.retry_events(self._modules)
+        mendings.fail_on_a_full_disk(self._modules)
 
     def _check_names(self) -> None:
         find_names(
@@ -171,7 +144,7 @@ class Emulator:
         # Importing CloudFormation takes longer than all else together, so it is looked at here and imported at need.
         spec = importlib.util.find_spec("ministack.services.cloudformation")
         source = Path(spec.origin or "").parent / "provisioners.py" if spec else Path()
-        _need(
+        need(
             source.is_file() and "\n_RESOURCE_HANDLERS = {" in source.read_text(),
             "the private name ministack.services.cloudformation.provisioners._RESOURCE_HANDLERS is missing",
         )
@@ -336,126 +309,6 @@ class Emulator:
     def stop_workers(self) -> None:
         """End the Lambda worker processes."""
         self._modules["core.lambda_runtime"].reset()
-
-    # Mendings: where MiniStack is not like AWS
-
-    def _name_lambda_errors(self) -> None:
-        """A handler's exception arrives under its class name, so that Retry and Catch on a named error match.
-
-        MiniStack's worker returns str(e) only, everything arrives as Runtime.HandlerError, and the worker is killed.
-        Here the worker hands the error over as a marked result: it stays warm, as an environment on AWS does.
-        """
-        runtime, service = self._modules["core.lambda_runtime"], self._modules["services.lambda_svc"]
-        script: str = runtime._PYTHON_WORKER_SCRIPT
-        _need(script.count(_WORKER_ERROR) == 1, "lambda_runtime._PYTHON_WORKER_SCRIPT reports errors in another way")
-        marked = (
-            '_real_stdout.write(json.dumps({"status": "ok", "result": {"' + _ERROR_MARK + '": {'
-            '"errorMessage": str(e), "errorType": type(e).__name__, '
-            '"stackTrace": traceback.format_tb(e.__traceback__)[1:], "trace": traceback.format_exc()}}}) + "\\n")'
-        )
-        runtime._PYTHON_WORKER_SCRIPT = script.replace(_WORKER_ERROR, marked)
-        original = service._execute_function_warm
-
-        @functools.wraps(original)
-        def execute(func: dict[str, Any], event: Any, request_id: str) -> dict[str, Any]:
-            answer: dict[str, Any] = original(func, event, request_id)
-            self.changed("lambda")
-            self.printed(answer.get("log") or "")
-            body = answer.get("body")
-            if not (isinstance(body, dict) and _ERROR_MARK in body):
-                return answer
-            error = dict(body[_ERROR_MARK])
-            log = "\n".join(filter(None, [answer.get("log", ""), f"[ERROR] {error.pop('trace')}"]))
-            return {"body": {**error, "requestId": request_id}, "error": True, "log": log}
-
-        service._execute_function_warm = execute
-
-    def _clean_lambda_environment(self) -> None:
-        """Lambda workers get what Lambda gives, not the server's own settings."""
-        runtime = self._modules["core.lambda_runtime"]
-        source = inspect.getsource(runtime.Worker._spawn)
-        _need(
-            "spawn_env = {**os.environ, **env_vars}" in source, "lambda_runtime.Worker._spawn builds its variables anew"
-        )
-        hidden = set(environment(self._settings)) - set(_LAMBDA_SEES) - set(self._settings.client_environment())
-
-        class Subprocess(ModuleType):
-            """The subprocess module, but for a Popen that keeps the server's settings from a worker."""
-
-            def __getattr__(self, name: str) -> Any:
-                return getattr(subprocess, name)
-
-            @staticmethod
-            def Popen(command: Any, *, env: Mapping[str, str] | None = None, **options: Any) -> Any:  # noqa: N802 - its name
-                shown = None if env is None else {name: value for name, value in env.items() if name not in hidden}
-                return subprocess.Popen(command, env=shown, **options)
-
-        runtime.subprocess = Subprocess("subprocess")
-
-    def _remove_start_delay(self) -> None:
-        """Each execution of a state machine slept a fixed 150 ms before its first state."""
-        states = self._modules["services.stepfunctions"]
-        _need(
-            f"time.sleep({_START_DELAY})" in inspect.getsource(states._run_execution),
-            "stepfunctions._run_execution no longer sleeps 0.15 s; drop the hook",
-        )
-
-        class Time(ModuleType):
-            """The time module, but for a sleep that skips the start delay."""
-
-            def __getattr__(self, name: str) -> Any:
-                return getattr(time, name)
-
-            @staticmethod
-            def sleep(seconds: float) -> None:
-                if seconds != _START_DELAY:
-                    time.sleep(seconds)
-
-        states.time = Time("time")
-        original = states._run_execution
-
-        @functools.wraps(original)
-        def run(arn: str) -> None:
-            try:
-                original(arn)
-            finally:
-                self.changed("states")
-
-        states._run_execution = run
-
-    def _retry_events(self) -> None:
-        """A function that an event starts is tried again when it fails, as AWS invokes asynchronously.
-
-        MiniStack has that (retries, dead letter queue) but runs the target of a rule once.
-        """
-        service = self._modules["services.lambda_svc"]
-
-        def dispatch(arn: str, payload: str) -> None:
-            func, config, name = service._get_func_record_for_ref(arn)
-            if not func or not config:
-                logger.warning("EventBridge: the function %s of a rule is not there", name)
-                return
-            try:
-                event = json.loads(payload)
-            except ValueError:
-                event = payload
-            service.invoke_async_with_retry(service._execution_record_for_config(func, config), event)
-
-        self._modules["services.eventbridge"]._dispatch_to_lambda = dispatch
-
-    def _fail_on_a_full_disk(self) -> None:
-        """An object that could not be written is not acknowledged."""
-        s3 = self._modules["services.s3"]
-        original = s3._atomic_write
-
-        @functools.wraps(original)
-        def write(path: str, data: Any, **options: Any) -> None:
-            try:
-                original(path, data, **options)
-            except OSError as error:
-                raise DiskError(f"{path} could not be written: {error.strerror}") from error
-
-        s3._atomic_write = write
 
 
 def _steady(get_state: Callable[[], Any]) -> Callable[[], Any]:

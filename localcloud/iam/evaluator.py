@@ -13,7 +13,8 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import parse_qs, quote
 
-from localcloud.emulator import Emulator, find_names
+from localcloud.emulator import Emulator
+from localcloud.hooks import find_names
 from localcloud.iam.access import Need
 from localcloud.settings import Settings
 

@@ -13,7 +13,7 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
-from localcloud.emulator import find_names
+from localcloud.hooks import find_names
 from localcloud.iam.access import Need, Place, needs
 from localcloud.iam.evaluator import Evaluator, NotAllowedError
 from localcloud.settings import Settings

@@ -1,0 +1,147 @@
+"""Mendings of MiniStack: where it is not like AWS. Each takes its modules by name, and changes them in place."""
+
+import functools
+import inspect
+import json
+import logging
+import subprocess
+import time
+from collections.abc import Callable, Mapping
+from types import ModuleType
+from typing import Any
+
+from localcloud.hooks import need
+from localcloud.settings import DiskError
+
+logger = logging.getLogger("localcloud")
+
+Modules = Mapping[str, Any]
+
+_ERROR_MARK = "__localcloud_lambda_error__"
+_WORKER_ERROR = (
+    '_real_stdout.write(json.dumps({"status": "error", "error": str(e), "trace": traceback.format_exc()}) + "\\n")'
+)
+_START_DELAY = 0.15
+# What a Lambda may see of the server's own variables; its role's credentials and its configuration come on top.
+_LAMBDA_SEES = ("PATH", "HOME", "LANG", "TMPDIR", "VIRTUAL_ENV")
+
+
+def name_lambda_errors(modules: Modules, changed: Callable[[str], None], printed: Callable[[str], None]) -> None:
+    """A handler's exception arrives under its class name, so that Retry and Catch on a named error match.
+
+    MiniStack's worker returns str(e) only, everything arrives as Runtime.HandlerError, and the worker is killed.
+    Here the worker hands the error over as a marked result: it stays warm, as an environment on AWS does.
+    """
+    runtime, service = modules["core.lambda_runtime"], modules["services.lambda_svc"]
+    script: str = runtime._PYTHON_WORKER_SCRIPT
+    need(script.count(_WORKER_ERROR) == 1, "lambda_runtime._PYTHON_WORKER_SCRIPT reports errors in another way")
+    marked = (
+        '_real_stdout.write(json.dumps({"status": "ok", "result": {"' + _ERROR_MARK + '": {'
+        '"errorMessage": str(e), "errorType": type(e).__name__, '
+        '"stackTrace": traceback.format_tb(e.__traceback__)[1:], "trace": traceback.format_exc()}}}) + "\\n")'
+    )
+    runtime._PYTHON_WORKER_SCRIPT = script.replace(_WORKER_ERROR, marked)
+    original = service._execute_function_warm
+
+    @functools.wraps(original)
+    def execute(func: dict[str, Any], event: Any, request_id: str) -> dict[str, Any]:
+        answer: dict[str, Any] = original(func, event, request_id)
+        changed("lambda")
+        printed(answer.get("log") or "")
+        body = answer.get("body")
+        if not (isinstance(body, dict) and _ERROR_MARK in body):
+            return answer
+        error = dict(body[_ERROR_MARK])
+        log = "\n".join(filter(None, [answer.get("log", ""), f"[ERROR] {error.pop('trace')}"]))
+        return {"body": {**error, "requestId": request_id}, "error": True, "log": log}
+
+    service._execute_function_warm = execute
+
+
+def clean_lambda_environment(modules: Modules, own: set[str]) -> None:
+    """Lambda workers get what Lambda gives, not the server's `own` variables."""
+    runtime = modules["core.lambda_runtime"]
+    source = inspect.getsource(runtime.Worker._spawn)
+    need("spawn_env = {**os.environ, **env_vars}" in source, "lambda_runtime.Worker._spawn builds its variables anew")
+    hidden = own - set(_LAMBDA_SEES)
+
+    class Subprocess(ModuleType):
+        """The subprocess module, but for a Popen that keeps the server's settings from a worker."""
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(subprocess, name)
+
+        @staticmethod
+        def Popen(command: Any, *, env: Mapping[str, str] | None = None, **options: Any) -> Any:  # noqa: N802 - its name
+            shown = None if env is None else {name: value for name, value in env.items() if name not in hidden}
+            return subprocess.Popen(command, env=shown, **options)
+
+    runtime.subprocess = Subprocess("subprocess")
+
+
+def remove_start_delay(modules: Modules, changed: Callable[[str], None]) -> None:
+    """Each execution of a state machine slept a fixed 150 ms before its first state."""
+    states = modules["services.stepfunctions"]
+    need(
+        f"time.sleep({_START_DELAY})" in inspect.getsource(states._run_execution),
+        "stepfunctions._run_execution no longer sleeps 0.15 s; drop the hook",
+    )
+
+    class Time(ModuleType):
+        """The time module, but for a sleep that skips the start delay."""
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(time, name)
+
+        @staticmethod
+        def sleep(seconds: float) -> None:
+            if seconds != _START_DELAY:
+                time.sleep(seconds)
+
+    states.time = Time("time")
+    original = states._run_execution
+
+    @functools.wraps(original)
+    def run(arn: str) -> None:
+        try:
+            original(arn)
+        finally:
+            changed("states")
+
+    states._run_execution = run
+
+
+def retry_events(modules: Modules) -> None:
+    """A function that an event starts is tried again when it fails, as AWS invokes asynchronously.
+
+    MiniStack has that (retries, dead letter queue) but runs the target of a rule once.
+    """
+    service = modules["services.lambda_svc"]
+
+    def dispatch(arn: str, payload: str) -> None:
+        func, config, name = service._get_func_record_for_ref(arn)
+        if not func or not config:
+            logger.warning("EventBridge: the function %s of a rule is not there", name)
+            return
+        try:
+            event = json.loads(payload)
+        except ValueError:
+            event = payload
+        service.invoke_async_with_retry(service._execution_record_for_config(func, config), event)
+
+    modules["services.eventbridge"]._dispatch_to_lambda = dispatch
+
+
+def fail_on_a_full_disk(modules: Modules) -> None:
+    """An object that could not be written is not acknowledged."""
+    s3 = modules["services.s3"]
+    original = s3._atomic_write
+
+    @functools.wraps(original)
+    def write(path: str, data: Any, **options: Any) -> None:
+        try:
+            original(path, data, **options)
+        except OSError as error:
+            raise DiskError(f"{path} could not be written: {error.strerror}") from error
+
+    s3._atomic_write = write
