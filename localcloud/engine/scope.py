@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
+from localcloud.api import ApiError
 from localcloud.cloud import Cloud
 from localcloud.engine.records import execution_id, iso
 from localcloud.engine.references import UnknownReferenceError
@@ -15,12 +16,21 @@ Document = dict[str, Any]
 
 
 class ExecutionScope:
-    """See `localcloud.engine.references.Scope`. `steps` are the live documents of the execution's steps."""
+    """See `localcloud.engine.references.Scope`. `steps` are the live documents of the execution's steps.
+
+    `s3()` is S3 in the name of the pipeline's role; ApiError if that cannot be assumed.
+    """
 
     def __init__(
-        self, cloud: Cloud, execution: Document, steps: Mapping[str, Document], job_name: str | None = None
+        self,
+        cloud: Cloud,
+        execution: Document,
+        steps: Mapping[str, Document],
+        s3: Callable[[], Any],
+        job_name: str | None = None,
     ) -> None:
         self._cloud, self._execution, self._steps, self._job_name = cloud, execution, steps, job_name
+        self._s3 = s3
 
     def parameter(self, name: str) -> Any:
         return self._execution["_parameters"][name]
@@ -52,8 +62,8 @@ class ExecutionScope:
 
     def json_object(self, uri: str) -> Any:
         try:
-            return Transfer(self._cloud.s3).read_json(Location.parse(uri))
-        except JobError as error:
+            return Transfer(self._s3()).read_json(Location.parse(uri))
+        except (ApiError, JobError) as error:
             raise UnknownReferenceError(str(error)) from None
 
     def _document(self, step: str) -> Document:

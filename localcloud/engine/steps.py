@@ -63,6 +63,10 @@ class Context:
             self._identity = self.cloud.identities.assume(self.execution["_role"])
         return self._identity
 
+    def s3(self) -> Any:
+        """S3 in the name of the pipeline's role."""
+        return self.identity().client("s3")
+
     def close(self) -> None:
         """The execution has ended."""
         if self._identity is not None:
@@ -80,7 +84,8 @@ def job_name(execution_id: str, step: Step, random: str) -> str:
 def resolved(context: Context, step: Step, value: Any, name: str | None = None) -> Any:
     """The value with its references replaced."""
     try:
-        return resolve(value, ExecutionScope(context.cloud, context.execution, context.steps, name))
+        scope = ExecutionScope(context.cloud, context.execution, context.steps, context.s3, name)
+        return resolve(value, scope)
     except UnknownReferenceError as error:
         raise StepError(f"ClientError: A reference in step {step.name} has no value: {error}") from None
 
@@ -156,8 +161,7 @@ def job_result(context: Context, step: Step, job: Document) -> Document:
         output = next(o for o in outputs if o["OutputName"] == file.output_name)
         try:
             location = Location.parse(output["S3Output"]["S3Uri"]).join(file.path)
-            s3 = context.identity().client("s3")
-            files[file.name] = {"content": Transfer(s3).read_json(location)}
+            files[file.name] = {"content": Transfer(context.s3()).read_json(location)}
         except (ApiError, JobError) as error:
             files[file.name] = {"problem": str(error)}
     return {"_properties": properties, **({"_files": files} if files else {})}

@@ -381,3 +381,26 @@ def test_a_cloud_that_does_not_enforce_says_so(cloud: Any) -> None:
     answer = httpx.get(f"{cloud.url}/_localcloud/access", trust_env=False)
     assert answer.status_code == 404
     assert "--enforce-iam" in answer.json()["message"]
+
+
+def test_what_a_condition_reads_from_s3_is_read_in_the_pipelines_name(roles: Roles, kit: Kit) -> None:
+    result = kit.put("result.json", '{"accuracy": 0.9}')
+    read = {"Std:JsonGet": {"S3Uri": result, "Path": "accuracy"}}
+    check = {
+        "Name": "Gate",
+        "Type": "Condition",
+        "Arguments": {
+            "Conditions": [{"Type": "GreaterThanOrEqualTo", "LeftValue": read, "RightValue": 0.5}],
+            "IfSteps": [],
+            "ElseSteps": [],
+        },
+    }
+    text = json.dumps({"Version": "2020-12-01", "Steps": [check]})
+    role = pipeline_role(roles)
+    kit.sm.create_pipeline(PipelineName=kit.prefix, PipelineDefinition=text, RoleArn=role)
+    arn = kit.start()
+    assert kit.wait(arn)["PipelineExecutionStatus"] == "Succeeded"
+    roles.allow_passing_itself(role, ALLOW_LOGS)
+    arn = kit.start()
+    kit.wait(arn)
+    assert "not authorized to perform: s3:GetObject" in kit.steps(arn)["Gate"]["FailureReason"]
