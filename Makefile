@@ -92,8 +92,9 @@ lock: $(UV) ## write the lock files anew from the .in files
 sbom: dev ## write down what the image is made of, with licences: container/sbom.cdx.json
 	@$(UV) venv --quiet --clear --python $(PYTHON) .loadingbay/sbom
 	@$(UV) pip install --quiet --python .loadingbay/sbom/bin/python --require-hashes -r container/requirements.lock
-	@.venv/bin/cyclonedx-py environment --output-reproducible --of JSON -o container/sbom.cdx.json .loadingbay/sbom/bin/python
-	@echo >> container/sbom.cdx.json
+	@.venv/bin/cyclonedx-py environment --output-reproducible --of JSON -o .loadingbay/sbom/all.json .loadingbay/sbom/bin/python
+	@# Links to home pages and shops are left out: they change without the image changing.
+	@$(PY) -c 'import json, sys; json.dump(json.load(sys.stdin, object_hook=lambda d: {k: v for k, v in d.items() if k != "externalReferences"}), sys.stdout, indent=2); print()' < .loadingbay/sbom/all.json > container/sbom.cdx.json
 	@rm -rf .loadingbay/sbom
 
 clean: ## remove environments, state and runs
