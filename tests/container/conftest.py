@@ -115,6 +115,12 @@ class Server:
                 self.process.wait()
 
 
+@pytest.fixture(scope="session")
+def server_type():
+    """The class, for fixtures that live longer than a test."""
+    return Server
+
+
 @pytest.fixture
 def start(tmp_path):
     """Start servers that end with the test: start(MODEL_VERSION="7", ...)."""

@@ -12,7 +12,6 @@ import zlib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import conftest
 import httptools
 import numpy as np
 import pytest
@@ -57,8 +56,8 @@ def artifact(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def server(artifact, tmp_path_factory):
-    one = conftest.Server(tmp_path_factory.mktemp("serve") / "serve.log", model=artifact).ready()
+def server(artifact, server_type, tmp_path_factory):
+    one = server_type(tmp_path_factory.mktemp("serve") / "serve.log", model=artifact).ready()
     yield one
     one.kill()
 
