@@ -42,7 +42,7 @@ def test_three_classes_train_are_evaluated_and_registered(small: Any, three: dic
     confusion = evaluation["multiclass_classification_metrics"]["confusion_matrix"]
     assert set(confusion) == set(CLASSES)
     assert {name: sum(row.values()) for name, row in confusion.items()} == dict.fromkeys(CLASSES, 30)
-    assert three["accuracy"] > 0.45  # of three classes a third is chance, and this is two deviations more
+    assert three["accuracy"] > 0.5  # of three classes a third is chance, and this is two deviations more
     assert 1 / 3 < three["threshold"] <= 1
 
 
