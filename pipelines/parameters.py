@@ -105,7 +105,7 @@ PARAMETERS: tuple[Parameter, ...] = (
               option=False),
     Parameter("GitCommit", "String", "unknown", "The commit that this runs, for the version's metadata.", option=False),
     Parameter("Classes", "String", "bicycle,motorcycle", "The vehicles to tell apart.", form="classes"),
-    Parameter("Epochs", "Integer", 90, "Passes over the training photos.", 1, 1000, searched=True),
+    Parameter("Epochs", "Integer", 120, "Passes over the training photos.", 1, 1000, searched=True),
     Parameter("BatchSize", "Integer", 32, "Photos in one step of gradient descent.", 2, 1024, searched=True),
     Parameter("LearningRate", "Float", 0.05, "Learning rate after warm-up, the highest.", 1e-6, 10,
               searched=True),

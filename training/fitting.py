@@ -39,7 +39,7 @@ class TrainingError(RuntimeError):
 class Recipe:
     """Everything that decides the weights, but the data and the seed."""
 
-    epochs: int = 90
+    epochs: int = 120
     batch_size: int = 32
     learning_rate: float = 0.05
     momentum: float = 0.9

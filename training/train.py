@@ -71,7 +71,7 @@ def parser() -> argparse.ArgumentParser:
     env = os.environ.get
     flags = argparse.ArgumentParser(prog="train.py", description=__doc__, allow_abbrev=False)
     flags.add_argument("--classes", type=_classes, required=True, help="class names, separated by commas")
-    flags.add_argument("--epochs", type=_number(int, 1, 10_000), default=90)
+    flags.add_argument("--epochs", type=_number(int, 1, 10_000), default=120)
     flags.add_argument("--batch-size", type=_number(int, 2, 4096), default=32)
     flags.add_argument(
         "--learning-rate", type=_number(float, 1e-6, 10), default=0.05, help="the highest, after warm-up"
