@@ -140,7 +140,8 @@ def _has_pipeline(sagemaker: Any, stage: str) -> bool:
 def _serving(sagemaker: Any, stage: str) -> Iterator[Item]:
     """The endpoint, the one on trial, and the configurations and models that the deployer made for them."""
     endpoints = {stage, f"{stage}-verify"}
-    ours = re.compile(rf"{re.escape(stage)}-v\d+-")  # a stage `loadingbay-two` is not part of the stage `loadingbay`
+    # The whole name: the models of a stage `loadingbay-v2` begin as those of the stage `loadingbay` do.
+    ours = re.compile(rf"{re.escape(stage)}-v\d+-[0-9a-f]+(-verify)?")
     for kind, operation, key, name in (
         ("endpoint", "list_endpoints", "Endpoints", "EndpointName"),
         ("endpoint configuration", "list_endpoint_configs", "EndpointConfigs", "EndpointConfigName"),
@@ -148,7 +149,7 @@ def _serving(sagemaker: Any, stage: str) -> Iterator[Item]:
     ):
         for page in sagemaker.get_paginator(operation).paginate(NameContains=stage):
             for item in page[key]:
-                if item[name] in endpoints if kind == "endpoint" else ours.match(item[name]):
+                if item[name] in endpoints if kind == "endpoint" else ours.fullmatch(item[name]):
                     yield Item(kind, item[name])
 
 

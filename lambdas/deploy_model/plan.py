@@ -204,11 +204,12 @@ def plan_deployment(event: dict[str, Any], current: Current, settings: Settings)
     those come with each attempt. The event decides one thing only: whether a version is to be tried once more.
     """
     plan = _converge(event, current, settings)
-    actions = (*_bookkeeping(event, current, settings), *plan.actions)
-    trial = current.trial
+    actions, trial = plan.actions, current.trial
     if trial is not None and plan.outcome in _TRIAL_IS_OVER and trial.status in SETTLED | {"Failed"}:
-        actions = (*actions, DeleteEndpoint(settings.trial_name))
-    return Plan(plan.outcome, plan.because, actions)
+        over = DeleteEndpoint(settings.trial_name)
+        # The account's quota may have no machine beside the trial's. A rejection is written down before anything else.
+        actions = (over, *actions) if plan.outcome is Outcome.DEPLOY else (*actions, over)
+    return Plan(plan.outcome, plan.because, (*_bookkeeping(event, current, settings), *actions))
 
 
 def _converge(event: dict[str, Any], current: Current, settings: Settings) -> Plan:

@@ -18,7 +18,11 @@ from loadingbay.target import Target
 
 FILE = "buildspec.yml"
 # Of the machine a build sees what CodeBuild's would have too: nothing that chooses a cloud, an environment or data.
-_HIDDEN = ("AWS_", "LOADINGBAY_", "CODEBUILD_", "GIT_", "PYTHON", "VIRTUAL_ENV", "MAKE", "MFLAGS", "CIFAR100_ARCHIVE")
+# The last four are what workflow/cicd.yaml gives to a build on AWS: a push within one must not reach that registry.
+_HIDDEN = (
+    *("AWS_", "LOADINGBAY_", "CODEBUILD_", "GIT_", "PYTHON", "VIRTUAL_ENV", "MAKE", "MFLAGS", "CIFAR100_ARCHIVE"),
+    *("REPOSITORY_URI", "INPUT_DATA", "PROMOTE_FROM", "PERMISSIONS_BOUNDARY_ARN"),
+)
 
 
 @dataclass(frozen=True)

@@ -45,7 +45,14 @@ def push(bay: Any, story: dict[str, Any], tmp_path: Path, monkeypatch: pytest.Mo
         names = {f"GIT_{who}_{what}": "a@b" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
         for arguments in (["init", "-q"], ["add", "."], ["commit", "-q", "-m", "A change"]):
             subprocess.run(["git", *arguments], cwd=tmp_path, env={**os.environ, **names}, check=True)
-        variables = ("--variable", f"PROJECT={ROOT}", "--variable", f"PYTHON={sys.executable}")
+        # Where a Docker engine answers, the push would build the whole image: that is minutes, and not what is tested.
+        no_engine = tmp_path.parent / "no-engine" / "docker"
+        no_engine.parent.mkdir(exist_ok=True)
+        no_engine.write_text("#!/bin/sh\nexit 1\n")
+        no_engine.chmod(0o755)
+        path = f"{no_engine.parent}{os.pathsep}{os.environ['PATH']}"
+        chosen = {"PROJECT": ROOT, "PYTHON": sys.executable, "PATH": path}
+        variables = [word for name, value in chosen.items() for word in ("--variable", f"{name}={value}")]
         return CliRunner().invoke(command.push, variables, obj=lambda: target)
 
     return commit_and_push

@@ -33,7 +33,8 @@ class MemorySageMaker:
     """What DeployModel sees of AWS: it is SageMaker, Lambda, S3 and CloudWatch in one.
 
     `broken` versions never come into service, `wrong` ones answer wrongly there; no endpoint starts without
-    `machines`, and VerifyEndpoint fails itself without `verifiable`.
+    `machines`, and VerifyEndpoint fails itself without `verifiable`. No more than `quota` of them are handed out: an
+    endpoint has one, two while it is updated, and keeps it until its deletion has ended.
     """
 
     def __init__(self) -> None:
@@ -41,6 +42,7 @@ class MemorySageMaker:
         self.broken: set[int] = set()
         self.wrong: set[int] = set()
         self.machines = self.verifiable = True
+        self.quota = 10
         self.ringing = False
         self.models: dict[str, dict[str, Any]] = {}
         self.configs: dict[str, dict[str, Any]] = {}
@@ -199,6 +201,7 @@ class MemorySageMaker:
         if name in self.endpoints:
             raise refusal("CreateEndpoint", "Cannot create already existing endpoint.")
         config = self._known_config("CreateEndpoint", request)
+        self._one_more_machine("CreateEndpoint")
         tags = {tag["Key"]: tag["Value"] for tag in request["Tags"]}
         self.endpoints[name] = {
             "status": "Creating", "config": config, "next": config, "tags": tags, "changed": self.clock,
@@ -209,6 +212,7 @@ class MemorySageMaker:
         endpoint = self.endpoints.get(request["EndpointName"])
         if endpoint is None or endpoint["status"] != "InService":
             raise refusal("UpdateEndpoint", f'Cannot update in-progress endpoint "{ACCOUNT}:endpoint/loadingbay".')
+        self._one_more_machine("UpdateEndpoint")
         self.updates.append(request)
         endpoint.update(status="Updating", next=self._known_config("UpdateEndpoint", request))
 
@@ -256,6 +260,12 @@ class MemorySageMaker:
     def put_object(self, **request: Any) -> None:
         self._check("PutObject", request, "s3")
         self.objects[request["Key"]] = json.loads(request["Body"])
+
+    def _one_more_machine(self, operation: str) -> None:
+        used = sum(1 + (endpoint["status"] == "Updating") for endpoint in self.endpoints.values())
+        if used >= self.quota:
+            message = f"The account-level service limit 'ml.m5.large for endpoint usage' is {self.quota} Instances."
+            raise ClientError({"Error": {"Code": "ResourceLimitExceeded", "Message": message}}, operation)
 
     def _there(self, operation: str, name: str) -> dict[str, Any]:
         if name not in self.endpoints:

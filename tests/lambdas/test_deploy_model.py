@@ -4,6 +4,7 @@ import json
 import logging
 
 import pytest
+from botocore.exceptions import ClientError
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from memory_sagemaker import NAME, OURS, TRIAL, MemorySageMaker, refusal
@@ -57,6 +58,16 @@ def test_a_version_is_verified_before_it_serves_and_the_trial_is_cleared_away(cl
     assert cloud.endpoints[TRIAL]["status"] == "Deleting"
     assert cloud.metadata(1)["verification"] == "passed"
     drain(cloud)
+    assert set(cloud.endpoints) == {NAME}
+
+
+@pytest.mark.parametrize(("versions", "quota"), [(1, 1), (2, 2)])
+def test_the_trial_gives_its_machine_back_before_production_asks_for_one(cloud, versions, quota):
+    cloud.quota = quota
+    for version in range(1, versions + 1):
+        cloud.decide(cloud.register(), "Approved")
+        drain(cloud)
+        assert cloud.live == version
     assert set(cloud.endpoints) == {NAME}
 
 
@@ -420,6 +431,11 @@ def deliver(cloud, event, **environment):
     try:
         converge(cloud, event, **environment)
     except (app.EndpointNotReady, app.NotVerified):
+        cloud.events.append(event)
+        return False
+    except ClientError as error:
+        if error.response["Error"]["Code"] != "ResourceLimitExceeded":
+            raise
         cloud.events.append(event)
         return False
     return True

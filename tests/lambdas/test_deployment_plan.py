@@ -213,8 +213,8 @@ def test_a_version_in_service_on_trial_is_verified_there():
 
 def test_a_version_that_passed_takes_over_and_its_trial_is_cleared_away():
     made = plan(V1, V3, serving=endpoint(V1), on_trial=trial(V3))
-    assert [type(action) for action in made.actions[-2:]] == [UpdateEndpoint, DeleteEndpoint]
-    assert made.actions[-1] == DeleteEndpoint(TRIAL)
+    assert isinstance(made.actions[-1], UpdateEndpoint)
+    assert DeleteEndpoint(TRIAL) in made.actions[:-1]
 
 
 def test_having_passed_with_other_settings_is_not_having_passed():
