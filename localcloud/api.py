@@ -64,14 +64,6 @@ def not_found(kind: str, name: str) -> ApiError:
     return ApiError("ResourceNotFound", f"{kind} '{name}' does not exist.")
 
 
-def constraint_error(value: Any, member: str, constraint: str) -> ApiError:
-    """A ValidationException in the wording AWS's front end uses for one broken constraint."""
-    shown = "null" if value is None else f"'{value}'"
-    return validation_error(
-        f"1 validation error detected: Value {shown} at '{member}' failed to satisfy constraint: {constraint}"
-    )
-
-
 def refuse(request: Mapping[str, Any], *members: str) -> None:
     """ValidationException naming a member that AWS acts on and the local cloud does not. None is ignored."""
     for member in members:

@@ -269,11 +269,6 @@ class Emulator:
 
     # State
 
-    def service_of(self, method: str, path: str, headers: Mapping[str, str], query: dict[str, list[str]]) -> str:
-        """The name of the service a request is for, as MiniStack routes it."""
-        service: str = self._modules["core.router"].detect_service(method, path, headers, query)
-        return service
-
     def state_key(self, service: str) -> str | None:
         """The name of the state file that a service's changes go to; None for one that keeps no state."""
         entry = self._main.SERVICE_REGISTRY.get(service)

@@ -8,7 +8,7 @@ import os
 _CHOOSING = ("AWS_", "CODEBUILD_", "LOADINGBAY_")
 
 # Only the end-to-end tests go to AWS, when they are told to: tests/e2e/real_account.py.
-if os.environ.get("LOADINGBAY_TEST_CLOUD", "local") == "local":
+if (os.environ.get("LOADINGBAY_TEST_CLOUD") or "local") == "local":
     for _name in list(os.environ):
         if _name.startswith(_CHOOSING):
             del os.environ[_name]

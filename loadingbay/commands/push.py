@@ -58,8 +58,8 @@ def push(target: Target, commit: str, variables: tuple[str, ...], install_remote
     if changed := source.uncommitted(ROOT) if commit == "HEAD" else 0:
         click.echo(f"{changed} files of the work tree are not committed, and not in it", file=out)
     if overrides:
-        told = ", ".join(f"{name}={value}" for name, value in overrides.items())
-        click.echo(f"With {told}: the build on AWS does not have that", file=out)
+        # Their names only: a value may be a secret, and this goes into logs.
+        click.echo(f"With {', '.join(overrides)} set: the build on AWS does not have that", file=out)
 
     def show(printed: bytes) -> None:
         out.buffer.write(printed)

@@ -21,7 +21,6 @@ from localcloud.settings import Settings
 logger = logging.getLogger("localcloud")
 
 _STATES, _EVENTS, _LAMBDA = "states.amazonaws.com", "events.amazonaws.com", "lambda.amazonaws.com"
-_Ask = Callable[[Any], list[Need]]
 
 
 def hold_to_roles(evaluator: Evaluator, settings: Settings) -> None:

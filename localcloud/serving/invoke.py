@@ -156,7 +156,11 @@ class Invoker:
     ) -> None:
         if fleet.capture is None or not wanted(fleet.capture):
             return
+        patience = time.monotonic() + _WAIT_SECONDS
         while self._manager.recorder.full:
+            if time.monotonic() > patience:
+                sentence = "Captured requests wait for a disk that takes nothing: make room on it, or end the capture."
+                raise ApiError("ServiceUnavailable", sentence, 503)
             await asyncio.sleep(0.01)
         captured = Captured(
             endpoint=endpoint,

@@ -75,9 +75,8 @@ def _python() -> str:
 
 @pytest.fixture(scope="module")
 def image(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Image]:
-    """What the Dockerfile's instructions put together, in at most a minute."""
+    """What the Dockerfile's instructions put together."""
     made = Image(tmp_path_factory.mktemp("image"), {})
-    begun = time.monotonic()
     made.path("tmp").mkdir()
     made.path("usr/local/bin").mkdir(parents=True)
     for name, arguments in _instructions():
@@ -93,7 +92,6 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Image]:
                 shutil.copy(ROOT / source, place)
         elif name == "ENV":
             made.environment |= dict(pair.split("=", 1) for pair in made.inside(arguments).split())
-    assert time.monotonic() - begun < SECONDS
     yield made
     shutil.rmtree(made.root, ignore_errors=True)
 

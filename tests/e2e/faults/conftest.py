@@ -149,7 +149,9 @@ class Site:
 
 
 @pytest.fixture(scope="session")
-def site(bay: Any, story: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+def site(
+    bay: Any, story: dict[str, Any], tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> Iterator[Site]:
     """The bay after one whole run, with the answers that its version and a healthy variant give to its photos."""
     assert story["model_package_arn"].endswith("/1")
     folder = tmp_path_factory.mktemp("faults")
@@ -170,7 +172,7 @@ def site(bay: Any, story: dict[str, Any], tmp_path_factory: pytest.TempPathFacto
     made, began = Site(bay, photos, files, known, fingerprints, folder), time.monotonic()
     yield made
     target = os.environ.get("FAULTS_REPORT")
-    if target:
+    if target and not request.session.testsfailed:
         made.table.write(Path(target), (time.monotonic() - began) / 60, SAME)
 
 
