@@ -17,6 +17,7 @@ import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -216,7 +217,8 @@ def _endpoint(name: str, doors: Doors) -> planning.Endpoint | None:
         config_name=found.get("EndpointConfigName", ""),
         attempted=tags.get(ATTEMPTED, ""),
         reason=found.get("FailureReason", ""),
-        since=found["LastModifiedTime"].isoformat(timespec="milliseconds"),
+        # In UTC wherever this runs: the history is in the order of these texts.
+        since=found["LastModifiedTime"].astimezone(UTC).isoformat(timespec="milliseconds"),
         recorded=tags.get(RECORDED, ""),
     )
 

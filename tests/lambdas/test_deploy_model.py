@@ -2,6 +2,7 @@
 
 import json
 import logging
+from datetime import datetime
 
 import pytest
 from botocore.exceptions import ClientError
@@ -282,6 +283,16 @@ def test_the_history_has_each_change_of_what_is_served_once_with_who_approved_it
     assert [record["approved_by"].rsplit("/", 1)[1] for record in told] == ["ada", "grace", "ada"]
     assert [record["since"] for record in told] == sorted({record["since"] for record in told})
     assert all(record["metadata"]["accuracy"] == "0.9300" for record in told)
+
+
+def test_the_history_is_in_the_order_of_time_wherever_its_times_were_read(serving, recorded):
+    serving.configs["mine"] = serving.configs[serving.endpoint["config"]]
+    times = ["2027-01-05T23:00:00-05:00", "2027-01-06T05:30:00+01:00", "2027-01-06T05:00:00+00:00"]
+    for name, since in zip(("mine", serving.endpoint["config"], "mine"), times, strict=True):
+        serving.endpoint.update(config=name, changed=datetime.fromisoformat(since))
+        converge(serving, recorded("endpoint_in_service"))
+    told = [record["since"] for record in serving.history()[1:]]
+    assert told == [f"2027-01-06T{time}:00.000+00:00" for time in ("04:00", "04:30", "05:00")]
 
 
 def test_a_configuration_made_by_hand_is_in_the_history_without_a_version(serving, recorded):
