@@ -147,8 +147,8 @@ def _missing(error: KeyError) -> SettingsMissing:
 @cache
 def _clients() -> tuple[Any, Any, Any, Any]:
     config = Config(connect_timeout=2, read_timeout=20, retries={"mode": "standard", "max_attempts": 4})
-    # A verification is not asked for twice because the first one takes its time.
-    patient = Config(connect_timeout=2, read_timeout=150, retries={"mode": "standard", "total_max_attempts": 1})
+    # A verification is not asked for twice because the first one takes its time: longer than that function may run.
+    patient = Config(connect_timeout=2, read_timeout=200, retries={"mode": "standard", "total_max_attempts": 1})
     return (
         boto3.client("sagemaker", config=config),
         boto3.client("lambda", config=patient),

@@ -35,7 +35,8 @@ logging.basicConfig(level=logging.INFO)  # Lambda has its handler already, then 
 logging.getLogger("botocore").setLevel(logging.WARNING)
 logger = logging.getLogger(__name__)
 
-SECONDS = 10  # within which an answer must begin
+WAKING_SECONDS = 60  # SageMaker lets the first request to a server that sleeps take that long, as serverless ones do
+SECONDS = 10  # within which every later answer must begin
 _MOST_BYTES = 6 * 1024 * 1024  # of a photo, as InvokeEndpoint takes it
 _MOST_LIST_BYTES = 1024 * 1024
 _AT_ONCE = 8  # photos in memory
@@ -76,16 +77,24 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 
 
 @cache
-def _clients() -> tuple[Any, Any]:
+def _clients() -> tuple[Any, Any, Any]:
     s3 = Config(connect_timeout=2, read_timeout=20, retries={"mode": "standard", "max_attempts": 4})
     runtime = Config(connect_timeout=2, read_timeout=SECONDS, retries={"mode": "standard", "total_max_attempts": 2})
-    return boto3.client("s3", config=s3), boto3.client("sagemaker-runtime", config=runtime)
+    waking = Config(connect_timeout=2, read_timeout=WAKING_SECONDS, retries={"total_max_attempts": 1})
+    return (
+        boto3.client("s3", config=s3),
+        boto3.client("sagemaker-runtime", config=waking),
+        boto3.client("sagemaker-runtime", config=runtime),
+    )
 
 
-def verify(evaluation: str, endpoint: str, limits: judgement.Limits, s3: Any, runtime: Any) -> judgement.Verdict:
+def verify(
+    evaluation: str, endpoint: str, limits: judgement.Limits, s3: Any, waking: Any, runtime: Any
+) -> judgement.Verdict:
     """Send each photo once, as production does, and judge; stops as soon as the verdict cannot be better.
 
-    Raises EndpointUnavailable when SageMaker, not the version, is at fault, and ClientError when S3 refuses.
+    `waking` is the client that asks first, and waits longer than `runtime`: its answer is not judged. Raises
+    EndpointUnavailable when SageMaker, not the version, is at fault, or nothing woke up; ClientError when S3 refuses.
     """
     place = evaluation.rpartition("/")[0] + "/verification"
     if not evaluation.startswith("s3://"):
@@ -95,9 +104,13 @@ def verify(evaluation: str, endpoint: str, limits: judgement.Limits, s3: Any, ru
     except judgement.NoPhotos as error:
         return judgement.failed(str(error))
     bench = judgement.Bench(limits, [photo.answered == photo.label for photo in photos])
+    awake = False
     for photo, body in _bodies(place, photos, s3):
         if body is None:
             return bench.verdict(f"its labelled photo {photo.name} is not below {place}")
+        if not awake:
+            _wake(endpoint, body, waking)
+            awake = True
         started = time.perf_counter()
         try:
             answer = _ask(endpoint, body, runtime)
@@ -158,14 +171,35 @@ def _read(address: str, most: int, s3: Any) -> bytes | None:
     return body
 
 
+def _wake(endpoint: str, photo: bytes, waking: Any) -> None:
+    """Have a server that sleeps started. Raises EndpointUnavailable where there was no answer in all that time."""
+    try:
+        _send(endpoint, photo, waking)
+    except ReadTimeoutError as error:
+        raise EndpointUnavailable(
+            f"Endpoint {endpoint} gave its first answer not even within {WAKING_SECONDS} s"
+        ) from error
+    except ClientError as error:
+        if error.response["Error"]["Code"] != "ModelError":
+            raise EndpointUnavailable(f"Endpoint {endpoint} could not be asked: {error}") from error
+        # SageMaker's own way to say that the container has not answered in time. Other errors come again, and count.
+        if error.response.get("OriginalStatusCode") == 0:
+            raise EndpointUnavailable(f"Endpoint {endpoint} did not wake up: {error}") from error
+
+
+def _send(endpoint: str, photo: bytes, runtime: Any) -> bytes:
+    content_type = "image/png" if photo.startswith(b"\x89PNG") else "image/jpeg"
+    answer = runtime.invoke_endpoint(
+        EndpointName=endpoint, Body=photo, ContentType=content_type, Accept="application/json"
+    )
+    body: bytes = answer["Body"].read()
+    return body
+
+
 def _ask(endpoint: str, photo: bytes, runtime: Any) -> str:
     """The class that the endpoint answers. Raises WrongAnswer where that is none, else EndpointUnavailable."""
-    content_type = "image/png" if photo.startswith(b"\x89PNG") else "image/jpeg"
     try:
-        answer = runtime.invoke_endpoint(
-            EndpointName=endpoint, Body=photo, ContentType=content_type, Accept="application/json"
-        )
-        document: Mapping[str, Any] = json.loads(answer["Body"].read())
+        document: Mapping[str, Any] = json.loads(_send(endpoint, photo, runtime))
         return str(document["predictions"][0]["label"])
     except ReadTimeoutError as error:
         raise judgement.WrongAnswer(f"none came within {SECONDS} s") from error

@@ -8,9 +8,11 @@ import pytest
 from botocore.exceptions import ClientError
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from lambda_cases import ROOT
 from memory_sagemaker import NAME, OURS, TRIAL, MemorySageMaker, refusal
 
 from lambdas.deploy_model import app
+from lambdas.verify_endpoint import app as verify_endpoint
 
 ENVIRONMENT = {
     "ENDPOINT_NAME": "loadingbay",
@@ -103,6 +105,13 @@ def test_a_verification_that_could_not_be_made_says_nothing_about_the_version(se
     serving.verifiable = True
     drain(serving)
     assert serving.live == 2
+
+
+def test_whoever_waits_for_a_verification_outlives_it():
+    expanded = json.loads((ROOT / "tests" / "workflow" / "expanded_template.json").read_text())["Resources"]
+    verifying, waiting = (expanded[name]["Properties"]["Timeout"] for name in ("VerifyEndpoint", "DeployModel"))
+    patience = app._clients()[1].meta.config.read_timeout
+    assert verify_endpoint.WAKING_SECONDS * 2 < verifying < patience < waiting < 900
 
 
 def test_a_version_that_passed_is_not_verified_again_when_it_comes_back(serving):

@@ -49,8 +49,8 @@ def saved(upload):
         upload(f"{PLACE}/verification/{name}", b"\x89PNG" + name.encode())
 
 
-def verify(s3, runtime, limits=LIMITS):
-    return app.verify(EVALUATION, "loadingbay-verify", limits, s3, runtime)
+def verify(s3, runtime, limits=LIMITS, waking=None):
+    return app.verify(EVALUATION, "loadingbay-verify", limits, s3, waking or Runtime(), runtime)
 
 
 def model_error(status, message):
@@ -98,8 +98,31 @@ def test_an_error_of_the_model_server_fails_the_version_with_what_it_said(s3, sa
     assert not verdict.passed
 
 
+NO_ANSWER = ReadTimeoutError(endpoint_url="http://x")
+
+
+def test_one_request_wakes_the_endpoint_and_is_not_judged(s3, saved):
+    waking = Runtime(raising(model_error(500, "it was asleep")))
+    assert verify(s3, Runtime(), waking=waking).passed
+    assert waking.asked == ["bicycle-01.png"]
+
+
+@pytest.mark.parametrize("error", [NO_ANSWER, model_error(0, "Your invocation timed out")])
+def test_an_endpoint_that_does_not_wake_up_in_time_says_nothing_about_the_version(s3, saved, error):
+    runtime = Runtime()
+    with pytest.raises(app.EndpointUnavailable, match="loadingbay-verify"):
+        verify(s3, runtime, waking=Runtime(raising(error)))
+    assert runtime.asked == []
+
+
+def test_the_first_request_may_take_as_long_as_sagemaker_waits_for_a_server_to_start():
+    _, waking, runtime = app._clients()
+    assert waking.meta.config.read_timeout >= 60 > runtime.meta.config.read_timeout
+    assert waking.meta.config.retries["total_max_attempts"] == 1
+
+
 def test_no_answer_in_time_fails_the_version(s3, saved):
-    verdict = verify(s3, Runtime(raising(ReadTimeoutError(endpoint_url="http://x"))))
+    verdict = verify(s3, Runtime(raising(NO_ANSWER)))
     assert verdict.reason == "bicycle-01.png was answered with an error: none came within 10 s"
 
 
@@ -113,8 +136,10 @@ def test_an_answer_that_is_no_prediction_fails_the_version(s3, saved, answer):
 @pytest.mark.parametrize("code", ["ThrottlingException", "ValidationError", "ServiceUnavailable"])
 def test_an_endpoint_that_cannot_be_asked_is_no_answer_of_the_version(s3, saved, code):
     error = ClientError({"Error": {"Code": code, "Message": "not now"}}, "InvokeEndpoint")
-    with pytest.raises(app.EndpointUnavailable, match="not now"):
-        verify(s3, Runtime(raising(error)))
+    failing = Runtime(raising(error))
+    for requests in ({"runtime": failing}, {"runtime": Runtime(), "waking": failing}):
+        with pytest.raises(app.EndpointUnavailable, match="not now"):
+            verify(s3, **requests)
 
 
 def test_a_version_without_labelled_photos_cannot_be_verified(s3):
@@ -125,7 +150,7 @@ def test_a_version_without_labelled_photos_cannot_be_verified(s3):
 
 def test_a_version_registered_without_an_evaluation_cannot_be_verified(s3, monkeypatch):
     monkeypatch.setattr(s3, "get_object", raising(AssertionError("asked S3 for nothing")))
-    assert "no evaluation" in app.verify("", "loadingbay-verify", LIMITS, s3, Runtime()).reason
+    assert "no evaluation" in app.verify("", "loadingbay-verify", LIMITS, s3, Runtime(), Runtime()).reason
 
 
 def test_a_photo_that_is_gone_fails_the_version(s3, saved):
