@@ -250,7 +250,7 @@ def perform(todo: tuple[actions.Action, ...], settings: planning.Settings, doors
         logger.info("%s", action)
         try:
             if isinstance(action, actions.VerifyVersion):
-                rejected = not _verify(action, doors) or rejected
+                rejected = not _verify(action, settings, doors) or rejected
             else:
                 _perform(action, settings, doors)
         except ClientError as error:
@@ -304,29 +304,45 @@ def _ringing(settings: planning.Settings, doors: Doors) -> bool:
     return bool(ringing)
 
 
-def _verify(action: actions.VerifyVersion, doors: Doors) -> bool:
-    """Have the version verified, and write what came of it into the registry; whether it passed."""
+def _verify(action: actions.VerifyVersion, settings: planning.Settings, doors: Doors) -> bool:
+    """Have the version verified, and write what came of it into the registry; False when it was rejected.
+
+    Two deliveries of an event may do so at once. Whoever is first goes on and deletes the trial, and the other sees
+    errors that are no fault of the version: its verdict counts only if the trial is there as before.
+    """
+    before = _endpoint(settings.trial_name, doors)
     described = doors.sagemaker.describe_model_package(ModelPackageName=action.package_arn)
     statistics = described.get("ModelMetrics", {}).get("ModelQuality", {}).get("Statistics", {})
     answer = doors.functions.invoke(
         FunctionName=doors.verify_function, Payload=json.dumps({"evaluation": statistics.get("S3Uri", "")}).encode()
     )
     verdict = json.loads(answer["Payload"].read())
+    described = doors.sagemaker.describe_model_package(ModelPackageName=action.package_arn)
+    number = described["ModelPackageVersion"]
+    passed_as = described.get("CustomerMetadataProperties", {}).get("verified_as", "")
+    if described["ModelApprovalStatus"] != "Approved" or passed_as == action.config_name:
+        logger.info("Version %s was decided on while it was verified", number)
+        return True
+    after = _endpoint(settings.trial_name, doors)
+    if (
+        after is None
+        or after != before
+        or (after.status, after.attempted) != ("InService", planning.trial_config_name(action.config_name))
+    ):
+        raise EndpointNotReady(f"Endpoint {settings.trial_name} changed while version {number} was verified there.")
     if answer.get("FunctionError"):
-        raise NotVerified(
-            f"Version {described['ModelPackageVersion']} could not be verified: {verdict.get('errorMessage', verdict)}"
-        )
+        raise NotVerified(f"Version {number} could not be verified: {verdict.get('errorMessage', verdict)}")
     figures = {
         f"verification_{name}": f"{verdict[name]:g}"
         for name in ("photos", "accuracy", "milliseconds")
         if verdict.get(name) is not None
     }
     if not verdict["passed"]:
-        why = f"Version {described['ModelPackageVersion']} was rolled back: {verdict['reason']}"
+        why = f"Version {number} was rolled back: {verdict['reason']}"
         logger.error(why)
         _reject(action.package_arn, why, figures, doors)
         return False
-    logger.info("Version %s passed: %s", described["ModelPackageVersion"], verdict)
+    logger.info("Version %s passed: %s", number, verdict)
     metadata = {"verification": "passed", "verified_as": action.config_name, **figures}
     doors.sagemaker.update_model_package(ModelPackageArn=action.package_arn, CustomerMetadataProperties=metadata)
     return True

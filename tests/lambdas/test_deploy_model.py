@@ -3,6 +3,7 @@
 import json
 import logging
 from datetime import datetime
+from functools import partial
 
 import pytest
 from botocore.exceptions import ClientError
@@ -105,6 +106,63 @@ def test_a_verification_that_could_not_be_made_says_nothing_about_the_version(se
     serving.verifiable = True
     drain(serving)
     assert serving.live == 2
+
+
+@pytest.fixture
+def verifying(serving):
+    """Version 2 is ready on the trial endpoint; the last event says so."""
+    serving.decide(serving.register(), "Approved")
+    converge(serving, serving.events.pop())
+    serving.settle()
+    return serving
+
+
+@pytest.mark.parametrize("rest", [True, False])
+def test_of_two_verifications_at_once_the_second_does_not_reject_the_version_that_the_first_let_pass(verifying, rest):
+    ready = verifying.events[-1]
+
+    def first():
+        converge(verifying, ready)
+        if rest:
+            drain(verifying)
+
+    verifying.meanwhile = first
+    converge(verifying, ready)
+    drain(verifying)
+    assert (verifying.live, verifying.status[2]) == (2, "Approved")
+    assert verifying.metadata(2)["verification"] == "passed"
+
+
+def test_a_verification_whose_endpoint_went_away_is_made_again(verifying):
+    verifying.meanwhile = lambda: verifying.delete_endpoint(EndpointName=TRIAL)
+    with pytest.raises(app.EndpointNotReady, match="changed while version 2 was verified"):
+        converge(verifying, verifying.events[-1])
+    assert verifying.status[2] == "Approved"
+    drain(verifying)
+    assert verifying.live == 2
+
+
+def test_the_answers_of_another_version_that_took_the_trial_are_not_taken_for_those_of_this_one(verifying):
+    def another():
+        verifying.decide(verifying.register("wrong"), "Approved")
+        for _ in range(2):  # the trial of version 2 makes room, and that of version 3 is made
+            deliver(verifying, verifying.events.pop())
+            verifying.settle()
+
+    verifying.meanwhile = another
+    with pytest.raises(app.EndpointNotReady):
+        converge(verifying, verifying.events.pop())
+    # Version 3 is rejected, and version 2 verified anew in its turn.
+    drain(verifying)
+    assert (verifying.status[2], verifying.status[3], verifying.live) == ("Approved", "Rejected", 2)
+
+
+def test_a_reason_that_a_person_gave_meanwhile_is_kept(verifying):
+    verifying.wrong.add(2)
+    verifying.packages[2]["ApprovalDescription"] = "too dark"
+    verifying.meanwhile = lambda: verifying.decide(2, "Rejected")
+    converge(verifying, verifying.events.pop())
+    assert verifying.packages[2]["ApprovalDescription"] == "too dark"
 
 
 def test_whoever_waits_for_a_verification_outlives_it():
@@ -412,6 +470,8 @@ steps = st.one_of(
     st.tuples(st.sampled_from(["machines", "verifiable"]), st.booleans()),
     st.just(("hour",)),
 )
+# Among them what happens while the next verification is made.
+steps = st.one_of(steps, st.tuples(st.just("meanwhile"), st.lists(steps, max_size=5)))
 
 HOURLY = {"detail-type": "Scheduled Event", "source": "aws.events", "detail": {}}
 
@@ -437,6 +497,8 @@ def play(cloud, history):
                 cloud.settle()
             case ("vanish",):
                 cloud.vanish()
+            case ("meanwhile", more):
+                cloud.meanwhile = partial(play, cloud, more)
             case ("hour",):
                 cloud.events.append(HOURLY)
             case ("machines" | "verifiable" as what, there):
@@ -482,6 +544,7 @@ def test_whatever_happened_in_whatever_order_the_newest_approved_version_serves(
         cloud.register(*kind)
     play(cloud, history)
     cloud.machines = cloud.verifiable = True
+    cloud.meanwhile = lambda: None
     cloud.settle()
     serving = cloud.live
     # An hour passes, and another: the schedule catches up with what no event tells of.
