@@ -40,6 +40,12 @@ def promote(sagemaker: Any, s3: Any, origin: Mapping[str, str], goal: Mapping[st
         raise PromotionError(f"the stage {group} cannot be promoted to itself: name another with --stage")
     version = _approved(sagemaker, origin["ModelPackageGroupName"])
     arn = version["ModelPackageArn"]
+    verified = version.get("CustomerMetadataProperties", {}).get("verification")
+    if verified != "passed":
+        raise PromotionError(
+            f"{arn} is approved, but its verification in its own stage says {verified or 'nothing yet'}: wait until it "
+            "serves there, `loadingbay status` shows it"
+        )
     there = _promoted(sagemaker, group, arn)
     if there is not None:
         return _again(sagemaker, there, arn, group)

@@ -1,6 +1,7 @@
 """Model packages: versions in a group (or single ones), their approval, and the events that tell of it."""
 
 import json
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -203,7 +204,7 @@ def update_model_package(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any
         package = cloud.store.update(KIND, key, change)
     # An approval given again is told again: whoever listens is idempotent, and it is how a deployment is repeated.
     if "ModelApprovalStatus" in request:
-        _tell(cloud, package)
+        _tell(cloud, package, [name for name in request if name not in {"ModelPackageArn", "ClientToken"}])
     return {"ModelPackageArn": package["ModelPackageArn"]}
 
 
@@ -217,8 +218,11 @@ def delete_model_package(cloud: Cloud, request: dict[str, Any]) -> None:
         tags.forget(cloud, arn)
 
 
-def _tell(cloud: Cloud, package: dict[str, Any]) -> None:
-    """The event of a version that was registered, approved or rejected; single packages have none."""
+def _tell(cloud: Cloud, package: dict[str, Any], updated: Sequence[str] = ()) -> None:
+    """The event of a version that was registered, approved or rejected; single packages have none.
+
+    `updated` are the members that an update named. AWS tells them so too, though its pages do not list it.
+    """
     if "ModelPackageVersion" not in package:
         return
     specification = package.get("InferenceSpecification", {})
@@ -243,6 +247,8 @@ def _tell(cloud: Cloud, package: dict[str, Any]) -> None:
         "CreatedBy": package["CreatedBy"],
         "LastModifiedBy": package.get("LastModifiedBy", package["CreatedBy"]),
     }
+    if updated:
+        detail["UpdatedModelPackageFields"] = list(updated)
     if specification:
         detail["InferenceSpecification"] = {
             "Containers": containers,

@@ -62,7 +62,7 @@ def register(sagemaker, approval="Approved", **metadata):
             "SupportedResponseMIMETypes": ["application/json"],
         },
         ModelMetrics={"ModelQuality": {"Statistics": statistics}},
-        CustomerMetadataProperties={"threshold": "0.83", **metadata},
+        CustomerMetadataProperties={"threshold": "0.83", "verification": "passed", **metadata},
     )["ModelPackageArn"]
 
 
@@ -141,6 +141,13 @@ def test_what_the_other_stage_rejected_is_not_approved_there_again(sagemaker, s3
 def test_only_what_is_approved_is_promoted(sagemaker, s3):
     register(sagemaker, approval="PendingManualApproval")
     with pytest.raises(PromotionError, match="no version of staging is approved"):
+        promote(sagemaker, s3, STAGING, PRODUCTION, OWNER)
+
+
+@pytest.mark.parametrize(("noted", "told"), [("trying", "trying"), ("failed", "failed")])
+def test_a_version_that_has_not_passed_its_verification_is_not_promoted(sagemaker, s3, noted, told):
+    register(sagemaker, verification=noted)
+    with pytest.raises(PromotionError, match=f"verification in its own stage says {told}"):
         promote(sagemaker, s3, STAGING, PRODUCTION, OWNER)
 
 

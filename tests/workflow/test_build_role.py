@@ -18,7 +18,8 @@ from pipelines import __main__ as pipelines
 CICD = yaml_parse((ROOT / "workflow" / "cicd.yaml").read_text())["Resources"]
 POLICIES = CICD["BuildRole"]["Properties"]["Policies"]
 # The build of a stage that trains has those without a condition; that of one that promotes has the others too.
-STATEMENTS = [said for policy in POLICIES if "Fn::If" not in policy for said in policy["PolicyDocument"]["Statement"]]
+SAID = [said for policy in POLICIES if "Fn::If" not in policy for said in policy["PolicyDocument"]["Statement"]]
+STATEMENTS = [said for said in SAID if said["Effect"] == "Allow"]
 PROMOTING = [policy["Fn::If"][1] for policy in POLICIES if "Fn::If" in policy]
 BOUNDARY = CICD["Boundary"]["Properties"]["PolicyDocument"]["Statement"]
 FILLED_IN = {
@@ -227,6 +228,7 @@ def promotion(monkeypatch: pytest.MonkeyPatch) -> list[Call]:
         "ModelPackageArn": f"{SAGEMAKER}:model-package/staging/7",
         "ModelPackageGroupName": "staging",
         "ModelPackageVersion": 7,
+        "CustomerMetadataProperties": {"verification": "passed"},
         "InferenceSpecification": {
             "Containers": [{"Image": "i", "ModelDataUrl": f"s3://{outputs['staging']['BucketName']}/m.tar.gz"}]
         },
@@ -273,6 +275,14 @@ def test_the_build_makes_and_changes_roles_within_the_boundary_only():
             assert said["Condition"] == {"StringEquals": {"iam:PermissionsBoundary": {"Ref": "Boundary"}}}
     every = {action for said in STATEMENTS for action in as_list(said["Action"])}
     assert not every & {"iam:DeleteRolePermissionsBoundary", "iam:AttachRolePolicy", "iam:CreatePolicyVersion"}
+
+
+def test_the_build_may_not_change_the_roles_of_its_own_stack():
+    (denied,) = [said for said in SAID if said["Effect"] == "Deny"]
+    changing = {action for said in STATEMENTS for action in as_list(said["Action"]) if action.startswith("iam:")}
+    reading = {"iam:GetRole", "iam:GetRolePolicy", "iam:ListRoleTags", "iam:TagRole", "iam:UntagRole"}
+    assert set(denied["Action"]) == changing - reading
+    assert denied["Resource"]["Fn::Sub"].endswith(":role/${AWS::StackName}-*")
 
 
 def test_the_boundary_lets_the_applications_roles_do_what_they_need_and_no_role_change_another():

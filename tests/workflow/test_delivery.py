@@ -145,6 +145,7 @@ def test_a_promotion_is_asked_about_when_the_first_stage_approves_a_version():
     assert RESOURCES["PromotionDue"]["Condition"] == "Promotes"
     assert pattern["detail"]["ModelPackageGroupName"] == [{"Ref": "PromoteFrom"}]
     assert pattern["detail"]["ModelApprovalStatus"] == ["Approved"]
+    assert pattern["detail"]["UpdatedModelPackageFields"] == ["ModelApprovalStatus"]
 
 
 def test_the_build_runs_the_file_of_its_kind_and_both_are_there():
