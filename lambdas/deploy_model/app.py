@@ -87,6 +87,21 @@ def converge(event: dict[str, Any], settings: planning.Settings, doors: Doors) -
         current = _decided(event, read_current(settings, doors), doors)
         plans = foresight.course(event, current, settings)
         return {**plans[0].as_json(), "course": [plan.as_json() for plan in plans]}
+    try:
+        plan = _converge(event, settings, doors)
+    except EndpointNotReady:
+        raise  # that is how every deployment goes
+    except Exception:
+        # A refused call, a verification that could not be made: Lambda tries again, and a person should know.
+        _count(True, settings.endpoint_name)
+        raise
+    if plan.outcome is planning.Outcome.TRY_AGAIN:
+        raise EndpointNotReady(plan.because)
+    return plan.as_json()
+
+
+def _converge(event: dict[str, Any], settings: planning.Settings, doors: Doors) -> planning.Plan:
+    """Plan and perform, once more after a verification; the last plan."""
     needs_a_person = False
     for _ in range(_ROUNDS):
         plan = planning.plan_deployment(event, read_current(settings, doors), settings)
@@ -96,9 +111,7 @@ def converge(event: dict[str, Any], settings: planning.Settings, doors: Doors) -
         _count(needs_a_person, settings.endpoint_name)
         if not any(isinstance(action, actions.VerifyVersion) for action in plan.actions):
             break
-    if plan.outcome is planning.Outcome.TRY_AGAIN:
-        raise EndpointNotReady(plan.because)
-    return plan.as_json()
+    return plan
 
 
 def read_settings(environment: Mapping[str, str]) -> planning.Settings:

@@ -450,6 +450,49 @@ def test_a_version_that_was_rolled_back_is_counted_for_the_alarm(serving, capsys
     assert json.loads(capsys.readouterr().out.splitlines()[0])["NotConverged"] == 1
 
 
+def counted(capsys):
+    """What the alarm sees of all that was printed since the last time."""
+    return [json.loads(line)["NotConverged"] for line in capsys.readouterr().out.splitlines()]
+
+
+def test_a_verification_that_could_not_be_made_is_counted_for_the_alarm(verifying, capsys):
+    verifying.verifiable = False
+    capsys.readouterr()
+    with pytest.raises(app.NotVerified):
+        converge(verifying, verifying.events[-1])
+    assert counted(capsys) == [1]
+
+
+@pytest.mark.parametrize("call", ["list", "describe_endpoint", "create_model"])
+def test_a_refused_call_is_counted_for_the_alarm(cloud, monkeypatch, capsys, call):
+    cloud.decide(cloud.register(), "Approved")
+
+    def throttled(*_, **__):
+        raise ClientError({"Error": {"Code": "ThrottlingException", "Message": "Rate exceeded"}}, call)
+
+    monkeypatch.setattr(cloud, "get_paginator" if call == "list" else call, throttled)
+    with pytest.raises(ClientError, match="Rate exceeded"):
+        converge(cloud, cloud.events[-1])
+    assert counted(capsys) == [1]
+
+
+def test_no_machine_in_the_accounts_quota_is_counted_for_the_alarm(serving, capsys):
+    serving.quota = 1
+    serving.decide(serving.register(), "Approved")
+    capsys.readouterr()
+    with pytest.raises(ClientError, match="service limit"):
+        converge(serving, serving.events[-1])
+    assert counted(capsys) == [1]
+
+
+def test_an_endpoint_that_is_busy_for_a_while_is_not_counted_for_the_alarm(verifying, capsys):
+    verifying.delete_endpoint(EndpointName=TRIAL)
+    capsys.readouterr()
+    with pytest.raises(app.EndpointNotReady):
+        converge(verifying, verifying.events[-1])
+    assert counted(capsys) == [0]
+
+
 @pytest.mark.parametrize("name", ["ENDPOINT_ROLE_ARN", "DATA_CAPTURE_URI"])
 def test_a_missing_variable_is_named(name):
     with pytest.raises(app.SettingsMissing, match=name):
