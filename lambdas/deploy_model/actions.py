@@ -40,6 +40,14 @@ class VerifyVersion:
 
 
 @dataclass(frozen=True)
+class NoteUnverified:
+    """Write down that the verification was given up at this time (ISO), so that it is not begun anew every hour."""
+
+    package_arn: str
+    at: str
+
+
+@dataclass(frozen=True)
 class UpdateEndpoint:
     """The endpoint takes this configuration, without a gap in service.
 
@@ -96,6 +104,7 @@ Action = (
     | CreateEndpointConfig
     | CreateEndpoint
     | VerifyVersion
+    | NoteUnverified
     | UpdateEndpoint
     | ForgetAttempt
     | DeleteEndpoint

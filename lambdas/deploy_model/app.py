@@ -15,9 +15,9 @@ import logging
 import os
 import re
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import UTC
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -69,6 +69,7 @@ class Doors:
     history_uri: str
     own_name: str = ""
     """This function's name: what changed a version under it was no person."""
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
 
 
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
@@ -187,7 +188,10 @@ def read_current(settings: planning.Settings, doors: Doors) -> planning.Current:
         newest = max(approved)
         approved[newest] = _version(approved[newest].arn, doors)
     return planning.Current(
-        tuple(approved.values()), _endpoint(settings.endpoint_name, doors), _endpoint(settings.trial_name, doors)
+        tuple(approved.values()),
+        _endpoint(settings.endpoint_name, doors),
+        _endpoint(settings.trial_name, doors),
+        doors.now(),
     )
 
 
@@ -201,6 +205,7 @@ def _version(arn: str, doors: Doors) -> planning.Version:
         passed_as=metadata.get("verified_as", ""),
         approved_by=metadata.get("approved_by", ""),
         decided_by=_whoever_decided(described, doors),
+        given_up=metadata.get("verification_given_up", ""),
     )
 
 
@@ -245,12 +250,11 @@ def _decided(event: dict[str, Any], current: planning.Current, doors: Doors) -> 
     others = tuple(version for version in current.approved if version.arn != arn)
     decided = (_version(arn, doors),) if status == "Approved" else ()
     # The newest of what is left is not always the one that was described.
-    left = planning.Current((*others, *decided), current.endpoint, current.trial)
+    left = replace(current, approved=(*others, *decided))
     if left.newest is None or left.newest in decided:
         return left
     newest = _version(left.newest.arn, doors)
-    approved = tuple(newest if version.arn == newest.arn else version for version in left.approved)
-    return planning.Current(approved, left.endpoint, left.trial)
+    return replace(left, approved=tuple(newest if each.arn == newest.arn else each for each in left.approved))
 
 
 def perform(todo: tuple[actions.Action, ...], settings: planning.Settings, doors: Doors) -> bool:
@@ -302,6 +306,9 @@ def _perform(action: actions.Action, settings: planning.Settings, doors: Doors) 
             sagemaker.update_model_package(
                 ModelPackageArn=package_arn, CustomerMetadataProperties={"approved_by": _plain(who)}
             )
+        case actions.NoteUnverified(package_arn, at):
+            metadata = {"verification": "given up", "verification_given_up": at}
+            sagemaker.update_model_package(ModelPackageArn=package_arn, CustomerMetadataProperties=metadata)
         case actions.RecordDeployment():
             _record(action, settings, doors)
 

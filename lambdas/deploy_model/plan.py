@@ -12,6 +12,7 @@ import hashlib
 import json
 import re
 from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
         DeleteEndpoint,
         ForgetAttempt,
         NoteApproval,
+        NoteUnverified,
         RecordDeployment,
         RejectVersion,
         UpdateEndpoint,
@@ -38,6 +40,7 @@ else:
         DeleteEndpoint,
         ForgetAttempt,
         NoteApproval,
+        NoteUnverified,
         RecordDeployment,
         RejectVersion,
         UpdateEndpoint,
@@ -49,6 +52,10 @@ ENDPOINT_EVENT = "SageMaker Endpoint State Change"
 
 # An endpoint can be updated or deleted in these states only, and deleted when it has failed.
 SETTLED = {"InService", "OutOfService", "UpdateRollbackFailed"}
+
+# A trial costs money. One whose verification can never be made is given up for a while, until a person has helped.
+HOUR = timedelta(hours=1)
+TRIAL_LASTS, TRIAL_RESTS = 2 * HOUR, 12 * HOUR
 
 # What SageMaker says when it had no machine to give, or failed itself: no fault of the version. In lower case.
 NOT_THE_VERSION = (
@@ -97,7 +104,8 @@ class Version:
     """An approved model package; `created` (seconds) tells it from the same number in a group that was made anew.
 
     Known of the newest only: `passed_as`, the configuration name under which it passed verification; `approved_by`,
-    who the registry remembers as its approver; `decided_by`, who changed it last, unless that was DeployModel.
+    who the registry remembers as its approver; `decided_by`, who changed it last, unless that was DeployModel;
+    `given_up`, when its verification was last given up (ISO).
     """
 
     arn: str
@@ -106,6 +114,7 @@ class Version:
     passed_as: str = ""
     approved_by: str = ""
     decided_by: str = ""
+    given_up: str = ""
 
 
 @dataclass(frozen=True)
@@ -126,11 +135,12 @@ class Endpoint:
 
 @dataclass(frozen=True)
 class Current:
-    """What is: the approved versions in any order, the endpoint, and the one for verification, if they are there."""
+    """What is: the approved versions in any order, the endpoint, the one for verification, if they are there; `now`."""
 
     approved: tuple[Version, ...]
     endpoint: Endpoint | None
-    trial: Endpoint | None = None
+    trial: Endpoint | None
+    now: datetime
 
     @property
     def newest(self) -> Version | None:
@@ -265,6 +275,13 @@ def _verification(event: dict[str, Any], current: Current, newest: Version, want
     name, config = settings.trial_name, trial_config_name(wanted)
     trial, endpoint = current.trial, current.endpoint
     if trial is None:
+        # Whoever decided since then wants it tried at once.
+        if newest.given_up and not newest.decided_by and not _over(newest.given_up, TRIAL_RESTS, current.now):
+            return Plan(
+                Outcome.STUCK,
+                f"Version {newest.number} could not be verified, and endpoint {name} was deleted at {newest.given_up}. "
+                f"It stays approved, and is tried again {TRIAL_RESTS // HOUR} hours later, or when approved anew.",
+            )
         # A version that was rejected has not passed any more: if it is here again, it was approved anew.
         again = endpoint is not None and endpoint.attempted == wanted
         return Plan(
@@ -286,6 +303,14 @@ def _verification(event: dict[str, Any], current: Current, newest: Version, want
             Outcome.TRY_AGAIN,
             f"Endpoint {name} is made anew for version {newest.number}.",
             (DeleteEndpoint(name),),
+        )
+    approved_now = _is_about(event, newest)
+    if trial.status == "InService" and _over(trial.since, TRIAL_LASTS, current.now) and not approved_now:
+        return Plan(
+            Outcome.STUCK,
+            f"Version {newest.number} could not be verified on endpoint {name} for {TRIAL_LASTS // HOUR} hours: the "
+            "endpoint, which costs money, is deleted. The version stays approved.",
+            (NoteUnverified(newest.arn, current.now.isoformat(timespec="seconds")), DeleteEndpoint(name)),
         )
     if trial.status == "InService":
         return Plan(
@@ -324,6 +349,11 @@ def _bookkeeping(event: dict[str, Any], current: Current, settings: Settings) ->
         number = _number(endpoint.config_name)
         actions.append(RecordDeployment(endpoint.config_name, endpoint.since, number, endpoint.arn))
     return tuple(actions)
+
+
+def _over(since: str, lasts: timedelta, now: datetime) -> bool:
+    """Whether what began then and lasts so long is over; not where nothing says when it began."""
+    return bool(since) and now - datetime.fromisoformat(since) > lasts
 
 
 def _number(config: str) -> int:

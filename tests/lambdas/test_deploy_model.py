@@ -2,7 +2,7 @@
 
 import json
 import logging
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 
 import pytest
@@ -27,7 +27,8 @@ ENVIRONMENT = {
 
 def converge(cloud, event, **environment):
     clients = (cloud, cloud, cloud, cloud)
-    doors = app.Doors(*clients, "loadingbay-verify-endpoint", "s3://b/deployments", OURS.rsplit("/", 1)[1])
+    ours, now = OURS.rsplit("/", 1)[1], lambda: cloud.clock
+    doors = app.Doors(*clients, "loadingbay-verify-endpoint", "s3://b/deployments", ours, now)
     return app.converge(event, app.read_settings(ENVIRONMENT | environment), doors)
 
 
@@ -115,6 +116,21 @@ def verifying(serving):
     converge(serving, serving.events.pop())
     serving.settle()
     return serving
+
+
+def test_a_verification_that_can_never_be_made_costs_no_machine_for_long_and_the_version_keeps_its_chance(verifying):
+    verifying.verifiable = False
+    hours_with_a_machine = 0
+    for _ in range(24):
+        play(verifying, [("hour",), *[("deliver", 0, False), ("settle",)] * 4])
+        hours_with_a_machine += TRIAL in verifying.endpoints
+    assert hours_with_a_machine <= 6
+    assert verifying.status[2] == "Approved"
+    assert verifying.live == 1
+    verifying.verifiable = True
+    verifying.decide(2, "Approved")
+    drain(verifying)
+    assert verifying.live == 2
 
 
 @pytest.mark.parametrize("rest", [True, False])
@@ -543,6 +559,7 @@ def play(cloud, history):
             case ("meanwhile", more):
                 cloud.meanwhile = partial(play, cloud, more)
             case ("hour",):
+                cloud.clock += timedelta(hours=1)
                 cloud.events.append(HOURLY)
             case ("machines" | "verifiable" as what, there):
                 setattr(cloud, what, there)
@@ -590,8 +607,9 @@ def test_whatever_happened_in_whatever_order_the_newest_approved_version_serves(
     cloud.meanwhile = lambda: None
     cloud.settle()
     serving = cloud.live
-    # An hour passes, and another: the schedule catches up with what no event tells of.
+    # A day passes, and another: the schedule catches up with what no event tells of.
     for _ in range(3):
+        cloud.clock += timedelta(days=1)
         cloud.events.append(HOURLY)
         drain(cloud, lambda n: data.draw(st.integers(0, n - 1), label="which event arrives"))
     if cloud.approved():

@@ -1,6 +1,7 @@
 """The deployment plan: what is decided for each state of registry and endpoint."""
 
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from plan import (
@@ -11,6 +12,7 @@ from plan import (
     DeleteEndpoint,
     Endpoint,
     NoteApproval,
+    NoteUnverified,
     Outcome,
     RecordDeployment,
     RejectVersion,
@@ -38,6 +40,7 @@ V1, V2, V3, V10 = (
 )
 NEW = replace(V3, passed_as="")
 TRIAL = SETTINGS.trial_name
+NOON = datetime(2026, 11, 3, 12, tzinfo=UTC)
 
 
 def endpoint(version, status="InService", attempted=None, reason=""):
@@ -51,8 +54,8 @@ def trial(version, status="InService", reason=""):
     return Endpoint(f"{ARN}:endpoint/{TRIAL}", status, "" if status == "Failed" else config, config, reason)
 
 
-def plan(*approved, serving=None, event=None, on_trial=None):
-    return plan_deployment(event or {}, Current(approved, serving, on_trial), SETTINGS)
+def plan(*approved, serving=None, event=None, on_trial=None, now=NOON):
+    return plan_deployment(event or {}, Current(approved, serving, on_trial, now), SETTINGS)
 
 
 def test_before_the_first_approval_there_is_nothing_to_do():
@@ -185,7 +188,7 @@ def test_a_group_made_anew_with_the_same_numbers_is_another_deployment():
 
 def test_another_instance_type_deploys_the_live_version_anew():
     larger = replace(SETTINGS, instance_type="ml.m5.xlarge")
-    assert plan_deployment({}, Current((V1,), endpoint(V1)), larger).outcome is Outcome.VERIFY
+    assert plan_deployment({}, Current((V1,), endpoint(V1), None, NOON), larger).outcome is Outcome.VERIFY
 
 
 def test_names_fit_into_63_characters_for_the_longest_endpoint_name_and_version():
@@ -211,6 +214,31 @@ def test_a_version_in_service_on_trial_is_verified_there():
     assert made.actions == (VerifyVersion(V3.arn, config_name(V3, SETTINGS)),)
 
 
+def test_a_trial_that_nobody_could_verify_for_hours_is_given_up_and_a_person_is_needed(recorded):
+    state = {"serving": endpoint(V1), "event": recorded("scheduled")}
+    on_trial = replace(trial(NEW), since=NOON.isoformat(timespec="milliseconds"))
+    assert plan(NEW, **state, on_trial=on_trial, now=NOON + timedelta(hours=1)).outcome is Outcome.VERIFY
+    given_up = NOON + timedelta(hours=3)
+    made = plan(NEW, **state, on_trial=on_trial, now=given_up)
+    assert (made.outcome, made.outcome.needs_a_person) == (Outcome.STUCK, True)
+    assert made.actions == (NoteUnverified(V3.arn, given_up.isoformat()), DeleteEndpoint(TRIAL))
+    approved_anew = {**state, "event": recorded("model_package_approved")}
+    assert plan(NEW, **approved_anew, on_trial=on_trial, now=given_up).outcome is Outcome.VERIFY
+
+
+@pytest.mark.parametrize(
+    ("hours", "decided_by", "outcome"),
+    [(1, "", Outcome.STUCK), (11, "", Outcome.STUCK), (13, "", Outcome.VERIFY), (1, "ada", Outcome.VERIFY)],
+)
+def test_a_version_that_was_given_up_is_tried_again_half_a_day_later_or_as_soon_as_a_person_decides(
+    hours, decided_by, outcome, recorded
+):
+    version = replace(NEW, given_up=NOON.isoformat(), decided_by=decided_by)
+    made = plan(version, serving=endpoint(V1), event=recorded("scheduled"), now=NOON + timedelta(hours=hours))
+    assert made.outcome is outcome
+    assert bool(made.actions) is (outcome is Outcome.VERIFY)
+
+
 def test_a_version_that_passed_takes_over_and_its_trial_is_cleared_away():
     made = plan(V1, V3, serving=endpoint(V1), on_trial=trial(V3))
     assert isinstance(made.actions[-1], UpdateEndpoint)
@@ -219,7 +247,7 @@ def test_a_version_that_passed_takes_over_and_its_trial_is_cleared_away():
 
 def test_having_passed_with_other_settings_is_not_having_passed():
     larger = replace(SETTINGS, instance_type="ml.m5.xlarge")
-    assert plan_deployment({}, Current((V1, V3), endpoint(V1)), larger).outcome is Outcome.VERIFY
+    assert plan_deployment({}, Current((V1, V3), endpoint(V1), None, NOON), larger).outcome is Outcome.VERIFY
 
 
 @pytest.mark.parametrize(("status", "outcome"), [("Creating", Outcome.WAIT), ("Deleting", Outcome.TRY_AGAIN)])
