@@ -79,6 +79,10 @@ class Bay:
         """`loadingbay run` on this bay's photos; its summary."""
         return json.loads(self.cli("run", "--data", self.data, "--json", *QUICK, *arguments).stdout)
 
+    def another(self, folder: Path, photos: Path) -> "Bay":
+        """A second bay beside this one."""
+        return type(self)(folder, free_port(), photos)
+
     def client(self, service: str) -> Any:
         return boto3.client(
             service, endpoint_url=self.url, region_name="us-east-1", aws_access_key_id="000000000000",

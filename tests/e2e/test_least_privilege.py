@@ -148,12 +148,7 @@ def remaining(document: dict[str, Any], action: str) -> Iterator[dict[str, Any]]
 
 @pytest.fixture(scope="module")
 def guarded(bay: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    import socket
-
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    made = dataclasses.replace(bay, folder=tmp_path_factory.mktemp("guarded"), port=port)
+    made = bay.another(tmp_path_factory.mktemp("guarded"), bay.data)
     made.cli("up", "--enforce-iam")
     yield made
     made.cli("down")
