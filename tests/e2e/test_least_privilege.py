@@ -1,6 +1,5 @@
 """The story within the roles of the template, IAM enforced; and which step fails without a permission, and says so."""
 
-import dataclasses
 import json
 import shutil
 import time
