@@ -45,6 +45,8 @@ def _after(current: planning.Current, plan: planning.Plan, settings: planning.Se
                 current = _changed(current, arn, passed_as=config)
             case actions.NoteApproval(arn, who):
                 current = _changed(current, arn, approved_by=who)
+            case actions.NoteUnverified(arn, at):
+                current = _changed(current, arn, given_up=at, decided_by="")
             case actions.RejectVersion(arn, _):
                 left = tuple(version for version in current.approved if version.arn != arn)
                 current = replace(current, approved=left)
@@ -60,12 +62,7 @@ def _with(
     return replace(current, trial=endpoint) if name == settings.trial_name else replace(current, endpoint=endpoint)
 
 
-def _changed(current: planning.Current, arn: str, passed_as: str = "", approved_by: str = "") -> planning.Current:
+def _changed(current: planning.Current, arn: str, **known: Any) -> planning.Current:
     """The same with what is now known of one of the approved versions."""
-    versions = tuple(
-        replace(version, passed_as=passed_as or version.passed_as, approved_by=approved_by or version.approved_by)
-        if version.arn == arn
-        else version
-        for version in current.approved
-    )
+    versions = tuple(replace(each, **known) if each.arn == arn else each for each in current.approved)
     return replace(current, approved=versions)

@@ -133,6 +133,13 @@ def test_a_verification_that_can_never_be_made_costs_no_machine_for_long_and_the
     assert verifying.live == 2
 
 
+def test_a_dry_run_says_that_a_trial_would_be_given_up_and_nothing_after_it(verifying):
+    verifying.clock += timedelta(hours=3)
+    told = converge(verifying, {"dry_run": True})
+    assert [plan["outcome"] for plan in told["course"]] == ["stuck", "stuck"]
+    assert [action["action"] for action in told["actions"]] == ["NoteUnverified", "DeleteEndpoint"]
+
+
 @pytest.mark.parametrize("rest", [True, False])
 def test_of_two_verifications_at_once_the_second_does_not_reject_the_version_that_the_first_let_pass(verifying, rest):
     ready = verifying.events[-1]
