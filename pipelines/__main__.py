@@ -83,7 +83,7 @@ def upsert(stack: str, image: str | None) -> None:
 @click.option("--wait", is_flag=True, help="Wait for the end; exit 1 unless it succeeds.")
 @click.argument("values", nargs=-1, metavar="[NAME=VALUE]...")
 def start(stack: str, wait: bool, values: tuple[str, ...]) -> None:
-    """Start an execution with parameters NAME=VALUE; those of the last execution that are not named stay."""
+    """Start an execution with parameters NAME=VALUE; the others are those of the last execution that succeeded."""
     sagemaker = _client("sagemaker")
     pipeline = sagemaker.describe_pipeline(PipelineName=stack)
     chosen: dict[str, Value] = {**_last_values(sagemaker, stack)}
@@ -113,15 +113,19 @@ def start(stack: str, wait: bool, values: tuple[str, ...]) -> None:
 
 
 def _last_values(sagemaker: Any, pipeline: str) -> dict[str, str]:
-    """The parameters of the newest execution: a commit that changes code trains on the same data again."""
-    summaries = sagemaker.list_pipeline_executions(PipelineName=pipeline, MaxResults=100)
+    """The parameters of the newest execution that succeeded, else of the newest.
+
+    A commit that changes code trains on the same data again, and what someone tried in vain does not stand in its way.
+    """
+    summaries = sagemaker.list_pipeline_executions(PipelineName=pipeline, MaxResults=100)["PipelineExecutionSummaries"]
+    # A trial's parameters were nobody's choice.
+    chosen = [s for s in summaries if not s.get("PipelineExecutionDisplayName", "").startswith(runner.TRIAL)]
+    if not chosen:
+        return {}
+    last = next((s for s in chosen if s.get("PipelineExecutionStatus") == "Succeeded"), chosen[0])
+    listed = sagemaker.list_pipeline_parameters_for_execution(PipelineExecutionArn=last["PipelineExecutionArn"])
     names = {p.name for p in PARAMETERS}
-    for summary in summaries["PipelineExecutionSummaries"]:
-        if summary.get("PipelineExecutionDisplayName", "").startswith(runner.TRIAL):
-            continue  # a trial's parameters were nobody's choice
-        listed = sagemaker.list_pipeline_parameters_for_execution(PipelineExecutionArn=summary["PipelineExecutionArn"])
-        return {item["Name"]: item["Value"] for item in listed["PipelineParameters"] if item["Name"] in names}
-    return {}
+    return {item["Name"]: item["Value"] for item in listed["PipelineParameters"] if item["Name"] in names}
 
 
 @main.command()
