@@ -15,8 +15,8 @@ class SageMaker:
     def list_pipeline_executions(self, **_):
         return {
             "PipelineExecutionSummaries": [
-                {"PipelineExecutionArn": str(n), "PipelineExecutionDisplayName": title, "PipelineExecutionStatus": status}
-                for n, (title, status, _) in enumerate(self.executions)
+                {"PipelineExecutionArn": str(n), "PipelineExecutionDisplayName": name, "PipelineExecutionStatus": status}
+                for n, (name, status, _) in enumerate(self.executions)
             ]
         }
 
