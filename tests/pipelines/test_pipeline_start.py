@@ -13,12 +13,9 @@ class SageMaker:
         self.executions = executions
 
     def list_pipeline_executions(self, **_):
-        return {
-            "PipelineExecutionSummaries": [
-                {"PipelineExecutionArn": str(n), "PipelineExecutionDisplayName": name, "PipelineExecutionStatus": status}
-                for n, (name, status, _) in enumerate(self.executions)
-            ]
-        }
+        names = ("PipelineExecutionArn", "PipelineExecutionDisplayName", "PipelineExecutionStatus")
+        listed = [(str(n), title, status) for n, (title, status, _) in enumerate(self.executions)]
+        return {"PipelineExecutionSummaries": [dict(zip(names, summary, strict=True)) for summary in listed]}
 
     def list_pipeline_parameters_for_execution(self, **request):
         rate = self.executions[int(request["PipelineExecutionArn"])][2]
