@@ -10,7 +10,7 @@ Its parts, each of which `--only` picks:
 
 Each result is kept under `--work` as soon as it is there, and is not worked out again while the code that decides it
 stays the same; so a bench that was stopped goes on where it was, and the parts may run at different times. The test
-photos are scored once a seed, by Evaluate, and nothing is chosen by them.
+photos are scored once a seed, by Evaluate; where they had a part in a choice, docs/log.md says so.
 """
 
 from __future__ import annotations
