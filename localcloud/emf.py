@@ -4,12 +4,11 @@ The format: https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/Cloud
 """
 
 import json
-import logging
 import threading
 from collections.abc import Iterator
 from typing import Any
 
-logger = logging.getLogger("localcloud")
+from localcloud.periodic import Periodic
 
 EVERY_SECONDS = 1.0
 _MOST_WAITING = 10_000
@@ -23,9 +22,7 @@ class EmbeddedMetrics:
         self._cloudwatch = cloudwatch
         self._waiting: list[tuple[str, dict[str, Any]]] = []
         self._lock = threading.Lock()
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="embedded-metrics", daemon=True)
-        self._thread.start()
+        self._periodic = Periodic("the metrics that functions print", EVERY_SECONDS, self.publish)
 
     def read(self, text: str) -> None:
         """Take the metrics out of what a function printed."""
@@ -44,18 +41,7 @@ class EmbeddedMetrics:
 
     def stop(self) -> None:
         """Publish the rest, and end."""
-        self._stopping.set()
-        self._thread.join(10)
-
-    def _run(self) -> None:
-        while True:
-            stopping = self._stopping.wait(EVERY_SECONDS)
-            try:
-                self.publish()
-            except Exception:
-                logger.exception("publishing the metrics that functions print failed")
-            if stopping:
-                return
+        self._periodic.stop()
 
 
 def metrics(text: str) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -1,12 +1,11 @@
 """AWS/SageMaker metrics of endpoints in CloudWatch, by endpoint and variant, so that alarms on them work."""
 
-import logging
 import threading
 from collections import Counter
 from math import floor, log10
 from typing import Any
 
-logger = logging.getLogger("localcloud")
+from localcloud.periodic import Periodic
 
 NAMESPACE = "AWS/SageMaker"
 EVERY_SECONDS = 5.0
@@ -20,9 +19,7 @@ class Metrics:
         self._cloudwatch = cloudwatch
         self._lock = threading.Lock()
         self._counts: dict[tuple[str, str], dict[str, Counter[float]]] = {}
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="endpoint-metrics", daemon=True)
-        self._thread.start()
+        self._periodic = Periodic("the metrics of endpoints", EVERY_SECONDS, self.publish)
 
     def put(self, endpoint: str, variant: str, status: int, model_seconds: float, all_seconds: float) -> None:
         """One request that a model server answered with `status` (0: it gave no answer)."""
@@ -51,18 +48,7 @@ class Metrics:
 
     def stop(self) -> None:
         """Publish the rest, and end."""
-        self._stopping.set()
-        self._thread.join(10)
-
-    def _run(self) -> None:
-        while True:
-            stopping = self._stopping.wait(EVERY_SECONDS)
-            try:
-                self.publish()
-            except Exception:
-                logger.exception("publishing the metrics of endpoints failed")
-            if stopping:
-                return
+        self._periodic.stop()
 
 
 def _data(name: str, counter: Counter[float], dimensions: list[dict[str, str]]) -> list[dict[str, Any]]:

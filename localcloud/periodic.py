@@ -1,0 +1,34 @@
+"""What is gathered while the local cloud runs and published every few seconds by a thread, once more at the end."""
+
+import logging
+import threading
+from collections.abc import Callable
+
+logger = logging.getLogger("localcloud")
+
+_STOP_SECONDS = 10.0
+
+
+class Periodic:
+    """Calls `publish` every `seconds`. What it raises is logged as the failure of `what`, and the next turn comes."""
+
+    def __init__(self, what: str, seconds: float, publish: Callable[[], None]) -> None:
+        self._what, self._seconds, self._publish = what, seconds, publish
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=what, daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Publish the rest, and end."""
+        self._stopping.set()
+        self._thread.join(_STOP_SECONDS)
+
+    def _run(self) -> None:
+        while True:
+            stopping = self._stopping.wait(self._seconds)
+            try:
+                self._publish()
+            except Exception:  # whatever it is, it must not end the thread
+                logger.exception("publishing %s failed", self._what)
+            if stopping:
+                return
