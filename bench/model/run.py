@@ -25,6 +25,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -208,10 +209,10 @@ def main() -> None:
                 continue
             if part == "seeds":
                 for seed in flags.seeds:
-                    bench.keep(f"seed-{seed}", lambda seed=seed: bench.one_seed(seed, scratch))  # type: ignore[misc]
+                    bench.keep(f"seed-{seed}", partial(bench.one_seed, seed, scratch))
             else:
                 measure = {"crossval": bench.cross_validate, "timing": bench.timing, "throughput": bench.throughput}
-                bench.keep(part, lambda part=part, measure=measure: measure[part](scratch))  # type: ignore[misc]
+                bench.keep(part, partial(measure[part], scratch))
     runs = [run for seed in flags.seeds if (run := bench.kept(f"seed-{seed}"))]
     result = report.summary(runs, bench.kept("crossval"), bench.kept("timing"), bench.kept("throughput"))
     flags.output.mkdir(parents=True, exist_ok=True)
