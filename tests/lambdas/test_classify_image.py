@@ -62,7 +62,9 @@ def test_a_photo_by_reference_is_fetched_in_the_version_that_was_checked(runtime
     version = upload("a.png", PNG)
     upload("a.png", b"something else")
     answers(runtime, ANSWER, Body=PNG)
-    classify({"photo": {**PHOTO, "version_id": version}, "image": None}, runtime, s3)
+    # The stub takes the bytes of the first version only.
+    answered = classify({"photo": {**PHOTO, "version_id": version}, "image": None}, runtime, s3)
+    assert answered["photo"]["version_id"] == version
 
 
 def test_a_photo_that_vanished_is_named(runtime, s3):
