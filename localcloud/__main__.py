@@ -74,7 +74,7 @@ def serve(
 @main.command()
 def operations() -> None:
     """Print the page of SageMaker operations that are there, as Markdown."""
-    from localcloud.operations import page
+    from localcloud.http.operations import page
 
     click.echo(page(), nl=False)
 

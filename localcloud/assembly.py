@@ -10,23 +10,24 @@ from urllib.parse import parse_qs
 import boto3
 from botocore.config import Config as ClientConfig
 
-from localcloud import cutoff, resources, stacks
+from localcloud import resources
 from localcloud.api import START_HOOKS, STOP_HOOKS
 from localcloud.cloud import Cloud
-from localcloud.emf import EmbeddedMetrics
-from localcloud.emulator import Emulator
-from localcloud.events import Outbox
-from localcloud.front import Front
-from localcloud.iam.evaluator import Evaluator
+from localcloud.http.front import Front
+from localcloud.http.protocol import Protocol
 from localcloud.iam.identities import Enforced, Unenforced
-from localcloud.iam.services import hold_to_roles
-from localcloud.logs import BatchedLogs
-from localcloud.persistence import Saver
-from localcloud.protocol import Protocol
+from localcloud.ministack import integrations, interrupted_stacks
+from localcloud.ministack.emulator import Emulator
+from localcloud.ministack.iam_evaluator import Evaluator
+from localcloud.ministack.iam_services import hold_to_roles
+from localcloud.ministack.persistence import Saver
 from localcloud.serving.invoke import Invoker
 from localcloud.serving.manager import manager_of
 from localcloud.settings import Settings
-from localcloud.store import Store
+from localcloud.state.embedded_metrics import EmbeddedMetrics
+from localcloud.state.events import Outbox
+from localcloud.state.logs import BatchedLogs
+from localcloud.state.store import Store
 
 logger = logging.getLogger("localcloud")
 
@@ -38,7 +39,7 @@ class Assembly:
         for directory in (settings.jobs_dir, settings.endpoints_dir):
             directory.mkdir(parents=True, exist_ok=True)
         resources.load()
-        for stack in cutoff.mark_stacks(settings.emulator_dir / "state" / "cloudformation.json"):
+        for stack in interrupted_stacks.mark_stacks(settings.emulator_dir / "state" / "cloudformation.json"):
             logger.warning("stack %s: a change of it was cut off when the local cloud was stopped", stack)
         self._emulator = Emulator(settings)
         store = Store(settings.database)
@@ -62,7 +63,7 @@ class Assembly:
         self.cloud.call = self._protocol.call
         self._emulator.wrap_handlers(self._saved)
         self._emulator.register_service(self._protocol.handle)
-        stacks.register(self._emulator, self.cloud)
+        integrations.register(self._emulator, self.cloud)
         if evaluator is not None:
             hold_to_roles(evaluator, settings)
         self._invoker = Invoker(self.cloud, manager_of(self.cloud))

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 from localcloud.iam.identities import Identities, Identity, Unenforced
 from localcloud.settings import Settings
-from localcloud.store import Store
+from localcloud.state.store import Store
 
 logger = logging.getLogger("localcloud")
 

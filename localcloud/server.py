@@ -65,7 +65,7 @@ def serve(settings: Settings) -> None:
 
 async def _serve(settings: Settings, listener: socket.socket) -> None:
     # Imported here: MiniStack reads the environment when it is imported, so the environment comes first.
-    from localcloud.emulator import environment
+    from localcloud.ministack.emulator import environment
 
     surroundings = environment(settings)
     os.environ.clear()

@@ -19,12 +19,12 @@ from localcloud.engine.records import CACHE
 from localcloud.engine.references import UnknownReferenceError, as_text, resolve
 from localcloud.engine.scope import ExecutionScope
 from localcloud.engine.validate import CREATES, JOB_NAMES, sagemaker_model, with_defaults
+from localcloud.http.shapes import check_request
 from localcloud.iam.identities import Identity, needed
 from localcloud.jobs.failure import JobError
 from localcloud.jobs.requests import insert
 from localcloud.jobs.transfer import Location, Transfer
 from localcloud.resources import processing_jobs, training_jobs
-from localcloud.shapes import check_request
 
 Document = dict[str, Any]
 STORE_KINDS = {"Processing": "processing-job", "Training": "training-job"}

@@ -13,8 +13,8 @@ from localcloud.engine.conditions import check as check_condition
 from localcloud.engine.definition import Definition, DefinitionError, Step
 from localcloud.engine.graph import dependencies, own_arguments
 from localcloud.engine.references import Get, UnknownReferenceError, find, is_reference
-from localcloud.protocol import service_model
-from localcloud.shapes import check_request
+from localcloud.http.protocol import service_model
+from localcloud.http.shapes import check_request
 
 EXECUTION_VARIABLES = (
     "StartDateTime",

@@ -11,7 +11,7 @@ from botocore.config import Config
 
 from localcloud.api import ApiError
 from localcloud.iam.access import SAGEMAKER, Need, Place, needs
-from localcloud.iam.evaluator import Evaluator, NotAllowedError
+from localcloud.ministack.iam_evaluator import Evaluator, NotAllowedError
 from localcloud.settings import Settings
 
 

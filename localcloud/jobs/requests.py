@@ -12,7 +12,7 @@ from localcloud.jobs.metrics import check_definitions
 from localcloud.jobs.sandbox import OPT_ML
 from localcloud.jobs.transfer import Location
 from localcloud.resources import tags
-from localcloud.store import DuplicateError
+from localcloud.state.store import DuplicateError
 
 Document = dict[str, Any]
 MAX_HOSTS = 16

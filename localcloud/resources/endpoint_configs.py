@@ -6,7 +6,7 @@ from localcloud.api import operation, page, pick, refuse, validation_error
 from localcloud.cloud import Cloud
 from localcloud.resources import models, tags
 from localcloud.serving import serverless
-from localcloud.store import DuplicateError
+from localcloud.state.store import DuplicateError
 
 KIND = "endpoint-config"
 

@@ -7,7 +7,7 @@ from localcloud.cloud import Cloud
 from localcloud.resources import endpoint_configs, models, tags
 from localcloud.serving import serverless, shift
 from localcloud.serving.manager import KIND, announce, manager_of, variant_summaries
-from localcloud.store import DuplicateError
+from localcloud.state.store import DuplicateError
 
 _MOST_INSTANCES = 8
 

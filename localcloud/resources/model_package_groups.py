@@ -5,7 +5,7 @@ from typing import Any
 from localcloud.api import ApiError, operation, page, pick, refuse, validation_error
 from localcloud.cloud import Cloud
 from localcloud.resources import tags
-from localcloud.store import DuplicateError
+from localcloud.state.store import DuplicateError
 
 KIND = "model-package-group"
 

@@ -8,7 +8,7 @@ from typing import Any
 from localcloud.api import operation, page, pick, refuse, validation_error
 from localcloud.cloud import Cloud
 from localcloud.resources import model_package_groups, tags
-from localcloud.store import DuplicateError
+from localcloud.state.store import DuplicateError
 
 KIND = "model-package"
 _MOST_PROPERTIES = 50

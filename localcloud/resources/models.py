@@ -8,7 +8,7 @@ from botocore.exceptions import ClientError
 from localcloud.api import operation, page, pick, refuse, validation_error
 from localcloud.cloud import Cloud
 from localcloud.resources import model_packages, tags
-from localcloud.store import DuplicateError
+from localcloud.state.store import DuplicateError
 
 KIND = "model"
 _S3 = re.compile(r"^s3://([^/]+)/(.+)$")

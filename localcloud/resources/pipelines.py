@@ -10,7 +10,7 @@ from localcloud.engine.validate import check, sagemaker_model
 from localcloud.jobs.failure import JobError
 from localcloud.jobs.transfer import Location, Transfer
 from localcloud.resources import tags
-from localcloud.store import DuplicateError
+from localcloud.state.store import DuplicateError
 
 
 @operation("CreatePipeline")

@@ -12,14 +12,14 @@ from botocore.model import Shape
 
 from localcloud.api import ApiError
 from localcloud.cloud import Cloud
-from localcloud.front import Receive, Scope, Send
-from localcloud.protocol import service_model
+from localcloud.http.front import Receive, Scope, Send
+from localcloud.http.protocol import service_model
+from localcloud.http.shapes import check_member
 from localcloud.serving import serverless
 from localcloud.serving.capture import Captured, wanted
 from localcloud.serving.fleet import Fleet, Variant
 from localcloud.serving.instance import Instance
 from localcloud.serving.manager import Manager
-from localcloud.shapes import check_member
 
 MOST_BYTES = 6_291_456
 TIMEOUT_SECONDS = 60.0

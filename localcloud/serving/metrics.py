@@ -5,7 +5,7 @@ from collections import Counter
 from math import floor, log10
 from typing import Any
 
-from localcloud.periodic import Periodic
+from localcloud.state.periodic import Periodic
 
 NAMESPACE = "AWS/SageMaker"
 EVERY_SECONDS = 5.0

@@ -13,9 +13,9 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
-from localcloud.hooks import find_names
 from localcloud.iam.access import Need, Place, needs
-from localcloud.iam.evaluator import Evaluator, NotAllowedError
+from localcloud.ministack.iam_evaluator import Evaluator, NotAllowedError
+from localcloud.ministack.private_names import find_names
 from localcloud.settings import Settings
 
 logger = logging.getLogger("localcloud")

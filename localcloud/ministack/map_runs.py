@@ -12,7 +12,7 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from localcloud.hooks import find_names
+from localcloud.ministack.private_names import find_names
 
 _OUTCOMES = ("FAILED", "PENDING", "SUCCEEDED")
 # Of a child as described, what its line in a result file has.

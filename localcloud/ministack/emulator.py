@@ -1,6 +1,6 @@
 """The hooks into MiniStack: S3, Lambda, Step Functions, EventBridge, CloudFormation, Logs, SQS. IAM's are in `iam/`.
 
-Where it is mended rather than used, that is in `mendings.py`.
+Where it is mended rather than used, that is in `patches.py`.
 
 They are private names of one pinned version. Each is looked up when the emulator is opened, and a missing one stops the
 start with a sentence that names it, rather than failing in the middle of somebody's run.
@@ -20,8 +20,8 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from localcloud import alarms, mendings
-from localcloud.hooks import find_names, need
+from localcloud.ministack import alarms, patches
+from localcloud.ministack.private_names import find_names, need
 from localcloud.settings import DiskError, Settings
 
 logger = logging.getLogger("localcloud")
@@ -98,14 +98,14 @@ class Emulator:
         self._check_names()
         self.app: Callable[..., Any] = self._main.app
         # The emulator's own callbacks are set later, so they are looked up when they are called.
-        mendings.name_lambda_errors(
+        patches.name_lambda_errors(
             self._modules, lambda service: self.changed(service), lambda text: self.printed(text)
         )
         own = set(environment(settings)) - set(settings.client_environment())
-        mendings.clean_lambda_environment(self._modules, own)
-        mendings.remove_start_delay(self._modules, lambda service: self.changed(service))
-        mendings.retry_events(self._modules)
-        mendings.fail_on_a_full_disk(self._modules)
+        patches.clean_lambda_environment(self._modules, own)
+        patches.remove_start_delay(self._modules, lambda service: self.changed(service))
+        patches.retry_events(self._modules)
+        patches.fail_on_a_full_disk(self._modules)
 
     def _check_names(self) -> None:
         find_names(

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from localcloud.cutoff import cut_off, mark_stacks
+from localcloud.ministack.interrupted_stacks import cut_off, mark_stacks
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from types import ModuleType
 from typing import Any
 
-from localcloud.hooks import need
+from localcloud.ministack.private_names import need
 from localcloud.settings import DiskError
 
 logger = logging.getLogger("localcloud")

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Iterator
 from typing import Any
 
-from localcloud.periodic import Periodic
+from localcloud.state.periodic import Periodic
 
 EVERY_SECONDS = 1.0
 _MOST_WAITING = 10_000

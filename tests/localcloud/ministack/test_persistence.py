@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from localcloud.persistence import Saver
+from localcloud.ministack.persistence import Saver
 
 
 class Emulator:

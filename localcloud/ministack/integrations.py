@@ -5,10 +5,10 @@ from typing import Any
 
 from botocore.exceptions import ClientError, ParamValidationError
 
-from localcloud import mapruns
 from localcloud.api import ApiError
 from localcloud.cloud import Cloud
-from localcloud.emulator import Emulator
+from localcloud.ministack import map_runs
+from localcloud.ministack.emulator import Emulator
 from localcloud.resources import tags
 
 
@@ -18,7 +18,7 @@ def register(emulator: Emulator, cloud: Cloud) -> None:
     emulator.register_integration(
         "arn:aws:states:::aws-sdk:sagemakerruntime:invokeEndpoint", lambda parameters: _invoke(cloud, parameters)
     )
-    mapruns.install(lambda bucket, key, body: _put(cloud, bucket, key, body))
+    map_runs.install(lambda bucket, key, body: _put(cloud, bucket, key, body))
     emulator.register_resource_type("AWS::SageMaker::ModelPackageGroup", groups.create, groups.update, groups.delete)
 
 

@@ -11,8 +11,8 @@ from botocore.model import ServiceModel
 
 from localcloud.api import OPERATIONS, ApiError
 from localcloud.cloud import Cloud
+from localcloud.http.shapes import check_request, shape_answer
 from localcloud.iam.identities import Identity, needed
-from localcloud.shapes import check_request, shape_answer
 
 logger = logging.getLogger("localcloud")
 

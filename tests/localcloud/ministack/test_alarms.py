@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from localcloud.alarms import state
+from localcloud.ministack.alarms import state
 
 NOW = 1_000_000.0
 

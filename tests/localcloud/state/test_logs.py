@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from localcloud.events import Outbox
-from localcloud.logs import BatchedLogs
-from localcloud.store import Store
+from localcloud.state.events import Outbox
+from localcloud.state.logs import BatchedLogs
+from localcloud.state.store import Store
 
 
 def test_lines_arrive_in_order_and_in_few_batches() -> None:
@@ -56,7 +56,7 @@ def test_a_group_that_cannot_be_written_does_not_stop_the_others(caplog: pytest.
 
 
 def test_a_writer_far_ahead_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("localcloud.logs._MOST_WAITING", 10)
+    monkeypatch.setattr("localcloud.state.logs._MOST_WAITING", 10)
     gate = threading.Event()
     logs = BatchedLogs(lambda group, stream, events: gate.wait(5) and None)
     logs.put("group", "stream", ["first"])
@@ -107,7 +107,7 @@ def test_an_event_is_written_down_before_it_is_published(store: Store) -> None:
 def test_events_that_are_old_are_forgotten(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     outbox = Outbox(store, lambda detail_type, resources, detail: None)
     outbox.put("Change", [], {})
-    monkeypatch.setattr("localcloud.events.KEEP_SECONDS", -1.0)
+    monkeypatch.setattr("localcloud.state.events.KEEP_SECONDS", -1.0)
 
     outbox.prune()
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from localcloud.mapruns import result_files
+from localcloud.ministack.map_runs import result_files
 
 ROLE = "arn:aws:iam::000000000000:role/map"
 RUN = "arn:aws:states:us-east-1:000000000000:mapRun:bulk/photos:0123-4567"

@@ -7,7 +7,7 @@ import zipfile
 
 import pytest
 
-from localcloud.emf import EmbeddedMetrics, metrics
+from localcloud.state.embedded_metrics import EmbeddedMetrics, metrics
 
 
 def printed(value=1, **more):

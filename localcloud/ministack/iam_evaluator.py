@@ -13,9 +13,9 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import parse_qs, quote
 
-from localcloud.emulator import Emulator
-from localcloud.hooks import find_names
 from localcloud.iam.access import Need
+from localcloud.ministack.emulator import Emulator
+from localcloud.ministack.private_names import find_names
 from localcloud.settings import Settings
 
 logger = logging.getLogger("localcloud")

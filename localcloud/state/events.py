@@ -5,7 +5,7 @@ import uuid
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from localcloud.store import Store
+from localcloud.state.store import Store
 
 KIND = "event"
 # A function that an event started may still be running; a cloud that dies within this time sends the event again.

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from localcloud.store import DuplicateError, Store
+from localcloud.state.store import DuplicateError, Store
 
 
 @pytest.fixture

@@ -178,7 +178,7 @@ def test_a_missing_private_name_stops_the_start_with_its_name(tmp_path: Path) ->
 import os
 from pathlib import Path
 from localcloud.settings import Settings
-from localcloud import emulator
+from localcloud.ministack import emulator
 settings = Settings(Path({str(tmp_path)!r}), 4747, Path("x"), Path("y"))
 os.environ.update(emulator.environment(settings))
 import ministack.services.eventbridge as module

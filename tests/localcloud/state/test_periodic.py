@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from localcloud.periodic import Periodic
+from localcloud.state.periodic import Periodic
 
 
 def test_a_failure_is_logged_and_the_next_turn_comes(caplog: pytest.LogCaptureFixture) -> None:

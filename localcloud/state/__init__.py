@@ -1,0 +1,8 @@
+"""What a local cloud keeps and publishes.
+
+store             documents in SQLite
+events            SageMaker's events on the default bus, delivered at least once
+logs              lines to CloudWatch Logs in batches
+embedded_metrics  metrics that functions print as JSON
+periodic          publishes what was gathered every few seconds
+"""
