@@ -1,4 +1,4 @@
-"""The code that jobs run, named by what is in it: scripts in one file each, and a sourcedir.tar.gz of training/."""
+"""The code that jobs run, named by what is in it: one file a processing job, and a sourcedir.tar.gz of training/."""
 
 from __future__ import annotations
 
@@ -64,33 +64,42 @@ def archive(folder: Path) -> bytes:
     return gzip.compress(tarred.getvalue(), compresslevel=9, mtime=0)
 
 
-def modules_of(script: Path) -> list[Path]:
-    """The modules beside `script` that it imports, or that those import: sorted, without itself."""
-    found: set[Path] = set()
-    waiting = [script]
+def modules_of(job: Path) -> list[Path]:
+    """The modules that the job in the package `job` runs: its own, and those of the package around it that they import.
+
+    Sorted, and without the `__init__` of the package around it, which is a map of it and holds no code.
+    """
+    package, shared = job.parent.name, job.parent
+    found = {path for path in files_of(job) if path.suffix == ".py"}
+    waiting = [*found]
     while waiting:
         for node in ast.walk(ast.parse(waiting.pop().read_text("utf-8"))):
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
-            names += [node.module] if isinstance(node, ast.ImportFrom) and node.module else []
-            for path in (script.parent / f"{name}.py" for name in names):
-                if path.is_file() and path not in found and path != script:
+            if isinstance(node, ast.ImportFrom) and node.module:
+                names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+            parts = [name.split(".") for name in names]
+            for path in (shared / f"{part[1]}.py" for part in parts if part[0] == package and len(part) > 1):
+                if path.is_file() and path not in found:
                     found.add(path)
                     waiting.append(path)
     return sorted(found)
 
 
-def application(script: Path) -> bytes:
-    """A file that `python3` runs as it would run `script`: a zip of it and of the modules beside it that it needs.
+def application(job: Path) -> bytes:
+    """A file that `python3` runs as `python3 -m` runs the package `job`: a zip of it and of what it shares.
 
-    A job is given one file, and another module changes only the jobs that import it. The same sources give the same
+    A job is given one file, and a shared module changes only the jobs that import it. The same sources give the same
     bytes: nothing is compressed, and nothing says when it was packed.
     """
+    root = job.parent.parent
+    start = f'import runpy\n\nrunpy.run_module("{job.parent.name}.{job.name}", run_name="__main__", alter_sys=True)\n'
+    contents = {path.relative_to(root).as_posix(): path.read_bytes() for path in modules_of(job)}
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_STORED) as archived:
-        for name, path in [("__main__.py", script), *((path.name, path) for path in modules_of(script))]:
+        for name, content in {"__main__.py": start.encode(), f"{job.parent.name}/__init__.py": b"", **contents}.items():
             info = zipfile.ZipInfo(name)  # of 1980
             info.external_attr = 0o644 << 16
-            archived.writestr(info, path.read_bytes())
+            archived.writestr(info, content)
     return packed.getvalue()
 
 
@@ -117,13 +126,13 @@ class Sources:
     def read(cls, root: Path = ROOT) -> Sources:
         """Reads the sources below `root`."""
 
-        def script(name: str) -> Source:
-            return Source(f"{name}.pyz", application(root / "processing" / f"{name}.py"))
+        def job(name: str) -> Source:
+            return Source(f"{name}.pyz", application(root / "processing" / name))
 
         return cls(
-            stage=script("stage"),
-            evaluate=script("evaluate"),
-            monitor=script("monitor"),
+            stage=job("stage"),
+            evaluate=job("evaluate"),
+            monitor=job("monitor"),
             training=Source("sourcedir.tar.gz", archive(root / "training")),
         )
 

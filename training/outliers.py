@@ -1,8 +1,7 @@
 """Pictures of nothing that the model knows, drawn while training: it learns to spread its probability on them evenly.
 
 Noise of several grains, smooth gradients, stripes, rows of small marks on a plain ground, and training photos cut into
-shuffled tiles (their colours and textures without their shapes). Evaluate measures refusal on pictures of its own
-(strangers.py).
+shuffled tiles (their colours and textures without their shapes). Evaluate measures refusal on pictures of its own.
 """
 
 from __future__ import annotations

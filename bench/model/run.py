@@ -37,7 +37,6 @@ PARTS = ("seeds", "crossval", "timing", "throughput")
 # What decides weights, threshold and figures; the handler's speed, say, does not.
 DECIDING = (
     "augmentation", "calibration", "fitting", "metrics", "network", "outliers", "phases", "preprocessing", "records",
-    "strangers",
 )  # fmt: skip
 
 
@@ -46,6 +45,7 @@ def recipe_sha256() -> str:
     digest = hashlib.sha256()
     for name in DECIDING:
         digest.update((ROOT / "training" / f"{name}.py").read_bytes())
+    digest.update((ROOT / "processing/evaluate/out_of_distribution.py").read_bytes())
     return digest.hexdigest()
 
 
@@ -56,11 +56,16 @@ def timed(command: list[str], log: Path) -> dict[str, float]:
     """
     began = time.perf_counter()
     with log.open("wb") as output:
-        process = subprocess.Popen([sys.executable, "-W", "ignore", *command], stdout=output, stderr=subprocess.STDOUT)
+        process = subprocess.Popen(
+            [sys.executable, "-W", "ignore", *command],
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},  # where `-m processing.stage` is found
+        )
         _, status, usage = os.wait4(process.pid, 0)
     if status:
         last = log.read_text(errors="replace").strip().splitlines()[-1:]
-        sys.exit(f"{Path(command[0]).name} failed: {' '.join(last)}")
+        sys.exit(f"{Path(command[command[0] == '-m']).name} failed: {' '.join(last)}")
     return {"wall_seconds": time.perf_counter() - began, "processor_seconds": usage.ru_utime + usage.ru_stime}
 
 
@@ -96,7 +101,7 @@ class Bench:
         place = scratch / "data"
         if not place.exists():
             place.mkdir()
-            stage = [str(ROOT / "processing/stage.py"), "--input", self.flags.archive, "--classes", self.flags.classes]
+            stage = ["-m", "processing.stage", "--input", self.flags.archive, "--classes", self.flags.classes]
             stage += ["--data-label", "cifar-100", "--seed", "1"]
             stage += [part for name in ("train", "test", "photos") for part in (f"--{name}", str(place / name))]
             timed(stage, scratch / "stage.log")
@@ -116,7 +121,7 @@ class Bench:
         """Train and evaluate one artifact; its figures."""
         folder = scratch / f"seed-{seed}"
         self.train(seed, scratch, folder)
-        evaluate = [str(ROOT / "processing/evaluate.py"), "--model", str(folder / "model")]
+        evaluate = ["-m", "processing.evaluate", "--model", str(folder / "model")]
         evaluate += ["--test", str(self.data(scratch) / "test"), "--output", str(folder / "evaluation")]
         timed(evaluate, folder / "evaluate.log")
         scored = json.loads((folder / "evaluation/evaluation.json").read_text("utf-8"))

@@ -34,7 +34,7 @@ def prepare(cache: Path, model: Path | None, epochs: int | None, say: Callable[[
     """
     data = acquire(None, environment=os.environ, say=say)
     code = hashlib.sha256()
-    for path in sorted([*(ROOT / "training").glob("*.py"), ROOT / "processing/stage.py"]):
+    for path in sorted([*(ROOT / "training").glob("*.py"), *(ROOT / "processing/stage").glob("*.py")]):
         code.update(path.name.encode() + path.read_bytes())
     folder = cache / f"{data.sha256[:12]}-{code.hexdigest()[:12]}"
     photos = _stage(data.path, data.label, folder)
@@ -61,11 +61,11 @@ def _material(artifact: Path, cache: Path, photos: list[Path], data: str) -> Mat
 
 def _stage(archive: Path, label: str, folder: Path) -> list[Path]:
     if not (folder / "photos/labels.json").exists():
-        command = [str(PYTHON), str(ROOT / "processing/stage.py"), "--input", str(archive), "--data-label", label]
+        command = [str(PYTHON), "-m", "processing.stage", "--input", str(archive), "--data-label", label]
         command += ["--classes", "bicycle,motorcycle", "--seed", "1"]
         for name in ("train", "test", "photos"):
             command += [f"--{name}", str(folder / name)]
-        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, cwd=ROOT)
     return sorted((folder / "photos").glob("*.png"))
 
 

@@ -17,12 +17,13 @@ IMAGE_PYTHON = ROOT / ".venv-image" / "bin" / "python"
 RECORDS = """
 import json, sys
 from pathlib import Path
-sys.path.insert(0, f"{sys.argv[1]}/processing")
-import stage
+sys.path.insert(0, sys.argv[1])
+from processing.stage.__main__ import write_records
+from processing.stage.rows import Row
 source, target, classes = Path(sys.argv[2]), Path(sys.argv[3]), sys.argv[4].split(",")
 files = sorted(source.glob("*/*"))
-rows = [stage.Row(classes.index(file.parent.name), file.read_bytes) for file in files]
-stage.write_records(target, rows, classes, "drawn samples", "forms")
+rows = [Row(classes.index(file.parent.name), file.read_bytes) for file in files]
+write_records(target, rows, classes, "drawn samples", "forms")
 """
 
 
@@ -117,11 +118,11 @@ def forms(bay: Any, version: dict[str, Any], tmp_path_factory: pytest.TempPathFa
             bodies[body] = (name, form)
     python = [str(IMAGE_PYTHON), "-W", "ignore"]
     records = [*python, "-c", RECORDS, str(ROOT), str(folder / "photos"), str(folder / "test"), "bicycle,motorcycle"]
-    evaluate = [*python, str(ROOT / "processing" / "evaluate.py"), "--model", str(folder / "model.tar.gz"),
+    evaluate = [*python, "-m", "processing.evaluate", "--model", str(folder / "model.tar.gz"),
                 "--test", str(folder / "test"), "--output", str(folder / "out"),
                 "--message", str(folder / "message")]  # fmt: skip
     for command in (records, evaluate):
-        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=200)
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=200, cwd=ROOT)
         assert done.returncode == 0, done.stderr
     answers = json.loads((folder / "out" / "verification" / "answers.json").read_text())["answers"]
     found = {}

@@ -1,5 +1,6 @@
 """Content-addressed code: the same files give the same bytes, another byte gives another address."""
 
+import ast
 import io
 import os
 import subprocess
@@ -121,43 +122,64 @@ def test_code_is_not_sent_to_a_bucket_of_somebody_else():
     assert all(params["ExpectedBucketOwner"] == "123456789012" for params in seen)
 
 
+MAIN = "import sys\nfrom jobs.count.near import word\nprint(word, sys.argv[1])\n"
+NEAR = "def late():\n    from jobs import far\n    return far.word\n\nword = late()\n"
+
+
 @pytest.fixture
-def script(tmp_path):
-    (tmp_path / "script.py").write_text("import sys\nfrom near import word\nprint(word, sys.argv[1])\n")
-    (tmp_path / "near.py").write_text("def late():\n    import far\n    return far.word\n\nword = late()\n")
-    (tmp_path / "far.py").write_text("word = 'packed'\n")
-    (tmp_path / "stranger.py").write_text("raise AssertionError\n")
-    return tmp_path / "script.py"
+def job(tmp_path):
+    package = tmp_path / "jobs"
+    (package / "count").mkdir(parents=True)
+    (package / "other").mkdir()
+    (package / "count" / "__main__.py").write_text(MAIN)
+    (package / "count" / "near.py").write_text(NEAR)
+    (package / "far.py").write_text("word = 'packed'\n")
+    (package / "unused.py").write_text("raise AssertionError\n")
+    (package / "other" / "__main__.py").write_text("raise AssertionError\n")
+    for folder in (package, package / "count"):
+        (folder / "__init__.py").write_text("")
+    return package / "count"
 
 
-def test_a_script_is_packed_with_the_modules_it_needs_and_no_others(script):
-    with zipfile.ZipFile(io.BytesIO(application(script))) as packed:
-        assert packed.namelist() == ["__main__.py", "far.py", "near.py"]
+def test_a_job_is_packed_with_the_shared_modules_it_needs_and_no_others(job):
+    with zipfile.ZipFile(io.BytesIO(application(job))) as packed:
+        assert packed.namelist() == [
+            "__main__.py",
+            "jobs/__init__.py",
+            "jobs/count/__init__.py",
+            "jobs/count/__main__.py",
+            "jobs/count/near.py",
+            "jobs/far.py",
+        ]
 
 
-def test_a_packed_script_runs_where_nothing_else_is(script, tmp_path):
+def test_a_packed_job_runs_where_nothing_else_is(job, tmp_path):
     (tmp_path / "alone").mkdir()
-    packed = tmp_path / "alone" / "script.pyz"
-    packed.write_bytes(application(script))
+    packed = tmp_path / "alone" / "count.pyz"
+    packed.write_bytes(application(job))
     done = subprocess.run([sys.executable, "-I", str(packed), "well"], capture_output=True, text=True, check=True)
     assert done.stdout == "packed well\n"
 
 
-def test_packing_again_later_gives_the_same_bytes(script):
-    first = application(script)
-    for path in script.parent.glob("*.py"):
+def test_packing_again_later_gives_the_same_bytes(job):
+    first = application(job)
+    for path in job.glob("*.py"):
         os.utime(path, (1, 1))
-    assert application(script) == first
-    (script.parent / "far.py").write_text("word = 'other'\n")
-    assert application(script) != first
+    assert application(job) == first
+    (job.parent / "far.py").write_text("word = 'other'\n")
+    assert application(job) != first
 
 
-def test_each_job_is_given_its_own_modules_only():
+def test_a_job_is_given_no_module_of_another_job():
     folder = Path(__file__).resolve().parents[2] / "processing"
-    needs = {name: {p.stem for p in modules_of(folder / f"{name}.py")} for name in ("stage", "evaluate", "monitor")}
-    assert set.intersection(*needs.values()) == {"job"}
-    packed = set.union({"stage", "evaluate", "monitor"}, *needs.values())
-    assert packed == {path.stem for path in folder.glob("*.py")}
+    jobs = {path.name for path in folder.iterdir() if (path / "__main__.py").is_file()}
+    assert {"stage", "evaluate", "monitor"} <= jobs
+    for name in jobs:
+        needed = modules_of(folder / name)
+        assert {path.parent for path in needed} == {folder, folder / name}
+        assert folder / "job.py" in needed
+    code = ast.parse((folder / "__init__.py").read_text()).body
+    assert [type(line) for line in code] == [ast.Expr], "it is packed empty: a map may change without a job changing"
 
 
 @mock_aws

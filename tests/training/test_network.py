@@ -5,7 +5,6 @@ import network
 import numpy as np
 import outliers
 import pytest
-import strangers
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -88,9 +87,3 @@ def test_outliers_are_finite_pictures_of_the_photos_size(seed: int, count: int, 
     drawn = outliers.draw(count, views, rng)
     assert drawn.shape == (count, side, side, 3)
     assert np.isfinite(drawn).all()
-
-
-def test_strangers_are_the_same_each_time_and_of_seven_kinds() -> None:
-    assert strangers.photos(2) == strangers.photos(2)
-    assert {len(bodies) for bodies in strangers.photos(3).values()} == {3}
-    assert len(strangers.KINDS) == 7

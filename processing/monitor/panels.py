@@ -7,9 +7,10 @@ from typing import Any
 
 import matplotlib as mpl
 import numpy as np
-from captures import Answer
-from drift import MIN_FOR_DRIFT
 from matplotlib.lines import Line2D
+
+from processing.monitor.captures import Answer
+from processing.monitor.drift import MIN_FOR_DRIFT
 
 ACCEPTED, REFUSED, WRONG, INK, GREY, PALE = "#2a7f9e", "#e09f3e", "#d1495b", "#3d405b", "#737f94", "#eef1f4"
 TEXT = {REFUSED: "#a86a12"}  # amber is too pale for small letters

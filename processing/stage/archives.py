@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 import numpy as np
-from job import JobError
 from PIL import Image
-from plain_pickle import PlainArray, load_plain_pickle
-from rows import Row, Splits, some
+
+from processing.job import JobError
+from processing.stage.plain_pickle import PlainArray, load_plain_pickle
+from processing.stage.rows import Row, Splits, some
 
 MEMBERS = ("meta", "test", "train")
 MAX_MEMBER_BYTES = 256 << 20  # the whole CIFAR-100 `train` is 155 MB

@@ -1,4 +1,4 @@
-"""Draws evaluation.png: one picture that says how good a model is. Ships in the artifact for Evaluate."""
+"""Draws evaluation.png: one picture that says how good a model is."""
 
 from __future__ import annotations
 

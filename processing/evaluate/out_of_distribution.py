@@ -1,4 +1,4 @@
-"""Photos that show none of the classes, to measure how many a model accepts. Ships in the artifact for Evaluate.
+"""Photos that show none of the classes, to measure how many a model accepts.
 
 Seven kinds, all drawn: flat colour, camera noise, a page of text, a checkerboard, and three everyday scenes: a house, a
 face, a tree. Training has outliers of its own (outliers.py): noise, smooth colours and rows of marks resemble three of

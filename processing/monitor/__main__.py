@@ -1,6 +1,6 @@
 """Looks at what the endpoint was asked and answered: confidence against threshold, drift, mistakes once labels arrive.
 
-    python3 processing/monitor.py --captures DIR [--labels DIR] [--evaluation DIR] --output DIR
+    python3 -m processing.monitor --captures DIR [--labels DIR] [--evaluation DIR] --output DIR
 
 Reads data captures (`*.jsonl` in SageMaker's format, one request a line), labels (`{"inferenceId": .., "label": ..}` a
 line) and the evaluation of the version in service. Writes monitoring.json, stream.png and report.png. Lines that cannot
@@ -17,18 +17,18 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import job
-from captures import read_captures, read_json, read_labels, with_labels
-from drift import figures
-from job import JobError
-from panels import percent
-from reports import draw_report, draw_stream
+from processing import job
+from processing.job import JobError
+from processing.monitor.captures import read_captures, read_json, read_labels, with_labels
+from processing.monitor.drift import figures
+from processing.monitor.panels import percent
+from processing.monitor.reports import draw_report, draw_stream
 
 
 def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     """Every path is an argument; the defaults are SageMaker's."""
     processing = Path("/opt/ml/processing")
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0], allow_abbrev=False)
+    parser = argparse.ArgumentParser(prog="processing.monitor", description=__doc__, allow_abbrev=False)
     parser.add_argument("--captures", type=Path, default=processing / "captures", help="a folder of *.jsonl")
     parser.add_argument("--labels", type=Path, help="a folder of *.jsonl; may be missing")
     parser.add_argument("--evaluation", type=Path, help="holds evaluation.json and history.json; may be missing")

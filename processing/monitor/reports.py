@@ -11,8 +11,10 @@ import matplotlib as mpl
 mpl.use("Agg")
 
 import matplotlib.pyplot as plt
-from captures import Answer, read_photo
-from panels import (
+from PIL import Image
+
+from processing.monitor.captures import Answer, read_photo
+from processing.monitor.panels import (
     ACCEPTED,
     DRAWN,
     GREY,
@@ -29,7 +31,6 @@ from panels import (
     reliability,
     stream,
 )
-from PIL import Image
 
 SHOWN = 500  # points of the stream
 PHOTOS, MISTAKES, COLUMNS = 60, 12, 12

@@ -9,9 +9,10 @@ from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
-from job import JobError
 from PIL import Image
-from rows import Row, Splits, rank, some
+
+from processing.job import JobError
+from processing.stage.rows import Row, Splits, rank, some
 
 MAX_PHOTO_BYTES = 6 << 20  # the endpoint takes no larger photo, so neither does training
 MAX_PHOTO_PIXELS = 50_000_000

@@ -1,6 +1,6 @@
 """Scores a model artifact on the test records, as served: every photo goes through the handler that ships inside it.
 
-    python3 processing/evaluate.py --model MODEL.tar.gz --test DIR --output DIR [--champion-model DIR_OR_TAR
+    python3 -m processing.evaluate --model MODEL.tar.gz --test DIR --output DIR [--champion-model DIR_OR_TAR
     --tolerance 0.02]
 
 Writes evaluation.json (SageMaker's model-quality shape, and under `gate` the figures that decide), evaluation.png,
@@ -15,7 +15,6 @@ looks up: the step cache compares inputs, so a new champion then leads to a new 
 from __future__ import annotations
 
 import argparse
-import importlib
 import json
 import os
 import shutil
@@ -28,14 +27,16 @@ from typing import Any
 # Before MXNet: photos are small, and figures must not depend on the machine.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-import job
 import numpy as np
 import numpy.typing as npt
-from champions import judge_champion
-from job import JobError
 from scipy.stats import binomtest
-from served import ARTIFACT, Floats, Served, content_type, importing_from, load, unpack
-from tested import Ints, Photos, read_photos
+
+from processing import job
+from processing.evaluate import out_of_distribution, picture
+from processing.evaluate.artifact import ARTIFACT, Floats, Served, content_type, load, unpack
+from processing.evaluate.champion import judge_champion
+from processing.evaluate.test_set import Ints, Photos, read_photos
+from processing.job import JobError
 
 VERIFICATION_PHOTOS = 20  # of each class, and no more than
 MAX_VERIFICATION = 60  # in all: a deployment waits for them
@@ -43,15 +44,10 @@ MAX_POINTS = 2000  # of what is listed photo by photo: evaluation.json stays sma
 
 
 def refusal(served: Served) -> dict[str, Any]:
-    """Share of photos of something else that the model accepts, by kind and in all.
-
-    Empty when the artifact draws none.
-    """
-    if served.strangers is None:
-        return {}
+    """Share of drawn photos of something else that the model accepts, by kind and in all."""
     shares = {
         kind: float((served.probabilities(bodies).max(axis=1) >= served.about["threshold"]).mean())
-        for kind, bodies in served.strangers.photos().items()
+        for kind, bodies in out_of_distribution.photos().items()
     }
     return {"share_accepted": float(np.mean(list(shares.values()))), "by_kind": shares}
 
@@ -88,7 +84,7 @@ def evaluate(served: Served, photos: Photos, champion: Path | None, tolerance: f
         "gate": {
             "accuracy": float(right.mean()),
             **taken,
-            "strangers_accepted": strangers.get("share_accepted", 0.0),
+            "strangers_accepted": strangers["share_accepted"],
             "champion_accuracy": float(rival.get("accuracy", 0.0)),
             "not_worse_than_champion": float(rival["not_worse"]),
         },
@@ -200,8 +196,6 @@ def run(flags: argparse.Namespace) -> dict[str, Any]:
         (flags.output / "evaluation.json").write_text(text + "\n", "utf-8")
         history = _history(served.folder)
         shutil.copyfile(served.folder / "history.json", flags.output / "history.json")
-        with importing_from(served.folder / "code"):
-            picture = importlib.import_module("picture")
         picture.draw(
             flags.output / "evaluation.png", report, probabilities, photos.bodies, photos.labels, served.about, history
         )
@@ -211,7 +205,7 @@ def run(flags: argparse.Namespace) -> dict[str, Any]:
 
 def parser() -> argparse.ArgumentParser:
     """The flags, with SageMaker's places as defaults."""
-    flags = argparse.ArgumentParser(prog="evaluate.py", description=__doc__, allow_abbrev=False)
+    flags = argparse.ArgumentParser(prog="processing.evaluate", description=__doc__, allow_abbrev=False)
     place = "/opt/ml/processing"
     flags.add_argument(
         "--model", type=Path, default=Path(f"{place}/model/{ARTIFACT}"), help="model.tar.gz, or its folder"

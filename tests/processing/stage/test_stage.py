@@ -11,10 +11,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import stage
 from PIL import Image
 
-from tests.processing.stage_archives import split, write_archive
+from processing.stage import __main__ as stage
+from tests.processing.stage.stage_archives import split, write_archive
+
+ROOT = Path(__file__).resolve().parents[3]
 
 
 def run(folder, source, *more):
@@ -138,8 +140,9 @@ def test_two_processes_write_the_same_bytes(tmp_path, photos, kind):
     for number in ("1", "2"):
         paths = [item for name in ("train", "test", "photos") for item in (f"--{name}", tmp_path / number / name)]
         subprocess.run(
-            [sys.executable, "-W", "error", stage.__file__, "--input", source, "--classes", classes, *paths],
+            [sys.executable, "-W", "error", "-m", "processing.stage", "--input", source, "--classes", classes, *paths],
             check=True,
+            cwd=ROOT,
             env={"PATH": os.environ["PATH"], "PYTHONHASHSEED": number},
         )
     assert digest(tmp_path / "1") == digest(tmp_path / "2")
@@ -185,10 +188,9 @@ def test_cmyk_palette_grey_and_exif_photos_are_taken(tmp_path, photos):
 
 
 def test_loading_recordio_alone_leaves_no_half_of_mxnet_behind():
-    code = "import stage; stage._recordio(); import sys; print([n for n in sys.modules if 'mxnet' in n])"
-    folder = Path(stage.__file__).parent
-    done = subprocess.run([sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
+    code = "import sys; from processing.stage.__main__ import _recordio; _recordio(); print('mxnet' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
 
 
 @pytest.mark.real_data

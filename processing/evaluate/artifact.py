@@ -15,7 +15,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from job import JobError
+
+from processing.job import JobError
 
 ARTIFACT = "model.tar.gz"
 MAX_ARTIFACT_BYTES = 1 << 30  # unpacked
@@ -41,7 +42,6 @@ class Served:
     about: dict[str, Any]
     probabilities: Callable[[Sequence[bytes]], Floats]
     metrics: ModuleType
-    strangers: ModuleType | None
 
 
 def unpack(model: Path, folder: Path) -> Path:
@@ -96,7 +96,6 @@ def load(folder: Path) -> Served:
         with importing_from(code):
             handler = importlib.import_module("inference")
             metrics = importlib.import_module("metrics")
-            strangers = importlib.import_module("strangers") if (code / "strangers.py").is_file() else None
             model = handler.model_fn(str(folder))
     except Exception as error:  # code of the artifact: whatever it raises means that it does not load
         raise JobError(f"the model does not load through its handler: {type(error).__name__}: {error}") from error
@@ -114,7 +113,7 @@ def load(folder: Path) -> Served:
                 raise JobError(f"the handler fails on {where}: {type(error).__name__}: {error}") from error
         return np.concatenate(parts)
 
-    return Served(folder, _about(folder), probabilities, metrics, strangers)
+    return Served(folder, _about(folder), probabilities, metrics)
 
 
 def _about(folder: Path) -> dict[str, Any]:

@@ -11,7 +11,8 @@ from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
-from job import JobError
+
+from processing.job import JobError
 
 # Values are shown by reprlib: a small pickle can hold the same list inside itself so often that repr never ends.
 

@@ -1,6 +1,6 @@
 """Turns photos into the records that training and evaluation read: one image format, two splits, checked throughout.
 
-    python3 processing/stage.py --input PATH --train DIR --test DIR --photos DIR --classes bicycle,motorcycle --seed 1
+    python3 -m processing.stage --input PATH --train DIR --test DIR --photos DIR --classes bicycle,motorcycle --seed 1
 
 PATH is an archive in CIFAR-100's python format (`*.tar.gz`), a folder that holds one, or a folder of labelled photos
 `<class>/*.png|jpg|jpeg`. Nothing it reads is trusted: the tar is read member by member and never unpacked, the pickles
@@ -22,11 +22,11 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import job
-from archives import archive_splits
-from job import JobError
-from photo_folders import folder_splits
-from rows import Row, Splits, rank, some
+from processing import job
+from processing.job import JobError
+from processing.stage.archives import archive_splits
+from processing.stage.photo_folders import folder_splits
+from processing.stage.rows import Row, Splits, rank, some
 
 SAMPLE_PHOTOS = 60
 DATA_LABELS = ("cifar-100", "drawn samples", "photos")
@@ -119,7 +119,7 @@ def read_input(path: Path, classes: Sequence[str], seed: int) -> Splits:
 def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     """Every path is an argument; the defaults are SageMaker's."""
     processing = Path("/opt/ml/processing")
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser = argparse.ArgumentParser(prog="processing.stage", description=__doc__)
     parser.add_argument("--input", type=Path, default=processing / "input/data")
     parser.add_argument("--train", type=Path, default=processing / "train")
     parser.add_argument("--test", type=Path, default=processing / "test")

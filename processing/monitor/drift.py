@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from captures import Answer
+
+from processing.monitor.captures import Answer
 
 PSI_NOTABLE, PSI_LARGE = 0.1, 0.25  # the usual reading of the population stability index
 MIN_FOR_DRIFT = 30

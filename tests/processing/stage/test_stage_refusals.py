@@ -5,14 +5,13 @@ import io
 import pickle
 import tarfile
 
-import archives
 import numpy as np
-import photo_folders
 import pytest
-import stage
 from PIL import Image
 
-from tests.processing.stage_archives import members, split, tar_bytes, write_archive
+from processing.stage import __main__ as stage
+from processing.stage import archives, photo_folders
+from tests.processing.stage.stage_archives import members, split, tar_bytes, write_archive
 
 
 @pytest.fixture

@@ -9,8 +9,9 @@ from pathlib import Path
 import mxnet as mx
 import numpy as np
 import numpy.typing as npt
-from job import JobError
-from served import read_json
+
+from processing.evaluate.artifact import read_json
+from processing.job import JobError
 
 RECORDS, ABOUT = "images.rec", "dataset.json"
 

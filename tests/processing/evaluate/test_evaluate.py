@@ -19,14 +19,15 @@ from hypothesis import strategies as st
 from PIL import Image
 
 os.environ.setdefault("MXNET_ENGINE_TYPE", "NaiveEngine")
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 sys.path.insert(0, str(ROOT / "tests" / "training"))
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # MXNet 1.9.1 warns of its own use of numpy.bool when it is imported
     import mxnet  # noqa: F401
-import champions  # noqa: E402
 import channels  # noqa: E402
-import evaluate  # noqa: E402
+
+from processing.evaluate import __main__ as evaluate  # noqa: E402
+from processing.evaluate import champion as champions  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("ignore:Please import `csr_matrix`:DeprecationWarning")
 CLASSES = ("ant", "bee")

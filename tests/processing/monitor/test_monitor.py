@@ -5,14 +5,13 @@ import io
 import json
 import math
 
-import captures
-import drift
-import monitor
 import pytest
-import reports
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
+
+from processing.monitor import __main__ as monitor
+from processing.monitor import captures, drift, reports
 
 
 def photo(colour="red", size=(8, 6), kind="PNG"):

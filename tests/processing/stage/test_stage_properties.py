@@ -4,15 +4,14 @@ import gzip
 import pickle
 import sys
 
-import archives
-import job
 import numpy as np
-import plain_pickle
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.processing.stage_archives import members, split, tar_bytes, write_archive
+from processing import job
+from processing.stage import archives, plain_pickle
+from tests.processing.stage.stage_archives import members, split, tar_bytes, write_archive
 
 SETTINGS = settings(max_examples=300, deadline=2000, suppress_health_check=[HealthCheck.function_scoped_fixture])
 SEEDS = [

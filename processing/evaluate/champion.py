@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from job import JobError
 from scipy.stats import binomtest
-from served import ARTIFACT, load, unpack
-from tested import Photos
+
+from processing.evaluate.artifact import ARTIFACT, load, unpack
+from processing.evaluate.test_set import Photos
+from processing.job import JobError
 
 
 def compare(challenger: npt.NDArray[np.bool_], champion: npt.NDArray[np.bool_], tolerance: float) -> dict[str, Any]:
