@@ -45,10 +45,14 @@ NAMED_OTHERWISE = {
 }
 
 
-def called_actions(source: str) -> set[str]:
-    """The IAM actions behind the boto3 calls in a module: `client.some_operation(...)` and `get_paginator("...")`."""
-    tree = ast.parse(source)
-    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)]
+def called_actions(*sources: str) -> set[str]:
+    """The IAM actions behind the boto3 calls in the modules of a function.
+
+    A call is `client.some_operation(...)` or `client.get_paginator("...")`; a client that one module makes may be used
+    by another, so the modules are looked at together.
+    """
+    nodes = [node for source in sources for node in ast.walk(ast.parse(source))]
+    calls = [node for node in nodes if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)]
     services = {call.args[0].value for call in calls if call.func.attr == "client"}
     names = {call.func.attr for call in calls}
     names |= {call.args[0].value for call in calls if call.func.attr == "get_paginator"}
@@ -66,12 +70,20 @@ def test_the_check_finds_calls_and_paginators():
     assert called_actions(source) == {"s3:GetObject", "s3:ListObjectsV2"}
 
 
+def test_a_call_in_a_second_module_is_found():
+    modules = (
+        "import boto3\nclient = boto3.client('s3')",
+        "def read(s3):\n    return s3.get_object(Bucket='b', Key='k')",
+    )
+    assert called_actions(*modules) == {"s3:GetObject"}
+
+
 def test_every_function_is_checked():
     assert set(ROLES) == {folder.name for folder in (ROOT / "lambdas").iterdir() if (folder / "app.py").exists()}
 
 
 @pytest.mark.parametrize("function", sorted(ROLES))
 def test_a_role_grants_what_the_code_calls_and_nothing_else(function):
-    called = called_actions((ROOT / "lambdas" / function / "app.py").read_text())
+    called = called_actions(*(module.read_text() for module in (ROOT / "lambdas" / function).rglob("*.py")))
     called -= OF_ANOTHER_SERVICE.get(function, set())
     assert actions(ROLES[function]) == called | set(IMPLIED[function]) | EVERY_FUNCTION
