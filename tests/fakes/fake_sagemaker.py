@@ -1,69 +1,112 @@
-"""A cloud in memory for the tests of DeployModel: registry, endpoints, events, refusals, verification and history.
+"""A SageMaker in memory for unit tests: registry, models, endpoints, tags, and prepared answers for all else.
 
-Requests are checked against botocore's own model, so what passes here is at least well-formed for AWS.
+Every request is checked against botocore's own model, and so is every member of an answer: what passes here is at
+least well formed for AWS. An operation that is neither modelled here nor prepared by the test fails with its name.
+
+    sagemaker = FakeSageMaker()
+    sagemaker.decide(sagemaker.register(), "Approved")
+    sagemaker.answer("DescribeTrainingJob", {"TrainingJobStatus": "Completed"})      # or a function of the request
+    sagemaker.requests("DescribeTrainingJob")                                       # what was asked, in order
 """
 
-import io
-import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any
 
 import botocore.session
+from botocore import xform_name
 from botocore.exceptions import ClientError
 from botocore.validate import ParamValidator
 
 ACCOUNT = "arn:aws:sagemaker:us-east-1:000000000000"
 STARTED = datetime(2026, 11, 3, tzinfo=UTC)
 OURS = "arn:aws:sts::000000000000:assumed-role/role/loadingbay-deploy-model"
-NAME, TRIAL = "loadingbay", "loadingbay-verify"
-RESTS = {"InService": "IN_SERVICE", "Failed": "FAILED"}
+NAME = "loadingbay"
+EVENT_STATUS = {"InService": "IN_SERVICE", "Failed": "FAILED"}
+"""How the state-change event spells the states in which an endpoint rests."""
+
+Answer = dict[str, Any] | Callable[..., dict[str, Any]]
 
 
 @cache
-def _model(service: str = "sagemaker") -> Any:
+def service_model(service: str) -> Any:
     return botocore.session.get_session().get_service_model(service)
 
 
-def refusal(operation: str, message: str) -> ClientError:
-    return ClientError({"Error": {"Code": "ValidationException", "Message": message}}, operation)
+@cache
+def _operations() -> dict[str, str]:
+    """The operation of each method of the boto3 client."""
+    return {xform_name(operation): operation for operation in service_model("sagemaker").operation_names}
 
 
-class MemorySageMaker:
-    """What DeployModel sees of AWS: it is SageMaker, Lambda, S3 and CloudWatch in one.
+def check_request(operation: str, request: dict[str, Any], service: str = "sagemaker") -> None:
+    """Fail unless botocore would send the request."""
+    report = ParamValidator().validate(request, service_model(service).operation_model(operation).input_shape)
+    assert not report.has_errors(), f"{operation}: {report.generate_report()}"
 
-    `broken` versions never come into service, `wrong` ones answer wrongly there; no endpoint starts without
-    `machines`, and VerifyEndpoint fails itself without `verifiable`. No more than `quota` of them are handed out: an
-    endpoint has one, two while it is updated, and keeps it until its deletion has ended.
+
+def unknown_members(shape: Any, value: Any, path: str = "") -> Iterator[str]:
+    """The members of an answer that AWS's model of it does not have."""
+    if shape.type_name == "structure" and isinstance(value, dict):
+        for name, member in value.items():
+            if name not in shape.members:
+                yield f"{path}.{name}"
+            else:
+                yield from unknown_members(shape.members[name], member, f"{path}.{name}")
+    elif shape.type_name == "list":
+        for item in value:
+            yield from unknown_members(shape.member, item, f"{path}[]")
+
+
+def refusal(operation: str, message: str, code: str = "ValidationException") -> ClientError:
+    return ClientError({"Error": {"Code": code, "Message": message}}, operation)
+
+
+class FakeSageMaker:
+    """The client that `boto3.client("sagemaker")` would be, and beside it what people and SageMaker itself do.
+
+    `broken` versions never come into service, and no endpoint starts without `machines`. At most `quota` of them are
+    handed out: an endpoint has one, two while it is updated, and keeps it until its deletion has ended. Each change of
+    state adds its EventBridge event to `events`.
     """
 
     def __init__(self) -> None:
         self.packages: dict[int, dict[str, Any]] = {}
         self.broken: set[int] = set()
-        self.wrong: set[int] = set()
-        self.machines = self.verifiable = True
-        self.meanwhile: Callable[[], None] = lambda: None
-        """What happens while the next verification is made."""
+        self.machines = True
         self.quota = 10
-        self.ringing = False
         self.models: dict[str, dict[str, Any]] = {}
         self.configs: dict[str, dict[str, Any]] = {}
         self.endpoints: dict[str, dict[str, Any]] = {}
-        self.objects: dict[str, dict[str, Any]] = {}
         self.served: list[int] = []
-        """Every version that the endpoint came to serve."""
-        self.rejected: set[int] = set()
-        """Every version that DeployModel rejected."""
+        """Every version that the endpoint NAME came to serve."""
+        self.rejected_by_code: set[int] = set()
+        """Every version that was rejected through UpdateModelPackage, not through `decide`."""
         self.updates: list[dict[str, Any]] = []
         self.calls: list[str] = []
         self.events: list[dict[str, Any]] = []
         self.clock = STARTED
+        self._asked: list[tuple[str, dict[str, Any]]] = []
+        self._answers: dict[str, Answer] = {}
+
+    # ------------------------------------------------------------ what a test prepares, and looks at afterwards
+    def answer(self, operation: str, answer: Answer) -> None:
+        """Prepare what an operation answers: a response, or a function of the request that returns or raises."""
+        service_model("sagemaker").operation_model(operation)
+        self._answers[operation] = answer
+
+    def requests(self, operation: str) -> list[dict[str, Any]]:
+        """The requests for an operation, in their order."""
+        return [request for asked, request in self._asked if asked == operation]
 
     # ------------------------------------------------------------ what people and SageMaker do
-    def register(self, *faults: str) -> int:
+    def register(self, *faults: str, **members: Any) -> int:
+        """A new version, pending; `members` replace those of its description. Returns its number."""
         version = len(self.packages) + 1
         self.packages[version] = {
+            "ModelPackageName": NAME,
+            "ModelPackageGroupName": NAME,
             "ModelPackageArn": self.arn(version),
             "ModelPackageVersion": version,
             "ModelPackageStatus": "Completed",
@@ -71,15 +114,16 @@ class MemorySageMaker:
             "CreationTime": STARTED + timedelta(minutes=version),
             "CustomerMetadataProperties": {"accuracy": "0.9300"},
             "ModelMetrics": {"ModelQuality": {"Statistics": {"S3Uri": f"s3://b/{version}/evaluation.json"}}},
+            **members,
         }
         self.broken |= {version} if "broken" in faults else set()
-        self.wrong |= {version} if "wrong" in faults else set()
-        self._package_event(version)
+        self._package_event(version, [])
         return version
 
     def decide(self, version: int, status: str, by: str = "arn:aws:iam::000000000000:user/ada") -> None:
+        """Somebody approves or rejects a version."""
         self.packages[version] |= {"ModelApprovalStatus": status, "LastModifiedBy": {"IamIdentity": {"Arn": by}}}
-        self._package_event(version)
+        self._package_event(version, ["ModelApprovalStatus"])
 
     def settle(self) -> None:
         """The endpoints come to rest, and say so; a deletion ends without a word."""
@@ -105,17 +149,17 @@ class MemorySageMaker:
             "reason": "" if works else fault if self.machines else shortage,
             "changed": self.clock,
         }
-        detail = {"EndpointName": name, "EndpointStatus": RESTS[endpoint["status"]]}
+        detail = {"EndpointName": name, "EndpointStatus": EVENT_STATUS[endpoint["status"]]}
         self.events.append({"detail-type": "SageMaker Endpoint State Change", "detail": detail})
 
     def vanish(self) -> None:
         """Someone deletes the endpoint by hand."""
-        if self.endpoints.get(NAME, {}).get("status") in RESTS:
+        if self.endpoints.get(NAME, {}).get("status") in EVENT_STATUS:
             self.endpoints[NAME]["status"] = "Deleting"
 
     @property
     def busy(self) -> bool:
-        return any(endpoint["status"] not in RESTS for endpoint in self.endpoints.values())
+        return any(endpoint["status"] not in EVENT_STATUS for endpoint in self.endpoints.values())
 
     @property
     def endpoint(self) -> dict[str, Any] | None:
@@ -138,30 +182,68 @@ class MemorySageMaker:
     def approved(self) -> list[int]:
         return [version for version, status in self.status.items() if status == "Approved"]
 
-    def history(self) -> list[dict[str, Any]]:
-        return [record for _, record in sorted(self.objects.items())]
-
     def _version_of(self, config: str) -> int:
         model = self.models[self.configs[config]["ProductionVariants"][0]["ModelName"]]
         return int(model["PrimaryContainer"]["ModelPackageName"].rsplit("/", 1)[1])
 
-    def _package_event(self, version: int) -> None:
-        detail = {"ModelPackageArn": self.arn(version), "ModelApprovalStatus": self.status[version]}
+    def _package_event(self, version: int, updated: list[str]) -> None:
+        """As on AWS, every update of a version is told, whatever it changed."""
+        detail = {
+            "ModelPackageArn": self.arn(version),
+            "ModelApprovalStatus": self.status[version],
+            **({"UpdatedModelPackageFields": updated} if updated else {}),
+        }
         self.events.append({"detail-type": "SageMaker Model Package State Change", "detail": detail})
 
     @staticmethod
     def arn(version: int) -> str:
-        return f"{ACCOUNT}:model-package/loadingbay/{version}"
+        return f"{ACCOUNT}:model-package/{NAME}/{version}"
 
     # ------------------------------------------------------------ what boto3 offers
-    def _check(self, operation: str, request: dict[str, Any], service: str = "sagemaker") -> None:
-        shape = _model(service).operation_model(operation).input_shape
-        report = ParamValidator().validate(request, shape)
-        assert not report.has_errors(), report.generate_report()
-        self.calls.append(operation)
+    def __getattr__(self, method: str) -> Callable[..., dict[str, Any]]:
+        """An operation with a prepared answer."""
+        operation = _operations().get(method)
+        if operation is None:
+            raise AttributeError(method)
+        if operation not in self._answers:
+            raise AssertionError(f"{operation} was called, and the test prepared no answer: sagemaker.answer(...)")
 
-    def get_paginator(self, name: str) -> "_Pages":
-        return _Pages(self, name)
+        def call(**request: Any) -> dict[str, Any]:
+            self._check(operation, request)
+            answer = self._answers[operation]
+            answered = answer(**request) if callable(answer) else answer
+            output = service_model("sagemaker").operation_model(operation).output_shape
+            unknown = list(unknown_members(output, answered)) if output else []
+            assert not unknown, f"{operation} has no {', '.join(unknown)} in its answer"
+            return answered
+
+        return call
+
+    def _check(self, operation: str, request: dict[str, Any], service: str = "sagemaker") -> None:
+        check_request(operation, request, service)
+        self.calls.append(operation)
+        self._asked.append((operation, request))
+
+    def get_paginator(self, method: str) -> "_Pages":
+        return _Pages(self, method)
+
+    def list_model_packages(self, **request: Any) -> dict[str, Any]:
+        self._check("ListModelPackages", request)
+        wanted = request.get("ModelApprovalStatus")
+        kept = ("ModelPackageArn", "ModelPackageVersion", "ModelPackageStatus", "ModelApprovalStatus", "CreationTime")
+        found = [
+            {key: package[key] for key in kept}
+            for package in self.packages.values()
+            if wanted in {None, package["ModelApprovalStatus"]}
+        ]
+        # By creation time, the newest first unless the request says otherwise.
+        found = found if request.get("SortOrder") == "Ascending" else found[::-1]
+        return {"ModelPackageSummaryList": found[: request.get("MaxResults")]}
+
+    def list_tags(self, **request: Any) -> dict[str, Any]:
+        self._check("ListTags", request)
+        tags = self.endpoints[request["ResourceArn"].rsplit("/", 1)[1]]["tags"]
+        return {"Tags": [{"Key": key, "Value": value} for key, value in tags.items()]}
 
     def describe_model_package(self, **request: Any) -> dict[str, Any]:
         self._check("DescribeModelPackage", request)
@@ -177,9 +259,19 @@ class MemorySageMaker:
         reason = {"FailureReason": endpoint["reason"]} if endpoint.get("reason") else {}
         config = {} if endpoint["status"] == "Failed" else {"EndpointConfigName": endpoint["config"]}
         return {
-            "EndpointArn": f"{ACCOUNT}:endpoint/{name}", "EndpointStatus": endpoint["status"], **config, **reason,
-            "LastModifiedTime": endpoint["changed"],
+            "EndpointName": name, "EndpointArn": f"{ACCOUNT}:endpoint/{name}", "EndpointStatus": endpoint["status"],
+            **config, **reason, "LastModifiedTime": endpoint["changed"],
         }  # fmt: skip
+
+    def describe_endpoint_config(self, **request: Any) -> dict[str, Any]:
+        self._check("DescribeEndpointConfig", request)
+        return self.configs[self._known_config("DescribeEndpointConfig", request)]
+
+    def describe_model(self, **request: Any) -> dict[str, Any]:
+        self._check("DescribeModel", request)
+        if request["ModelName"] not in self.models:
+            raise refusal("DescribeModel", f'Could not find model "{request["ModelName"]}".')
+        return self.models[request["ModelName"]]
 
     def create_model(self, **request: Any) -> None:
         self._check("CreateModel", request)
@@ -222,57 +314,33 @@ class MemorySageMaker:
     def delete_endpoint(self, **request: Any) -> None:
         self._check("DeleteEndpoint", request)
         endpoint = self._there("DeleteEndpoint", request["EndpointName"])
-        if endpoint["status"] not in RESTS:
+        if endpoint["status"] not in EVENT_STATUS:
             raise refusal("DeleteEndpoint", "Cannot update in-progress endpoint.")
         endpoint["status"] = "Deleting"
 
     def update_model_package(self, **request: Any) -> None:
+        """As AWS: each update raises an event, which names the members that were given."""
         self._check("UpdateModelPackage", request)
         version = int(request["ModelPackageArn"].rsplit("/", 1)[1])
         package = self.packages[version]
         package["CustomerMetadataProperties"] |= request.get("CustomerMetadataProperties", {})
         package["LastModifiedBy"] = {"IamIdentity": {"Arn": OURS}}
+        if request.get("ModelApprovalStatus") == "Rejected":
+            self.rejected_by_code.add(version)
+        package |= {name: request[name] for name in ("ModelApprovalStatus", "ApprovalDescription") if name in request}
         if "ModelApprovalStatus" in request:
-            package["ApprovalDescription"] = request["ApprovalDescription"]
-            self.rejected.add(version)
-            self.decide(version, request["ModelApprovalStatus"], by=OURS)
+            self._package_event(version, ["ModelApprovalStatus"])
 
     def add_tags(self, **request: Any) -> None:
         self._check("AddTags", request)
         endpoint = self.endpoints[request["ResourceArn"].rsplit("/", 1)[1]]
         endpoint["tags"].update({tag["Key"]: tag["Value"] for tag in request["Tags"]})
 
-    def invoke(self, **request: Any) -> dict[str, Any]:
-        """VerifyEndpoint, asked about the version that the trial endpoint serves."""
-        self._check("Invoke", request, "lambda")
-        assert json.loads(request["Payload"])["evaluation"].endswith("/evaluation.json")
-        trial = self.endpoints.get(TRIAL)
-        if not self.verifiable or trial is None or trial["status"] != "InService":
-            return {"FunctionError": "Unhandled", "Payload": io.BytesIO(b'{"errorMessage": "the endpoint is away"}')}
-        wrong = self._version_of(trial["config"]) in self.wrong
-        meanwhile, self.meanwhile = self.meanwhile, lambda: None
-        meanwhile()
-        gone = self.endpoints.get(TRIAL) is not trial or trial["status"] != "InService"
-        reason = "it answered 1 of 40 right (by 2,5 %)" if wrong else "it answered with an error" if gone else ""
-        verdict = {
-            "passed": not reason, "reason": reason, "photos": 40,
-            "accuracy": 0.025 if wrong else 0.95, "evaluated_accuracy": 0.95, "milliseconds": 4.5,
-        }  # fmt: skip
-        return {"Payload": io.BytesIO(json.dumps(verdict).encode())}
-
-    def describe_alarms(self, **request: Any) -> dict[str, Any]:
-        self._check("DescribeAlarms", request, "cloudwatch")
-        return {"MetricAlarms": [{"AlarmName": request["AlarmNames"][0]}] if self.ringing else []}
-
-    def put_object(self, **request: Any) -> None:
-        self._check("PutObject", request, "s3")
-        self.objects[request["Key"]] = json.loads(request["Body"])
-
     def _one_more_machine(self, operation: str) -> None:
         used = sum(1 + (endpoint["status"] == "Updating") for endpoint in self.endpoints.values())
         if used >= self.quota:
             message = f"The account-level service limit 'ml.m5.large for endpoint usage' is {self.quota} Instances."
-            raise ClientError({"Error": {"Code": "ResourceLimitExceeded", "Message": message}}, operation)
+            raise refusal(operation, message, "ResourceLimitExceeded")
 
     def _there(self, operation: str, name: str) -> dict[str, Any]:
         if name not in self.endpoints:
@@ -287,19 +355,15 @@ class MemorySageMaker:
 
 
 class _Pages:
-    def __init__(self, cloud: MemorySageMaker, name: str) -> None:
-        self._cloud, self._name = cloud, name
+    """A paginator: the answer cut into pages of one item, behind an empty first one, as AWS may answer."""
 
-    def paginate(self, **request: Any) -> list[dict[str, Any]]:
-        if self._name == "list_tags":
-            self._cloud._check("ListTags", request)
-            tags = self._cloud.endpoints[request["ResourceArn"].rsplit("/", 1)[1]]["tags"]
-            return [{"Tags": [{"Key": key, "Value": value}]} for key, value in tags.items()]
-        self._cloud._check("ListModelPackages", request)
-        wanted = request["ModelApprovalStatus"]
-        kept = ("ModelPackageArn", "ModelPackageVersion", "ModelPackageStatus", "ModelApprovalStatus", "CreationTime")
-        return [{"ModelPackageSummaryList": []}] + [
-            {"ModelPackageSummaryList": [{key: package[key] for key in kept}]}
-            for package in self._cloud.packages.values()
-            if package["ModelApprovalStatus"] == wanted
-        ]
+    def __init__(self, sagemaker: FakeSageMaker, method: str) -> None:
+        self._sagemaker, self._method = sagemaker, method
+
+    def paginate(self, **request: Any) -> Iterator[dict[str, Any]]:
+        answer = getattr(self._sagemaker, self._method)(**request)
+        lists = [key for key, value in answer.items() if isinstance(value, list)]
+        yield {**answer, **{key: [] for key in lists}}
+        for key in lists:
+            for item in answer[key]:
+                yield {other: [item] if other == key else [] for other in lists}
