@@ -101,8 +101,8 @@ def main() -> NoReturn:
 
 def _explain(error: Exception) -> int:
     """Says what happened in one sentence; the exit code."""
-    from loadingbay.console import typed
-    from loadingbay.explain import sentence
+    from loadingbay.screen.explain import sentence
+    from loadingbay.screen.progress import typed
 
     if os.environ.get("LOADINGBAY_DEBUG"):
         import traceback

@@ -15,7 +15,7 @@ from loadingbay.target import Target
 from pipelines.parameters import PARAMETERS, Parameter, Value
 
 if TYPE_CHECKING:
-    from loadingbay.console import Screen
+    from loadingbay.screen.progress import Screen
 
 ROOT = Path(__file__).resolve().parent.parent
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout, and nothing else there.")
@@ -65,9 +65,9 @@ def _parsed(parameter: Parameter) -> Callable[[click.Context, click.Parameter, s
 
 def require_running(target: Target) -> None:
     """Raises WorkError when the target is this folder's local cloud and it does not run."""
-    from loadingbay import cloud
+    from loadingbay.stack import local_cloud
 
-    if target.kind == "local" and cloud.running(target) is None:
+    if target.kind == "local" and local_cloud.running(target) is None:
         raise WorkError(f"the local cloud is not running at {target.endpoint_url}: `loadingbay up` starts it")
 
 
@@ -78,6 +78,6 @@ def print_json(document: Any) -> None:
 
 def new_screen() -> Screen:
     """What a command tells its progress on."""
-    from loadingbay.console import Screen
+    from loadingbay.screen.progress import Screen
 
     return Screen()

@@ -13,7 +13,7 @@ import boto3
 import click
 from botocore.exceptions import BotoCoreError, ClientError
 
-from pipelines import champion, runner
+from pipelines import champion, executions
 from pipelines.builds import Builder, BuildError
 from pipelines.definition import DEFAULT_STAGE
 from pipelines.parameters import PARAMETERS, Value, as_markdown
@@ -74,7 +74,7 @@ def upsert(stack: str, image: str | None) -> None:
     definition, role, bucket, sources = _build(stack, image)
     account = _client("sts").get_caller_identity()["Account"]
     uploaded = upload_missing(_client("s3"), bucket, sources.all(), owner=account)
-    what = runner.upsert(_client("sagemaker"), definition, role, stack)
+    what = executions.upsert(_client("sagemaker"), definition, role, stack)
     click.echo(f"pipeline {stack} {what}, {uploaded} of {len(sources.all())} sources uploaded")
 
 
@@ -100,14 +100,14 @@ def start(stack: str, wait: bool, values: tuple[str, ...]) -> None:
             sagemaker, _client("s3"), bucket, pipeline["PipelineDefinition"], chosen, stack
         )
     try:
-        arn = runner.start(sagemaker, chosen, stack)
+        arn = executions.start(sagemaker, chosen, stack)
     except ValueError as error:
         raise click.UsageError(str(error)) from error
     click.echo(arn)
     if not wait:
         return
-    for update in runner.follow(sagemaker, _client("logs"), arn, interval=10):
-        if isinstance(update, runner.Execution) and update.status in runner.ENDED:
+    for update in executions.follow(sagemaker, _client("logs"), arn, interval=10):
+        if isinstance(update, executions.Execution) and update.status in executions.ENDED:
             click.echo(f"{update.status} {update.failure}".strip())
             sys.exit(update.status != "Succeeded")
 
@@ -119,7 +119,7 @@ def _last_values(sagemaker: Any, pipeline: str) -> dict[str, str]:
     """
     summaries = sagemaker.list_pipeline_executions(PipelineName=pipeline, MaxResults=100)["PipelineExecutionSummaries"]
     # A trial's parameters were nobody's choice.
-    chosen = [s for s in summaries if not s.get("PipelineExecutionDisplayName", "").startswith(runner.TRIAL)]
+    chosen = [s for s in summaries if not s.get("PipelineExecutionDisplayName", "").startswith(executions.TRIAL)]
     if not chosen:
         return {}
     last = next((s for s in chosen if s.get("PipelineExecutionStatus") == "Succeeded"), chosen[0])

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from loadingbay.data import acquire
+from loadingbay.data.acquire import acquire
 
 ROOT = Path(__file__).parents[2]
 PYTHON = ROOT / ".venv-image/bin/python"

@@ -21,9 +21,9 @@ def bulk(target: Target, where: str, as_json: bool) -> None:
     Photos that the model is not sure about go to the review queue; every answer is written to S3. One photo in twenty
     may fail before the run does.
     """
-    from loadingbay import bulk as work
-    from loadingbay import registry
-    from loadingbay.deploy import outputs
+    from loadingbay.registry import versions as registry
+    from loadingbay.serving import bulk as work
+    from loadingbay.stack.deploy import outputs
 
     require_running(target)
     stack = outputs(target)

@@ -18,8 +18,10 @@ from loadingbay.target import Target
 @AS_JSON
 def classify(target: Target, files: tuple[Path, ...], as_json: bool) -> None:
     """Upload each PHOTO and run the inference state machine for it."""
-    from loadingbay import monitoring, photos, registry, results
-    from loadingbay.deploy import outputs
+    from loadingbay.registry import versions as registry
+    from loadingbay.screen import results
+    from loadingbay.serving import monitoring, photos
+    from loadingbay.stack.deploy import outputs
 
     listed = photos.read(files)
     require_running(target)

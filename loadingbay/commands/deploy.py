@@ -14,8 +14,8 @@ from loadingbay.target import Target
 @AS_JSON
 def deploy(target: Target, parameters: tuple[str, ...], as_json: bool) -> None:
     """Deploy the application's template: create it, update it, or see that nothing changed."""
-    from loadingbay.deploy import UNCHANGED
-    from loadingbay.deploy import deploy as deploy_stack
+    from loadingbay.stack.deploy import UNCHANGED
+    from loadingbay.stack.deploy import deploy as deploy_stack
 
     chosen = dict(_pair(text) for text in parameters)
     require_running(target)

@@ -12,7 +12,7 @@ from loadingbay.options import AS_JSON, new_screen, print_json, require_running,
 from loadingbay.target import Target
 
 if TYPE_CHECKING:
-    from loadingbay.destroy import Item
+    from loadingbay.stack.destroy import Item
 
 
 @click.command(short_help="Remove everything that costs money or keeps data.")
@@ -27,7 +27,7 @@ def destroy(target: Target, dry_run: bool, yes: bool, as_json: bool) -> None:
     """
     from dataclasses import asdict
 
-    from loadingbay import destroy as work
+    from loadingbay.stack import destroy as work
 
     require_running(target)
     items = work.survey(target)

@@ -14,9 +14,9 @@ from loadingbay.target import Target
 @AS_JSON
 def history(target: Target, limit: int, as_json: bool) -> None:
     """Show what the endpoint served, from when until when, approved by whom, and how good it was."""
-    from loadingbay import history as records
-    from loadingbay import results
-    from loadingbay.deploy import outputs
+    from loadingbay.registry import history as records
+    from loadingbay.screen import results
+    from loadingbay.stack.deploy import outputs
 
     require_running(target)
     stack = outputs(target)

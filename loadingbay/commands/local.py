@@ -22,7 +22,7 @@ from loadingbay.target import Target
 @AS_JSON
 def up(target: Target, enforce_iam: bool, as_json: bool) -> None:
     """Start the local cloud of this folder and deploy the application to it."""
-    from loadingbay.run import Run
+    from loadingbay.story.run import Run
 
     if target.kind != "local":
         raise UsageError("`up` starts the local cloud, but another is chosen: `loadingbay deploy` deploys there")
@@ -44,8 +44,8 @@ def up(target: Target, enforce_iam: bool, as_json: bool) -> None:
 @with_target
 def down(target: Target) -> None:
     """Stop the local cloud of this folder; its state stays, and `up` goes on from it."""
-    from loadingbay import cloud
+    from loadingbay.stack import local_cloud
 
     if target.kind != "local":
         raise UsageError("`down` stops the local cloud, but another is chosen")
-    click.echo("stopped" if cloud.stop(target) else "it was not running", err=True)
+    click.echo("stopped" if local_cloud.stop(target) else "it was not running", err=True)

@@ -15,7 +15,7 @@ from loadingbay.target import Target
 
 if TYPE_CHECKING:
     from loadingbay.push.work import Built
-    from loadingbay.registry import Version
+    from loadingbay.registry.versions import Version
 
 
 @click.command(short_help="Build a commit as a git push does on AWS.")
@@ -82,7 +82,7 @@ def push(target: Target, commit: str, variables: tuple[str, ...], install_remote
 
 
 def _failure(built: Built) -> str:
-    from loadingbay.console import shown
+    from loadingbay.screen.progress import shown
 
     return (
         f"the build ended in {built.failed} with exit code {built.exit_code}; "
@@ -112,16 +112,16 @@ def _trained(target: Target, arn: str) -> Version | None:
     """Follows the execution that the build started; the version it registered, or None when it started none."""
     if not arn:
         return None
-    from loadingbay import registry
-    from loadingbay.run import why
-    from pipelines import runner
+    from loadingbay.registry import versions as registry
+    from loadingbay.story.run import why
+    from pipelines import executions
 
     with new_screen() as screen, screen.part("Pipeline") as part:
         screen.note(part, f"execution {arn.rsplit('/', 1)[-1]}")
-        ended: runner.Execution | None = None
-        for seen in runner.follow(target.client("sagemaker"), target.client("logs"), arn, interval=target.interval):
+        ended: executions.Execution | None = None
+        for seen in executions.follow(target.client("sagemaker"), target.client("logs"), arn, interval=target.interval):
             screen.update(seen)
-            if isinstance(seen, runner.Execution):
+            if isinstance(seen, executions.Execution):
                 ended = seen
         assert ended is not None  # noqa: S101 - follow yields at least one
         if ended.status != "Succeeded":
@@ -133,7 +133,7 @@ def _trained(target: Target, arn: str) -> Version | None:
 
 
 def _tell(built: Built, version: Version | None, sha: str, as_json: bool) -> None:
-    from loadingbay.console import duration, shown, typed
+    from loadingbay.screen.progress import duration, shown, typed
 
     if as_json:
         print_json(

@@ -17,7 +17,7 @@ from loadingbay.target import Target
 @AS_JSON
 def rollback(target: Target, comment: str, dry_run: bool, as_json: bool) -> None:
     """Reject the version that belongs in service, so that the approved version before it takes its place, and wait."""
-    from loadingbay import registry
+    from loadingbay.registry import versions as registry
 
     require_running(target)
     approved = registry.approved(target, limit=2)

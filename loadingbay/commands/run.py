@@ -34,9 +34,9 @@ from pipelines.parameters import Value
 @AS_JSON
 def run(target: Target, data: Path | None, approve: bool, as_json: bool, **values: Value | None) -> None:
     """Train, evaluate and register a model version; with --approve, also deploy it and send photos through."""
-    from loadingbay import results
-    from loadingbay.run import Run
-    from loadingbay.run import run as do
+    from loadingbay.screen import results
+    from loadingbay.story.run import Run
+    from loadingbay.story.run import run as do
 
     if data is not None and not data.exists():
         raise UsageError(f"--data {data}: there is no such archive or folder")
@@ -59,8 +59,8 @@ def run(target: Target, data: Path | None, approve: bool, as_json: bool, **value
 @with_target
 def build(target: Target) -> None:
     """Print the pipeline's definition as JSON."""
-    from loadingbay.deploy import outputs
-    from loadingbay.run import definition
+    from loadingbay.stack.deploy import outputs
+    from loadingbay.story.run import definition
     from pipelines.builds import Builder
 
     require_running(target)

@@ -11,12 +11,12 @@ import click
 
 from loadingbay.errors import UsageError, WorkError
 from loadingbay.options import AS_JSON, folder, new_screen, parameter_options, print_json, with_target
-from loadingbay.search import Dimension, parse
 from loadingbay.target import Target
+from loadingbay.tuning.space import Dimension, parse
 from pipelines.parameters import PARAMETERS, Parameter, Value
 
 if TYPE_CHECKING:
-    from loadingbay.trials import Objective
+    from loadingbay.tuning.trials import Objective
 
 _SEARCHED = tuple(p for p in PARAMETERS if p.searched)
 _DEFAULT_SPACE = {"LearningRate": "0.01:0.2"}
@@ -81,11 +81,11 @@ def tune(
     Trials are ranked by what training measures on photos that it held out; test photos are not looked at. The same
     command goes on with a search that was interrupted, and with more --trials it adds to it.
     """
-    from loadingbay import results
-    from loadingbay.run import Run
-    from loadingbay.search import Space
-    from loadingbay.tune import Tuned, show
-    from loadingbay.tune import tune as do
+    from loadingbay.screen import results
+    from loadingbay.story.run import Run
+    from loadingbay.tuning.space import Space
+    from loadingbay.tuning.study import Tuned, show
+    from loadingbay.tuning.study import tune as do
 
     if data is not None and not data.exists():
         raise UsageError(f"--data {data}: there is no such archive or folder")

@@ -11,7 +11,7 @@ from loadingbay.options import AS_JSON, new_screen, print_json, require_running,
 from loadingbay.target import Target
 
 if TYPE_CHECKING:
-    from loadingbay.registry import Version
+    from loadingbay.registry.versions import Version
 
 comment_option = click.option("--comment", default="", help="Why; it is kept with the version.")
 dry_run_option = click.option("--dry-run", is_flag=True, help="Only print what would be done.")
@@ -44,7 +44,7 @@ def reject(target: Target, version: int, comment: str, dry_run: bool, as_json: b
 
 
 def _decide(target: Target, number: int, *, approve: bool, comment: str, dry_run: bool, as_json: bool) -> None:
-    from loadingbay import registry
+    from loadingbay.registry import versions as registry
 
     require_running(target)
     version = registry.numbered(target, number)
@@ -56,8 +56,8 @@ def _decide(target: Target, number: int, *, approve: bool, comment: str, dry_run
 
 def decide_and_wait(target: Target, version: Version, *, approve: bool, comment: str, as_json: bool) -> None:
     """Approves or rejects a version and waits until the endpoint serves what it now should."""
-    from loadingbay import registry
-    from loadingbay.deploy import outputs
+    from loadingbay.registry import versions as registry
+    from loadingbay.stack.deploy import outputs
 
     name, number = outputs(target)["EndpointName"], version.number
     with new_screen() as screen, screen.part("Deployment") as part:
@@ -79,8 +79,9 @@ def decide_and_wait(target: Target, version: Version, *, approve: bool, comment:
 
 def show_plan(target: Target, version: Version, *, approve: bool, as_json: bool) -> None:
     """Prints what DeployModel would do if the version were approved or rejected. Raises WorkError if it may not say."""
-    from loadingbay import deployments, results
-    from loadingbay.deploy import outputs
+    from loadingbay.registry import plan as deployments
+    from loadingbay.screen import results
+    from loadingbay.stack.deploy import outputs
 
     name = outputs(target)["EndpointName"]
     plan = deployments.plan(target, name, version.arn, "Approved" if approve else "Rejected")

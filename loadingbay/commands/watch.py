@@ -13,9 +13,9 @@ from loadingbay.target import Target
 @AS_JSON
 def monitor(target: Target, as_json: bool) -> None:
     """Read the captured requests back and draw confidence, drift and accuracy."""
-    from loadingbay import results
-    from loadingbay.console import shown
-    from loadingbay.observe import monitor_now
+    from loadingbay.screen import results
+    from loadingbay.screen.progress import shown
+    from loadingbay.serving.observe import monitor_now
 
     require_running(target)
     with new_screen() as screen, screen.part("Monitoring") as part:
@@ -34,8 +34,8 @@ def monitor(target: Target, as_json: bool) -> None:
 @AS_JSON
 def status(target: Target, as_json: bool) -> None:
     """Show what runs: the cloud, the last pipeline execution, the versions, the endpoint."""
-    from loadingbay import results
-    from loadingbay.observe import status_of
+    from loadingbay.screen import results
+    from loadingbay.serving.observe import status_of
 
     document = status_of(target)
     if as_json:
@@ -54,7 +54,7 @@ def logs(target: Target, step: str | None) -> None:
 
     Without STEP: the step of the last execution that failed, else all of them.
     """
-    from loadingbay.observe import logs_of
+    from loadingbay.serving.observe import logs_of
 
     if step != "cloud":
         require_running(target)

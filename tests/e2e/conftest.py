@@ -137,7 +137,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     named = os.environ.get("CIFAR100_ARCHIVE")
     if named:
         return Path(named)
-    from loadingbay.samples import write_archive
+    from loadingbay.data.samples import write_archive
 
     place = tmp_path_factory.mktemp("drawn") / "cifar-100-python.tar.gz"
     write_archive(place)

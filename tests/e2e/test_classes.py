@@ -14,7 +14,7 @@ QUICK = ("--classes", ",".join(CLASSES), "--epochs", "6", "--minimum-accuracy", 
 @pytest.fixture(scope="module")
 def small(bay: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """A bay whose archive holds 480 drawn photos of three classes, and 90 to test with."""
-    from loadingbay.samples import write_archive
+    from loadingbay.data.samples import write_archive
 
     archive = tmp_path_factory.mktemp("three") / "three.tar.gz"
     write_archive(archive, train=480, test=90, kinds=CLASSES)

@@ -3,7 +3,7 @@
 import pytest
 
 from pipelines import __main__ as command
-from pipelines import runner
+from pipelines import executions
 
 
 class SageMaker:
@@ -27,7 +27,7 @@ class SageMaker:
     [
         ([("a", "Failed", "9"), ("b", "Succeeded", "0.05"), ("c", "Succeeded", "0.1")], "0.05"),
         ([("a", "Failed", "9"), ("b", "Stopped", "8")], "9"),
-        ([(f"{runner.TRIAL}x-001", "Succeeded", "9"), ("b", "Succeeded", "0.05")], "0.05"),
+        ([(f"{executions.TRIAL}x-001", "Succeeded", "9"), ("b", "Succeeded", "0.05")], "0.05"),
     ],
     ids=["the last that succeeded", "the last where none did", "no trial of a search"],
 )

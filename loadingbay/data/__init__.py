@@ -1,0 +1,6 @@
+"""The photos to learn from.
+
+- `acquire`: finds them: what the user names, the CIFAR-100 archive, or drawn samples in its place
+- `download`: fetches the archive: resumes after a cut, checks the md5
+- `samples/`: draws photos of vehicles for machines where no archive can be had
+"""

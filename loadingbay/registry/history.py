@@ -1,0 +1,90 @@
+"""What the endpoint served, from when until when, on whose approval: from the records that DeployModel keeps in S3."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from loadingbay.registry import versions as registry
+from loadingbay.target import Target
+
+
+@dataclass(frozen=True)
+class Period:
+    """What the endpoint served from `since` until `until`, which is None for what it serves now.
+
+    It is None, too, for what was last served by an endpoint that is gone: then `in_service` is False. `version` is 0
+    for a configuration that is not of DeployModel's making.
+    """
+
+    version: int
+    config: str
+    since: datetime
+    until: datetime | None
+    approved_by: str
+    comment: str
+    metadata: dict[str, str]
+    in_service: bool = False
+
+    def document(self) -> dict[str, Any]:
+        """As JSON."""
+        return {
+            "version": self.version or None,
+            "config": self.config,
+            "since": self.since.isoformat(),
+            "until": self.until and self.until.isoformat(),
+            "in_service": self.in_service,
+            "approved_by": self.approved_by or None,
+            "comment": self.comment,
+            **self.metadata,
+        }
+
+
+def history(target: Target, bucket: str, endpoint: str, limit: int) -> list[Period]:
+    """The last `limit` periods, newest first, from the records that DeployModel keeps in S3."""
+    s3 = target.client("s3")
+    pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=f"deployments/{endpoint}/")
+    keys = sorted(item["Key"] for page in pages for item in page.get("Contents", []))
+    # The same version twice in a row is one period, so some more are read than are asked for.
+    records = [json.load(s3.get_object(Bucket=bucket, Key=key)["Body"]) for key in keys[-2 * limit :]]
+    now = _now(target, endpoint)
+    found = periods([*records, now] if now else records)[:limit]
+    return [replace(found[0], in_service=now is not None), *found[1:]] if found else []
+
+
+def periods(records: Iterable[dict[str, Any]]) -> list[Period]:
+    """Records in any order as periods, newest first: one for each change of what is served."""
+    found: list[Period] = []
+    for record in sorted(records, key=lambda record: datetime.fromisoformat(record["since"])):
+        period = Period(
+            version=record.get("version") or 0,
+            config=record["config"],
+            since=datetime.fromisoformat(record["since"]),
+            until=None,
+            approved_by=record.get("approved_by", ""),
+            comment=record.get("comment", ""),
+            metadata=record.get("metadata", {}),
+        )
+        if found and found[-1].config == period.config:
+            continue  # told again: it was scaled, or an update of it failed
+        if found:
+            found[-1] = replace(found[-1], until=period.since)
+        found.append(period)
+    return found[::-1]
+
+
+def _now(target: Target, endpoint: str) -> dict[str, Any] | None:
+    """What is served now, as a record: DeployModel may not have written it yet. None when nothing is."""
+    now = registry.endpoint(target, endpoint)
+    if now is None or now.changed is None or now.status not in {"InService", "Updating", "RollingBack"}:
+        return None
+    record = {"config": now.config, "since": now.changed.isoformat()}
+    if not now.serves:
+        return record
+    version = registry.get(target, now.serves)
+    approver = version.metadata.get("approved_by", "")
+    about = {"version": version.number, "comment": version.comment, "metadata": version.metadata}
+    return {**record, **about, "approved_by": approver}

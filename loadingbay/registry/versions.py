@@ -1,0 +1,233 @@
+"""Model versions: lists, approves and rejects them, and waits until the endpoint serves one."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from loadingbay.errors import UsageError, WorkError
+from loadingbay.registry import plan as deployments
+from loadingbay.target import Target
+
+_LOOKS_BEFORE_ASKING = 10  # whether the deployment is stuck
+_MISSING = frozenset({"ValidationException", "ResourceNotFound", "ResourceNotFoundException"})
+
+
+@dataclass(frozen=True)
+class Version:
+    """A version in the registry. `metadata` holds its figures and hashes as strings, see pipelines.definition."""
+
+    number: int
+    arn: str
+    approval: str
+    created: datetime
+    comment: str
+    metadata: dict[str, str]
+    evaluation: str
+
+    def figure(self, name: str) -> float | None:
+        """A figure of the metadata as a number, if it has one of that name."""
+        try:
+            return float(self.metadata[name])
+        except (KeyError, ValueError):
+            return None
+
+    def document(self) -> dict[str, Any]:
+        """As JSON."""
+        return {
+            "version": self.number,
+            "model_package_arn": self.arn,
+            "approval": self.approval,
+            "created": self.created.isoformat(),
+            "comment": self.comment,
+            **self.metadata,
+        }
+
+
+def versions(target: Target, limit: int | None = None) -> list[Version]:
+    """The versions of the group, newest first; none when there is no group yet."""
+    sagemaker = target.client("sagemaker")
+    pages = sagemaker.get_paginator("list_model_packages").paginate(
+        ModelPackageGroupName=target.stage,
+        SortBy="CreationTime",
+        SortOrder="Descending",
+        PaginationConfig={"MaxItems": limit},
+    )
+    try:
+        arns = [item["ModelPackageArn"] for page in pages for item in page["ModelPackageSummaryList"]]
+    except ClientError as error:
+        if error.response["Error"]["Code"] in _MISSING:
+            return []
+        raise
+    return [get(target, arn) for arn in arns]
+
+
+def get(target: Target, arn: str) -> Version:
+    """The version with this ARN."""
+    described = target.client("sagemaker").describe_model_package(ModelPackageName=arn)
+    statistics = described.get("ModelMetrics", {}).get("ModelQuality", {}).get("Statistics", {})
+    return Version(
+        number=described["ModelPackageVersion"],
+        arn=described["ModelPackageArn"],
+        approval=described["ModelApprovalStatus"],
+        created=described["CreationTime"],
+        comment=described.get("ApprovalDescription", ""),
+        metadata=described.get("CustomerMetadataProperties", {}),
+        evaluation=statistics.get("S3Uri", ""),
+    )
+
+
+def numbered(target: Target, number: int) -> Version:
+    """The version with this number. Raises UsageError that names those there are."""
+    place = f"{target.resolved_region}:{target.account}"
+    arn = f"arn:{target.partition}:sagemaker:{place}:model-package/{target.stage}/{number}"
+    try:
+        return get(target, arn)
+    except ClientError as error:
+        if error.response["Error"]["Code"] not in _MISSING:
+            raise
+    there = [str(version.number) for version in versions(target, limit=20)]
+    known = f"there are {', '.join(there)}" if there else "none is registered yet: `loadingbay run` registers one"
+    raise UsageError(f"there is no model version {number}: {known}")
+
+
+def decide(target: Target, version: Version, *, approve: bool, comment: str) -> None:
+    """Approves or rejects the version in the registry; the approval event does the rest. UsageError for the comment."""
+    if len(comment) > 1024 or not comment.isprintable():
+        raise UsageError(f"--comment has {len(comment)} characters: one line of at most 1,024 is kept")
+    target.client("sagemaker").update_model_package(
+        ModelPackageArn=version.arn,
+        ModelApprovalStatus="Approved" if approve else "Rejected",
+        ApprovalDescription=comment,
+    )
+
+
+def due(target: Target) -> Version | None:
+    """The version that belongs in service: the newest approved one, if any is approved."""
+    return next(iter(approved(target, limit=1)), None)
+
+
+def approved(target: Target, limit: int | None = None) -> list[Version]:
+    """The approved versions, newest first: the first one belongs in service, the second comes after it."""
+    pages = (
+        target.client("sagemaker")
+        .get_paginator("list_model_packages")
+        .paginate(ModelPackageGroupName=target.stage, ModelApprovalStatus="Approved")
+    )
+    try:
+        listed = [item for page in pages for item in page["ModelPackageSummaryList"]]
+    except ClientError as error:
+        if error.response["Error"]["Code"] in _MISSING:
+            return []
+        raise
+    listed.sort(key=lambda item: item["ModelPackageVersion"], reverse=True)
+    return [get(target, item["ModelPackageArn"]) for item in listed[:limit]]
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """An endpoint as it is, `changed` at that time. `serves` is the ARN of the model package in service, if it says."""
+
+    name: str
+    status: str
+    failure: str
+    serves: str
+    config: str = ""
+    changed: datetime | None = None
+
+
+def endpoint(target: Target, name: str) -> Endpoint | None:
+    """The endpoint of that name, or None when there is none."""
+    sagemaker = target.client("sagemaker")
+    try:
+        described = sagemaker.describe_endpoint(EndpointName=name)
+    except ClientError as error:
+        if error.response["Error"]["Code"] in _MISSING:
+            return None
+        raise
+    # An endpoint whose creation failed may be described without a configuration.
+    config = described.get("EndpointConfigName", "")
+    return Endpoint(
+        name,
+        described["EndpointStatus"],
+        described.get("FailureReason", ""),
+        _served(target, config) if config else "",
+        config,
+        described.get("LastModifiedTime"),
+    )
+
+
+def _served(target: Target, config_name: str) -> str:
+    """The ARN of the model package that a configuration serves; "" for one that names none, or is gone."""
+    sagemaker = target.client("sagemaker")
+    try:
+        config = sagemaker.describe_endpoint_config(EndpointConfigName=config_name)
+        model = sagemaker.describe_model(ModelName=config["ProductionVariants"][0]["ModelName"])
+    except ClientError as error:
+        if error.response["Error"]["Code"] in _MISSING:
+            return ""
+        raise
+    containers = [model.get("PrimaryContainer", {}), *model.get("Containers", [])]
+    return next((c["ModelPackageName"] for c in containers if "ModelPackageName" in c), "")
+
+
+def wait_until_served(
+    target: Target,
+    name: str,
+    version: Version,
+    *,
+    waiting: Callable[[str], None] = lambda _: None,
+    patience: float | None = None,
+) -> None:
+    """Waits until the endpoint serves this version. `waiting` is told at each look how far it is.
+
+    Raises WorkError when the version is rejected meanwhile (by its verification, or by someone), when the deployment
+    is stuck, or when nothing has come of it after `patience` seconds (default: 2 minutes on this machine, 45 on AWS,
+    where an endpoint takes minutes to start, and two of them do).
+    """
+    deadline = time.monotonic() + (patience or (120 if target.local else 2700))
+    looks = 0
+    while time.monotonic() < deadline:
+        now = endpoint(target, name)
+        if now and now.status == "InService" and now.serves == version.arn:
+            return
+        if (seen := get(target, version.arn)).approval == "Rejected":
+            said = seen.comment or "no reason was given"
+            if seen.metadata.get("verification") == "failed" and said.startswith("Version "):
+                log = "; its log: `loadingbay logs verification`" if "did not come into service" in said else ""
+                raise WorkError(f"version{said.removeprefix('Version')}{log}")
+            raise WorkError(f"version {version.number} was rejected while it was deployed: {said}")
+        looks += 1
+        if looks % _LOOKS_BEFORE_ASKING == 0:
+            why = _stuck(target, name)
+            if why:
+                raise WorkError(f"{why} The log: `loadingbay logs deploy_model`")
+        waiting(_how_far(target, name, now, version))
+        time.sleep(target.interval)
+    raise WorkError(
+        f"the endpoint {name} does not serve version {version.number} yet: "
+        "`loadingbay logs deploy_model` shows what the deployment did"
+    )
+
+
+def _stuck(target: Target, name: str) -> str:
+    """Why the deployment is stuck; "" where it is not, or cannot be asked just now."""
+    try:
+        planned = deployments.plan(target, name)
+    except WorkError:
+        return ""
+    return str(planned["because"]) if planned is not None and planned["outcome"] == "stuck" else ""
+
+
+def _how_far(target: Target, name: str, now: Endpoint | None, version: Version) -> str:
+    """The endpoint's status, or that of the one on which the version is verified first."""
+    if now is None or now.status == "InService":
+        trial = endpoint(target, deployments.trial_of(name))
+        if trial is not None and trial.serves == version.arn and trial.status != "Deleting":
+            return "being verified" if trial.status == "InService" else f"to be verified, {trial.status}"
+    return now.status if now else "waiting for the approval event"

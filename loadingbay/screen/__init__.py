@@ -1,0 +1,6 @@
+"""What a person reads.
+
+- `progress`: the parts of a command while they run, on stderr
+- `results`: tables of what came of it, on stdout
+- `explain`: an exception as one sentence
+"""

@@ -1,0 +1,214 @@
+"""What a person sees: parts of the work with state and duration, live on a terminal, as plain lines elsewhere.
+
+Progress goes to stderr; stdout belongs to results.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.spinner import Spinner
+from rich.table import Table
+from rich.text import Text
+
+from pipelines.executions import Execution, Step
+from pipelines.training_log import Epoch
+
+STEPS = ("Stage", "Train", "Evaluate", "Gate", "Register")
+_LINE_SECONDS = 5.0  # between two lines about the same thing where lines cannot be redrawn
+_MARKS = {"done": ("✔", "green"), "failed": ("✘", "red"), "waiting": ("·", "dim"), "stopped": ("■", "yellow")}
+_STATES = {"Succeeded": "done", "Failed": "failed", "Stopped": "stopped", "Stopping": "stopped"}
+
+
+def duration(seconds: float) -> str:
+    """`8.2 s`, `1 min 12 s`, `2 h 5 min`."""
+    if seconds < 59.95:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
+@cache
+def command(name: str = "loadingbay") -> str:
+    """How to type this program, or another of its environment, in this folder: its bare name only if PATH finds it."""
+    here = Path(sys.prefix) / "bin" / name
+    found = shutil.which(name)
+    if found and (not here.exists() or Path(found).resolve() == here.resolve()):
+        return name
+    return os.path.relpath(here) if here.is_relative_to(Path.cwd()) else str(here)
+
+
+def typed(sentence: str) -> str:
+    """The sentence, its commands written so that they can be typed as they stand."""
+    return sentence.replace("`loadingbay ", f"`{command()} ").replace("`aws ", f"`{command('aws')} ")
+
+
+def shown(path: Path) -> str:
+    """A path as a person in this folder would write it."""
+    return os.path.relpath(path) if path.is_relative_to(Path.cwd()) else str(path)
+
+
+@dataclass
+class Part:
+    """One part of the work. `note` says what it is doing now, or what came of it."""
+
+    name: str
+    state: str = "running"
+    note: str = ""
+    started: float = field(default_factory=time.monotonic)
+    ended: float | None = None
+
+    @property
+    def seconds(self) -> float:
+        """How long it has taken."""
+        return (self.ended or time.monotonic()) - self.started
+
+
+class Screen:
+    """The parts of one command. Parts may run side by side, each in a thread of its own."""
+
+    def __init__(self, console: Console | None = None) -> None:
+        self.console = console or Console(stderr=True, highlight=False)
+        self.parts: list[Part] = []
+        self._execution: Execution | None = None
+        self._epochs: dict[str, Epoch] = {}
+        self._spinner = Spinner("dots", style="cyan")
+        self._live = Live(self, console=self.console, refresh_per_second=8) if self.console.is_terminal else None
+        self._said: dict[str, tuple[str, float]] = {}
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> Screen:
+        if self._live:
+            self._live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._live:
+            self._live.stop()
+
+    @contextmanager
+    def part(self, name: str) -> Iterator[Part]:
+        """A part that is running inside the `with`, done after it, and failed if that raises."""
+        part = Part(name)
+        with self._lock:
+            self.parts.append(part)
+        self._line(name, f"{name} ...")
+        try:
+            yield part
+        except BaseException as error:
+            part.state = "stopped" if isinstance(error, KeyboardInterrupt) else "failed"
+            raise
+        else:
+            part.state = "done"
+        finally:
+            part.ended = time.monotonic()
+            words = {"done": "", "failed": "failed, ", "stopped": "stopped, "}[part.state]
+            note = f"{part.note}, " if part.note else ""
+            self._line(name, f"{name}: {words}{note}{duration(part.seconds)}", force=True)
+
+    def note(self, part: Part, text: str) -> None:
+        """Says what the part is doing; where lines cannot be redrawn, not more often than each few seconds."""
+        part.note = text
+        self._line(part.name, f"{part.name}: {text}")
+
+    def update(self, seen: Execution | Epoch) -> None:
+        """Shows the pipeline as just seen."""
+        if isinstance(seen, Epoch):
+            self._epochs[seen.phase] = seen
+            self._line("epoch", f"  Train: {_figures(seen)}")
+            return
+        before = {step.name: step.status for step in self._execution.steps} if self._execution else {}
+        self._execution = seen
+        for step in seen.steps:
+            if before.get(step.name) != step.status and step.status != "Starting":
+                self._line(step.name, f"  {step.name}: {_words(step)}", force=True)
+
+    def say(self, text: str, style: str = "") -> None:
+        """A line above what is live."""
+        self.console.print(Text(typed(text), style=style))
+
+    def _line(self, key: str, text: str, *, force: bool = False) -> None:
+        if self._live:
+            return
+        with self._lock:
+            before, at = self._said.get(key, ("", -_LINE_SECONDS))
+            now = time.monotonic()
+            if text == before or (not force and now - at < _LINE_SECONDS):
+                return
+            self._said[key] = (text, now)
+            self.console.print(Text(typed(text)), soft_wrap=True)
+
+    def __rich__(self) -> RenderableType:
+        table = Table.grid(padding=(0, 2, 0, 0))
+        table.add_column(width=1)
+        table.add_column(no_wrap=True, min_width=12)
+        table.add_column(justify="right", no_wrap=True, min_width=10)
+        table.add_column(overflow="ellipsis", no_wrap=True)
+        for part in list(self.parts):
+            table.add_row(
+                self._mark(part.state), part.name, Text(duration(part.seconds), style="dim"), Text(typed(part.note))
+            )
+            if part.name == "Pipeline" and self._execution:
+                self._add_steps(table, self._execution)
+        return Group(table)
+
+    def _mark(self, state: str) -> RenderableType:
+        if state == "running":
+            return self._spinner
+        mark, style = _MARKS[state]
+        return Text(mark, style=style)
+
+    def _add_steps(self, table: Table, execution: Execution) -> None:
+        seen = {step.name: step for step in execution.steps}
+        for name in (*STEPS, *(n for n in seen if n not in STEPS)):
+            step = seen.get(name)
+            if step is None:
+                if execution.status == "Executing":
+                    table.add_row("", Text(f"  {name}", style="dim"), "", "")
+                continue
+            training = name == "Train" and step.status == "Executing"
+            note = "" if training and self._epochs else _words(step)
+            took = Text(duration(step_seconds(step)), style="dim")
+            state = _STATES.get(step.status, "running")
+            style = {"failed": "red", "running": "cyan"}.get(state, "")
+            table.add_row("", Text(f"  {name}", style=style), took, Text(note, style="dim" if step.cached else ""))
+            if training:
+                for epoch in list(self._epochs.values()):
+                    table.add_row("", "", "", Text(_figures(epoch)))
+
+
+def step_seconds(step: Step) -> float:
+    """How long the step took, or has been running."""
+    if step.seconds is not None:
+        return step.seconds
+    return (datetime.now(UTC) - step.started).total_seconds() if step.started else 0.0
+
+
+def _words(step: Step) -> str:
+    """The step's state in words."""
+    if step.failure:
+        return f"failed: {' '.join(step.failure.split())}"
+    if step.cached:
+        return "nothing changed: taken from the cache"
+    if step.status == "Succeeded":
+        return f"done in {duration(step_seconds(step))}"
+    return {"Executing": "running", "Starting": "starting"}.get(step.status, step.status.lower())
+
+
+def _figures(epoch: Epoch) -> str:
+    filled = round(12 * epoch.epoch / max(epoch.epochs, 1))
+    accuracy = "" if epoch.accuracy is None else f"  accuracy {epoch.accuracy:.3f}"
+    bar = "━" * filled + "╌" * (12 - filled)
+    return f"{epoch.phase:<8} {bar} {epoch.epoch:>3}/{epoch.epochs}  loss {epoch.loss:.3f}{accuracy}"

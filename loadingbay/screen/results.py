@@ -1,0 +1,278 @@
+"""What commands print when the work is done: tables and sentences on stdout."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections import Counter
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from loadingbay.registry.history import Period
+from loadingbay.registry.versions import Version
+from loadingbay.screen.progress import command, duration, shown
+from loadingbay.serving.monitoring import Report
+from loadingbay.serving.photos import BELOW_THRESHOLD, Outcome
+from loadingbay.story.run import Run, counted
+from loadingbay.story.summary import DRAWN, Summary
+from loadingbay.target import Target
+
+_EXAMPLES = 3
+_APPROVALS = {"PendingManualApproval": "pending", "Approved": "approved", "Rejected": "rejected"}
+
+
+def console() -> Console:
+    """Stdout, for results; into a file or a pipe, wide enough that nothing is cut."""
+    return Console(highlight=False, width=None if sys.stdout.isatty() else 140)
+
+
+def drawn_notice(out: Console, drawn: bool) -> None:
+    """Says plainly that figures are of drawn samples, when they (or some of a list) are."""
+    if drawn:
+        out.print(Text(DRAWN, style="bold yellow"))
+
+
+def figures(out: Console, summary: Summary, version: Version) -> None:
+    """One line with what the version is worth."""
+    coverage = f", {summary.coverage:.0%} of photos reach it" if summary.coverage is not None else ""
+    precision = (
+        f", {summary.accepted_precision:.1%} of those are right" if summary.accepted_precision is not None else ""
+    )
+    out.print(
+        f"Model version [bold]{version.number}[/]: test accuracy [bold]{summary.accuracy or 0:.1%}[/], "
+        f"threshold {summary.threshold or 0:.3f}{coverage}{precision}"
+    )
+
+
+def routes(out: Console, outcomes: list[Outcome]) -> None:
+    """Where the drivers were sent: a line for each vehicle and bay, and one for what a person has to look at."""
+    sent = Counter(
+        (o.vehicle or "", o.loading_bay or "", _reach(o)) for o in outcomes if o.status == "SUCCEEDED"
+    )  # fmt: skip
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for heading in ("vehicle", "loading bay", "orders"):
+        table.add_column(heading)
+    table.add_column("photos", justify="right")
+    for (vehicle, bay, reach), count in sorted(sent.items()):
+        table.add_row(vehicle, bay, reach, str(count))
+    below = sum(o.error == BELOW_THRESHOLD for o in outcomes)
+    if below:
+        table.add_row("not sure enough", "review queue", "", str(below), style="yellow")
+    for error, count in Counter(o.error for o in outcomes if o.error and o.error != BELOW_THRESHOLD).items():
+        table.add_row("failed", error, "", str(count), style="red")
+    out.print(table)
+
+
+def examples(out: Console, outcomes: list[Outcome], limit: int | None = _EXAMPLES) -> None:
+    """A line for each photo; with a limit, at most so many of each kind: routed wrongly, failed, refused, routed.
+
+    Within a kind the surest come first: of what went wrong those are worth a look.
+    """
+    kinds: dict[int, list[Outcome]] = {}
+    for outcome in sorted(outcomes, key=lambda o: -(o.confidence or 0)):
+        kinds.setdefault(_kind(outcome), []).append(outcome)
+    chosen = [outcome for kind in sorted(kinds) for outcome in kinds[kind][:limit]]
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    table.add_column("photo")
+    table.add_column("vehicle")
+    table.add_column("confidence", justify="right")
+    table.add_column("outcome", overflow="fold")
+    for o in chosen if limit else outcomes:
+        confidence = "" if o.confidence is None else f"{o.confidence:.3f}"
+        text, style = _outcome(o)
+        table.add_row(o.photo, o.vehicle or "", confidence, text, style=style)
+    out.print(table)
+
+
+def _kind(o: Outcome) -> int:
+    if o.wrong:
+        return 0
+    return 3 if o.status == "SUCCEEDED" else 2 if o.error == BELOW_THRESHOLD else 1
+
+
+def _outcome(o: Outcome) -> tuple[str, str]:
+    if o.wrong:
+        return f"{o.loading_bay}, wrongly: it is a {o.label}", "red"
+    if o.status == "SUCCEEDED":
+        return f"{o.loading_bay}, orders {_reach(o)}", ""
+    if o.error == BELOW_THRESHOLD:
+        return "below the threshold: queued for review", "yellow"
+    return f"{o.error}: {o.cause}", "red"
+
+
+def _reach(o: Outcome) -> str:
+    """`0 to 3 km`."""
+    return f"{o.order_range['from_km']:g} to {o.order_range['to_km']:g} km" if o.order_range else ""
+
+
+def finished(out: Console, work: Run) -> None:
+    """The end of a run that approved: figures, routes, the picture, durations, and what to try next."""
+    summary = work.summary
+    assert work.version is not None and work.folder is not None  # noqa: S101, PT018 - the run completed
+    out.print()
+    drawn_notice(out, summary.drawn)
+    figures(out, summary, work.version)
+    out.print(f"{len(summary.outcomes)} test photos: {counted(summary.outcomes)}")
+    out.print()
+    routes(out, summary.outcomes)
+    out.print()
+    examples(out, summary.outcomes)
+    out.print()
+    out.print(f"Picture  [bold]{shown(Path(summary.report or ''))}[/]", soft_wrap=True)
+    out.print(f"Summary  {shown(work.root / 'runs' / 'latest' / 'summary.json')}", soft_wrap=True)
+    times(out, summary)
+    out.print()
+    photo = next(iter(sorted((work.folder / "photos").glob("*.*g"))), None)
+    out.print("Try next:")
+    latest = shown(work.root / "runs" / "latest" / "photos" / photo.name) if photo else "PHOTO"
+    out.print(f"  {command()} classify {latest}", soft_wrap=True)
+    out.print(f"  {command()} run --learning-rate 0.03", soft_wrap=True)
+    out.print(f"  {command()} status", soft_wrap=True)
+
+
+def pending(out: Console, work: Run) -> None:
+    """The end of a run that leaves the approval to a person."""
+    summary, version = work.summary, work.version
+    assert version is not None  # noqa: S101 - the run completed
+    out.print()
+    drawn_notice(out, summary.drawn)
+    figures(out, summary, version)
+    times(out, summary)
+    out.print()
+    out.print("It waits for approval; until then nothing is deployed. Approve it:")
+    out.print(f'  {command()} approve {version.number} --comment "why"', soft_wrap=True)
+    out.print("or, the same through the AWS API:")
+    out.print(f"  {aws_approval(work.target, version)}", soft_wrap=True)
+
+
+def aws_approval(target: Target, version: Version) -> str:
+    """The AWS command that approves the version, ready to be typed."""
+    variables = [f"{name}={shlex.quote(value)}" for name, value in target.environment.items()]
+    words = [command("aws"), "sagemaker", "update-model-package", "--model-package-arn", version.arn]
+    words += ["--model-approval-status", "Approved", "--approval-description", "why"]
+    return " ".join([*variables, *map(shlex.quote, words)])
+
+
+def times(out: Console, summary: Summary) -> None:
+    """How long it took, and each part of it."""
+    seconds = summary.document()["seconds"]
+    total = seconds.pop("total")
+    parts = ", ".join(f"{name} {duration(value)}" for name, value in seconds.items())
+    grid = Table.grid(padding=(0, 2, 0, 0))
+    grid.add_row("Time   ", f"{duration(total)}: {parts}")
+    out.print(grid)
+
+
+def monitored(out: Console, report: Report) -> None:
+    """The figures that monitoring found, and where its pictures are."""
+    table = Table(box=None, pad_edge=False, show_header=False)
+    for name, value in report.figures.items():
+        if isinstance(value, (int, str)) or value is None:
+            table.add_row(name.replace("_", " "), str(value))
+        elif isinstance(value, float):
+            table.add_row(name.replace("_", " "), f"{value:.3f}")
+    out.print(table)
+    out.print(f"The picture: {shown(report.picture)}", soft_wrap=True)
+
+
+def status(out: Console, document: dict[str, Any]) -> None:
+    """What `status` found."""
+    cloud = document["cloud"]
+    place = cloud["endpoint_url"] or "AWS"
+    if not cloud["running"]:
+        out.print(f"The local cloud is not running ({place}); `{command()} up` starts it.", soft_wrap=True)
+        return
+    out.print(f"Cloud     {place}")
+    deployed = "deployed" if document["stack"]["outputs"] else f"not deployed: `{command()} deploy` deploys it"
+    out.print(f"Stack     {document['stack']['name']}, {deployed}", soft_wrap=True)
+    pipeline = document["pipeline"]
+    if pipeline is None:
+        out.print(f"Pipeline  no execution yet: `{command()} run` starts one", soft_wrap=True)
+    else:
+        failure = f": {pipeline['failure']}" if pipeline["failure"] else ""
+        out.print(f"Pipeline  {pipeline['arn'].rsplit('/', 1)[-1]} {pipeline['status']}{failure}", soft_wrap=True)
+        for step in pipeline["steps"]:
+            took = "from the cache" if step["cached"] else duration(step["seconds"] or 0)
+            out.print(f"          {step['name']:<10} {step['status']:<10} {took}")
+    endpoint = document["endpoint"]
+    if endpoint is None:
+        out.print(f"Endpoint  none yet: `{command()} approve VERSION` deploys one", soft_wrap=True)
+    else:
+        serves = (endpoint["model_package_arn"] or "").rsplit("/", 1)[-1]
+        failure = f": {endpoint['failure']}" if endpoint["failure"] else ""
+        out.print(f"Endpoint  {endpoint['name']} {endpoint['status']}, version {serves or 'unknown'}{failure}")
+    if document["versions"]:
+        out.print()
+        drawn_notice(out, any(version.get("data_label") == "drawn samples" for version in document["versions"]))
+        out.print(_versions(document["versions"]))
+
+
+def history(out: Console, periods: list[Period]) -> None:
+    """What was in production, newest first."""
+    if not periods:
+        out.print(f"Nothing was in service yet: `{command()} approve VERSION` deploys a version.", soft_wrap=True)
+        return
+    drawn_notice(out, any(period.metadata.get("data_label") == "drawn samples" for period in periods))
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for name in ("version", "from", "until", "accuracy", "threshold", "approved by"):
+        numeric = name in {"version", "accuracy", "threshold"}
+        table.add_column(name, justify="right" if numeric else "left", no_wrap=True)
+    table.add_column("comment", overflow="ellipsis", no_wrap=True)
+    for period in periods:
+        until = f"{period.until.astimezone():%Y-%m-%d %H:%M:%S}" if period.until else ""
+        table.add_row(
+            str(period.version or "?"),
+            f"{period.since.astimezone():%Y-%m-%d %H:%M:%S}",
+            until or ("in service" if period.in_service else "the endpoint is gone"),
+            _share(period.metadata.get("accuracy")),
+            period.metadata.get("threshold", "")[:5],
+            period.approved_by.rsplit("/", 1)[-1],
+            period.comment,
+        )
+    out.print(table)
+
+
+def plan(out: Console, document: dict[str, Any]) -> None:
+    """What DeployModel would do, step by step, if all goes well."""
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for name in ("step", "action", "of"):
+        table.add_column(name, no_wrap=name != "of")
+    for step, planned in enumerate(document["course"], start=1):
+        table.add_row(str(step), Text(planned["outcome"], style="bold"), planned["because"])
+        for action in planned["actions"]:
+            details = {key: value for key, value in action.items() if key != "action" and value not in {"", False}}
+            table.add_row("", action["action"], Text(" ".join(f"{key}={value}" for key, value in details.items())))
+    out.print(table)
+
+
+def _versions(versions: list[dict[str, Any]]) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for name in ("version", "approval", "accuracy", "threshold", "coverage", "data", "registered"):
+        numeric = name in {"version", "accuracy", "threshold", "coverage"}
+        table.add_column(name, justify="right" if numeric else "left", no_wrap=True, min_width=len(name))
+    table.add_column("comment", overflow="ellipsis", no_wrap=True)
+    for version in versions:
+        table.add_row(
+            str(version["version"]),
+            _APPROVALS.get(version["approval"], version["approval"]),
+            _share(version.get("accuracy")),
+            str(version.get("threshold", ""))[:5],
+            _share(version.get("coverage")),
+            version.get("data_label", ""),
+            f"{datetime.fromisoformat(version['created']).astimezone():%d %b %H:%M}",
+            version["comment"],
+        )
+    return table
+
+
+def _share(text: str | None) -> str:
+    """`0.934` as `93.4%`."""
+    try:
+        return f"{float(text or ''):.1%}"
+    except ValueError:
+        return ""

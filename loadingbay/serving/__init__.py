@@ -1,0 +1,7 @@
+"""What is sent to the application that serves, and what is seen of it.
+
+- `photos`: classifies photos, one Step Functions execution each
+- `bulk`: classifies all photos below an S3 prefix, by a map run
+- `monitoring`: draws confidence, drift and accuracy of the captured requests
+- `observe`: status and logs
+"""

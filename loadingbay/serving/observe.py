@@ -1,0 +1,179 @@
+"""Looks at what is there: status, logs, and monitoring on demand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from loadingbay.errors import UsageError, WorkError
+from loadingbay.registry import versions as registry
+from loadingbay.registry.plan import trial_of
+from loadingbay.serving import monitoring
+from loadingbay.stack import local_cloud
+from loadingbay.stack.deploy import outputs
+from loadingbay.target import Target
+from pipelines import executions
+from pipelines.executions import Execution
+from pipelines.training_log import PROCESSING_LOGS, TRAINING_LOGS, LogTail
+
+_ABSENT = frozenset({"ResourceNotFound", "ResourceNotFoundException", "ValidationException"})
+_JOB_LOGS = {"processing-job": PROCESSING_LOGS, "training-job": TRAINING_LOGS}
+_ENDPOINT_LOGS = "/aws/sagemaker/Endpoints"
+_LAMBDA_LOGS = "/aws/lambda"
+
+
+def last_execution(target: Target) -> Execution | None:
+    """The newest execution of the pipeline, if there was one."""
+    sagemaker = target.client("sagemaker")
+    try:
+        listed = sagemaker.list_pipeline_executions(
+            PipelineName=target.stage, SortBy="CreationTime", SortOrder="Descending", MaxResults=1
+        )["PipelineExecutionSummaries"]
+    except ClientError as error:
+        if error.response["Error"]["Code"] in _ABSENT:
+            return None
+        raise
+    return executions.describe(sagemaker, listed[0]["PipelineExecutionArn"]) if listed else None
+
+
+def status_of(target: Target) -> dict[str, Any]:
+    """What runs, as JSON. A local cloud that does not run is a status, not an error."""
+    document: dict[str, Any] = {"cloud": {"name": target.kind, "endpoint_url": target.endpoint_url, "running": True}}
+    if target.kind == "local" and local_cloud.running(target) is None:
+        document["cloud"]["running"] = False
+        return document
+    try:
+        stack: dict[str, str] | None = outputs(target)
+    except WorkError:
+        stack = None
+    document["stack"] = {"name": target.stage, "outputs": stack}
+    execution = last_execution(target)
+    document["pipeline"] = execution and {
+        "arn": execution.arn,
+        "status": execution.status,
+        "failure": execution.failure or None,
+        "steps": [
+            {"name": s.name, "status": s.status, "cached": s.cached, "seconds": s.seconds} for s in execution.steps
+        ],
+    }
+    document["versions"] = [version.document() for version in registry.versions(target, limit=10)]
+    now = registry.endpoint(target, stack["EndpointName"]) if stack else None
+    document["endpoint"] = now and {
+        "name": now.name,
+        "status": now.status,
+        "failure": now.failure or None,
+        "model_package_arn": now.serves or None,
+    }
+    return document
+
+
+def monitor_now(target: Target, root: Path, *, waiting: Callable[[str], None]) -> tuple[monitoring.Report, bool]:
+    """Monitors the recent stream into a folder below `runs/`; the report, and whether the model knows drawn samples."""
+    stack = outputs(target)
+    now = registry.endpoint(target, stack["EndpointName"])
+    version = registry.get(target, now.serves) if now and now.serves else None
+    place = root / "runs" / f"monitor-{datetime.now().astimezone():%Y%m%d-%H%M%S}"
+    report = monitoring.monitor(
+        target, stack=stack, folder=place, evaluation=version.evaluation if version else "", waiting=waiting
+    )
+    return report, version is not None and version.metadata.get("data_label") == "drawn samples"
+
+
+def logs_of(target: Target, step: str | None) -> Iterator[str]:
+    """The lines of the log of that step, job, endpoint, Lambda, or of the local cloud itself.
+
+    Raises UsageError that says what there is, when it is none of these.
+    """
+    if step == "cloud":
+        yield from _own_log(target)
+    elif step == "monitor":
+        yield from _job_lines(target, PROCESSING_LOGS, _newest_monitor(target))
+    elif step in {"endpoint", "verification"}:
+        name = outputs(target)["EndpointName"]
+        name = trial_of(name) if step == "verification" else name
+        yield from _group_lines(target, f"{_ENDPOINT_LOGS}/{name}")
+    else:
+        yield from _of_step_or_lambda(target, step)
+
+
+def _of_step_or_lambda(target: Target, step: str | None) -> Iterator[str]:
+    execution = last_execution(target)
+    known = {s.name.lower(): s for s in execution.steps if _group(s.job)} if execution else {}
+    if step is None:
+        if not known:
+            raise WorkError("no step has run yet: `loadingbay run` runs the pipeline")
+        failed = [s for s in known.values() if s.status == "Failed"]
+        for found in failed or known.values():
+            yield f"--- {found.name}"
+            yield from _job_lines(target, _group(found.job), found.job.rsplit("/", 1)[-1])
+    elif step.lower() in known:
+        job = known[step.lower()].job
+        yield from _job_lines(target, _group(job), job.rsplit("/", 1)[-1])
+    else:
+        group = _lambda_group(target, step)
+        if group is None:
+            steps = ", ".join(s.name for s in known.values()) or "none yet"
+            raise UsageError(
+                f"logs {step}: there is no such log; steps of the last execution: {steps}; "
+                "else monitor, endpoint, verification, cloud, or the name of a Lambda such as deploy_model"
+            )
+        yield from _group_lines(target, group)
+
+
+def _own_log(target: Target) -> Iterator[str]:
+    place = local_cloud.log_file(target)
+    if not place.is_file():
+        raise WorkError(f"the local cloud has written no log yet: there is no {place}")
+    with place.open(errors="replace") as lines:
+        yield from (line.rstrip("\n") for line in lines)
+
+
+def _group(job: str) -> str:
+    """The log group of the job with this ARN; "" when it is no job."""
+    kind = job.split(":")[-1].split("/")[0]
+    return _JOB_LOGS.get(kind, "")
+
+
+def _job_lines(target: Target, group: str, job: str) -> list[str]:
+    lines = LogTail(target.client("logs"), group, job).poll()
+    if not lines:
+        raise WorkError(f"the job {job} has written nothing to {group}")
+    return lines
+
+
+def _newest_monitor(target: Target) -> str:
+    listed = target.client("sagemaker").list_processing_jobs(
+        NameContains=f"{target.stage}-monitor", SortBy="CreationTime", SortOrder="Descending", MaxResults=1
+    )["ProcessingJobSummaries"]
+    if not listed:
+        raise WorkError("no monitoring job has run yet: `loadingbay monitor` runs one")
+    return str(listed[0]["ProcessingJobName"])
+
+
+def _lambda_group(target: Target, name: str) -> str | None:
+    """The log group of this stage's Lambda whose name contains this one; deploy_model and deploy-model are the same."""
+    plain = name.lower().replace("_", "").replace("-", "")
+    ours = f"{_LAMBDA_LOGS}/{target.stage}-"  # an account has other projects' Lambdas, too
+    pages = target.client("logs").get_paginator("describe_log_groups").paginate(logGroupNamePrefix=ours)
+    for page in pages:
+        for group in page["logGroups"]:
+            found = str(group["logGroupName"])
+            if plain and plain in found.removeprefix(ours).lower().replace("_", "").replace("-", ""):
+                return found
+    return None
+
+
+def _group_lines(target: Target, group: str) -> Iterator[str]:
+    """The newest lines of all streams of a group."""
+    pages = target.client("logs").get_paginator("filter_log_events").paginate(logGroupName=group)
+    try:
+        for page in pages:
+            yield from (event["message"].rstrip("\n") for event in page["events"])
+    except ClientError as error:
+        if error.response["Error"]["Code"] not in _ABSENT:
+            raise
+        raise WorkError(f"nothing was written to {group} yet") from error

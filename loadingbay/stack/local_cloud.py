@@ -1,0 +1,149 @@
+"""Starts, finds and stops the local cloud of this folder, which runs as a daemon: `python -m localcloud serve`."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from loadingbay.errors import WorkError
+from loadingbay.target import Target
+
+ROOT = Path(__file__).resolve().parents[2]
+START_SECONDS = 60.0
+STOP_SECONDS = 60.0
+
+# Straight to loopback: a proxy of the environment must not be asked for 127.0.0.1.
+_OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+
+def health(target: Target, timeout: float = 2.0) -> dict[str, Any] | None:
+    """What the local cloud says of itself (status, pid, home, port, version), or None when none answers there."""
+    try:
+        with _OPENER.open(f"{target.endpoint_url}/_localcloud/health", timeout=timeout) as answer:
+            document = json.load(answer)
+    except (OSError, ValueError):
+        return None
+    return document if isinstance(document, dict) and "home" in document else None
+
+
+def log_file(target: Target) -> Path:
+    """The daemon's log."""
+    return _home(target) / "localcloud.log"
+
+
+def running(target: Target) -> dict[str, Any] | None:
+    """The health of this folder's local cloud if it runs. Raises WorkError when another one has the port."""
+    found = health(target)
+    if found is not None and Path(found["home"]).resolve() != _home(target).resolve():
+        raise WorkError(
+            f"port {target.port} belongs to the local cloud of {found['home']}: "
+            f"stop that one, or choose another port with LOADINGBAY_PORT={target.port + 1}"
+        )
+    return found
+
+
+def _running_as_wanted(target: Target) -> bool:
+    found = running(target)
+    if found is not None and target.enforce_iam and not found.get("enforce_iam"):
+        raise WorkError(
+            "the local cloud runs, but does not enforce IAM: stop it with `loadingbay down`, then try again"
+        )
+    return found is not None
+
+
+def start(target: Target, waiting: Callable[[], None] = lambda: None) -> bool:
+    """Starts the local cloud unless it runs, and waits until it answers; whether it had to be started.
+
+    `waiting` is called about ten times a second meanwhile. Raises WorkError with the daemon's own sentence when it ends
+    early, for instance because the port is in use.
+    """
+    if _running_as_wanted(target):
+        return False
+    image_env = ROOT / ".venv-image"
+    if not (image_env / "bin" / "python").exists():
+        raise WorkError(f"the image environment {image_env} is missing: `make setup` creates it")
+    home = _home(target)
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        log = log_file(target).open("ab")
+    except OSError as error:
+        raise WorkError(f"the local cloud cannot keep its state in {home}: {error.strerror}") from error
+    command = [sys.executable, "-m", "localcloud", "serve", "--home", str(home), "--port", str(target.port)]
+    command += ["--image-env", str(image_env), "--image-root", str(ROOT / "container")]
+    command += ["--enforce-iam"] if target.enforce_iam else []
+    # Its own session: ctrl-C in this terminal, or closing it, is not for the daemon.
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+    with log:
+        begins = log.tell()
+        process = subprocess.Popen(
+            command,
+            cwd=ROOT,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        if health(target) is not None and running(target):
+            return True
+        if process.poll() is not None:
+            # Someone else may have started it at the same moment: then ours was refused, and that is fine.
+            if running(target):
+                return False
+            said = _last_words(target, begins) or f"the local cloud ended with exit code {process.returncode}"
+            if f"Port {target.port} " in said:
+                said = said.replace("give another --port", f"choose another with LOADINGBAY_PORT={target.port + 1}")
+            raise WorkError(said)
+        waiting()
+        time.sleep(0.1)
+    process.terminate()
+    raise WorkError(f"the local cloud did not answer within {START_SECONDS:.0f} s: see {log_file(target)}")
+
+
+def stop(target: Target) -> bool:
+    """Stops the local cloud, which saves its state first; whether one ran. Raises WorkError when it does not end."""
+    found = running(target)
+    if found is None:
+        return False
+    pid = int(found["pid"])
+    os.kill(pid, signal.SIGTERM)
+    deadline = time.monotonic() + STOP_SECONDS
+    while time.monotonic() < deadline:
+        if not _alive(pid):
+            return True
+        time.sleep(0.05)
+    raise WorkError(f"the local cloud (process {pid}) did not stop within {STOP_SECONDS:.0f} s: see {log_file(target)}")
+
+
+def _home(target: Target) -> Path:
+    if target.home is None:
+        raise WorkError(f"this command is for the local cloud, but the environment points at {target.endpoint_url}")
+    return target.home
+
+
+def _alive(pid: int) -> bool:
+    import psutil
+
+    try:
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
+
+
+def _last_words(target: Target, begins: int) -> str:
+    """The last line that the daemon wrote since `begins`."""
+    with log_file(target).open("rb") as log:
+        log.seek(begins)
+        lines = log.read().decode(errors="replace").strip().splitlines()
+    return lines[-1].strip() if lines else ""

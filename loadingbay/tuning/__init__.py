@@ -1,0 +1,6 @@
+"""The search over the parameters of training: what `loadingbay tune` does.
+
+- `space`: which values may be tried
+- `trials`: runs trials side by side, each a pipeline execution, and lets Optuna choose the next
+- `study`: prepares a search, runs it, registers the best trial if asked, and shows the table
+"""

@@ -1,0 +1,166 @@
+"""Upserts the pipeline, starts it and follows it. Clients are arguments; every call may be repeated."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+from botocore.exceptions import ClientError
+
+from pipelines.definition import DEFAULT_STAGE
+from pipelines.parameters import Value, as_request
+from pipelines.training_log import TRAINING_LOGS, Epoch, LogTail, parse
+
+ENDED = frozenset({"Succeeded", "Failed", "Stopped"})
+TRIAL = "tune-"  # how the display name of an execution begins that only tries parameters
+
+
+@dataclass(frozen=True)
+class Step:
+    """A step of an execution, as last seen. `job` is the ARN of its job, model package or nothing."""
+
+    name: str
+    kind: str
+    status: str
+    started: datetime | None
+    ended: datetime | None
+    cached: bool
+    failure: str
+    job: str
+
+    @property
+    def seconds(self) -> float | None:
+        """How long it took, when it has ended."""
+        return (self.ended - self.started).total_seconds() if self.started and self.ended else None
+
+
+@dataclass(frozen=True)
+class Execution:
+    """An execution as last seen, its steps in the order in which they started."""
+
+    arn: str
+    status: str
+    failure: str
+    steps: tuple[Step, ...]
+
+    @property
+    def id(self) -> str:
+        """The last part of its ARN."""
+        return self.arn.rsplit("/", 1)[-1]
+
+    def step(self, name: str) -> Step | None:
+        """The step of that name, if it has started."""
+        return next((step for step in self.steps if step.name == name), None)
+
+    @property
+    def failed(self) -> Step | None:
+        """The first step that failed."""
+        return next((step for step in self.steps if step.status == "Failed" or step.kind == "Fail"), None)
+
+
+def upsert(
+    sagemaker: Any, definition: str, role: str, name: str = DEFAULT_STAGE
+) -> Literal["created", "updated", "unchanged"]:
+    """Makes the pipeline of that name be what `definition` says, and says what that took."""
+    try:
+        now = sagemaker.describe_pipeline(PipelineName=name)
+    except ClientError as error:
+        if error.response["Error"]["Code"] not in {"ResourceNotFound", "ResourceNotFoundException"}:
+            raise
+    else:
+        if now["PipelineDefinition"] == definition and now["RoleArn"] == role:
+            return "unchanged"
+        sagemaker.update_pipeline(PipelineName=name, PipelineDefinition=definition, RoleArn=role)
+        return "updated"
+    sagemaker.create_pipeline(
+        PipelineName=name,
+        PipelineDefinition=definition,
+        RoleArn=role,
+        PipelineDescription="Loading Bay: stages photos, trains, evaluates, and registers what passes the gate.",
+    )
+    return "created"
+
+
+def start(
+    sagemaker: Any, values: dict[str, Value], name: str = DEFAULT_STAGE, *, steps: Sequence[str] = (), title: str = ""
+) -> str:
+    """Starts an execution of the pipeline of that name; its ARN. ValueError when a value is not allowed.
+
+    With `steps`, a selective execution: these run, and nothing after them. `title` is its display name.
+    """
+    more: dict[str, Any] = {"PipelineExecutionDisplayName": title} if title else {}
+    if steps:
+        more["SelectiveExecutionConfig"] = {"SelectedSteps": [{"StepName": step} for step in steps]}
+    answer = sagemaker.start_pipeline_execution(PipelineName=name, PipelineParameters=as_request(values), **more)
+    return str(answer["PipelineExecutionArn"])
+
+
+def describe(sagemaker: Any, arn: str) -> Execution:
+    """The execution as it is now."""
+    # Status first: steps listed after it are at least as far.
+    execution = sagemaker.describe_pipeline_execution(PipelineExecutionArn=arn)
+    pages = sagemaker.get_paginator("list_pipeline_execution_steps").paginate(
+        PipelineExecutionArn=arn, SortOrder="Ascending"
+    )
+    steps = tuple(_step(item) for page in pages for item in page["PipelineExecutionSteps"])
+    return Execution(arn, execution["PipelineExecutionStatus"], execution.get("FailureReason", ""), steps)
+
+
+def _step(item: dict[str, Any]) -> Step:
+    metadata: dict[str, dict[str, str]] = item.get("Metadata", {})
+    kind, detail = next(iter(metadata.items()), ("", {}))
+    return Step(
+        name=item["StepName"],
+        kind=kind,
+        status=item["StepStatus"],
+        started=item.get("StartTime"),
+        ended=item.get("EndTime"),
+        cached="CacheHitResult" in item,
+        failure=item.get("FailureReason") or detail.get("ErrorMessage", ""),
+        job=detail.get("Arn", ""),
+    )
+
+
+def follow(
+    sagemaker: Any, logs: Any, arn: str, *, interval: float = 0.25, sleep: Callable[[float], None] = time.sleep
+) -> Iterator[Execution | Epoch]:
+    """Yields the execution each time it is looked at, and each epoch of its training once, until it has ended.
+
+    The last thing yielded is the ended execution. `interval` is the time between looks in seconds: AWS throttles
+    callers that look more than about once in five seconds for long.
+    """
+    tail: LogTail | None = None
+    while True:
+        execution = describe(sagemaker, arn)
+        train = execution.step("Train")
+        if train and train.job and not train.cached:
+            tail = tail or LogTail(logs, TRAINING_LOGS, train.job.rsplit("/", 1)[-1])
+            yield from filter(None, map(parse, tail.poll()))
+        yield execution
+        if execution.status in ENDED:
+            return
+        sleep(interval)
+
+
+def stop(sagemaker: Any, arn: str, *, patience: float = 30, interval: float = 0.25) -> str:
+    """Stops the execution and waits until it has ended, at most `patience` seconds; its status then."""
+    status = describe(sagemaker, arn).status
+    if status not in ENDED:
+        sagemaker.stop_pipeline_execution(PipelineExecutionArn=arn)
+    deadline = time.monotonic() + patience
+    while status not in ENDED and time.monotonic() < deadline:
+        time.sleep(interval)
+        status = describe(sagemaker, arn).status
+    return status
+
+
+def output_uri(sagemaker: Any, step: Step, output: str) -> str:
+    """Where a processing step put the output of that name. For a cached step: where its first run put it."""
+    job = sagemaker.describe_processing_job(ProcessingJobName=step.job.rsplit("/", 1)[-1])
+    for item in job["ProcessingOutputConfig"]["Outputs"]:
+        if item["OutputName"] == output:
+            return str(item["S3Output"]["S3Uri"])
+    raise LookupError(f"the step {step.name} has no output {output}")

@@ -1,0 +1,34 @@
+"""Every error becomes one sentence that says what to do."""
+
+import errno
+
+import pytest
+from botocore.exceptions import ClientError, EndpointConnectionError, NoCredentialsError, NoRegionError
+
+from loadingbay.errors import WorkError
+from loadingbay.screen.explain import sentence
+
+
+def _aws(code, message="why"):
+    return ClientError({"Error": {"Code": code, "Message": message}}, "CreateEndpoint")
+
+
+@pytest.mark.parametrize(
+    ("error", "says"),
+    [
+        (WorkError("what, which, do"), "what, which, do"),
+        (_aws("ExpiredToken"), "the AWS credentials have expired: sign in again"),
+        (_aws("UnrecognizedClientException"), "`aws configure list`"),
+        (_aws("AccessDeniedException", "r may not pass x"), "CreateEndpoint is not permitted: r may not pass x"),
+        (_aws("ResourceLimitExceeded", "0 of it"), "CreateEndpoint was refused with ResourceLimitExceeded: 0 of it"),
+        (NoCredentialsError(), "no usable credentials"),
+        (NoRegionError(), "set AWS_DEFAULT_REGION"),
+        (EndpointConnectionError(endpoint_url="http://127.0.0.1:9/"), "nothing answers at http://127.0.0.1:9/"),
+        (OSError(errno.ENOSPC, "No space left on device", "/x/y"), r"the disk is full (/x/y): free some space"),
+        (OSError(errno.EROFS, "Read-only file system", "/x"), "may not be written to (/x)"),
+        (RuntimeError("odd"), "RuntimeError: odd (unexpected: LOADINGBAY_DEBUG=1 shows where)"),
+    ],
+)
+def test_an_error_is_one_sentence(error, says):
+    assert says in sentence(error)
+    assert "\n" not in sentence(error)

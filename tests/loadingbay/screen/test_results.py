@@ -1,0 +1,92 @@
+"""What is printed at the end: the routes, the photos worth a look, and the approval as it can be typed."""
+
+import io
+import shlex
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from loadingbay.registry.versions import Version
+from loadingbay.screen import results
+from loadingbay.serving.photos import Outcome
+from loadingbay.target import choose
+
+VERSION = Version(3, "arn:aws:sagemaker:x:y:model-package/loadingbay/3", "Approved", datetime.now(UTC), "", {}, "")
+
+
+@pytest.fixture
+def out():
+    return Console(file=io.StringIO(), width=120, highlight=False)
+
+
+def _outcome(name, confidence, status="SUCCEEDED", vehicle="bicycle", label="bicycle", error=None):
+    reach = {"from_km": 0, "to_km": 5} if status == "SUCCEEDED" else None
+    return Outcome(name, label, status, vehicle, confidence, 0.8, "Bay 1", reach, error, "because", "arn", "id")
+
+
+def _text(out):
+    return out.file.getvalue()
+
+
+def test_routes_are_counted_by_bay_and_what_was_refused_is_a_line_of_its_own(out):
+    refused = [_outcome("c", 0.5, "FAILED", error="ConfidenceThresholdNotMet")]
+    results.routes(
+        out, [_outcome("a", 0.9), _outcome("b", 0.95), *refused, _outcome("d", None, "FAILED", error="NoPhoto")]
+    )
+    lines = [line.split() for line in _text(out).splitlines()]
+    assert ["bicycle", "Bay", "1", "0", "to", "5", "km", "2"] in lines
+    assert ["not", "sure", "enough", "review", "queue", "1"] in lines
+    assert ["failed", "NoPhoto", "1"] in lines
+
+
+def test_the_surest_mistake_is_the_first_example(out):
+    outcomes = [
+        _outcome("right", 0.99),
+        _outcome("wrong", 0.9, label="motorcycle"),
+        _outcome("surer", 0.95, label="motorcycle"),
+    ]
+    results.examples(out, outcomes)
+    assert [line.split()[0] for line in _text(out).splitlines()[1:]] == ["surer", "wrong", "right"]
+    assert "wrongly: it is a motorcycle" in _text(out)
+
+
+def test_examples_are_few_and_a_full_list_is_in_its_order(out):
+    outcomes = [_outcome(f"p{n}", n / 100) for n in range(50)]
+    results.examples(out, outcomes)
+    assert len(_text(out).splitlines()) == 1 + 3
+    results.examples(out, outcomes, limit=None)
+    assert [line.split()[0] for line in _text(out).splitlines()[5:]] == [f"p{n}" for n in range(50)]
+
+
+def test_drawn_samples_are_named_plainly(out):
+    results.drawn_notice(out, False)
+    assert _text(out) == ""
+    results.drawn_notice(out, True)
+    assert "DRAWN SAMPLES, not of photos" in _text(out)
+
+
+def test_the_aws_command_can_be_typed_as_it_stands():
+    words = shlex.split(results.aws_approval(choose({}, Path("/project")), VERSION))
+    assert "AWS_ENDPOINT_URL=http://127.0.0.1:4747" in words
+    assert words[words.index("--model-package-arn") + 1] == VERSION.arn
+    assert words[words.index("--model-approval-status") + 1] == "Approved"
+
+
+def test_on_aws_the_command_names_no_endpoint_and_no_secret():
+    command = results.aws_approval(choose({"LOADINGBAY_CLOUD": "aws"}, Path("/project")), VERSION)
+    assert "AWS_" not in command
+
+
+def test_status_of_an_empty_cloud_says_what_comes_next(out):
+    document = {
+        "cloud": {"endpoint_url": "http://127.0.0.1:4747", "running": True},
+        "stack": {"name": "loadingbay", "outputs": None},
+        "pipeline": None,
+        "versions": [],
+        "endpoint": None,
+    }
+    results.status(out, document)
+    assert "deploy` deploys it" in _text(out)
+    assert "run` starts one" in _text(out)

@@ -1,0 +1,143 @@
+"""Captures found and waited for, labels kept, what the job wrote fetched: never outside of its folder."""
+
+import json
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from moto import mock_aws
+
+from loadingbay.errors import WorkError
+from loadingbay.serving import monitoring
+from loadingbay.serving.photos import Outcome
+from loadingbay.target import Target
+
+BUCKET = "captured"
+URI = f"s3://{BUCKET}/data-capture"
+IMAGES = "123456789012.dkr.ecr.us-east-1.amazonaws.com/loadingbay"
+STACK = {
+    "BucketName": BUCKET,
+    "EndpointName": "loadingbay",
+    "DataCaptureUri": URI,
+    "PipelineRoleArn": "role",
+    "ImageRepositoryUri": IMAGES,
+}
+
+
+@pytest.fixture
+def target(monkeypatch):
+    monkeypatch.setattr(monitoring.time, "sleep", lambda _: None)
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "testing")
+    with mock_aws():
+        target = Target("aws", None, "us-east-1")
+        target.client("s3").create_bucket(Bucket=BUCKET)
+        yield target
+
+
+def _capture(target, name, *inference_ids, ago=timedelta(0)):
+    lines = [json.dumps({"eventMetadata": {"inferenceId": i}}) for i in inference_ids] + ["not JSON", "[1]"]
+    key = f"data-capture/loadingbay/AllTraffic/{datetime.now(UTC) - ago:%Y/%m/%d/%H}/{name}.jsonl"
+    target.client("s3").put_object(Bucket=BUCKET, Key=key, Body="\n".join(lines).encode())
+
+
+def test_captures_that_are_there_are_not_waited_for(target):
+    _capture(target, "one", "a", "b")
+    _capture(target, "two", "c")
+    assert monitoring.wait_for_captures(target, URI, "loadingbay", ["a", "b", "c"], datetime.now(UTC)) == 0
+
+
+def test_captures_that_never_come_are_counted_when_patience_ends(target, monkeypatch):
+    _capture(target, "one", "a")
+    clock = iter(range(0, 100_000, 100))
+    monkeypatch.setattr(monitoring.time, "monotonic", lambda: next(clock))
+    assert monitoring.wait_for_captures(target, URI, "loadingbay", ["a", "b", "c"], datetime.now(UTC)) == 2
+
+
+def test_files_of_another_time_are_not_read(target, monkeypatch):
+    _capture(target, "one", "a")
+    clock = iter(range(0, 100_000, 100))
+    monkeypatch.setattr(monitoring.time, "monotonic", lambda: next(clock))
+    tomorrow = datetime.now(UTC) + timedelta(days=1)
+    assert monitoring.wait_for_captures(target, URI, "loadingbay", ["a"], tomorrow) == 1
+
+
+def test_a_file_that_grew_between_two_looks_is_read_again(target, monkeypatch):
+    _capture(target, "one", "a")
+    monkeypatch.setattr(monitoring.time, "sleep", lambda _: _capture(target, "one", "a", "b"))
+    assert monitoring.wait_for_captures(target, URI, "loadingbay", ["a", "b"], datetime.now(UTC)) == 0
+
+
+def test_with_nothing_captured_the_sentence_says_where_and_what_to_do(target):
+    _capture(target, "old", "a", ago=timedelta(days=5))
+    with pytest.raises(WorkError, match="nothing was captured in the last 2 days below s3://captured"):
+        monitoring.monitor(target, stack=STACK, folder=None)
+
+
+class SageMaker:
+    """Carries a monitoring job out at once."""
+
+    def __init__(self, target, ends="Completed"):
+        self.target, self.ends, self.request = target, ends, None
+
+    def create_processing_job(self, **request):
+        self.request = request
+        place = request["ProcessingOutputConfig"]["Outputs"][0]["S3Output"]["S3Uri"].removeprefix(f"s3://{BUCKET}/")
+        for name, body in {"monitoring.json": b'{"count": 3}', "report.png": b"png", "deep/stream.png": b"png"}.items():
+            self.target.client("s3").put_object(Bucket=BUCKET, Key=f"{place}/{name}", Body=body)
+
+    def describe_processing_job(self, **_):
+        return {"ProcessingJobStatus": self.ends, "ExitMessage": "ValueError: no captures"}
+
+
+@pytest.fixture
+def stack():
+    return STACK
+
+
+def test_the_report_is_what_the_job_wrote(target, stack, tmp_path):
+    _capture(target, "one", "a")
+    target._clients["sagemaker"] = SageMaker(target)
+    report = monitoring.monitor(target, stack=stack, folder=tmp_path, evaluation="s3://b/e/evaluation.json")
+    assert report.figures == {"count": 3}
+    assert report.picture.read_bytes() == b"png"
+    assert (tmp_path / "deep" / "stream.png").exists()
+
+
+def test_the_job_runs_in_the_stages_network_and_with_its_key(target, stack, tmp_path):
+    _capture(target, "one", "a")
+    sagemaker = target._clients["sagemaker"] = SageMaker(target)
+    private = {**stack, "SubnetIds": "subnet-1,subnet-2", "SecurityGroupIds": "sg-1", "KmsKeyArn": "arn:key"}
+    monitoring.monitor(target, stack=private, folder=tmp_path)
+    vpc = {"Subnets": ["subnet-1", "subnet-2"], "SecurityGroupIds": ["sg-1"]}
+    assert sagemaker.request["NetworkConfig"] == {"VpcConfig": vpc}
+    assert sagemaker.request["ProcessingOutputConfig"]["KmsKeyId"] == "arn:key"
+    assert sagemaker.request["ProcessingResources"]["ClusterConfig"]["VolumeKmsKeyId"] == "arn:key"
+
+
+def test_the_job_gets_the_captures_of_each_day_and_what_else_there_is(target, stack, tmp_path):
+    _capture(target, "one", "a")
+    _capture(target, "two", "b", ago=timedelta(days=1))
+    outcome = Outcome("x", "bicycle", "SUCCEEDED", None, None, None, None, None, None, None, "arn", "a")
+    monitoring.add_labels(target, BUCKET, "run", [outcome])
+    sagemaker = target._clients["sagemaker"] = SageMaker(target)
+    monitoring.monitor(target, stack=stack, folder=tmp_path, evaluation="s3://b/e/evaluation.json")
+    inputs = {i["InputName"]: i["S3Input"]["S3Uri"] for i in sagemaker.request["ProcessingInputs"]}
+    assert {name for name in inputs if name.startswith("captures")} == {"captures-0", "captures-1"}
+    assert inputs["labels"] == f"s3://{BUCKET}/labels/"
+    assert inputs["evaluation"] == "s3://b/e"
+    body = target.client("s3").get_object(Bucket=BUCKET, Key="labels/run.jsonl")["Body"].read()
+    assert json.loads(body) == {"inferenceId": "a", "label": "bicycle"}
+
+
+def test_a_job_that_fails_gives_its_reason(target, stack, tmp_path):
+    _capture(target, "one", "a")
+    target._clients["sagemaker"] = SageMaker(target, "Failed")
+    with pytest.raises(WorkError, match="ended as Failed: ValueError: no captures; `loadingbay logs monitor`"):
+        monitoring.monitor(target, stack=stack, folder=tmp_path)
+
+
+def test_a_key_that_climbs_out_of_the_folder_is_refused(target, tmp_path):
+    target.client("s3").put_object(Bucket=BUCKET, Key="out/../../evil.png", Body=b"x")
+    with pytest.raises(WorkError, match="would be written outside"):
+        monitoring.fetch(target.client("s3"), f"s3://{BUCKET}/out", tmp_path / "run")
+    assert not list(tmp_path.rglob("evil.png"))

@@ -1,0 +1,182 @@
+"""What belongs to a stage, and in which order it goes. That it goes is shown end to end: tests/e2e/test_removal.py."""
+
+import json
+from datetime import UTC, datetime
+
+import pytest
+from botocore.exceptions import ClientError
+from click.testing import CliRunner
+from moto import mock_aws
+
+from loadingbay.commands import destroy as command
+from loadingbay.errors import UsageError, WorkError
+from loadingbay.stack import destroy
+from loadingbay.stack.destroy import Item
+from loadingbay.target import Target
+
+BUCKET = "loadingbay-data"
+
+
+def _stack(stage, *, output="SourceHash", repository=""):
+    template = {
+        "Parameters": {"ImageRepository": {"Type": "String", "Default": repository}},
+        "Resources": {"Bucket": {"Type": "AWS::S3::Bucket", "Properties": {"BucketName": f"{stage}-data"}}},
+        "Outputs": {output: {"Value": "of this source"}},
+    }
+    return {"StackName": stage, "TemplateBody": json.dumps(template)}
+
+
+@pytest.fixture
+def target(monkeypatch):
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "testing")
+    with mock_aws():
+        made = Target("aws", None, "us-east-1")
+        monkeypatch.setattr(Target, "interval", 0.0)
+        made.client("cloudformation").create_stack(**_stack("loadingbay"))
+        s3 = made.client("s3")
+        s3.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
+        for content in (b"old", b"new"):
+            s3.put_object(Bucket=BUCKET, Key="photo", Body=content)
+        s3.delete_object(Bucket=BUCKET, Key="photo")
+        s3.create_bucket(Bucket="loadingbay-artifacts-123456789012-us-east-1")
+        made._clients["sagemaker"] = SageMaker()
+        yield made
+
+
+class SageMaker:
+    """A registry and endpoints of several stages; what is deleted is noted. (moto has no executions that run.)"""
+
+    def __init__(self):
+        self.gone = []
+        self.status = "Executing"
+        self.names = {
+            "list_endpoints": [
+                ("Endpoints", "EndpointName", n) for n in ("loadingbay", "loadingbay-verify", "loadingbay-two")
+            ],
+            "list_endpoint_configs": [
+                ("EndpointConfigs", "EndpointConfigName", n) for n in ("loadingbay-v1-a", "loadingbay-two-v1-a")
+            ],
+            "list_models": [("Models", "ModelName", n) for n in ("loadingbay-v1-a", "loadingbay-two-v1-a", "other")],
+            "list_pipelines": [("PipelineSummaries", "PipelineName", n) for n in ("loadingbay", "loadingbay-two")],
+            "list_pipeline_executions": [("PipelineExecutionSummaries", "PipelineExecutionArn", "arn:x/execution/e1")],
+            "list_pipeline_execution_steps": [("PipelineExecutionSteps", "StepName", "e1")],
+            "list_model_packages": [("ModelPackageSummaryList", "ModelPackageArn", "arn:x/loadingbay/1")],
+        }
+
+    def _listed(self, operation):
+        key = self.names[operation][0][0]
+        items = [
+            {name: value, "PipelineExecutionStatus": self.status, "StepStatus": "Stopped"}
+            for _, name, value in self.names[operation]
+        ]
+        return {key: [item for item in items if not {*item.values()} & set(self.gone)]}
+
+    def get_paginator(self, operation):
+        class Pages:
+            @staticmethod
+            def paginate(**_):
+                return [self._listed(operation)]
+
+        return Pages
+
+    def list_endpoints(self, **_):
+        return self._listed("list_endpoints")
+
+    def describe_pipeline_execution(self, **_):
+        return {"PipelineExecutionStatus": self.status, "CreationTime": datetime.now(UTC)}
+
+    def __getattr__(self, operation):
+        def call(**asked):
+            if operation == "stop_pipeline_execution":
+                self.status = "Stopped"
+            else:
+                assert operation.startswith("delete_"), operation
+                self.gone += [value for name, value in asked.items() if name != "ClientRequestToken"]
+            return {}
+
+        return call
+
+
+def test_a_stage_is_what_its_stack_made_and_what_bears_its_name_and_no_other(target):
+    items = destroy.survey(target)
+    assert Item("endpoint", "loadingbay") in items
+    assert Item("endpoint", "loadingbay-verify") in items
+    assert Item("objects of bucket", BUCKET) in items
+    assert not [item for item in items if "two" in item.name or "other" in item.name]
+
+
+def test_what_runs_is_stopped_first_and_the_stack_goes_when_it_is_empty(target):
+    kinds = [item.kind for item in destroy.survey(target)]
+    assert kinds.index("running execution") < kinds.index("pipeline") < kinds.index("stack")
+    assert kinds.index("model versions") < kinds.index("stack")
+    assert kinds.index("endpoint") < kinds.index("endpoint configuration") < kinds.index("model")
+    assert kinds[-2:] == ["objects of bucket", "bucket"]
+
+
+def test_the_stack_of_the_delivery_goes_after_that_of_the_application_whose_boundary_it_has(target):
+    target.client("cloudformation").create_stack(**_stack("loadingbay-cicd", output="ConnectionArn"))
+    items = destroy.survey(target)
+    assert [item.name for item in items if item.kind == "stack"] == ["loadingbay", "loadingbay-cicd"]
+    assert Item("objects of bucket", "loadingbay-cicd-data") in items
+
+
+def test_afterwards_nothing_is_left_and_again_does_nothing(target):
+    said = []
+    destroy.remove(target, destroy.survey(target), say=said.append)
+    assert target.client("s3").list_buckets()["Buckets"] == []
+    assert target._clients["sagemaker"].status == "Stopped"
+    assert destroy.survey(target) == []
+    assert said
+
+
+def test_the_bucket_for_packages_stays_while_another_stage_is_there(target):
+    target.client("cloudformation").create_stack(**_stack("loadingbay-two"))
+    assert "bucket" not in {item.kind for item in destroy.survey(target)}
+
+
+def test_a_stack_of_another_project_does_not_count_as_a_stage(target):
+    target.client("cloudformation").create_stack(**_stack("shop", output="Url"))
+    assert "bucket" in {item.kind for item in destroy.survey(target)}
+
+
+def test_a_stage_whose_images_another_one_runs_is_not_removed(target):
+    target.client("cloudformation").create_stack(**_stack("production", repository="loadingbay"))
+    with pytest.raises(WorkError, match="the stage production runs images of the stage loadingbay: remove that one"):
+        destroy.survey(target)
+
+
+def test_what_is_gone_already_is_passed_over_and_what_is_refused_is_not(target):
+    destroy.remove(target, [Item("log group", "/aws/nowhere"), Item("bucket", "never-was")])
+
+    def refuse(**_):
+        raise ClientError({"Error": {"Code": "AccessDenied", "Message": "no"}}, "DeleteLogGroup")
+
+    target.client("logs").delete_log_group = refuse
+    with pytest.raises(ClientError, match="AccessDenied"):
+        destroy.remove(target, [Item("log group", "/aws/nowhere")])
+
+
+def _invoke(target, *arguments, **options):
+    return CliRunner().invoke(command.destroy, arguments, obj=lambda: target, **options)
+
+
+def test_without_a_terminal_it_removes_nothing_unless_told_yes(target):
+    done = _invoke(target)
+    assert isinstance(done.exception, UsageError)
+    assert destroy.survey(target)
+
+
+@pytest.mark.parametrize(("typed", "removed"), [("loadingbay\n", True), ("yes\n", False)])
+def test_on_a_terminal_the_stages_name_has_to_be_typed(target, monkeypatch, typed, removed):
+    monkeypatch.setattr(command, "_terminal", lambda: True)
+    done = _invoke(target, input=typed)
+    assert (done.exception is None) == removed
+    assert (destroy.survey(target) == []) == removed
+
+
+def test_a_dry_run_lists_and_removes_nothing(target):
+    before = destroy.survey(target)
+    done = _invoke(target, "--dry-run")
+    assert "delete  stack                   loadingbay" in done.stdout
+    assert destroy.survey(target) == before

@@ -1,0 +1,156 @@
+"""Starting, finding and stopping the daemon; a small program stands for the local cloud."""
+
+import os
+import socket
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from loadingbay.errors import WorkError
+from loadingbay.stack import local_cloud
+from loadingbay.target import Target
+
+HEALTHY = """
+import http.server, json, os, sys
+home, port = sys.argv[1], int(sys.argv[2])
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        body = json.dumps({"status": "ok", "pid": os.getpid(), "home": home, "port": port}).encode()
+        self.send_response(200); self.end_headers(); self.wfile.write(body)
+    def log_message(self, *_): pass
+http.server.HTTPServer(("127.0.0.1", port), Handler).serve_forever()
+"""
+
+
+@pytest.fixture
+def target(tmp_path):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    return Target("local", f"http://127.0.0.1:{port}", "us-east-1", tmp_path / ".loadingbay" / "cloud", port)
+
+
+@pytest.fixture
+def program(monkeypatch, target, request):
+    """What is started instead of the local cloud, with home and port as its arguments."""
+    popen = local_cloud.subprocess.Popen
+    started = []
+
+    def use(text):
+        def start(command, **options):
+            arguments = [command[command.index("--home") + 1], command[command.index("--port") + 1]]
+            options["cwd"] = None
+            started.append(popen([sys.executable, "-c", text, *arguments], **options))
+            return started[-1]
+
+        monkeypatch.setattr(local_cloud.subprocess, "Popen", start)
+
+    yield use
+    for process in started:
+        process.kill()
+        process.wait()
+
+
+@pytest.fixture(autouse=True)
+def image_env(tmp_path, monkeypatch):
+    python = tmp_path / ".venv-image" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.touch()
+    monkeypatch.setattr(local_cloud, "ROOT", tmp_path)
+
+
+def test_it_is_started_once_and_found_then(target, program):
+    program(HEALTHY)
+    assert local_cloud.start(target) is True
+    assert local_cloud.start(target) is False
+    assert Path(local_cloud.running(target)["home"]) == target.home
+
+
+def test_it_is_a_session_of_its_own_so_that_ctrl_c_is_not_for_it(target, program):
+    program(HEALTHY)
+    local_cloud.start(target)
+    assert os.getsid(local_cloud.running(target)["pid"]) != os.getsid(0)
+
+
+def test_a_cloud_that_enforces_iam_is_started_with_that_option(target, program, monkeypatch):
+    program("import sys; sys.exit('started')")
+    commands = []
+    popen = local_cloud.subprocess.Popen
+    monkeypatch.setattr(
+        local_cloud.subprocess, "Popen", lambda command, **o: commands.append(command) or popen(command, **o)
+    )
+    for enforce_iam in (True, False):
+        with pytest.raises(WorkError, match="started"):
+            local_cloud.start(replace(target, enforce_iam=enforce_iam))
+    assert ["--enforce-iam" in command for command in commands] == [True, False]
+
+
+def test_a_cloud_that_runs_without_enforcing_iam_is_not_taken_for_one_that_does(target, program):
+    program(HEALTHY)
+    local_cloud.start(target)
+    with pytest.raises(WorkError, match="does not enforce IAM: stop it with `loadingbay down`"):
+        local_cloud.start(replace(target, enforce_iam=True))
+
+
+def test_no_credentials_of_the_shell_reach_it(target, program, monkeypatch):
+    monkeypatch.setenv("AWS_PROFILE", "production")
+    program("import os, sys; sys.exit('AWS_PROFILE is ' + os.environ.get('AWS_PROFILE', 'unset'))")
+    with pytest.raises(WorkError, match="AWS_PROFILE is unset"):
+        local_cloud.start(target)
+
+
+def test_when_it_ends_early_its_own_sentence_is_the_reason(target, program):
+    program("import sys; print('some noise'); sys.exit('Port 4747 is in use: choose another.')")
+    with pytest.raises(WorkError, match=r"^Port 4747 is in use: choose another\.$"):
+        local_cloud.start(target)
+
+
+def test_the_reason_is_of_this_start_and_not_of_an_earlier_one(target, program):
+    program("import sys; sys.exit('first reason')")
+    with pytest.raises(WorkError, match="first reason"):
+        local_cloud.start(target)
+    program("import sys; sys.exit(3)")
+    with pytest.raises(WorkError, match="ended with exit code 3"):
+        local_cloud.start(target)
+
+
+def test_the_port_of_another_folders_cloud_is_not_taken_for_ours(target, program, tmp_path):
+    program(HEALTHY)
+    local_cloud.start(target)
+    other = Target("local", target.endpoint_url, "us-east-1", tmp_path / "other" / "cloud", target.port)
+    with pytest.raises(WorkError, match=f"port {target.port} belongs to the local cloud of .*LOADINGBAY_PORT="):
+        local_cloud.start(other)
+    with pytest.raises(WorkError, match="belongs to"):
+        local_cloud.stop(other)
+    assert local_cloud.running(target)
+
+
+def test_stopping_ends_the_process(target, program):
+    program(HEALTHY)
+    local_cloud.start(target)
+    pid = local_cloud.running(target)["pid"]
+    assert local_cloud.stop(target) is True
+    assert local_cloud.health(target) is None
+    assert not local_cloud._alive(pid)
+    assert local_cloud.stop(target) is False
+
+
+def test_a_missing_image_environment_says_how_to_make_it(target, tmp_path):
+    (tmp_path / ".venv-image" / "bin" / "python").unlink()
+    with pytest.raises(WorkError, match="`make setup`"):
+        local_cloud.start(target)
+
+
+def test_a_home_that_cannot_be_made_is_named(target, tmp_path):
+    (tmp_path / ".loadingbay").write_text("in the way")
+    with pytest.raises(WorkError, match=r"cannot keep its state in .*\.loadingbay/cloud"):
+        local_cloud.start(target)
+
+
+def test_something_else_on_the_port_is_not_taken_for_the_cloud(target):
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", target.port))
+        listener.listen()
+        assert local_cloud.health(target, timeout=0.2) is None

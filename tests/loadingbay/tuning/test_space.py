@@ -1,0 +1,69 @@
+"""What a search may try, and what is no range and no choice."""
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from loadingbay.tuning.space import Dimension, defaults_within, parse
+from pipelines.parameters import BY_NAME
+
+RATE, BATCH = BY_NAME["LearningRate"], BY_NAME["BatchSize"]
+
+
+def test_one_value_is_not_searched():
+    assert parse(RATE, "0.03") == 0.03
+    assert parse(BATCH, "16") == 16
+
+
+def test_a_range_is_searched_between_its_bounds_on_a_logarithmic_scale():
+    distribution = parse(RATE, "0.01:0.2").distribution()
+    assert (distribution.low, distribution.high, distribution.log) == (0.01, 0.2, True)
+
+
+def test_a_range_of_whole_numbers_gives_whole_numbers():
+    distribution = parse(BATCH, "8:64").distribution()
+    assert (distribution.low, distribution.high) == (8, 64)
+    assert isinstance(distribution.to_external_repr(10.0), int)
+
+
+def test_choices_are_what_is_chosen_from():
+    assert parse(BATCH, "16, 32,64").distribution().choices == (16, 32, 64)
+
+
+@pytest.mark.parametrize(
+    ("parameter", "text", "says"),
+    [
+        (RATE, "0.2:0.01", "--learning-rate 0.2:0.01: a range is LOW:HIGH"),
+        (RATE, "0.1:0.1", "a range is LOW:HIGH"),
+        (RATE, "0.1:0.2:0.3", "a range is LOW:HIGH"),
+        (RATE, "0.1:", "--learning-rate : must be a number"),
+        (RATE, "0.1:11", "--learning-rate 11: must be 1e-06 to 10"),
+        (BATCH, "16,16", "--batch-size 16,16: a value stands there twice"),
+        (BATCH, "16,x", "--batch-size x: must be a whole number"),
+        (BATCH, "1:8", "--batch-size 1: must be 2 to 1,024"),
+        (BATCH, "0", "--batch-size 0: must be 2 to 1,024"),
+    ],
+)
+def test_what_is_not_allowed_is_refused_by_name_and_text(parameter, text, says):
+    with pytest.raises(ValueError, match=says):
+        parse(parameter, text)
+
+
+@given(st.floats(1e-6, 10), st.floats(1e-6, 10))
+def test_a_range_holds_its_bounds_and_what_lies_between(one, other):
+    low, high = sorted((one, other))
+    if low < high:
+        dimension = parse(RATE, f"{low}:{high}")
+        assert isinstance(dimension, Dimension)
+        assert low in dimension
+        assert high in dimension
+        assert min(math.sqrt(low) * math.sqrt(high), high) in dimension
+        assert high * 1.01 not in dimension
+
+
+def test_the_defaults_are_the_trial_to_beat_only_where_all_of_them_are_in_the_space():
+    space = {"LearningRate": parse(RATE, "0.01:0.2"), "BatchSize": parse(BATCH, "16,32")}
+    assert defaults_within(space) == {"LearningRate": RATE.default, "BatchSize": BATCH.default}
+    assert defaults_within(space | {"BatchSize": parse(BATCH, "8,16")}) is None
