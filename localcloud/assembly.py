@@ -19,7 +19,7 @@ from localcloud.iam.identities import Enforced, Unenforced
 from localcloud.ministack import integrations, interrupted_stacks
 from localcloud.ministack.emulator import Emulator
 from localcloud.ministack.iam_evaluator import Evaluator
-from localcloud.ministack.iam_services import hold_to_roles
+from localcloud.ministack.iam_services import enforce_roles
 from localcloud.ministack.persistence import Saver
 from localcloud.serving.invoke import Invoker
 from localcloud.serving.manager import manager_of
@@ -39,8 +39,8 @@ class Assembly:
         for directory in (settings.jobs_dir, settings.endpoints_dir):
             directory.mkdir(parents=True, exist_ok=True)
         resources.load()
-        for stack in interrupted_stacks.mark_stacks(settings.emulator_dir / "state" / "cloudformation.json"):
-            logger.warning("stack %s: a change of it was cut off when the local cloud was stopped", stack)
+        for stack in interrupted_stacks.mark_interrupted(settings.emulator_dir / "state" / "cloudformation.json"):
+            logger.warning("stack %s: its change was interrupted when the local cloud was stopped", stack)
         self._emulator = Emulator(settings)
         store = Store(settings.database)
         self._outbox = Outbox(store, self._emulator.put_event)
@@ -65,7 +65,7 @@ class Assembly:
         self._emulator.register_service(self._protocol.handle)
         integrations.register(self._emulator, self.cloud)
         if evaluator is not None:
-            hold_to_roles(evaluator, settings)
+            enforce_roles(evaluator, settings)
         self._invoker = Invoker(self.cloud, manager_of(self.cloud))
         self.front = Front(self._emulator.app, self._invoker, self.cloud.identities.access)
 

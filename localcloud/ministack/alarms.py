@@ -1,7 +1,8 @@
-"""CloudWatch alarms as AWS evaluates them: one metric with these dimensions, period by period, missing data as told.
+"""CloudWatch alarms as AWS evaluates them: one metric with these dimensions, period by period, missing data as set.
 
-MiniStack takes every metric of that name, whatever its dimensions, all periods as one, and leaves an alarm without new
-data in the state that it has: an endpoint's alarm would go off for another endpoint, and for ever.
+Unpatched, MiniStack evaluates every metric of that name whatever its dimensions, takes all periods as one, and leaves
+an alarm without new data in its state: one endpoint's metric would raise another endpoint's alarm, for good.
+Source: CloudWatch User Guide, "Alarm evaluation" and "Configuring how CloudWatch alarms treat missing data".
 """
 
 import time
@@ -16,7 +17,7 @@ _COMPARISONS: dict[str, Callable[[float, float], bool]] = {
     "LessThanThreshold": lambda value, threshold: value < threshold,
     "LessThanOrEqualToThreshold": lambda value, threshold: value <= threshold,
 }
-# What is used of MiniStack's module.
+# Private names of ministack.services.cloudwatch that `install` uses.
 NAMES = (
     "_metrics",
     "_dims_key",
@@ -28,14 +29,18 @@ NAMES = (
     "_evaluate_alarm",
     "_evaluate_all_alarms",
 )
-# A state that was set by hand, or just came, is not taken back for want of data before this.
+# SetAlarmState, or a change of state, stands at least this long when no data come.
 _STAYS_SECONDS = 60
 
 
 def state(
     alarm: dict[str, Any], points: Sequence[Point], now: float, statistic: Callable[[Sequence[Point]], float | None]
 ) -> str | None:
-    """ALARM, OK or INSUFFICIENT_DATA; None to stay as it is. `points` are of the alarm's metric, by `Timestamp`."""
+    """The state that an alarm goes to: ALARM, OK, INSUFFICIENT_DATA, or None to stay as it is.
+
+    `alarm` has the members of PutMetricAlarm, `points` are the data of its metric, each with `Timestamp`
+    (epoch seconds, as `now`). `statistic` gives the value of one period's points, None where it is not defined.
+    """
     period, periods = alarm.get("Period") or 60, alarm.get("EvaluationPeriods") or 1
     missing = alarm.get("TreatMissingData") or "missing"
     compare = _COMPARISONS[alarm["ComparisonOperator"]]
@@ -55,13 +60,13 @@ def state(
     return None if missing == "ignore" else "INSUFFICIENT_DATA"
 
 
-def mend(cloudwatch: Any) -> None:
-    """Let MiniStack's module evaluate by `state`; it does so whenever any metric comes."""
+def install(cloudwatch: Any) -> None:
+    """Make ministack.services.cloudwatch evaluate alarms by `state`; it evaluates whenever a metric arrives."""
     original = cloudwatch._evaluate_alarm
 
     def evaluate(alarm: dict[str, Any]) -> None:
         if not alarm.get("MetricName") or alarm.get("ComparisonOperator") not in _COMPARISONS:
-            original(alarm)  # of a metric expression, or of an anomaly detector
+            original(alarm)  # on a metric expression or an anomaly detector
             return
         dimensions = {one["Name"]: one["Value"] for one in alarm.get("Dimensions") or []}
         key = (alarm["Namespace"], alarm["MetricName"], cloudwatch._dims_key(dimensions))

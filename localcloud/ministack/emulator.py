@@ -218,7 +218,7 @@ class Emulator:
             # Imported with the first request, as MiniStack does.
             cloudwatch = importlib.import_module("ministack.services.cloudwatch")
             find_names(cloudwatch, *alarms.NAMES)
-            alarms.mend(cloudwatch)
+            alarms.install(cloudwatch)
             self._modules["services.cloudwatch"] = cloudwatch
         with self.scope():
             cloudwatch._evaluate_all_alarms()

@@ -1,6 +1,6 @@
-"""MiniStack's IAM: its evaluator, its sessions, the trust of its roles; its private names are checked at the start.
+"""Decides by IAM policies: MiniStack's evaluator, temporary credentials and the trust policies of roles.
 
-One evaluator decides for S3, Lambda, SQS and the rest, which MiniStack asks itself, and for SageMaker, asked here.
+MiniStack asks this evaluator for its own services (S3, Lambda, SQS and others); SageMaker's operations ask it here.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from localcloud.settings import Settings
 
 logger = logging.getLogger("localcloud")
 
-_MOST_KEPT = 200
+_DENIALS_KEPT = 200
 _NAMES = {
     "app": ("pin_request_origin",),
     "core.iam_evaluator": (
@@ -35,7 +35,7 @@ _NAMES = {
 
 
 class NotAllowedError(Exception):
-    """IAM says no. `code` is AWS's: AccessDeniedException, or that of credentials which are no good."""
+    """A request is refused. `code` is AWS's: AccessDeniedException, or the code for missing or invalid credentials."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
@@ -43,7 +43,7 @@ class NotAllowedError(Exception):
 
 
 class Evaluator:
-    """Decides requests by the policies that are in the emulator now."""
+    """Decides requests by the policies that MiniStack's IAM holds at that moment."""
 
     def __init__(self, settings: Settings, emulator: Emulator) -> None:
         self._settings, self._emulator = settings, emulator
@@ -55,12 +55,15 @@ class Evaluator:
         self._lock = threading.Lock()
         self._allowed: dict[tuple[str, str], None] = {}
         self._denied: list[dict[str, str]] = []
-        self._count_loopback_as_tls(modules["app"])
-        self._note_decisions()
-        self._name_resources_of_s3()
+        self._treat_loopback_as_tls(modules["app"])
+        self._record_decisions()
+        self._name_s3_objects_in_denials()
 
     def access(self) -> dict[str, Any]:
-        """What was allowed and denied since the start: actions by role, and the last denials as sentences."""
+        """Decisions since the start: `allowed`, sorted actions by role name; `denied`, the last 200 denials in order.
+
+        A denial has the members role, action and resource.
+        """
         with self._lock:
             roles: dict[str, list[str]] = {}
             for role, action in self._allowed:
@@ -70,12 +73,12 @@ class Evaluator:
     # Decisions
 
     def require(self, access_key: str, need: Need) -> None:
-        """NotAllowedError, in AWS's words, unless the owner of the key may. No signature is looked at."""
+        """Raise NotAllowedError unless the principal of `access_key` is allowed `need`; signatures are not checked."""
         with self._emulator.scope():
             self._decide(access_key, need)
 
     def verify(self, scope: Mapping[str, Any], body: bytes, need: Need) -> None:
-        """As `require`, for an HTTP request (ASGI) whose signature is checked as well."""
+        """As `require`, for an HTTP request (ASGI scope and body), whose signature is checked too."""
         headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
         query = parse_qs(scope.get("query_string", b"").decode("latin-1"), keep_blank_values=True)
         path = (scope.get("raw_path") or quote(scope["path"]).encode()).decode("latin-1")
@@ -85,7 +88,7 @@ class Evaluator:
             self._decide(self._router.extract_access_key_id(headers, query), need)
 
     def key_of(self, headers: Mapping[str, str]) -> str:
-        """The access key that a request names; NotAllowedError if it names none."""
+        """The access key in a request's Authorization header; NotAllowedError if there is none."""
         key: str = self._router.extract_access_key_id(dict(headers), {})
         if not key:
             raise NotAllowedError("MissingAuthenticationToken", "Request is missing Authentication Token")
@@ -111,9 +114,9 @@ class Evaluator:
     # Roles
 
     def assume(self, role_arn: str, service: str, session: str) -> dict[str, str]:
-        """Credentials with which `service` acts as a role; NotAllowedError if the role does not trust it.
+        """Credentials with which `service` (e.g. `states.amazonaws.com`) acts as a role, as AWS_* variables.
 
-        They hold until `forget`: a service renews what it has given to a container.
+        They are valid until `forget`. NotAllowedError if the role does not exist or does not trust the service.
         """
         account, name = self._settings.account, role_arn.rpartition("/")[2]
         context = self._iam.EvalContext(
@@ -140,11 +143,11 @@ class Evaluator:
         return {"AWS_ACCESS_KEY_ID": key, "AWS_SECRET_ACCESS_KEY": secret, "AWS_SESSION_TOKEN": token}
 
     def forget(self, access_key: str) -> None:
-        """Make credentials that `assume` gave worthless."""
+        """Revoke credentials that `assume` gave."""
         self._sts._sessions.pop(access_key, None)
 
     def service_may(self, policy: Any, service: str, need: Need) -> bool:
-        """Whether a resource's own policy lets a service act on it."""
+        """Whether a resource policy (a parsed document) allows `service` the action `need`."""
         context = self._iam.EvalContext(
             principal_arn=service, principal_type="Service", principal_account=self._settings.account,
             action=need.action, resource_arn=need.resource, region=self._settings.region,
@@ -153,18 +156,18 @@ class Evaluator:
         decision: str = self._iam.evaluate_resource_policy(policy, context, service).decision
         return decision == "Allow"
 
-    # Mendings
+    # Patches
 
-    def _count_loopback_as_tls(self, app: Any) -> None:
-        """aws:SecureTransport is true: nobody listens between two processes of one machine."""
+    def _treat_loopback_as_tls(self, app: Any) -> None:
+        """Set aws:SecureTransport: requests over loopback cannot be read by other machines."""
         pin = self._iam.pin_request_origin
         app.pin_request_origin = lambda address, _secure: pin(address, secure_transport=True)
 
-    def _note_decisions(self) -> None:
-        """Every decision about a role is noted, those that MiniStack makes for its own services too."""
+    def _record_decisions(self) -> None:
+        """Record every decision about a role, including those that MiniStack makes for its own services."""
         enforce = self._iam.enforce
 
-        def noted(access_key: str, action: str, service: str, region: str, *rest: Any, **options: Any) -> Any:
+        def recorded(access_key: str, action: str, service: str, region: str, *rest: Any, **options: Any) -> Any:
             denied = enforce(access_key, action, service, region, *rest, **options)
             session = self._sts._sessions.get(access_key)
             if session is None:
@@ -179,15 +182,15 @@ class Evaluator:
                 logger.warning("IAM denies %s: %s on %s", role, action, resource)
                 with self._lock:
                     self._denied = [
-                        *self._denied[1 - _MOST_KEPT :],
+                        *self._denied[1 - _DENIALS_KEPT :],
                         {"role": role, "action": action, "resource": resource},
                     ]
             return denied
 
-        self._iam.enforce = noted
+        self._iam.enforce = recorded
 
-    def _name_resources_of_s3(self) -> None:
-        """S3's denials name the object, as AWS's do; MiniStack leaves it out."""
+    def _name_s3_objects_in_denials(self) -> None:
+        """Name the object in S3's denials, as AWS does; MiniStack leaves it out."""
         respond, sentence = self._actions.access_denied_response, self._actions.identity_denial_message
 
         def response(service: str, action: str, principal_arn: str, request_id: str, **options: Any) -> Any:

@@ -1,6 +1,7 @@
-"""Step Functions, EventBridge and Lambda's dead letters act in the name of the roles they were given.
+"""Checks the role of each call that Step Functions, EventBridge and Lambda make to another service.
 
-MiniStack runs their calls inside of the process, where no request is signed and nothing is asked: it is asked here.
+MiniStack makes these calls within the process, unsigned and unchecked; under `--enforce-iam` each is checked here
+against the role of the state machine, of the rule's target, or of the function.
 """
 
 from __future__ import annotations
@@ -23,12 +24,12 @@ logger = logging.getLogger("localcloud")
 _STATES, _EVENTS, _LAMBDA = "states.amazonaws.com", "events.amazonaws.com", "lambda.amazonaws.com"
 
 
-def hold_to_roles(evaluator: Evaluator, settings: Settings) -> None:
-    """Install the checks; once all integrations of Step Functions are registered."""
+def enforce_roles(evaluator: Evaluator, settings: Settings) -> None:
+    """Install the checks; call it after all integrations of Step Functions are registered."""
     roles = _Roles(evaluator, settings)
-    _hold_states(roles)
-    _hold_events(roles)
-    _hold_dead_letters(roles)
+    _enforce_states(roles)
+    _enforce_events(roles)
+    _enforce_dead_letters(roles)
 
 
 class _Roles:
@@ -37,7 +38,7 @@ class _Roles:
         self.place = Place(settings.account, settings.region)
 
     def check(self, role_arn: str, service: str, session: str, wanted: list[Need]) -> None:
-        """NotAllowedError unless a service may do all that in the name of a role."""
+        """Raise NotAllowedError unless `service`, acting as the role, is allowed all of `wanted`."""
         credentials = self.evaluator.assume(role_arn, service, session)
         try:
             for need in wanted:
@@ -46,7 +47,7 @@ class _Roles:
             self.evaluator.forget(credentials["AWS_ACCESS_KEY_ID"])
 
     def arn(self, service: str, resource: str) -> str:
-        """An ARN of this account."""
+        """`resource` as an ARN of this account and region, unless it is one already."""
         if resource.startswith("arn:"):
             return resource
         return f"arn:aws:{service}:{self.settings.region}:{self.settings.account}:{resource}"
@@ -55,8 +56,8 @@ class _Roles:
 # Step Functions
 
 
-def _hold_states(roles: _Roles) -> None:
-    """Each task of a state machine, and what a Map reads, is allowed by the machine's role."""
+def _enforce_states(roles: _Roles) -> None:
+    """Check each task of a state machine, and what a Map reads and writes, against the machine's role."""
     states: Any = importlib.import_module("ministack.services.stepfunctions")
     find_names(
         states, "_execute_task", "_call_lambda", "_SERVICE_DISPATCH", "_invoke_aws_sdk_integration", "_read_map_items",
@@ -64,9 +65,10 @@ def _hold_states(roles: _Roles) -> None:
         "_run_distributed_map", "_resolve_params_obj",
     )  # fmt: skip
     acting: contextvars.ContextVar[tuple[str, str]] = contextvars.ContextVar("acting")
+    """Role ARN and session name of the execution that the current thread runs."""
 
-    def acts(work: Callable[..., Any]) -> Callable[..., Any]:
-        """Work of an execution, which is one of its arguments, is done in the name of its machine's role."""
+    def as_execution(work: Callable[..., Any]) -> Callable[..., Any]:
+        """`work`, which takes an `execution`, with `acting` set to the role of its state machine."""
         signature = inspect.signature(work)
 
         @functools.wraps(work)
@@ -81,20 +83,20 @@ def _hold_states(roles: _Roles) -> None:
 
         return run
 
-    def asked(work: Callable[..., Any], ask: Callable[..., list[Need]], error: str) -> Callable[..., Any]:
+    def checked(work: Callable[..., Any], wanted: Callable[..., list[Need]], error: str) -> Callable[..., Any]:
         @functools.wraps(work)
         def run(*args: Any, **options: Any) -> Any:
             role, session = acting.get()
             try:
-                roles.check(role, _STATES, session[:64], ask(*args))
+                roles.check(role, _STATES, session[:64], wanted(*args))
             except NotAllowedError as denied:
                 raise states._ExecutionError(error, f"{denied} (Status Code: 403)") from None
             return work(*args, **options)
 
         return run
 
-    def of_map(state: Any, value: Any, effective: Any, processor: Any, execution: Any, context: Any) -> list[Need]:
-        """Its children are executions of the machine; their results are written to S3."""
+    def map_needs(state: Any, value: Any, effective: Any, processor: Any, execution: Any, context: Any) -> list[Need]:
+        """A Map starts executions of its machine and writes their results to S3."""
         wanted = [Need("states:StartExecution", _machine(execution))]
         writer = state.get("ResultWriter") or {}
         place = states._resolve_params_obj(writer.get("Parameters") or {}, effective, context)
@@ -103,37 +105,37 @@ def _hold_states(roles: _Roles) -> None:
             wanted.append(Need("s3:PutObject", f"arn:aws:s3:::{place.get('Bucket', '*')}/{prefix}"))
         return wanted
 
-    states._execute_task = acts(states._execute_task)
-    states._run_distributed_map = acts(asked(states._run_distributed_map, of_map, "States.Permissions"))
-    states._call_lambda = asked(
+    states._execute_task = as_execution(states._execute_task)
+    states._run_distributed_map = as_execution(checked(states._run_distributed_map, map_needs, "States.Permissions"))
+    states._call_lambda = checked(
         states._call_lambda,
         lambda ref, _: [Need("lambda:InvokeFunction", _function(roles, ref))],
-        # What Step Functions calls every refusal of Lambda's.
+        # The error name that Step Functions has for every refusal by Lambda.
         "Lambda.AWSLambdaException",
     )
-    states._read_map_items = asked(
+    states._read_map_items = checked(
         states._read_map_items,
         lambda reader, effective, ctx: _reads(reader, lambda g: states._resolve_params_obj(g, effective, ctx)),
         "States.Permissions",
     )
     for name in ("_invoke_nested_start_execution", "_invoke_nested_start_execution_sync"):
-        setattr(states, name, asked(
+        setattr(states, name, checked(
             getattr(states, name),
             lambda _, given: [Need("states:StartExecution", given.get("StateMachineArn", "*"))],
             "StepFunctions.AccessDeniedException",
         ))  # fmt: skip
-    states._invoke_aws_sdk_integration = asked(
+    states._invoke_aws_sdk_integration = checked(
         states._invoke_aws_sdk_integration,
         lambda resource, given: _sdk(roles, resource, given),
         "States.Permissions",
     )
     for resource, work in list(states._SERVICE_DISPATCH.items()):
         error = "SQS.AmazonSQSException" if ":sqs:" in resource else "States.Permissions"
-        states._SERVICE_DISPATCH[resource] = asked(work, lambda called, given: _sdk(roles, called, given), error)
+        states._SERVICE_DISPATCH[resource] = checked(work, lambda called, given: _sdk(roles, called, given), error)
 
 
 def _machine(execution: dict[str, Any]) -> str:
-    """The machine of an execution; that of a Map's child is named `machine/label`."""
+    """The ARN of an execution's state machine; a Map's child has `machine/label`."""
     return str(execution["stateMachineArn"].partition("/")[0])
 
 
@@ -181,8 +183,8 @@ _NAMESPACES = {"sfn": "states", "cloudwatchlogs": "logs", "eventbridge": "events
 # EventBridge
 
 
-def _hold_events(roles: _Roles) -> None:
-    """A rule starts a state machine in the name of its target's role, and a function if that function allows it."""
+def _enforce_events(roles: _Roles) -> None:
+    """Check a rule's target: a state machine against the target's role, a function against its own policy."""
     events: Any = importlib.import_module("ministack.services.eventbridge")
     functions: Any = importlib.import_module("ministack.services.lambda_svc")
     find_names(events, "_invoke_target")
@@ -216,8 +218,8 @@ def _hold_events(roles: _Roles) -> None:
 # Lambda
 
 
-def _hold_dead_letters(roles: _Roles) -> None:
-    """What a function failed on goes to its dead letters in the name of the function's role."""
+def _enforce_dead_letters(roles: _Roles) -> None:
+    """Check the delivery of a failed asynchronous event to its dead-letter target against the function's role."""
     functions: Any = importlib.import_module("ministack.services.lambda_svc")
     find_names(functions, "_route_async_failure", "_functions")
     route = functions._route_async_failure
@@ -231,7 +233,7 @@ def _hold_dead_letters(roles: _Roles) -> None:
         try:
             roles.check(config.get("Role", ""), _LAMBDA, name[:64], [Need(action, target_arn)])
         except NotAllowedError as denied:
-            logger.warning("Lambda: what %s failed on is lost: %s", name, denied)
+            logger.warning("Lambda: the event that %s failed on is lost: %s", name, denied)
             return
         route(target_arn, name, event, result)
 

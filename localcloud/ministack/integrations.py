@@ -1,4 +1,4 @@
-"""SageMaker inside the emulator's other services: resources of CloudFormation, integrations of Step Functions."""
+"""Registers SageMaker with MiniStack: resource types of CloudFormation, SDK integrations of Step Functions."""
 
 import json
 from typing import Any
@@ -27,7 +27,7 @@ def _put(cloud: Cloud, bucket: str, key: str, body: bytes) -> None:
 
 
 def _invoke(cloud: Cloud, parameters: dict[str, Any]) -> dict[str, Any]:
-    """InvokeEndpoint as a state: Body is text (or JSON, sent as text), and so is the answer's."""
+    """InvokeEndpoint as a task: `Body` is text, or JSON that is sent as text; the answer's `Body` is text."""
     body = parameters.get("Body", "")
     text = body if isinstance(body, str) else json.dumps(body)
     try:
@@ -52,7 +52,7 @@ class _ModelPackageGroups:
         self._cloud = cloud
 
     def create(self, logical_id: str, properties: dict[str, Any], stack: str) -> tuple[str, dict[str, Any]]:
-        """Add the group; ValueError if it cannot be."""
+        """Create the group; (Ref, attributes). ValueError with SageMaker's message if it refuses."""
         known = ("ModelPackageGroupName", "ModelPackageGroupDescription", "Tags")
         request = {name: properties[name] for name in known if properties.get(name)}
         request.setdefault("ModelPackageGroupName", f"{stack}-{logical_id}")
@@ -63,15 +63,15 @@ class _ModelPackageGroups:
         return self._described(arn)
 
     def update(self, ref: str, old: dict[str, Any], new: dict[str, Any], stack: str) -> tuple[str, dict[str, Any]]:
-        """Change tags; anything else is a replacement on AWS, which a group with versions does not survive."""
+        """Change tags. ValueError for other members: on AWS they replace the group, which loses its versions."""
         for name in ("ModelPackageGroupName", "ModelPackageGroupDescription"):
             if old.get(name) != new.get(name):
-                raise ValueError(f"{name} of {ref} cannot be changed: delete the group and create it anew.")
+                raise ValueError(f"{name} of {ref} cannot be changed: delete the group and create it again.")
         tags.remember(self._cloud, ref, new.get("Tags"))
         return self._described(ref)
 
     def delete(self, ref: str, properties: dict[str, Any]) -> None:
-        """Remove the group; ValueError while it has versions, as on AWS. One that is gone already is no error."""
+        """Delete the group; no error if it does not exist. ValueError while it has versions, as on AWS."""
         try:
             self._cloud.call("DeleteModelPackageGroup", {"ModelPackageGroupName": ref})
         except ApiError as error:

@@ -1,32 +1,38 @@
-"""Stacks whose change was cut off when the cloud was killed: no thread works on them any more, so they say so.
+"""CloudFormation stacks whose change a kill interrupted are marked as failed when the cloud starts again.
 
-A stack would otherwise stay CREATE_IN_PROGRESS for ever, and whoever waits for it with it.
+No thread works on them any more: they would stay CREATE_IN_PROGRESS, and a waiter would wait until its time-out.
 """
 
 import json
 from pathlib import Path
 from typing import Any
 
-REASON = "The local cloud was stopped while this ran: deploy again, a stack that was never whole after it is deleted."
-# REVIEW_IN_PROGRESS is a stack that only has a change set: it waits for a person.
-_AFTERWARDS = {"CREATE": "CREATE_FAILED", "ROLLBACK": "CREATE_FAILED", "DELETE": "DELETE_FAILED"}
+REASON = (
+    "The local cloud was stopped while this stack was changing. "
+    "Deploy it again; if it was being created, delete it first."
+)
+# By the first word of the status that was interrupted.
+_STATUS_AFTER = {"CREATE": "CREATE_FAILED", "ROLLBACK": "CREATE_FAILED", "DELETE": "DELETE_FAILED"}
 
 
-def cut_off(status: str) -> str:
-    """The status of a stack in this status that nobody works on any more."""
+def status_after_kill(status: str) -> str:
+    """The status of a stack, whose status was `status` at the kill, after the restart.
+
+    REVIEW_IN_PROGRESS stays: the stack only has a change set, which waits for a person.
+    """
     if not status.endswith("_IN_PROGRESS") or status == "REVIEW_IN_PROGRESS":
         return status
-    return _AFTERWARDS.get(status.partition("_")[0], "UPDATE_FAILED")
+    return _STATUS_AFTER.get(status.partition("_")[0], "UPDATE_FAILED")
 
 
-def mark_stacks(state: Path) -> list[str]:
-    """Change the emulator's saved state of CloudFormation, before it is read; the names of the stacks concerned."""
+def mark_interrupted(state: Path) -> list[str]:
+    """Mark interrupted stacks in MiniStack's state file of CloudFormation, before MiniStack reads it; their names."""
     if not state.exists():
         return []
     document = json.loads(state.read_text())
     marked = []
     for stack in _stacks(document.get("payload", {}).get("stacks")):
-        after = cut_off(stack["StackStatus"])
+        after = status_after_kill(stack["StackStatus"])
         if after != stack["StackStatus"]:
             stack.update(StackStatus=after, StackStatusReason=REASON)
             marked.append(str(stack.get("StackName")))
@@ -38,7 +44,7 @@ def mark_stacks(state: Path) -> list[str]:
 
 
 def _stacks(value: Any) -> list[dict[str, Any]]:
-    """The stacks in the emulator's store, whatever it nests them in (account, region)."""
+    """All stacks in a saved store, which nests them by account and region."""
     if not isinstance(value, dict):
         return []
     if isinstance(value.get("StackStatus"), str):

@@ -1,7 +1,7 @@
-"""Distributed Map as on AWS: each child has an execution name of its own, and ResultWriter writes its files to S3.
+"""Distributed Map of Step Functions as on AWS: child executions have their own names, and ResultWriter writes to S3.
 
-MiniStack runs the children, counts them and tolerates failures, but gives them the parent's name and ignores
-ResultWriter. Source: AWS Step Functions Developer Guide, "ResultWriter", and a published sample of its files.
+Unpatched, MiniStack runs and counts the children, but gives them the parent's name and ignores ResultWriter.
+Source: AWS Step Functions Developer Guide, "ResultWriter", and a published sample of its files.
 """
 
 import functools
@@ -15,7 +15,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from localcloud.ministack.private_names import find_names
 
 _OUTCOMES = ("FAILED", "PENDING", "SUCCEEDED")
-# Of a child as described, what its line in a result file has.
+# Members of a line in a result file, and where they are in a child execution.
 _MEMBERS = {
     "ExecutionArn": "executionArn",
     "Input": "input",
@@ -30,13 +30,13 @@ _MEMBERS = {
     "Status": "status",
     "StopDate": "stopDate",
 }
-# What shapes a Map's output: applied to what ResultWriter says, not to the children's outputs.
-_AFTER = frozenset({"ResultSelector", "ResultPath", "OutputPath"})
+# Fields that shape a Map's output; they apply to ResultWriter's answer, not to the children's outputs.
+_OUTPUT_FIELDS = frozenset({"ResultSelector", "ResultPath", "OutputPath"})
 _SPELLING = {"included": "Included"}
 
 
 def install(put: Callable[[str, str, bytes], None]) -> None:
-    """Mend MiniStack, which has to be open. `put(bucket, key, body)` writes an object."""
+    """Patch ministack.services.stepfunctions; `put(bucket, key, body)` writes an S3 object."""
     machines: Any = importlib.import_module("ministack.services.stepfunctions")
     find_names(
         machines,
@@ -53,7 +53,7 @@ def install(put: Callable[[str, str, bytes], None]) -> None:
     run_child, run_map = machines._run_sub_machine, machines._run_distributed_map
 
     @functools.wraps(run_child)
-    def named(states: Any, start: str, value: Any, execution: dict[str, Any], context: dict[str, Any]) -> Any:
+    def run_named_child(states: Any, start: str, value: Any, execution: dict[str, Any], context: dict[str, Any]) -> Any:
         if "mapRunArn" in execution:
             context["Execution"] = {
                 "Id": execution["executionArn"],
@@ -64,7 +64,7 @@ def install(put: Callable[[str, str, bytes], None]) -> None:
         return run_child(states, start, value, execution, context)
 
     @functools.wraps(run_map)
-    def written(
+    def run_map_with_results(
         state: dict[str, Any], value: Any, effective: Any, processor: Any, execution: dict[str, Any], context: Any
     ) -> Any:
         writer = state.get("ResultWriter")
@@ -72,7 +72,7 @@ def install(put: Callable[[str, str, bytes], None]) -> None:
             return run_map(state, value, effective, processor, execution, context)
         place = machines._resolve_params_obj(writer.get("Parameters", {}), effective, context)
         before = set(machines._map_runs)
-        bare = {name: said for name, said in state.items() if name not in _AFTER}
+        bare = {name: said for name, said in state.items() if name not in _OUTPUT_FIELDS}
         failed = None
         try:
             _, after = run_map(bare, value, effective, processor, execution, context)
@@ -96,7 +96,7 @@ def install(put: Callable[[str, str, bytes], None]) -> None:
         result = machines._apply_result_path(state, value, machines._apply_result_selector(state, result))
         return machines._apply_output_path(state, result, context), after
 
-    machines._run_sub_machine, machines._run_distributed_map = named, written
+    machines._run_sub_machine, machines._run_distributed_map = run_named_child, run_map_with_results
 
 
 def _is_of(run: Mapping[str, Any], execution: Mapping[str, Any]) -> bool:
@@ -106,7 +106,11 @@ def _is_of(run: Mapping[str, Any], execution: Mapping[str, Any]) -> bool:
 def result_files(
     map_run_arn: str, children: Iterable[Mapping[str, Any]], bucket: str, prefix: str
 ) -> tuple[dict[str, bytes], str]:
-    """The objects by key, and the manifest's key, for the Map Run with these child executions."""
+    """The objects that ResultWriter writes for a Map Run, and the key of its manifest.
+
+    `children` are executions as MiniStack stores them. The objects are bytes by key: one file for each outcome that
+    occurred, and the manifest, all under `prefix` and the run's id.
+    """
     place = "/".join(filter(None, [prefix.strip("/"), map_run_arn.rsplit(":", 1)[-1]]))
     by_outcome: dict[str, list[dict[str, Any]]] = {outcome: [] for outcome in _OUTCOMES}
     for child in children:

@@ -1,4 +1,4 @@
-"""Mendings of MiniStack: where it is not like AWS. Each takes its modules by name, and changes them in place."""
+"""Patches of MiniStack where it differs from AWS. Each function changes the given modules (by name) in place."""
 
 import functools
 import inspect
@@ -22,15 +22,16 @@ _WORKER_ERROR = (
     '_real_stdout.write(json.dumps({"status": "error", "error": str(e), "trace": traceback.format_exc()}) + "\\n")'
 )
 _START_DELAY = 0.15
-# What a Lambda may see of the server's own variables; its role's credentials and its configuration come on top.
-_LAMBDA_SEES = ("PATH", "HOME", "LANG", "TMPDIR", "VIRTUAL_ENV")
+# Variables of the server that a Lambda worker inherits; credentials and the function's configuration are added.
+_INHERITED_BY_LAMBDA = ("PATH", "HOME", "LANG", "TMPDIR", "VIRTUAL_ENV")
 
 
 def name_lambda_errors(modules: Modules, changed: Callable[[str], None], printed: Callable[[str], None]) -> None:
-    """A handler's exception arrives under its class name, so that Retry and Catch on a named error match.
+    """Report a handler's exception under its class name, so that Retry and Catch on a named error match.
 
-    MiniStack's worker returns str(e) only, everything arrives as Runtime.HandlerError, and the worker is killed.
-    Here the worker hands the error over as a marked result: it stays warm, as an environment on AWS does.
+    Unpatched, the worker returns str(e) only, every error arrives as Runtime.HandlerError, and the worker is killed.
+    Patched, the worker returns the error as a marked result and stays warm, as on AWS.
+    `changed(service)` is called after an invocation, `printed(text)` with what the function printed.
     """
     runtime, service = modules["core.lambda_runtime"], modules["services.lambda_svc"]
     script: str = runtime._PYTHON_WORKER_SCRIPT
@@ -59,14 +60,14 @@ def name_lambda_errors(modules: Modules, changed: Callable[[str], None], printed
 
 
 def clean_lambda_environment(modules: Modules, own: set[str]) -> None:
-    """Lambda workers get what Lambda gives, not the server's `own` variables."""
+    """Start Lambda workers without the variables named in `own`, the server's settings."""
     runtime = modules["core.lambda_runtime"]
     source = inspect.getsource(runtime.Worker._spawn)
     need("spawn_env = {**os.environ, **env_vars}" in source, "lambda_runtime.Worker._spawn builds its variables anew")
-    hidden = own - set(_LAMBDA_SEES)
+    hidden = own - set(_INHERITED_BY_LAMBDA)
 
     class Subprocess(ModuleType):
-        """The subprocess module, but for a Popen that keeps the server's settings from a worker."""
+        """The subprocess module with a Popen that removes the server's settings."""
 
         def __getattr__(self, name: str) -> Any:
             return getattr(subprocess, name)
@@ -80,15 +81,15 @@ def clean_lambda_environment(modules: Modules, own: set[str]) -> None:
 
 
 def remove_start_delay(modules: Modules, changed: Callable[[str], None]) -> None:
-    """Each execution of a state machine slept a fixed 150 ms before its first state."""
+    """Remove the 150 ms that MiniStack sleeps before an execution's first state."""
     states = modules["services.stepfunctions"]
     need(
         f"time.sleep({_START_DELAY})" in inspect.getsource(states._run_execution),
-        "stepfunctions._run_execution no longer sleeps 0.15 s; drop the hook",
+        "stepfunctions._run_execution no longer sleeps 0.15 s; drop remove_start_delay",
     )
 
     class Time(ModuleType):
-        """The time module, but for a sleep that skips the start delay."""
+        """The time module with a sleep that skips the start delay."""
 
         def __getattr__(self, name: str) -> Any:
             return getattr(time, name)
@@ -112,16 +113,16 @@ def remove_start_delay(modules: Modules, changed: Callable[[str], None]) -> None
 
 
 def retry_events(modules: Modules) -> None:
-    """A function that an event starts is tried again when it fails, as AWS invokes asynchronously.
+    """Invoke the function of an EventBridge rule asynchronously, with retries and dead-letter queue, as AWS does.
 
-    MiniStack has that (retries, dead letter queue) but runs the target of a rule once.
+    MiniStack has asynchronous invocation but calls the target of a rule once.
     """
     service = modules["services.lambda_svc"]
 
     def dispatch(arn: str, payload: str) -> None:
         func, config, name = service._get_func_record_for_ref(arn)
         if not func or not config:
-            logger.warning("EventBridge: the function %s of a rule is not there", name)
+            logger.warning("EventBridge: the function %s that a rule targets does not exist", name)
             return
         try:
             event = json.loads(payload)
@@ -133,7 +134,7 @@ def retry_events(modules: Modules) -> None:
 
 
 def fail_on_a_full_disk(modules: Modules) -> None:
-    """An object that could not be written is not acknowledged."""
+    """Raise DiskError when an S3 object cannot be written, so that the put is not acknowledged."""
     s3 = modules["services.s3"]
     original = s3._atomic_write
 

@@ -1,4 +1,4 @@
-"""Private names of MiniStack: looked up at the start, so that a missing one stops it with a sentence that names it."""
+"""Checks that the installed MiniStack has the private names that this package uses; a missing one stops the start."""
 
 from importlib.metadata import version
 from types import ModuleType
@@ -9,21 +9,22 @@ from localcloud.settings import StartError
 PINNED_VERSION = "1.5.33"
 
 
-class HookError(StartError):
-    """MiniStack does not have a name that a hook needs."""
+class PrivateNameError(StartError):
+    """The installed MiniStack lacks a private name that this package uses, or uses it differently."""
 
 
 def need(condition: bool, what: str) -> None:
-    """HookError, saying `what` the installed version does in another way, unless the condition holds."""
+    """Raise PrivateNameError unless `condition` holds; `what` completes the sentence "in the installed version ..."."""
     if not condition:
-        raise HookError(
-            f"The local cloud hooks into ministack=={PINNED_VERSION}; in the installed {version('ministack')} {what}. "
-            f"Install the pinned version (make setup), or mend the local cloud's hooks."
+        raise PrivateNameError(
+            f"The local cloud uses private names of ministack=={PINNED_VERSION}; in the installed "
+            f"{version('ministack')} {what}. "
+            f"Install the pinned version (make setup), or adapt localcloud/ministack."
         )
 
 
 def find_names(module: ModuleType, *names: str) -> None:
-    """HookError unless a module of MiniStack has all these private names."""
+    """Raise PrivateNameError unless `module` has all these names; a dotted name is an attribute of an attribute."""
     for name in names:
         target: Any = module
         for part in name.split("."):

@@ -1,4 +1,4 @@
-"""The hooks into MiniStack, seen from outside: what it does here that it does not do alone."""
+"""The patched MiniStack over HTTP: what it does here and does not do unpatched."""
 
 import io
 import json

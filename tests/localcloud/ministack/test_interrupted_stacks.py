@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from localcloud.ministack.interrupted_stacks import cut_off, mark_stacks
+from localcloud.ministack.interrupted_stacks import mark_interrupted, status_after_kill
 
 
 @pytest.mark.parametrize(
@@ -24,7 +24,7 @@ from localcloud.ministack.interrupted_stacks import cut_off, mark_stacks
     ],
 )
 def test_what_was_in_progress_has_failed(status: str, after: str) -> None:
-    assert cut_off(status) == after
+    assert status_after_kill(status) == after
 
 
 def test_a_state_with_nothing_in_progress_is_not_written(tmp_path: Path) -> None:
@@ -32,12 +32,12 @@ def test_a_state_with_nothing_in_progress_is_not_written(tmp_path: Path) -> None
     state.write_text(json.dumps({"payload": {"stacks": {"data": {"a": {"StackStatus": "CREATE_COMPLETE"}}}}}))
     before = state.stat().st_mtime_ns
 
-    assert mark_stacks(state) == []
-    assert mark_stacks(tmp_path / "absent.json") == []
+    assert mark_interrupted(state) == []
+    assert mark_interrupted(tmp_path / "absent.json") == []
     assert state.stat().st_mtime_ns == before
 
 
-def test_a_stack_that_a_kill_cut_off_says_so_after_the_restart(own_cloud: Callable[[], Any]) -> None:
+def test_an_interrupted_stack_says_so_after_the_restart(own_cloud: Callable[[], Any]) -> None:
     cloud = own_cloud()
     resources = {
         "Handle": {"Type": "AWS::CloudFormation::WaitConditionHandle"},
@@ -57,7 +57,7 @@ def test_a_stack_that_a_kill_cut_off_says_so_after_the_restart(own_cloud: Callab
     [stack] = own_cloud().client("cloudformation").describe_stacks(StackName="cut-off")["Stacks"]
 
     assert stack["StackStatus"] == "CREATE_FAILED"
-    assert "was stopped while this ran" in stack["StackStatusReason"]
+    assert "was stopped while this stack was changing" in stack["StackStatusReason"]
 
 
 def _state(cloud: Any) -> str:
