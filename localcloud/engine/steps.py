@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from localcloud.api import ApiError
+from localcloud.api.shapes import check_request
 from localcloud.cloud import Cloud
 from localcloud.engine.caching import cache_key
 from localcloud.engine.conditions import ConditionError, evaluate
@@ -19,7 +20,6 @@ from localcloud.engine.records import CACHE
 from localcloud.engine.references import UnknownReferenceError, as_text, resolve
 from localcloud.engine.scope import ExecutionScope
 from localcloud.engine.validate import CREATES, JOB_NAMES, sagemaker_model, with_defaults
-from localcloud.http.shapes import check_request
 from localcloud.iam.identities import Identity, needed
 from localcloud.jobs.failure import JobError
 from localcloud.jobs.requests import insert

@@ -10,8 +10,8 @@ import botocore.session
 from botocore.model import ServiceModel
 
 from localcloud.api import OPERATIONS, ApiError
+from localcloud.api.shapes import check_request, shape_answer
 from localcloud.cloud import Cloud
-from localcloud.http.shapes import check_request, shape_answer
 from localcloud.iam.identities import Identity, needed
 
 logger = logging.getLogger("localcloud")
