@@ -11,18 +11,19 @@ import boto3
 from botocore.config import Config as ClientConfig
 
 from localcloud import resources
-from localcloud.api import START_HOOKS, STOP_HOOKS
 from localcloud.cloud import Cloud
+from localcloud.engine.service import Engine
 from localcloud.http.front import Front
 from localcloud.http.protocol import Protocol
 from localcloud.iam.identities import Enforced, Unenforced
+from localcloud.jobs.service import JobService
 from localcloud.ministack import integrations, interrupted_stacks
 from localcloud.ministack.emulator import Emulator
 from localcloud.ministack.iam_evaluator import Evaluator
 from localcloud.ministack.iam_services import enforce_roles
 from localcloud.ministack.persistence import Saver
 from localcloud.serving.invoke import Invoker
-from localcloud.serving.manager import manager_of
+from localcloud.serving.manager import Manager
 from localcloud.settings import Settings
 from localcloud.state.embedded_metrics import EmbeddedMetrics
 from localcloud.state.events import Outbox
@@ -61,12 +62,15 @@ class Assembly:
         self._emulator.printed = self._printed.read
         self._protocol = Protocol(self.cloud)
         self.cloud.call = self._protocol.call
+        self.cloud.jobs = JobService(self.cloud, settings.max_jobs)
+        self.cloud.engine = Engine(self.cloud, self.cloud.jobs)
+        self.cloud.endpoints = Manager(self.cloud)
         self._emulator.wrap_handlers(self._saved)
         self._emulator.register_service(self._protocol.handle)
         integrations.register(self._emulator, self.cloud)
         if evaluator is not None:
             enforce_roles(evaluator, settings)
-        self._invoker = Invoker(self.cloud, manager_of(self.cloud))
+        self._invoker = Invoker(self.cloud, self.cloud.endpoints)
         self.front = Front(self._emulator.app, self._invoker, self.cloud.identities.access)
 
     def _saved(self, service: str, handler: Callable[..., Any]) -> Callable[..., Any]:
@@ -81,17 +85,17 @@ class Assembly:
     async def cloud_started(self) -> None:
         """Resume what was running; called once the port answers."""
         await asyncio.to_thread(self._outbox.resend)
-        for hook in START_HOOKS:
-            await asyncio.to_thread(hook, self.cloud)
+        await asyncio.to_thread(self.cloud.endpoints.resume)
+        await asyncio.to_thread(self.cloud.engine.recover)
 
     async def cloud_stopping(self) -> None:
         """End background work while the port still answers."""
         self.front.ready = None
-        for hook in reversed(STOP_HOOKS):
+        for name, stop in (("the engine", self.cloud.engine.close), ("the endpoints", self.cloud.endpoints.stop)):
             try:
-                await asyncio.to_thread(hook, self.cloud)
+                await asyncio.to_thread(stop)
             except Exception:
-                logger.exception("stopping %s failed", hook)
+                logger.exception("stopping %s failed", name)
         await self._invoker.close()
         await asyncio.to_thread(self.cloud.runner.stop)
         await asyncio.to_thread(self._printed.stop)

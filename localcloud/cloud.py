@@ -9,11 +9,16 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from localcloud.iam.identities import Identities, Identity, Unenforced
+from localcloud.iam.identities import Identities
 from localcloud.settings import Settings
 from localcloud.state.store import Store
+
+if TYPE_CHECKING:
+    from localcloud.engine.service import Engine
+    from localcloud.jobs.service import JobService
+    from localcloud.serving.manager import Manager
 
 logger = logging.getLogger("localcloud")
 
@@ -73,16 +78,9 @@ class Runner:
             thread.join(max(0.0, deadline - time.monotonic()))
 
 
-def _not_assembled(name: str, request: dict[str, Any], caller: Identity | None = None) -> dict[str, Any]:
-    raise RuntimeError(f"{name} was called before the cloud was put together")
-
-
-_UNENFORCED: Any = None
-
-
 @dataclass
 class Cloud:
-    """One local cloud.
+    """One local cloud, made in `assembly`. The fields after `runner` are set there, before the first request.
 
     `s3` is a boto3 client at our own port, so use it from threads, never from the event loop.
     `client("cloudwatch")` gives such clients for other services, one each.
@@ -97,16 +95,13 @@ class Cloud:
     logs: Logs
     s3: Any
     client: Callable[[str], Any]
+    identities: Identities
     clock: Callable[[], float] = time.time
     runner: Runner = field(default_factory=Runner)
-    call: Callable[..., dict[str, Any]] = _not_assembled
-    identities: Identities = _UNENFORCED
-    parts: dict[str, Any] = field(default_factory=dict)
-    """Long-lived objects of resource modules, by a name of their own."""
-
-    def __post_init__(self) -> None:
-        if not self.identities:
-            self.identities = Unenforced(self.client)
+    call: Callable[..., dict[str, Any]] = field(init=False)
+    jobs: "JobService" = field(init=False)
+    engine: "Engine" = field(init=False)
+    endpoints: "Manager" = field(init=False)
 
     def arn(self, kind: str, name: str) -> str:
         """A SageMaker ARN, e.g. `arn("pipeline", "loadingbay")`."""

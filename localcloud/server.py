@@ -118,7 +118,7 @@ async def _serve(settings: Settings, listener: socket.socket) -> None:
     }
     print(f"The local cloud serves {settings.endpoint_url} from {settings.home}.", file=sys.stderr, flush=True)
     await stop.wait()
-    # Hooks first: they still need the port to write captures and outputs to S3.
+    # Work first: it still needs the port to write captures and outputs to S3.
     await assembly.cloud_stopping()
     finished.set()
     await serving

@@ -9,16 +9,23 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any
 
+import botocore.session
 import regex  # botocore's patterns are Java's: \p{L} and the like are not in `re`
-from botocore.model import ListShape, MapShape, Shape, StructureShape
+from botocore.model import ListShape, MapShape, ServiceModel, Shape, StructureShape
 
-from localcloud.api import ApiError, validation_error
+from localcloud.api.errors import ApiError, validation_error
 
 _NUMBERS = {"integer": int, "long": int, "float": (int, float), "double": (int, float)}
 
 
 class AnswerError(Exception):
     """An answer that does not fit AWS's model: a bug in an operation."""
+
+
+@cache
+def service_model(service: str) -> ServiceModel:
+    """botocore's model of a service, e.g. `sagemaker`; from its package data, without network."""
+    return botocore.session.get_session().get_service_model(service)
 
 
 Skip = Callable[[Any], bool]

@@ -8,7 +8,7 @@ import threading
 from localcloud.cloud import Cloud
 from localcloud.engine.records import EXECUTION, RUNNING
 from localcloud.engine.scheduler import ExecutionRun
-from localcloud.jobs.service import close_jobs, jobs_of
+from localcloud.jobs.service import JobService
 
 logger = logging.getLogger("localcloud")
 
@@ -16,8 +16,8 @@ logger = logging.getLogger("localcloud")
 class Engine:
     """All methods may be called from any thread."""
 
-    def __init__(self, cloud: Cloud) -> None:
-        self.jobs = jobs_of(cloud)
+    def __init__(self, cloud: Cloud, jobs: JobService) -> None:
+        self._jobs = jobs
         self._cloud = cloud
         self._lock = threading.Lock()
         self._runs: dict[str, tuple[ExecutionRun, threading.Thread]] = {}
@@ -33,7 +33,7 @@ class Engine:
         with self._lock:
             if self._closed or arn in self._runs:
                 return
-            run = ExecutionRun(self._cloud, self.jobs, arn)
+            run = ExecutionRun(self._cloud, self._jobs, arn)
             thread = threading.Thread(target=self._run, args=(run, arn), name=f"execution-{arn[-12:]}", daemon=True)
             self._runs[arn] = (run, thread)
             thread.start()
@@ -58,7 +58,7 @@ class Engine:
 
     def recover(self) -> None:
         """After a start: mark the jobs that were cut off, and take up the executions that were running."""
-        self.jobs.recover()
+        self._jobs.recover()
         for execution in self._cloud.store.documents(EXECUTION):
             if execution["PipelineExecutionStatus"] in RUNNING:
                 self.start(execution["PipelineExecutionArn"])
@@ -70,26 +70,6 @@ class Engine:
             entries = list(self._runs.values())
         for run, _ in entries:
             run.close()
-        close_jobs(self._cloud)
+        self._jobs.close()
         for _, thread in entries:
             thread.join(5)
-
-
-_engines: dict[int, Engine] = {}
-_engines_lock = threading.Lock()
-
-
-def engine_of(cloud: Cloud) -> Engine:
-    """The engine of this cloud, made at its first use."""
-    with _engines_lock:
-        if id(cloud) not in _engines:
-            _engines[id(cloud)] = Engine(cloud)
-        return _engines[id(cloud)]
-
-
-def close_engine(cloud: Cloud) -> None:
-    """Close this cloud's engine."""
-    with _engines_lock:
-        engine = _engines.pop(id(cloud), None)
-    if engine is not None:
-        engine.close()

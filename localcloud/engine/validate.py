@@ -8,13 +8,12 @@ from typing import Any
 from botocore.model import ServiceModel, Shape
 
 from localcloud.api import ApiError
-from localcloud.api.shapes import check_request
+from localcloud.api.shapes import check_request, service_model
 from localcloud.engine.conditions import ConditionError
 from localcloud.engine.conditions import check as check_condition
 from localcloud.engine.definition import Definition, DefinitionError, Step
 from localcloud.engine.graph import dependencies, own_arguments
 from localcloud.engine.references import Get, UnknownReferenceError, find, is_reference
-from localcloud.http.protocol import service_model
 
 EXECUTION_VARIABLES = (
     "StartDateTime",

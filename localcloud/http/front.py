@@ -1,18 +1,13 @@
 """The ASGI application on the port: our own paths, a guard against browsers, and MiniStack behind them."""
 
-import json
 import re
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable
 from typing import Any
 from xml.sax.saxutils import escape
 
 from localcloud.api import OPERATIONS
+from localcloud.api.asgi import App, Receive, Scope, Send, answer_json
 from localcloud.settings import DiskError
-
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 _INVOCATIONS = re.compile(r"^/endpoints/([^/]+)/invocations$")
 _ACTION = re.compile(rb"(^|&)Action=", re.IGNORECASE)
@@ -96,11 +91,3 @@ def _refusal(scope: Scope) -> str | None:
     if not _LOCAL_HOST.match(headers.get("host", "")):
         return f"The local cloud serves 127.0.0.1 only, not the host {headers.get('host', '')[:100]!r}."
     return None
-
-
-async def answer_json(send: Send, status: int, body: Any) -> None:
-    """Send a whole JSON answer."""
-    data = json.dumps(body).encode()
-    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(data)).encode())]
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": data})

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from localcloud import resources
 from localcloud.api import OPERATIONS, Handler
-from localcloud.http.protocol import service_model
+from localcloud.api.shapes import service_model
 
 _HEAD = """\
 # SageMaker operations of the local cloud

@@ -6,11 +6,8 @@ import logging
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-import botocore.session
-from botocore.model import ServiceModel
-
 from localcloud.api import OPERATIONS, ApiError
-from localcloud.api.shapes import check_request, shape_answer
+from localcloud.api.shapes import check_request, service_model, shape_answer
 from localcloud.cloud import Cloud
 from localcloud.iam.identities import Identity, needed
 
@@ -18,11 +15,6 @@ logger = logging.getLogger("localcloud")
 
 TARGET_PREFIX = "SageMaker."
 Answer = tuple[int, dict[str, str], bytes]
-
-
-def service_model(service: str) -> ServiceModel:
-    """botocore's model of a service, e.g. `sagemaker`; from its package data, without network."""
-    return botocore.session.get_session().get_service_model(service)
 
 
 class Protocol:

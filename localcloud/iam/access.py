@@ -16,6 +16,14 @@ PULL = ("ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownload
 LOG = ("logs:CreateLogGroup", "logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents")
 
 
+class NotAllowedError(Exception):
+    """A request is refused. `code` is AWS's: AccessDeniedException, or the code for missing or invalid credentials."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
 @dataclass(frozen=True)
 class Need:
     """One action on one resource, with the condition keys that the request itself gives."""

@@ -10,8 +10,7 @@ import boto3
 from botocore.config import Config
 
 from localcloud.api import ApiError
-from localcloud.iam.access import SAGEMAKER, Need, Place, needs
-from localcloud.ministack.iam_evaluator import Evaluator, NotAllowedError
+from localcloud.iam.access import SAGEMAKER, Need, NotAllowedError, Place, needs
 from localcloud.settings import Settings
 
 
@@ -30,6 +29,28 @@ class Identity(Protocol):
 
     def release(self) -> None:
         """The work is done: temporary credentials are worth nothing any more."""
+
+
+class Evaluator(Protocol):
+    """Decides by IAM policies. Whatever is not allowed raises NotAllowedError."""
+
+    def require(self, access_key: str, need: Need) -> None:
+        """Allow the owner of an access key what it needs; no signature is looked at."""
+
+    def verify(self, scope: Mapping[str, Any], body: bytes, need: Need) -> None:
+        """Check the signature of an HTTP request (ASGI scope), then as `require` for its signer."""
+
+    def key_of(self, headers: Mapping[str, str]) -> str:
+        """The access key that a request names."""
+
+    def assume(self, role_arn: str, service: str, session: str) -> dict[str, str]:
+        """Temporary credentials, as environment variables, with which a service acts as a role."""
+
+    def forget(self, access_key: str) -> None:
+        """End temporary credentials."""
+
+    def access(self) -> dict[str, Any]:
+        """Actions that were allowed, by role, and the last that were denied."""
 
 
 class Identities(Protocol):

@@ -163,23 +163,3 @@ _MESSAGES = {
     "MaxRuntimeExceeded": "Training job runtime exceeded MaxRuntimeInSeconds",
     "Completed": "Training job completed",
 }
-
-
-_services: dict[int, JobService] = {}
-_services_lock = threading.Lock()
-
-
-def jobs_of(cloud: Cloud) -> JobService:
-    """The jobs of this cloud; the service is made at its first use."""
-    with _services_lock:
-        if id(cloud) not in _services:
-            _services[id(cloud)] = JobService(cloud, cloud.settings.max_jobs)
-        return _services[id(cloud)]
-
-
-def close_jobs(cloud: Cloud) -> None:
-    """Close this cloud's jobs."""
-    with _services_lock:
-        service = _services.pop(id(cloud), None)
-    if service is not None:
-        service.close()

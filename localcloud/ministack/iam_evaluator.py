@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import parse_qs, quote
 
-from localcloud.iam.access import Need
+from localcloud.iam.access import Need, NotAllowedError
 from localcloud.ministack.emulator import Emulator
 from localcloud.ministack.private_names import find_names
 from localcloud.settings import Settings
@@ -32,14 +32,6 @@ _NAMES = {
     "services.sts": ("register_session", "_sessions"),
     "services.iam": ("_roles",),
 }  # fmt: skip
-
-
-class NotAllowedError(Exception):
-    """A request is refused. `code` is AWS's: AccessDeniedException, or the code for missing or invalid credentials."""
-
-    def __init__(self, code: str, message: str) -> None:
-        super().__init__(message)
-        self.code = code
 
 
 class Evaluator:

@@ -14,8 +14,8 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
-from localcloud.iam.access import Need, Place, needs
-from localcloud.ministack.iam_evaluator import Evaluator, NotAllowedError
+from localcloud.iam.access import Need, NotAllowedError, Place, needs
+from localcloud.ministack.iam_evaluator import Evaluator
 from localcloud.ministack.private_names import find_names
 from localcloud.settings import Settings
 

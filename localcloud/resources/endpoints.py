@@ -2,11 +2,11 @@
 
 from typing import Any
 
-from localcloud.api import on_start, on_stop, operation, page, pick, refuse, validation_error
+from localcloud.api import operation, page, pick, refuse, validation_error
 from localcloud.cloud import Cloud
 from localcloud.resources import endpoint_configs, models, tags
 from localcloud.serving import serverless, shift
-from localcloud.serving.manager import KIND, announce, manager_of, variant_summaries
+from localcloud.serving.manager import KIND, announce, variant_summaries
 from localcloud.state.store import DuplicateError
 
 _MOST_INSTANCES = 8
@@ -93,7 +93,7 @@ def create_endpoint(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any]:
             raise validation_error(f'Cannot create already existing endpoint "{arn}".') from None
         tags.remember(cloud, arn, request.get("Tags"))
     announce(cloud, document)
-    manager_of(cloud).begin(name)
+    cloud.endpoints.begin(name)
     return {"EndpointArn": arn}
 
 
@@ -125,7 +125,7 @@ def update_endpoint(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any]:
             },
         )
     announce(cloud, document)
-    manager_of(cloud).begin(name)
+    cloud.endpoints.begin(name)
     return {"EndpointArn": document["EndpointArn"]}
 
 
@@ -163,7 +163,7 @@ def update_endpoint_weights_and_capacities(cloud: Cloud, request: dict[str, Any]
             KIND, name, {"EndpointStatus": "Updating", "LastModifiedTime": cloud.clock(), "FailureReason": None}
         )
     announce(cloud, document)
-    manager_of(cloud).begin_weights(name, wanted)
+    cloud.endpoints.begin_weights(name, wanted)
     return {"EndpointArn": document["EndpointArn"]}
 
 
@@ -171,7 +171,7 @@ def _in_service(cloud: Cloud, name: str) -> dict[str, Any]:
     """The endpoint, if it can be changed now."""
     document = find(cloud, name)
     status, arn = document["EndpointStatus"], document["EndpointArn"]
-    if status in ("Creating", "Updating", "RollingBack", "Deleting") or name in manager_of(cloud).starting:
+    if status in ("Creating", "Updating", "RollingBack", "Deleting") or name in cloud.endpoints.starting:
         raise validation_error(f'Cannot update in-progress endpoint "{arn}".')
     if status != "InService":
         raise validation_error(f'Cannot update endpoint "{arn}" in status {status}: delete it and create it anew.')
@@ -224,14 +224,4 @@ def delete_endpoint(cloud: Cloud, request: dict[str, Any]) -> None:
         document = cloud.store.update(KIND, name, {"EndpointStatus": "Deleting", "LastModifiedTime": cloud.clock()})
         tags.forget(cloud, document["EndpointArn"])
     announce(cloud, document)
-    manager_of(cloud).begin_delete(name)
-
-
-@on_start
-def _resume(cloud: Cloud) -> None:
-    manager_of(cloud).resume()
-
-
-@on_stop
-def _stop(cloud: Cloud) -> None:
-    manager_of(cloud).stop()
+    cloud.endpoints.begin_delete(name)

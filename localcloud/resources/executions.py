@@ -2,14 +2,13 @@
 
 from typing import Any
 
-from localcloud.api import ApiError, not_found, on_start, on_stop, operation, page, pick, refuse, validation_error
+from localcloud.api import ApiError, not_found, operation, page, pick, refuse, validation_error
 from localcloud.cloud import Cloud
 from localcloud.engine.definition import DefinitionError, parse
 from localcloud.engine.graph import restricted
 from localcloud.engine.parameters import ParameterError, bind
 from localcloud.engine.records import EXECUTION, PIPELINE, STEP, TOKEN, VERSION, Records, announce_execution
 from localcloud.engine.references import as_text
-from localcloud.engine.service import close_engine, engine_of
 from localcloud.resources.pipelines import find as find_pipeline
 from localcloud.resources.pipelines import find_version
 
@@ -58,7 +57,7 @@ def start_pipeline_execution(cloud: Cloud, request: dict[str, Any]) -> dict[str,
         cloud.store.insert(TOKEN, token, {"arn": arn}, parent=name)
         cloud.store.update(PIPELINE, name, {"LastRunTime": now})
     announce_execution(cloud, execution, None)
-    engine_of(cloud).start(arn)
+    cloud.engine.start(arn)
     return {"PipelineExecutionArn": arn}
 
 
@@ -150,7 +149,7 @@ def stop_pipeline_execution(cloud: Cloud, request: dict[str, Any]) -> dict[str, 
             f"Pipeline execution with ARN {arn} cannot be stopped: it has status "
             f"{execution['PipelineExecutionStatus']}.",
         )
-    engine_of(cloud).stop(arn)
+    cloud.engine.stop(arn)
     return {"PipelineExecutionArn": arn}
 
 
@@ -172,7 +171,7 @@ def retry_pipeline_execution(cloud: Cloud, request: dict[str, Any]) -> dict[str,
         if "ParallelismConfiguration" in request:
             cloud.store.update(EXECUTION, arn, pick(request, "ParallelismConfiguration"))
     Records(cloud, arn).set_status("Executing")
-    engine_of(cloud).start(arn)
+    cloud.engine.start(arn)
     return {"PipelineExecutionArn": arn}
 
 
@@ -184,18 +183,6 @@ def update_pipeline_execution(cloud: Cloud, request: dict[str, Any]) -> dict[str
     changes = {**pick(request, *members), "LastModifiedTime": cloud.clock()}
     cloud.store.update(EXECUTION, execution["PipelineExecutionArn"], changes)
     return {"PipelineExecutionArn": execution["PipelineExecutionArn"]}
-
-
-@on_start
-def resume(cloud: Cloud) -> None:
-    """Take up what was running when the local cloud ended."""
-    engine_of(cloud).recover()
-
-
-@on_stop
-def close(cloud: Cloud) -> None:
-    """Stop all jobs; executions are taken up by the next start."""
-    close_engine(cloud)
 
 
 def _find(cloud: Cloud, arn: str) -> dict[str, Any]:

@@ -6,7 +6,6 @@ from localcloud.api import operation, page, pick, refuse, validation_error
 from localcloud.cloud import Cloud
 from localcloud.jobs.events import announce
 from localcloud.jobs.requests import insert, processing_job
-from localcloud.jobs.service import jobs_of
 
 KIND = "processing-job"
 
@@ -17,7 +16,7 @@ def create_processing_job(cloud: Cloud, request: dict[str, Any]) -> dict[str, An
     job = new_job(cloud, request)
     insert(cloud, KIND, "Processing", job)
     announce(cloud, "Processing", job)
-    jobs_of(cloud).submit(KIND, job["ProcessingJobName"])
+    cloud.jobs.submit(KIND, job["ProcessingJobName"])
     return {"ProcessingJobArn": job["ProcessingJobArn"]}
 
 
@@ -65,7 +64,7 @@ def list_processing_jobs(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any
 def stop_processing_job(cloud: Cloud, request: dict[str, Any]) -> None:
     """Ask the job to end; one that has ended stays as it is."""
     job = _job(cloud, request["ProcessingJobName"])
-    jobs_of(cloud).stop(KIND, job["ProcessingJobName"])
+    cloud.jobs.stop(KIND, job["ProcessingJobName"])
 
 
 def _job(cloud: Cloud, name: str) -> dict[str, Any]:

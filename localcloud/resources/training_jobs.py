@@ -6,7 +6,6 @@ from localcloud.api import operation, page, pick, refuse, validation_error
 from localcloud.cloud import Cloud
 from localcloud.jobs.events import announce
 from localcloud.jobs.requests import insert, training_job
-from localcloud.jobs.service import jobs_of
 
 KIND = "training-job"
 
@@ -17,7 +16,7 @@ def create_training_job(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any]
     job = new_job(cloud, request)
     insert(cloud, KIND, "Training", job)
     announce(cloud, "Training", job)
-    jobs_of(cloud).submit(KIND, job["TrainingJobName"])
+    cloud.jobs.submit(KIND, job["TrainingJobName"])
     return {"TrainingJobArn": job["TrainingJobArn"]}
 
 
@@ -75,7 +74,7 @@ def list_training_jobs(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any]:
 def stop_training_job(cloud: Cloud, request: dict[str, Any]) -> None:
     """Ask the job to end; one that has ended stays as it is."""
     job = _job(cloud, request["TrainingJobName"])
-    jobs_of(cloud).stop(KIND, job["TrainingJobName"])
+    cloud.jobs.stop(KIND, job["TrainingJobName"])
 
 
 def _job(cloud: Cloud, name: str) -> dict[str, Any]:

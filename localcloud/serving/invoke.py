@@ -11,10 +11,9 @@ import aiohttp
 from botocore.model import Shape
 
 from localcloud.api import ApiError
-from localcloud.api.shapes import check_member
+from localcloud.api.asgi import Receive, Scope, Send
+from localcloud.api.shapes import check_member, service_model
 from localcloud.cloud import Cloud
-from localcloud.http.front import Receive, Scope, Send
-from localcloud.http.protocol import service_model
 from localcloud.serving import serverless
 from localcloud.serving.capture import Captured, wanted
 from localcloud.serving.fleet import Fleet, Variant

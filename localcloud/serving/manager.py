@@ -37,7 +37,7 @@ _OVER = ("Failed", "Deleting")
 
 
 class Manager:
-    """One for each cloud: `manager_of(cloud)`."""
+    """The endpoints of one local cloud."""
 
     def __init__(self, cloud: Cloud) -> None:
         self._cloud = cloud
@@ -379,9 +379,3 @@ def _end_leftovers(directory: Path) -> None:
             if Path(psutil.Process(pid).cwd()) == file.parent:
                 os.killpg(pid, signal.SIGKILL)
         shutil.rmtree(file.parent, ignore_errors=True)
-
-
-def manager_of(cloud: Cloud) -> Manager:
-    """The cloud's one manager; made when it is first asked for, at the start of the cloud."""
-    manager: Manager = cloud.parts.get(KIND) or cloud.parts.setdefault(KIND, Manager(cloud))
-    return manager

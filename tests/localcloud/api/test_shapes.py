@@ -7,8 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from localcloud.api import ApiError
-from localcloud.api.shapes import AnswerError, check_request, compiled, shape_answer
-from localcloud.http.protocol import service_model
+from localcloud.api.shapes import AnswerError, check_request, compiled, service_model, shape_answer
 
 MODEL = service_model("sagemaker")
 ROLE = "arn:aws:iam::000000000000:role/any"

@@ -19,7 +19,7 @@ def test_the_page_of_operations_is_up_to_date() -> None:
 def test_every_operation_says_what_it_does_and_is_one_of_aws() -> None:
     from localcloud import resources
     from localcloud.api import OPERATIONS
-    from localcloud.http.protocol import service_model
+    from localcloud.api.shapes import service_model
 
     resources.load()
     names = set(service_model("sagemaker").operation_names)

@@ -1,0 +1,100 @@
+"""Pages of List operations: filter, sort, cut, and a token that holds the place where the next page starts."""
+
+import base64
+import binascii
+import json
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from localcloud.api.errors import validation_error
+
+Document = dict[str, Any]
+
+
+def page(
+    request: Mapping[str, Any],
+    documents: Iterable[Document],
+    *,
+    member: str,
+    summary: Callable[[Document], Document],
+    name: str,
+    identity: str,
+    sort: Mapping[str, str] | None = None,
+    default_sort: str = "CreationTime",
+    default_order: str = "Descending",
+    default_size: int = 10,
+    status: str | None = None,
+) -> Document:
+    """One page of a List operation: filter, sort, cut, and say where the next page starts.
+
+    `member` is the answer's list member; `summary` makes one of its elements from a document. `name` is the documents'
+    member that NameContains looks in, `identity` one that is unique (it breaks ties and marks the place). `status`
+    names the member for StatusEquals and SortBy=Status. `sort` maps further SortBy values to members; Name,
+    CreationTime and LastModifiedTime are there. Filters used when the request has them: NameContains, StatusEquals,
+    CreationTimeAfter/Before (also CreatedAfter/Before), LastModifiedTimeAfter/Before. Filters that only one operation
+    has are the caller's: pass `documents` filtered.
+
+    The token holds the last element's place, not a count, so elements created or deleted meanwhile do not shift pages.
+    """
+    fields = {"Name": name, "CreationTime": "CreationTime", "LastModifiedTime": "LastModifiedTime"}
+    if status is not None:
+        fields["Status"] = status
+    fields.update(sort or {})
+    field = fields[request.get("SortBy") or default_sort]
+    descending = (request.get("SortOrder") or default_order) == "Descending"
+
+    def place(document: Document) -> tuple[Any, str]:
+        value = document.get(field)
+        # Times sort as numbers, all else as text; a missing value sorts first.
+        missing: Any = 0.0 if field.endswith("Time") else ""
+        return (missing if value is None else value, str(document[identity]))
+
+    chosen = [document for document in documents if _passes(request, document, name, status)]
+    chosen.sort(key=place, reverse=descending)
+    token = request.get("NextToken")
+    if token:
+        after = _read_token(token, field)
+        chosen = [d for d in chosen if (place(d) < after if descending else place(d) > after)]
+    size = request.get("MaxResults") or default_size
+    answer: Document = {member: [summary(document) for document in chosen[:size]]}
+    if len(chosen) > size:
+        answer["NextToken"] = _write_token(field, place(chosen[size - 1]))
+    return answer
+
+
+def pick(document: Mapping[str, Any], *members: str) -> Document:
+    """The named members that are set: how most summaries are made."""
+    return {member: document[member] for member in members if document.get(member) is not None}
+
+
+def _passes(request: Mapping[str, Any], document: Document, name: str, status: str | None) -> bool:
+    contains = request.get("NameContains")
+    if contains and contains.lower() not in str(document[name]).lower():
+        return False
+    for prefix, field in (
+        ("CreationTime", "CreationTime"),
+        ("Created", "CreationTime"),
+        ("LastModifiedTime", "LastModifiedTime"),
+    ):
+        after, before = request.get(f"{prefix}After"), request.get(f"{prefix}Before")
+        time = document.get(field)
+        if after is not None and not (time is not None and time > after):
+            return False
+        if before is not None and not (time is not None and time < before):
+            return False
+    equals = request.get("StatusEquals")
+    return not (equals and status is not None and document.get(status) != equals)
+
+
+def _write_token(field: str, place: tuple[Any, str]) -> str:
+    return base64.urlsafe_b64encode(json.dumps([field, *place]).encode()).decode()
+
+
+def _read_token(token: str, field: str) -> tuple[Any, str]:
+    try:
+        written_for, value, identity = json.loads(base64.urlsafe_b64decode(token.encode()))
+    except (binascii.Error, ValueError, TypeError):
+        raise validation_error("The NextToken is not one that this operation gave.") from None
+    if written_for != field:
+        raise validation_error("The NextToken was given for another SortBy; start again without it.")
+    return value, str(identity)
