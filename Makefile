@@ -26,11 +26,11 @@ $(UV):
 	@$(PYTHON) -m venv .uv
 	@.uv/bin/pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
 
-.venv/tools.stamp: requirements/tools.lock setup.py | $(UV)
+.venv/tools.stamp: requirements/tools.lock setup.py localcloud/pyproject.toml | $(UV)
 	@echo "Setting up the tools environment (.venv)"
 	@test -x $(PY) || $(UV) venv --quiet --python $(PYTHON) .venv
 	@$(UV) pip install --quiet --python $(PY) --require-hashes -r requirements/tools.lock
-	@$(UV) pip install --quiet --python $(PY) --no-deps -e .
+	@$(UV) pip install --quiet --python $(PY) --no-deps -e . -e ./localcloud
 	@touch $@
 
 .venv-image/image.stamp: container/requirements.lock | $(UV)

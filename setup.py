@@ -4,10 +4,10 @@ from setuptools import find_packages, setup
 
 setup(
     name="loadingbay",
-    version="0.1.0",
+    version="0.2.0",
     description="A SageMaker Pipelines MLOps project whose whole life runs on one machine, and unchanged on AWS",
     license="Apache-2.0",
     python_requires=">=3.11,<3.12",
-    packages=find_packages(include=["loadingbay*", "localcloud*", "pipelines*"]),
+    packages=find_packages(include=["loadingbay*", "pipelines*"]),
     entry_points={"console_scripts": ["loadingbay = loadingbay.cli:main"]},
 )

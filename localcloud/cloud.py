@@ -104,7 +104,7 @@ class Cloud:
     endpoints: "Manager" = field(init=False)
 
     def arn(self, kind: str, name: str) -> str:
-        """A SageMaker ARN, e.g. `arn("pipeline", "loadingbay")`."""
+        """A SageMaker ARN, e.g. `arn("pipeline", "abalone")`."""
         return f"arn:aws:sagemaker:{self.settings.region}:{self.settings.account}:{kind}/{name}"
 
     def user(self) -> dict[str, Any]:

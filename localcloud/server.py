@@ -113,7 +113,7 @@ async def _serve(settings: Settings, listener: socket.socket) -> None:
         "pid": os.getpid(),
         "home": str(settings.home),
         "port": settings.port,
-        "version": version("loadingbay"),
+        "version": version("localcloud"),
         "enforce_iam": settings.enforce_iam,
     }
     print(f"The local cloud serves {settings.endpoint_url} from {settings.home}.", file=sys.stderr, flush=True)

@@ -1,0 +1,33 @@
+"""The local cloud as a distribution of its own: nothing is left out of it, and it knows no product."""
+
+import re
+import tomllib
+from importlib.metadata import requires, version
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+
+FOLDER = Path(__file__).parents[2] / "localcloud"
+PROJECT = tomllib.loads((FOLDER / "pyproject.toml").read_text())
+
+
+def test_every_folder_of_code_is_packaged() -> None:
+    found = {path.parent for path in FOLDER.rglob("__init__.py")}
+
+    packaged = {FOLDER.joinpath(*name.split(".")[1:]) for name in PROJECT["tool"]["setuptools"]["packages"]}
+
+    assert packaged == found
+
+
+@pytest.mark.parametrize("line", requires("localcloud") or [])
+def test_the_locked_environment_meets_each_requirement(line: str) -> None:
+    wanted = Requirement(line)
+
+    assert version(wanted.name) in wanted.specifier
+
+
+def test_no_word_of_a_product_is_in_the_code() -> None:
+    product = re.compile(r"loading ?bay|vehicle|bicycle|motorcycle|driver", re.IGNORECASE)
+
+    assert [str(path) for path in FOLDER.rglob("*.py") if product.search(path.read_text())] == []
