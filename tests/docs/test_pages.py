@@ -1,0 +1,49 @@
+"""The pages: complete, and readable in a terminal."""
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+TRACKED = subprocess.run(
+    ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
+    cwd=ROOT,
+    capture_output=True,
+    text=True,
+    check=True,
+).stdout.split()
+PAGES = [name for name in TRACKED if name.endswith(".md") and (ROOT / name).exists()]
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_link_leads_to_a_file(page):
+    text = re.sub(r"```.*?```", "", (ROOT / page).read_text("utf-8"), flags=re.S)
+    links = re.findall(r"\]\((?!https?:|#|mailto:)([^)#\s]+)", text)
+    missing = [link for link in links if not ((ROOT / page).parent / link).exists()]
+    assert not missing
+
+
+def test_the_index_names_every_page():
+    index = (ROOT / "docs" / "README.md").read_text("utf-8")
+    pages = {Path(page).name for page in PAGES if Path(page).parent == Path("docs")} - {"README.md"}
+    assert {page for page in pages if f"({page})" not in index} == set()
+
+
+def test_the_architecture_names_every_folder():
+    text = (ROOT / "docs" / "architecture.md").read_text("utf-8")
+    folders = {Path(name).parts[0] for name in TRACKED if name.endswith(".py") and "/" in name}
+    assert {folder for folder in folders if f"`{folder}/`" not in text} == set()
+
+
+@pytest.mark.parametrize("record", [page for page in PAGES if page.startswith("docs/decisions/")])
+def test_a_decision_says_its_status_and_date(record):
+    assert re.search(
+        r"^Status: (accepted|superseded by .+) · Date: \d{4}-\d\d-\d\d$", (ROOT / record).read_text(), re.M
+    )
+
+
+def test_decisions_are_numbered_without_gaps():
+    numbers = sorted(int(Path(page).name[:4]) for page in PAGES if page.startswith("docs/decisions/"))
+    assert numbers == list(range(1, len(numbers) + 1))
