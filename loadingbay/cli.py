@@ -20,6 +20,7 @@ from loadingbay.commands.destroy import destroy
 from loadingbay.commands.history import history
 from loadingbay.commands.local import down, up
 from loadingbay.commands.push import push
+from loadingbay.commands.review import label, review
 from loadingbay.commands.rollback import rollback
 from loadingbay.commands.run import build, run
 from loadingbay.commands.tune import tune
@@ -68,6 +69,8 @@ cli.add_command(rollback)
 cli.add_command(history)
 cli.add_command(classify)
 cli.add_command(bulk)
+cli.add_command(review)
+cli.add_command(label)
 cli.add_command(monitor)
 cli.add_command(status)
 cli.add_command(logs)

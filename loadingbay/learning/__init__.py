@@ -1,0 +1,6 @@
+"""What people know that the model did not.
+
+- `labels`: what photos really showed, stored in S3 in SageMaker's Ground Truth form
+- `review`: the queue of photos that the model was not sure of, one at a time
+- `requests`: which inference ids belong to requests that were made
+"""

@@ -1,0 +1,116 @@
+"""Takes photos from the review queue, one at a time, and turns what a person says into labels.
+
+A photo that is taken is hidden from everybody else for `HIDDEN_SECONDS`, by the queue itself, so two people never look
+at the same one. Its label is stored before its message is removed: a crash between the two shows the photo once more,
+and the later label of the two counts.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from loadingbay.learning.labels import Label, store
+
+HIDDEN_SECONDS = 600
+
+
+@dataclass(frozen=True)
+class Item:
+    """A photo that waits for a person, and what the model answered.
+
+    `body` is the queue's message, `receipt` what removes it. `photo` is the address in S3 (bucket, key, version_id),
+    `prediction` the model's answer: label, confidence, threshold, probabilities. `reason` is the name of the error that
+    sent it here, "" for messages without one.
+    """
+
+    inference_id: str
+    photo: dict[str, Any]
+    prediction: dict[str, Any]
+    reason: str
+    body: str
+    receipt: str
+
+
+class NotReadableError(ValueError):
+    """A message of the queue is not one of the state machine's; after five readers SQS moves it to the dead letters."""
+
+
+@dataclass(frozen=True)
+class Queue:
+    """The review queue at `url`; labels go to `bucket`. The clients are boto3's for SQS and S3."""
+
+    sqs: Any
+    s3: Any
+    url: str
+    bucket: str
+
+    def waiting(self) -> int:
+        """How many photos wait, about: SQS counts approximately."""
+        answer = self.sqs.get_queue_attributes(QueueUrl=self.url, AttributeNames=["ApproximateNumberOfMessages"])
+        return int(answer["Attributes"]["ApproximateNumberOfMessages"])
+
+    def take(self) -> Iterator[Item | NotReadableError]:
+        """The photos one after the other, each taken when it is asked for; ends when the queue is empty."""
+        while True:
+            messages = self.sqs.receive_message(
+                QueueUrl=self.url, MaxNumberOfMessages=1, VisibilityTimeout=HIDDEN_SECONDS, WaitTimeSeconds=1
+            ).get("Messages", [])
+            if not messages:
+                return
+            try:
+                yield _item(messages[0])
+            except NotReadableError as error:
+                yield error
+
+    def photo(self, item: Item) -> bytes | None:
+        """The photo's bytes; None when it was deleted from S3."""
+        version = {"VersionId": item.photo["version_id"]} if item.photo.get("version_id") else {}
+        try:
+            answer = self.s3.get_object(Bucket=item.photo["bucket"], Key=item.photo["key"], **version)
+            return bytes(answer["Body"].read())
+        except ClientError as error:
+            if error.response["Error"]["Code"] in {"NoSuchKey", "NoSuchVersion", "404"}:
+                return None
+            raise
+
+    def label(self, item: Item, truth: str, author: str, now: datetime) -> Label:
+        """Stores the label, then removes the photo from the queue."""
+        label = Label(item.inference_id, truth, "review", author, now)
+        store(self.s3, self.bucket, [label])
+        self.sqs.delete_message(QueueUrl=self.url, ReceiptHandle=item.receipt)
+        return label
+
+    def skip(self, item: Item) -> None:
+        """Puts the photo at the end of the queue. As a new message: one taken five times would be set aside."""
+        self.sqs.send_message(QueueUrl=self.url, MessageBody=item.body)
+        self.sqs.delete_message(QueueUrl=self.url, ReceiptHandle=item.receipt)
+
+    def give_back(self, item: Item) -> None:
+        """Makes the photo visible to others at once, for whoever stops in the middle."""
+        self.sqs.change_message_visibility(QueueUrl=self.url, ReceiptHandle=item.receipt, VisibilityTimeout=0)
+
+
+def _item(message: dict[str, Any]) -> Item:
+    """A message of the queue as an item. Raises NotReadableError."""
+    body = message["Body"]
+    try:
+        document = json.loads(body)
+        photo = document["photo"]
+        return Item(
+            inference_id=str(document["inference_id"]),
+            photo={"bucket": str(photo["bucket"]), "key": str(photo["key"]), "version_id": photo.get("version_id")},
+            prediction=dict(document["prediction"]),
+            reason=str(document.get("reason") or ""),
+            body=body,
+            receipt=message["ReceiptHandle"],
+        )
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise NotReadableError(
+            f"message {message.get('MessageId')} in the review queue is not one of the state machine's: {body!r:.120}"
+        ) from error
