@@ -24,9 +24,9 @@ KEY_ARGUMENTS = {
         "InputDataConfig",
     ),
 }
-# ISO 8601, lower case allowed because AWS's own examples write "P30d".
+# ISO 8601; AWS also takes lower case and a missing P: its own examples write "P30d", "30d" and "T12H".
 _DURATION = re.compile(
-    r"P(?=.)(?:(\d+)Y)?(?:(\d+)M)?(?:(\d+)W)?(?:(\d+)D)?(?:T(?=.)(?:(\d+)H)?(?:(\d+)M)?(?:(\d+)S)?)?", re.IGNORECASE
+    r"P?(?=.)(?:(\d+)Y)?(?:(\d+)M)?(?:(\d+)W)?(?:(\d+)D)?(?:T(?=.)(?:(\d+)H)?(?:(\d+)M)?(?:(\d+)S)?)?", re.IGNORECASE
 )
 _DAY = 86_400
 _UNITS = (365 * _DAY, 30 * _DAY, 7 * _DAY, _DAY, 3_600, 60, 1)
@@ -51,7 +51,7 @@ def parse_cache_config(value: Any) -> CacheConfig | None:
 
 
 def parse_duration(text: Any) -> int:
-    """Seconds in an ISO 8601 duration such as P30d or PT1H30M; a month counts 30 days, a year 365."""
+    """Seconds in an ISO 8601 duration such as P30d, PT1H30M or T12H; a month counts 30 days, a year 365."""
     match = _DURATION.fullmatch(text) if isinstance(text, str) and len(text) <= 50 else None
     if match is None:
         raise ValueError(f"{text!r} is not an ISO 8601 duration such as 'P30d' or 'PT1H'.")

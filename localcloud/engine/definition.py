@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 from localcloud.engine.caching import CacheConfig, parse_cache_config
 from localcloud.engine.retries import RetryPolicy, parse_retry_policies
+from localcloud.engine.step_types import STEP_TYPES
 
 SCHEMA_VERSION = "2020-12-01"
 MAX_CHARACTERS = 1_048_576
 MAX_STEPS = 500
 MAX_PARAMETERS = 200
-STEP_TYPES = ("Processing", "Training", "RegisterModel", "Condition", "Fail")
+_LONG = 2**63
 PARAMETER_TYPES: dict[str, tuple[type, ...]] = {
     "String": (str,),
     "Integer": (int,),
     "Float": (int, float),
     "Boolean": (bool,),
 }
+OUTPUT_TYPES = PARAMETER_TYPES
+
+
+_TARGETS = {"Lambda": "FunctionArn", "Callback": "SqsQueueUrl"}
 
 
 class DefinitionError(ValueError):
@@ -47,8 +53,19 @@ class PropertyFile:
 
 
 @dataclass(frozen=True)
+class OutputParameter:
+    """A value that a Lambda or Callback step leaves to later steps."""
+
+    name: str
+    type: str
+
+
+@dataclass(frozen=True)
 class Step:
-    """One step. `parent` and `branch` are set for steps inside a Condition: its name, and True for IfSteps."""
+    """One step. `parent` and `branch` are set for steps inside a Condition: its name, and True for IfSteps.
+
+    `target` is the function's ARN of a Lambda step, and the queue's URL of a Callback step; either may be a reference.
+    """
 
     name: str
     type: str
@@ -59,37 +76,53 @@ class Step:
     retry_policies: tuple[RetryPolicy, ...] = ()
     cache: CacheConfig | None = None
     property_files: tuple[PropertyFile, ...] = ()
+    target: Any = None
+    outputs: tuple[OutputParameter, ...] = ()
     parent: str | None = None
     branch: bool | None = None
 
 
 @dataclass(frozen=True)
 class Definition:
-    """Parameters by name, and all steps by name (those inside conditions too) in document order."""
+    """Parameters by name, and all steps by name (those inside conditions too) in document order.
+
+    `experiment` is the member PipelineExperimentConfig, None where the executions are no trials of an experiment.
+    """
 
     parameters: dict[str, Parameter] = field(default_factory=dict)
     steps: dict[str, Step] = field(default_factory=dict)
+    experiment: dict[str, Any] | None = None
 
 
 def parse(text: str) -> Definition:
-    """The definition in `text`.
+    """The definition in `text`; unknown members are passed over.
 
     Raises:
         DefinitionError: it is not JSON, too large, of another schema version, or malformed.
     """
+    return parse_document(load(text))
+
+
+def load(text: str) -> dict[str, Any]:
+    """The JSON object in `text`; DefinitionError if it is none, or too large."""
     if len(text) > MAX_CHARACTERS:
         raise DefinitionError(f"The definition has {len(text):,} characters; the limit is {MAX_CHARACTERS:,}.")
     try:
-        document = json.loads(text, parse_constant=_no_constant)
+        document = json.loads(text, parse_constant=_no_constant, parse_float=finite)
     except RecursionError:
         raise DefinitionError("The definition is nested too deeply.") from None
     except ValueError as error:
         raise DefinitionError(f"The definition is not JSON: {error}.") from None
     if not isinstance(document, dict):
         raise DefinitionError("The definition must be a JSON object.")
+    return document
+
+
+def parse_document(document: dict[str, Any]) -> Definition:
+    """The definition in a JSON object; DefinitionError where it is malformed."""
     if document.get("Version") != SCHEMA_VERSION:
         raise DefinitionError(f"Version is {document.get('Version')!r}; it must be {SCHEMA_VERSION!r}.")
-    parameters = _parameters(document.get("Parameters") or [])
+    parameters = _parameters(_given(document, "Parameters"))
     steps: dict[str, Step] = {}
     for step in _steps(document.get("Steps"), "Steps", None, None):
         if step.name in steps:
@@ -99,7 +132,18 @@ def parse(text: str) -> Definition:
         raise DefinitionError("The definition has no steps.")
     if len(steps) > MAX_STEPS:
         raise DefinitionError(f"The definition has {len(steps)} steps; the limit is {MAX_STEPS}.")
-    return Definition(parameters, steps)
+    experiment = document.get("PipelineExperimentConfig")
+    if experiment is not None:
+        _object(experiment, "PipelineExperimentConfig")
+    return Definition(parameters, steps, experiment)
+
+
+def finite(text: str) -> float:
+    """A JSON number as a float; ValueError for one that no 64-bit float holds, such as 1e400."""
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"{text} is too large for a number of 64 bits")
+    return number
 
 
 def _no_constant(name: str) -> Any:
@@ -116,7 +160,7 @@ def _parameters(items: Any) -> dict[str, Parameter]:
             raise DefinitionError(f"Parameter names must be unique: {name!r} occurs more than once.")
         if kind not in PARAMETER_TYPES:
             raise DefinitionError(f"{where}: Type is {kind!r}; it must be one of {', '.join(PARAMETER_TYPES)}.")
-        default, enum = entry.get("DefaultValue"), tuple(_list(entry.get("EnumValues") or [], where))
+        default, enum = entry.get("DefaultValue"), tuple(_list(_given(entry, "EnumValues"), where))
         for value in (*enum, *([] if default is None else [default])):
             if not is_of_type(value, kind):
                 raise DefinitionError(f"{where}: {value!r} is not of type {kind}.")
@@ -129,8 +173,12 @@ def _parameters(items: Any) -> dict[str, Parameter]:
 
 
 def is_of_type(value: Any, kind: str) -> bool:
-    """Whether a JSON value is of a parameter type; a boolean is never a number."""
-    return isinstance(value, PARAMETER_TYPES[kind]) and (kind == "Boolean") == isinstance(value, bool)
+    """Whether a JSON value is of a parameter type: a boolean is never a number, and a number fits into 64 bits."""
+    if not isinstance(value, PARAMETER_TYPES[kind]) or (kind == "Boolean") != isinstance(value, bool):
+        return False
+    if isinstance(value, int):
+        return -_LONG <= value < _LONG
+    return not isinstance(value, float) or math.isfinite(value)
 
 
 def _steps(items: Any, where: str, parent: str | None, branch: bool | None) -> Iterator[Step]:
@@ -140,7 +188,7 @@ def _steps(items: Any, where: str, parent: str | None, branch: bool | None) -> I
         yield step
         if step.type == "Condition":
             for key, taken in (("IfSteps", True), ("ElseSteps", False)):
-                yield from _steps(step.arguments.get(key) or [], f"Step {step.name!r} {key}", step.name, taken)
+                yield from _steps(_given(step.arguments, key), f"Step {step.name!r} {key}", step.name, taken)
 
 
 def _step(entry: dict[str, Any], where: str, parent: str | None, branch: bool | None) -> Step:
@@ -157,10 +205,12 @@ def _step(entry: dict[str, Any], where: str, parent: str | None, branch: bool | 
             arguments=_object(entry.get("Arguments"), f"{place} Arguments"),
             display_name=_text(entry.get("DisplayName"), f"{place} DisplayName"),
             description=_text(entry.get("Description"), f"{place} Description"),
-            depends_on=tuple(_name(d, f"{place} DependsOn") for d in _list(entry.get("DependsOn") or [], place)),
-            retry_policies=parse_retry_policies(entry.get("RetryPolicies") or []),
+            depends_on=tuple(_name(d, f"{place} DependsOn") for d in _list(_given(entry, "DependsOn"), place)),
+            retry_policies=parse_retry_policies(_given(entry, "RetryPolicies")),
             cache=parse_cache_config(entry.get("CacheConfig")),
-            property_files=tuple(_property_file(p, place) for p in _list(entry.get("PropertyFiles") or [], place)),
+            property_files=tuple(_property_file(p, place) for p in _list(_given(entry, "PropertyFiles"), place)),
+            target=entry.get(_TARGETS[kind]) if kind in _TARGETS else None,
+            outputs=tuple(_output(o, place) for o in _list(_given(entry, "OutputParameters"), place)),
             parent=parent,
             branch=branch,
         )
@@ -176,6 +226,22 @@ def _property_file(item: Any, place: str) -> PropertyFile:
     if not all(isinstance(v, str) and v for v in values):
         raise DefinitionError(f"{place}: a property file needs PropertyFileName, OutputName and FilePath.")
     return PropertyFile(*values)  # type: ignore[arg-type]  # checked above, which mypy cannot follow
+
+
+def _output(item: Any, place: str) -> OutputParameter:
+    entry = _object(item, f"{place} OutputParameters")
+    name, kind = entry.get("OutputName"), entry.get("OutputType", "String")
+    if not isinstance(name, str) or not name or kind not in OUTPUT_TYPES:
+        raise DefinitionError(
+            f"{place}: an output parameter needs OutputName, and as OutputType one of {', '.join(OUTPUT_TYPES)}."
+        )
+    return OutputParameter(name, kind)
+
+
+def _given(entry: dict[str, Any], member: str) -> Any:
+    """A member that is a list where it is given; an empty one where it is missing or null."""
+    value = entry.get(member)
+    return [] if value is None else value
 
 
 def _list(value: Any, where: str) -> list[Any]:

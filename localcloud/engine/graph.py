@@ -22,10 +22,10 @@ class Plan:
 
 
 def own_arguments(step: Step) -> object:
-    """What of a step's arguments is its own: a condition's branches belong to the steps in them."""
+    """What of a step may hold references of its own: a condition's branches belong to the steps in them."""
     if step.type == "Condition":
         return step.arguments.get("Conditions", [])
-    return step.arguments
+    return step.arguments if step.target is None else [step.arguments, step.target]
 
 
 def dependencies(definition: Definition) -> dict[str, frozenset[str]]:

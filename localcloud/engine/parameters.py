@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from localcloud.engine.definition import Definition, Parameter, is_of_type
+from localcloud.engine.definition import Definition, Parameter, finite, is_of_type
 
 
 class ParameterError(ValueError):
@@ -35,7 +35,7 @@ def _typed(parameter: Parameter, text: str) -> Any:
     value: Any = text
     if parameter.type != "String":
         try:
-            value = json.loads(text, parse_constant=lambda _: None)
+            value = json.loads(text, parse_constant=lambda _: None, parse_float=finite)
         except (ValueError, RecursionError):
             value = None
         if not is_of_type(value, parameter.type):

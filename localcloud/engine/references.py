@@ -20,7 +20,7 @@ class UnknownReferenceError(ValueError):
 
 @dataclass(frozen=True)
 class Get:
-    """A parsed `Get`: kind is Parameters, Execution or Steps; `path` is what follows the name."""
+    """A parsed `Get`: kind is Parameters, Execution, PipelineExperimentConfig or Steps; `path` follows the name."""
 
     text: str
     kind: str
@@ -43,6 +43,9 @@ class Scope(Protocol):
 
     def execution(self, name: str) -> Any:
         """An execution variable such as PipelineExecutionId."""
+
+    def experiment(self, name: str) -> Any:
+        """ExperimentName or TrialName of the execution."""
 
     def properties(self, step: str) -> Any:
         """What the Describe call of the step's job answers."""
@@ -79,7 +82,7 @@ def parse_get(text: Any) -> Get:
         raise UnknownReferenceError(f"Get needs a string, not {text!r}.")
     kind, _, rest = text.partition(".")
     name, _, path = rest.partition(".")
-    if kind in ("Parameters", "Execution") and name and not path:
+    if kind in ("Parameters", "Execution", "PipelineExperimentConfig") and name and not path:
         return Get(text, kind, name)
     if kind == "Steps" and name and path:
         return Get(text, kind, name, tokens(path))
@@ -118,27 +121,60 @@ def _get(get: Get, scope: Scope) -> Any:
         return scope.parameter(get.name)
     if get.kind == "Execution":
         return scope.execution(get.name)
+    if get.kind == "PipelineExperimentConfig":
+        return scope.experiment(get.name)
     if get.property_file is not None:
         return scope.property_file(get.name, get.property_file)
     return walk(scope.properties(get.name), get.path, get.text)
 
 
-def _join(argument: Any, scope: Scope) -> str:
+def check_functions(value: Any) -> None:
+    """UnknownReferenceError for a function inside a value whose own arguments are malformed."""
+    items = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    if is_reference(value):
+        function, argument = next(iter(value.items()))
+        if function == "Std:Join":
+            _check_join(argument)
+        elif function == "Std:JsonGet":
+            _check_json_get(argument)
+    for item in items:
+        check_functions(item)
+
+
+def _check_join(argument: Any) -> None:
     if not isinstance(argument, dict) or not isinstance(argument.get("Values"), list):
-        raise UnknownReferenceError("Std:Join needs On and Values.")
+        raise UnknownReferenceError("Std:Join needs On, a string, and Values, a list.")
+    if not isinstance(argument.get("On", ""), str):
+        raise UnknownReferenceError(f"Std:Join: On is {argument['On']!r}; it must be a string.")
+
+
+def _check_json_get(argument: Any) -> None:
+    if not isinstance(argument, dict) or not isinstance(argument.get("Path"), str):
+        raise UnknownReferenceError("Std:JsonGet needs a PropertyFile or S3Uri, and a Path.")
+    tokens(argument["Path"])
+    file = argument.get("PropertyFile")
+    if file is None and argument.get("S3Uri") is None:
+        raise UnknownReferenceError("Std:JsonGet needs a PropertyFile or S3Uri.")
+    if file is not None and not (
+        is_reference(file) and "Get" in file and parse_get(file["Get"]).property_file is not None
+    ):
+        raise UnknownReferenceError(
+            f"Std:JsonGet: PropertyFile is {file!r}; it must be {{'Get': 'Steps.<step>.PropertyFiles.<name>'}}."
+        )
+
+
+def _join(argument: Any, scope: Scope) -> str:
+    _check_join(argument)
     return str(argument.get("On", "")).join(as_text(resolve(value, scope)) for value in argument["Values"])
 
 
 def _json_get(argument: Any, scope: Scope) -> Any:
-    if not isinstance(argument, dict) or not isinstance(argument.get("Path"), str):
-        raise UnknownReferenceError("Std:JsonGet needs a PropertyFile or S3Uri, and a Path.")
-    if "PropertyFile" in argument:
-        document, where = resolve(argument["PropertyFile"], scope), as_text(argument["PropertyFile"].get("Get"))
-    elif "S3Uri" in argument:
+    _check_json_get(argument)
+    if argument.get("PropertyFile") is not None:
+        document, where = resolve(argument["PropertyFile"], scope), argument["PropertyFile"]["Get"]
+    else:
         where = as_text(resolve(argument["S3Uri"], scope))
         document = scope.json_object(where)
-    else:
-        raise UnknownReferenceError("Std:JsonGet needs a PropertyFile or S3Uri.")
     return walk(document, tokens(argument["Path"]), f"{argument['Path']!r} in {where}")
 
 

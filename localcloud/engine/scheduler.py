@@ -17,7 +17,8 @@ from localcloud.engine.definition import Definition, Step, parse
 from localcloud.engine.graph import ACTIVE, dependencies, plan, restricted
 from localcloud.engine.records import FAILED, MAX_FAILURE_REASON, Records, execution_id
 from localcloud.engine.retries import classify, delay_before_retry
-from localcloud.engine.steps import STORE_KINDS, Context, StepError
+from localcloud.engine.step_types import JOBS
+from localcloud.engine.steps import Context, StepError
 from localcloud.jobs.events import announce
 from localcloud.jobs.failure import bounded
 from localcloud.jobs.patience import until_stored
@@ -56,7 +57,7 @@ class ExecutionRun:
         for name, document in self._records.steps().items():
             if document["StepStatus"] in ACTIVE:
                 if "_job" in document:
-                    self._jobs.stop(STORE_KINDS[document["_type"]], document["_job"])
+                    self._jobs.stop(JOBS[document["_type"]].store_kind, document["_job"])
                 document.update(StepStatus="Failed", FailureReason=reason, EndTime=self._cloud.clock())
                 self._records.write_step(document)
                 logger.error("step %s is failed with it", name)
@@ -142,7 +143,7 @@ class ExecutionRun:
         """Do a step, or the next try of one."""
         self._steps[step.name] = document
         try:
-            if step.type in STORE_KINDS:
+            if step.type in JOBS:
                 self._begin_job(step, document, before)
             elif step.type == "Fail":
                 raise perform.fail(self._context, step)
@@ -177,7 +178,8 @@ class ExecutionRun:
         self._steps[step.name] = document
         self._records.announce_step(step, document, before)
         announce(self._cloud, step.type, job)
-        self._jobs.submit(STORE_KINDS[step.type], name, lambda: self._inbox.put(lambda: self._job_ended(step, name)))
+        kind = JOBS[step.type].store_kind
+        self._jobs.submit(kind, name, lambda: self._inbox.put(lambda: self._job_ended(step, name)))
 
     # A step's end
 
@@ -185,7 +187,7 @@ class ExecutionRun:
         document = self._steps[step.name]
         if self._closed or document.get("_job") != name or document["StepStatus"] not in ACTIVE:
             return
-        job = self._cloud.store.get(STORE_KINDS[step.type], name) or {}
+        job = self._cloud.store.get(JOBS[step.type].store_kind, name) or {}
         status = job.get(f"{step.type}JobStatus")
         reason = job.get("FailureReason", "InternalServerError: the job's end could not be stored")
         if status == "Completed":
@@ -272,7 +274,7 @@ class ExecutionRun:
             if document["StepStatus"] != "Stopping":
                 self._steps[name] = {**document, "StepStatus": "Stopping"}
                 self._put(step, self._steps[name], document["StepStatus"])
-            self._jobs.stop(STORE_KINDS[step.type], document["_job"])
+            self._jobs.stop(JOBS[step.type].store_kind, document["_job"])
 
     def _end_early(self) -> None:
         self._stop_all()

@@ -51,6 +51,12 @@ class ExecutionScope:
             raise UnknownReferenceError(f"Execution.{name} has no value here.")
         return values[name]
 
+    def experiment(self, name: str) -> Any:
+        config = self._execution.get("PipelineExperimentConfig", {})
+        if name not in config:
+            raise UnknownReferenceError(f"PipelineExperimentConfig.{name} has no value here.")
+        return config[name]
+
     def properties(self, step: str) -> Any:
         return self._document(step).get("_properties", {})
 

@@ -19,7 +19,8 @@ from localcloud.engine.definition import Step
 from localcloud.engine.records import CACHE
 from localcloud.engine.references import UnknownReferenceError, as_text, resolve
 from localcloud.engine.scope import ExecutionScope
-from localcloud.engine.validate import CREATES, JOB_NAMES, sagemaker_model, with_defaults
+from localcloud.engine.step_types import JOBS, STEP_TYPES, request_shape
+from localcloud.engine.validate import with_defaults
 from localcloud.iam.identities import Identity, needed
 from localcloud.jobs.failure import JobError
 from localcloud.jobs.requests import insert
@@ -27,7 +28,6 @@ from localcloud.jobs.transfer import Location, Transfer
 from localcloud.resources import processing_jobs, training_jobs
 
 Document = dict[str, Any]
-STORE_KINDS = {"Processing": "processing-job", "Training": "training-job"}
 _NEW: dict[str, Callable[[Cloud, Document], Document]] = {
     "Processing": processing_jobs.new_job,
     "Training": training_jobs.new_job,
@@ -75,7 +75,7 @@ class Context:
 
 def job_name(execution_id: str, step: Step, random: str) -> str:
     """A job's name as SageMaker makes it: pipelines-<execution>-<step>-<random>. The step's name is cut to fit."""
-    prefix = step.arguments.get(JOB_NAMES[step.type])
+    prefix = step.arguments.get(STEP_TYPES[step.type].name_member)
     base = prefix if isinstance(prefix, str) else step.name
     room = MAX_JOB_NAME - len(f"pipelines-{execution_id}--{random}")
     return f"pipelines-{execution_id}-{base.replace('_', '-')[:room].strip('-') or 'step'}-{random}"
@@ -94,28 +94,35 @@ def make_job(context: Context, step: Step, name: str) -> tuple[Document, str | N
     """The document of the step's job, not stored yet, and the key of the step's result in the cache."""
     arguments = resolved(context, step, step.arguments, name)
     key = cache_key(step.type, arguments) if step.cache is not None and step.cache.enabled else None
-    request = with_defaults(step, {"RoleArn": context.execution["_role"]})
-    request = {**request, **arguments, JOB_NAMES[step.type]: name}
+    request = {**with_defaults(step, context.execution["_role"], name), **arguments, JOBS[step.type].name_member: name}
     try:
-        shape = sagemaker_model().operation_model(CREATES[step.type]).input_shape
-        return _NEW[step.type](context.cloud, check_request(shape, request)), key
+        return new_document(context.cloud, step.type, check_request(request_shape(step.type), request)), key
     except ApiError as error:
         raise _refused(context, step, error) from None
+
+
+def new_document(cloud: Cloud, step_type: str, request: Document) -> Document:
+    """The document of a new job of a step of this type; ApiError if the local cloud refuses the request.
+
+    For steps that run no job the request is looked at when the step calls its operation: the answer is empty.
+    """
+    new = _NEW.get(step_type)
+    return {} if new is None else new(cloud, request)
 
 
 def store_job(context: Context, step: Step, job: Document) -> None:
     """Put the job into the store, if the pipeline's role may create it; in the transaction that stores the step."""
     try:
         request = {**job, "Tags": job.get("_tags")}
-        needed(context.identity(), CREATES[step.type], request, context.cloud.settings)
-        insert(context.cloud, STORE_KINDS[step.type], step.type, job)
+        needed(context.identity(), STEP_TYPES[step.type].create, request, context.cloud.settings)
+        insert(context.cloud, JOBS[step.type].store_kind, step.type, job)
     except ApiError as error:
         raise _refused(context, step, error) from None
 
 
 def _refused(context: Context, step: Step, error: ApiError) -> StepError:
     return StepError(
-        f"ClientError: Failed to invoke sagemaker:{CREATES[step.type]}. Error Details: {error.message} "
+        f"ClientError: Failed to invoke sagemaker:{STEP_TYPES[step.type].create}. Error Details: {error.message} "
         f"Retry not appropriate on execution of step with PipelineExecutionArn {context.arn} and StepId {step.name}.",
         cause=f"{error.code}: {error.message}",
     )

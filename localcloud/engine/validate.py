@@ -1,19 +1,22 @@
-"""Refuses, when a pipeline is created, what could not run: unknown references, circles, arguments that AWS refuses."""
+"""Refuses, when a pipeline is created, what could not run: unknown members and references, circles, bad arguments."""
 
 from __future__ import annotations
 
-from functools import cache
+from collections.abc import Callable
 from typing import Any
 
-from botocore.model import ServiceModel, Shape
+from botocore.model import Shape
 
 from localcloud.api import ApiError
-from localcloud.api.shapes import check_request, service_model
+from localcloud.api.shapes import check_request
 from localcloud.engine.conditions import ConditionError
 from localcloud.engine.conditions import check as check_condition
-from localcloud.engine.definition import Definition, DefinitionError, Step
+from localcloud.engine.definition import Definition, DefinitionError, Step, load, parse_document
 from localcloud.engine.graph import dependencies, own_arguments
-from localcloud.engine.references import Get, UnknownReferenceError, find, is_reference
+from localcloud.engine.members import unknown
+from localcloud.engine.references import Get, UnknownReferenceError, check_functions, find, is_reference
+from localcloud.engine.specimens import without_references
+from localcloud.engine.step_types import STEP_TYPES, properties_shape, request_shape
 
 EXECUTION_VARIABLES = (
     "StartDateTime",
@@ -25,39 +28,53 @@ EXECUTION_VARIABLES = (
     "TrainingJobName",
     "ProcessingJobName",
 )
-CREATES = {"Processing": "CreateProcessingJob", "Training": "CreateTrainingJob", "RegisterModel": "CreateModelPackage"}
-JOB_NAMES = {"Processing": "ProcessingJobName", "Training": "TrainingJobName"}
-_DESCRIBES = {
-    "Processing": "DescribeProcessingJob",
-    "Training": "DescribeTrainingJob",
-    "RegisterModel": "DescribeModelPackage",
-}
+EXPERIMENT_MEMBERS = ("ExperimentName", "TrialName")
 # A value of the right form for members that a step's arguments leave to the pipeline.
 _ANY_ROLE = "arn:aws:iam::000000000000:role/any"
 
-
-@cache
-def sagemaker_model() -> ServiceModel:
-    """botocore's model of SageMaker, loaded once: it is a file of megabytes."""
-    return service_model("sagemaker")
+Refuse = Callable[[str, dict[str, Any]], object]
 
 
-def check(definition: Definition, model: ServiceModel) -> None:
-    """Raise DefinitionError, naming the step, for what cannot run. `model` is botocore's of SageMaker."""
+def read(text: str, refuse: Refuse) -> Definition:
+    """The definition in `text`, if it can run.
+
+    `refuse(step type, request)` raises ApiError for a request that the local cloud would refuse when the step runs; in
+    the request each reference is replaced by a value that its member could have.
+
+    Raises:
+        DefinitionError: it cannot run; the text names the step and the member.
+    """
+    document = load(text)
+    strangers = unknown(document)
+    if strangers:
+        raise DefinitionError(f"Unknown member{'s' if len(strangers) > 1 else ''}: {'; '.join(strangers)}.")
+    definition = parse_document(document)
     for step in definition.steps.values():
         try:
+            check_functions(own_arguments(step))
             for get in find(own_arguments(step)):
-                _check_get(definition, step, get, model)
+                _check_get(definition, step, get)
         except UnknownReferenceError as error:
             raise DefinitionError(f"Step {step.name!r}: {error}") from None
         _check_property_files(step)
     dependencies(definition)
     for step in definition.steps.values():
-        _check_arguments(step, model)
+        try:
+            _check_arguments(step, refuse)
+        except ConditionError as error:
+            raise DefinitionError(f"Step {step.name!r}: {error}") from None
+        except ApiError as error:
+            raise DefinitionError(f"Step {step.name!r}: {error.message}") from None
+    return definition
 
 
-def _check_get(definition: Definition, step: Step, get: Get, model: ServiceModel) -> None:
-    known: Any = {"Parameters": definition.parameters, "Execution": EXECUTION_VARIABLES, "Steps": definition.steps}
+def _check_get(definition: Definition, step: Step, get: Get) -> None:
+    known: Any = {
+        "Parameters": definition.parameters,
+        "Execution": EXECUTION_VARIABLES,
+        "PipelineExperimentConfig": EXPERIMENT_MEMBERS,
+        "Steps": definition.steps,
+    }
     if get.name not in known[get.kind]:
         raise UnknownReferenceError(f"Unknown property reference {get.text!r}: there is no {get.name!r}.")
     if get.kind != "Steps":
@@ -69,9 +86,17 @@ def _check_get(definition: Definition, step: Step, get: Get, model: ServiceModel
         return
     if target.type == "Condition" and get.path == ("Outcome",):
         return
-    if target.type not in _DESCRIBES:
+    if target.type in ("Lambda", "Callback"):
+        names = [output.name for output in target.outputs]
+        if len(get.path) != 2 or get.path[0] != "OutputParameters" or get.path[1] not in names:
+            raise UnknownReferenceError(
+                f"{get.text!r}: the OutputParameters of step {target.name!r} are: {', '.join(names) or 'none'}."
+            )
+        return
+    shape = properties_shape(target.type)
+    if shape is None:
         raise UnknownReferenceError(f"{get.text!r}: a step of type {target.type} has no properties.")
-    _check_path(get, model.operation_model(_DESCRIBES[target.type]).output_shape, target.arguments)
+    _check_path(get, shape, target.arguments)
 
 
 def _check_path(get: Get, shape: Shape, given: Any) -> None:
@@ -97,36 +122,39 @@ def _check_property_files(step: Step) -> None:
     outputs = (step.arguments.get("ProcessingOutputConfig") or {}).get("Outputs") or []
     names = [output.get("OutputName") for output in outputs if isinstance(output, dict)]
     for file in step.property_files:
-        if step.type != "Processing" or file.output_name not in names:
+        if file.output_name not in names:
             raise DefinitionError(
                 f"Step {step.name!r}: property file {file.name!r} is of output {file.output_name!r}, "
                 f"which the step does not have."
             )
 
 
-def _check_arguments(step: Step, model: ServiceModel) -> None:
+def _check_arguments(step: Step, refuse: Refuse) -> None:
     if step.type == "Condition":
         conditions = step.arguments.get("Conditions")
         if not isinstance(conditions, list) or not conditions:
             raise DefinitionError(f"Step {step.name!r} has no Conditions.")
         for condition in conditions:
-            try:
-                check_condition(condition)
-            except ConditionError as error:
-                raise DefinitionError(f"Step {step.name!r}: {error}") from None
+            check_condition(condition)
     elif step.type == "Fail":
         message = step.arguments.get("ErrorMessage", "")
         if not isinstance(message, str) and not is_reference(message):
             raise DefinitionError(f"Step {step.name!r}: ErrorMessage must be a string or a reference.")
+    elif step.type in ("Lambda", "Callback"):
+        member = "FunctionArn" if step.type == "Lambda" else "SqsQueueUrl"
+        if not (isinstance(step.target, str) and step.target) and not is_reference(step.target):
+            raise DefinitionError(f"Step {step.name!r} needs {member}.")
     else:
-        request = with_defaults(step, {"RoleArn": _ANY_ROLE, JOB_NAMES.get(step.type, ""): "name"})
-        try:
-            check_request(model.operation_model(CREATES[step.type]).input_shape, request, is_reference)
-        except ApiError as error:
-            raise DefinitionError(f"Step {step.name!r}: {error.message}") from None
+        request = with_defaults(step, _ANY_ROLE, "name")
+        shape = request_shape(step.type)
+        check_request(shape, request, is_reference)
+        refuse(step.type, check_request(shape, without_references(request, shape)))
 
 
-def with_defaults(step: Step, defaults: dict[str, Any]) -> dict[str, Any]:
-    """The step's arguments, with what the pipeline gives where they have nothing."""
-    defaults = {k: v for k, v in defaults.items() if k and not (k == "RoleArn" and step.type == "RegisterModel")}
+def with_defaults(step: Step, role: str, name: str) -> dict[str, Any]:
+    """The step's arguments, with the pipeline's role and a name of what is made where they have none."""
+    kind = STEP_TYPES[step.type]
+    defaults: dict[str, Any] = {"RoleArn": role} if kind.job else {}
+    if kind.name_member:
+        defaults[kind.name_member] = name
     return {**defaults, **step.arguments}

@@ -4,9 +4,10 @@ from typing import Any
 
 from localcloud.api import ApiError, not_found, operation, page, pick, validation_error
 from localcloud.cloud import Cloud
-from localcloud.engine.definition import DefinitionError, parse
+from localcloud.engine.definition import DefinitionError
 from localcloud.engine.records import CACHE, EXECUTION, PIPELINE, RUNNING, STEP, TOKEN, VERSION
-from localcloud.engine.validate import check, sagemaker_model
+from localcloud.engine.steps import new_document
+from localcloud.engine.validate import read
 from localcloud.jobs.failure import JobError
 from localcloud.jobs.transfer import Location, Transfer
 from localcloud.resources import tags
@@ -156,7 +157,7 @@ def _definition(cloud: Cloud, request: dict[str, Any]) -> str | None:
             location = Location(place["Bucket"], place["ObjectKey"])
             text = Transfer(cloud.s3).read_text(location, 4 * 1_048_576, place.get("VersionId"))
         if text is not None:
-            check(parse(text), sagemaker_model())
+            read(text, lambda kind, request: new_document(cloud, kind, request))
     except (DefinitionError, JobError) as error:
         raise validation_error(f"Unable to parse pipeline definition. {error}") from None
     return text

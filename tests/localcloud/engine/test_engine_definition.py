@@ -6,11 +6,17 @@ from typing import Any
 
 import pytest
 
-from localcloud.engine.definition import DefinitionError, parse
+from localcloud.api import ApiError
+from localcloud.engine.definition import Definition, DefinitionError, parse
 from localcloud.engine.graph import dependencies
-from localcloud.engine.validate import check, sagemaker_model
+from localcloud.engine.validate import read
 
-SDK = (Path(__file__).parent / "definitions" / "sdk-v3.json").read_text()
+DEFINITIONS = Path(__file__).parent / "definitions"
+SDK = (DEFINITIONS / "sdk-v3.json").read_text()
+
+
+def checked(text: str) -> Definition:
+    return read(text, lambda kind, request: None)
 
 
 def edited(edit: Any) -> str:
@@ -20,8 +26,7 @@ def edited(edit: Any) -> str:
 
 
 def test_a_definition_of_the_sdk_parses_and_passes_every_check() -> None:
-    definition = parse(SDK)
-    check(definition, sagemaker_model())
+    definition = checked(SDK)
     assert list(definition.steps) == ["Stage", "Train", "Evaluate", "Gate", "Register", "GateMissed"]
     needs = dependencies(definition)
     assert needs["Train"] == {"Stage"}
@@ -35,7 +40,7 @@ def test_a_definition_of_the_sdk_parses_and_passes_every_check() -> None:
         (lambda d: d.update(Version="2019-01-01"), "Version is '2019-01-01'"),
         (lambda d: d.update(Steps=[]), "has no steps"),
         (lambda d: d["Steps"].append(d["Steps"][0]), "'Stage' occurs more than once"),
-        (lambda d: d["Steps"][0].update(Type="Tuning"), "Step 'Stage' is of type 'Tuning', which the local cloud does"),
+        (lambda d: d["Steps"][0].update(Type="EMR"), "Step 'Stage' is of type 'EMR', which the local cloud does"),
         (lambda d: d["Steps"][0].update(Name="a b"), "the name 'a b' may hold only"),
         (lambda d: d["Steps"][0].pop("Arguments"), "Step 'Stage' Arguments must be an object"),
         (lambda d: d["Steps"][0].update(DependsOn=["Nobody"]), "depends on 'Nobody', which is not in the definition"),
@@ -60,7 +65,7 @@ def test_a_definition_of_the_sdk_parses_and_passes_every_check() -> None:
 )
 def test_what_cannot_run_is_refused_by_name(edit: Any, words: str) -> None:
     with pytest.raises(DefinitionError) as error:
-        check(parse(edited(edit)), sagemaker_model())
+        checked(edited(edit))
     assert words in str(error.value)
 
 
@@ -91,3 +96,133 @@ def output(name: str) -> dict[str, str]:
 def test_what_is_no_definition_at_all_is_refused(text: str, words: str) -> None:
     with pytest.raises(DefinitionError, match=words):
         parse(text)
+
+
+def step(document: dict[str, Any], name: str) -> dict[str, Any]:
+    """A step by name, those in the branches of conditions too."""
+    waiting = list(document["Steps"])
+    while waiting:
+        found: dict[str, Any] = waiting.pop()
+        if found["Name"] == name:
+            return found
+        for branch in ("IfSteps", "ElseSteps"):
+            waiting += found["Arguments"].get(branch, [])
+    raise KeyError(name)
+
+
+@pytest.mark.parametrize(
+    ("edit", "words"),
+    [
+        (lambda d: d.update(Typo=1), "'Typo' in the definition"),
+        (
+            lambda d: d["Parameters"][0].update(Defaultvalue=1),
+            "'Defaultvalue' in parameter 'Epochs' (did you mean 'Def",
+        ),
+        (lambda d: d["PipelineExperimentConfig"].update(Trial="x"), "'Trial' in PipelineExperimentConfig"),
+        (
+            lambda d: step(d, "Train").update(DependOn=["Stage"]),
+            "'DependOn' in step 'Train' (did you mean 'DependsOn'?)",
+        ),
+        (
+            lambda d: step(d, "Stage").update(CachConfig={}),
+            "'CachConfig' in step 'Stage' (did you mean 'CacheConfig'?)",
+        ),
+        (lambda d: step(d, "Stage")["CacheConfig"].update(Expire="P1D"), "'Expire' in CacheConfig of step 'Stage'"),
+        (lambda d: step(d, "Stage").update(RetryPolicies=[{"MaxAttempt": 1}]), "'MaxAttempt' in RetryPolicies of step"),
+        (
+            lambda d: step(d, "Evaluate")["PropertyFiles"][0].update(Path="x"),
+            "'Path' in PropertyFiles of step 'Evaluate'",
+        ),
+        (lambda d: step(d, "Stage")["Arguments"].update(Enviroment={}), "'Enviroment' in Arguments of step 'Stage'"),
+        (
+            lambda d: step(d, "Stage")["Arguments"]["ProcessingResources"]["ClusterConfig"].update(VolumeSize=1),
+            "'VolumeSize' in ClusterConfig in ProcessingResources in Arguments of step 'Stage'",
+        ),
+        (lambda d: step(d, "Register")["Arguments"].update(Approval="x"), "'Approval' in Arguments of step 'Register'"),
+        (lambda d: step(d, "Gate")["Arguments"].update(ElsSteps=[]), "'ElsSteps' in Arguments of step 'Gate'"),
+        (
+            lambda d: step(d, "Gate")["Arguments"]["Conditions"][0].update(Right=1),
+            "'Right' in a condition of step 'Gate'",
+        ),
+        (
+            lambda d: step(d, "GateMissed")["Arguments"].update(Message="x"),
+            "'Message' in Arguments of step 'GateMissed'",
+        ),
+        (
+            lambda d: step(d, "Train")["Arguments"].update(
+                RoleArn={"Std:Join": {"On": "", "Values": ["a"], "With": "b"}}
+            ),
+            "'With' in Std:Join in RoleArn in Arguments of step 'Train'",
+        ),
+    ],
+)
+def test_a_member_that_aws_does_not_have_is_refused_by_name(edit: Any, words: str) -> None:
+    with pytest.raises(DefinitionError) as error:
+        checked(edited(edit))
+    assert words in str(error.value)
+
+
+def test_all_unknown_members_are_named_at_once() -> None:
+    def edit(document: dict[str, Any]) -> None:
+        document.update(Typo=1)
+        step(document, "Train").update(DependOn=["Stage"])
+
+    with pytest.raises(DefinitionError, match=r"Unknown members: 'Typo' in the definition; 'DependOn' in step 'Train'"):
+        checked(edited(edit))
+
+
+@pytest.mark.parametrize(
+    ("edit", "words"),
+    [
+        (lambda d: join(d, {"On": "/"}), "Std:Join needs On, a string, and Values, a list"),
+        (lambda d: join(d, {"On": 1, "Values": []}), "On is 1; it must be a string"),
+        (lambda d: json_get(d, {"Path": "a"}), "needs a PropertyFile or S3Uri"),
+        (
+            lambda d: json_get(d, {"PropertyFile": "Evaluation", "Path": "a"}),
+            "PropertyFile is 'Evaluation'; it must be",
+        ),
+        (lambda d: json_get(d, {"S3Uri": "s3://b/k", "Path": "a["}), "cannot be read at character 2"),
+    ],
+)
+def test_a_malformed_function_is_refused_at_creation(edit: Any, words: str) -> None:
+    with pytest.raises(DefinitionError) as error:
+        checked(edited(edit))
+    assert words in str(error.value)
+
+
+def join(document: dict[str, Any], argument: Any) -> None:
+    step(document, "GateMissed")["Arguments"]["ErrorMessage"] = {"Std:Join": argument}
+
+
+def json_get(document: dict[str, Any], argument: Any) -> None:
+    step(document, "Gate")["Arguments"]["Conditions"][0]["LeftValue"] = {"Std:JsonGet": argument}
+
+
+@pytest.mark.parametrize("number", ["1e400", "-1e400"])
+def test_a_number_beyond_64_bits_is_no_number(number: str) -> None:
+    with pytest.raises(DefinitionError, match="is too large"):
+        parse(SDK.replace("0.85", number, 1))
+
+
+def test_jobs_are_looked_at_without_their_references() -> None:
+    seen = {}
+    read(SDK, lambda kind, request: seen.update({kind: request}))
+    assert seen["Training"]["InputDataConfig"][0]["DataSource"]["S3DataSource"]["S3Uri"] == "s3://any/any"
+    assert set(seen) == {"Processing", "Training", "RegisterModel"}
+
+
+def test_a_request_that_would_be_refused_later_is_refused_at_creation() -> None:
+    def refuse(kind: str, request: dict[str, Any]) -> None:
+        if kind == "Training":
+            raise ApiError("ValidationException", "no such image")
+
+    with pytest.raises(DefinitionError, match="Step 'Train': no such image"):
+        read(SDK, refuse)
+
+
+def test_the_abalone_pipeline_of_the_sdk_v2_passes_every_check() -> None:
+    definition = checked((DEFINITIONS / "sdk-v2-abalone.json").read_text())
+    needs = dependencies(definition)
+    assert needs["TrainAbaloneModel"] == {"PreprocessAbaloneData"}
+    assert needs["CheckMSEAbaloneEvaluation"] == {"EvaluateAbaloneModel"}
+    assert definition.steps["PreprocessAbaloneData"].cache is not None

@@ -66,7 +66,7 @@ def test_a_reference_stands_for_its_value(value: Any, expected: Any) -> None:
         ({"Get": "Somewhere.X"}, "Unknown property reference 'Somewhere.X'"),
         ({"Get": "Steps.Stage"}, "Unknown property reference 'Steps.Stage'"),
         ({"Get": 3}, "Get needs a string"),
-        ({"Std:Join": []}, "Std:Join needs On and Values"),
+        ({"Std:Join": []}, "Std:Join needs On, a string, and Values"),
         ({"Std:JsonGet": {"Path": "x"}}, "needs a PropertyFile or S3Uri"),
         ({"Std:JsonGet": {"PropertyFile": FILE, "Path": "gate.f1"}}, "there is no 'f1'"),
         ({"Std:JsonGet": {"PropertyFile": FILE, "Path": "gate]["}}, "cannot be read at character 5"),

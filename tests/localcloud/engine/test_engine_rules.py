@@ -51,13 +51,21 @@ def test_what_cannot_be_compared_is_an_error_not_false(left: Any, right: Any) ->
 
 @pytest.mark.parametrize(
     ("text", "seconds"),
-    [("P30d", 30 * 86400), ("PT1H30M", 5400), ("P1Y2M", (365 + 60) * 86400), ("P2W", 14 * 86400), ("PT5S", 5)],
+    [
+        ("P30d", 30 * 86400),
+        ("PT1H30M", 5400),
+        ("P1Y2M", (365 + 60) * 86400),
+        ("P2W", 14 * 86400),
+        ("PT5S", 5),
+        ("30d", 30 * 86400),
+        ("T12H", 43_200),
+    ],
 )
 def test_durations_are_iso_8601(text: str, seconds: int) -> None:
     assert parse_duration(text) == seconds
 
 
-@pytest.mark.parametrize("text", ["P", "PT", "30d", "P-1D", "", None, 30, "P1.5D"])
+@pytest.mark.parametrize("text", ["P", "PT", "T", "30", "30 days", "P-1D", "", None, 30, "P1.5D"])
 def test_what_is_no_duration_is_refused(text: Any) -> None:
     with pytest.raises(ValueError, match="ISO 8601"):
         parse_duration(text)
@@ -141,7 +149,7 @@ def given_values(**values: str) -> list[dict[str, str]]:
     return [{"Name": name, "Value": value} for name, value in values.items()]
 
 
-@given(st.integers(), st.floats(allow_nan=False, allow_infinity=False), st.text(max_size=20))
+@given(st.integers(-(2**63), 2**63 - 1), st.floats(allow_nan=False, allow_infinity=False), st.text(max_size=20))
 def test_parameters_get_their_types(epochs: int, rate: float, text: str) -> None:
     values = bind(PARAMETERS, given_values(Epochs=str(epochs), Rate=json.dumps(rate), Fast="true", Needed=text))
     assert values == {"Epochs": epochs, "Rate": rate, "Fast": True, "Mode": "a", "Needed": text}
@@ -154,6 +162,8 @@ def test_parameters_get_their_types(epochs: int, rate: float, text: str) -> None
         ({"Needed": "", "Other": "1"}, "no parameter 'Other'"),
         ({"Needed": "", "Epochs": "true"}, "'Epochs' is of type Integer; 'true' is not"),
         ({"Needed": "", "Rate": "NaN"}, "'Rate' is of type Float; 'NaN' is not"),
+        ({"Needed": "", "Rate": "1e400"}, "'Rate' is of type Float; '1e400' is not"),
+        ({"Needed": "", "Epochs": "9223372036854775808"}, "'Epochs' is of type Integer"),
         ({"Needed": "", "Fast": "1"}, "'Fast' is of type Boolean"),
         ({"Needed": "", "Mode": "c"}, "must be one of a, b"),
     ],

@@ -1,0 +1,66 @@
+"""Fills the arguments of a step with values in place of its references, for an early check. Pure."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from botocore.model import Shape
+
+from localcloud.engine.references import is_reference
+
+# What a reference may come to be, as harmless as the member's rules allow.
+_BY_MEMBER = {"LocalPath": "/opt/ml/processing/any", "S3Uri": "s3://any/any", "TrainingInputMode": "File"}
+_TEXTS = ("any", "s3://any/any", "arn:aws:iam::000000000000:role/any")
+
+
+def without_references(value: Any, shape: Shape, name: str = "") -> Any:
+    """A copy of a request in which each reference is replaced by a value that its member could have.
+
+    `shape` is botocore's of the value, `name` the member that it stands in. An optional member that is one of a fixed
+    set of words (an enum) is left out instead, which stands for its default.
+    """
+    if is_reference(value):
+        return _specimen(shape, name)
+    if shape.type_name == "structure" and isinstance(value, dict):
+        return {
+            key: without_references(item, shape.members[key], key)
+            for key, item in value.items()
+            if key in shape.members and not _may_be_left_out(item, key, shape)
+        }
+    if shape.type_name == "list" and isinstance(value, list):
+        return [without_references(item, shape.member, name) for item in value]
+    if shape.type_name == "map" and isinstance(value, dict):
+        return {key: without_references(item, shape.value, name) for key, item in value.items()}
+    return value
+
+
+def _may_be_left_out(item: Any, key: str, shape: Shape) -> bool:
+    return is_reference(item) and bool(getattr(shape.members[key], "enum", None)) and key not in shape.required_members
+
+
+def _specimen(shape: Shape, name: str) -> Any:
+    kind = shape.type_name
+    if kind == "string":
+        return _text(shape, name)
+    if kind in ("integer", "long", "float", "double"):
+        return max(1, shape.metadata.get("min", 1))
+    if kind == "boolean":
+        return False
+    if kind == "list":
+        return [_specimen(shape.member, name)]
+    if kind == "map":
+        return {}
+    if kind == "structure":
+        return {key: _specimen(shape.members[key], key) for key in shape.required_members}
+    return 0
+
+
+def _text(shape: Shape, name: str) -> str:
+    known = next((text for member, text in _BY_MEMBER.items() if name.endswith(member)), None)
+    if shape.enum:
+        return known if known is not None and known in shape.enum else str(shape.enum[0])
+    if known is not None:
+        return known
+    if "s3" in str(shape.metadata.get("pattern", "")) or name.endswith(("S3OutputPath", "Url", "Uri")):
+        return _TEXTS[1]
+    return _TEXTS[2] if name.endswith("Arn") else _TEXTS[0]
