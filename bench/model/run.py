@@ -45,7 +45,7 @@ def recipe_sha256() -> str:
     digest = hashlib.sha256()
     for name in DECIDING:
         digest.update((ROOT / "training" / f"{name}.py").read_bytes())
-    digest.update((ROOT / "processing/evaluate/out_of_distribution.py").read_bytes())
+    digest.update((ROOT / "processing/evaluate/drawn.py").read_bytes())
     return digest.hexdigest()
 
 
@@ -131,7 +131,7 @@ class Bench:
             "test_accuracy": scored["gate"]["accuracy"],
             "coverage": scored["gate"]["coverage"],
             "accepted_precision": scored["gate"]["accepted_precision"],
-            "strangers_accepted": scored["gate"]["strangers_accepted"],
+            "strangers_accepted": scored["gate"]["out_of_distribution_accepted"],
             "nll": scored["calibration"]["nll"],
             "ece": scored["calibration"]["ece"],
             "brier": scored["calibration"]["brier"],
@@ -141,7 +141,7 @@ class Bench:
             "out_of_fold_accuracy": model["out_of_fold"]["accuracy"],
             "out_of_fold_nll": model["out_of_fold"]["nll"],
             "out_of_fold_coverage": model["out_of_fold"]["coverage"],
-            "strangers_by_kind": scored["strangers"]["by_kind"],
+            "strangers_by_kind": scored["out_of_distribution"]["drawn"]["accepted_by_kind"],
             "hyperparameters": model["hyperparameters"],
             "photos": {"train": model["out_of_fold"]["count"], "test": scored["test"]["count"]},
             "weights_sha256": weights_sha256(folder),

@@ -1,9 +1,12 @@
 """The Evaluate job: scores a model artifact on the test records, as it will be served.
 
-__main__             the command: arguments, figures, and what is written
-artifact             loads an artifact through the handler that ships inside it
-test_set             reads the test records
+__main__             the command: arguments, what is asked, and what is written
+artifact             unpacks an artifact and reads what it says of itself
+answers              asks an artifact's handler, in a process of its own
+report               works out evaluation.json
 champion             the paired comparison with the version approved now
-out_of_distribution  drawn photos of other things
+out_of_distribution  figures on photos of other things
+drawn                seven kinds of drawn pictures of other things
 picture              evaluation.png
+verification         labelled photos and their answers, with which a deployment is checked
 """

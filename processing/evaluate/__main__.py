@@ -5,8 +5,8 @@
 
 Writes evaluation.json (SageMaker's model-quality shape, and under `gate` the figures that decide), evaluation.png,
 history.json, and verification/: labelled photos and what was answered to them, with which a deployment can be checked.
-What each figure means is said in metrics.py, which the artifact carries. The test photos are used here only: training
-has no input that reaches them, and nothing is fitted on them; temperature and thresholds come from the artifact.
+docs/evaluation.md says what each figure means. The test photos are used here only: training has no input that reaches
+them, and nothing is fitted on them; temperature and thresholds come from the artifact.
 
 The champion is the version approved now. It must be an *input* of the processing step, not something this script
 looks up: the step cache compares inputs, so a new champion then leads to a new evaluation, not to a stale one.
@@ -15,192 +15,96 @@ looks up: the step cache compares inputs, so a new champion then leads to a new 
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
 from pathlib import Path
-from typing import Any
 
-# Before MXNet: photos are small, and figures must not depend on the machine.
-os.environ.setdefault("OMP_NUM_THREADS", "1")
-
-import numpy as np
-import numpy.typing as npt
-from scipy.stats import binomtest
-
-from processing import job
-from processing.evaluate import out_of_distribution, picture
-from processing.evaluate.artifact import ARTIFACT, Floats, Served, content_type, load, unpack
-from processing.evaluate.champion import judge_champion
-from processing.evaluate.test_set import Ints, Photos, read_photos
+from processing import datasets, evaluation, job
+from processing.datasets import Photos
+from processing.evaluate import artifact, champion, drawn, verification
+from processing.evaluate.answers import Answers, ask, result
+from processing.evaluate.artifact import Artifact
+from processing.evaluation import Evaluation
 from processing.job import JobError
 
-VERIFICATION_PHOTOS = 20  # of each class, and no more than
-MAX_VERIFICATION = 60  # in all: a deployment waits for them
-MAX_POINTS = 2000  # of what is listed photo by photo: evaluation.json stays small whatever the test set
 
+def run(flags: argparse.Namespace) -> Evaluation:
+    """Evaluate and write all outputs; what evaluation.json says."""
+    photos, others = _read_test(flags.test)
+    kinds = drawn.photos()
+    flags.output.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="models-") as scratch:
+        model = artifact.load(flags.model, Path(scratch) / "model")
+        classes = model.about["classes"]
+        if classes != photos.classes:
+            raise JobError(f"the model knows {','.join(classes)}, but the test records hold {','.join(photos.classes)}")
+        sets = [photos.bodies, *others.values(), *kinds.values()]
+        asked = ask(model.folder, classes, [body for bodies in sets for body in bodies])
+        rival = _ask_champion(flags.champion_model, photos, Path(scratch) / "champion")
+        # The figures and the picture need libraries that take seconds to load: the models answer meanwhile.
+        from processing.evaluate import picture, report
 
-def refusal(served: Served) -> dict[str, Any]:
-    """Share of drawn photos of something else that the model accepts, by kind and in all."""
-    shares = {
-        kind: float((served.probabilities(bodies).max(axis=1) >= served.about["threshold"]).mean())
-        for kind, bodies in out_of_distribution.photos().items()
-    }
-    return {"share_accepted": float(np.mean(list(shares.values()))), "by_kind": shares}
-
-
-def evaluate(served: Served, photos: Photos, champion: Path | None, tolerance: float) -> tuple[dict[str, Any], Floats]:
-    """Everything that evaluation.json says, and the probabilities (n, classes) it was worked out from."""
-    about, metrics = served.about, served.metrics
-    if about["classes"] != photos.classes:
-        raise JobError(
-            f"the model knows {','.join(about['classes'])}, but the test records hold {','.join(photos.classes)}"
+        answered = iter(_divided(result(asked), sets))
+        answers = next(answered)
+        found = report.build(
+            model.about,
+            artifact.metrics(model),
+            photos,
+            answers,
+            others={name: next(answered) for name in others},
+            drawn={kind: next(answered) for kind in kinds},
+            rival=(rival[0], _champions(rival[1])) if rival else None,
+            tolerance=flags.tolerance,
         )
-    probabilities, labels = served.probabilities(photos.bodies), photos.labels
-    predicted, confidence = probabilities.argmax(axis=1), probabilities.max(axis=1)
-    right = predicted == labels
-    threshold = float(about["threshold"])
-    taken = metrics.accepted(probabilities, labels, threshold)
-    rival = judge_champion(champion, photos, right, tolerance)
-    strangers = refusal(served)
-    by_class = {
-        name: {"threshold": limit, **metrics.accepted(probabilities[predicted == at], labels[predicted == at], limit)}
-        for at, (name, limit) in enumerate(about["out_of_fold"].get("per_class_thresholds", {}).items())
-        if (predicted == at).any()
-    }
-    coverage, risk = metrics.risk_coverage(confidence, right)
-    shown = _spread(len(labels))
-    figures = metrics.with_deviations(labels, predicted, len(photos.classes))
-    best_constant = np.bincount(labels, minlength=len(photos.classes)).max() / len(labels)
-    report = {
-        "multiclass_classification_metrics": {
-            **figures,
-            "accuracy_best_constant_classifier": {"value": float(best_constant), "standard_deviation": 0.0},
-            "confusion_matrix": metrics.confusion(labels, predicted, photos.classes),
-        },
-        "gate": {
-            "accuracy": float(right.mean()),
-            **taken,
-            "strangers_accepted": strangers["share_accepted"],
-            "champion_accuracy": float(rival.get("accuracy", 0.0)),
-            "not_worse_than_champion": float(rival["not_worse"]),
-        },
-        "confidence_intervals": _intervals(right, confidence >= threshold),
-        "calibration": {
-            "nll": metrics.nll(probabilities, labels),
-            "ece": metrics.ece(probabilities, labels),
-            "brier": metrics.brier(probabilities, labels),
-            "bins": metrics.reliability(probabilities, labels),
-        },
-        "risk_coverage": {
-            "aurc": metrics.aurc(confidence, right),
-            "coverage": coverage[shown].tolist(),
-            "risk": risk[shown].tolist(),
-        },
-        "per_class_thresholds": by_class,
-        "strangers": strangers,
-        "champion": rival,
-        # Photo by photo, in the order of the records: what monitoring compares the stream with.
-        "confidences": [round(float(value), 6) for value in confidence[shown]],
-        "correct": right[shown].tolist(),
-        "worst_mistakes": metrics.worst_mistakes(probabilities, labels, photos.classes),
-        "test": {
-            "count": len(labels),
-            "per_class": dict(zip(photos.classes, np.bincount(labels).tolist(), strict=False)),
-        },
-    }
-    report["metadata"] = metadata(about, report["gate"])
-    return report, probabilities
-
-
-def _spread(count: int) -> Ints:
-    """Row numbers 0 to count - 1, the last included; at most MAX_POINTS of them, evenly spread."""
-    return np.unique(np.linspace(0, count - 1, min(count, MAX_POINTS)).round().astype(np.int64))
-
-
-def _intervals(right: npt.NDArray[np.bool_], taken: npt.NDArray[np.bool_]) -> dict[str, list[float]]:
-    """95 % confidence intervals (Wilson, 1927) of the shares under `gate`, as [lower, upper]."""
-    parts = {"accuracy": right, "coverage": taken, "accepted_precision": right[taken]}
-    found = {}
-    for name, part in parts.items():
-        if len(part):
-            interval = binomtest(int(part.sum()), len(part)).proportion_ci(0.95, method="wilson")
-            found[name] = [float(interval.low), float(interval.high)]
+        evaluation.write(flags.output, found)
+        shutil.copyfile(model.folder / artifact.HISTORY, flags.output / evaluation.HISTORY)
+    picture.draw(flags.output / "evaluation.png", found, answers, photos, model)
+    verification.write(flags.output / "verification", photos, answers)
     return found
 
 
-def metadata(about: dict[str, Any], gate: dict[str, float]) -> dict[str, str]:
-    """What becomes the package's CustomerMetadataProperties.
-
-    Strings, without the comma, which SageMaker does not allow.
-    """
-    texts = {key: str(about.get(key, "unknown")) for key in ("data_label", "data_sha256", "code_sha256", "seed")}
-    figures = {key: f"{gate[key]:.4f}" for key in ("accuracy", "coverage", "accepted_precision", "strangers_accepted")}
-    return {
-        "classes": " ".join(about["classes"]),
-        "threshold": f"{about['threshold']:.4f}",
-        "temperature": f"{about['temperature']:.4f}",
-        "target_precision": f"{about['target_precision']:.4f}",
-        "versions": " ".join(f"{name}-{version}" for name, version in sorted(about["versions"].items())),
-        **texts,
-        **figures,
-    }
+def _read_test(channel: Path) -> tuple[Photos, Mapping[str, list[bytes]]]:
+    """The test photos, and the photos of other classes by class. JobError when there is no test photo."""
+    photos = datasets.read(channel)
+    if not photos.bodies:
+        raise JobError(f"{channel / datasets.PHOTOS} holds no photo to evaluate on")
+    return photos, datasets.read_outliers(channel, "test")
 
 
-def write_verification(folder: Path, photos: Photos, probabilities: Floats) -> None:
-    """The first test photos of each class as files, with labels.json, {file: class}, and answers.json.
-
-    answers.json is what this model answered: {"accuracy": share right of these photos, "answers": {file: answer}}, each
-    answer as the endpoint gives it. A deployment that answers otherwise serves another model.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    labels, answers = {}, {}
-    each = max(1, min(VERIFICATION_PHOTOS, MAX_VERIFICATION // len(photos.classes)))
-    for at, name in enumerate(photos.classes):
-        for number, row in enumerate(np.flatnonzero(photos.labels == at)[:each], start=1):
-            body = photos.bodies[row]
-            file = f"{name}-{number:02d}.{'png' if content_type(body) == 'image/png' else 'jpg'}"
-            (folder / file).write_bytes(body)
-            labels[file] = name
-            mine = dict(zip(photos.classes, probabilities[row].tolist(), strict=True))
-            winner = max(mine, key=mine.__getitem__)
-            answers[file] = {"label": winner, "confidence": mine[winner], "probabilities": mine}
-    right = sum(answers[file]["label"] == name for file, name in labels.items())
-    accuracy = right / len(labels)
-    for name, content in (("labels", labels), ("answers", {"accuracy": accuracy, "answers": answers})):
-        (folder / f"{name}.json").write_text(json.dumps(content, indent=2, sort_keys=True) + "\n", "utf-8")
+def _divided(answers: Answers, sets: Sequence[Sequence[bytes]]) -> list[Answers]:
+    """The answers to the sets of photos, which were asked one after the other."""
+    parts, at = [], 0
+    for bodies in sets:
+        parts.append(answers[at : at + len(bodies)])
+        at += len(bodies)
+    return parts
 
 
-def _history(folder: Path) -> list[dict[str, Any]]:
-    """The epochs that the artifact's history.json lists; JobError when it lists none."""
+def _ask_champion(place: Path | None, photos: Photos, scratch: Path) -> tuple[Artifact, Future[Answers] | None] | None:
+    """The champion, asked about the test photos unless it knows other classes; None when there is no champion."""
+    if place is None or not champion.is_there(place):
+        return None
     try:
-        history = json.loads((folder / "history.json").read_text("utf-8"))
-    except (FileNotFoundError, ValueError) as error:
-        raise JobError(f"the artifact's history.json is missing or not JSON: {error}") from error
-    if not isinstance(history, list):
-        raise JobError("the artifact's history.json is no list of epochs")
-    return history
+        rival = artifact.load(place, scratch)
+    except JobError as error:
+        raise _of_champion(error) from error
+    same = rival.about["classes"] == photos.classes
+    return rival, ask(rival.folder, photos.classes, photos.bodies) if same else None
 
 
-def run(flags: argparse.Namespace) -> dict[str, Any]:
-    """Evaluate and write all outputs. Returns evaluation.json's content."""
-    photos = read_photos(flags.test)
-    flags.output.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="model-") as scratch:
-        served = load(unpack(flags.model, Path(scratch)))
-        report, probabilities = evaluate(served, photos, flags.champion_model, flags.tolerance)
-        text = json.dumps(report, indent=2, sort_keys=True, allow_nan=False)
-        (flags.output / "evaluation.json").write_text(text + "\n", "utf-8")
-        history = _history(served.folder)
-        shutil.copyfile(served.folder / "history.json", flags.output / "history.json")
-        picture.draw(
-            flags.output / "evaluation.png", report, probabilities, photos.bodies, photos.labels, served.about, history
-        )
-    write_verification(flags.output / "verification", photos, probabilities)
-    return report
+def _champions(asked: Future[Answers] | None) -> Answers | None:
+    try:
+        return result(asked) if asked else None
+    except JobError as error:
+        raise _of_champion(error) from error
+
+
+def _of_champion(error: JobError) -> JobError:
+    return JobError(f"the approved version, which this one is compared with: {error}")
 
 
 def parser() -> argparse.ArgumentParser:
@@ -208,7 +112,7 @@ def parser() -> argparse.ArgumentParser:
     flags = argparse.ArgumentParser(prog="processing.evaluate", description=__doc__, allow_abbrev=False)
     place = "/opt/ml/processing"
     flags.add_argument(
-        "--model", type=Path, default=Path(f"{place}/model/{ARTIFACT}"), help="model.tar.gz, or its folder"
+        "--model", type=Path, default=Path(f"{place}/model/{artifact.ARTIFACT}"), help="model.tar.gz, or its folder"
     )
     flags.add_argument("--test", type=Path, default=Path(f"{place}/test"))
     flags.add_argument("--output", type=Path, default=Path(f"{place}/evaluation"))
@@ -225,6 +129,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     flags = parser().parse_args(arguments)
     if not 0 <= flags.tolerance <= 1:
         parser().error(f"argument --tolerance: {flags.tolerance} is not between 0 and 1")
+    # Photos are small, and figures must not depend on the machine: MXNet reads this in the processes that ask models.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
     def work() -> None:
         gate = run(flags)["gate"]

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from scipy.stats import binomtest
 
-from processing.evaluate.artifact import ARTIFACT, load, unpack
-from processing.evaluate.test_set import Photos
-from processing.job import JobError
+from processing.evaluate.answers import Answers, Bools
+from processing.evaluate.artifact import ARTIFACT, MODEL, Artifact
 
 
-def compare(challenger: npt.NDArray[np.bool_], champion: npt.NDArray[np.bool_], tolerance: float) -> dict[str, Any]:
+def is_there(place: Path | None) -> bool:
+    """Whether there is an artifact at `place`: SageMaker gives an empty folder when no version is approved."""
+    return place is not None and any(path.is_file() for path in (place, place / ARTIFACT, place / MODEL))
+
+
+def compare(challenger: Bools, champion: Bools, tolerance: float) -> dict[str, Any]:
     """A paired test on the same photos: is the challenger worse than the champion?
 
     McNemar's exact test looks only at the photos that one of them got right and the other wrong. The challenger
@@ -35,21 +37,15 @@ def compare(challenger: npt.NDArray[np.bool_], champion: npt.NDArray[np.bool_], 
     }
 
 
-def judge_champion(
-    place: Path | None, photos: Photos, right: npt.NDArray[np.bool_], tolerance: float
-) -> dict[str, Any]:
-    """`compare` against the artifact at `place`; without one there is nothing to be worse than."""
-    if place is None or not any(file.is_file() for file in (place, place / ARTIFACT, place / "model.json")):
-        return {"present": False, "not_worse": True}
-    with tempfile.TemporaryDirectory(prefix="champion-") as scratch:
-        try:
-            champion = load(unpack(place, Path(scratch)))
-            if champion.about["classes"] != photos.classes:
-                return {"present": True, "classes": champion.about["classes"], "comparable": False, "not_worse": True}
-            answers = champion.probabilities(photos.bodies).argmax(axis=1)
-        except JobError as error:
-            raise JobError(f"the approved version, which this one is compared with: {error}") from error
-    about = {key: str(champion.about.get(key, "")) for key in ("seed", "code_sha256", "data_sha256")}
-    champion_right = answers == photos.labels
-    compared = compare(right, champion_right, tolerance)
-    return {"present": True, "comparable": True, "accuracy": float(champion_right.mean()), **about, **compared}
+def judge(champion: Artifact, answers: Answers | None, labels: Any, right: Bools, tolerance: float) -> dict[str, Any]:
+    """`champion` of evaluation.json: the champion's answers to the test photos against the challenger's.
+
+    `labels` are the photos' class indices, `right` tells which of them the challenger got right. Without `answers` the
+    two know other classes and cannot be compared.
+    """
+    if answers is None:
+        return {"present": True, "classes": champion.about["classes"], "comparable": False, "not_worse": True}
+    named = {key: str(champion.about.get(key, "")) for key in ("seed", "code_sha256", "data_sha256")}
+    rights = answers.probabilities.argmax(axis=1) == np.asarray(labels)
+    compared = compare(right, rights, tolerance)
+    return {"present": True, "comparable": True, "accuracy": float(rights.mean()), **named, **compared}

@@ -1,10 +1,9 @@
-"""Draws evaluation.png: one picture that says how good a model is."""
+"""Draws evaluation.png: one picture that says how good a model is, from evaluation.json and the answers behind it."""
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import matplotlib as mpl
 
@@ -12,14 +11,20 @@ mpl.use("Agg")
 
 import matplotlib.pyplot as plt
 import numpy as np
-import numpy.typing as npt
-from PIL import Image
 from sklearn.metrics import ConfusionMatrixDisplay
 
-RIGHT, WRONG, LINE, GREY = "#2a7f9e", "#d1495b", "#3d405b", "#8d99ae"
+from processing.datasets import Photos
+from processing.evaluate.answers import Answers, Bools, Floats
+from processing.evaluate.artifact import About, Artifact
+from processing.evaluate.report import Ints
+from processing.evaluation import Calibration, Evaluation
+from processing.photos import opened
 
-Floats = npt.NDArray[np.floating]
-Ints = npt.NDArray[np.integer]
+RIGHT, WRONG, LINE, GREY = "#2a7f9e", "#d1495b", "#3d405b", "#8d99ae"
+STYLE = {
+    "axes.spines.top": False, "axes.spines.right": False, "axes.titleweight": "bold", "axes.titlelocation": "left",
+    "axes.titlesize": 11, "axes.titlecolor": LINE, "font.size": 9.5, "text.color": LINE,
+}  # fmt: skip
 
 
 def _share(value: float) -> str:
@@ -35,7 +40,7 @@ def _confusion(ax: Any, labels: Ints, predicted: Ints, classes: list[str]) -> No
     ax.tick_params(axis="y", labelrotation=90 if len(classes) < 4 else 0)
 
 
-def _confidence(ax: Any, confidence: Floats, right: npt.NDArray[np.bool_], threshold: float, floor: float) -> None:
+def _confidence(ax: Any, confidence: Floats, right: Bools, threshold: float, floor: float) -> None:
     bins = np.linspace(floor, 1, 21)
     ax.hist(
         [confidence[right], confidence[~right]], bins=bins, stacked=True, color=[RIGHT, WRONG], label=["right", "wrong"]
@@ -45,7 +50,7 @@ def _confidence(ax: Any, confidence: Floats, right: npt.NDArray[np.bool_], thres
     ax.legend(loc="upper left", frameon=False)
 
 
-def _reliability(ax: Any, calibration: dict[str, Any], floor: float) -> None:
+def _reliability(ax: Any, calibration: Calibration, floor: float) -> None:
     bins = calibration["bins"]
     ax.plot([floor, 1], [floor, 1], color=GREY, linestyle=":", label="perfect")
     ax.plot([b["confidence"] for b in bins], [b["accuracy"] for b in bins], color=RIGHT)
@@ -66,7 +71,7 @@ def _reliability(ax: Any, calibration: dict[str, Any], floor: float) -> None:
     )
 
 
-def _risk(ax: Any, report: dict[str, Any], target: float) -> None:
+def _risk(ax: Any, report: Evaluation, target: float) -> None:
     curve, gate = report["risk_coverage"], report["gate"]
     precision = 1 - np.array(curve["risk"])
     ax.plot(curve["coverage"], precision, color=RIGHT)
@@ -97,7 +102,7 @@ def _learning(ax: Any, history: list[dict[str, Any]]) -> None:
     twin.set_ylabel("accuracy on held-out photos", color=RIGHT)
 
 
-def _words(ax: Any, report: dict[str, Any], about: dict[str, Any]) -> None:
+def _words(ax: Any, report: Evaluation, about: About) -> None:
     gate, quality, calibration = report["gate"], report["multiclass_classification_metrics"], report["calibration"]
     rival, fold = report["champion"], about["out_of_fold"]
     against = "no champion to compare with"
@@ -114,7 +119,7 @@ def _words(ax: Any, report: dict[str, Any], about: dict[str, Any]) -> None:
         ("NLL, ECE, Brier", f"{calibration['nll']:.3f} {calibration['ece']:.3f} {calibration['brier']:.3f}"),
         ("threshold", f"{about['threshold']:.4f} for precision {about['target_precision']:g}"),
         ("accepted", f"{_share(gate['coverage'])}, of which right {_share(gate['accepted_precision'])}"),
-        ("accepted by mistake", f"{_share(gate['strangers_accepted'])} of photos of neither"),
+        ("accepted of other things", f"{_share(gate['out_of_distribution_accepted'])} of {_others(report)}"),
         ("against the champion", against),
     ]
     ax.axis("off")
@@ -124,71 +129,82 @@ def _words(ax: Any, report: dict[str, Any], about: dict[str, Any]) -> None:
         ax.text(0, 0.875 - 0.125 * row, value, color=LINE, fontsize=10.5, transform=ax.transAxes, va="top")
 
 
-def _mistakes(fig: Any, place: Any, report: dict[str, Any], bodies: list[bytes]) -> None:
-    wrong = report["worst_mistakes"][:20]
-    grid = place.subgridspec(2, 10, hspace=0.55, wspace=0.15)
+def _others(report: Evaluation) -> str:
+    """Which photos of other things the figures under `gate` are about."""
+    if seen := report["out_of_distribution"].get("photos"):
+        return f"{seen['count']} photos of {len(seen['accepted_by_kind'])} other classes"
+    return "drawn pictures: the data have no other classes"
+
+
+def _refusal(ax: Any, report: Evaluation) -> None:
+    """Share accepted of each other class, and of each kind of drawn picture; the most accepted of many."""
+    found = report["out_of_distribution"]
+    rows: list[tuple[str, float, str]] = []
+    for name, colour in (("photos", WRONG), ("drawn", GREY)):
+        kinds = found.get(name, {}).get("accepted_by_kind", {})
+        worst = sorted(kinds.items(), key=lambda kind: -kind[1])[: 14 if name == "photos" else 7]
+        rows += [(kind, share, colour) for kind, share in worst]
+    places = np.arange(len(rows))[::-1]
+    ax.barh(places, [share for _, share, _ in rows], color=[colour for *_, colour in rows], height=0.7)
+    ax.set_yticks(places, [kind for kind, *_ in rows], fontsize=8.5 if len(rows) < 15 else 7)
+    ax.tick_params(axis="y", length=0)
+    for place, (_, share, _) in zip(places, rows, strict=True):
+        ax.text(share + 0.01, place, f"{100 * share:.0f} %", va="center", fontsize=8)
+    ax.set(title="Accepted of other things", xlim=(0, 1), xlabel="share accepted (red photos, grey drawn)")
+    measured = found.get("photos", found["drawn"])
+    words = f"AUROC {measured['auroc']:.3f}\nFPR at 95 % TPR {measured['fpr_at_95_tpr']:.3f}\nby {found['score']}"
+    ax.text(0.98, 0.03, words, transform=ax.transAxes, ha="right", va="bottom", color=GREY)
+
+
+def _mistakes(fig: Any, place: Any, report: Evaluation, bodies: list[bytes]) -> None:
+    wrong = report["worst_mistakes"][:16]
+    grid = place.subgridspec(2, 8, hspace=0.55, wspace=0.2)
     title = fig.add_subplot(place)
     title.axis("off")
     count = f"{len(wrong)} mistake{'s' * (len(wrong) != 1)}" if wrong else "No mistake"
     title.set_title(f"{count} on the test photos, the most confident first", loc="left", pad=24)
     for at, mistake in enumerate(wrong):
-        ax = fig.add_subplot(grid[at // 10, at % 10])
-        ax.imshow(Image.open(io.BytesIO(bodies[mistake["record"]])).convert("RGB"), interpolation="nearest")
+        ax = fig.add_subplot(grid[at // 8, at % 8])
+        with opened(bodies[mistake["record"]]) as photo:
+            ax.imshow(photo.convert("RGB"), interpolation="nearest")
         ax.set_xticks([])
         ax.set_yticks([])
         ax.set_title(f"{mistake['answer']} {mistake['confidence']:.2f}", fontsize=8.5, color=WRONG, pad=3)
         ax.set_xlabel(f"is {mistake['label']}", fontsize=8.5, labelpad=2)
 
 
-def draw(
-    path: Path, report: dict[str, Any], probabilities: Floats, bodies: list[bytes], labels: Ints,
-    about: dict[str, Any], history: list[dict[str, Any]],
-) -> None:  # fmt: skip
+def draw(path: Path, report: Evaluation, answers: Answers, photos: Photos, model: Artifact) -> None:
     """Write the picture to `path`.
 
-    Confusion, confidence, reliability, risk, learning curves, figures, the worst mistakes.
+    Confusion, confidence, reliability, risk, learning curves, what is accepted of other things, the worst mistakes, and
+    the figures in words. `answers` are the model's answers to the test photos.
     """
-    classes, predicted, confidence = about["classes"], probabilities.argmax(axis=1), probabilities.max(axis=1)
+    about = model.about
+    classes, labels = about["classes"], np.array(photos.labels, np.int64)
+    predicted, confidence = answers.probabilities.argmax(axis=1), answers.confidence
     floor = 1 / len(classes)
-    style = {
-        "axes.spines.top": False,
-        "axes.spines.right": False,
-        "text.color": LINE,
-        "font.size": 9.5,
-        "axes.titleweight": "bold",
-        "axes.titlelocation": "left",
-        "axes.titlesize": 11,
-        "axes.titlecolor": LINE,
-    }
-    with mpl.rc_context(style):
+    with mpl.rc_context(STYLE):
         fig = plt.figure(figsize=(14, 12.5))
         rows = fig.add_gridspec(
-            3, 3, height_ratios=[1, 1, 0.75], hspace=0.42, wspace=0.32, left=0.06, right=0.96, top=0.9, bottom=0.04
+            3, 3, height_ratios=[1, 1, 0.85], hspace=0.42, wspace=0.36, left=0.06, right=0.96, top=0.9, bottom=0.04
         )
         _confusion(fig.add_subplot(rows[0, 0]), labels, predicted, classes)
         _confidence(fig.add_subplot(rows[0, 1]), confidence, predicted == labels, float(about["threshold"]), floor)
         _reliability(fig.add_subplot(rows[0, 2]), report["calibration"], floor)
         _risk(fig.add_subplot(rows[1, 0]), report, float(about["target_precision"]))
-        _learning(fig.add_subplot(rows[1, 1]), history)
-        _words(fig.add_subplot(rows[1, 2]), report, about)
-        _mistakes(fig, rows[2, :], report, bodies)
-        source = {"drawn samples": "DRAWN SAMPLES, not real photos", "cifar-100": "CIFAR-100"}.get(
-            about["data_label"], about["data_label"]
-        )
-        fig.suptitle(
-            f"{' or '.join(classes)}: {len(labels)} test photos, {source}",
-            x=0.06,
-            y=0.965,
-            ha="left",
-            fontsize=17,
-            weight="bold",
-        )
-        fig.text(
-            0.06,
-            0.937,
-            f"seed {about['seed']}   data {about['data_sha256'][:12]}   code {about['code_sha256'][:12]}   "
-            "scored through the handler that serves",
-            color=GREY,
-        )
+        _learning(fig.add_subplot(rows[1, 1]), model.history)
+        _refusal(fig.add_subplot(rows[1, 2]), report)
+        _mistakes(fig, rows[2, :2], report, photos.bodies)
+        _words(fig.add_subplot(rows[2, 2]), report, about)
+        label = about.get("data_label", "")
+        source = {"drawn samples": "DRAWN SAMPLES, not real photos", "cifar-100": "CIFAR-100"}.get(label, label)
+        title = f"{' or '.join(classes)}: {len(labels)} test photos, {source}"
+        fig.suptitle(title, x=0.06, y=0.965, ha="left", fontsize=17, weight="bold")
+        named = f"seed {about.get('seed')}   data {_short(about, 'data_sha256')}   code {_short(about, 'code_sha256')}"
+        fig.text(0.06, 0.937, f"{named}   scored through the handler that serves", color=GREY)
         fig.savefig(path, dpi=100, metadata={"Software": None})
         plt.close(fig)
+
+
+def _short(about: About, name: Literal["data_sha256", "code_sha256"]) -> str:
+    return about.get(name, "unknown")[:12]

@@ -1,8 +1,10 @@
 """The Stage job: photos in, records for training and testing out.
 
 __main__       the command: arguments, and from input to outputs
-archives       archives in CIFAR-100's python format
+archives       reads archives in CIFAR-100's python format
 plain_pickle   unpickles plain data without running anything
-photo_folders  folders of labelled photos
+photo_folders  reads folders of labelled photos
+outliers       which classes that were not asked for are learned from, and which are tested on
 rows           labelled photos on their way into records
+samples        a few test photos as files
 """

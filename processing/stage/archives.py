@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import io
 import reprlib
 import tarfile
 import zlib
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
+from processing.datasets import Load
+from processing.gunzip import opened_tar
 from processing.job import JobError
+from processing.stage import outliers
 from processing.stage.plain_pickle import PlainArray, load_plain_pickle
 from processing.stage.rows import Row, Splits, some
 
@@ -23,20 +28,6 @@ MEMBERS = ("meta", "test", "train")
 MAX_MEMBER_BYTES = 256 << 20  # the whole CIFAR-100 `train` is 155 MB
 MAX_ARCHIVE_BYTES = 512 << 20  # unpacked
 MAX_MEMBERS = 100
-
-
-class _Bounded:
-    """Reads a decompressed stream, up to a limit: a small file can unpack to terabytes."""
-
-    def __init__(self, stream: BinaryIO | gzip.GzipFile, limit: int) -> None:
-        self.stream, self.left, self.limit = stream, limit, limit
-
-    def read(self, size: int = -1) -> bytes:
-        data = self.stream.read(min(size, self.left + 1) if size >= 0 else self.left + 1)
-        self.left -= len(data)
-        if self.left < 0:
-            raise JobError(f"unpacks to more than {self.limit >> 20} MiB")
-        return data
 
 
 def _members(tar: tarfile.TarFile) -> Iterator[tuple[str, bytes]]:
@@ -68,14 +59,9 @@ def read_archive(path: Path) -> dict[str, dict[bytes, Any]]:
     """
     found: dict[str, dict[bytes, Any]] = {}
     try:
-        with gzip.open(path, "rb") as unzipped:
-            bounded = _Bounded(unzipped, MAX_ARCHIVE_BYTES)
-            # "r|" never seeks: each byte is decompressed once and counted once.
-            with tarfile.open(fileobj=cast(BinaryIO, bounded), mode="r|", bufsize=1 << 18) as tar:
-                for name, data in _members(tar):
-                    found[name] = _load_member(name, data)
-            while bounded.read(1 << 20):  # to the end, where gzip keeps its checksum
-                pass
+        with opened_tar(path, MAX_ARCHIVE_BYTES) as tar:
+            for name, data in _members(tar):
+                found[name] = _load_member(name, data)
     except JobError as error:
         raise JobError(f"The archive {path.name} {error}.") from error
     except (EOFError, tarfile.TarError, zlib.error, gzip.BadGzipFile, ValueError, OverflowError) as error:
@@ -128,28 +114,46 @@ def png_bytes(pixels: np.ndarray[Any, Any]) -> bytes:
     return out.getvalue()
 
 
-def archive_splits(path: Path, classes: Sequence[str]) -> Splits:
-    """Rows of the chosen classes, split as the archive splits them, without training photos that are test photos."""
+def _key(pixels: np.ndarray[Any, Any]) -> bytes:
+    """Equal for equal photos."""
+    return hashlib.sha256(pixels.tobytes()).digest()
+
+
+def archive_splits(path: Path, classes: Sequence[str], rotation: int) -> Splits:
+    """Photos of the chosen classes, split as the archive splits them, without training photos that are test photos.
+
+    The other classes that the archive has photos of become outliers; `rotation` as in outliers.divide. JobError when
+    the archive is not as it should be, or has no photos of a class.
+    """
     content = read_archive(path)
     names = class_names(content["meta"])
     unknown = [name for name in classes if name not in names]
     if unknown:
         raise JobError(f"The archive has no class {unknown[0]!r}; it names {some(sorted(names))}.")
     index = {names.index(name): label for label, name in enumerate(classes)}
+    splits = {split: _check_rows(split, content[split], len(names)) for split in ("test", "train")}
     rows: dict[str, list[Row]] = {}
-    tested: set[bytes] = set()
-    for split in ("test", "train"):
-        pixels, labels = _check_rows(split, content[split], len(names))
+    used: set[bytes] = set()
+    for split, (pixels, labels) in splits.items():
+        keys = {row: _key(pixels[row]) for row, label in enumerate(labels) if label in index}
         rows[split] = [
-            Row(index[label], partial(png_bytes, pixels[row]))
-            for row, label in enumerate(labels)
-            if label in index and pixels[row].tobytes() not in tested
+            Row(index[labels[row]], partial(png_bytes, pixels[row])) for row, key in keys.items() if key not in used
         ]
-        if split == "test":  # what is tested with is not learned from, whatever the archive says
-            tested = {pixels[row].tobytes() for row, label in enumerate(labels) if label in index}
+        used |= set(keys.values())  # what is tested with is not learned from, whatever the archive says
         empty = [name for label, name in enumerate(classes) if all(row.label != label for row in rows[split])]
         if empty:
             raise JobError(f"The archive has no {split} photos of {', '.join(empty)}; choose other classes.")
+    others: dict[str, list[Load]] = defaultdict(list)
+    for pixels, labels in splits.values():
+        for row, label in enumerate(labels):
+            if label not in index and (key := _key(pixels[row])) not in used:
+                others[names[label]].append(partial(png_bytes, pixels[row]))
+                used.add(key)
     batch = content["train"].get(b"batch_label")
-    drawn = type(batch) is bytes and b"drawn samples" in batch
-    return Splits(rows["train"], rows["test"], path.name, drawn)
+    return Splits(
+        rows["train"],
+        rows["test"],
+        path.name,
+        drawn=type(batch) is bytes and b"drawn samples" in batch,
+        outliers=outliers.choose(others, rotation),
+    )

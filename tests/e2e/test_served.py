@@ -18,12 +18,11 @@ RECORDS = """
 import json, sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
-from processing.stage.__main__ import write_records
-from processing.stage.rows import Row
+from processing import datasets
 source, target, classes = Path(sys.argv[2]), Path(sys.argv[3]), sys.argv[4].split(",")
 files = sorted(source.glob("*/*"))
-rows = [Row(classes.index(file.parent.name), file.read_bytes) for file in files]
-write_records(target, rows, classes, "drawn samples", "forms")
+photos = ((classes.index(file.parent.name), file.read_bytes()) for file in files)
+datasets.write(target, photos, classes, label="drawn samples", source="forms")
 """
 
 

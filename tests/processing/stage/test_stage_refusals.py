@@ -2,15 +2,19 @@
 
 import gzip
 import io
+import os
 import pickle
+import struct
 import tarfile
+import zlib
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from processing import photos as photos_module
 from processing.stage import __main__ as stage
-from processing.stage import archives, photo_folders
+from processing.stage import archives
 from tests.processing.stage.stage_archives import members, split, tar_bytes, write_archive
 
 
@@ -220,7 +224,7 @@ def test_broken_photos_are_all_named_up_to_ten(photos, refusal):
 
 
 def test_truncated_empty_huge_and_foreign_photos_are_broken(photos, refusal, monkeypatch):
-    monkeypatch.setattr(photo_folders, "MAX_PHOTO_PIXELS", 10_000)
+    monkeypatch.setattr(photos_module, "MAX_PIXELS", 10_000)
     whole = io.BytesIO()
     Image.fromarray(np.random.RandomState(0).randint(0, 255, (90, 90, 3)).astype(np.uint8)).save(whole, "JPEG")
     (photos / "dog" / "a.jpg").write_bytes(whole.getvalue()[:-900])
@@ -228,12 +232,12 @@ def test_truncated_empty_huge_and_foreign_photos_are_broken(photos, refusal, mon
     Image.new("RGB", (101, 100)).save(photos / "dog" / "c.png")
     Image.new("RGB", (9, 9)).save(photos / "dog" / "d.png", "BMP")
     with (photos / "dog" / "e.jpg").open("wb") as sparse:
-        sparse.truncate(photo_folders.MAX_PHOTO_BYTES + 1)
+        sparse.truncate(photos_module.MAX_BYTES + 1)
     sentence = refusal(photos, "--classes", "cat,dog")
     assert "dog/a.jpg is not a readable" in sentence
     assert "dog/b.png is empty" in sentence
     assert "dog/c.png has 0 megapixels" in sentence
-    assert "dog/d.png is not a readable" in sentence
+    assert "dog/d.png is BMP, not PNG or JPEG" in sentence
     assert "dog/e.jpg has 6.0 MiB, more than" in sentence
 
 
@@ -267,3 +271,54 @@ def test_a_disk_that_takes_no_more_is_a_sentence(tmp_path, capsys):
     source = write_archive(tmp_path)
     assert stage.main(["--input", str(source), *outputs, "--message", "/dev/full/message"]) == 1
     assert capsys.readouterr().err.startswith("Reading or writing failed")
+
+
+def test_a_photo_of_900_megapixels_is_told_the_limit(photos, refusal):
+    rows = zlib.compress(b"\0" * (30_000 * 4 + 1) * 100, 9)
+    header = struct.pack(">IIBBBBB", 30_000, 30_000, 8, 2, 0, 0, 0)
+    (photos / "cat" / "bomb.png").write_bytes(
+        b"\x89PNG\r\n\x1a\n" + _chunk(b"IHDR", header) + _chunk(b"IDAT", rows) + _chunk(b"IEND", b"")
+    )
+    assert "cat/bomb.png has 900 megapixels, more than 50" in refusal(photos, "--classes", "cat,dog")
+
+
+def _chunk(kind, content):
+    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+
+def test_an_iphones_photo_under_another_name_is_called_by_its_kind(photos, refusal):
+    (photos / "cat" / "iphone.jpg").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic")
+    assert "cat/iphone.jpg is HEIC, not PNG or JPEG" in refusal(photos, "--classes", "cat,dog")
+
+
+def test_four_megabytes_that_unpack_to_four_gigabytes_are_refused_early(tmp_path, refusal):
+    (tmp_path / "x.tar.gz").write_bytes(gzip.compress(tarfile.TarInfo("zeros").tobuf() + b"\0" * (70 << 20)))
+    (tmp_path / "pax.tar.gz").write_bytes(gzip.compress(_long_name(70 << 20)))
+    for name in ("x.tar.gz", "pax.tar.gz"):
+        assert "unpacks to more than 64 MiB" in refusal(tmp_path / name)
+
+
+def _long_name(size):
+    """A member whose name alone has `size` bytes: tarfile reads it before anybody can look at it."""
+    header = tarfile.TarInfo("././@LongLink")
+    header.type, header.size = tarfile.GNUTYPE_LONGNAME, size
+    return header.tobuf(tarfile.GNU_FORMAT) + b"a" * size
+
+
+def test_a_name_that_is_no_text_is_shown_in_the_message(photos, refusal):
+    (photos / os.fsdecode(b"caf\xe9")).mkdir()
+    assert "it has caf\\udce9, cat, dog" in refusal(photos, "--classes", "cat,horse")
+
+
+def test_a_photo_whose_name_is_no_text_is_read(photos, tmp_path, capsys):
+    for path in sorted((photos / "cat").iterdir()):
+        path.rename(path.with_name(os.fsdecode(b"\xe9" + os.fsencode(path.name))))
+    outputs = [item for name in ("train", "test", "photos") for item in (f"--{name}", str(tmp_path / name))]
+    assert stage.main(["--input", str(photos), *outputs, "--classes", "cat,dog"]) == 0
+
+
+def test_the_other_names_of_jpeg_files_are_read_too(photos, tmp_path):
+    for number, path in enumerate(sorted((photos / "dog").iterdir())):
+        path.rename(path.with_suffix((".jfif", ".JPE")[number % 2]))
+    outputs = [item for name in ("train", "test", "photos") for item in (f"--{name}", str(tmp_path / name))]
+    assert stage.main(["--input", str(photos), *outputs, "--classes", "cat,dog"]) == 0

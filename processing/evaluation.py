@@ -1,0 +1,100 @@
+"""The figures of a version, evaluation.json: written by Evaluate, read by the pipeline's gate and by Monitor.
+
+docs/evaluation.md says what each figure means.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, NotRequired, TypedDict, cast
+
+NAME, HISTORY = "evaluation.json", "history.json"
+
+
+class Gate(TypedDict):
+    """The figures that decide whether a version is registered, and those shown beside them."""
+
+    accuracy: float
+    coverage: float
+    accepted_precision: float
+    out_of_distribution_accepted: float
+    out_of_distribution_auroc: float
+    champion_accuracy: float
+    not_worse_than_champion: float
+
+
+class Bin(TypedDict):
+    """Test photos whose confidence lies in one of ten intervals of equal width."""
+
+    count: int
+    confidence: float  # their mean
+    accuracy: float
+
+
+class Calibration(TypedDict):
+    """How honest the confidence is."""
+
+    nll: float
+    ece: float
+    brier: float
+    bins: list[Bin]
+
+
+class RiskCoverage(TypedDict):
+    """Error rate when only the surest answers are given, against the share of photos answered."""
+
+    aurc: float
+    coverage: list[float]
+    risk: list[float]
+
+
+class Test(TypedDict):
+    """How many photos were tested with."""
+
+    count: int
+    per_class: dict[str, int]
+
+
+class Evaluation(TypedDict):
+    """What evaluation.json says."""
+
+    multiclass_classification_metrics: dict[str, Any]
+    gate: Gate
+    confidence_intervals: dict[str, list[float]]
+    calibration: Calibration
+    risk_coverage: RiskCoverage
+    per_class_thresholds: dict[str, dict[str, float]]
+    out_of_distribution: dict[str, Any]
+    champion: dict[str, Any]
+    confidences: list[float]
+    correct: list[bool]
+    worst_mistakes: list[dict[str, Any]]
+    test: Test
+    metadata: dict[str, str]
+    baseline: NotRequired[dict[str, Any]]
+
+
+def write(folder: Path, evaluation: Evaluation) -> None:
+    """Write evaluation.json: sorted, and refusing NaN, which JSON does not have."""
+    text = json.dumps(evaluation, indent=2, sort_keys=True, allow_nan=False)
+    (folder / NAME).write_text(text + "\n", "utf-8")
+
+
+def read(folder: Path | None) -> Evaluation | None:
+    """The evaluation in a folder; None when there is none, or the file is no JSON object."""
+    content = _read(folder, NAME)
+    return cast(Evaluation, content) if isinstance(content, dict) else None
+
+
+def read_history(folder: Path | None) -> list[dict[str, Any]]:
+    """The epochs of each network, from the history.json beside it; none when there is no such file."""
+    content = _read(folder, HISTORY)
+    return [entry for entry in content if isinstance(entry, dict)] if isinstance(content, list) else []
+
+
+def _read(folder: Path | None, name: str) -> Any:
+    try:
+        return json.loads((folder / name).read_bytes()) if folder else None
+    except (OSError, ValueError, RecursionError):
+        return None
