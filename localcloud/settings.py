@@ -3,6 +3,13 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+# The variables of a process under EnableNetworkIsolation, over all others: no credentials, and proxies that answer
+# nothing. It is no firewall.
+ISOLATED = {
+    **dict.fromkeys(("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_ENDPOINT_URL"), ""),
+    **dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), "http://127.0.0.1:9"),
+}
+
 
 class StartError(Exception):
     """The cloud cannot start; the message is one sentence for the person who tried."""

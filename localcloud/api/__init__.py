@@ -3,6 +3,7 @@
 errors    what a client is told when its request is refused
 registry  the table of operations
 listing   pages of List operations
+tags      the tags of whatever has an ARN
 shapes    requests checked and answers shaped by botocore's service model
 asgi      types and answers of the ASGI protocol, for what is served past the table of operations
 

@@ -23,14 +23,13 @@ from localcloud.engine.step_types import JOBS, STEP_TYPES, request_shape
 from localcloud.engine.validate import with_defaults
 from localcloud.iam.identities import Identity, needed
 from localcloud.jobs.failure import JobError
-from localcloud.jobs.requests import insert
+from localcloud.jobs.requests import insert, processing_job, training_job
 from localcloud.jobs.transfer import Location, Transfer
-from localcloud.resources import processing_jobs, training_jobs
 
 Document = dict[str, Any]
 _NEW: dict[str, Callable[[Cloud, Document], Document]] = {
-    "Processing": processing_jobs.new_job,
-    "Training": training_jobs.new_job,
+    "Processing": processing_job,
+    "Training": training_job,
 }
 MAX_JOB_NAME = 63
 

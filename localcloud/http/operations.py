@@ -2,10 +2,12 @@
 
 import ast
 import inspect
-from pathlib import Path
+import textwrap
+from collections.abc import Callable
+from typing import Any
 
 from localcloud import resources
-from localcloud.api import OPERATIONS, Handler
+from localcloud.api import OPERATIONS, Handler, refuse
 from localcloud.api.shapes import service_model
 
 _HEAD = """\
@@ -52,20 +54,20 @@ def _summary(handler: Handler) -> str:
 
 
 def _refused(handler: Handler) -> list[str]:
-    """The members that the operation's own module refuses on the way of this operation, read from its source."""
-    tree = ast.parse(Path(inspect.getfile(handler)).read_text())
-    functions = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
-    found: list[str] = []
-    seen: set[str] = set()
-    waiting = [handler.__name__]
+    """The members that `refuse` names on the way of this operation, read from the source of what it calls."""
+    found: set[str] = set()
+    seen: set[Callable[..., Any]] = set()
+    waiting: list[Callable[..., Any]] = [handler]
     while waiting:
-        name = waiting.pop()
-        if name in seen or name not in functions:
+        function = waiting.pop()
+        if function in seen:
             continue
-        seen.add(name)
-        for node in ast.walk(functions[name]):
+        seen.add(function)
+        for node in ast.walk(ast.parse(textwrap.dedent(inspect.getsource(function)))):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
-                if node.func.id == "refuse":
-                    found += [str(a.value) for a in node.args[1:] if isinstance(a, ast.Constant)]
-                waiting.append(node.func.id)
-    return sorted(set(found))
+                called = function.__globals__.get(node.func.id)
+                if called is refuse:
+                    found |= {str(a.value) for a in node.args[1:] if isinstance(a, ast.Constant)}
+                elif inspect.isfunction(called) and called.__module__.startswith("localcloud."):
+                    waiting.append(called)
+    return sorted(found)

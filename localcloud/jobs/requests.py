@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from localcloud.api import ApiError, validation_error
+from localcloud.api import ApiError, refuse, tags, validation_error
 from localcloud.cloud import Cloud
 from localcloud.jobs.failure import JobError
 from localcloud.jobs.metrics import check_definitions
 from localcloud.jobs.sandbox import OPT_ML
 from localcloud.jobs.transfer import Location
-from localcloud.resources import tags
 from localcloud.state.store import DuplicateError
 
 Document = dict[str, Any]
@@ -19,7 +18,10 @@ MAX_HOSTS = 16
 
 
 def processing_job(cloud: Cloud, request: Document) -> Document:
-    """The document of a processing job that has not started yet. `request` fits botocore's model."""
+    """The document of a processing job that has not started yet. `request` fits botocore's model.
+
+    Keys, subnets and experiments are recorded: they change no result.
+    """
     cluster = request["ProcessingResources"]["ClusterConfig"]
     _instances(cluster, "processingResources.clusterConfig")
     if "ContainerEntrypoint" not in request["AppSpecification"]:
@@ -42,7 +44,20 @@ def processing_job(cloud: Cloud, request: Document) -> Document:
 
 
 def training_job(cloud: Cloud, request: Document) -> Document:
-    """The document of a training job that has not started yet. `request` fits botocore's model."""
+    """The document of a training job that has not started yet. `request` fits botocore's model.
+
+    Keys, subnets, experiments, the debugger's hook and the profiler are recorded: they change no result.
+    """
+    refuse(
+        request,
+        "DebugRuleConfigurations",
+        "TensorBoardOutputConfig",
+        "RetryStrategy",
+        "ServerlessJobConfig",
+        "MlflowConfig",
+        "ModelPackageConfig",
+    )
+    refuse(request.get("RemoteDebugConfig", {}), "EnableRemoteDebug")
     algorithm = request.get("AlgorithmSpecification") or {}
     if "TrainingImage" not in algorithm:
         raise _refused("a training job without AlgorithmSpecification.TrainingImage")
@@ -98,7 +113,7 @@ def insert(cloud: Cloud, store_kind: str, label: str, document: Document) -> Non
             "Job name must be unique within an AWS account and region, and a job with this name already exists "
             f"({document[f'{label}JobArn']})",
         ) from None
-    tags.remember(cloud, document[f"{label}JobArn"], given_tags)
+    tags.remember(cloud.store, document[f"{label}JobArn"], given_tags)
 
 
 def _document(cloud: Cloud, request: Document, label: str, store_kind: str) -> Document:

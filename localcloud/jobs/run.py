@@ -20,6 +20,7 @@ from localcloud.jobs.layout import Host, addresses, make_hosts
 from localcloud.jobs.process import JobProcess, kill_all
 from localcloud.jobs.sandbox import Sandbox
 from localcloud.jobs.transfer import Mirror, Transfer
+from localcloud.settings import ISOLATED
 
 logger = logging.getLogger("localcloud")
 
@@ -212,6 +213,7 @@ class JobRun:
         variables = {
             **self.cloud.settings.process_environment(host.directory),
             **(self._identity.variables if self._identity is not None else {}),
+            **(ISOLATED if _isolated(job) else {}),
             "TMPDIR": f"{root}/tmp",  # noqa: S108  the job's own
             **self._sandbox.environment({**job.get("Environment", {})}, host.ml),
             **self.kind.variables(job, root),
@@ -305,3 +307,7 @@ def kill_orphans(jobs_dir: Path) -> int:
     for directory in jobs_dir.glob("*/*"):
         shutil.rmtree(directory, ignore_errors=True)
     return killed
+
+
+def _isolated(job: Document) -> bool:
+    return bool(job.get("EnableNetworkIsolation") or job.get("NetworkConfig", {}).get("EnableNetworkIsolation"))

@@ -5,11 +5,10 @@ from typing import Any
 
 from botocore.exceptions import ClientError, ParamValidationError
 
-from localcloud.api import ApiError
+from localcloud.api import ApiError, tags
 from localcloud.cloud import Cloud
 from localcloud.ministack import map_runs
 from localcloud.ministack.emulator import Emulator
-from localcloud.resources import tags
 
 
 def register(emulator: Emulator, cloud: Cloud) -> None:
@@ -67,7 +66,7 @@ class _ModelPackageGroups:
         for name in ("ModelPackageGroupName", "ModelPackageGroupDescription"):
             if old.get(name) != new.get(name):
                 raise ValueError(f"{name} of {ref} cannot be changed: delete the group and create it again.")
-        tags.remember(self._cloud, ref, new.get("Tags"))
+        tags.remember(self._cloud.store, ref, new.get("Tags"))
         return self._described(ref)
 
     def delete(self, ref: str, properties: dict[str, Any]) -> None:

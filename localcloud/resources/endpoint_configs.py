@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from localcloud.api import operation, page, pick, refuse, validation_error
+from localcloud.api import operation, page, pick, refuse, tags, validation_error
 from localcloud.cloud import Cloud
-from localcloud.resources import models, tags
+from localcloud.resources import models
 from localcloud.serving import serverless
 from localcloud.state.store import DuplicateError
 
@@ -68,7 +68,7 @@ def create_endpoint_config(cloud: Cloud, request: dict[str, Any]) -> dict[str, A
             cloud.store.insert(KIND, name, document)
         except DuplicateError:
             raise validation_error(f'Cannot create already existing endpoint configuration "{arn}".') from None
-        tags.remember(cloud, arn, request.get("Tags"))
+        tags.remember(cloud.store, arn, request.get("Tags"))
     return {"EndpointConfigArn": arn}
 
 
@@ -116,4 +116,4 @@ def delete_endpoint_config(cloud: Cloud, request: dict[str, Any]) -> None:
     with cloud.store.transaction():
         config = find(cloud, request["EndpointConfigName"])
         cloud.store.delete(KIND, request["EndpointConfigName"])
-        tags.forget(cloud, config["EndpointConfigArn"])
+        tags.forget(cloud.store, config["EndpointConfigArn"])

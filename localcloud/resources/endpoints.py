@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from localcloud.api import operation, page, pick, refuse, validation_error
+from localcloud.api import operation, page, pick, refuse, tags, validation_error
 from localcloud.cloud import Cloud
-from localcloud.resources import endpoint_configs, models, tags
+from localcloud.resources import endpoint_configs, models
 from localcloud.serving import serverless, shift
 from localcloud.serving.manager import KIND, announce, variant_summaries
 from localcloud.state.store import DuplicateError
@@ -91,7 +91,7 @@ def create_endpoint(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any]:
             cloud.store.insert(KIND, name, document)
         except DuplicateError:
             raise validation_error(f'Cannot create already existing endpoint "{arn}".') from None
-        tags.remember(cloud, arn, request.get("Tags"))
+        tags.remember(cloud.store, arn, request.get("Tags"))
     announce(cloud, document)
     cloud.endpoints.begin(name)
     return {"EndpointArn": arn}
@@ -222,6 +222,6 @@ def delete_endpoint(cloud: Cloud, request: dict[str, Any]) -> None:
         if document["EndpointStatus"] in ("Creating", "Updating", "RollingBack", "Deleting"):
             raise validation_error(f'Cannot update in-progress endpoint "{document["EndpointArn"]}".')
         document = cloud.store.update(KIND, name, {"EndpointStatus": "Deleting", "LastModifiedTime": cloud.clock()})
-        tags.forget(cloud, document["EndpointArn"])
+        tags.forget(cloud.store, document["EndpointArn"])
     announce(cloud, document)
     cloud.endpoints.begin_delete(name)

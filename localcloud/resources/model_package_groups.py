@@ -2,9 +2,8 @@
 
 from typing import Any
 
-from localcloud.api import ApiError, operation, page, pick, refuse, validation_error
+from localcloud.api import ApiError, operation, page, pick, refuse, tags, validation_error
 from localcloud.cloud import Cloud
-from localcloud.resources import tags
 from localcloud.state.store import DuplicateError
 
 KIND = "model-package-group"
@@ -37,7 +36,7 @@ def create_model_package_group(cloud: Cloud, request: dict[str, Any]) -> dict[st
             cloud.store.insert(KIND, name, document)
         except DuplicateError:
             raise validation_error(f"Model Package Group already exists: {arn}") from None
-        tags.remember(cloud, arn, request.get("Tags"))
+        tags.remember(cloud.store, arn, request.get("Tags"))
     return {"ModelPackageGroupArn": arn}
 
 
@@ -77,4 +76,4 @@ def delete_model_package_group(cloud: Cloud, request: dict[str, Any]) -> None:
         if cloud.store.count("model-package", name):
             raise ApiError("ConflictException", f"Model Package Group {arn} cannot be deleted: it has model packages.")
         cloud.store.delete(KIND, name)
-        tags.forget(cloud, arn)
+        tags.forget(cloud.store, arn)

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from localcloud.api import operation, page, pick, refuse, validation_error
+from localcloud.api import operation, page, pick, refuse, tags, validation_error
 from localcloud.cloud import Cloud
-from localcloud.resources import model_package_groups, tags
+from localcloud.resources import model_package_groups
 from localcloud.state.store import DuplicateError
 
 KIND = "model-package"
@@ -94,7 +94,7 @@ def create_model_package(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any
             cloud.store.insert(KIND, key, document, parent=group)
         except DuplicateError:
             raise validation_error(f"Model Package already exists: {document['ModelPackageArn']}") from None
-        tags.remember(cloud, document["ModelPackageArn"], request.get("Tags"))
+        tags.remember(cloud.store, document["ModelPackageArn"], request.get("Tags"))
     _tell(cloud, document)
     return {"ModelPackageArn": document["ModelPackageArn"]}
 
@@ -215,7 +215,7 @@ def delete_model_package(cloud: Cloud, request: dict[str, Any]) -> None:
         package = find(cloud, request["ModelPackageName"])
         arn = package["ModelPackageArn"]
         cloud.store.delete(KIND, arn.partition(f":{KIND}/")[2])
-        tags.forget(cloud, arn)
+        tags.forget(cloud.store, arn)
 
 
 def _tell(cloud: Cloud, package: dict[str, Any], updated: Sequence[str] = ()) -> None:

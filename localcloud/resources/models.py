@@ -5,9 +5,9 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from localcloud.api import operation, page, pick, refuse, validation_error
+from localcloud.api import operation, page, pick, refuse, tags, validation_error
 from localcloud.cloud import Cloud
-from localcloud.resources import model_packages, tags
+from localcloud.resources import model_packages
 from localcloud.state.store import DuplicateError
 
 KIND = "model"
@@ -93,7 +93,7 @@ def create_model(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any]:
             cloud.store.insert(KIND, name, document)
         except DuplicateError:
             raise validation_error(f'Cannot create already existing model "{arn}".') from None
-        tags.remember(cloud, arn, request.get("Tags"))
+        tags.remember(cloud.store, arn, request.get("Tags"))
     return {"ModelArn": arn}
 
 
@@ -130,4 +130,4 @@ def delete_model(cloud: Cloud, request: dict[str, Any]) -> None:
     with cloud.store.transaction():
         model = find(cloud, request["ModelName"])
         cloud.store.delete(KIND, request["ModelName"])
-        tags.forget(cloud, model["ModelArn"])
+        tags.forget(cloud.store, model["ModelArn"])

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from localcloud.api import ApiError, not_found, operation, page, pick, validation_error
+from localcloud.api import ApiError, not_found, operation, page, pick, tags, validation_error
 from localcloud.cloud import Cloud
 from localcloud.engine.definition import DefinitionError
 from localcloud.engine.records import CACHE, EXECUTION, PIPELINE, RUNNING, STEP, TOKEN, VERSION
@@ -10,7 +10,6 @@ from localcloud.engine.steps import new_document
 from localcloud.engine.validate import read
 from localcloud.jobs.failure import JobError
 from localcloud.jobs.transfer import Location, Transfer
-from localcloud.resources import tags
 from localcloud.state.store import DuplicateError
 
 
@@ -47,7 +46,7 @@ def create_pipeline(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any]:
                 f"Pipeline with name ({name}) already exists."
             ) from None
         _store_version(cloud, pipeline, definition)
-        tags.remember(cloud, pipeline["PipelineArn"], request.get("Tags"))
+        tags.remember(cloud.store, pipeline["PipelineArn"], request.get("Tags"))
     return {"PipelineArn": pipeline["PipelineArn"]}
 
 
@@ -93,7 +92,7 @@ def delete_pipeline(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any]:
         for kind in (EXECUTION, VERSION, CACHE, TOKEN):
             cloud.store.delete_children(kind, name)
         cloud.store.delete(PIPELINE, name)
-        tags.forget(cloud, pipeline["PipelineArn"])
+        tags.forget(cloud.store, pipeline["PipelineArn"])
     return {"PipelineArn": pipeline["PipelineArn"]}
 
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from localcloud.api import operation, page, pick, refuse, validation_error
+from localcloud.api import operation, page, pick, validation_error
 from localcloud.cloud import Cloud
 from localcloud.jobs.events import announce
 from localcloud.jobs.requests import insert, processing_job
@@ -12,22 +12,12 @@ KIND = "processing-job"
 
 @operation("CreateProcessingJob")
 def create_processing_job(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any]:
-    """Store the job and queue it."""
-    job = new_job(cloud, request)
+    """Store the job and queue it. Keys, subnets and experiments are recorded"""
+    job = processing_job(cloud, request)
     insert(cloud, KIND, "Processing", job)
     announce(cloud, "Processing", job)
     cloud.jobs.submit(KIND, job["ProcessingJobName"])
     return {"ProcessingJobArn": job["ProcessingJobArn"]}
-
-
-def new_job(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any]:
-    """The document of a job that is not stored yet; pipelines make their jobs with it too.
-
-    Keys, subnets and experiments are recorded: the machine is the one there is.
-    """
-    network = request.get("NetworkConfig", {})
-    refuse(network, "EnableNetworkIsolation")
-    return processing_job(cloud, request)
 
 
 @operation("DescribeProcessingJob")

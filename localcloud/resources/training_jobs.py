@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from localcloud.api import operation, page, pick, refuse, validation_error
+from localcloud.api import operation, page, pick, validation_error
 from localcloud.cloud import Cloud
 from localcloud.jobs.events import announce
 from localcloud.jobs.requests import insert, training_job
@@ -12,33 +12,12 @@ KIND = "training-job"
 
 @operation("CreateTrainingJob")
 def create_training_job(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any]:
-    """Store the job and queue it."""
-    job = new_job(cloud, request)
+    """Store the job and queue it. Keys, subnets, experiments, debug hooks and profilers are recorded, not acted on."""
+    job = training_job(cloud, request)
     insert(cloud, KIND, "Training", job)
     announce(cloud, "Training", job)
     cloud.jobs.submit(KIND, job["TrainingJobName"])
     return {"TrainingJobArn": job["TrainingJobArn"]}
-
-
-def new_job(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any]:
-    """The document of a job that is not stored yet; pipelines make their jobs with it too.
-
-    Keys, subnets and experiments are recorded: the machine is the one there is.
-    """
-    refuse(
-        request,
-        "EnableNetworkIsolation",
-        "DebugHookConfig",
-        "DebugRuleConfigurations",
-        "TensorBoardOutputConfig",
-        "ProfilerRuleConfigurations",
-        "RetryStrategy",
-        "ServerlessJobConfig",
-        "MlflowConfig",
-        "ModelPackageConfig",
-    )
-    refuse(request.get("RemoteDebugConfig", {}), "EnableRemoteDebug")
-    return training_job(cloud, request)
 
 
 @operation("DescribeTrainingJob")

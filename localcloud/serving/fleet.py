@@ -19,6 +19,7 @@ from localcloud.iam.access import Place, image_needs, log_needs
 from localcloud.iam.identities import Identity
 from localcloud.serving.artifacts import ArtifactError, unpack
 from localcloud.serving.instance import Instance, ServerError
+from localcloud.settings import ISOLATED
 
 logger = logging.getLogger("localcloud")
 
@@ -27,11 +28,6 @@ _LOOK_EVERY = 0.25
 _PING_EVERY = 5.0
 _PINGS_MISSED = 3
 _LONGEST_PAUSE = 30.0
-# EnableNetworkIsolation: the server is given no credentials, and proxies that answer nothing. It is no firewall.
-_ISOLATED = {
-    **dict.fromkeys(("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_ENDPOINT_URL"), ""),
-    **dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), "http://127.0.0.1:9"),
-}
 
 
 class DeployError(Exception):
@@ -187,7 +183,7 @@ class Fleet:
         environment = {
             **settings.process_environment(directory),
             **(variant.identity.variables if variant.identity is not None else {}),
-            **(_ISOLATED if spec.get("Isolated") else {}),
+            **(ISOLATED if spec.get("Isolated") else {}),
             **spec["Environment"],
             "SM_MODEL_DIR": str(self.directory / variant.name / "model"),
         }

@@ -167,3 +167,10 @@ pathlib.Path(f"/opt/ml/processing/out/{config['current_host']}.json").write_text
     assert len(kit.keys("out/job/")) == 2
     found = json.loads(kit.get("out/job/algo-1.json"))
     assert len(set(found.values())) == 2
+
+
+def test_a_job_under_network_isolation_has_no_credentials(kit: Kit) -> None:
+    script = "import os; print('key', repr(os.environ['AWS_ACCESS_KEY_ID']), os.environ['HTTPS_PROXY'], flush=True)"
+    job = kit.processing_job(script, NetworkConfig={"EnableNetworkIsolation": True})
+    assert kit.wait_job(job)["ProcessingJobStatus"] == "Completed"
+    assert kit.wait_log(job, "key")[0] == "key '' http://127.0.0.1:9"

@@ -183,11 +183,21 @@ def test_pipe_mode_is_refused_by_name(kit: Kit) -> None:
 
 def test_what_would_be_ignored_is_refused_by_name(kit: Kit) -> None:
     request = kit.training_request("")
-    with pytest.raises(ClientError, match="does not implement EnableNetworkIsolation"):
-        kit.sm.create_training_job(TrainingJobName=f"{kit.prefix}-x", EnableNetworkIsolation=True, **request)
+    with pytest.raises(ClientError, match="does not implement TensorBoardOutputConfig"):
+        kit.sm.create_training_job(
+            TrainingJobName=f"{kit.prefix}-x", TensorBoardOutputConfig={"S3OutputPath": kit.uri("t")}, **request
+        )
 
 
 def test_an_unknown_job_is_told_in_the_words_of_aws(kit: Kit) -> None:
     with pytest.raises(ClientError, match="Requested resource not found") as error:
         kit.sm.describe_training_job(TrainingJobName="nothing")
     assert error.value.response["Error"]["Code"] == "ValidationException"
+
+
+def test_the_debuggers_hook_and_the_profiler_are_recorded(kit: Kit) -> None:
+    place = {"S3OutputPath": kit.uri("debug")}
+    job = kit.training_job("print('trained')", DebugHookConfig=place, ProfilerConfig=place)
+    described = kit.wait_job(job, "training")
+    assert described["TrainingJobStatus"] == "Completed", described
+    assert described["DebugHookConfig"] == place
