@@ -1,4 +1,6 @@
-"""Lambda CheckConfidence: route the driver if the model is sure enough, else say so. Entry point: app.handler.
+"""Lambda CheckConfidence: route the driver if the model is sure enough, else say so.
+
+Entry point: check_confidence.app.handler.
 
 Makes no AWS call and imports no SDK: it starts in milliseconds. The routes are data, in routes.json beside this file.
 """
@@ -18,7 +20,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
-logging.basicConfig(level=logging.INFO)  # Lambda has its handler already, then this changes nothing
+logging.basicConfig(level=logging.INFO)  # without effect in Lambda, whose runtime has set a handler
 logger = logging.getLogger(__name__)
 
 ROUTES_FILE = Path(__file__).with_name("routes.json")
@@ -91,7 +93,7 @@ ROUTES = read_routes(ROUTES_FILE.read_text(encoding="utf-8"))
 
 
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """The door: ClassifyImage's output in; the route out, see `check`."""
+    """ClassifyImage's output in; the route out, see `check`."""
     try:
         routed = check(event, ROUTES)
     except ConfidenceThresholdNotMet:

@@ -1,4 +1,6 @@
-"""Lambda ClassifyImage: send one photo to the endpoint and return its prediction. Entry point: app.handler.
+"""Lambda ClassifyImage: send one photo to the endpoint and return its prediction.
+
+Entry point: classify_image.app.handler.
 
 Only the standard library and boto3, both part of the Lambda runtime, are imported: the folder is the whole deployable.
 """
@@ -24,8 +26,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
-logging.basicConfig(level=logging.INFO)  # Lambda has its handler already, then this changes nothing
-logging.getLogger("botocore").setLevel(logging.WARNING)  # where it found its credentials is no news
+logging.basicConfig(level=logging.INFO)  # without effect in Lambda, whose runtime has set a handler
+logging.getLogger("botocore").setLevel(logging.WARNING)
 logger = logging.getLogger(__name__)
 
 MAX_PHOTO_BYTES = 6_291_456  # InvokeEndpoint's body
@@ -84,7 +86,7 @@ class Clients(NamedTuple):
 
 
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """The door: SerializeImage's output and `inference_id` in; `{"photo", "inference_id", "prediction"}` out."""
+    """SerializeImage's output and `inference_id` in; `{"photo", "inference_id", "prediction"}` out."""
     return classify(event, os.environ["ENDPOINT_NAME"], _clients())
 
 
@@ -120,7 +122,7 @@ def classify(event: dict[str, Any], endpoint_name: str, clients: Clients) -> dic
     try:
         answer = clients.runtime.invoke_endpoint(**request)["Body"].read()
     except ClientError as error:
-        raise _meaning(error, endpoint_name, name) from error
+        raise _translated(error, endpoint_name, name) from error
     except BotoCoreError as error:
         raise EndpointUnavailable(f"Endpoint {endpoint_name} did not answer: {error}") from error
 
@@ -206,8 +208,8 @@ def _prediction(answer: bytes, endpoint_name: str) -> dict[str, Any]:
     return prediction
 
 
-def _meaning(error: ClientError, endpoint_name: str, name: str) -> Exception:
-    """What InvokeEndpoint's answer means here; the error itself when it means nothing that we know."""
+def _translated(error: ClientError, endpoint_name: str, name: str) -> Exception:
+    """The exception of this module for an error of InvokeEndpoint; the error itself where there is none."""
     unknown: Exception = error
     code = error.response["Error"].get("Code", "")
     message = error.response["Error"].get("Message", "")

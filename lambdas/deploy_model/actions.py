@@ -1,4 +1,4 @@
-"""What DeployModel can do. plan.py decides which of it, app.py does it."""
+"""What DeployModel can do: plan.py decides on the actions, execution.py carries them out."""
 
 from __future__ import annotations
 

@@ -1,35 +1,33 @@
-"""What a dry run shows: the plans that follow one another if all goes well. Pure, as plan.py is."""
+"""The dry run: the plans that would follow one another if all goes well. Pure."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from lambdas.deploy_model import actions
-    from lambdas.deploy_model import plan as planning
-else:
-    import actions
-    import plan as planning  # in Lambda this folder is the root
+from . import actions
+from .plan import Plan, plan_deployment
+from .state import Current, Endpoint, Settings
+from .trigger import Kind, Trigger
 
-_MOST = 8
+MAX_PLANS = 8
 
 
-def course(event: dict[str, Any], current: planning.Current, settings: planning.Settings) -> list[planning.Plan]:
-    """The plans from now until there is nothing left to do, at least one."""
-    plans = [planning.plan_deployment(event, current, settings)]
-    while len(plans) < _MOST and plans[-1].actions:
+def course(event: Trigger, current: Current, settings: Settings) -> list[Plan]:
+    """The plans from now until there is nothing left to do: at least one, at most MAX_PLANS."""
+    plans = [plan_deployment(event, current, settings)]
+    while len(plans) < MAX_PLANS and plans[-1].actions:
         current = _after(current, plans[-1], settings)
-        plans.append(planning.plan_deployment({"detail-type": planning.ENDPOINT_EVENT}, current, settings))
+        plans.append(plan_deployment(Trigger(Kind.ENDPOINT), current, settings))
     return plans
 
 
-def _after(current: planning.Current, plan: planning.Plan, settings: planning.Settings) -> planning.Current:
-    """What is, once the plan is performed and the endpoints have come to rest."""
+def _after(current: Current, plan: Plan, settings: Settings) -> Current:
+    """The state once the plan is carried out and the endpoints have come to rest."""
     for action in plan.actions:
         match action:
             case actions.CreateEndpoint(name, config):
-                made = planning.Endpoint("", "InService", config, attempted=config, recorded=f"{config}@")
+                made = Endpoint("", "InService", config, attempted=config, recorded=f"{config}@")
                 current = _with(current, name, made, settings)
             case actions.UpdateEndpoint(config, _, _) if current.endpoint is not None:
                 updated = replace(
@@ -55,14 +53,12 @@ def _after(current: planning.Current, plan: planning.Plan, settings: planning.Se
     return current
 
 
-def _with(
-    current: planning.Current, name: str, endpoint: planning.Endpoint | None, settings: planning.Settings
-) -> planning.Current:
-    """The same with this endpoint there, or gone."""
+def _with(current: Current, name: str, endpoint: Endpoint | None, settings: Settings) -> Current:
+    """The state with this endpoint in place of the one of that name; None for its deletion."""
     return replace(current, trial=endpoint) if name == settings.trial_name else replace(current, endpoint=endpoint)
 
 
-def _changed(current: planning.Current, arn: str, **known: Any) -> planning.Current:
-    """The same with what is now known of one of the approved versions."""
+def _changed(current: Current, arn: str, **known: Any) -> Current:
+    """The state with other values in one of the approved versions."""
     versions = tuple(replace(each, **known) if each.arn == arn else each for each in current.approved)
     return replace(current, approved=versions)

@@ -1,54 +1,34 @@
-"""What DeployModel decides: pure. From the event, the approved versions and the endpoints to a list of actions.
+"""What DeployModel decides: from the trigger, the approved versions and the endpoints to a list of actions. Pure.
 
-The endpoint converges to the newest approved version, and a version comes to it only after it was verified on an
-endpoint of its own, which lives for that long. Names are made from the version and from what it is deployed with, so
-"is it live?" is one comparison of names, an action done twice is harmless, and going back reuses what is there. The
-order of events, or how often they come, does not matter: only the state read when one arrives.
+The endpoint converges to the newest approved version, and a version comes to it only after it was verified on a trial
+endpoint, which exists for that long. Names are made from the version and from what it is deployed with, so "is it
+live?" is one comparison of names, an action done twice is harmless, and going back reuses what exists. The order of
+events, or how often they come, does not matter: a plan is made from the state that was read when one arrived.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
-import re
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from lambdas.deploy_model.actions import (
-        Action,
-        CreateEndpoint,
-        CreateEndpointConfig,
-        CreateModel,
-        DeleteEndpoint,
-        ForgetAttempt,
-        NoteApproval,
-        NoteUnverified,
-        RecordDeployment,
-        RejectVersion,
-        UpdateEndpoint,
-        VerifyVersion,
-    )
-else:
-    from actions import (  # in Lambda this folder is the root
-        Action,
-        CreateEndpoint,
-        CreateEndpointConfig,
-        CreateModel,
-        DeleteEndpoint,
-        ForgetAttempt,
-        NoteApproval,
-        NoteUnverified,
-        RecordDeployment,
-        RejectVersion,
-        UpdateEndpoint,
-        VerifyVersion,
-    )
-
-PACKAGE_EVENT = "SageMaker Model Package State Change"
-ENDPOINT_EVENT = "SageMaker Endpoint State Change"
+from .actions import (
+    Action,
+    CreateEndpoint,
+    CreateEndpointConfig,
+    CreateModel,
+    DeleteEndpoint,
+    ForgetAttempt,
+    NoteApproval,
+    NoteUnverified,
+    RecordDeployment,
+    RejectVersion,
+    UpdateEndpoint,
+    VerifyVersion,
+)
+from .state import Current, Endpoint, Settings, Version, config_name, trial_config_name, version_number
+from .trigger import Kind, Trigger
 
 # An endpoint can be updated or deleted in these states only, and deleted when it has failed.
 SETTLED = {"InService", "OutOfService", "UpdateRollbackFailed"}
@@ -70,84 +50,6 @@ NOT_THE_VERSION = (
 )
 
 
-@dataclass(frozen=True)
-class Settings:
-    """With what every version is deployed; a change of any of them deploys the live version anew.
-
-    With `serverless_memory_mb` there are no instances, and none of what SageMaker does not offer without them: data
-    capture, network isolation, a VPC, a key. `bake_seconds` and `rollback_alarms` say how the endpoint changes over,
-    not what to.
-    """
-
-    endpoint_name: str
-    package_group: str
-    execution_role_arn: str
-    instance_type: str
-    instance_count: int
-    capture_uri: str
-    serverless_memory_mb: int = 0
-    serverless_concurrency: int = 5
-    subnet_ids: tuple[str, ...] = ()
-    security_group_ids: tuple[str, ...] = ()
-    kms_key_arn: str = ""
-    bake_seconds: int = 0
-    rollback_alarms: tuple[str, ...] = ()
-
-    @property
-    def trial_name(self) -> str:
-        """The endpoint on which a version is verified."""
-        return f"{self.endpoint_name}-verify"
-
-
-@dataclass(frozen=True)
-class Version:
-    """An approved model package; `created` (seconds) tells it from the same number in a group that was made anew.
-
-    Known of the newest only: `passed_as`, the configuration name under which it passed verification; `approved_by`,
-    who the registry remembers as its approver; `decided_by`, who changed it last, unless that was DeployModel;
-    `given_up`, when its verification was last given up (ISO).
-    """
-
-    arn: str
-    number: int
-    created: int
-    passed_as: str = ""
-    approved_by: str = ""
-    decided_by: str = ""
-    given_up: str = ""
-
-
-@dataclass(frozen=True)
-class Endpoint:
-    """An endpoint as described; `attempted` is the configuration it was last told to take, `reason` why it failed.
-
-    `since` is when it last changed (ISO), `recorded` the last `config_name@since` that the history has.
-    """
-
-    arn: str
-    status: str
-    config_name: str
-    attempted: str = ""
-    reason: str = ""
-    since: str = ""
-    recorded: str = ""
-
-
-@dataclass(frozen=True)
-class Current:
-    """What is: the approved versions in any order, the endpoint, the one for verification, if they are there; `now`."""
-
-    approved: tuple[Version, ...]
-    endpoint: Endpoint | None
-    trial: Endpoint | None
-    now: datetime
-
-    @property
-    def newest(self) -> Version | None:
-        """The approved version with the highest number."""
-        return max(self.approved, key=lambda version: version.number, default=None)
-
-
 class Outcome(StrEnum):
     """What the plan means to whoever reads the log."""
 
@@ -155,8 +57,8 @@ class Outcome(StrEnum):
     LIVE = "live"
     VERIFY = "verify"
     DEPLOY = "deploy"
-    WAIT = "wait"  # the endpoint is busy; its state change brings the next event
-    TRY_AGAIN = "try again"  # no event is sure to come: the caller has to ask again
+    WAIT = "wait"  # an endpoint is busy; its state change brings the next event
+    TRY_AGAIN = "try again"  # an endpoint is being deleted, which brings no event: plan again in a moment
     STUCK = "stuck"  # the newest approved version does not serve, and nothing says that this is its fault
     FELL_BACK = "fell back"  # the newest approved version was tried, and did not come into service
     UNAPPROVED_SERVES = "unapproved serves"  # the last approval was withdrawn
@@ -191,38 +93,25 @@ class Plan:
         return {"outcome": self.outcome.value, "because": self.because, "actions": actions}
 
 
-def config_name(version: Version, settings: Settings) -> str:
-    """The name of a version's model and endpoint configuration: at most 63 letters, digits and hyphens."""
-    how = {"bake_seconds", "rollback_alarms"}
-    what = {name: value for name, value in asdict(settings).items() if name not in how}
-    made_of = json.dumps([version.arn, version.number, version.created, what], sort_keys=True)
-    digest = hashlib.sha256(made_of.encode()).hexdigest()[:10]
-    return f"{settings.endpoint_name[:32].rstrip('-')}-v{version.number}-{digest}"
-
-
-def trial_config_name(config: str) -> str:
-    """The name of the configuration with which what `config` serves is verified."""
-    return f"{config}-verify"
-
-
-def plan_deployment(event: dict[str, Any], current: Current, settings: Settings) -> Plan:
+def plan_deployment(trigger: Trigger, current: Current, settings: Settings) -> Plan:
     """The actions that bring the endpoint to the newest approved version.
 
     A version that was tried and failed loses its approval, with the reason, and the next newest takes its turn: so
-    nothing is tried for ever. Where nothing says that it failed (SageMaker had no machine for it, or someone changed
-    the endpoint by hand) it keeps its approval, and is tried again by the schedule, not by the endpoint's own events:
-    those come with each attempt. The event decides one thing only: whether a version is to be tried once more.
+    nothing is tried for ever. Where nothing says that the version is at fault (SageMaker had no machine for it, or
+    someone changed the endpoint by hand) it keeps its approval, and is tried again by the schedule, not by the
+    endpoint's own events: those come with each attempt. The trigger decides one thing only: whether a version is to be
+    tried once more.
     """
-    plan = _converge(event, current, settings)
+    plan = _converge(trigger, current, settings)
     actions, trial = plan.actions, current.trial
     if trial is not None and plan.outcome in _TRIAL_IS_OVER and trial.status in SETTLED | {"Failed"}:
         over = DeleteEndpoint(settings.trial_name)
         # The account's quota may have no machine beside the trial's. A rejection is written down before anything else.
         actions = (over, *actions) if plan.outcome is Outcome.DEPLOY else (*actions, over)
-    return Plan(plan.outcome, plan.because, (*_bookkeeping(event, current, settings), *actions))
+    return Plan(plan.outcome, plan.because, (*_bookkeeping(trigger, current, settings), *actions))
 
 
-def _converge(event: dict[str, Any], current: Current, settings: Settings) -> Plan:
+def _converge(trigger: Trigger, current: Current, settings: Settings) -> Plan:
     endpoint, newest = current.endpoint, current.newest
     if newest is None:
         if endpoint is None:
@@ -246,8 +135,8 @@ def _converge(event: dict[str, Any], current: Current, settings: Settings) -> Pl
         if endpoint.config_name == wanted and endpoint.status == "InService":
             return Plan(Outcome.LIVE, f"Version {newest.number} is live.")
     if newest.passed_as != wanted:
-        return _verification(event, current, newest, wanted, settings)
-    failed = None if endpoint is None else _failed(event, endpoint, wanted, newest)
+        return _verification(trigger, current, newest, wanted, settings)
+    failed = None if endpoint is None else _failed(trigger, endpoint, wanted, newest)
     if failed is not None:
         return failed
     prepare = (CreateModel(wanted, newest.arn, newest.number), CreateEndpointConfig(wanted, wanted))
@@ -266,11 +155,11 @@ def _converge(event: dict[str, Any], current: Current, settings: Settings) -> Pl
     return Plan(
         Outcome.DEPLOY,
         f"Version {newest.number} takes the place of {endpoint.config_name}.",
-        (*prepare, UpdateEndpoint(wanted, endpoint.arn, watched=_number(endpoint.config_name) < newest.number)),
+        (*prepare, UpdateEndpoint(wanted, endpoint.arn, watched=version_number(endpoint.config_name) < newest.number)),
     )
 
 
-def _verification(event: dict[str, Any], current: Current, newest: Version, wanted: str, settings: Settings) -> Plan:
+def _verification(trigger: Trigger, current: Current, newest: Version, wanted: str, settings: Settings) -> Plan:
     """Bring the version into service on the trial endpoint, and have it verified there."""
     name, config = settings.trial_name, trial_config_name(wanted)
     trial, endpoint = current.trial, current.endpoint
@@ -304,7 +193,7 @@ def _verification(event: dict[str, Any], current: Current, newest: Version, want
             f"Endpoint {name} is made anew for version {newest.number}.",
             (DeleteEndpoint(name),),
         )
-    approved_now = _is_about(event, newest)
+    approved_now = trigger.approves(newest.arn)
     if trial.status == "InService" and _over(trial.since, TRIAL_LASTS, current.now) and not approved_now:
         return Plan(
             Outcome.STUCK,
@@ -318,35 +207,36 @@ def _verification(event: dict[str, Any], current: Current, newest: Version, want
             f"Version {newest.number} is ready on endpoint {name}: its labelled photos are sent to it.",
             (VerifyVersion(newest.arn, wanted),),
         )
-    return _failed(event, trial, config, newest) or Plan(
+    return _failed(trigger, trial, config, newest) or Plan(
         Outcome.TRY_AGAIN, f"Endpoint {name} has failed: it is made anew.", (DeleteEndpoint(name),)
     )
 
 
-def _failed(event: dict[str, Any], endpoint: Endpoint, wanted: str, newest: Version) -> Plan | None:
+def _failed(trigger: Trigger, endpoint: Endpoint, wanted: str, newest: Version) -> Plan | None:
     """What follows when the endpoint was told to serve this version and does not; None where it is to be told again."""
-    if endpoint.attempted != wanted or _is_about(event, newest):
+    if endpoint.attempted != wanted or trigger.approves(newest.arn):
         return None
     why = f"Version {newest.number} did not come into service: {endpoint.reason or 'the endpoint gave no reason'}"
     if _is_its_fault(endpoint):
         return Plan(Outcome.FELL_BACK, why, (RejectVersion(newest.arn, why),))
-    if event.get("detail-type") in {PACKAGE_EVENT, ENDPOINT_EVENT}:
+    if trigger.kind in {Kind.PACKAGE, Kind.ENDPOINT}:
         return Plan(Outcome.STUCK, f"{why}. It stays approved, and is tried again within the hour.")
     return None
 
 
-def _bookkeeping(event: dict[str, Any], current: Current, settings: Settings) -> tuple[Action, ...]:
+def _bookkeeping(trigger: Trigger, current: Current, settings: Settings) -> tuple[Action, ...]:
     """What the history has to learn: who approved, and what the endpoint serves now."""
     actions: list[Action] = []
     newest, endpoint = current.newest, current.endpoint
-    if newest is not None and _is_about(event, newest) and newest.decided_by not in {"", newest.approved_by}:
+    if newest is not None and trigger.approves(newest.arn) and newest.decided_by not in {"", newest.approved_by}:
         actions.append(NoteApproval(newest.arn, newest.decided_by))
     if (
         endpoint is not None
         and endpoint.status == "InService"
-        and endpoint.recorded != f"{endpoint.config_name}@{endpoint.since}"
+        # Not by its time: SageMaker changes LastModifiedTime for more than another configuration.
+        and endpoint.recorded.partition("@")[0] != endpoint.config_name
     ):
-        number = _number(endpoint.config_name)
+        number = version_number(endpoint.config_name)
         actions.append(RecordDeployment(endpoint.config_name, endpoint.since, number, endpoint.arn))
     return tuple(actions)
 
@@ -354,16 +244,6 @@ def _bookkeeping(event: dict[str, Any], current: Current, settings: Settings) ->
 def _over(since: str, lasts: timedelta, now: datetime) -> bool:
     """Whether what began then and lasts so long is over; not where nothing says when it began."""
     return bool(since) and now - datetime.fromisoformat(since) > lasts
-
-
-def _number(config: str) -> int:
-    """The version in a name that `config_name` made; 0 for any other name."""
-    ours = re.fullmatch(r".*-v(\d+)-[0-9a-f]{10}", config)
-    return int(ours.group(1)) if ours else 0
-
-
-def _is_about(event: dict[str, Any], version: Version) -> bool:
-    return event.get("detail-type") == PACKAGE_EVENT and event.get("detail", {}).get("ModelPackageArn") == version.arn
 
 
 def _is_its_fault(endpoint: Endpoint) -> bool:

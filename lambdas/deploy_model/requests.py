@@ -1,16 +1,15 @@
-"""What SageMaker is asked for when a version is deployed: model, configuration, and how to change over. Pure."""
+"""The requests to SageMaker that deploy a version: model, endpoint configuration, deployment. Pure."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from lambdas.deploy_model import actions
-    from lambdas.deploy_model import plan as planning
+from .actions import CreateEndpointConfig, CreateModel
+from .state import Settings
 
 
-def model(action: actions.CreateModel, settings: planning.Settings) -> dict[str, Any]:
-    """CreateModel: image and artifact come from the package, its number goes into the container."""
+def model(action: CreateModel, settings: Settings) -> dict[str, Any]:
+    """CreateModel: image and artifact come from the model package; the container gets its number in MODEL_VERSION."""
     request: dict[str, Any] = {
         "ModelName": action.name,
         "PrimaryContainer": {
@@ -30,8 +29,8 @@ def model(action: actions.CreateModel, settings: planning.Settings) -> dict[str,
     return request
 
 
-def endpoint_config(action: actions.CreateEndpointConfig, settings: planning.Settings) -> dict[str, Any]:
-    """CreateEndpointConfig: one variant, on instances or without, and for the endpoint that serves, data capture."""
+def endpoint_config(action: CreateEndpointConfig, settings: Settings) -> dict[str, Any]:
+    """CreateEndpointConfig: one variant, on instances or serverless. Only the endpoint that serves captures data."""
     variant: dict[str, Any] = {"VariantName": "AllTraffic", "ModelName": action.model_name}
     request: dict[str, Any] = {"EndpointConfigName": action.name, "ProductionVariants": [variant]}
     if settings.serverless_memory_mb:
@@ -53,17 +52,18 @@ def endpoint_config(action: actions.CreateEndpointConfig, settings: planning.Set
         "InitialSamplingPercentage": 100,
         "DestinationS3Uri": settings.capture_uri,
         "CaptureOptions": [{"CaptureMode": "Input"}, {"CaptureMode": "Output"}],
-        # Whatever is not named here, the photos, is captured as base64.
+        # Other types, the photos, are captured as base64.
         "CaptureContentTypeHeader": {"JsonContentTypes": ["application/json"], "CsvContentTypes": ["text/csv"]},
         **key,
     }
     return {**request, **key, "DataCaptureConfig": capture}
 
 
-def deployment(settings: planning.Settings) -> dict[str, Any]:
-    """UpdateEndpoint's DeploymentConfig: how long the new servers are watched, and by which alarms; {} for not at all.
+def deployment(settings: Settings) -> dict[str, Any]:
+    """The member DeploymentConfig of UpdateEndpoint, or {} where the update is not watched.
 
-    With two servers or more, one of them takes requests first.
+    The new instances are watched for `bake_seconds` by the alarms; with two instances or more, one of them takes
+    requests first (canary).
     """
     if not (settings.bake_seconds and settings.rollback_alarms) or settings.serverless_memory_mb:
         return {}
@@ -74,7 +74,7 @@ def deployment(settings: planning.Settings) -> dict[str, Any]:
         "DeploymentConfig": {
             "BlueGreenUpdatePolicy": {
                 "TrafficRoutingConfiguration": routing,
-                # It has to be longer than all the waiting; servers take minutes to start.
+                # Longer than all the waiting: instances take minutes to start.
                 "MaximumExecutionTimeoutInSeconds": 1800 + 2 * settings.bake_seconds,
             },
             "AutoRollbackConfiguration": {"Alarms": [{"AlarmName": name} for name in settings.rollback_alarms]},

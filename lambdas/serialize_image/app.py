@@ -1,4 +1,6 @@
-"""Lambda SerializeImage: check one photo in S3 and carry it inline while it is small. Entry point: app.handler.
+"""Lambda SerializeImage: check one photo in S3 and carry it inline while it is small.
+
+Entry point: serialize_image.app.handler.
 
 Only the standard library and boto3, both part of the Lambda runtime, are imported: the folder is the whole deployable.
 """
@@ -20,8 +22,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
-logging.basicConfig(level=logging.INFO)  # Lambda has its handler already, then this changes nothing
-logging.getLogger("botocore").setLevel(logging.WARNING)  # where it found its credentials is no news
+logging.basicConfig(level=logging.INFO)  # without effect in Lambda, whose runtime has set a handler
+logging.getLogger("botocore").setLevel(logging.WARNING)
 logger = logging.getLogger(__name__)
 
 # The largest body that InvokeEndpoint takes (6 MiB in botocore's model of sagemaker-runtime).
@@ -60,7 +62,7 @@ class PhotoStoreUnavailable(RuntimeError):
 
 
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """The door: `{"bucket", "key", "version_id"?}` in; `{"photo", "image"}` out, see `serialize`."""
+    """`{"bucket", "key", "version_id"?}` in; `{"photo", "image"}` out, see `serialize`."""
     return serialize(event, _s3())
 
 
@@ -92,7 +94,7 @@ def serialize(event: dict[str, Any], s3: Any) -> dict[str, Any]:
             content_type = _content_type(head, name)
             photo = head + body.read(size - len(head)) if size <= MAX_INLINE_BYTES else None
     except ClientError as error:
-        raise _meaning(error, name) from error
+        raise _translated(error, name) from error
     except BotoCoreError as error:
         raise PhotoStoreUnavailable(f"{name} could not be read from S3: {error}") from error
 
@@ -132,8 +134,8 @@ def _content_type(head: bytes, name: str) -> str:
     )
 
 
-def _meaning(error: ClientError, name: str) -> Exception:
-    """What S3's answer means here; the error itself when it means nothing that we know."""
+def _translated(error: ClientError, name: str) -> Exception:
+    """The exception of this module for an error of S3, or the error itself where there is none."""
     unknown: Exception = error
     code = error.response["Error"].get("Code", "")
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)

@@ -1,4 +1,4 @@
-"""Whether a version may serve, by its answers to labelled photos: right, quick and without an error. Pure."""
+"""The verdict on a version by its answers to labelled photos: right, quick and without an error. Pure."""
 
 # An exception is named for its condition.
 # ruff: noqa: N818
@@ -11,8 +11,9 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
-MOST_PHOTOS = 60
-QUANTILE = 0.9  # of the answers must come within the limit: one hiccup of the network is no slow version
+MAX_PHOTOS = 60
+QUANTILE = 0.9
+"""The share of the answers that must come within the time limit: one slow answer of the network does not count."""
 
 
 class NoPhotos(ValueError):
@@ -25,7 +26,7 @@ class WrongAnswer(ValueError):
 
 @dataclass(frozen=True)
 class Limits:
-    """`tolerance`: how much lower than evaluated the accuracy may be (0 to 1); `milliseconds`: for one photo."""
+    """`tolerance` (0 to 1): by how much the accuracy may be below the evaluated one; `milliseconds`: for one answer."""
 
     tolerance: float
     milliseconds: float
@@ -33,7 +34,11 @@ class Limits:
 
 @dataclass(frozen=True)
 class Verdict:
-    """Whether the version passed, and if not, why; `accuracy` is that of the answers, `milliseconds` their quantile."""
+    """Whether the version passed, and if not, why.
+
+    `photos` is how many were answered, `accuracy` (0 to 1) that of the answers, `evaluated_accuracy` the one of the
+    same photos in the evaluation, and `milliseconds` the QUANTILE of the answers' times.
+    """
 
     passed: bool
     reason: str = ""
@@ -49,29 +54,33 @@ def failed(reason: str) -> Verdict:
 
 
 def chosen(photos: Sequence[T]) -> list[T]:
-    """At most MOST_PHOTOS of them, evenly spread: they are sorted by name, so every class keeps its share."""
-    if len(photos) <= MOST_PHOTOS:
+    """At most MAX_PHOTOS of them, evenly spread over the sequence: sorted by class name, each class keeps its share."""
+    if len(photos) <= MAX_PHOTOS:
         return list(photos)
-    return [photos[at * len(photos) // MOST_PHOTOS] for at in range(MOST_PHOTOS)]
+    return [photos[at * len(photos) // MAX_PHOTOS] for at in range(MAX_PHOTOS)]
 
 
 @dataclass
-class Bench:
-    """The answers so far. `evaluated`, whether each photo was answered rightly in evaluation, is the whole number."""
+class Tally:
+    """The answers so far, against the limits.
+
+    `evaluated` says for each photo that is to be sent whether it was answered correctly in the evaluation; `correct`
+    counts the correct answers, and `milliseconds` holds the time of each answer, in order.
+    """
 
     limits: Limits
     evaluated: Sequence[bool]
-    right: int = 0
+    correct: int = 0
     milliseconds: list[float] = field(default_factory=list)
 
-    def add(self, right: bool, milliseconds: float) -> None:
-        """One more answer."""
-        self.right += right
+    def add(self, correct: bool, milliseconds: float) -> None:
+        """Count one answer: whether it was correct, and how long it took."""
+        self.correct += correct
         self.milliseconds.append(milliseconds)
 
     @property
     def timed(self) -> list[float]:
-        """The times that count: the first answer may have had to wake something."""
+        """The times that count: not that of the first answer, which may include a start."""
         return self.milliseconds[1:] or self.milliseconds
 
     @property
@@ -84,36 +93,36 @@ class Bench:
 
     @property
     def hopeless(self) -> bool:
-        """Whether even quick and right answers to all that is left would not pass."""
+        """Whether the version fails even if all remaining answers are quick and correct."""
         left = len(self.evaluated) - len(self.milliseconds)
-        return self._too_many_slow or self._too_few_right(self.right + left)
+        return self._too_many_slow or self._too_few_correct(self.correct + left)
 
     @property
     def _too_many_slow(self) -> bool:
         return self._slow > (1 - QUANTILE) * max(len(self.evaluated) - 1, 1)
 
-    def _too_few_right(self, right: int) -> bool:
-        return right / len(self.evaluated) < self._expected - self.limits.tolerance - 1e-9
+    def _too_few_correct(self, correct: int) -> bool:
+        return correct / len(self.evaluated) < self._expected - self.limits.tolerance - 1e-9
 
     def verdict(self, error: str = "") -> Verdict:
-        """What the answers so far come to."""
-        sent, whole = len(self.milliseconds), len(self.evaluated)
+        """The verdict on the answers so far; `error` is the reason of a failure that ended them."""
+        sent, total = len(self.milliseconds), len(self.evaluated)
         reason = error
         if not reason and self._too_many_slow:
             reason = (
                 f"{self._slow} of {len(self.timed)} answers took longer than {self.limits.milliseconds:g} ms, "
                 f"the slowest {max(self.timed):.0f} ms"
             )
-        if not reason and self._too_few_right(self.right + whole - sent):
+        if not reason and self._too_few_correct(self.correct + total - sent):
             reason = (
-                f"it answered {self.right} of {sent} labelled photos right; in evaluation it was "
-                f"{sum(self.evaluated)} of {whole}, and a loss of {self.limits.tolerance:g} is tolerated"
+                f"it answered {self.correct} of {sent} labelled photos right; in evaluation it was "
+                f"{sum(self.evaluated)} of {total}, and a loss of {self.limits.tolerance:g} is tolerated"
             )
         return Verdict(
             passed=not reason,
             reason=reason,
             photos=sent,
-            accuracy=round(self.right / sent, 4) if sent else None,
+            accuracy=round(self.correct / sent, 4) if sent else None,
             evaluated_accuracy=round(self._expected, 4),
             milliseconds=round(_quantile(self.timed), 2) if sent else None,
         )

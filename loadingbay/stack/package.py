@@ -67,11 +67,13 @@ def _source(path: Path, whose: str) -> Source:
 
 
 def _zip(folder: Path) -> bytes:
-    """A zip of the sources below `folder`: the same files give the same bytes."""
+    """A zip of the sources below `folder`, under the folder's name: in Lambda it is a package of its own, whose modules
+    import one another relatively. The same files give the same bytes.
+    """
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
         for path in files_of(folder):
-            info = zipfile.ZipInfo(path.relative_to(folder).as_posix(), date_time=(1980, 1, 1, 0, 0, 0))
+            info = zipfile.ZipInfo(path.relative_to(folder.parent).as_posix(), date_time=(1980, 1, 1, 0, 0, 0))
             info.external_attr = 0o644 << 16
             info.compress_type = zipfile.ZIP_DEFLATED
             archive.writestr(info, path.read_bytes())

@@ -328,8 +328,7 @@ class FakeSageMaker:
         if request.get("ModelApprovalStatus") == "Rejected":
             self.rejected_by_code.add(version)
         package |= {name: request[name] for name in ("ModelApprovalStatus", "ApprovalDescription") if name in request}
-        if "ModelApprovalStatus" in request:
-            self._package_event(version, ["ModelApprovalStatus"])
+        self._package_event(version, [name for name in request if name != "ModelPackageArn"])
 
     def add_tags(self, **request: Any) -> None:
         self._check("AddTags", request)

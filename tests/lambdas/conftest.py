@@ -1,7 +1,6 @@
 """What the Lambda tests share: credentials that open nothing, S3 by moto, and the recorded events."""
 
 import json
-import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -9,10 +8,6 @@ import boto3
 import pytest
 from lambda_cases import BUCKET, ROOT
 from moto import mock_aws
-
-# In Lambda the function's folder is the root of its imports.
-for function in ("deploy_model", "verify_endpoint"):
-    sys.path.append(str(ROOT / "lambdas" / function))
 
 
 @pytest.fixture(autouse=True)

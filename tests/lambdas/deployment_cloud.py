@@ -11,7 +11,7 @@ TRIAL = f"{NAME}-verify"
 
 
 class DeploymentCloud(FakeSageMaker):
-    """SageMaker, Lambda, S3 and CloudWatch in one client.
+    """SageMaker, Lambda, S3, CloudWatch and EventBridge in one client.
 
     `wrong` versions answer wrongly when they are verified, and VerifyEndpoint fails itself without `verifiable`.
     """
@@ -24,6 +24,8 @@ class DeploymentCloud(FakeSageMaker):
         """What happens while the next verification is made."""
         self.ringing = False
         self.objects: dict[str, dict[str, Any]] = {}
+        self.announced: list[dict[str, Any]] = []
+        """The events that DeployModel put on the bus."""
 
     def register(self, *faults: str, **members: Any) -> int:
         version = super().register(*faults, **members)
@@ -51,6 +53,11 @@ class DeploymentCloud(FakeSageMaker):
             "accuracy": 0.025 if wrong else 0.95, "evaluated_accuracy": 0.95, "milliseconds": 4.5,
         }  # fmt: skip
         return {"Payload": io.BytesIO(json.dumps(verdict).encode())}
+
+    def put_events(self, **request: Any) -> dict[str, Any]:
+        self._check("PutEvents", request, "events")
+        self.announced += [json.loads(entry["Detail"]) for entry in request["Entries"]]
+        return {"FailedEntryCount": 0, "Entries": [{"EventId": "1"}]}
 
     def describe_alarms(self, **request: Any) -> dict[str, Any]:
         self._check("DescribeAlarms", request, "cloudwatch")

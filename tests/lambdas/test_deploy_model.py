@@ -13,7 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from lambda_cases import ROOT
 
-from lambdas.deploy_model import app
+from lambdas.deploy_model import app, environment
+from lambdas.deploy_model.environment import Clients, SettingsMissing, read_settings
+from lambdas.deploy_model.verification import NotVerified
 from lambdas.verify_endpoint import app as verify_endpoint
 
 ENVIRONMENT = {
@@ -26,11 +28,27 @@ ENVIRONMENT = {
 }
 
 
-def converge(cloud, event, **environment):
-    clients = (cloud, cloud, cloud, cloud)
+def converge(cloud, event, wait=lambda: False, **environment):
+    """DeployModel handles the event; without `wait` there is no time to wait for an endpoint that is busy."""
     ours, now = OURS.rsplit("/", 1)[1], lambda: cloud.clock
-    doors = app.Doors(*clients, "loadingbay-verify-endpoint", "s3://b/deployments", ours, now)
-    return app.converge(event, app.read_settings(ENVIRONMENT | environment), doors)
+    clients = Clients(*[cloud] * 5, "loadingbay-verify-endpoint", "s3://b/deployments", ours, now)
+    settings = read_settings(ENVIRONMENT | environment)
+    if event.get("dry_run"):
+        return app.preview(event, settings, clients)
+    return app.converge(event, settings, clients, wait)
+
+
+def patience(cloud, rounds=5):
+    """A wait of so many rounds, in each of which the endpoints come to rest."""
+    left = iter(range(rounds))
+
+    def wait():
+        if next(left, None) is None:
+            return False
+        cloud.settle()
+        return True
+
+    return wait
 
 
 @pytest.fixture
@@ -102,7 +120,7 @@ def test_a_verification_that_could_not_be_made_says_nothing_about_the_version(se
     serving.decide(serving.register(), "Approved")
     converge(serving, serving.events.pop())
     serving.settle()
-    with pytest.raises(app.NotVerified, match="Version 2 could not be verified: the endpoint is away"):
+    with pytest.raises(NotVerified, match="Version 2 could not be verified: the endpoint is away"):
         converge(serving, serving.events[-1])
     assert serving.status[2] == "Approved"
     serving.verifiable = True
@@ -159,8 +177,9 @@ def test_of_two_verifications_at_once_the_second_does_not_reject_the_version_tha
 
 def test_a_verification_whose_endpoint_went_away_is_made_again(verifying):
     verifying.meanwhile = lambda: verifying.delete_endpoint(EndpointName=TRIAL)
-    with pytest.raises(app.EndpointNotReady, match="changed while version 2 was verified"):
-        converge(verifying, verifying.events[-1])
+    told = converge(verifying, verifying.events[-1])
+    assert told["outcome"] == "try again"
+    assert "changed while version 2 was verified" in told["because"]
     assert verifying.status[2] == "Approved"
     drain(verifying)
     assert verifying.live == 2
@@ -174,8 +193,8 @@ def test_the_answers_of_another_version_that_took_the_trial_are_not_taken_for_th
             verifying.settle()
 
     verifying.meanwhile = another
-    with pytest.raises(app.EndpointNotReady):
-        converge(verifying, verifying.events.pop())
+    assert converge(verifying, verifying.events.pop())["outcome"] == "try again"
+    verifying.events.append(HOURLY)
     # Version 3 is rejected, and version 2 verified anew in its turn.
     drain(verifying)
     assert (verifying.status[2], verifying.status[3], verifying.live) == ("Approved", "Rejected", 2)
@@ -192,8 +211,8 @@ def test_a_reason_that_a_person_gave_meanwhile_is_kept(verifying):
 def test_whoever_waits_for_a_verification_outlives_it():
     expanded = json.loads((ROOT / "tests" / "workflow" / "expanded_template.json").read_text())["Resources"]
     verifying, waiting = (expanded[name]["Properties"]["Timeout"] for name in ("VerifyEndpoint", "DeployModel"))
-    patience = app._clients()[1].meta.config.read_timeout
-    assert verify_endpoint.WAKING_SECONDS * 2 < verifying < patience < waiting < 900
+    patience = environment._boto3_clients()[1].meta.config.read_timeout
+    assert verify_endpoint.START_SECONDS * 2 < verifying < patience < waiting < 900
 
 
 def test_a_version_that_passed_is_not_verified_again_when_it_comes_back(serving):
@@ -429,7 +448,7 @@ def test_an_endpoint_that_is_deleted_while_it_is_read_is_not_there(serving, monk
     assert converge(serving, {"dry_run": True})["because"] == "Version 1 is the first to serve."
 
 
-def test_an_endpoint_that_became_busy_meanwhile_makes_lambda_deliver_the_event_again(serving, monkeypatch):
+def test_an_endpoint_that_became_busy_meanwhile_is_planned_for_again(serving, monkeypatch):
     serving.decide(serving.register(), "Approved")
     converge(serving, serving.events.pop())
     serving.settle()
@@ -439,8 +458,8 @@ def test_an_endpoint_that_became_busy_meanwhile_makes_lambda_deliver_the_event_a
 
     monkeypatch.setattr(serving, "update_endpoint", busy)
     serving.calls.clear()
-    with pytest.raises(app.EndpointNotReady, match="busy"):
-        converge(serving, serving.events[-1])
+    told = converge(serving, serving.events[-1])
+    assert (told["outcome"], "busy" in told["because"]) == ("try again", True)
     assert "AddTags" not in serving.calls
 
 
@@ -482,7 +501,7 @@ def counted(capsys):
 def test_a_verification_that_could_not_be_made_is_counted_for_the_alarm(verifying, capsys):
     verifying.verifiable = False
     capsys.readouterr()
-    with pytest.raises(app.NotVerified):
+    with pytest.raises(NotVerified):
         converge(verifying, verifying.events[-1])
     assert counted(capsys) == [1]
 
@@ -512,15 +531,50 @@ def test_no_machine_in_the_accounts_quota_is_counted_for_the_alarm(serving, caps
 def test_an_endpoint_that_is_busy_for_a_while_is_not_counted_for_the_alarm(verifying, capsys):
     verifying.delete_endpoint(EndpointName=TRIAL)
     capsys.readouterr()
-    with pytest.raises(app.EndpointNotReady):
-        converge(verifying, verifying.events[-1])
+    assert converge(verifying, verifying.events[-1])["outcome"] == "try again"
     assert counted(capsys) == [0]
+
+
+def test_a_deletion_that_takes_long_is_no_error_and_the_schedule_goes_on(verifying):
+    verifying.delete_endpoint(EndpointName=TRIAL)
+    assert converge(verifying, verifying.events.pop())["outcome"] == "try again"
+    verifying.settle()
+    verifying.events.append(HOURLY)
+    drain(verifying)
+    assert verifying.live == 2
+
+
+def test_a_deletion_that_ends_soon_is_waited_for(verifying):
+    verifying.delete_endpoint(EndpointName=TRIAL)
+    told = converge(verifying, verifying.events.pop(), patience(verifying))
+    assert told["outcome"] == "verify"
+    assert verifying.endpoints[TRIAL]["status"] == "Creating"
+
+
+def test_that_a_version_passed_is_announced_with_its_arn(serving):
+    assert serving.announced == [{"Stage": "loadingbay", "ModelPackageArn": serving.arn(1), "ModelPackageVersion": 1}]
+
+
+def test_a_version_that_failed_is_not_announced(cloud):
+    cloud.decide(cloud.register("wrong"), "Approved")
+    drain(cloud)
+    assert cloud.announced == []
+
+
+def test_an_announcement_that_is_not_taken_is_made_again(verifying, monkeypatch):
+    entry = {"ErrorCode": "InternalFailure", "ErrorMessage": "try later"}
+    with monkeypatch.context() as refusing:
+        refusing.setattr(verifying, "put_events", lambda **_: {"FailedEntryCount": 1, "Entries": [entry]})
+        with pytest.raises(NotVerified, match="did not take the event that says so: try later"):
+            converge(verifying, verifying.events[-1])
+    drain(verifying)
+    assert [event["ModelPackageVersion"] for event in verifying.announced] == [1, 2]
 
 
 @pytest.mark.parametrize("name", ["ENDPOINT_ROLE_ARN", "DATA_CAPTURE_URI"])
 def test_a_missing_variable_is_named(name):
-    with pytest.raises(app.SettingsMissing, match=name):
-        app.read_settings({key: value for key, value in ENVIRONMENT.items() if key != name})
+    with pytest.raises(SettingsMissing, match=name):
+        read_settings({key: value for key, value in ENVIRONMENT.items() if key != name})
 
 
 faults = st.sampled_from([(), (), ("broken",), ("wrong",)])
@@ -576,11 +630,11 @@ def play(cloud, history):
                     cloud.decide(1 + which % len(cloud.packages), decision)
 
 
-def deliver(cloud, event, **environment):
+def deliver(cloud, event, wait=lambda: False, **environment):
     """Whether the event was handled; if not, Lambda delivers it again, minutes later."""
     try:
-        converge(cloud, event, **environment)
-    except (app.EndpointNotReady, app.NotVerified):
+        converge(cloud, event, wait, **environment)
+    except NotVerified:
         cloud.events.append(event)
         return False
     except ClientError as error:
@@ -595,7 +649,7 @@ def drain(cloud, pick=lambda n: 0, **environment):
     """Every event arrives and the endpoints come to rest. An endless argument between the two fails the test."""
     for _ in range(200):
         if cloud.events:
-            if not deliver(cloud, cloud.events.pop(pick(len(cloud.events))), **environment):
+            if not deliver(cloud, cloud.events.pop(pick(len(cloud.events))), patience(cloud), **environment):
                 cloud.settle()
         elif cloud.busy:
             cloud.settle()
@@ -629,3 +683,44 @@ def test_whatever_happened_in_whatever_order_the_newest_approved_version_serves(
     assert TRIAL not in cloud.endpoints, "the trial endpoint was left, and costs money"
     if cloud.live is not None:
         assert cloud.history()[-1]["version"] == cloud.live
+
+
+CHANGING = ("Create", "Update", "Delete", "Invoke", "PutEvents")
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(faults, min_size=1, max_size=3), st.data())
+def test_no_order_of_events_about_metadata_loops_or_deploys_twice(versions, data):
+    """SageMaker tells of every update of a version, also of those that DeployModel itself writes."""
+    cloud = DeploymentCloud()
+    told = []
+    for version in [cloud.register(*kind) for kind in versions]:
+        cloud.decide(version, "Approved")
+    while cloud.events or cloud.busy:
+        if cloud.events:
+            told.append(cloud.events.pop(data.draw(st.integers(0, len(cloud.events) - 1))))
+            deliver(cloud, told[-1], patience(cloud))
+        else:
+            cloud.settle()
+        assert len(told) < 100, "the function's own updates keep it going"
+    own = [
+        event for event in told if "CustomerMetadataProperties" in event["detail"].get("UpdatedModelPackageFields", ())
+    ]
+    assert own
+    assert len(cloud.served) <= 1, "a version was deployed twice, or one after another"
+    cloud.calls.clear()
+    for event in data.draw(st.permutations(own)):
+        deliver(cloud, event, patience(cloud))
+    assert not [call for call in cloud.calls if call.startswith(CHANGING)]
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.data())
+def test_without_machines_only_a_persons_approval_tries_a_version_again(data):
+    """The approval makes the trial endpoint; what DeployModel notes with the version does not make another."""
+    cloud = DeploymentCloud()
+    cloud.machines = False
+    cloud.decide(cloud.register(), "Approved")
+    deliver(cloud, cloud.events.pop())
+    drain(cloud, lambda n: data.draw(st.integers(0, n - 1), label="which event arrives"))
+    assert cloud.calls.count("CreateEndpoint") == 1

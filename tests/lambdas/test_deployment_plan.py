@@ -4,26 +4,22 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from plan import (
+
+from lambdas.deploy_model.actions import (
     CreateEndpoint,
     CreateEndpointConfig,
     CreateModel,
-    Current,
     DeleteEndpoint,
-    Endpoint,
     NoteApproval,
     NoteUnverified,
-    Outcome,
     RecordDeployment,
     RejectVersion,
-    Settings,
     UpdateEndpoint,
     VerifyVersion,
-    Version,
-    config_name,
-    plan_deployment,
-    trial_config_name,
 )
+from lambdas.deploy_model.plan import Outcome, plan_deployment
+from lambdas.deploy_model.state import Current, Endpoint, Settings, Version, config_name, trial_config_name
+from lambdas.deploy_model.trigger import Trigger, parse
 
 ARN = "arn:aws:sagemaker:us-east-1:000000000000"
 SETTINGS = Settings(
@@ -55,7 +51,7 @@ def trial(version, status="InService", reason=""):
 
 
 def plan(*approved, serving=None, event=None, on_trial=None, now=NOON):
-    return plan_deployment(event or {}, Current(approved, serving, on_trial, now), SETTINGS)
+    return plan_deployment(parse(event or {}), Current(approved, serving, on_trial, now), SETTINGS)
 
 
 def test_before_the_first_approval_there_is_nothing_to_do():
@@ -188,7 +184,7 @@ def test_a_group_made_anew_with_the_same_numbers_is_another_deployment():
 
 def test_another_instance_type_deploys_the_live_version_anew():
     larger = replace(SETTINGS, instance_type="ml.m5.xlarge")
-    assert plan_deployment({}, Current((V1,), endpoint(V1), None, NOON), larger).outcome is Outcome.VERIFY
+    assert plan_deployment(Trigger(), Current((V1,), endpoint(V1), None, NOON), larger).outcome is Outcome.VERIFY
 
 
 def test_names_fit_into_63_characters_for_the_longest_endpoint_name_and_version():
@@ -247,7 +243,7 @@ def test_a_version_that_passed_takes_over_and_its_trial_is_cleared_away():
 
 def test_having_passed_with_other_settings_is_not_having_passed():
     larger = replace(SETTINGS, instance_type="ml.m5.xlarge")
-    assert plan_deployment({}, Current((V1, V3), endpoint(V1), None, NOON), larger).outcome is Outcome.VERIFY
+    assert plan_deployment(Trigger(), Current((V1, V3), endpoint(V1), None, NOON), larger).outcome is Outcome.VERIFY
 
 
 @pytest.mark.parametrize(("status", "outcome"), [("Creating", Outcome.WAIT), ("Deleting", Outcome.TRY_AGAIN)])
@@ -282,9 +278,22 @@ def test_a_trial_that_nobody_needs_any_more_is_cleared_away():
 
 
 def test_what_the_endpoint_serves_is_recorded_unless_the_history_has_it():
-    new = replace(endpoint(V1), since="then")
-    assert plan(V1, serving=new).actions == (RecordDeployment(new.config_name, "then", 1, new.arn),)
+    new = replace(endpoint(V1), recorded="")
+    assert plan(V1, serving=new).actions == (RecordDeployment(new.config_name, "now", 1, new.arn),)
     assert plan(V1, serving=endpoint(V1)).actions == ()
+
+
+def test_a_new_time_of_change_alone_is_no_new_deployment():
+    touched = replace(endpoint(V1), since="later")
+    assert plan(V1, serving=touched).actions == ()
+
+
+def test_new_metadata_are_no_new_decision(recorded):
+    event = recorded("model_package_approved")
+    noted = {**event, "detail": {**event["detail"], "UpdatedModelPackageFields": ["CustomerMetadataProperties"]}}
+    fallen = endpoint(V1, attempted=V3, reason="it did not answer")
+    assert plan(V1, V3, serving=fallen, event=event).outcome is Outcome.DEPLOY
+    assert plan(V1, V3, serving=fallen, event=noted).outcome is Outcome.FELL_BACK
 
 
 def test_who_approved_is_noted_when_the_approval_arrives_and_not_when_an_older_one_does(recorded):

@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 from botocore.exceptions import ClientError, ReadTimeoutError
-from judgement import MOST_PHOTOS, Bench, Limits, chosen
 from lambda_cases import BUCKET
 
 from lambdas.verify_endpoint import app
+from lambdas.verify_endpoint.verdict import MAX_PHOTOS, Limits, Tally, chosen
 
 LIMITS = Limits(tolerance=0.05, milliseconds=500)
 PLACE = "pipelines/loadingbay/abc/evaluate/evaluation"
@@ -49,8 +49,8 @@ def saved(upload):
         upload(f"{PLACE}/verification/{name}", b"\x89PNG" + name.encode())
 
 
-def verify(s3, runtime, limits=LIMITS, waking=None):
-    return app.verify(EVALUATION, "loadingbay-verify", limits, s3, waking or Runtime(), runtime)
+def verify(s3, runtime, limits=LIMITS, first=None):
+    return app.verify(EVALUATION, "loadingbay-verify", limits, s3, first or Runtime(), runtime)
 
 
 def model_error(status, message):
@@ -101,24 +101,24 @@ def test_an_error_of_the_model_server_fails_the_version_with_what_it_said(s3, sa
 NO_ANSWER = ReadTimeoutError(endpoint_url="http://x")
 
 
-def test_one_request_wakes_the_endpoint_and_is_not_judged(s3, saved):
-    waking = Runtime(raising(model_error(500, "it was asleep")))
-    assert verify(s3, Runtime(), waking=waking).passed
-    assert waking.asked == ["bicycle-01.png"]
+def test_the_first_request_starts_the_endpoint_and_is_not_judged(s3, saved):
+    first = Runtime(raising(model_error(500, "it was asleep")))
+    assert verify(s3, Runtime(), first=first).passed
+    assert first.asked == ["bicycle-01.png"]
 
 
 @pytest.mark.parametrize("error", [NO_ANSWER, model_error(0, "Your invocation timed out")])
-def test_an_endpoint_that_does_not_wake_up_in_time_says_nothing_about_the_version(s3, saved, error):
+def test_an_endpoint_that_does_not_start_in_time_says_nothing_about_the_version(s3, saved, error):
     runtime = Runtime()
     with pytest.raises(app.EndpointUnavailable, match="loadingbay-verify"):
-        verify(s3, runtime, waking=Runtime(raising(error)))
+        verify(s3, runtime, first=Runtime(raising(error)))
     assert runtime.asked == []
 
 
 def test_the_first_request_may_take_as_long_as_sagemaker_waits_for_a_server_to_start():
-    _, waking, runtime = app._clients()
-    assert waking.meta.config.read_timeout >= 60 > runtime.meta.config.read_timeout
-    assert waking.meta.config.retries["total_max_attempts"] == 1
+    _, first, runtime = app._clients()
+    assert first.meta.config.read_timeout >= 60 > runtime.meta.config.read_timeout
+    assert first.meta.config.retries["total_max_attempts"] == 1
 
 
 def test_no_answer_in_time_fails_the_version(s3, saved):
@@ -137,7 +137,7 @@ def test_an_answer_that_is_no_prediction_fails_the_version(s3, saved, answer):
 def test_an_endpoint_that_cannot_be_asked_is_no_answer_of_the_version(s3, saved, code):
     error = ClientError({"Error": {"Code": code, "Message": "not now"}}, "InvokeEndpoint")
     failing = Runtime(raising(error))
-    for requests in ({"runtime": failing}, {"runtime": Runtime(), "waking": failing}):
+    for requests in ({"runtime": failing}, {"runtime": Runtime(), "first": failing}):
         with pytest.raises(app.EndpointUnavailable, match="not now"):
             verify(s3, **requests)
 
@@ -183,32 +183,32 @@ def test_a_missing_variable_is_named(monkeypatch):
         app.handler({"evaluation": EVALUATION}, None)
 
 
-def bench(times, limits=LIMITS, count=40):
-    made = Bench(limits, [True] * count)
+def tally(times, limits=LIMITS, count=40):
+    made = Tally(limits, [True] * count)
     for took in times:
         made.add(True, took)
     return made
 
 
 def test_slow_answers_fail_the_version():
-    verdict = bench([100] * 35 + [501, 812, 900, 700, 600]).verdict()
+    verdict = tally([100] * 35 + [501, 812, 900, 700, 600]).verdict()
     assert not verdict.passed
     assert verdict.reason == "5 of 39 answers took longer than 500 ms, the slowest 900 ms"
 
 
 def test_a_hiccup_does_not_fail_the_version_and_the_first_answer_does_not_count():
-    verdict = bench([9000, 900, 900, 900] + [100] * 36).verdict()
+    verdict = tally([9000, 900, 900, 900] + [100] * 36).verdict()
     assert verdict.passed
     assert verdict.milliseconds == 100
 
 
 def test_enough_slow_answers_end_the_verification_early():
-    assert not bench([0, 600, 600, 600]).hopeless
-    assert bench([0, 600, 600, 600, 600]).hopeless
+    assert not tally([0, 600, 600, 600]).hopeless
+    assert tally([0, 600, 600, 600, 600]).hopeless
 
 
 def test_wrong_answers_that_can_still_be_made_good_do_not_end_it():
-    made = bench([])
+    made = tally([])
     made.add(False, 1)
     made.add(False, 1)
     assert not made.hopeless
@@ -217,7 +217,7 @@ def test_wrong_answers_that_can_still_be_made_good_do_not_end_it():
 
 
 def test_a_tolerance_of_nothing_takes_an_equal_accuracy():
-    made = Bench(replace(LIMITS, tolerance=0), [True, True, False])
+    made = Tally(replace(LIMITS, tolerance=0), [True, True, False])
     for right in (True, True, False):
         made.add(right, 1)
     assert made.verdict().passed
@@ -226,5 +226,5 @@ def test_a_tolerance_of_nothing_takes_an_equal_accuracy():
 def test_of_many_photos_every_class_keeps_its_share():
     photos = sorted(f"{label}-{n}" for label in "abc" for n in range(100))
     picked = chosen(photos)
-    assert len(picked) == len(set(picked)) == MOST_PHOTOS
-    assert all(sum(photo.startswith(label) for photo in picked) == MOST_PHOTOS / 3 for label in "abc")
+    assert len(picked) == len(set(picked)) == MAX_PHOTOS
+    assert all(sum(photo.startswith(label) for photo in picked) == MAX_PHOTOS / 3 for label in "abc")

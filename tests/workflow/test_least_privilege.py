@@ -37,7 +37,12 @@ ROLES = {
     "verify_endpoint": "VerifyEndpointRole",
 }
 # Operations of the same name in two services, of which a function calls the other one.
-OF_ANOTHER_SERVICE = {"deploy_model": {"lambda:ListTags"}}
+OF_ANOTHER_SERVICE = {
+    "deploy_model": {
+        "lambda:ListTags",
+        *(f"events:{verb}Endpoint" for verb in ("Create", "Describe", "Update", "Delete")),
+    }
+}
 # The few actions that are named otherwise than the operation.
 NAMED_OTHERWISE = {
     "lambda:Invoke": "lambda:InvokeFunction",

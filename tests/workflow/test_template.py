@@ -187,7 +187,7 @@ def test_the_dashboard_is_json_and_shows_only_metrics_that_someone_emits():
     widgets = json.loads(re.sub(r"\$\{[\w.:]+\}", "0", dashboard["DashboardBody"]["Fn::Sub"]))["widgets"]
     shown = {(metric[0], metric[1]) for widget in widgets for metric in widget["properties"]["metrics"]}
     ours = {name for namespace, name in shown if namespace == "LoadingBay"}
-    code = "".join(path.read_text() for path in (TEMPLATE.parents[1] / "lambdas").rglob("app.py"))
+    code = "".join(path.read_text() for path in (TEMPLATE.parents[1] / "lambdas").rglob("*.py"))
     assert ours
     assert all(f'"{name}"' in code for name in ours)
 

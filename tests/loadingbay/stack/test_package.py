@@ -80,8 +80,8 @@ def test_a_changed_lambda_gives_another_template(template):
 def test_a_zip_holds_the_sources_and_no_caches(template):
     source = next(s for s in package(template, "b").objects if s.name == "check.zip")
     with zipfile.ZipFile(io.BytesIO(source.content)) as archive:
-        assert archive.namelist() == ["app.py", "routes.json"]
-        assert archive.read("routes.json") == b"{}"
+        assert archive.namelist() == ["check/app.py", "check/routes.json"]
+        assert archive.read("check/routes.json") == b"{}"
 
 
 def test_a_path_that_leads_nowhere_is_named_with_its_resource(template):

@@ -1,0 +1,1 @@
+"""Lambda ClassifyImage: sends one photo to the endpoint and returns its prediction. Module: app."""

@@ -1,0 +1,81 @@
+"""The actions of a plan, carried out."""
+
+from __future__ import annotations
+
+import logging
+
+from botocore.exceptions import ClientError
+
+from . import actions, history, requests, verification
+from .environment import Clients
+from .reading import ATTEMPTED, says
+from .state import Settings
+
+logger = logging.getLogger(__name__)
+
+
+def execute(planned: tuple[actions.Action, ...], settings: Settings, clients: Clients) -> bool:
+    """Carry out the actions in order; whether a version failed its verification.
+
+    An action may be repeated: what exists under its name is what would have been made, and what is gone need not be
+    deleted. Raises EndpointBusy where an endpoint is being changed, and ClientError for every other refusal.
+    """
+    rejected = False
+    for action in planned:
+        logger.info("%s", action)
+        try:
+            if isinstance(action, actions.VerifyVersion):
+                rejected = not verification.verify(action, settings, clients) or rejected
+            else:
+                _execute(action, settings, clients)
+        except ClientError as error:
+            if says(error, "already exist"):
+                continue
+            if isinstance(action, actions.DeleteEndpoint) and says(error, "could not find"):
+                continue
+            if says(error, "in-progress"):
+                raise verification.EndpointBusy(f"An endpoint is busy: {error}") from error
+            raise
+    return rejected
+
+
+def _execute(action: actions.Action, settings: Settings, clients: Clients) -> None:
+    sagemaker = clients.sagemaker
+    match action:
+        case actions.CreateModel():
+            sagemaker.create_model(**requests.model(action, settings))
+        case actions.CreateEndpointConfig():
+            sagemaker.create_endpoint_config(**requests.endpoint_config(action, settings))
+        case actions.CreateEndpoint(name, config):
+            tags = [{"Key": ATTEMPTED, "Value": config}]
+            sagemaker.create_endpoint(EndpointName=name, EndpointConfigName=config, Tags=tags)
+        case actions.UpdateEndpoint(config, endpoint_arn, watched):
+            guard = requests.deployment(settings) if watched and not _alarm_is_on(settings, clients) else {}
+            sagemaker.update_endpoint(EndpointName=settings.endpoint_name, EndpointConfigName=config, **guard)
+            # After the update, not before: an update that was refused is no attempt.
+            sagemaker.add_tags(ResourceArn=endpoint_arn, Tags=[{"Key": ATTEMPTED, "Value": config}])
+        case actions.ForgetAttempt(endpoint_arn):
+            sagemaker.add_tags(ResourceArn=endpoint_arn, Tags=[{"Key": ATTEMPTED, "Value": "none"}])
+        case actions.DeleteEndpoint(name):
+            sagemaker.delete_endpoint(EndpointName=name)
+        case actions.RejectVersion(package_arn, reason):
+            verification.reject(package_arn, reason, {}, clients)
+        case actions.NoteApproval(package_arn, who):
+            metadata = {"approved_by": verification.metadata_text(who)}
+            sagemaker.update_model_package(ModelPackageArn=package_arn, CustomerMetadataProperties=metadata)
+        case actions.NoteUnverified(package_arn, at):
+            metadata = {"verification": "given up", "verification_given_up": at}
+            sagemaker.update_model_package(ModelPackageArn=package_arn, CustomerMetadataProperties=metadata)
+        case actions.RecordDeployment():
+            history.record(action, settings, clients)
+
+
+def _alarm_is_on(settings: Settings, clients: Clients) -> bool:
+    """Whether an alarm is in state ALARM before the update: then it cannot tell whether the new version is at fault."""
+    names = list(settings.rollback_alarms)
+    if not (names and settings.bake_seconds):
+        return False
+    alarms = clients.cloudwatch.describe_alarms(AlarmNames=names, StateValue="ALARM")["MetricAlarms"]
+    if alarms:
+        logger.warning("Alarm %s is on already: the update is not watched", alarms[0]["AlarmName"])
+    return bool(alarms)

@@ -1,0 +1,115 @@
+"""The values that a plan is made from: settings, approved versions, endpoints, and the names made of them. Pure."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from dataclasses import asdict, dataclass
+from datetime import datetime
+
+
+@dataclass(frozen=True)
+class Settings:
+    """With what every version is deployed; a change of a setting deploys the live version anew.
+
+    `serverless_memory_mb` above 0 means an endpoint without instances, for which SageMaker offers no data capture, no
+    network isolation, no VPC and no key. `bake_seconds` and `rollback_alarms` say how an endpoint changes over, not
+    what it serves: another value of theirs deploys nothing.
+    """
+
+    endpoint_name: str
+    package_group: str
+    execution_role_arn: str
+    instance_type: str
+    instance_count: int
+    capture_uri: str
+    serverless_memory_mb: int = 0
+    serverless_concurrency: int = 5
+    subnet_ids: tuple[str, ...] = ()
+    security_group_ids: tuple[str, ...] = ()
+    kms_key_arn: str = ""
+    bake_seconds: int = 0
+    rollback_alarms: tuple[str, ...] = ()
+
+    @property
+    def trial_name(self) -> str:
+        """The endpoint on which a version is verified."""
+        return f"{self.endpoint_name}-verify"
+
+
+# Settings that say how an endpoint changes over: not part of a configuration's name.
+_NOT_SERVED = {"bake_seconds", "rollback_alarms"}
+
+
+@dataclass(frozen=True)
+class Version:
+    """An approved model package.
+
+    `created` (seconds since 1970) tells it from the same number in a group that was deleted and made anew. The other
+    members are read for the newest version only: `passed_as`, the configuration name under which it passed
+    verification; `approved_by`, the approver that the registry holds; `decided_by`, who changed the version last,
+    unless that was DeployModel; `given_up`, when its verification was last given up (ISO 8601).
+    """
+
+    arn: str
+    number: int
+    created: int
+    passed_as: str = ""
+    approved_by: str = ""
+    decided_by: str = ""
+    given_up: str = ""
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """An endpoint as SageMaker describes it.
+
+    `attempted` is the configuration that it was last told to take, `reason` why its last change failed, `since` when it
+    last changed (ISO 8601), `recorded` the last entry of the history, as `config_name@since`.
+    """
+
+    arn: str
+    status: str
+    config_name: str
+    attempted: str = ""
+    reason: str = ""
+    since: str = ""
+    recorded: str = ""
+
+
+@dataclass(frozen=True)
+class Current:
+    """The state at `now`: approved versions in any order, the endpoint, and the trial endpoint, if they exist."""
+
+    approved: tuple[Version, ...]
+    endpoint: Endpoint | None
+    trial: Endpoint | None
+    now: datetime
+
+    @property
+    def newest(self) -> Version | None:
+        """The approved version with the highest number."""
+        return max(self.approved, key=lambda version: version.number, default=None)
+
+
+def config_name(version: Version, settings: Settings) -> str:
+    """The name of a version's model and endpoint configuration: at most 63 letters, digits and hyphens.
+
+    The same version with the same settings always has the same name, so "is it live?" is a comparison of names.
+    """
+    served = {name: value for name, value in asdict(settings).items() if name not in _NOT_SERVED}
+    made_of = json.dumps([version.arn, version.number, version.created, served], sort_keys=True)
+    digest = hashlib.sha256(made_of.encode()).hexdigest()[:10]
+    return f"{settings.endpoint_name[:32].rstrip('-')}-v{version.number}-{digest}"
+
+
+def trial_config_name(config: str) -> str:
+    """The name of the configuration with which what `config` serves is verified."""
+    return f"{config}-verify"
+
+
+def version_number(config: str) -> int:
+    """The version in a name that `config_name` made; 0 for any other name."""
+    ours = re.fullmatch(r".*-v(\d+)-[0-9a-f]{10}", config)
+    return int(ours.group(1)) if ours else 0
