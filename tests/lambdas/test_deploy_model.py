@@ -722,5 +722,6 @@ def test_without_machines_only_a_persons_approval_tries_a_version_again(data):
     cloud.machines = False
     cloud.decide(cloud.register(), "Approved")
     deliver(cloud, cloud.events.pop())
+    cloud.settle()
     drain(cloud, lambda n: data.draw(st.integers(0, n - 1), label="which event arrives"))
     assert cloud.calls.count("CreateEndpoint") == 1
