@@ -82,9 +82,18 @@ def write(folder: Path, evaluation: Evaluation) -> None:
 
 
 def read(folder: Path | None) -> Evaluation | None:
-    """The evaluation in a folder; None when there is none, or the file is no JSON object."""
+    """The evaluation in a folder; None when there is none, or the file lacks what Monitor reads of it."""
     content = _read(folder, NAME)
-    return cast(Evaluation, content) if isinstance(content, dict) else None
+    try:
+        float(content["metadata"]["threshold"]) + float(content["gate"]["accuracy"])
+        for one in content["calibration"]["bins"]:
+            float(one["confidence"]) + float(one["accuracy"]) + float(one["count"])
+        for answers in content["multiclass_classification_metrics"]["confusion_matrix"].values():
+            sum(map(float, answers.values()))
+        sum(map(float, content.get("confidences", ())))
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return None
+    return cast(Evaluation, content)
 
 
 def read_history(folder: Path | None) -> list[dict[str, Any]]:

@@ -2,9 +2,9 @@
 
     python3 -m processing.monitor --captures DIR [--labels DIR] [--evaluation DIR] --output DIR
 
-Reads data captures (`*.jsonl` in SageMaker's format, one request a line), labels (`{"inferenceId": .., "label": ..}` a
-line) and the evaluation of the version in service. Writes monitoring.json, stream.png and report.png. Lines that cannot
-be read are counted and reported. Nothing captured: one sentence in --message and on stderr, exit status 1.
+Reads data captures (`*.jsonl` in SageMaker's format, one request a line), labels (in the forms that labels.py names),
+and the evaluation of the version in service. Writes monitoring.json, stream.png and report.png. What cannot be read is
+counted and reported. Nothing captured: one sentence in --message and on stderr, exit status 1.
 """
 
 from __future__ import annotations
@@ -12,15 +12,16 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
-from processing import job
+from processing import evaluation, job
 from processing.job import JobError
-from processing.monitor.captures import read_captures, read_json, read_labels, with_labels
-from processing.monitor.drift import figures
+from processing.monitor import figures
+from processing.monitor.captures import TIME, read_captures
+from processing.monitor.figures import Monitoring
+from processing.monitor.labels import read_labels, with_truth
 from processing.monitor.panels import percent
 from processing.monitor.reports import draw_report, draw_stream
 
@@ -30,7 +31,7 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     processing = Path("/opt/ml/processing")
     parser = argparse.ArgumentParser(prog="processing.monitor", description=__doc__, allow_abbrev=False)
     parser.add_argument("--captures", type=Path, default=processing / "captures", help="a folder of *.jsonl")
-    parser.add_argument("--labels", type=Path, help="a folder of *.jsonl; may be missing")
+    parser.add_argument("--labels", type=Path, help="a folder of *.jsonl and *.csv; may be missing")
     parser.add_argument("--evaluation", type=Path, help="holds evaluation.json and history.json; may be missing")
     parser.add_argument("--output", type=Path, default=processing / "monitoring")
     parser.add_argument("--hours", type=float, help="look back this far from now; all that is there by default")
@@ -38,32 +39,41 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def monitor(options: argparse.Namespace) -> dict[str, Any]:
-    """Reads, writes the three files, and returns the figures. Raises JobError when nothing was captured."""
-    evaluation = read_json(options.evaluation, "evaluation.json")
-    evaluation = evaluation if isinstance(evaluation, dict) else None
-    try:
-        fallback = float((evaluation or {})["metadata"]["threshold"])
-    except (KeyError, TypeError, ValueError):
-        fallback = None
+def monitor(options: argparse.Namespace) -> Monitoring:
+    """Reads, writes the three files, and returns the figures. JobError when nothing was captured."""
+    evaluated = evaluation.read(options.evaluation)
+    fallback = float(evaluated["metadata"]["threshold"]) if evaluated else None
     since = datetime.now(UTC) - timedelta(hours=options.hours) if options.hours else None
-    answers, unread = read_captures(options.captures, since.strftime("%Y-%m-%dT%H:%M:%SZ") if since else "", fallback)
-    if not answers:
+    answers, unread = read_captures(options.captures, since.strftime(TIME) if since else "", fallback)
+    if answers.empty:
         span = f"in the last {options.hours:g} hours" if options.hours else f"in {options.captures}"
-        rest = f"; {unread} lines could not be read" if unread else ""
+        rest = f"; {unread.lines} lines could not be read" if unread.lines else ""
         raise JobError(
             f"No answers were captured {span}{rest}: classify a photo, and wait until its capture is written."
         )
-    labels, unread_labels = read_labels(options.labels)
-    answers = with_labels(answers, labels)
-    found = figures(answers, unread, evaluation) | {"unreadable_labels": unread_labels}
+    labels = read_labels(options.labels)
+    answers = with_truth(answers, labels.truth)
+    found = figures.build(answers, unread, labels, evaluated)
     options.output.mkdir(parents=True, exist_ok=True)
     (options.output / "monitoring.json").write_text(json.dumps(found, indent=2, allow_nan=False) + "\n")
-    draw_stream(options.output / "stream.png", answers, found, evaluation)
-    draw_report(
-        options.output / "report.png", answers, found, evaluation, read_json(options.evaluation, "history.json")
-    )
+    draw_stream(options.output / "stream.png", answers, found, evaluated)
+    draw_report(options.output / "report.png", answers, found, evaluated, evaluation.read_history(options.evaluation))
     return found
+
+
+def summary(found: Monitoring) -> Iterator[str]:
+    """What the log says of the figures, a line at a time."""
+    above = percent(found["share_above"])
+    yield f"{found['count']} answers: {above} accepted, at a threshold of {found['threshold']:.4f} for the latest"
+    yield (
+        f"not accepted: {found['unsure']} below the confidence threshold, "
+        f"{found['unknown']} that most likely show nothing that the model knows"
+    )
+    yield f"drift: {found['drift']['verdict']}"
+    yield f"{found['unreadable_lines']} lines of captures and {found['unreadable_labels']} of labels could not be read"
+    for what, names in (("could not be read", found["unreadable_files"]), ("were ignored", found["ignored_files"])):
+        if names:
+            yield f"{len(names)} files {what}: {', '.join(names[:5])}{', and more' if len(names) > 5 else ''}"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -71,10 +81,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parse_arguments(arguments)
 
     def work() -> None:
-        found = monitor(options)
-        above, below = percent(found["share_above"]), percent(found["share_below"])
-        print(f"{found['count']} answers: {above} at or above the threshold {found['threshold']:.4f}, {below} below")
-        print(f"{found['unreadable_lines']} lines could not be read; drift: {found['drift']['verdict']}", flush=True)
+        for line in summary(monitor(options)):
+            print(line, flush=True)
 
     return job.run(work, options.message)
 

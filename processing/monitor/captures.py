@@ -1,152 +1,128 @@
-"""Reads what the endpoint was asked and answered: data captures in SageMaker's format, and labels."""
+"""Reads what the endpoint was asked and answered: data captures in SageMaker's format, into a table.
+
+A capture is a line of JSON: https://docs.aws.amazon.com/sagemaker/latest/dg/model-monitor-data-capture.html
+"""
 
 from __future__ import annotations
 
 import base64
-import binascii
-import io
+import csv
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import pandas as pd
 from PIL import Image, ImageOps
 
-MAX_LINE_BYTES = 32 << 20  # a 6 MB photo as base64, with room for a list of them
-MAX_PIXELS = 50_000_000
+from processing.monitor.lines import MAX_LINE_BYTES, UNREADABLE, Line, Tally, parse, read, share, text
+from processing.photos import PhotoError, opened
+
+TIME = "%Y-%m-%dT%H:%M:%SZ"
 
 
-@dataclass(frozen=True)
-class Answer:
-    """One photo's answer, as captured. `place` is where its line stands: (file, byte offset, number in the request)."""
+class Answer(NamedTuple):
+    """One photo's answer, a row of the table that `read_captures` returns."""
 
-    identity: str
+    identity: str  # the inference id that the client gave, or else the event id
     event: str
-    time: str
+    number: int  # of the photo in its request
+    time: str  # in the form TIME
     label: str
     confidence: float
-    threshold: float
-    data_label: str
-    place: tuple[Path, int, int]
-    truth: str | None = None
-
-    @property
-    def accepted(self) -> bool:
-        """Whether the photo was routed; the others went to a person."""
-        return self.confidence >= self.threshold
-
-    @property
-    def wrong(self) -> bool:
-        """Whether the answer is known to be a mistake, accepted or not."""
-        return self.truth is not None and self.truth != self.label
+    threshold: float  # what the confidence has to reach
+    in_distribution: float  # NaN where the model does not say
+    in_distribution_threshold: float
+    data_label: str  # what kind of data the model was made of
+    path: Path  # of the capture file
+    offset: int  # of the line in it
 
 
-def _lines(folder: Path) -> Iterator[tuple[Path, int, bytes]]:
-    """(file, offset, line) of all JSON lines below a folder, in order of path."""
-    files = [folder] if folder.is_file() else sorted(folder.rglob("*.jsonl"))
-    for path in files:
-        with path.open("rb") as file:
-            offset = 0
-            while line := file.readline(MAX_LINE_BYTES):
-                if line.strip():
-                    yield path, offset, line
-                offset += len(line)
+def read_captures(folder: Path, since: str = "", fallback: float | None = None) -> tuple[pd.DataFrame, Tally]:
+    """A table of all answers captured from `since` on (in the form TIME), oldest first, and what was not to be read.
+
+    The columns are the fields of Answer, and `accepted`, `unknown` (not in distribution: a photo of something else) and
+    `unsure` (in distribution, but below the confidence threshold), of which one is true. `fallback` is the threshold of
+    answers that carry none. A line that comes twice counts once.
+    """
+    tally = Tally()
+    rows: list[Answer] = []
+    for line in read(folder, (".jsonl",), tally):
+        try:
+            rows += [answer for answer in _answers(line, fallback) if answer.time >= since]
+        except UNREADABLE:
+            tally.lines += 1
+    table = pd.DataFrame(rows, columns=Answer._fields).drop_duplicates(["event", "number"], keep="last")
+    table = table.sort_values("time", kind="stable", ignore_index=True)
+    # Where a model says nothing about the distribution, nothing is below the threshold: NaN compares as false.
+    table["unknown"] = table["in_distribution"] < table["in_distribution_threshold"]
+    table["unsure"] = ~table["unknown"] & (table["confidence"] < table["threshold"])
+    table["accepted"] = ~table["unknown"] & ~table["unsure"]
+    return table, tally
 
 
-def _payload(part: Any) -> bytes:
-    """The body of a captured request or answer."""
+def _answers(line: Line, fallback: float | None) -> list[Answer]:
+    """The answers in a captured line; one of UNREADABLE when it is no capture, or has a wrong value."""
+    capture = parse(line.content)
+    about, output = capture["eventMetadata"], capture["captureData"]["endpointOutput"]
+    event = text(about["eventId"])
+    at = datetime.fromisoformat(text(about["inferenceTime"]))
+    time = at.replace(tzinfo=at.tzinfo or UTC).astimezone(UTC).strftime(TIME)
+    identity = text(about["inferenceId"]) if about.get("inferenceId") else event
+    is_csv = "csv" in str(output.get("observedContentType", ""))
+    predictions = _csv_predictions(payload(output)) if is_csv else parse(payload(output))
+    threshold = share(predictions.get("threshold", fallback))
+    least = predictions.get("in_distribution_threshold")
+    label = (predictions.get("model") or {}).get("data_label", "")
+    if not predictions["predictions"]:
+        raise ValueError("the answer is to no photo")
+    return [
+        Answer(
+            identity,
+            event,
+            number,
+            time,
+            text(one["label"]),
+            share(one["confidence"]),
+            threshold,
+            float("nan") if least is None else share(one["in_distribution"]),
+            float("nan") if least is None else share(least),
+            text(label) if label else "",
+            line.path,
+            line.offset,
+        )
+        for number, one in enumerate(predictions["predictions"])
+    ]
+
+
+def _csv_predictions(body: bytes) -> dict[str, Any]:
+    """Rows `label,confidence,...` in the shape of the JSON answer; they carry no threshold."""
+    rows = [row for row in csv.reader(body.decode().splitlines()) if row]
+    return {"predictions": [{"label": row[0], "confidence": float(row[1])} for row in rows]}
+
+
+def payload(part: Mapping[str, Any]) -> bytes:
+    """The body of a captured request or answer; one of UNREADABLE when it is not as SageMaker writes it."""
     if part["encoding"] == "BASE64":
         return base64.b64decode(part["data"], validate=True)
-    text = part["data"]
-    return (text if isinstance(text, str) else json.dumps(text)).encode()
+    content = part["data"]
+    return (content if isinstance(content, str) else json.dumps(content)).encode()
 
 
-def _predictions(part: Any, fallback: float | None) -> list[tuple[str, float, float, str]]:
-    """(label, confidence, threshold, data label) of each photo in a captured answer; ValueError when it is not one."""
-    body = _payload(part)
-    if "csv" in str(part.get("observedContentType", "")):
-        if fallback is None:
-            raise ValueError("a CSV answer carries no threshold")
-        rows = [line.split(",") for line in body.decode().splitlines() if line.strip()]
-        found = [(row[0], float(row[1]), fallback, "") for row in rows]
-    else:
-        answer = json.loads(body)
-        threshold = float(answer.get("threshold", fallback))
-        data_label = str((answer.get("model") or {}).get("data_label", ""))
-        found = [(str(one["label"]), float(one["confidence"]), threshold, data_label) for one in answer["predictions"]]
-    if not found or not all(0 <= confidence <= 1 for _, confidence, _, _ in found):
-        raise ValueError("no confidence between 0 and 1")
-    return found
-
-
-def read_captures(folder: Path, since: str = "", fallback: float | None = None) -> tuple[list[Answer], int]:
-    """All answers captured after `since` (ISO time), oldest first, and how many lines were not to be read.
-
-    `fallback` is the threshold of answers that carry none. A line that comes twice counts once.
-    """
-    answers: dict[tuple[str, int], Answer] = {}
-    unread = 0
-    for path, offset, line in _lines(folder):
-        try:
-            capture = json.loads(line)
-            about = capture["eventMetadata"]
-            predictions = _predictions(capture["captureData"]["endpointOutput"], fallback)
-            event, time = str(about["eventId"]), str(about["inferenceTime"])
-        except (ValueError, KeyError, TypeError, AttributeError, IndexError, binascii.Error, RecursionError):
-            unread += 1
-            continue
-        if time < since:
-            continue
-        identity = str(about.get("inferenceId") or event)
-        for number, (label, confidence, threshold, data_label) in enumerate(predictions):
-            place = (path, offset, number)
-            answers[event, number] = Answer(identity, event, time, label, confidence, threshold, data_label, place)
-    return sorted(answers.values(), key=lambda answer: answer.time), unread
-
-
-def read_labels(folder: Path | None) -> tuple[dict[str, str], int]:
-    """Truth by inference id (or event id), and how many lines were not to be read; the last of several counts."""
-    labels: dict[str, str] = {}
-    unread = 0
-    for _, _, line in _lines(folder) if folder and folder.exists() else ():
-        try:
-            entry = json.loads(line)
-            labels[str(entry.get("inferenceId") or entry["eventId"])] = str(entry["label"])
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-            unread += 1
-    return labels, unread
-
-
-def with_labels(answers: Sequence[Answer], labels: Mapping[str, str]) -> list[Answer]:
-    """The answers with what the photos really show, where that is known: by inference id, else by event id."""
-    return [replace(answer, truth=labels.get(answer.identity, labels.get(answer.event))) for answer in answers]
-
-
-def read_json(folder: Path | None, name: str) -> Any:
-    """A JSON file of the evaluation; None when it is missing or spoiled."""
-    try:
-        return json.loads((folder / name).read_text()) if folder else None
-    except (OSError, ValueError):
-        return None
-
-
-def read_photo(place: tuple[Path, int, int]) -> Image.Image | None:
-    """The photo of a captured request, upright and small; None when it was not captured or cannot be shown."""
-    path, offset, number = place
+def read_photo(path: Path, offset: int, number: int) -> Image.Image | None:
+    """The photo of a captured request, upright and at most 128 pixels a side; None when it cannot be shown."""
     try:
         with path.open("rb") as file:
             file.seek(offset)
-            part = json.loads(file.readline(MAX_LINE_BYTES))["captureData"]["endpointInput"]
-        body = _payload(part)
+            part = parse(file.readline(MAX_LINE_BYTES))["captureData"]["endpointInput"]
+        body = payload(part)
         if "json" in part["observedContentType"]:
-            body = base64.b64decode(json.loads(body)["instances"][number]["image"])
-        with Image.open(io.BytesIO(body), formats=("PNG", "JPEG")) as image:
-            if image.width * image.height > MAX_PIXELS:
-                return None
+            body = base64.b64decode(parse(body)["instances"][number]["image"])
+        with opened(body) as image:
             image.draft("RGB", (256, 256))
             photo = ImageOps.exif_transpose(image).convert("RGB")
-    except Exception:  # whatever people send: the answer still counts, the grid says that there is no photo
+            photo.thumbnail((128, 128))
+    except (OSError, PhotoError, *UNREADABLE):  # the answer still counts, the grid says that there is no photo
         return None
-    photo.thumbnail((128, 128))
     return photo

@@ -7,12 +7,15 @@ from typing import Any
 
 import matplotlib as mpl
 import numpy as np
+import pandas as pd
 from matplotlib.lines import Line2D
 
-from processing.monitor.captures import Answer
-from processing.monitor.drift import MIN_FOR_DRIFT
+from processing.evaluation import Evaluation
+from processing.monitor.drift import MIN_COUNT
+from processing.monitor.figures import Monitoring
 
-ACCEPTED, REFUSED, WRONG, INK, GREY, PALE = "#2a7f9e", "#e09f3e", "#d1495b", "#3d405b", "#737f94", "#eef1f4"
+ACCEPTED, REFUSED, UNKNOWN, WRONG = "#2a7f9e", "#e09f3e", "#7b5ea7", "#d1495b"
+INK, GREY, PALE = "#3d405b", "#737f94", "#eef1f4"
 TEXT = {REFUSED: "#a86a12"}  # amber is too pale for small letters
 DRAWN = "drawn samples"
 LEFT = 0.8  # inches
@@ -29,45 +32,45 @@ def percent(value: float) -> str:
     return f"{100 * value:.1f}".removesuffix(".0") + " %"
 
 
-def stream(ax: Any, side: Any, answers: Sequence[Answer]) -> None:
+def stream(ax: Any, side: Any, answers: pd.DataFrame) -> None:
     """Confidence in order against the threshold of the time, and beside it how many there are of each."""
     order = np.arange(1, len(answers) + 1)
-    confidence = np.array([answer.confidence for answer in answers])
-    accepted = np.array([answer.accepted for answer in answers])
-    wrong = np.array([answer.wrong for answer in answers])
+    confidence, line = answers["confidence"].to_numpy(), answers["threshold"].to_numpy()
+    accepted, unsure, unknown, wrong = (answers[name].to_numpy() for name in ("accepted", "unsure", "unknown", "wrong"))
     floor = min(0.5, float(confidence.min()) - 0.02)
     edges = np.append(order - 0.5, len(order) + 0.5)
-    line = np.array([answer.threshold for answer in answers])
     ax.fill_between(edges, np.append(line, line[-1]), floor, step="post", color=REFUSED, alpha=0.10, linewidth=0)
     ax.stairs(line, edges, baseline=None, color=INK, linestyle="--", linewidth=1.3)
     size = 42 if len(order) <= 150 else 16
     ax.scatter(order[accepted], confidence[accepted], s=size, color=ACCEPTED, alpha=0.85, linewidth=0)
-    ax.scatter(order[~accepted], confidence[~accepted], s=size, color=REFUSED, marker="D", linewidth=0)
+    ax.scatter(order[unsure], confidence[unsure], s=size, color=REFUSED, marker="D", linewidth=0)
+    ax.scatter(order[unknown], confidence[unknown], s=size, color=UNKNOWN, marker="X", linewidth=0)
     ax.scatter(order[wrong], confidence[wrong], s=size * 3.2, facecolor="none", edgecolor=WRONG, linewidth=1.6)
     share = accepted.mean()
     ax.set_title(
-        f"How sure was the model of each photo?  {percent(share)} at or above the threshold, "
-        f"{percent(1 - share)} below", pad=30,
+        f"How sure was the model of each photo?  {percent(share)} accepted, {percent(1 - share)} for a person to see",
+        pad=30,
     )  # fmt: skip
     handles = [
         Line2D([], [], color=ACCEPTED, marker="o", linestyle="", label=f"accepted, and routed: {accepted.sum()}"),
-        Line2D(
-            [], [], color=REFUSED, marker="D", linestyle="", label=f"refused, for a person to see: {(~accepted).sum()}"
-        ),
+        Line2D([], [], color=REFUSED, marker="D", linestyle="", label=f"not sure enough: {unsure.sum()}"),
         Line2D([], [], color=INK, linestyle="--", label=f"threshold{_thresholds(answers)}"),
     ]
-    if any(answer.truth is not None for answer in answers):
+    if unknown.any():
+        cross = Line2D([], [], color=UNKNOWN, marker="X", linestyle="", label=f"nothing it knows: {unknown.sum()}")
+        handles.insert(2, cross)
+    if answers["truth"].notna().any():
         ring = Line2D([], [], color=WRONG, marker="o", markerfacecolor="none", markersize=9, linestyle="")
         ring.set_label(f"a wrong answer: {wrong.sum()}")
         handles.append(ring)
-    ax.legend(handles=handles, loc="lower left", bbox_to_anchor=(-0.008, 1.0), ncols=4, borderpad=0, handletextpad=0.4)
+    ax.legend(handles=handles, loc="lower left", bbox_to_anchor=(-0.008, 1.0), ncols=5, borderpad=0, handletextpad=0.4)
     ax.set(xlabel="photos in the order they came", ylabel="confidence of the answer", ylim=(floor, 1.015))
     ax.set_xlim(0.5, len(order) + 0.5)
     ax.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
     bins = np.linspace(floor, 1, 26)
     side.hist(
-        [confidence[accepted], confidence[~accepted]], bins=bins, stacked=True, orientation="horizontal",
-        color=[ACCEPTED, REFUSED],
+        [confidence[accepted], confidence[unsure], confidence[unknown]], bins=bins, stacked=True,
+        orientation="horizontal", color=[ACCEPTED, REFUSED, UNKNOWN],
     )  # fmt: skip
     side.axhline(line[-1], color=INK, linestyle="--", linewidth=1.3)
     side.set(xlabel="photos", ylim=(floor, 1.015))
@@ -75,14 +78,14 @@ def stream(ax: Any, side: Any, answers: Sequence[Answer]) -> None:
     side.tick_params(labelleft=False)
 
 
-def _thresholds(answers: Sequence[Answer]) -> str:
-    seen = list(dict.fromkeys(answer.threshold for answer in answers))
+def _thresholds(answers: pd.DataFrame) -> str:
+    seen = answers["threshold"].unique()
     if len(seen) == 1:
         return f" {seen[0]:.3f}"
     return f" {seen[0]:.3f}, now {seen[-1]:.3f}"
 
 
-def headline(fig: Any, found: Mapping[str, Any], evaluation: Mapping[str, Any] | None, title: str) -> float:
+def headline(fig: Any, found: Monitoring, evaluation: Evaluation | None, title: str) -> float:
     """Title, facts, and the plain word about drawn samples; returns where they end, in inches below the upper edge."""
     width, height = fig.get_size_inches()
 
@@ -94,11 +97,11 @@ def headline(fig: Any, found: Mapping[str, Any], evaluation: Mapping[str, Any] |
         f"{found['count']:,} photo" + "s" * (found["count"] > 1),
         f"{found['first']} to {last}".replace("T", " ").replace("Z", "") + " UTC",
     ]
-    if found["labelled"]:
+    if found["accuracy"] is not None:
         facts.append(f"{percent(found['accuracy'])} right of the {found['labelled']} whose label is known")
     if found["accepted_precision"] is not None:
         facts.append(f"{percent(found['accepted_precision'])} right of those accepted")
-    if evaluation and "gate" in evaluation:
+    if evaluation:
         facts.append(f"test accuracy {percent(evaluation['gate']['accuracy'])}")
     write(0.55, title, fontsize=19, fontweight="bold")
     write(0.92, "   ·   ".join(" ".join(fact.split()) for fact in facts), fontsize=11)
@@ -111,10 +114,10 @@ def headline(fig: Any, found: Mapping[str, Any], evaluation: Mapping[str, Any] |
     return 1.72
 
 
-def learning(upper: Any, lower: Any, history: Any) -> None:
+def learning(upper: Any, lower: Any, history: Sequence[Mapping[str, Any]]) -> None:
     """Accuracy on held-out photos of each fold and their mean; training loss of each network."""
     phases: dict[str, list[tuple[int, Any, Any]]] = {}
-    for entry in history or []:
+    for entry in history:
         epoch = int(str(entry["epoch"]).split("/")[0])
         phases.setdefault(str(entry["phase"]), []).append(
             (epoch, entry.get("validation_accuracy"), entry.get("train_loss"))
@@ -159,13 +162,13 @@ def learning(upper: Any, lower: Any, history: Any) -> None:
         )
 
 
-def confusion(ax: Any, evaluation: Mapping[str, Any] | None) -> None:
+def confusion(ax: Any, evaluation: Evaluation | None) -> None:
     """How many test photos of each class got which answer."""
-    matrix = ((evaluation or {}).get("multiclass_classification_metrics") or {}).get("confusion_matrix")
     ax.set_title("Test photos: what they show, what it said")
-    if not matrix:
+    if evaluation is None:
         nothing(ax, "no evaluation of this version")
         return
+    matrix = evaluation["multiclass_classification_metrics"]["confusion_matrix"]
     names = list(matrix)
     counts = np.array([[float(matrix[true].get(said, 0)) for said in names] for true in names])
     rates = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
@@ -183,13 +186,12 @@ def confusion(ax: Any, evaluation: Mapping[str, Any] | None) -> None:
     ax.spines[:].set_visible(False)
 
 
-def reliability(ax: Any, answers: Sequence[Answer], evaluation: Mapping[str, Any] | None) -> None:
+def reliability(ax: Any, answers: pd.DataFrame, evaluation: Evaluation | None) -> None:
     """Share right by confidence, on the test photos and, once labels are known, in the stream."""
-    calibration = (evaluation or {}).get("calibration") or {}
     ax.set_title("Is it right as often as it is sure?")
-    known = [answer for answer in answers if answer.truth is not None]
-    bins, lowest = calibration.get("bins"), 0.5
-    if not bins and len(known) < MIN_FOR_DRIFT:
+    known = answers[answers["truth"].notna()]
+    bins, lowest = evaluation["calibration"]["bins"] if evaluation else [], 0.5
+    if not bins and len(known) < MIN_COUNT:
         nothing(ax, "no evaluation, and too few labels")
         return
     ax.plot([0, 1], [0, 1], color=GREY, linestyle=":", label="perfectly honest")
@@ -205,14 +207,13 @@ def reliability(ax: Any, answers: Sequence[Answer], evaluation: Mapping[str, Any
             alpha=0.8,
             label=f"{counts.sum():.0f} test photos",
         )
-    if len(known) >= MIN_FOR_DRIFT:
-        confidence = np.array([answer.confidence for answer in known])
-        truth = np.array([not answer.wrong for answer in known], float)
-        bin_of = np.minimum((confidence * 10).astype(int), 9)
-        rows = [
-            (confidence[bin_of == b].mean(), truth[bin_of == b].mean(), (bin_of == b).sum()) for b in np.unique(bin_of)
-        ]
-        place, right, counts = np.array(rows).T
+    if len(known) >= MIN_COUNT:
+        right_of = known.assign(right=known["label"] == known["truth"])
+        interval = np.minimum((known["confidence"] * 10).astype(int), 9)
+        rows = right_of.groupby(interval).agg(
+            place=("confidence", "mean"), right=("right", "mean"), count=("right", "size")
+        )
+        place, right, counts = (rows[name].to_numpy() for name in ("place", "right", "count"))
         lowest = min(lowest, place.min() - 0.02)
         ax.scatter(
             place, right, s=18 + 400 * counts / counts.sum(), facecolor="none", edgecolor=INK, linewidth=1.4,

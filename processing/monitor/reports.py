@@ -11,9 +11,12 @@ import matplotlib as mpl
 mpl.use("Agg")
 
 import matplotlib.pyplot as plt
+import pandas as pd
 from PIL import Image
 
-from processing.monitor.captures import Answer, read_photo
+from processing.evaluation import Evaluation
+from processing.monitor.captures import read_photo
+from processing.monitor.figures import Monitoring
 from processing.monitor.panels import (
     ACCEPTED,
     DRAWN,
@@ -23,6 +26,7 @@ from processing.monitor.panels import (
     REFUSED,
     STYLE,
     TEXT,
+    UNKNOWN,
     WRONG,
     confusion,
     headline,
@@ -38,11 +42,11 @@ WIDTH, ROW_HEIGHT, STREAM_HEIGHT = 16.0, 1.6, 3.4  # inches
 MAX_PICTURE_BYTES = 4 << 20
 
 
-def _thumbnail(fig: Any, box: tuple[float, float, float, float], answer: Answer) -> None:
+def _thumbnail(fig: Any, box: tuple[float, float, float, float], answer: Any) -> None:
     """One photo in a frame of its outcome's colour, its answer above, and the truth below a wrong one."""
     ax = fig.add_axes(box)
-    photo = read_photo(answer.place)
-    colour = REFUSED if not answer.accepted else WRONG if answer.wrong else ACCEPTED
+    photo = read_photo(answer.path, answer.offset, answer.number)
+    colour = UNKNOWN if answer.unknown else REFUSED if answer.unsure else WRONG if answer.wrong else ACCEPTED
     if photo is None:
         nothing(ax, "no photo\ncaptured")
     else:
@@ -53,7 +57,7 @@ def _thumbnail(fig: Any, box: tuple[float, float, float, float], answer: Answer)
         ax.set(xticks=[], yticks=[])
     for spine in ax.spines.values():
         spine.set(visible=True, color=colour, linewidth=2.2)
-    mark = "?" if not answer.accepted else "✗" if answer.wrong else "✓"
+    mark = "∅" if answer.unknown else "?" if answer.unsure else "✗" if answer.wrong else "✓"
     words = f"{mark} {_short(answer.label)} {answer.confidence:.2f}"
     ax.set_title(words, fontsize=8, fontweight="normal", color=TEXT.get(colour, colour), pad=3, loc="center")
     if answer.wrong:
@@ -64,21 +68,19 @@ def _short(name: str) -> str:
     return name if len(name) < 13 else name[:11] + "…"
 
 
-def _grid(fig: Any, top: float, answers: Sequence[Answer], title: str, note: str) -> None:
+def _grid(fig: Any, top: float, answers: pd.DataFrame, title: str, note: str) -> None:
     """Rows of thumbnails below `top` (inches from the upper edge)."""
     width, height = fig.get_size_inches()
     fig.text(LEFT / width, 1 - top / height, title, fontsize=12, fontweight="bold", va="top")
     fig.text(LEFT / width, 1 - (top + 0.26) / height, note, fontsize=10, color=GREY, va="top")
     cell = (0.97 * width - LEFT + 0.1) / COLUMNS
-    for number, answer in enumerate(answers):
+    for number, answer in enumerate(answers.itertuples()):
         row, column = divmod(number, COLUMNS)
         left, lower = LEFT + column * cell, top + 0.7 + row * ROW_HEIGHT + (cell - 0.2)
         _thumbnail(fig, (left / width, 1 - lower / height, (cell - 0.2) / width, (cell - 0.2) / height), answer)
 
 
-def draw_stream(
-    path: Path, answers: Sequence[Answer], found: Mapping[str, Any], evaluation: Mapping[str, Any] | None
-) -> None:
+def draw_stream(path: Path, answers: pd.DataFrame, found: Monitoring, evaluation: Evaluation | None) -> None:
     """stream.png: the recent stream of confidence against the threshold, and its distribution."""
     with mpl.rc_context(STYLE):
         fig = plt.figure(figsize=(WIDTH, 6.6 if found["data_label"] == DRAWN else 6.1))
@@ -98,16 +100,20 @@ def _stream_axes(fig: Any, top: float) -> tuple[Any, Any]:
 
 
 def draw_report(
-    path: Path, answers: Sequence[Answer], found: Mapping[str, Any], evaluation: Mapping[str, Any] | None, history: Any
+    path: Path,
+    answers: pd.DataFrame,
+    found: Monitoring,
+    evaluation: Evaluation | None,
+    history: Sequence[Mapping[str, Any]],
 ) -> None:
     """report.png: stream, learning curves, confusion, reliability, the photos just classified, the worst mistakes."""
     recent = answers[-PHOTOS:]
-    wrong = sorted((answer for answer in recent if answer.wrong), key=lambda answer: -answer.confidence)[:MISTAKES]
+    wrong = recent[recent["wrong"]].sort_values("confidence", ascending=False, kind="stable")[:MISTAKES]
     stream_top = 2.6 if found["data_label"] == DRAWN else 2.1
     model_top = stream_top + STREAM_HEIGHT + 1.15
     photos_top = model_top + 4.4
     mistakes_top = photos_top + 0.7 + -(-len(recent) // COLUMNS) * ROW_HEIGHT + 0.15
-    height = mistakes_top + (0.7 + ROW_HEIGHT + 0.15 if wrong else 0.8)
+    height = mistakes_top + (0.7 + ROW_HEIGHT + 0.15 if len(wrong) else 0.8)
     with mpl.rc_context(STYLE):
         fig = plt.figure(figsize=(WIDTH, height))
         headline(fig, found, evaluation, "Loading Bay: the photos just classified, and the model that did it")
@@ -118,13 +124,15 @@ def draw_report(
         reliability(_axes(fig, 0.71, 0.26, model_top, 3.5), answers, evaluation)
         which = f"latest {len(recent)} of {len(answers):,} photos" if len(recent) < len(answers) else "photos"
         title = f"The {which} just classified, each with its answer and confidence"
-        legend = "✓ accepted, and routed     ? refused, for a person to see     ✗ routed by mistake"
-        if any(answer.wrong for answer in recent):
+        legend = "✓ accepted, and routed     ? not sure enough, for a person to see     ✗ routed by mistake"
+        if recent["unknown"].any():
+            legend += "     ∅ nothing that it knows, for a person to see"
+        if len(wrong):
             legend += "     in red below: what it really shows"
         _grid(fig, photos_top, recent, title, legend)
-        known = sum(answer.truth is not None for answer in recent)
-        routed = sum(answer.accepted for answer in wrong)
-        if wrong:
+        known = recent["truth"].notna().sum()
+        routed = wrong["accepted"].sum()
+        if len(wrong):
             note = f"{routed} of these {len(wrong)} reached the threshold and were routed; the others went to a person"
         elif known:
             note = f"none: all {known} answers whose label is known are right"

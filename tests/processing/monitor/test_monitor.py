@@ -4,6 +4,8 @@ import base64
 import io
 import json
 import math
+import struct
+import zlib
 
 import pytest
 from hypothesis import given, settings
@@ -11,7 +13,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from processing.monitor import __main__ as monitor
-from processing.monitor import captures, drift, reports
+from processing.monitor import captures, drift, labels, lines, reports
 
 
 def photo(colour="red", size=(8, 6), kind="PNG"):
@@ -27,10 +29,11 @@ def part(content_type, body, encoding="BASE64"):
 
 def capture(number, *confidences, threshold=0.8, label="bicycle", inference_id=None, encoding="JSON", **more):
     """One captured line, as the endpoint writes it."""
-    predictions = [{"label": label, "confidence": confidence} for confidence in confidences]
+    predictions = [{"label": label, "confidence": confidence, **more.get("each", {})} for confidence in confidences]
     answer = {
         "predictions": predictions,
         "threshold": threshold,
+        **more.get("also", {}),
         "model": {"data_label": more.get("data_label", "photos")},
     }
     body = more.get("body", photo())
@@ -160,6 +163,27 @@ def test_a_line_that_came_twice_counts_once(figures):
         capture(1, 0.9, output=part("application/json", b'{"error": "no"}')),
         capture(1, 0.9, output={"observedContentType": "application/json", "data": "%%%", "encoding": "BASE64"}),
         "[" * 50_000,
+        capture(1, 0.9, threshold=math.nan),
+        capture(1, 0.9, threshold=math.inf),
+        capture(1, 0.9, threshold=1.5),
+        capture(1, 0.9, threshold="high"),
+        capture(1, 0.9, threshold=None),
+        capture(1, 0.9, threshold=True),
+        capture(1, 0.9, threshold=10**400),
+        capture(1, math.nan),
+        capture(1, "0.9"),
+        capture(1, 0.9, label=None),
+        capture(1, 0.9, label={"a": 1}),
+        capture(1, 0.9, inference_id=5),
+        capture(1, 0.9).replace("2026-04-29T00:00:01Z", "yesterday"),
+        capture(1, 0.9).replace('"2026-04-29T00:00:01Z"', "5"),
+        capture(1, 0.9).replace('"event-1"', "[]"),
+        capture(1, 0.9, data_label=["photos"]),
+        capture(1, 0.9, also={"in_distribution_threshold": 0.5}),
+        capture(1, 0.9, also={"in_distribution_threshold": 0.5}, each={"in_distribution": math.nan}),
+        capture(1, 0.9, also={"in_distribution_threshold": "0.5"}, each={"in_distribution": 0.5}),
+        capture(1, 0.9, output=part("application/json", b"[" * 50_000)),
+        capture(1, 0.9, output=part("text/csv", b"bicycle,inf,0.7,0.3\n")),
     ],
 )
 def test_lines_that_are_no_answers_are_counted_and_skipped(figures, line):
@@ -240,7 +264,7 @@ def test_mutated_captures_are_read_or_counted(tmp_path_factory, cut, put):
     (folder / "a.jsonl").write_bytes(line[:cut] + put + line[cut + len(put) :])
     answers, unread = captures.read_captures(folder)
     assert len(answers) <= 1
-    assert answers or unread or not (folder / "a.jsonl").read_bytes().strip()
+    assert len(answers) or unread.lines or not (folder / "a.jsonl").read_bytes().strip()
 
 
 def test_nothing_captured_is_a_sentence_and_exit_status_1(watch):
@@ -262,6 +286,10 @@ def test_only_unreadable_lines_are_said_to_be_so(watch):
     assert "2 lines could not be read" in error
 
 
+def _photo(answers, row):
+    return captures.read_photo(*answers.loc[row, ["path", "offset", "number"]])
+
+
 @pytest.mark.parametrize(
     ("body", "content_type"),
     [
@@ -272,14 +300,14 @@ def test_only_unreadable_lines_are_said_to_be_so(watch):
 def test_the_captured_photo_is_found_again(tmp_path, body, content_type):
     (tmp_path / "a.jsonl").write_text(capture(1, 0.5) + capture(2, 0.9, body=body, content_type=content_type))
     answers, _ = captures.read_captures(tmp_path)
-    assert captures.read_photo(answers[1].place).size == (8, 6)
+    assert _photo(answers, 1).size == (8, 6)
 
 
 @pytest.mark.parametrize("body", [b"", b"no photo", photo()[:40]])
 def test_a_photo_that_cannot_be_shown_does_not_stop_the_report(tmp_path, body):
     (tmp_path / "a.jsonl").write_text(capture(1, 0.9, body=body))
     answers, _ = captures.read_captures(tmp_path)
-    assert captures.read_photo(answers[0].place) is None
+    assert _photo(answers, 0) is None
 
 
 def texts(monkeypatch):
@@ -309,7 +337,7 @@ def test_both_pictures_are_drawn_with_everything_on_them(watch, monkeypatch):
         assert (folder / "out" / name).stat().st_size < reports.MAX_PICTURE_BYTES
     words = "\n".join(seen)
     assert found["share_above"] == pytest.approx(0.2)
-    assert "20 % at or above the threshold, 80 % below" in words
+    assert "20 % accepted, 80 % for a person to see" in words
     assert "threshold 0.800, now 0.900" in words
     assert "✗ bicycle 0.97" in words
     assert "1 of these 2 reached the threshold and were routed" in words
@@ -329,3 +357,132 @@ def test_a_stream_of_thousands_is_drawn_within_bounds(watch, monkeypatch):
     assert (status, found["count"]) == (0, 1200)
     assert "The latest 60 of 1,200 photos just classified, each with its answer and confidence" in seen
     assert (folder / "out" / "report.png").stat().st_size < reports.MAX_PICTURE_BYTES
+
+
+def truth(identity, label, **about):
+    """A label in SageMaker's Ground Truth form."""
+    data = {"data": label, "encoding": "CSV"}
+    return {"groundTruthData": data, "eventMetadata": {"eventId": identity, **about}, "eventVersion": "0"}
+
+
+def test_ground_truth_records_are_read_as_our_own_older_lines_are(figures):
+    lines = [capture(1, 0.9, inference_id="a"), capture(2, 0.9), capture(3, 0.9, inference_id="c")]
+    found = figures(
+        lines, labels=[truth("a", "bicycle"), truth("event-2", "motorcycle"), {"inferenceId": "c", "label": "bicycle"}]
+    )
+    assert (found["labelled"], found["mistakes"], found["unreadable_labels"]) == (3, 1, 0)
+
+
+def test_null_means_not_labelled_yet(figures):
+    missing = [
+        {"inferenceId": "a", "label": None},
+        truth("b", None),
+        {"groundTruthData": None, "eventMetadata": {"eventId": "c"}},
+    ]
+    found = figures([capture(1, 0.9, inference_id="a")], labels=missing)
+    assert (found["labelled"], found["accuracy"], found["not_yet_labelled"]) == (0, None, 3)
+    assert found["unreadable_labels"] == 0
+
+
+def test_of_several_labels_the_latest_counts_in_any_order_of_lines(figures):
+    first = truth("a", "motorcycle", labelTime="2026-04-29T09:00:00.000000+00:00")
+    second = truth("a", "bicycle", labelTime="2026-04-29T10:00:00.000000+00:00")
+    for order in ([first, second], [second, first]):
+        assert figures([capture(1, 0.9, inference_id="a")], labels=order)["mistakes"] == 0
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [5, {"inferenceId": "a"}, {"inferenceId": "a", "label": ""}, {"inferenceId": "a", "label": 1},
+     {"inferenceId": ["a"], "label": "bicycle"}, truth(None, "bicycle"), truth("a", ["bicycle"]),
+     {"groundTruthData": {"data": "eA==", "encoding": "BASE64"}, "eventMetadata": {"eventId": "a"}},
+     {"groundTruthData": "bicycle", "eventMetadata": {"eventId": "a"}}],
+)  # fmt: skip
+def test_labels_of_the_wrong_kind_are_counted(figures, entry):
+    found = figures([capture(1, 0.9, inference_id="a")], labels=[entry])
+    assert (found["labelled"], found["unreadable_labels"]) == (0, 1)
+
+
+def test_labels_in_csv_are_read_with_or_without_a_heading(tmp_path):
+    (tmp_path / "with.csv").write_bytes("\ufeffinferenceId,label\r\na,bicycle\r\nb,\r\n".encode())
+    (tmp_path / "without.CSV").write_text('c,"motorcycle"\nd,bicycle,0.9\n')
+    found = labels.read_labels(tmp_path)
+    assert (found.truth, found.not_yet) == ({"a": "bicycle", "c": "motorcycle"}, 1)
+    assert found.tally.lines == 1
+
+
+def test_files_of_another_kind_are_named_and_those_of_the_system_are_not(tmp_path):
+    (tmp_path / "labels.xlsx").write_bytes(b"PK")
+    (tmp_path / "._labels.jsonl").write_bytes(b"\0\5\x16\7")
+    (tmp_path / ".DS_Store").write_bytes(b"x")
+    (tmp_path / "2026").write_bytes(b"")  # what the S3 console makes for a folder
+    found = labels.read_labels(tmp_path)
+    assert (found.tally.ignored, found.tally.files, found.tally.lines) == (["labels.xlsx"], [], 0)
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path, monkeypatch):
+    for name in ("a", "b"):
+        (tmp_path / f"{name}.jsonl").write_text(capture(1, 0.9))
+    real = lines._lines
+
+    def broken(path, tally):
+        yield from real(path, tally)
+        if path.name == "a.jsonl":
+            raise OSError("Input/output error")
+
+    monkeypatch.setattr(lines, "_lines", broken)
+    answers, unread = captures.read_captures(tmp_path)
+    assert (len(answers), unread.files) == (1, ["a.jsonl"])
+
+
+def test_a_line_beyond_the_limit_counts_once_and_the_next_is_found(tmp_path, monkeypatch):
+    monkeypatch.setattr(lines, "MAX_LINE_BYTES", 1000)
+    monkeypatch.setattr(captures, "MAX_LINE_BYTES", 1000)
+    (tmp_path / "a.jsonl").write_text("x" * 3500 + "\n" + capture(2, 0.9, body=b"x"))
+    answers, unread = captures.read_captures(tmp_path)
+    assert (len(answers), unread.lines) == (1, 1)
+    assert answers["offset"][0] == 3501
+
+
+def test_photos_of_something_else_are_counted_apart_from_unsure_ones(figures):
+    known, unknown = {"in_distribution": 0.9}, {"in_distribution": 0.2}
+    also = {"in_distribution_threshold": 0.5}
+    stream = [
+        capture(1, 0.9, also=also, each=known),
+        capture(2, 0.5, also=also, each=known),
+        capture(3, 0.9, also=also, each=unknown),
+        capture(4, 0.5, also=also, each=unknown),
+        capture(5, 0.5),
+    ]
+    found = figures(stream)
+    assert (found["unsure"], found["unknown"], found["share_above"]) == (2, 2, 0.2)
+    assert (found["share_unsure"], found["share_unknown"]) == (0.4, 0.4)
+
+
+def test_a_photo_of_neither_is_a_mistake_only_when_it_was_accepted(figures):
+    stream = [capture(1, 0.9, inference_id="a"), capture(2, 0.5, inference_id="b")]
+    found = figures(stream, labels=[truth("a", "neither"), truth("b", "neither")])
+    assert (found["neither"], found["mistakes"], found["accuracy"], found["accepted_precision"]) == (2, 1, 0.5, 0)
+
+
+def test_times_of_other_zones_are_put_in_one_order(figures):
+    later = capture(1, 0.9, threshold=0.5).replace("2026-04-29T00:00:01Z", "2026-04-29T02:00:00+01:00")
+    found = figures([later, capture(2, 0.9)])
+    assert (found["first"], found["last"]) == ("2026-04-29T00:00:02Z", "2026-04-29T01:00:00Z")
+
+
+def test_a_photo_of_900_megapixels_is_not_decoded_for_the_grid(tmp_path):
+    header = struct.pack(">II", 30_000, 30_000) + b"\x08\x02\0\0\0"
+    body = photo()[:16] + header + struct.pack(">I", zlib.crc32(b"IHDR" + header)) + photo()[33:]
+    (tmp_path / "a.jsonl").write_text(capture(1, 0.9, body=body))
+    answers, _ = captures.read_captures(tmp_path)
+    assert _photo(answers, 0) is None
+
+
+@pytest.mark.parametrize(
+    "spoilt", [{}, {"metadata": []}, {"calibration": {"bins": 5}}, {"gate": {"accuracy": None}}, {"confidences": ["x"]}]
+)
+def test_an_evaluation_of_another_shape_is_no_evaluation(watch, spoilt):
+    status, found, _, _ = watch([capture(1, 0.9)], evaluation=EVALUATION | spoilt if spoilt else [1])
+    assert status == 0
+    assert found["drift"]["verdict"] == "not known: no evaluation to compare with"

@@ -1,0 +1,77 @@
+"""Works out what monitoring.json says: shares, accuracy once labels arrive, and drift."""
+
+from __future__ import annotations
+
+from typing import Any, TypedDict
+
+import pandas as pd
+
+from processing.evaluation import Evaluation
+from processing.monitor.drift import drift
+from processing.monitor.labels import NEITHER, Labels
+from processing.monitor.lines import Tally
+
+
+class Monitoring(TypedDict):
+    """What monitoring.json says. Shares are of all answers; accuracies of those whose label is known, None without."""
+
+    data_label: str | None  # of the models that answered, the most frequent
+    count: int
+    first: str
+    last: str
+    threshold: float  # of the latest answer
+    share_above: float  # accepted, and routed
+    share_below: float  # not accepted
+    share_unsure: float  # in distribution, but below the confidence threshold (ConfidenceThresholdNotMet)
+    share_unknown: float  # not in distribution (NotAVehicleWeKnow)
+    unsure: int
+    unknown: int
+    mean_confidence: float
+    answers: dict[str, int]
+    labelled: int
+    neither: int  # labelled as none of the classes
+    accuracy: float | None
+    accepted_precision: float | None
+    mistakes: int
+    accepted_mistakes: int
+    not_yet_labelled: int
+    unreadable_lines: int
+    unreadable_labels: int
+    unreadable_files: list[str]
+    ignored_files: list[str]
+    drift: dict[str, Any]
+
+
+def build(answers: pd.DataFrame, unread: Tally, labels: Labels, evaluation: Evaluation | None) -> Monitoring:
+    """The figures of a table of answers with truth, which is not empty."""
+    known = answers[answers["truth"].notna()]
+    taken = known[known["accepted"]]
+    kinds = answers.loc[answers["data_label"] != "", "data_label"]
+    shares = answers[["accepted", "unsure", "unknown"]].mean()
+    return Monitoring(
+        data_label=None if kinds.empty else str(kinds.value_counts().index[0]),
+        count=len(answers),
+        first=str(answers["time"].iloc[0]),
+        last=str(answers["time"].iloc[-1]),
+        threshold=float(answers["threshold"].iloc[-1]),
+        share_above=float(shares["accepted"]),
+        share_below=float(1 - shares["accepted"]),
+        share_unsure=float(shares["unsure"]),
+        share_unknown=float(shares["unknown"]),
+        unsure=int(answers["unsure"].sum()),
+        unknown=int(answers["unknown"].sum()),
+        mean_confidence=float(answers["confidence"].mean()),
+        answers={str(name): int(count) for name, count in answers["label"].value_counts().sort_index().items()},
+        labelled=len(known),
+        neither=int((known["truth"] == NEITHER).sum()),
+        accuracy=None if known.empty else float(1 - known["wrong"].mean()),
+        accepted_precision=None if taken.empty else float(1 - taken["wrong"].mean()),
+        mistakes=int(known["wrong"].sum()),
+        accepted_mistakes=int(taken["wrong"].sum()),
+        not_yet_labelled=labels.not_yet,
+        unreadable_lines=unread.lines,
+        unreadable_labels=labels.tally.lines,
+        unreadable_files=[*unread.files, *labels.tally.files],
+        ignored_files=[*unread.ignored, *labels.tally.ignored],
+        drift=drift(answers["confidence"].to_numpy(), evaluation),
+    )

@@ -1,0 +1,79 @@
+"""Reads what the photos really showed, and joins it to the answers.
+
+Read are JSON lines in SageMaker's Ground Truth form, `{"groundTruthData": {"data": .., "encoding": "CSV"},
+"eventMetadata": {"eventId": ..}}` (https://docs.aws.amazon.com/sagemaker/latest/dg/model-monitor-model-quality-merge.html),
+older ones of our own, `{"inferenceId": .., "label": ..}`, and CSV with the columns `inferenceId` (or `eventId`) and
+`label`.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from processing.monitor.lines import UNREADABLE, Line, Tally, parse, read, text
+
+NEITHER = "neither"  # the label of a photo that shows none of the classes
+_HEADINGS = {"inferenceid", "inference_id", "eventid", "event_id"}
+
+
+@dataclass
+class Labels:
+    """Labels by inference id or event id; how many entries say that there is no label yet; what was not to be read."""
+
+    truth: dict[str, str]
+    not_yet: int
+    tally: Tally
+
+
+def read_labels(folder: Path | None) -> Labels:
+    """All labels below a folder, which may be missing. Of several for one id that of the latest `labelTime` counts, or
+    else the last."""
+    labels = Labels({}, 0, Tally())
+    times: dict[str, str] = {}
+    for line in read(folder, (".jsonl", ".csv"), labels.tally) if folder and folder.exists() else ():
+        try:
+            for identity, label, time in _entries(line):
+                if label is None:
+                    labels.not_yet += 1
+                elif time >= times.get(identity, ""):
+                    labels.truth[identity], times[identity] = text(label), time
+        except UNREADABLE:
+            labels.tally.lines += 1
+    return labels
+
+
+def _entries(line: Line) -> Iterator[tuple[str, Any, str]]:
+    """(id, label or None, time of the label or "") in a line; one of UNREADABLE when it is none."""
+    if line.path.suffix.lower() == ".csv":
+        (row,) = csv.reader([line.content.decode("utf-8-sig").strip()])
+        identity, label = (cell.strip() for cell in row)
+        if identity.lower() not in _HEADINGS:
+            yield text(identity), label or None, ""
+        return
+    entry = parse(line.content)
+    if "groundTruthData" in entry:
+        about, data = entry["eventMetadata"], entry["groundTruthData"]
+        if data is not None and data.get("encoding", "CSV") not in ("CSV", "JSON"):
+            raise ValueError("a label is text")
+        yield text(about["eventId"]), data and data["data"], str(about.get("labelTime", ""))
+    else:
+        yield text(entry.get("inferenceId") or entry["eventId"]), entry["label"], ""
+
+
+def with_truth(answers: pd.DataFrame, truth: Mapping[str, str]) -> pd.DataFrame:
+    """The answers with `truth`, what the photo showed (None where it is not known), and `wrong`, a known mistake.
+
+    Labels are found by inference id, else by event id. An answer to a photo of none of the classes is a mistake when it
+    was accepted; as one that a person has to look at it is right.
+    """
+    found = answers["identity"].map(truth).fillna(answers["event"].map(truth)).astype(object)
+    known = found.notna()
+    neither = found == NEITHER
+    wrong = known & ((~neither & (found != answers["label"])) | (neither & answers["accepted"]))
+    return answers.assign(truth=found.where(known, None), wrong=wrong)
