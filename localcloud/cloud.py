@@ -78,6 +78,11 @@ class Runner:
             thread.join(max(0.0, deadline - time.monotonic()))
 
 
+def _now() -> float:
+    """Epoch seconds to the millisecond, which is how SageMaker tells times."""
+    return round(time.time(), 3)
+
+
 @dataclass
 class Cloud:
     """One local cloud, made in `assembly`. The fields after `runner` are set there, before the first request.
@@ -96,7 +101,7 @@ class Cloud:
     s3: Any
     client: Callable[[str], Any]
     identities: Identities
-    clock: Callable[[], float] = time.time
+    clock: Callable[[], float] = _now
     runner: Runner = field(default_factory=Runner)
     call: Callable[..., dict[str, Any]] = field(init=False)
     jobs: "JobService" = field(init=False)

@@ -6,6 +6,7 @@ MODULES = [
     "tags",
     "model_packages",
     "model_package_groups",
+    "model_cards",
     "models",
     "endpoint_configs",
     "endpoints",

@@ -2,12 +2,11 @@
 
 from typing import Any
 
-from localcloud.api import operation, page, pick, refuse, tags, validation_error
+from localcloud.api import ApiError, operation, page, pick, refuse, tags, validation_error
 from localcloud.cloud import Cloud
 from localcloud.resources import endpoint_configs, models
 from localcloud.serving import serverless, shift
 from localcloud.serving.manager import KIND, announce, variant_summaries
-from localcloud.state.store import DuplicateError
 
 _MOST_INSTANCES = 8
 
@@ -51,8 +50,9 @@ def _variant(cloud: Cloud, variant: dict[str, Any]) -> dict[str, Any]:
 
 def _check_count(variant: str, count: int) -> None:
     if count > _MOST_INSTANCES:
-        raise validation_error(
-            f"Variant {variant!r} asks for {count} instances; the local cloud runs at most {_MOST_INSTANCES} of one."
+        raise ApiError(
+            "ResourceLimitExceeded",
+            f"Variant {variant!r} asks for {count} instances; the local cloud runs at most {_MOST_INSTANCES} of one.",
         )
 
 
@@ -78,6 +78,7 @@ def create_endpoint(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any]:
     pending["DeploymentConfig"] = request.get("DeploymentConfig")
     _check_deployment(cloud, pending["DeploymentConfig"], pending)
     with cloud.store.transaction():
+        _check_name(cloud, name)
         document = {
             "EndpointName": name,
             "EndpointArn": arn,
@@ -87,14 +88,18 @@ def create_endpoint(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any]:
             "LastModifiedTime": now,
             "_Pending": pending,
         }
-        try:
-            cloud.store.insert(KIND, name, document)
-        except DuplicateError:
-            raise validation_error(f'Cannot create already existing endpoint "{arn}".') from None
+        cloud.store.insert(KIND, name, document)
         tags.remember(cloud.store, arn, request.get("Tags"))
     announce(cloud, document)
     cloud.endpoints.begin(name)
     return {"EndpointArn": arn}
+
+
+def _check_name(cloud: Cloud, name: str) -> None:
+    """Refuse a name that is taken. CreateEndpoint compares names without regard to case, as AWS documents it."""
+    for taken in cloud.store.documents(KIND):
+        if taken["EndpointName"].lower() == name.lower():
+            raise validation_error(f'Cannot create already existing endpoint "{taken["EndpointArn"]}".')
 
 
 @operation("UpdateEndpoint")
@@ -151,6 +156,9 @@ def update_endpoint_weights_and_capacities(cloud: Cloud, request: dict[str, Any]
         known = [variant["VariantName"] for variant in document["_Live"]["Variants"]]
         if any(variant.get("Serverless") for variant in document["_Live"]["Variants"]):
             raise validation_error(f"Endpoint {name!r} is serverless: it has no instances and no weights to change.")
+        names = [one["VariantName"] for one in wanted]
+        if len(set(names)) < len(names):
+            raise validation_error(f"DesiredWeightsAndCapacities names a variant twice: {', '.join(names)}.")
         for one in wanted:
             refuse(one, "ServerlessUpdateConfig")
             if one["VariantName"] not in known:

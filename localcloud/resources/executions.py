@@ -41,6 +41,7 @@ def start_pipeline_execution(cloud: Cloud, request: dict[str, Any]) -> dict[str,
         "CreationTime": now,
         "LastModifiedTime": now,
         "CreatedBy": cloud.user(),
+        "LastModifiedBy": cloud.user(),
         **pick(pipeline, "ParallelismConfiguration"),
         **pick(request, "PipelineExecutionDisplayName", "PipelineExecutionDescription", "ParallelismConfiguration"),
         **pick(request, "SelectiveExecutionConfig"),
@@ -180,7 +181,7 @@ def update_pipeline_execution(cloud: Cloud, request: dict[str, Any]) -> dict[str
     """Change the name, the description, or how many steps run at once."""
     execution = _find(cloud, request["PipelineExecutionArn"])
     members = ("PipelineExecutionDescription", "PipelineExecutionDisplayName", "ParallelismConfiguration")
-    changes = {**pick(request, *members), "LastModifiedTime": cloud.clock()}
+    changes = {**pick(request, *members), "LastModifiedTime": cloud.clock(), "LastModifiedBy": cloud.user()}
     cloud.store.update(EXECUTION, execution["PipelineExecutionArn"], changes)
     return {"PipelineExecutionArn": execution["PipelineExecutionArn"]}
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from localcloud.api import operation, page, pick, refuse, tags, validation_error
+from localcloud.api import ApiError, operation, page, pick, refuse, tags, validation_error
 from localcloud.cloud import Cloud
 from localcloud.resources import model_package_groups
 from localcloud.state.store import DuplicateError
@@ -55,9 +55,13 @@ def create_model_package(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any
         "ManagedStorageType",
     )
     group_name, name = request.get("ModelPackageGroupName"), request.get("ModelPackageName")
-    if bool(group_name) == bool(name):
+    if group_name and name:
+        raise validation_error("Both ModelPackageName and ModelPackageGroupName are provided in the input.")
+    if not group_name and not name:
+        raise validation_error("Missing ARN. Give a ModelPackageGroupName (a new version) or a ModelPackageName.")
+    if group_name and request.get("Tags"):
         raise validation_error(
-            "Give either a ModelPackageGroupName (a new version) or a ModelPackageName (a single one)."
+            "Tags are not supported on versioned model packages. Put them on the model package group instead."
         )
     now = cloud.clock()
     document = {
@@ -66,11 +70,13 @@ def create_model_package(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any
         "CreatedBy": cloud.user(),
         "ModelPackageStatus": "Completed",
         "ModelPackageStatusDetails": {"ValidationStatuses": [], "ImageScanStatuses": []},
+        # SDK v3 gives a status to a single package too.
+        "ModelApprovalStatus": request.get("ModelApprovalStatus", "PendingManualApproval" if group_name else None),
         "_ClientToken": request.get("ClientToken"),
     }
     with cloud.store.transaction():
         if group_name:
-            group = model_package_groups.find(cloud, group_name)["ModelPackageGroupName"]
+            group = _group_of(cloud, group_name)
             again = _created_before(cloud, group, request.get("ClientToken"))
             if again is not None:
                 return {"ModelPackageArn": again["ModelPackageArn"]}
@@ -81,12 +87,9 @@ def create_model_package(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any
                 ModelPackageName=key,
                 ModelPackageGroupName=group,
                 ModelPackageVersion=version,
-                ModelApprovalStatus=request.get("ModelApprovalStatus", "PendingManualApproval"),
                 _Place=f"{group}/{version:09d}",
             )
         else:
-            if "ModelApprovalStatus" in request:
-                raise validation_error("ModelApprovalStatus is for versions in a ModelPackageGroup only.")
             group, key = None, str(name)
             document.update(ModelPackageName=key, _Place=key)
         document["ModelPackageArn"] = cloud.arn(KIND, key)
@@ -94,9 +97,18 @@ def create_model_package(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any
             cloud.store.insert(KIND, key, document, parent=group)
         except DuplicateError:
             raise validation_error(f"Model Package already exists: {document['ModelPackageArn']}") from None
-        tags.remember(cloud.store, document["ModelPackageArn"], request.get("Tags"))
+        if not group_name:
+            tags.remember(cloud.store, document["ModelPackageArn"], request.get("Tags"))
     _tell(cloud, document)
     return {"ModelPackageArn": document["ModelPackageArn"]}
+
+
+def _group_of(cloud: Cloud, name_or_arn: str) -> str:
+    """The name of a group that a version is registered in."""
+    try:
+        return str(model_package_groups.find(cloud, name_or_arn)["ModelPackageGroupName"])
+    except ApiError:
+        raise validation_error(f"Model Package Group does not exist. There is no group {name_or_arn!r}.") from None
 
 
 def _created_before(cloud: Cloud, group: str, token: str | None) -> dict[str, Any] | None:
@@ -146,9 +158,11 @@ def list_model_packages(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any]
 
 
 def _summary(package: dict[str, Any]) -> dict[str, Any]:
+    # A version has no name of its own: its ARN is what it is known by.
+    name = () if "ModelPackageVersion" in package else ("ModelPackageName",)
     return pick(
         package,
-        "ModelPackageName",
+        *name,
         "ModelPackageGroupName",
         "ModelPackageVersion",
         "ModelPackageArn",
@@ -166,8 +180,6 @@ def update_model_package(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any
     """Approve or reject a version, and change what is written about it."""
 
     def change(package: dict[str, Any]) -> None:
-        if "ModelApprovalStatus" in request and "ModelPackageVersion" not in package:
-            raise validation_error("ModelApprovalStatus is for versions in a ModelPackageGroup only.")
         package.update(
             pick(
                 request,

@@ -28,6 +28,7 @@ def create_pipeline(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any]:
         "CreationTime": now,
         "LastModifiedTime": now,
         "CreatedBy": cloud.user(),
+        "LastModifiedBy": cloud.user(),
         **pick(
             request, "PipelineName", "PipelineDisplayName", "PipelineDescription", "RoleArn", "ParallelismConfiguration"
         ),
@@ -58,7 +59,7 @@ def update_pipeline(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any]:
     changes = pick(request, "PipelineDisplayName", "PipelineDescription", "RoleArn", "ParallelismConfiguration")
     with cloud.store.transaction():
         pipeline = find(cloud, request["PipelineName"])
-        pipeline.update(changes, LastModifiedTime=cloud.clock())
+        pipeline.update(changes, LastModifiedTime=cloud.clock(), LastModifiedBy=cloud.user())
         if definition is not None and definition != _stored_definition(cloud, pipeline):
             pipeline["_version"] += 1
             _store_version(cloud, pipeline, definition)

@@ -11,7 +11,7 @@ _MOST = 50
 
 @operation("AddTags")
 def add_tags(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any]:
-    """Set tags; those with the same key are replaced."""
+    """Set tags; those with the same key are replaced. A version of a model package takes none: tag its group."""
     with cloud.store.transaction():
         tags = tags_of(cloud.store, request["ResourceArn"])
         tags.update({tag["Key"]: tag["Value"] for tag in request["Tags"]})

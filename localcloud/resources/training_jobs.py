@@ -28,9 +28,10 @@ def describe_training_job(cloud: Cloud, request: dict[str, Any]) -> dict[str, An
 
 @operation("ListTrainingJobs")
 def list_training_jobs(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any]:
-    """Summaries, newest first."""
-    return page(
-        request,
+    """Summaries, newest first. With MaxResults the page is cut before StatusEquals is looked at, as on AWS."""
+    status = request.get("StatusEquals") if "MaxResults" in request else None
+    answer = page(
+        request if status is None else {**request, "StatusEquals": None},
         cloud.store.documents(KIND),
         member="TrainingJobSummaries",
         summary=lambda job: pick(
@@ -47,6 +48,10 @@ def list_training_jobs(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any]:
         identity="TrainingJobName",
         status="TrainingJobStatus",
     )
+    if status is not None:
+        summaries = answer["TrainingJobSummaries"]
+        answer["TrainingJobSummaries"] = [job for job in summaries if job["TrainingJobStatus"] == status]
+    return answer
 
 
 @operation("StopTrainingJob")

@@ -201,3 +201,17 @@ def test_the_debuggers_hook_and_the_profiler_are_recorded(kit: Kit) -> None:
     described = kit.wait_job(job, "training")
     assert described["TrainingJobStatus"] == "Completed", described
     assert described["DebugHookConfig"] == place
+
+
+def test_with_max_results_the_page_is_cut_before_the_status(kit: Kit) -> None:
+    kit.wait_job(kit.training_job("raise SystemExit(1)"), "training")
+    kit.wait_job(kit.training_job("print('done')"), "training")
+
+    listed = kit.sm.list_training_jobs(NameContains=kit.prefix, StatusEquals="Failed", MaxResults=1)
+    rest = kit.sm.list_training_jobs(
+        NameContains=kit.prefix, StatusEquals="Failed", MaxResults=1, NextToken=listed["NextToken"]
+    )
+
+    assert listed["TrainingJobSummaries"] == []
+    assert [job["TrainingJobStatus"] for job in rest["TrainingJobSummaries"]] == ["Failed"]
+    assert len(kit.sm.list_training_jobs(NameContains=kit.prefix, StatusEquals="Failed")["TrainingJobSummaries"]) == 1

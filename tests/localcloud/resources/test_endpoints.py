@@ -458,3 +458,42 @@ def test_a_model_whose_artifact_is_absent_is_refused(sagemaker: Any, name: str) 
         sagemaker.create_model(
             ModelName=name, PrimaryContainer={"Image": IMAGE, "ModelDataUrl": f"s3://{BUCKET}/absent.tar.gz"}
         )
+
+
+def test_a_name_that_differs_in_case_is_taken(cloud: Any, sagemaker: Any, name: str) -> None:
+    config = configure(cloud, name)
+    sagemaker.create_endpoint(EndpointName=name, EndpointConfigName=config)
+
+    with pytest.raises(ClientError, match="Cannot create already existing endpoint"):
+        sagemaker.create_endpoint(EndpointName=name.upper(), EndpointConfigName=config)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "code", "words"),
+    [
+        (["AllTraffic", "AllTraffic"], "ValidationException", "names a variant twice"),
+        (["Other"], "ValidationException", "Could not find variant"),
+    ],
+)
+def test_weights_of_unknown_or_repeated_variants_are_refused(
+    cloud: Any, sagemaker: Any, wanted: list[str], code: str, words: str
+) -> None:
+    name = f"weights-{len(wanted)}"
+    serve(cloud, name)
+
+    with pytest.raises(ClientError, match=words) as error:
+        sagemaker.update_endpoint_weights_and_capacities(
+            EndpointName=name, DesiredWeightsAndCapacities=[{"VariantName": v, "DesiredWeight": 1} for v in wanted]
+        )
+    assert error.value.response["Error"]["Code"] == code
+
+
+def test_too_many_instances_exceed_a_limit(cloud: Any, sagemaker: Any, name: str) -> None:
+    serve(cloud, name)
+
+    with pytest.raises(ClientError, match="asks for 123 instances") as error:
+        sagemaker.update_endpoint_weights_and_capacities(
+            EndpointName=name,
+            DesiredWeightsAndCapacities=[{"VariantName": "AllTraffic", "DesiredInstanceCount": 123}],
+        )
+    assert error.value.response["Error"]["Code"] == "ResourceLimitExceeded"

@@ -183,3 +183,54 @@ def test_tags_of_something_absent_are_refused(sagemaker: Any) -> None:
 
     with pytest.raises(ClientError, match=r"Could not find resource .*absent"):
         sagemaker.list_tags(ResourceArn=arn)
+
+
+def test_a_version_takes_no_tags(sagemaker: Any, group: str) -> None:
+    with pytest.raises(ClientError, match="Tags are not supported on versioned model packages"):
+        register(sagemaker, group, Tags=[{"Key": "team", "Value": "bays"}])
+    with pytest.raises(ClientError, match="Could not find resource"):
+        sagemaker.add_tags(ResourceArn=register(sagemaker, group), Tags=[{"Key": "team", "Value": "bays"}])
+
+
+def test_a_single_package_takes_tags_and_a_status(sagemaker: Any, group: str) -> None:
+    arn = sagemaker.create_model_package(
+        ModelPackageName=f"{group}-one",
+        InferenceSpecification=specification(),
+        ModelApprovalStatus="Approved",
+        Tags=[{"Key": "team", "Value": "bays"}],
+    )["ModelPackageArn"]
+
+    assert sagemaker.describe_model_package(ModelPackageName=arn)["ModelApprovalStatus"] == "Approved"
+    assert sagemaker.list_tags(ResourceArn=arn)["Tags"] == [{"Key": "team", "Value": "bays"}]
+
+
+def test_a_summary_of_a_version_has_no_name(sagemaker: Any, group: str) -> None:
+    register(sagemaker, group)
+
+    (summary,) = sagemaker.list_model_packages(ModelPackageGroupName=group)["ModelPackageSummaryList"]
+
+    assert "ModelPackageName" not in summary
+    assert (summary["ModelPackageGroupName"], summary["ModelPackageVersion"]) == (group, 1)
+
+
+@pytest.mark.parametrize(
+    ("names", "words"),
+    [
+        ({}, "Missing ARN."),
+        (
+            {"ModelPackageName": "a", "ModelPackageGroupName": "b"},
+            "Both ModelPackageName and ModelPackageGroupName are provided in the input.",
+        ),
+        ({"ModelPackageGroupName": "absent"}, "Model Package Group does not exist."),
+    ],
+)
+def test_a_package_needs_one_name_or_one_group(sagemaker: Any, names: dict[str, str], words: str) -> None:
+    with pytest.raises(ClientError, match=words) as error:
+        sagemaker.create_model_package(InferenceSpecification=specification(), **names)
+    assert error.value.response["Error"]["Code"] == "ValidationException"
+
+
+def test_times_are_told_to_the_millisecond(sagemaker: Any, group: str) -> None:
+    created = sagemaker.describe_model_package_group(ModelPackageGroupName=group)["CreationTime"]
+
+    assert created.microsecond % 1000 == 0
