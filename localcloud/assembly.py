@@ -56,7 +56,7 @@ class Assembly:
             client=clients,
             identities=Unenforced(clients) if evaluator is None else Enforced(evaluator, settings),
         )
-        self._saver = Saver(self._emulator)
+        self._saver = Saver(self._emulator.files, self._emulator.durable.settle)
         self._emulator.changed = self._saver.mark
         self._printed = EmbeddedMetrics(clients("cloudwatch"))
         self._emulator.printed = self._printed.read
@@ -84,6 +84,7 @@ class Assembly:
 
     async def cloud_started(self) -> None:
         """Resume what was running; called once the port answers."""
+        await asyncio.to_thread(self._emulator.resume)
         await asyncio.to_thread(self._outbox.resend)
         await asyncio.to_thread(self.cloud.endpoints.resume)
         await asyncio.to_thread(self.cloud.engine.recover)
@@ -105,7 +106,7 @@ class Assembly:
         """Write the last state; the port is closed by now."""
         self._protocol.close()
         self._saver.stop()
-        self._emulator.stop_workers()
+        self._emulator.close()
         self.cloud.store.close()
 
 

@@ -1,13 +1,26 @@
 """All that touches MiniStack's private names: an upgrade of MiniStack is a change of this folder.
 
-private_names       looks the private names up at the start; a missing one is named
+private_names       checks that the installed MiniStack has the private names that are used
 emulator            MiniStack within this process: S3, Lambda, Step Functions, EventBridge, CloudFormation, Logs, SQS
 patches             where MiniStack does not behave as AWS does
 map_runs            distributed Map of Step Functions
 alarms              evaluation of CloudWatch alarms
-interrupted_stacks  CloudFormation stacks whose change ended with a kill
 integrations        SageMaker as CloudFormation resources and Step Functions integrations
-persistence         the emulator's state on disk
 iam_evaluator       decisions of IAM policies
 iam_services        roles enforced on calls to the emulator's services
+
+What is acknowledged is on disk:
+
+persistence         when MiniStack's state files are written
+state_files         one file a service, written whole
+durable             the stores for what comes all the time, opened together
+database            a SQLite file with one writer
+queues              SQS with its messages in SQLite
+execution_store     executions of state machines in SQLite
+executions          Step Functions on the execution store
+invocations         asynchronous invocations of Lambda functions
+log_store           log lines in SQLite
+logs                CloudWatch Logs on the log store
+s3_commits          puts to S3 that one step commits
+interrupted_stacks  CloudFormation stacks whose change a kill interrupted
 """

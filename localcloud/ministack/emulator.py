@@ -1,9 +1,7 @@
-"""The hooks into MiniStack: S3, Lambda, Step Functions, EventBridge, CloudFormation, Logs, SQS. IAM's are in `iam/`.
+"""MiniStack inside this process: S3, Lambda, Step Functions, EventBridge, CloudFormation, CloudWatch, Logs, SQS.
 
-Where it is mended rather than used, that is in `patches.py`.
-
-They are private names of one pinned version. Each is looked up when the emulator is opened, and a missing one stops the
-start with a sentence that names it, rather than failing in the middle of somebody's run.
+All private names that are used are looked up when the emulator is opened; one that is missing stops the start with a
+sentence that names it, instead of failing in the middle of a run.
 """
 
 import asyncio
@@ -15,14 +13,15 @@ import logging
 import os
 import shutil
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from localcloud.ministack import alarms, patches
+from localcloud.ministack.durable import Durable, recover_objects
 from localcloud.ministack.private_names import find_names, need
-from localcloud.settings import DiskError, Settings
+from localcloud.ministack.state_files import StateFiles
+from localcloud.settings import Settings
 
 logger = logging.getLogger("localcloud")
 
@@ -73,13 +72,13 @@ class Emulator:
         """Called with a service's name when its state changed without a request to it."""
         self.printed: Callable[[str], None] = lambda text: None
         """Called with what a function printed."""
-        self._saved: dict[str, int] = {}
         self._resource_types: dict[str, Any] = {}
         self._loading = threading.Lock()
         # Lambda folders of a killed server; they are in our own TMPDIR, so nobody else's are touched.
         shutil.rmtree(settings.emulator_dir / "tmp", ignore_errors=True)
         for name in ("tmp", "state", "s3"):
             (settings.emulator_dir / name).mkdir(parents=True, exist_ok=True)
+        recover_objects(settings.emulator_dir)
         self._main: Any = importlib.import_module("ministack.app")
         self._modules: dict[str, Any] = {
             name: importlib.import_module(f"ministack.{name}")
@@ -93,6 +92,8 @@ class Emulator:
                 "services.lambda_svc",
                 "services.cloudwatch_logs",
                 "services.s3",
+                "services.sns",
+                "services.sqs",
             )
         }
         self._check_names()
@@ -106,20 +107,20 @@ class Emulator:
         patches.remove_start_delay(self._modules, lambda service: self.changed(service))
         patches.retry_events(self._modules)
         patches.fail_on_a_full_disk(self._modules)
+        patches.copy_by_entry(self._modules)
+        self.files = StateFiles(self._main, self._modules["core.persistence"])
+        self.durable = Durable(settings.emulator_dir, self._main, self._modules)
+        patches.write_function_logs(self._modules, self.durable.logs.put_function_lines)
 
     def _check_names(self) -> None:
         find_names(
             self._main,
             "app",
             "SERVICE_HANDLERS",
-            "SERVICE_REGISTRY",
-            "_build_persistence_save_dict",
-            "_state_map",
             "AUTH",
         )
         modules = self._modules
         find_names(modules["core.router"], "SERVICE_PATTERNS", "detect_service")
-        find_names(modules["core.persistence"], "_state_format_version", "_json_default", "STATE_DIR")
         find_names(modules["services.s3"], "_atomic_write", "_delete_persisted_bucket")
         find_names(modules["core.responses"], "request_scope")
         workers = ("_PYTHON_WORKER_SCRIPT", "subprocess.Popen", "Worker._spawn", "reset")
@@ -269,54 +270,11 @@ class Emulator:
 
     # State
 
-    def state_key(self, service: str) -> str | None:
-        """The name of the state file that a service's changes go to; None for one that keeps no state."""
-        entry = self._main.SERVICE_REGISTRY.get(service)
-        return None if entry is None else entry.get("state_key", entry["module"])
+    def resume(self) -> None:
+        """Go on with what the last stop interrupted; once requests are answered."""
+        self.durable.resume(self._modules["core.responses"].request_scope)
 
-    def save(self, keys: set[str] | None = None) -> None:
-        """Write the state of the services with these state keys (None: of all) to disk, each file atomically.
-
-        DiskError if that is not possible. (MiniStack's own `save_all` logs the failure and goes on.)
-        """
-        persistence = self._modules["core.persistence"]
-        for key, get in self._main._build_persistence_save_dict().items():
-            if keys is not None and key not in keys:
-                continue
-            state = _steady(get)()
-            if state is None:
-                continue
-            wrapped = {"__ministack_format__": persistence._state_format_version(key), "payload": state}
-            text = json.dumps(wrapped, default=persistence._json_default)
-            if self._saved.get(key) != hash(text):
-                self._write_state(Path(persistence.STATE_DIR) / f"{key}.json", text)
-                self._saved[key] = hash(text)
-
-    @staticmethod
-    def _write_state(path: Path, text: str) -> None:
-        partial = path.with_suffix(".partial")
-        try:
-            partial.write_text(text)
-            partial.replace(path)
-        except OSError as error:
-            raise DiskError(f"{path} could not be written: {error.strerror}") from error
-
-    def stop_workers(self) -> None:
-        """End the Lambda worker processes."""
+    def close(self) -> None:
+        """End the Lambda worker processes and close the stores."""
         self._modules["core.lambda_runtime"].reset()
-
-
-def _steady(get_state: Callable[[], Any]) -> Callable[[], Any]:
-    """`get_state` copies dictionaries that requests change meanwhile; ask again when one changed under it."""
-
-    def ask() -> Any:
-        for _ in range(20):
-            try:
-                return get_state()
-            except RuntimeError as error:
-                if "changed size during iteration" not in str(error):
-                    raise
-                time.sleep(0.005)
-        return get_state()
-
-    return ask
+        self.durable.close()

@@ -35,15 +35,17 @@ _OUTPUT_FIELDS = frozenset({"ResultSelector", "ResultPath", "OutputPath"})
 _SPELLING = {"included": "Included"}
 
 
-def install(put: Callable[[str, str, bytes], None]) -> None:
-    """Patch ministack.services.stepfunctions; `put(bucket, key, body)` writes an S3 object."""
+def install(put: Callable[[str, str, bytes], None], children_of: Callable[[str], list[dict[str, Any]]]) -> None:
+    """Patch ministack.services.stepfunctions; `put(bucket, key, body)` writes an S3 object.
+
+    `children_of(map_run_arn)` gives the child executions of a Map Run that ended.
+    """
     machines: Any = importlib.import_module("ministack.services.stepfunctions")
     find_names(
         machines,
         "_run_distributed_map",
         "_run_sub_machine",
         "_map_runs",
-        "_executions",
         "_ExecutionError",
         "_apply_result_selector",
         "_apply_result_path",
@@ -80,7 +82,7 @@ def install(put: Callable[[str, str, bytes], None]) -> None:
             failed, after = error, None
         arns = [arn for arn in machines._map_runs if arn not in before and _is_of(machines._map_runs[arn], execution)]
         if arns:
-            children = [child for child in machines._executions.values() if child.get("mapRunArn") == arns[0]]
+            children = children_of(arns[0])
             files, manifest = result_files(arns[0], children, place["Bucket"], place.get("Prefix", ""))
             try:
                 for key, body in files.items():

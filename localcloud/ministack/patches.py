@@ -1,5 +1,6 @@
 """Patches of MiniStack where it differs from AWS. Each function changes the given modules (by name) in place."""
 
+import copy
 import functools
 import inspect
 import json
@@ -10,7 +11,7 @@ from collections.abc import Callable, Mapping
 from types import ModuleType
 from typing import Any
 
-from localcloud.ministack.private_names import need
+from localcloud.ministack.private_names import find_names, need
 from localcloud.settings import DiskError
 
 logger = logging.getLogger("localcloud")
@@ -146,3 +147,62 @@ def fail_on_a_full_disk(modules: Modules) -> None:
             raise DiskError(f"{path} could not be written: {error.strerror}") from error
 
     s3._atomic_write = write
+
+
+def copy_by_entry(modules: Modules) -> None:
+    """Copy a service's state one entry at a time, so that requests that change it meanwhile do not stop the copy.
+
+    An entry that changes while it is copied is copied again; unpatched, the whole copy starts again.
+    """
+    for name in ("AccountScopedDict", "AccountRegionScopedDict"):
+        scoped = getattr(modules["core.responses"], name)
+
+        def copied(self: Any, memo: dict[int, Any]) -> Any:
+            made = type(self)()
+            memo[id(self)] = made
+            for key in list(self._data):
+                for tries_left in range(20, 0, -1):
+                    try:
+                        if key in self._data:
+                            made._data[key] = copy.deepcopy(self._data[key], memo)
+                        break
+                    except KeyError:
+                        break
+                    except RuntimeError:
+                        if tries_left == 1:
+                            raise
+                        time.sleep(0.001)
+            return made
+
+        scoped.__deepcopy__ = copied
+
+
+def write_function_logs(modules: Modules, put: Callable[[dict[str, Any], list[str]], None]) -> None:
+    """Write a function's log lines by `put(configuration, lines)`, between the platform's lines, as AWS does."""
+    service = modules["services.lambda_svc"]
+    find_names(service, "_emit_lambda_logs", "_probe_peak_memory_mb")
+
+    def write(
+        func: dict[str, Any],
+        request_id: str,
+        text: str,
+        error: bool,
+        duration_ms: int,
+        *,
+        log_source: str | None = None,
+    ) -> None:
+        config = func.get("config") or func
+        memory = f"{config.get('MemorySize', 128)} MB\tMax Memory Used: {service._probe_peak_memory_mb(func)} MB"
+        times = f"Duration: {duration_ms} ms\tBilled Duration: {duration_ms} ms"
+        try:
+            put(config, [
+                f"START RequestId: {request_id} Version: {config.get('Version', '$LATEST')}",
+                *(text or "").splitlines(),
+                f"END RequestId: {request_id}",
+                f"REPORT RequestId: {request_id}\t{times}\tMemory Size: {memory}",
+            ])  # fmt: skip
+        except (Exception, DiskError):
+            # As on AWS, an invocation does not fail for its log.
+            logger.exception("the log of %s could not be written", config.get("FunctionName"))
+
+    service._emit_lambda_logs = write

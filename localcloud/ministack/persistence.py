@@ -1,8 +1,8 @@
-"""The emulator's state is written soon after it changed, so that a kill -9 loses nothing that was acknowledged.
+"""When MiniStack's state files are written, so that a kill loses nothing that was acknowledged.
 
-MiniStack alone saves on a graceful stop. Here a request that changes a resource (a stack, a function, a rule, a
-queue ...) is answered after its service's state is on disk. Traffic (executions, messages, invocations, log lines)
-is saved within half a second, because writing each would cost more than the work itself. S3 objects are files.
+MiniStack alone writes them on a graceful stop. Here a request that changes a resource (a stack, a function, a rule, a
+queue) is answered after its service's file is written; what traffic changes in the files follows within half a second.
+Messages, executions, log lines and S3 objects have stores of their own and are written before the answer.
 """
 
 import asyncio
@@ -10,6 +10,7 @@ import logging
 import re
 import threading
 import time
+from collections.abc import Callable
 from typing import Protocol
 
 from localcloud.settings import DiskError
@@ -31,6 +32,7 @@ _TRAFFIC = {
     "ChangeMessageVisibility",
     "PutEvents",
     "PutLogEvents",
+    "FilterLogEvents",
     "PutMetricData",
     "Publish",
     "Invoke",
@@ -42,80 +44,112 @@ _TOUCHES = {
     "events": {"events", "sqs", "states"},
 }
 _SOON_SECONDS = 0.3
+_STACK_SETTLES_SECONDS = 2.0
+_STACKS = "cloudformation"
 
 
-class Savable(Protocol):
-    """What the saver needs of the emulator."""
+class Files(Protocol):
+    """What the saver needs of the state files."""
 
-    def state_key(self, service: str) -> str | None:
-        """The state file of a service."""
+    def key_of(self, service: str) -> str | None:
+        """The name of a service's state file."""
 
-    def save(self, keys: set[str] | None = None) -> None:
-        """Write state files."""
+    def keys(self) -> set[str]:
+        """The names of all state files."""
+
+    def write(self, key: str) -> None:
+        """Write one state file."""
+
+    def stacks_changing(self) -> bool:
+        """Whether a CloudFormation stack changes, which changes other services too."""
 
 
 class Saver:
-    """Knows which services changed, and writes them: at once on demand, else by its own thread."""
+    """Knows which state files are out of date and writes them: one before an answer, the others by its own thread.
 
-    def __init__(self, emulator: Savable) -> None:
-        self._emulator = emulator
+    A file that cannot be written is tried again and keeps no other from being written.
+    """
+
+    def __init__(self, files: Files, settle: Callable[[], None] = lambda: None) -> None:
+        """`settle()` commits to the stores what a request changed in other services, e.g. a message by a rule."""
+        self._files, self._settle = files, settle
         self._dirty: set[str] = set()
         self._everything_until = 0.0
         self._lock = threading.Lock()
-        self._writing = threading.Lock()
         self._wake = threading.Event()
         self._stopped = False
         self._thread = threading.Thread(target=self._run, name="state-saver", daemon=True)
         self._thread.start()
 
     async def after(self, service: str, operation: str, method: str, path: str) -> None:
-        """Called between a request's work and its answer."""
-        if service == "cloudformation":
-            # A stack changes many services from a thread of its own; whoever asks how it stands gets saved news.
-            self._mark_everything(2.0)
-            await asyncio.to_thread(self.flush)
+        """Called between a request's work and its answer. DiskError if what it changed cannot be written."""
+        reads = bool(_READS.match(operation)) or method in ("GET", "HEAD")
+        if service == _STACKS:
+            await asyncio.to_thread(self._after_stack_request, reads)
         elif operation in _TRAFFIC or path.endswith("/invocations"):
+            self._settle()
             self.mark(service)
         elif service == "s3" and "/" in path.strip("/"):
-            # An object is a file of its own, written before the answer; what the state holds of it can wait.
-            if method not in ("GET", "HEAD"):
+            # An object is committed by itself; what the state file has of it can wait.
+            if not reads:
+                self._settle()
                 self.mark(service)
-        elif not _READS.match(operation) and method not in ("GET", "HEAD"):
-            self._mark({service})
-            await asyncio.to_thread(self.flush)
+        elif not reads:
+            self._settle()
+            await asyncio.to_thread(self._write_for_request, service)
 
     def mark(self, service: str) -> None:
         """A service did some work; what that changed, there and in others, is written soon."""
-        self._mark(_TOUCHES.get(service, {service}))
-
-    def _mark(self, services: set[str]) -> None:
+        keys = {self._files.key_of(touched) for touched in _TOUCHES.get(service, {service})}
         with self._lock:
-            keys = {self._emulator.state_key(service) for service in services}
             self._dirty |= {key for key in keys if key is not None}
         self._wake.set()
 
-    def _mark_everything(self, seconds: float) -> None:
-        with self._lock:
-            self._everything_until = time.monotonic() + seconds
-        self._wake.set()
-
-    def flush(self) -> None:
-        """Write what is marked, now; waits for a write that is under way."""
-        with self._writing:
+    def _write_for_request(self, service: str) -> None:
+        key = self._files.key_of(service)
+        if key is not None:
             with self._lock:
-                keys, self._dirty = self._dirty, set()
-                everything = time.monotonic() < self._everything_until
+                self._dirty.discard(key)
             try:
-                if everything:
-                    self._emulator.save(None)
-                elif keys:
-                    self._emulator.save(keys)
+                self._files.write(key)
             except BaseException:
-                # Not forgotten: the next write has them too.
                 with self._lock:
-                    self._dirty |= keys
+                    self._dirty.add(key)
                 self._wake.set()
                 raise
+
+    def _after_stack_request(self, reads: bool) -> None:
+        """A stack changes many services from a thread of its own: who asks how it stands gets what is on disk.
+
+        A read fails for nothing, and writes nothing while no stack changes.
+        """
+        if not reads or self._files.stacks_changing():
+            self._mark_everything()
+        if time.monotonic() >= self._everything_until:
+            return
+        errors = self.flush()
+        if errors and not reads:
+            raise errors.get(_STACKS) or next(iter(errors.values()))
+
+    def _mark_everything(self) -> None:
+        with self._lock:
+            self._everything_until = time.monotonic() + _STACK_SETTLES_SECONDS
+        self._wake.set()
+
+    def flush(self) -> dict[str, BaseException]:
+        """Write each file that is out of date; the errors by file, which is tried again later."""
+        with self._lock:
+            keys, self._dirty = self._dirty, set()
+            everything = time.monotonic() < self._everything_until
+        errors: dict[str, BaseException] = {}
+        for key in sorted(self._files.keys() if everything else keys):
+            try:
+                self._files.write(key)
+            except (Exception, DiskError) as error:
+                errors[key] = error
+        with self._lock:
+            self._dirty |= set(errors)
+        return errors
 
     def _run(self) -> None:
         while True:
@@ -125,18 +159,21 @@ class Saver:
             self._wake.clear()
             time.sleep(_SOON_SECONDS)
             started = time.monotonic()
-            try:
-                self.flush()
-            except (Exception, DiskError):
-                logger.exception("saving the emulator's state failed")
-            # Where saving has become slow it must not become the main thing done.
-            time.sleep(min(2 * (time.monotonic() - started), 5.0))
-            with self._lock:
-                if time.monotonic() < self._everything_until:
-                    self._wake.set()
+            errors = self.flush()
+            for key, error in errors.items():
+                logger.error("the state of %s could not be written, it is tried again: %s", key, error)
+            # Where writing has become slow it must not become the main thing done.
+            time.sleep(min(2 * (time.monotonic() - started) + len(errors), 5.0))
+            if self._files.stacks_changing():
+                self._mark_everything()
+            if errors or time.monotonic() < self._everything_until:
+                self._wake.set()
 
     def stop(self) -> None:
-        """Write everything a last time and end."""
+        """Write all files a last time and end; a file that cannot be written is logged."""
         self._stopped = True
         self._wake.set()
-        self._emulator.save(None)
+        with self._lock:
+            self._everything_until = float("inf")
+        for key, error in self.flush().items():
+            logger.error("the state of %s could not be written: %s", key, error)

@@ -1,4 +1,4 @@
-"""When the emulator's state is written."""
+"""When MiniStack's state files are written."""
 
 import asyncio
 import time
@@ -7,29 +7,40 @@ from collections.abc import Iterator
 import pytest
 
 from localcloud.ministack.persistence import Saver
+from localcloud.settings import DiskError
 
 
-class Emulator:
-    """Notes what it is asked to save."""
+class Files:
+    """Notes which files are written; those in `broken` cannot be."""
 
     def __init__(self) -> None:
-        self.saved: list[set[str] | None] = []
+        self.written: list[str] = []
+        self.broken: set[str] = set()
+        self.changing = False
 
-    def state_key(self, service: str) -> str | None:
+    def key_of(self, service: str) -> str | None:
         return None if service == "stateless" else service
 
-    def save(self, keys: set[str] | None = None) -> None:
-        self.saved.append(keys)
+    def keys(self) -> set[str]:
+        return {"cloudformation", "iam", "sqs"}
+
+    def write(self, key: str) -> None:
+        if key in self.broken:
+            raise DiskError(f"{key}.json could not be written: No space left on device")
+        self.written.append(key)
+
+    def stacks_changing(self) -> bool:
+        return self.changing
 
 
 @pytest.fixture
-def emulator() -> Emulator:
-    return Emulator()
+def files() -> Files:
+    return Files()
 
 
 @pytest.fixture
-def saver(emulator: Emulator) -> Iterator[Saver]:
-    saver = Saver(emulator)
+def saver(files: Files) -> Iterator[Saver]:
+    saver = Saver(files)
     yield saver
     saver.stop()
 
@@ -45,11 +56,11 @@ def saver(emulator: Emulator) -> Iterator[Saver]:
     ],
 )
 def test_a_change_of_a_resource_is_saved_before_the_answer(
-    emulator: Emulator, saver: Saver, service: str, operation: str, method: str, path: str
+    files: Files, saver: Saver, service: str, operation: str, method: str, path: str
 ) -> None:
     asyncio.run(saver.after(service, operation, method, path))
 
-    assert any(keys is not None and service in keys for keys in emulator.saved)
+    assert files.written == [service]
 
 
 @pytest.mark.parametrize(
@@ -61,15 +72,15 @@ def test_a_change_of_a_resource_is_saved_before_the_answer(
         ("s3", "", "PUT", "/bucket/key"),
     ],
 )
-def test_traffic_is_saved_soon_after_the_answer(
-    emulator: Emulator, saver: Saver, service: str, operation: str, method: str, path: str
+def test_what_traffic_changes_in_files_is_saved_soon_after_the_answer(
+    files: Files, saver: Saver, service: str, operation: str, method: str, path: str
 ) -> None:
     asyncio.run(saver.after(service, operation, method, path))
-    at_once = list(emulator.saved)
+    at_once = list(files.written)
     time.sleep(0.45)
 
     assert at_once == []
-    assert len(emulator.saved) == 1
+    assert files.written
 
 
 @pytest.mark.parametrize(
@@ -80,33 +91,64 @@ def test_traffic_is_saved_soon_after_the_answer(
         ("s3", "", "GET", "/bucket/key"),
         ("lambda", "", "GET", "/2015-03-31/functions"),
         ("stateless", "CreateAnything", "POST", "/"),
+        ("cloudformation", "DescribeStacks", "POST", "/"),
     ],
 )
 def test_reading_saves_nothing(
-    emulator: Emulator, saver: Saver, service: str, operation: str, method: str, path: str
+    files: Files, saver: Saver, service: str, operation: str, method: str, path: str
 ) -> None:
     asyncio.run(saver.after(service, operation, method, path))
     time.sleep(0.4)
 
-    assert emulator.saved == []
+    assert files.written == []
 
 
-def test_whoever_asks_how_a_stack_stands_gets_saved_news(emulator: Emulator, saver: Saver) -> None:
+def test_what_is_told_of_a_changing_stack_is_saved_first(files: Files, saver: Saver) -> None:
+    files.changing = True
+
     asyncio.run(saver.after("cloudformation", "DescribeStacks", "POST", "/"))
 
-    assert emulator.saved[0] is None
+    assert set(files.written) == files.keys()
 
 
-def test_a_failure_to_save_is_tried_again(emulator: Emulator, saver: Saver, caplog: pytest.LogCaptureFixture) -> None:
-    original = emulator.save
+def test_a_read_of_a_changing_stack_does_not_fail_for_a_full_disk(files: Files, saver: Saver) -> None:
+    files.changing, files.broken = True, files.keys()
 
-    def fail_once(keys: set[str] | None = None) -> None:
-        emulator.save = original  # type: ignore[method-assign]  # the stand-in mends itself
-        raise OSError("disk full")
+    asyncio.run(saver.after("cloudformation", "DescribeStacks", "POST", "/"))
 
-    emulator.save = fail_once  # type: ignore[method-assign]  # the stand-in breaks once
+    files.broken, files.changing = set(), False
+
+
+def test_a_change_that_cannot_be_saved_is_not_acknowledged(files: Files, saver: Saver) -> None:
+    files.broken = {"iam", "cloudformation"}
+
+    for service, operation in (("iam", "CreateRole"), ("cloudformation", "CreateStack")):
+        with pytest.raises(DiskError, match="No space left"):
+            asyncio.run(saver.after(service, operation, "POST", "/"))
+    files.broken = set()
+
+
+def test_a_file_that_cannot_be_written_keeps_no_other_from_it(files: Files, saver: Saver) -> None:
+    files.broken = {"logs"}
+    saver.mark("logs")
     saver.mark("sqs")
-    time.sleep(1.2)
+    saver.flush()
+    asyncio.run(saver.after("events", "PutRule", "POST", "/"))
 
-    assert emulator.saved == [{"sqs"}]
-    assert "saving the emulator's state failed" in caplog.text
+    assert set(files.written) == {"sqs", "events"}
+    files.broken = set()
+
+
+def test_a_file_that_could_not_be_written_is_tried_again(
+    files: Files, saver: Saver, caplog: pytest.LogCaptureFixture
+) -> None:
+    files.broken = {"sqs"}
+    saver.mark("sqs")
+    time.sleep(0.45)
+    files.broken = set()
+    deadline = time.monotonic() + 5
+    while not files.written and time.monotonic() < deadline:
+        time.sleep(0.05)
+
+    assert files.written == ["sqs"]
+    assert "the state of sqs could not be written" in caplog.text

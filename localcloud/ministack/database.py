@@ -1,0 +1,62 @@
+"""A SQLite file for what the emulator's services receive all the time: messages, executions, log lines.
+
+MiniStack keeps these in memory and writes a service's whole state at once, which takes longer the more there is. Rows
+are written one by one before the answer, so that a kill loses nothing acknowledged and the cost does not grow.
+"""
+
+import sqlite3
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from localcloud.settings import DiskError
+
+
+class Database:
+    """One writing connection behind a lock, and a reading connection for each thread, which no writer blocks.
+
+    `synchronous=NORMAL` in WAL mode: a killed process loses nothing that was committed; a power cut can lose the last
+    commits without harming the file.
+    """
+
+    def __init__(self, path: Path, schema: str) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._path = path
+        self._lock = threading.RLock()
+        self._threads = threading.local()
+        self._writer = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=30)
+        self._writer.execute("PRAGMA journal_mode=WAL")
+        self._writer.execute("PRAGMA synchronous=NORMAL")
+        self._writer.executescript(schema)
+
+    @contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """A connection whose changes are committed at the end, all or none.
+
+        DiskError if they cannot be written; the caller's request is then not acknowledged.
+        """
+        with self._lock:
+            try:
+                self._writer.execute("BEGIN IMMEDIATE")
+                yield self._writer
+                self._writer.execute("COMMIT")
+            except BaseException as error:
+                if self._writer.in_transaction:
+                    self._writer.execute("ROLLBACK")
+                if isinstance(error, sqlite3.OperationalError):
+                    raise DiskError(f"{self._path} could not be written: {error}") from error
+                raise
+
+    def rows(self, statement: str, values: Sequence[Any] = ()) -> Iterator[tuple[Any, ...]]:
+        """The rows of a SELECT, fetched as they are consumed."""
+        reader: sqlite3.Connection | None = getattr(self._threads, "reader", None)
+        if reader is None:
+            reader = self._threads.reader = sqlite3.connect(self._path, isolation_level=None, timeout=30)
+        return iter(reader.execute(statement, values))
+
+    def close(self) -> None:
+        """Close the writing connection; what was committed stays."""
+        with self._lock:
+            self._writer.close()

@@ -1,0 +1,130 @@
+"""The stores beside MiniStack's state files, opened together: what is acknowledged all the time is committed at once.
+
+traffic.sqlite   messages of queues, executions of state machines, asynchronous invocations
+logs.sqlite      log lines
+s3-commits/      puts to S3 on their way
+"""
+
+import asyncio
+import json
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from localcloud.ministack import execution_store, invocations, queues, s3_commits
+from localcloud.ministack.database import Database
+from localcloud.ministack.execution_store import ExecutionStore
+from localcloud.ministack.executions import Executions
+from localcloud.ministack.invocations import Invocations
+from localcloud.ministack.log_store import LogStore
+from localcloud.ministack.logs import Logs
+from localcloud.ministack.private_names import find_names
+from localcloud.ministack.queues import Queues
+from localcloud.settings import DiskError
+
+logger = logging.getLogger("localcloud")
+
+_SWEEP_SECONDS = 0.5
+_PURGE_SECONDS = 600.0
+# Operations of Logs that may read many lines, and their functions: not for the thread that serves all requests.
+_LONG_READS = {
+    "FilterLogEvents": "_filter_log_events",
+    "GetLogEvents": "_get_log_events",
+    "StartQuery": "_start_query",
+    "GetLogGroupFields": "_get_log_group_fields",
+    "DeleteLogGroup": "_delete_log_group",
+}
+
+
+def recover_objects(folder: Path) -> None:
+    """Finish and repair puts to S3 that a kill interrupted; before MiniStack, which reads the objects when imported."""
+    s3_commits.Commits(folder / "s3-commits").recover()
+    for path in s3_commits.repair(folder / "s3"):
+        logger.warning("S3: %s was torn by a kill and has been made readable", path)
+
+
+class Durable:
+    """Patches MiniStack's services to keep what they acknowledge in stores under `folder`."""
+
+    def __init__(self, folder: Path, app: Any, modules: Mapping[str, Any]) -> None:
+        self._traffic = Database(
+            folder / "state" / "traffic.sqlite", queues.SCHEMA + execution_store.SCHEMA + invocations.SCHEMA
+        )
+        self._log_store = LogStore(folder / "state" / "logs.sqlite")
+        self.logs = Logs(modules["services.cloudwatch_logs"], self._log_store)
+        self._queues = Queues(modules["services.sqs"], self._traffic)
+        self.executions = ExecutionStore(self._traffic)
+        self._runs = Executions(modules["services.stepfunctions"], self.executions, self.settle)
+        self._states = modules["services.stepfunctions"]
+        self._invocations = Invocations(modules["services.lambda_svc"], self._traffic)
+        s3_commits.install(modules["services.s3"], s3_commits.Commits(folder / "s3-commits"))
+        self._deliver_in_turn(modules)
+        self._read_logs_in_threads(app, modules["services.cloudwatch_logs"])
+        self._stopped = threading.Event()
+        threading.Thread(target=self._sweep, name="store-sweeper", daemon=True).start()
+
+    def _deliver_in_turn(self, modules: Mapping[str, Any]) -> None:
+        """Other services add messages to queues from threads of their own."""
+        for module, name in (("services.eventbridge", "_dispatch_to_sqs"), ("services.sns", "_deliver_to_sqs")):
+            find_names(modules[module], name)
+            setattr(modules[module], name, self._queues.exclusive(getattr(modules[module], name)))
+
+    @staticmethod
+    def _read_logs_in_threads(app: Any, logs: Any) -> None:
+        find_names(logs, *_LONG_READS.values())
+        handler = app.SERVICE_HANDLERS["logs"]
+
+        async def handle(method: str, path: str, headers: dict[str, str], body: bytes, query: Any) -> Any:
+            name = _LONG_READS.get(headers.get("x-amz-target", "").rpartition(".")[2])
+            try:
+                request = json.loads(body) if name else None
+            except ValueError:
+                request = None
+            if name is None or not isinstance(request, dict):
+                return await handler(method, path, headers, body, query)
+            return await asyncio.to_thread(getattr(logs, name), request)
+
+        app.SERVICE_HANDLERS["logs"] = handle
+
+    def settle(self) -> None:
+        """Commit messages that services added to queues. DiskError if that is not possible."""
+        self._queues.store_new()
+
+    def resume(self, scope: Callable[[str, str], Any]) -> None:
+        """Go on after a stop: invoke again what was not done, and tell of executions that failed by the stop.
+
+        `scope(account, region)` is a context in which MiniStack acts for them.
+        """
+        count = self._invocations.resume()
+        for (account, region, _), execution in self._runs.interrupted():
+            count += 1
+            with scope(account, region):
+                self._states._emit_execution_status_event(execution)
+        if count:
+            logger.warning("%d executions and invocations were interrupted by the last stop", count)
+
+    def _sweep(self) -> None:
+        purged = time.monotonic() - _PURGE_SECONDS + 5
+        while not self._stopped.wait(_SWEEP_SECONDS):
+            try:
+                self.settle()
+                self.executions.sweep()
+                if time.monotonic() - purged > _PURGE_SECONDS and not self.logs.purge():
+                    purged = time.monotonic()
+            except (Exception, DiskError):
+                logger.exception("the emulator's stores could not be written; it is tried again")
+                self._stopped.wait(5)
+
+    def close(self) -> None:
+        """Commit what is left and close the files."""
+        self._stopped.set()
+        try:
+            self.settle()
+            self.executions.sweep()
+        except (Exception, DiskError):
+            logger.exception("the emulator's stores could not be written")
+        self._traffic.close()
+        self._log_store.close()

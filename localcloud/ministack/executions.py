@@ -1,0 +1,179 @@
+"""Step Functions with its executions in an ExecutionStore: what StartExecution acknowledged exists after a kill.
+
+An execution that ran when the process ended has failed after the restart, with a reason: its states may have had
+effects, and a standard workflow runs each state once. Inputs are refused as AWS refuses them.
+"""
+
+import copy
+import functools
+import json
+import logging
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+from localcloud.ministack.execution_store import Execution, ExecutionStore, Key
+from localcloud.ministack.private_names import find_names
+from localcloud.settings import DiskError
+
+logger = logging.getLogger("localcloud")
+
+Answer = tuple[int, dict[str, str], bytes]
+
+LONGEST_INPUT = 262_144
+"""Bytes of an execution's input. Source: Step Functions Developer Guide, "Quotas"."""
+_ERROR, _CAUSE = "States.ServiceRestart", "The local cloud was stopped while this execution ran. Start it again."
+_STATE = (
+    "state_machines", "tags", "activities", "state_machine_versions", "state_machine_aliases", "map_runs",
+)  # fmt: skip
+_NAMES = (
+    "_executions", "_start_execution", "_start_sync_execution", "_describe_execution", "_get_execution_history",
+    "_list_executions", "_delete_state_machine", "_run_execution", "_fail_execution", "_emit_execution_status_event",
+    "_encode_execution_token", "_decode_execution_token", "_map_runs", "get_state", "get_account_id", "get_region",
+    "json_response", "error_response_json", *(f"_{name}" for name in _STATE),
+)  # fmt: skip
+
+
+class Executions:
+    """Patches ministack.services.stepfunctions."""
+
+    def __init__(self, states: Any, store: ExecutionStore, settled: Callable[[], None]) -> None:
+        """`settled()` commits what an execution did elsewhere, e.g. messages; it is called before its end is known."""
+        find_names(states, *_NAMES)
+        self._states, self._store, self._settled = states, store, settled
+        self._interrupted = store.interrupt(_ERROR, _CAUSE)
+        store.prune()
+        states._executions._data = store
+        states.get_state = lambda: {name: copy.deepcopy(getattr(states, f"_{name}")) for name in _STATE}
+        for name in ("_start_execution", "_start_sync_execution"):
+            setattr(states, name, self._checking_input(getattr(states, name)))
+        for name in ("_describe_execution", "_get_execution_history"):
+            setattr(states, name, self._finishing(getattr(states, name)))
+        states._list_executions = self.page
+        states._delete_state_machine = self._deleting(states._delete_state_machine)
+        states._fail_execution = self._failing(states._fail_execution)
+        states._emit_execution_status_event = self._emitting(states._emit_execution_status_event)
+        states._run_execution = self._running(states._run_execution)
+
+    def _key(self, arn: str) -> Key:
+        return self._states.get_account_id(), self._states.get_region(), arn
+
+    def _checking_input(self, start: Callable[[dict[str, Any]], Answer]) -> Callable[[dict[str, Any]], Answer]:
+        @functools.wraps(start)
+        def checked(data: dict[str, Any]) -> Answer:
+            reason = invalid_input(data.get("input", "{}"))
+            if reason is None:
+                return start(data)
+            message = f"Invalid State Machine Execution Input: '{reason}'"
+            answer: Answer = self._states.error_response_json("InvalidExecutionInput", message, 400)
+            return answer
+
+        return checked
+
+    def _finishing(self, read: Callable[[dict[str, Any]], Answer]) -> Callable[[dict[str, Any]], Answer]:
+        """What is told of an execution is on disk: its end is committed first."""
+
+        @functools.wraps(read)
+        def finished(data: dict[str, Any]) -> Answer:
+            try:
+                self._store.finish(self._key(str(data.get("executionArn"))))
+            except DiskError:
+                logger.exception("an execution's end could not be stored; it is tried again")
+            return read(data)
+
+        return finished
+
+    def _failing(self, fail: Callable[[Execution, str, str], None]) -> Callable[[Execution, str, str], None]:
+        """An execution that StopExecution ended stays aborted, whatever the task that was running then does."""
+
+        @functools.wraps(fail)
+        def fail_running(execution: Execution, error: str, cause: str) -> None:
+            if execution["status"] == "RUNNING":
+                fail(execution, error, cause)
+
+        return fail_running
+
+    def _emitting(self, emit: Callable[[Execution], None]) -> Callable[[Execution], None]:
+        """Each change of status is committed before anybody is told."""
+
+        @functools.wraps(emit)
+        def committed(execution: Execution) -> None:
+            if execution["status"] != "RUNNING":
+                try:
+                    self._settled()
+                    self._store.write(self._key(execution["executionArn"]), execution)
+                except DiskError:
+                    if execution["status"] == "ABORTED":
+                        raise
+                    logger.exception("the end of %s could not be stored; it is tried again", execution["executionArn"])
+            emit(execution)
+
+        return committed
+
+    def _running(self, run: Callable[[str], None]) -> Callable[[str], None]:
+        @functools.wraps(run)
+        def run_and_finish(arn: str) -> None:
+            run(arn)
+            try:
+                self._store.finish(self._key(arn))
+            except DiskError:
+                logger.exception("the end of %s could not be stored; it is tried again", arn)
+
+        return run_and_finish
+
+    def _deleting(self, delete: Callable[[dict[str, Any]], Answer]) -> Callable[[dict[str, Any]], Answer]:
+        @functools.wraps(delete)
+        def delete_with_executions(data: dict[str, Any]) -> Answer:
+            answer = delete(data)
+            if answer[0] == 200:
+                scope = self._states.get_account_id(), self._states.get_region()
+                self._store.delete_machine(scope, str(data.get("stateMachineArn")))
+            return answer
+
+        return delete_with_executions
+
+    def page(self, data: dict[str, Any]) -> Answer:
+        """ListExecutions: a page of summaries, the newest first."""
+        before, run, most = None, data.get("mapRunArn"), int(data.get("maxResults") or 0) or 1000
+        if data.get("nextToken"):
+            before = self._states._decode_execution_token(data["nextToken"])
+            if before is None:
+                return self._refused("InvalidToken", "Invalid Token: 'Invalid token'")
+        if run and run not in self._states._map_runs:
+            return self._refused("ResourceNotFound", f"Map Run Does Not Exist: '{run}'")
+        self._store.sweep()
+        scope = self._states.get_account_id(), self._states.get_region()
+        found = self._store.page(scope, data.get("stateMachineArn"), run, data.get("statusFilter"), before, most + 1)
+        answer: dict[str, Any] = {"executions": found[:most]}
+        if len(found) > most:
+            answer["nextToken"] = self._states._encode_execution_token(found[most - 1])
+        listed: Answer = self._states.json_response(answer)
+        return listed
+
+    def _refused(self, code: str, message: str) -> Answer:
+        answer: Answer = self._states.error_response_json(code, message, 400)
+        return answer
+
+    def interrupted(self) -> list[tuple[Key, Execution]]:
+        """Executions that the last stop interrupted; each is given once, to tell whoever waits for its end."""
+        found, self._interrupted = self._interrupted, []
+        return found
+
+
+def invalid_input(text: Any) -> str | None:
+    """Why a text is not an execution's input; None if it is: JSON of at most 262,144 bytes."""
+    if not isinstance(text, str):
+        return "the input is not a string"
+    size = len(text.encode("utf-8", "surrogatepass"))
+    if size > LONGEST_INPUT:
+        return f"the input has {size} bytes, more than {LONGEST_INPUT}"
+    try:
+        json.loads(text, parse_constant=_not_json)
+    except RecursionError:
+        return "the input is nested too deeply"
+    except ValueError as error:
+        return str(error)
+    return None
+
+
+def _not_json(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is not JSON")

@@ -1,0 +1,203 @@
+"""Puts to S3 that one step commits: after a kill an object is the old one or the new one, never a mix.
+
+MiniStack renames an object's bytes and then its sidecar (`KEY.meta.json`: size, ETag, version): a kill between the two
+leaves new bytes under an old description. Here a put writes both beside the objects and then creates a link that names
+the object's path, which commits it; then both are moved. A start moves what was committed and removes the rest.
+"""
+
+import contextlib
+import functools
+import hashlib
+import json
+import logging
+import os
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from localcloud.ministack.private_names import find_names
+from localcloud.settings import DiskError
+
+logger = logging.getLogger("localcloud")
+
+_SIDECAR = ".meta.json"
+_VERSIONS = ".versions"
+_NAMES = (
+    "_persist_object", "_persist_displaced_version", "_object_disk_path", "_object_meta_from_record",
+    "_key_history_meta", "_atomic_write", "_remove_key_files", "_other_key_disk_path", "_version_disk_path",
+    "_delete_version_file", "_load_persisted_history", "_load_persisted_delete_marker", "_buckets",
+    "_object_versions", "get_account_id", "DATA_DIR",
+)  # fmt: skip
+
+
+class Commits:
+    """The folder in which puts are prepared and committed; on the file system of the objects."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._folder = folder
+
+    def put(self, path: str, data: bytes, sidecar: str) -> None:
+        """Replace an object's bytes and its sidecar, both or neither. OSError if there is no room: nothing changed."""
+        prepared = self._folder / uuid.uuid4().hex
+        body, meta, commit = (prepared.with_suffix(suffix) for suffix in (".body", ".meta", ".commit"))
+        try:
+            _write(body, data)
+            _write(meta, sidecar.encode())
+            commit.symlink_to(path)
+        except BaseException:
+            for file in (body, meta):
+                file.unlink(missing_ok=True)
+            raise
+        self._finish(commit)
+
+    def recover(self) -> int:
+        """Finish puts that were committed when the process ended and remove those that were not; how many committed."""
+        commits = list(self._folder.glob("*.commit"))
+        for commit in commits:
+            self._finish(commit)
+        for file in self._folder.iterdir():
+            file.unlink()
+        return len(commits)
+
+    @staticmethod
+    def _finish(commit: Path) -> None:
+        path = commit.readlink()
+        sidecar = path.with_name(path.name + _SIDECAR)
+        for part, target in ((commit.with_suffix(".body"), path), (commit.with_suffix(".meta"), sidecar)):
+            if part.exists():
+                target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+                part.replace(target)
+        commit.unlink()
+
+
+def _write(path: Path, data: bytes) -> None:
+    path.touch(0o600, exist_ok=False)
+    path.write_bytes(data)
+
+
+def install(s3: Any, commits: Commits) -> None:
+    """Patch ministack.services.s3 to write objects by `commits`; DiskError where one cannot be written."""
+    find_names(s3, *_NAMES)
+
+    @functools.wraps(s3._persist_object)
+    def persist(bucket: str, key: str, record: dict[str, Any]) -> None:
+        path, data = s3._object_disk_path(bucket, key), record.get("body")
+        if path is None:
+            return
+        history = s3._key_history_meta(bucket, key)
+        sidecar = json.dumps({**s3._object_meta_from_record(record), **history, "key": key})
+        try:
+            Path(path).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if data is None:
+                # Of the bytes that are there already, e.g. its tags changed.
+                s3._atomic_write(path + _SIDECAR, sidecar, text=True)
+            else:
+                commits.put(path, bytes(data), sidecar)
+            s3._remove_key_files(
+                s3._other_key_disk_path(str(Path(s3.DATA_DIR, s3.get_account_id(), bucket)), key, path)
+            )
+        except (OSError, DiskError) as error:
+            _read_again(s3, bucket, key, path)
+            raise DiskError(
+                f"s3://{bucket}/{key} could not be written: {getattr(error, 'strerror', None) or error}"
+            ) from error
+        record["body"] = None
+
+    @functools.wraps(s3._persist_displaced_version)
+    def keep_displaced(bucket: str, key: str, prior: dict[str, Any] | None, versioning: str) -> None:
+        """Keep the bytes of the version that a put or a delete marker displaces, under its version id."""
+        if versioning == "Suspended":
+            s3._delete_version_file(bucket, key, "null")
+        version = "" if prior is None else prior.get("version_id") or "null"
+        if prior is None or (versioning == "Suspended" and version == "null"):
+            return
+        kept, source = s3._version_disk_path(bucket, key, version), s3._object_disk_path(bucket, key)
+        if kept is None or source is None or Path(kept).exists():
+            return
+        try:
+            Path(kept).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if prior.get("body") is not None:
+                s3._atomic_write(kept, bytes(prior["body"]))
+            elif Path(source).stat().st_size == prior["size"]:
+                # Bytes are replaced, never changed, so both names may have the same.
+                Path(kept).hardlink_to(source)
+            else:
+                logger.error("s3://%s/%s: version %s is not kept, its bytes are not there", bucket, key, version)
+        except OSError as error:
+            raise DiskError(f"version {version} of s3://{bucket}/{key} could not be kept: {error.strerror}") from error
+
+    s3._persist_object, s3._persist_displaced_version = persist, keep_displaced
+
+
+def _read_again(s3: Any, bucket: str, key: str, path: str) -> None:
+    """Make memory show the object that is on disk: the put that would replace it failed."""
+    account, held = s3.get_account_id(), s3._buckets[bucket]
+    before = held["objects"].pop(key, None)
+    s3._object_versions.pop((bucket, key), None)
+    with contextlib.suppress(OSError, ValueError):
+        meta = json.loads(Path(path + _SIDECAR).read_text())
+        if meta.get("is_delete_marker"):
+            s3._load_persisted_delete_marker(account, held, bucket, key, meta)
+            return
+        held["objects"][key] = {**(before or {}), **meta, "body": None}
+        s3._load_persisted_history(account, held, bucket, key, meta)
+
+
+def repair(folder: Path) -> list[str]:
+    """Make objects readable that a kill left torn before puts were committed in one step; their paths.
+
+    An object is torn when its size, or at the same size its MD5, is not that of its sidecar. The bytes of the version
+    that the sidecar names are taken where they were kept; else the sidecar is changed to describe the bytes.
+    """
+    repaired = []
+    for data, sidecar in _objects(folder):
+        try:
+            meta = json.loads(sidecar.read_text())
+        except ValueError:
+            meta = {}
+        if meta.get("is_delete_marker") or not _torn(data, sidecar, meta):
+            continue
+        account, bucket, *key = data.relative_to(folder).parts
+        kept = folder.joinpath(_VERSIONS, account, bucket, meta.get("version_id") or "null", *key)
+        repaired.append(str(data))
+        if kept.is_file() and kept.stat().st_size == meta.get("size"):
+            partial = data.with_name(data.name + ".tmp")
+            partial.write_bytes(kept.read_bytes())
+            partial.replace(data)
+            continue
+        body = data.read_bytes()
+        meta.update(size=len(body), etag=f'"{_md5(body)}"', checksums={})
+        for version in meta.get("versions", []):
+            if version["version_id"] == meta.get("version_id"):
+                version.update(size=meta["size"], etag=meta["etag"])
+        partial = sidecar.with_name(sidecar.name + ".tmp")
+        partial.write_text(json.dumps(meta))
+        partial.replace(sidecar)
+    return repaired
+
+
+def _objects(folder: Path) -> Iterator[tuple[Path, Path]]:
+    """The data files that have sidecars, and these; not the files of displaced versions."""
+    for place, folders, files in os.walk(folder):
+        if Path(place) == folder and _VERSIONS in folders:
+            folders.remove(_VERSIONS)
+        names = set(files)
+        for name in files:
+            if name + _SIDECAR in names:
+                yield Path(place, name), Path(place, name + _SIDECAR)
+
+
+def _torn(data: Path, sidecar: Path, meta: dict[str, Any]) -> bool:
+    found, etag = data.stat(), str(meta.get("etag", "")).strip('"')
+    if meta.get("size") is None:
+        return False
+    if found.st_size != meta["size"]:
+        return True
+    # The sidecar is written last: bytes that are newer than it are of another put. An ETag of parts is no MD5.
+    return found.st_mtime_ns > sidecar.stat().st_mtime_ns and len(etag) == 32 and _md5(data.read_bytes()) != etag
+
+
+def _md5(body: bytes) -> str:
+    return hashlib.md5(body, usedforsecurity=False).hexdigest()

@@ -1,0 +1,418 @@
+"""Mixed load on a local cloud that is killed again and again, and a comparison with what was acknowledged.
+
+`.venv/bin/python tests/e2e/faults/kill_load.py --kills 100 --lines 100000 --seed 1` prints what was lost as JSON.
+"""
+
+import argparse
+import contextlib
+import hashlib
+import importlib.util
+import io
+import json
+import random
+import sys
+import tarfile
+import tempfile
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+ROOT = Path(__file__).resolve().parents[3]
+PLAIN, VERSIONED, QUEUE, ROUTED, GROUP, MACHINE, STREAM = (
+    "kill-plain", "kill-versioned", "kill-review", "kill-routed", "kill-group", "kill-machine", "kill-stream",
+)  # fmt: skip
+LOG_GROUP, ENDPOINT, CAPTURES = "/kills", "kill-endpoint", "kill-captures"
+ROLE = "arn:aws:iam::000000000000:role/any"
+_BATCH = 50
+# How the execution of a machine may end that a kill interrupted.
+_INTERRUPTED = "States.ServiceRestart"
+
+
+@dataclass
+class Ledger:
+    """What the cloud acknowledged, and what was asked without an answer, which may have happened or not."""
+
+    packages: dict[str, set[str]] = field(default_factory=dict)
+    """Approval states that a version may have, by ARN."""
+    objects: dict[str, set[str]] = field(default_factory=dict)
+    """MD5 sums that an object of the plain bucket may have, by key."""
+    versions: dict[tuple[str, str], str] = field(default_factory=dict)
+    """MD5 sum by key and version id."""
+    sent: set[str] = field(default_factory=set)
+    deleted: set[str] = field(default_factory=set)
+    perhaps_deleted: set[str] = field(default_factory=set)
+    executions: dict[str, str] = field(default_factory=dict)
+    """Status that was last told, by ARN."""
+    lines: set[str] = field(default_factory=set)
+    inferences: set[str] = field(default_factory=set)
+    rules: set[str] = field(default_factory=set)
+
+    def counts(self) -> dict[str, int]:
+        """How many of each kind were acknowledged."""
+        return {name: len(getattr(self, name)) for name in self.__dataclass_fields__ if not name.startswith("perhaps")}
+
+
+class Load:
+    """Threads that work on a cloud until it is killed; each notes what was acknowledged in the ledger."""
+
+    def __init__(self, cloud: Any, ledger: Ledger, machine: str, seed: int) -> None:
+        self._cloud, self._ledger, self._machine, self._seed = cloud, ledger, machine, seed
+        self._stop = threading.Event()
+        self._clients = threading.local()
+        kinds = (
+            self._register, self._put, self._put_version, self._send, self._receive, self._start, self._start,
+            self._log, self._infer, self._rule,
+        )  # fmt: skip
+        self._threads = [
+            threading.Thread(target=self._work, args=(kind, number), daemon=True) for number, kind in enumerate(kinds)
+        ]
+
+    def start(self) -> None:
+        """Begin to work."""
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self) -> None:
+        """End, once the cloud was killed."""
+        self._stop.set()
+        for thread in self._threads:
+            thread.join(70)
+
+    def _work(self, kind: Callable[[random.Random, str], None], number: int) -> None:
+        chance = random.Random(f"{self._seed}-{number}")  # noqa: S311 - a load, not a secret
+        turn = 0
+        while not self._stop.is_set():
+            turn += 1
+            try:
+                kind(chance, f"{self._seed}-{number}-{turn}")
+            except (BotoCoreError, ClientError):
+                # Unanswered, or refused by a cloud that is ending: not acknowledged.
+                self._stop.wait(0.05)
+
+    def _client(self, service: str) -> Any:
+        made: dict[str, Any] = self._clients.__dict__
+        if service not in made:
+            made[service] = self._cloud.client(service)
+        return made[service]
+
+    def _register(self, chance: random.Random, name: str) -> None:
+        sagemaker = self._client("sagemaker")
+        arn = sagemaker.create_model_package(
+            ModelPackageGroupName=GROUP,
+            ModelPackageDescription=name,
+            InferenceSpecification={
+                "Containers": [{"Image": "image", "ModelDataUrl": f"s3://{PLAIN}/model.tar.gz"}],
+                "SupportedContentTypes": ["image/png"],
+                "SupportedResponseMIMETypes": ["application/json"],
+            },
+            ModelApprovalStatus="PendingManualApproval",
+        )["ModelPackageArn"]
+        self._ledger.packages[arn] = {"PendingManualApproval"}
+        after = chance.choice(("Approved", "Rejected"))
+        self._ledger.packages[arn].add(after)
+        sagemaker.update_model_package(ModelPackageArn=arn, ModelApprovalStatus=after)
+        self._ledger.packages[arn] = {after}
+
+    def _put(self, chance: random.Random, name: str) -> None:
+        key, body = f"photos/{chance.randrange(20)}.png", chance.randbytes(chance.choice((10, 2_000, 400_000)))
+        digest = hashlib.md5(body, usedforsecurity=False).hexdigest()
+        self._ledger.objects.setdefault(key, {""}).add(digest)
+        self._client("s3").put_object(Bucket=PLAIN, Key=key, Body=body)
+        self._ledger.objects[key] = {digest}
+
+    def _put_version(self, chance: random.Random, name: str) -> None:
+        key, body = f"data/{chance.randrange(5)}.bin", chance.randbytes(chance.choice((1_000, 100_000)))
+        answer = self._client("s3").put_object(Bucket=VERSIONED, Key=key, Body=body)
+        self._ledger.versions[key, answer["VersionId"]] = hashlib.md5(body, usedforsecurity=False).hexdigest()
+
+    def _send(self, chance: random.Random, name: str) -> None:
+        self._client("sqs").send_message(QueueUrl=_url(self._cloud, QUEUE), MessageBody=name)
+        self._ledger.sent.add(name)
+
+    def _receive(self, chance: random.Random, name: str) -> None:
+        sqs, url = self._client("sqs"), _url(self._cloud, QUEUE)
+        for message in sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=3, VisibilityTimeout=2).get(
+            "Messages", []
+        ):
+            self._ledger.perhaps_deleted.add(message["Body"])
+            sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+            self._ledger.deleted.add(message["Body"])
+        self._stop.wait(0.02)
+
+    def _start(self, chance: random.Random, name: str) -> None:
+        states = self._client("stepfunctions")
+        given = json.dumps({"name": name, "wait": chance.choice((0, 0, 1))})
+        arn = states.start_execution(stateMachineArn=self._machine, name=name, input=given)["executionArn"]
+        self._ledger.executions[arn] = "RUNNING"
+        self._ledger.executions[arn] = states.describe_execution(executionArn=arn)["status"]
+        earlier = chance.choice(list(self._ledger.executions))
+        self._ledger.executions[earlier] = states.describe_execution(executionArn=earlier)["status"]
+
+    def _log(self, chance: random.Random, name: str) -> None:
+        lines = [f"{name} line {number}" for number in range(_BATCH)]
+        _put_lines(self._client("logs"), lines)
+        self._ledger.lines.update(lines)
+
+    def _infer(self, chance: random.Random, name: str) -> None:
+        self._client("sagemaker-runtime").invoke_endpoint(EndpointName=ENDPOINT, Body=b"{}", InferenceId=name)
+        self._ledger.inferences.add(name)
+
+    def _rule(self, chance: random.Random, name: str) -> None:
+        self._client("events").put_rule(Name=name, EventPattern='{"source": ["kill"]}')
+        self._ledger.rules.add(name)
+        self._stop.wait(0.2)
+
+
+def prepare(cloud: Any, lines: int) -> str:
+    """Buckets, queues, a group, a state machine (its ARN), an endpoint with capture, and lines in a log group."""
+    s3, sqs, sagemaker, logs = (cloud.client(name) for name in ("s3", "sqs", "sagemaker", "logs"))
+    for bucket in (PLAIN, VERSIONED, CAPTURES):
+        s3.create_bucket(Bucket=bucket)
+    s3.put_bucket_versioning(Bucket=VERSIONED, VersioningConfiguration={"Status": "Enabled"})
+    for queue in (QUEUE, ROUTED):
+        sqs.create_queue(QueueName=queue)
+    sagemaker.create_model_package_group(ModelPackageGroupName=GROUP)
+    definition = {
+        "StartAt": "Wait",
+        "States": {
+            "Wait": {"Type": "Wait", "SecondsPath": "$.wait", "Next": "Route"},
+            "Route": {
+                "Type": "Task",
+                "Resource": "arn:aws:states:::sqs:sendMessage",
+                "Parameters": {"QueueUrl": _url(cloud, ROUTED), "MessageBody.$": "$.name"},
+                "End": True,
+            },
+        },
+    }
+    machine: str = cloud.client("stepfunctions").create_state_machine(
+        name=MACHINE, definition=json.dumps(definition), roleArn=ROLE
+    )["stateMachineArn"]
+    logs.create_log_group(logGroupName=LOG_GROUP)
+    logs.create_log_stream(logGroupName=LOG_GROUP, logStreamName=STREAM)
+    for start in range(0, lines, 1_000):
+        _put_lines(logs, [f"kept {number}" for number in range(start, min(start + 1_000, lines))])
+    s3.put_object(Bucket=PLAIN, Key="model.tar.gz", Body=_empty_archive())
+    sagemaker.create_model(
+        ModelName=ENDPOINT, ExecutionRoleArn=ROLE,
+        PrimaryContainer={"Image": "image", "ModelDataUrl": f"s3://{PLAIN}/model.tar.gz"},
+    )  # fmt: skip
+    sagemaker.create_endpoint_config(
+        EndpointConfigName=ENDPOINT,
+        ProductionVariants=[
+            {"VariantName": "All", "ModelName": ENDPOINT, "InstanceType": "ml.m5.large", "InitialInstanceCount": 1}
+        ],
+        DataCaptureConfig={
+            "EnableCapture": True, "InitialSamplingPercentage": 100, "DestinationS3Uri": f"s3://{CAPTURES}/kills",
+            "CaptureOptions": [{"CaptureMode": "Input"}, {"CaptureMode": "Output"}],
+        },
+    )  # fmt: skip
+    sagemaker.create_endpoint(EndpointName=ENDPOINT, EndpointConfigName=ENDPOINT)
+    sagemaker.get_waiter("endpoint_in_service").wait(EndpointName=ENDPOINT, WaiterConfig={"Delay": 1})
+    return machine
+
+
+def losses(cloud: Any, ledger: Ledger, everything: bool) -> dict[str, list[str]]:
+    """What was acknowledged and is not so: a sentence each, by kind. Only what is quick to look at, or everything."""
+    found: dict[str, list[str]] = defaultdict(list)
+    _compare_objects(cloud, ledger, found)
+    _compare_executions(cloud, ledger, found, None if everything else 50)
+    _compare_packages(cloud, ledger, found, None if everything else 20)
+    if everything:
+        _compare_messages(cloud, ledger, found)
+        _compare_lines(cloud, ledger, found)
+        _compare_captures(cloud, ledger, found)
+        rules = {
+            rule["Name"] for page in _pages(cloud.client("events").list_rules, "NextToken") for rule in page["Rules"]
+        }
+        found["rules"] += sorted(ledger.rules - rules)
+    return {kind: sentences for kind, sentences in found.items() if sentences}
+
+
+def _compare_objects(cloud: Any, ledger: Ledger, found: dict[str, list[str]]) -> None:
+    s3 = cloud.client("s3")
+    for key, allowed in ledger.objects.items():
+        try:
+            digest = _digest(s3.get_object(Bucket=PLAIN, Key=key))
+        except ClientError as error:
+            digest = "" if error.response["Error"]["Code"] == "NoSuchKey" else str(error)
+        if digest not in allowed:
+            found["objects"].append(f"{key} has {digest}, not one of {sorted(allowed)}")
+        # Whichever it is, it stays so.
+        ledger.objects[key] = {digest}
+    for (key, version), expected in ledger.versions.items():
+        try:
+            digest = _digest(s3.get_object(Bucket=VERSIONED, Key=key, VersionId=version))
+        except ClientError as error:
+            digest = str(error)
+        if digest != expected:
+            found["versions"].append(f"{key} {version} has {digest}, not {expected}")
+
+
+def _digest(answer: Any) -> str:
+    body = answer["Body"].read()
+    digest = hashlib.md5(body, usedforsecurity=False).hexdigest()
+    return digest if answer["ETag"].strip('"') == digest else f"{digest}, but the ETag {answer['ETag']}"
+
+
+def _compare_executions(cloud: Any, ledger: Ledger, found: dict[str, list[str]], newest: int | None) -> None:
+    states = cloud.client("stepfunctions")
+    for arn in list(ledger.executions)[-newest if newest else None :]:
+        told = ledger.executions[arn]
+        try:
+            execution = states.describe_execution(executionArn=arn)
+        except ClientError as error:
+            found["executions"].append(f"{arn}: {error}")
+            continue
+        reason = execution.get("error", "")
+        if told == "SUCCEEDED" and execution["status"] != "SUCCEEDED":
+            found["executions"].append(f"{arn} was {told} and is {execution['status']} {reason}")
+        elif execution["status"] not in ("SUCCEEDED", "RUNNING") and reason != _INTERRUPTED:
+            found["executions"].append(f"{arn} is {execution['status']}: {reason} {execution.get('cause', '')}")
+        ledger.executions[arn] = execution["status"]
+
+
+def _compare_packages(cloud: Any, ledger: Ledger, found: dict[str, list[str]], newest: int | None) -> None:
+    sagemaker = cloud.client("sagemaker")
+    for arn in list(ledger.packages)[-newest if newest else None :]:
+        try:
+            status = sagemaker.describe_model_package(ModelPackageName=arn)["ModelApprovalStatus"]
+        except ClientError as error:
+            status = str(error)
+        if status not in ledger.packages[arn]:
+            found["packages"].append(f"{arn} is {status}, not one of {ledger.packages[arn]}")
+        ledger.packages[arn] = {status}
+
+
+def _compare_messages(cloud: Any, ledger: Ledger, found: dict[str, list[str]]) -> None:
+    waiting = _drain(cloud, QUEUE)
+    found["messages"] += [f"{body} is lost" for body in ledger.sent - set(waiting) - ledger.perhaps_deleted]
+    found["messages"] += [f"{body} was deleted and is there" for body in ledger.deleted & set(waiting)]
+    routed = set(_drain(cloud, ROUTED))
+    for arn, status in ledger.executions.items():
+        if status == "SUCCEEDED" and arn.rpartition(":")[2] not in routed:
+            found["messages"].append(f"the message that {arn} sent is lost")
+
+
+def _drain(cloud: Any, queue: str) -> list[str]:
+    sqs, url, bodies = cloud.client("sqs"), _url(cloud, queue), []
+    # Received before the last kill, and hidden for two seconds since.
+    deadline = time.monotonic() + 3
+    while True:
+        messages = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10, VisibilityTimeout=600).get("Messages", [])
+        bodies += [message["Body"] for message in messages]
+        if messages:
+            entries = [{"Id": str(n), "ReceiptHandle": m["ReceiptHandle"]} for n, m in enumerate(messages)]
+            sqs.delete_message_batch(QueueUrl=url, Entries=entries)
+        elif time.monotonic() > deadline:
+            return bodies
+        else:
+            time.sleep(0.2)
+
+
+def _compare_lines(cloud: Any, ledger: Ledger, found: dict[str, list[str]]) -> None:
+    logs, there = cloud.client("logs"), set()
+    for page in _pages(logs.filter_log_events, "nextToken", logGroupName=LOG_GROUP):
+        there.update(event["message"] for event in page["events"])
+    found["lines"] += sorted(ledger.lines - there)
+
+
+def _compare_captures(cloud: Any, ledger: Ledger, found: dict[str, list[str]]) -> None:
+    s3, deadline = cloud.client("s3"), time.monotonic() + 15
+    read: dict[str, set[str]] = {}
+    while True:
+        for page in s3.get_paginator("list_objects_v2").paginate(Bucket=CAPTURES):
+            for listed in page.get("Contents", []):
+                if listed["Key"] not in read:
+                    lines = s3.get_object(Bucket=CAPTURES, Key=listed["Key"])["Body"].read().splitlines()
+                    read[listed["Key"]] = {json.loads(line)["eventMetadata"].get("inferenceId") for line in lines}
+        lost = ledger.inferences - {identity for identities in read.values() for identity in identities}
+        if not lost or time.monotonic() > deadline:
+            found["captures"] += sorted(lost)
+            return
+        time.sleep(0.5)
+
+
+def _pages(call: Callable[..., dict[str, Any]], token: str, **request: Any) -> Iterator[dict[str, Any]]:
+    page = call(**request)
+    yield page
+    while page.get(token):
+        page = call(**request, **{token: page[token]})
+        yield page
+
+
+def _put_lines(logs: Any, lines: list[str]) -> None:
+    now = int(time.time() * 1000)
+    events = [{"timestamp": now, "message": line} for line in lines]
+    logs.put_log_events(logGroupName=LOG_GROUP, logStreamName=STREAM, logEvents=events)
+
+
+def _url(cloud: Any, queue: str) -> str:
+    return f"{cloud.url}/000000000000/{queue}"
+
+
+def _empty_archive() -> bytes:
+    data = io.BytesIO()
+    with tarfile.open(fileobj=data, mode="w:gz"):
+        pass
+    return data.getvalue()
+
+
+def run(folder: Path, kills: int, lines: int, seed: int, load_seconds: float = 1.5) -> dict[str, Any]:
+    """Kill a cloud of its own in `folder` at random moments; acknowledged and lost by kind, and seconds of starts."""
+    given = importlib.util.spec_from_file_location("localcloud_conftest", ROOT / "tests" / "localcloud" / "conftest.py")
+    assert given is not None
+    assert given.loader is not None
+    clouds = sys.modules[given.name] = importlib.util.module_from_spec(given)
+    given.loader.exec_module(clouds)
+    serve = folder / "image" / "bin" / "serve"
+    serve.parent.mkdir(parents=True)
+    serve.write_text(f"#!/bin/sh\nexec {sys.executable} {ROOT / 'tests' / 'localcloud' / 'model_server.py'}\n")
+    serve.chmod(0o755)
+    ledger, chance = Ledger(), random.Random(seed)  # noqa: S311 - a load, not a secret
+    starts: list[float] = []
+    lost: dict[str, list[str]] = defaultdict(list)
+
+    def start() -> Any:
+        began = time.monotonic()
+        cloud = clouds.start_cloud(folder / "home", ROOT / ".venv-image", serve.parent.parent)
+        starts.append(time.monotonic() - began)
+        return cloud
+
+    cloud = start()
+    try:
+        machine = prepare(cloud, lines)
+        for number in range(kills):
+            load = Load(cloud, ledger, machine, seed * 1_000 + number)
+            load.start()
+            time.sleep(chance.uniform(0.2, 2 * load_seconds))
+            cloud.kill()
+            load.stop()
+            cloud = start()
+            for kind, sentences in losses(cloud, ledger, everything=number == kills - 1).items():
+                lost[kind] += [f"kill {number + 1}: {sentence}" for sentence in sentences]
+        began = time.monotonic()
+        cloud.stop()
+        down = time.monotonic() - began
+    finally:
+        with contextlib.suppress(Exception):
+            cloud.kill()
+    return {
+        "kills": kills, "acknowledged": ledger.counts(), "lost": dict(lost), "slowest_start": round(max(starts), 2),
+        "down": round(down, 2),
+    }  # fmt: skip
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--kills", type=int, default=100)
+    parser.add_argument("--lines", type=int, default=100_000)
+    parser.add_argument("--seed", type=int, default=1)
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        print(json.dumps(run(Path(folder), given.kills, given.lines, given.seed), indent=1))

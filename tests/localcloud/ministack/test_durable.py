@@ -1,0 +1,183 @@
+"""What a killed local cloud acknowledged: messages, executions, log lines, events, versions of objects."""
+
+import io
+import json
+import time
+import zipfile
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from localcloud.ministack.executions import LONGEST_INPUT, invalid_input
+
+ROLE = "arn:aws:iam::000000000000:role/any"
+GROUP = {"logGroupName": "/durable"}
+STREAM = {**GROUP, "logStreamName": "stream"}
+
+
+def machine(cloud: Any, name: str, **state: Any) -> str:
+    definition = {"StartAt": "Only", "States": {"Only": {"End": True, **state}}}
+    made = cloud.client("stepfunctions").create_state_machine(
+        name=name, definition=json.dumps(definition), roleArn=ROLE
+    )
+    return str(made["stateMachineArn"])
+
+
+def test_messages_are_as_they_were_acknowledged_after_a_kill(own_cloud: Callable[[], Any]) -> None:
+    cloud = own_cloud()
+    sqs = cloud.client("sqs")
+    url = sqs.create_queue(QueueName="kept")["QueueUrl"]
+    for number in range(4):
+        sqs.send_message(QueueUrl=url, MessageBody=f"{number}")
+    deleted, received = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=2, VisibilityTimeout=600)["Messages"]
+    sqs.delete_message(QueueUrl=url, ReceiptHandle=deleted["ReceiptHandle"])
+    cloud.kill()
+
+    sqs = own_cloud().client("sqs")
+    url = sqs.get_queue_url(QueueName="kept")["QueueUrl"]
+    waiting = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10)["Messages"]
+
+    assert [message["Body"] for message in waiting] == ["2", "3"]
+    # What was received stays hidden, and its handle works.
+    sqs.delete_message(QueueUrl=url, ReceiptHandle=received["ReceiptHandle"])
+
+
+def test_executions_are_there_after_a_kill_and_interrupted_ones_failed(own_cloud: Callable[[], Any]) -> None:
+    cloud = own_cloud()
+    states = cloud.client("stepfunctions")
+    waits, passes = machine(cloud, "waits", Type="Wait", Seconds=600), machine(cloud, "passes", Type="Pass")
+    running = states.start_execution(stateMachineArn=waits)["executionArn"]
+    ended = states.start_execution(stateMachineArn=passes, input='{"a": 1}')["executionArn"]
+    while states.describe_execution(executionArn=ended)["status"] == "RUNNING":
+        time.sleep(0.01)
+    cloud.kill()
+
+    states = own_cloud().client("stepfunctions")
+    failed, succeeded = (states.describe_execution(executionArn=arn) for arn in (running, ended))
+
+    assert (failed["status"], failed["error"]) == ("FAILED", "States.ServiceRestart")
+    assert "Start it again" in failed["cause"]
+    assert (succeeded["status"], json.loads(succeeded["output"])) == ("SUCCEEDED", {"a": 1})
+    assert states.get_execution_history(executionArn=ended)["events"][-1]["type"] == "ExecutionSucceeded"
+    assert [one["executionArn"] for one in states.list_executions(stateMachineArn=waits)["executions"]] == [running]
+
+
+def test_log_lines_are_there_after_a_kill(own_cloud: Callable[[], Any]) -> None:
+    cloud = own_cloud()
+    logs = cloud.client("logs")
+    logs.create_log_group(**GROUP)
+    logs.create_log_stream(**STREAM)
+    now = int(time.time() * 1000)
+    logs.put_log_events(**STREAM, logEvents=[{"timestamp": now + n, "message": f"line {n}"} for n in range(3)])
+    cloud.kill()
+
+    logs = own_cloud().client("logs")
+    page = logs.get_log_events(**STREAM, startFromHead=True, limit=2)
+    rest = logs.get_log_events(**STREAM, startFromHead=True, nextToken=page["nextForwardToken"])
+    end = logs.get_log_events(**STREAM, startFromHead=True, nextToken=rest["nextForwardToken"])
+
+    assert [event["message"] for event in page["events"] + rest["events"]] == ["line 0", "line 1", "line 2"]
+    assert (end["events"], end["nextForwardToken"]) == ([], rest["nextForwardToken"])
+    last = logs.get_log_events(**STREAM, limit=1)["events"]
+    assert [event["message"] for event in last] == ["line 2"]
+    assert logs.describe_log_groups(logGroupNamePrefix="/durable")["logGroups"][0]["storedBytes"] == 18
+
+
+def test_an_event_that_a_function_was_given_is_worked_on_after_a_kill(own_cloud: Callable[[], Any]) -> None:
+    cloud = own_cloud()
+    code = io.BytesIO()
+    with zipfile.ZipFile(code, "w") as archive:
+        text = "import boto3, time\ndef handler(event, context):\n    time.sleep(2)\n"
+        archive.writestr("app.py", text + "    boto3.client('s3').put_object(Bucket='done', Key=event['key'])\n")
+    cloud.client("s3").create_bucket(Bucket="done")
+    cloud.client("lambda").create_function(
+        FunctionName="works", Runtime="python3.11", Role=ROLE, Handler="app.handler", Code={"ZipFile": code.getvalue()},
+        Timeout=20,
+    )  # fmt: skip
+    cloud.client("lambda").invoke(FunctionName="works", InvocationType="Event", Payload=b'{"key": "worked-on"}')
+    cloud.kill()
+
+    s3, deadline = own_cloud().client("s3"), time.monotonic() + 20
+    while not s3.list_objects_v2(Bucket="done").get("Contents") and time.monotonic() < deadline:
+        time.sleep(0.1)
+
+    assert [one["Key"] for one in s3.list_objects_v2(Bucket="done").get("Contents", [])] == ["worked-on"]
+
+
+def test_versions_keep_their_bytes_whatever_is_put_over_them(cloud: Any) -> None:
+    s3 = cloud.client("s3")
+    s3.create_bucket(Bucket="versions-kept")
+    s3.put_bucket_versioning(Bucket="versions-kept", VersioningConfiguration={"Status": "Enabled"})
+    bodies = {}
+    for number in range(4):
+        body = f"body {number}".encode()
+        bodies[s3.put_object(Bucket="versions-kept", Key="a/b", Body=body)["VersionId"]] = body
+    marker = s3.delete_object(Bucket="versions-kept", Key="a/b")["VersionId"]
+    s3.delete_object(Bucket="versions-kept", Key="a/b", VersionId=marker)
+
+    found = {
+        version: s3.get_object(Bucket="versions-kept", Key="a/b", VersionId=version)["Body"].read()
+        for version in bodies
+    }
+
+    assert found == bodies
+    assert s3.get_object(Bucket="versions-kept", Key="a/b")["Body"].read() == b"body 3"
+
+
+def test_a_filter_gives_more_than_one_page_of_lines(cloud: Any) -> None:
+    logs = cloud.client("logs")
+    logs.create_log_group(logGroupName="/many")
+    logs.create_log_stream(logGroupName="/many", logStreamName="stream")
+    events = [{"timestamp": 1_700_000_000_000 + n, "message": f"{n}"} for n in range(10_050)]
+    for start in range(0, len(events), 5_000):
+        logs.put_log_events(logGroupName="/many", logStreamName="stream", logEvents=events[start : start + 5_000])
+
+    pages = list(logs.get_paginator("filter_log_events").paginate(logGroupName="/many"))
+
+    assert [e["message"] for page in pages for e in page["events"]] == [e["message"] for e in events]
+    assert len(pages) == 2
+
+
+def test_lines_of_a_function_are_in_one_stream_of_its_group(cloud: Any) -> None:
+    code = io.BytesIO()
+    with zipfile.ZipFile(code, "w") as archive:
+        archive.writestr("app.py", "def handler(event, context):\n    print('said', event['n'])\n")
+    cloud.client("lambda").create_function(
+        FunctionName="says", Runtime="python3.11", Role=ROLE, Handler="app.handler", Code={"ZipFile": code.getvalue()}
+    )
+    for number in range(2):
+        cloud.client("lambda").invoke(FunctionName="says", Payload=json.dumps({"n": number}))
+
+    logs = cloud.client("logs")
+    found = logs.filter_log_events(logGroupName="/aws/lambda/says")["events"]
+
+    assert [e["message"] for e in found if e["message"].startswith("said")] == ["said 0", "said 1"]
+    assert len(logs.describe_log_streams(logGroupName="/aws/lambda/says")["logStreams"]) == 1
+
+
+@pytest.mark.parametrize("start", ["start_execution", "start_sync_execution"])
+@pytest.mark.parametrize("given", ["not json", "", "NaN", "[" * 100_000, '"' + "a" * LONGEST_INPUT + '"'])
+def test_an_input_that_is_not_json_or_too_long_is_refused(cloud: Any, start: str, given: str) -> None:
+    arn = machine(cloud, f"checks-{start.replace('_', '-')}", Type="Pass")
+
+    with pytest.raises(ClientError) as error:
+        getattr(cloud.client("stepfunctions"), start)(stateMachineArn=arn, input=given)
+
+    assert error.value.response["Error"]["Code"] in ("InvalidExecutionInput", "ValidationException")
+
+
+@pytest.mark.parametrize("given", ["{}", "null", '"a"', "[1]", '"' + "a" * (LONGEST_INPUT - 2) + '"'])
+def test_any_json_within_the_limit_is_an_input(given: str) -> None:
+    assert invalid_input(given) is None
+
+
+def test_an_aborted_execution_stays_aborted_when_its_task_fails(cloud: Any) -> None:
+    states = cloud.client("stepfunctions")
+    arn = machine(cloud, "aborted", Type="Wait", Seconds=1)
+    execution = states.start_execution(stateMachineArn=arn)["executionArn"]
+    states.stop_execution(executionArn=execution)
+    time.sleep(1.3)
+
+    assert states.describe_execution(executionArn=execution)["status"] == "ABORTED"

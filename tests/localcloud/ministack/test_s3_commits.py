@@ -1,0 +1,115 @@
+"""Puts to S3 that one step commits, and the repair of objects that were torn before."""
+
+import contextlib
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from localcloud.ministack import s3_commits
+from localcloud.ministack.s3_commits import Commits, repair
+
+
+def sidecar(body: bytes, **members: Any) -> str:
+    digest = hashlib.md5(body, usedforsecurity=False).hexdigest()
+    return json.dumps({"size": len(body), "etag": f'"{digest}"', **members})
+
+
+def put(path: Path, body: bytes, description: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(body)
+    path.with_name(path.name + ".meta.json").write_text(description)
+
+
+def read(path: Path) -> tuple[bytes, dict[str, Any]]:
+    return path.read_bytes(), json.loads(path.with_name(path.name + ".meta.json").read_text())
+
+
+class Killed(BaseException):
+    """Ends a put where a kill would."""
+
+
+@pytest.mark.parametrize("step", ["touch", "write_bytes", "symlink_to", "replace", "unlink"])
+@pytest.mark.parametrize("nth", [1, 2])
+def test_after_a_kill_at_any_step_an_object_is_the_old_or_the_new_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str, nth: int
+) -> None:
+    path, old, new = tmp_path / "s3" / "bucket" / "key", b"old", b"the new one"
+    put(path, old, sidecar(old))
+    calls = 0
+    original = getattr(Path, step)
+
+    def killed(*args: Any, **options: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls == nth:
+            raise Killed
+        return original(*args, **options)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(s3_commits.Path, step, killed)
+        with contextlib.suppress(Killed):
+            Commits(tmp_path / "commits").put(str(path), new, sidecar(new))
+    Commits(tmp_path / "commits").recover()
+
+    body, description = read(path)
+    assert body in (old, new)
+    assert description == json.loads(sidecar(body))
+    assert list((tmp_path / "commits").iterdir()) == []
+
+
+def test_a_put_that_does_not_fit_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "key"
+    put(path, b"old", sidecar(b"old"))
+
+    def full(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(s3_commits.Path, "write_bytes", full)
+        with pytest.raises(OSError, match="No space"):
+            Commits(tmp_path / "commits").put(str(path), b"new", sidecar(b"new"))
+
+    assert read(path) == (b"old", json.loads(sidecar(b"old")))
+    assert list((tmp_path / "commits").iterdir()) == []
+
+
+def test_a_torn_object_gets_back_the_bytes_of_its_version(tmp_path: Path) -> None:
+    path = tmp_path / "000000000000" / "bucket" / "folder" / "key"
+    put(path, b"never acknowledged", sidecar(b"acknowledged", version_id="v1"))
+    kept = tmp_path / ".versions" / "000000000000" / "bucket" / "v1" / "folder" / "key"
+    kept.parent.mkdir(parents=True)
+    kept.write_bytes(b"acknowledged")
+
+    assert repair(tmp_path) == [str(path)]
+    assert path.read_bytes() == b"acknowledged"
+
+
+def test_a_torn_object_without_a_version_is_described_anew(tmp_path: Path) -> None:
+    path = tmp_path / "000000000000" / "bucket" / "key"
+    put(path, b"bytes of another put", sidecar(b"old"))
+
+    assert repair(tmp_path) == [str(path)]
+    assert read(path)[1]["etag"] == json.loads(sidecar(b"bytes of another put"))["etag"]
+    assert repair(tmp_path) == []
+
+
+def test_a_torn_object_of_the_same_size_is_found_by_its_etag(tmp_path: Path) -> None:
+    path = tmp_path / "000000000000" / "bucket" / "key"
+    put(path, b"new", sidecar(b"old"))
+    later = path.stat().st_mtime_ns + 1_000_000_000
+    os.utime(path, ns=(later, later))
+
+    assert repair(tmp_path) == [str(path)]
+
+
+def test_whole_objects_and_delete_markers_are_left_alone(tmp_path: Path) -> None:
+    bucket = tmp_path / "000000000000" / "bucket"
+    put(bucket / "whole", b"whole", sidecar(b"whole"))
+    put(bucket / "hidden", b"hidden", json.dumps({"is_delete_marker": True, "size": 0}))
+    put(bucket / "parts", b"parts", json.dumps({"size": 5, "etag": '"0123-2"'}))
+
+    assert repair(tmp_path) == []
