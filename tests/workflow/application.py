@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import boto3
+from dependencies import resolved
 from samtranslator.parser.parser import Parser
 from samtranslator.translator.translator import Translator
 from samtranslator.yaml_helper import yaml_parse
@@ -51,7 +52,8 @@ def resources(kind: str) -> dict[str, dict[str, Any]]:
 
 def statements(role: str) -> Iterator[dict[str, Any]]:
     """Every statement that a role has with the parameters' defaults, in its own policies and in those attached."""
-    documents = [policy["PolicyDocument"] for policy in resources("AWS::IAM::Role")[role].get("Policies", [])]
+    policies = resolved(resources("AWS::IAM::Role")[role].get("Policies", []), holds=False)
+    documents = [policy["PolicyDocument"] for policy in policies]
     for resource in expanded()["Resources"].values():
         # With the defaults no condition holds: there is no key, no VPC.
         if resource["Type"] != "AWS::IAM::Policy" or "Condition" in resource:

@@ -11,6 +11,7 @@ from application import ROOT, as_list, expanded
 from botocore.awsrequest import AWSResponse
 from cfnlint.schema.manager import PROVIDER_SCHEMA_MANAGER
 from click.testing import CliRunner
+from dependencies import resolved
 from samtranslator.yaml_helper import yaml_parse
 
 from pipelines import __main__ as pipelines
@@ -291,7 +292,7 @@ def test_the_boundary_lets_the_applications_roles_do_what_they_need_and_no_role_
         for resource in expanded()["Resources"].values()
         if resource["Type"] in {"AWS::IAM::Role", "AWS::IAM::Policy"}
         for document in (
-            [policy["PolicyDocument"] for policy in resource["Properties"].get("Policies", [])]
+            [policy["PolicyDocument"] for policy in resolved(resource["Properties"].get("Policies", []), holds=True)]
             if resource["Type"] == "AWS::IAM::Role"
             else [resource["Properties"]["PolicyDocument"]]
         )
