@@ -9,6 +9,13 @@ How it is put together, one concept a file:
     connection   one HTTP/1.1 connection (httptools parses): limits, timeouts, pipelining, orderly closing
     application  what a request means: /ping, /invocations, /metrics
     batcher      the queue in front of the model: the next batch is whatever queued while the last one ran
+    exchange     one request and its answer
     handler      `code/inference.py` of the artifact, loaded and warmed up
+    replies      answers as bytes
+    negotiation  the Accept header
     metrics      counters in memory shared by all processes, shown in Prometheus' format
+    channel      messages between the processes
+    logs, cli    the log, and the command `serve`
+
+Imports point down this list, from `supervisor` to `replies`.
 """

@@ -1,23 +1,19 @@
-"""What a request means: /ping, /invocations, /metrics; and the accounts that bound a process's memory."""
+"""What a request means: /ping, /invocations, /metrics; and the limits on the memory that request bodies take."""
 
 from __future__ import annotations
 
 import logging
 import time
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING
 
 import httptools
 
 from . import metrics as m
+from .batcher import Batcher
+from .exchange import Client, Exchange
 from .negotiation import OFFERED, best
 from .replies import Renderer, Reply, error
-
-if TYPE_CHECKING:
-    from .batcher import Batcher
-    from .connection import Connection
-    from .exchange import Exchange
-    from .settings import Settings
+from .settings import Settings
 
 log = logging.getLogger("modelserver")
 
@@ -35,29 +31,29 @@ class Application(ABC):
         self.settings = settings
         self.metrics = metrics
         self.renderer = renderer
-        self.connections: set[Connection] = set()
+        self.connections: set[Client] = set()
         self.held = 0  # bytes of bodies in memory
         self.stopping = False
 
     @abstractmethod
     def respond(self, exchange: Exchange) -> None:
-        """A request is complete and has no answer yet: answer it, now or later."""
+        """Answer a complete request, now or later, through its connection."""
 
     # -- called by connections --------------------------------------------------------------------------------------
 
-    def opened(self, connection: Connection) -> None:
-        """A connection is there."""
+    def opened(self, connection: Client) -> None:
+        """Note a new connection."""
         self.connections.add(connection)
         self.metrics.set(m.CONNECTIONS, len(self.connections))
 
-    def closed(self, connection: Connection) -> None:
-        """A connection is gone."""
+    def closed(self, connection: Client) -> None:
+        """Forget a connection that was closed."""
         self.connections.discard(connection)
         self.metrics.set(m.CONNECTIONS, len(self.connections))
         self.metrics.add(m.CLOSED)
 
     def precheck(self, exchange: Exchange) -> Reply | None:
-        """What can be refused before the body has been read."""
+        """Find the route of a request whose headers are here; the refusal, or None when its body may be read."""
         target = exchange.target
         route = _ROUTES.get(target) or _ROUTES.get(_path(target))
         if route is None:
@@ -86,7 +82,7 @@ class Application(ABC):
         return None
 
     def release(self, exchange: Exchange) -> None:
-        """The body is needed no more."""
+        """Drop the request's body, which no longer counts against the limit."""
         self.held -= exchange.held
         exchange.held = 0
         exchange.body = b""
@@ -96,19 +92,19 @@ class Application(ABC):
         return error(413, f"the body is larger than {self.settings.max_body} bytes", close=True)
 
     def count(self, exchange: Exchange, reply: Reply) -> None:
-        """One request is answered."""
+        """Count an answered request, and how long it took."""
         self.metrics.request(exchange.route, reply.status)
         if exchange.route == "invocations" and exchange.complete_at:
             self.metrics.seconds(self.now() - exchange.complete_at)
 
 
 class Waiting(Application):
-    """The supervisor's: nobody can answer yet, and says so."""
+    """The supervisor's application, which answers while no worker takes connections: 503, and the metrics."""
 
     reason = "the model is loading"
 
     def respond(self, exchange: Exchange) -> None:
-        """503, and the connection ends: the next one may find a worker."""
+        """Answer and close the connection: the client's next one may find a worker."""
         if exchange.route == "metrics":
             reply = Reply(200, self.metrics.render(), m.CONTENT_TYPE, close=True)
         else:
@@ -117,7 +113,7 @@ class Waiting(Application):
 
 
 class Serving(Application):
-    """A worker's: the model is loaded."""
+    """A worker's application: the model is loaded."""
 
     def __init__(self, settings: Settings, metrics: m.Metrics, renderer: Renderer, batcher: Batcher) -> None:
         super().__init__(settings, metrics, renderer)
@@ -145,12 +141,12 @@ class Serving(Application):
         return None
 
     def answered(self, replies: list[tuple[Exchange, Reply]]) -> None:
-        """The model is done with a batch (called on the event loop)."""
+        """Hand on the model's answers to a batch; called on the event loop."""
         for exchange, reply in replies:
             exchange.connection.answer(exchange, reply)
 
     def tick(self) -> None:
-        """A few times a second: time limits, gauges."""
+        """Enforce the time limits and update the gauges; called a few times a second."""
         now = self.now()
         self.metrics.set(m.QUEUED, self.batcher.waiting())
         self.metrics.set(m.HEARTBEAT, now)

@@ -12,19 +12,16 @@ import time
 from collections import defaultdict
 from collections.abc import Callable
 from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .exchange import Exchange
 from .handler import Handler, Images, Probabilities
 from .replies import Reply, error
 
-if TYPE_CHECKING:
-    from .exchange import Exchange
-
 log = logging.getLogger("modelserver")
 
-Answers = list[tuple["Exchange", Reply]]
+Answers = list[tuple[Exchange, Reply]]
 
 
 class Batcher:
@@ -40,12 +37,12 @@ class Batcher:
         self.busy_since = 0.0  # monotonic; 0: the thread waits for work
 
     def start(self, deliver: Callable[[Answers], object]) -> None:
-        """Start the thread."""
+        """Start the thread; it calls `deliver` with the answers of each batch."""
         self._deliver = deliver
         threading.Thread(target=self._run, name="model", daemon=True).start()
 
     def submit(self, exchange: Exchange) -> None:
-        """Queue a complete request."""
+        """Queue a complete request for the model."""
         self._queue.put(exchange)
 
     def waiting(self) -> int:
@@ -77,7 +74,7 @@ class Batcher:
             self._deliver(answers)
 
     def answer(self, batch: list[Exchange]) -> Answers:
-        """The answers to these requests; each one's failure is its own."""
+        """The answers to these requests. A request that fails gets an error, and the others their answers."""
         answers: Answers = []
         groups: dict[tuple[int, ...], list[tuple[Exchange, Images]]] = defaultdict(list)
         for exchange in batch:

@@ -5,15 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from enum import Enum
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 import httptools
 
+from .application import Application
 from .exchange import Exchange
 from .replies import Reply, error
-
-if TYPE_CHECKING:
-    from .application import Application
 
 MAX_HEADERS = 16_384  # bytes of request line and headers
 MAX_PIPELINED = 16  # answers owed on one connection before reading stops
@@ -234,6 +232,7 @@ class Connection(asyncio.Protocol):
         self._flush()
 
     def _flush(self) -> None:
+        """Write the answers that are ready, as far as no earlier one is missing."""
         owed = self.owed
         ready: list[bytes] = []
         last = None
@@ -263,6 +262,7 @@ class Connection(asyncio.Protocol):
         self.answer(exchange, reply)
 
     def _end(self) -> None:
+        """Close after the last answer."""
         # Closing with unread bytes would reset the connection, and the client might never see its answer.
         if self.transport is None:
             return
@@ -311,6 +311,7 @@ class Connection(asyncio.Protocol):
         self.since = self.application.now()
 
     def _regulate(self) -> None:
+        """Read on, or stop reading while the client does not take its answers, or too many are owed to it."""
         if self.transport is None or self.transport.is_closing():
             return
         wanted = self.state is State.LINGER or (not self.blocked_since and len(self.owed) < MAX_PIPELINED)

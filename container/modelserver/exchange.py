@@ -1,16 +1,36 @@
-"""One request and its answer, on the way between a connection and the model."""
+"""One request and its answer, on the way between a connection and the model, and what the application asks of a client.
+
+The lowest of the modules that handle requests: `connection` and `application` build on it, and it knows neither.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections import deque
+from typing import Protocol
 
-if TYPE_CHECKING:
-    from .connection import Connection
-    from .replies import Reply
+from .replies import Reply
+
+
+class Client(Protocol):
+    """The other side of a connection, as the application and the worker see it."""
+
+    owed: deque[Exchange]  # complete requests whose answers are not written yet, in the order they came
+
+    def answer(self, exchange: Exchange, reply: Reply) -> None:
+        """Give the answer to one request; it is written once all earlier ones of this connection are."""
+
+    def tick(self, now: float) -> None:
+        """Enforce the time limits; called a few times a second with the monotonic time in seconds."""
+
+    def wind_down(self, now: float, quiet: float) -> None:
+        """Close when nothing is owed, nothing half received, and nothing came for `quiet` seconds."""
+
+    def abort(self) -> None:
+        """Drop the connection at once."""
 
 
 class Exchange:
-    """A request as it was sent, and the answer once there is one. `abandoned` means that nobody waits any more."""
+    """A request as it was sent, and the answer once there is one. `abandoned`: the client has gone."""
 
     __slots__ = (
         "abandoned",
@@ -32,7 +52,7 @@ class Exchange:
         "target",
     )
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Client) -> None:
         self.connection = connection
         self.complete_at = 0.0
         self.method = ""

@@ -24,7 +24,7 @@ log = logging.getLogger("modelserver")
 
 
 def run(control_fd: int, metrics_fd: int) -> int:
-    """Serve the supervisor's wishes until it is gone; the exit code."""
+    """Import the handler, then fork a worker for each request of the supervisor until it is gone; the exit code."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # ctrl-C reaches the whole group: the supervisor decides
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     with socket.socket(fileno=control_fd) as control:

@@ -39,7 +39,7 @@ def create(workers: int) -> int:
 
 
 class Metrics:
-    """The table, seen by one process. It writes only its own row."""
+    """The shared table, as one process sees it: it writes its own row and reads all."""
 
     def __init__(self, descriptor: int, row: int) -> None:
         size = os.fstat(descriptor).st_size
@@ -77,7 +77,7 @@ class Metrics:
         return float(self._view(row)[gauge])
 
     def clear_gauges(self, row: int) -> None:
-        """A worker died: what it was doing is no longer so. Its counters stay."""
+        """Set the gauges of a worker that died to 0; its counters stay."""
         view = self._view(row)
         for gauge in (READY, QUEUED, CONNECTIONS, PROCESS, HEARTBEAT):
             view[gauge] = 0.0

@@ -28,7 +28,7 @@ from .settings import Settings
 
 log = logging.getLogger("modelserver")
 
-HANG_SECONDS = 5.0  # beyond a request's time limit, without a sign of life, a worker is taken for dead
+HANG_SECONDS = 5.0  # beyond a request's time limit, without a heartbeat, a worker is killed
 STOP_MARGIN = 2.0
 
 
@@ -40,7 +40,7 @@ class Slot:
     control: socket.socket | None = None
     process: int = 0
     ready: bool = False  # may be given connections
-    loaded: bool = False  # has been ready in its time
+    loaded: bool = False  # has been ready before
     failed: str = ""
     sent: int = 0
     tries: int = 0
@@ -112,7 +112,7 @@ class Supervisor:
             limit = 1.5 * self.settings.request_seconds + HANG_SECONDS
             for slot in self.slots:
                 if slot.ready and slot.process and now - self.metrics.of(slot.row, m.HEARTBEAT) > limit:
-                    log.error("worker %d (process %d) gives no sign of life; it is killed", slot.row, slot.process)
+                    log.error("worker %d (process %d) does not respond; it is killed", slot.row, slot.process)
                     with contextlib.suppress(ProcessLookupError):
                         os.kill(slot.process, signal.SIGKILL)
                     slot.ready = False
@@ -249,14 +249,14 @@ class Supervisor:
         log.error("worker process %d ended: %s; it is replaced", process, how)
 
     def _lost(self, slot: Slot) -> None:
-        """A worker's end of the line is closed: it is dead or about to be."""
+        """The worker closed its end of the channel: it is dead or about to be. Fork another in its place."""
         assert slot.control is not None  # noqa: S101
         self.loop.remove_reader(slot.control)
         slot.control.close()
         slot.control = None
         slot.ready = False
         self.metrics.clear_gauges(slot.row)
-        self.loop.call_later(0.2, _bury, slot.process)
+        self.loop.call_later(0.2, _reap, slot.process)
         if self.done is None or self.done.done():
             return
         self.metrics.add(m.REPLACED)
@@ -328,7 +328,7 @@ class Supervisor:
             task.exception()  # a client that left before it was served is no news
 
 
-def _bury(process: int) -> None:
+def _reap(process: int) -> None:
     """Reap a worker whose loader died before it: a container's first process inherits such orphans."""
     if process:
         with contextlib.suppress(ChildProcessError):

@@ -157,19 +157,21 @@ def _refusal(ax: Any, report: Evaluation) -> None:
 
 
 def _mistakes(fig: Any, place: Any, report: Evaluation, bodies: list[bytes]) -> None:
-    wrong = report["worst_mistakes"][:16]
-    grid = place.subgridspec(2, 8, hspace=0.55, wspace=0.2)
+    wrong = report["worst_mistakes"][:12]
+    grid = place.subgridspec(2, 6, hspace=0.55, wspace=0.2)
     title = fig.add_subplot(place)
     title.axis("off")
     count = f"{len(wrong)} mistake{'s' * (len(wrong) != 1)}" if wrong else "No mistake"
     title.set_title(f"{count} on the test photos, the most confident first", loc="left", pad=24)
     for at, mistake in enumerate(wrong):
-        ax = fig.add_subplot(grid[at // 8, at % 8])
+        ax = fig.add_subplot(grid[at // 6, at % 6])
         with opened(bodies[mistake["record"]]) as photo:
             ax.imshow(photo.convert("RGB"), interpolation="nearest")
         ax.set_xticks([])
         ax.set_yticks([])
-        ax.set_title(f"{mistake['answer']} {mistake['confidence']:.2f}", fontsize=8.5, color=WRONG, pad=3)
+        ax.set_title(
+            f"{mistake['answer']} {mistake['confidence']:.2f}", fontsize=8.5, fontweight="normal", color=WRONG, pad=3
+        )
         ax.set_xlabel(f"is {mistake['label']}", fontsize=8.5, labelpad=2)
 
 
@@ -184,16 +186,16 @@ def draw(path: Path, report: Evaluation, answers: Answers, photos: Photos, model
     predicted, confidence = answers.probabilities.argmax(axis=1), answers.confidence
     floor = 1 / len(classes)
     with mpl.rc_context(STYLE):
-        fig = plt.figure(figsize=(14, 12.5))
+        fig = plt.figure(figsize=(14, 13))
         rows = fig.add_gridspec(
-            3, 3, height_ratios=[1, 1, 0.85], hspace=0.42, wspace=0.36, left=0.06, right=0.96, top=0.9, bottom=0.04
+            3, 3, height_ratios=[1, 1, 1], hspace=0.42, wspace=0.36, left=0.06, right=0.93, top=0.9, bottom=0.04
         )
         _confusion(fig.add_subplot(rows[0, 0]), labels, predicted, classes)
         _confidence(fig.add_subplot(rows[0, 1]), confidence, predicted == labels, float(about["threshold"]), floor)
         _reliability(fig.add_subplot(rows[0, 2]), report["calibration"], floor)
         _risk(fig.add_subplot(rows[1, 0]), report, float(about["target_precision"]))
-        _learning(fig.add_subplot(rows[1, 1]), model.history)
-        _refusal(fig.add_subplot(rows[1, 2]), report)
+        _refusal(fig.add_subplot(rows[1, 1]), report)
+        _learning(fig.add_subplot(rows[1, 2]), model.history)
         _mistakes(fig, rows[2, :2], report, photos.bodies)
         _words(fig.add_subplot(rows[2, 2]), report, about)
         label = about.get("data_label", "")
