@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from loadingbay.errors import WorkError
+from loadingbay.learning.labels import Label, store
 from loadingbay.serving.photos import Outcome
 from loadingbay.target import Target
 from pipelines.sources import Sources, image_address, image_tag, upload_missing
@@ -35,10 +36,10 @@ class Report:
 
 
 def add_labels(target: Target, bucket: str, run: str, outcomes: Iterable[Outcome]) -> None:
-    """Keeps in S3 what the photos of a run really showed, for monitoring now and later."""
-    lines = [json.dumps({"inferenceId": o.inference_id, "label": o.label}) + "\n" for o in outcomes if o.label]
-    if lines:
-        target.client("s3").put_object(Bucket=bucket, Key=f"labels/{run}.jsonl", Body="".join(lines).encode())
+    """Stores what photos that were sent with their label really showed; `run` names who sent them."""
+    now = datetime.now(UTC)
+    known = [Label(o.inference_id, o.label, "known", run, now) for o in outcomes if o.label]
+    store(target.client("s3"), bucket, known)
 
 
 def wait_for_captures(

@@ -1,6 +1,7 @@
 """Captures found and waited for, labels kept, what the job wrote fetched: never outside of its folder."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -125,8 +126,16 @@ def test_the_job_gets_the_captures_of_each_day_and_what_else_there_is(target, st
     assert {name for name in inputs if name.startswith("captures")} == {"captures-0", "captures-1"}
     assert inputs["labels"] == f"s3://{BUCKET}/labels/"
     assert inputs["evaluation"] == "s3://b/e"
-    body = target.client("s3").get_object(Bucket=BUCKET, Key="labels/run.jsonl")["Body"].read()
-    assert json.loads(body) == {"inferenceId": "a", "label": "bicycle"}
+
+
+def test_what_a_sent_photo_shows_becomes_a_label(target):
+    outcome = Outcome("x", "bicycle", "SUCCEEDED", None, None, None, None, None, None, None, "arn", "a")
+    monitoring.add_labels(target, BUCKET, "run", [outcome, replace(outcome, label=None, inference_id="b")])
+    s3 = target.client("s3")
+    (item,) = s3.list_objects_v2(Bucket=BUCKET, Prefix="labels/")["Contents"]
+    (line,) = s3.get_object(Bucket=BUCKET, Key=item["Key"])["Body"].read().splitlines()
+    assert json.loads(line)["groundTruthData"]["data"] == "bicycle"
+    assert json.loads(line)["eventMetadata"]["eventId"] == "a"
 
 
 def test_a_job_that_fails_gives_its_reason(target, stack, tmp_path):
