@@ -10,6 +10,7 @@
 
 from __future__ import annotations
 
+import configparser
 import re
 import threading
 from collections.abc import Mapping
@@ -44,6 +45,8 @@ class Target:
     """Whether the local cloud is to hold everything to its role's policies. AWS always does."""
     bare: bool = False
     """An address on this machine was given without credentials: then those of the local cloud are meant."""
+    keys: Path | None = None
+    """The local cloud's file of credentials, which it makes when it first starts."""
     _clients: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, compare=False, repr=False)
 
@@ -65,7 +68,7 @@ class Target:
         return {
             "AWS_ENDPOINT_URL": self.endpoint_url,
             "AWS_ACCESS_KEY_ID": LOCAL_ACCOUNT,
-            "AWS_SECRET_ACCESS_KEY": "local",
+            "AWS_SECRET_ACCESS_KEY": _secret(self.keys),
             "AWS_DEFAULT_REGION": LOCAL_REGION,
         }
 
@@ -108,7 +111,7 @@ class Target:
         return {
             "region_name": LOCAL_REGION,
             "aws_access_key_id": LOCAL_ACCOUNT,
-            "aws_secret_access_key": "local",
+            "aws_secret_access_key": _secret(self.keys),
         }
 
     @cached_property
@@ -144,6 +147,8 @@ def choose(environment: Mapping[str, str], folder: Path, cloud: str | None = Non
         raise UsageError(
             f"stage {name}: must be 2 to 24 lower-case letters, digits and hyphens, starting with a letter"
         )
+    home = folder / ".loadingbay" / "cloud"
+    keys = home / "credentials"
     if wanted not in {"", "aws", "local"}:
         raise UsageError(f"LOADINGBAY_CLOUD={wanted}: must be aws or local")
     if wanted == "aws":
@@ -155,11 +160,17 @@ def choose(environment: Mapping[str, str], folder: Path, cloud: str | None = Non
             raise UsageError(f"AWS_ENDPOINT_URL={url}: must start with http:// or https://")
         here = _is_loopback(url)
         bare = here and not (environment.get("AWS_ACCESS_KEY_ID") or environment.get("AWS_PROFILE"))
-        return Target("endpoint", url, region or (LOCAL_REGION if here else None), stage=name, bare=bare)
+        return Target("endpoint", url, region or (LOCAL_REGION if here else None), stage=name, bare=bare, keys=keys)
     port = _port(environment.get("LOADINGBAY_PORT") or str(DEFAULT_PORT))
-    home = folder / ".loadingbay" / "cloud"
     enforce = _flag("LOADINGBAY_ENFORCE_IAM", environment.get("LOADINGBAY_ENFORCE_IAM", ""))
-    return Target("local", f"http://127.0.0.1:{port}", LOCAL_REGION, home, port, name, enforce)
+    return Target("local", f"http://127.0.0.1:{port}", LOCAL_REGION, home, port, name, enforce, keys=keys)
+
+
+def _secret(keys: Path | None) -> str:
+    """The local cloud's secret access key, as its file says; "unknown", which is refused, before its first start."""
+    profiles = configparser.RawConfigParser()
+    profiles.read(keys or ())
+    return profiles.get("default", "aws_secret_access_key", fallback="unknown")
 
 
 def _flag(name: str, text: str) -> bool:

@@ -15,9 +15,11 @@ from localcloud.cloud import Cloud
 from localcloud.engine.service import Engine
 from localcloud.http.front import Front
 from localcloud.http.protocol import Protocol
+from localcloud.http.signature import Key, SignatureError
 from localcloud.iam.identities import Enforced, Unenforced
 from localcloud.jobs.service import JobService
 from localcloud.ministack import integrations, interrupted_stacks
+from localcloud.ministack.access_keys import AccessKeys
 from localcloud.ministack.emulator import Emulator
 from localcloud.ministack.iam_evaluator import Evaluator
 from localcloud.ministack.iam_services import enforce_roles
@@ -71,7 +73,17 @@ class Assembly:
         if evaluator is not None:
             enforce_roles(evaluator, settings)
         self._invoker = Invoker(self.cloud, self.cloud.endpoints)
-        self.front = Front(self._emulator.app, self._invoker, self.cloud.identities.access)
+        self._access_keys = AccessKeys(self._emulator)
+        self.front = Front(self._emulator.app, self._invoker, self._key_of, self.cloud.identities.access)
+
+    def _key_of(self, access_key: str) -> Key:
+        settings = self.cloud.settings
+        if access_key == settings.account:
+            return Key(settings.secret)
+        found = self._access_keys.find(access_key)
+        if found is None:
+            raise SignatureError("unknown", "The security token included in the request is invalid.")
+        return Key(*found)
 
     def _saved(self, service: str, handler: Callable[..., Any]) -> Callable[..., Any]:
         async def handle(method: str, path: str, headers: dict[str, str], body: bytes, query: Any) -> Any:
@@ -137,7 +149,7 @@ def _clients(settings: Settings) -> Callable[[str], Any]:
                     endpoint_url=settings.endpoint_url,
                     region_name=settings.region,
                     aws_access_key_id=settings.account,
-                    aws_secret_access_key="local",  # noqa: S106 - the emulator takes any
+                    aws_secret_access_key=settings.secret,
                     config=ClientConfig(
                         max_pool_connections=32, s3={"addressing_style": "path"}, retries={"max_attempts": 3}
                     ),

@@ -11,12 +11,15 @@ from importlib.metadata import version
 from typing import IO, Any
 
 from localcloud.settings import Settings, StartError
+from localcloud.state.credentials import owner_secret
 
 
 def claim_home(settings: Settings) -> IO[str]:
     """Make the home and hold its lock for as long as the returned file is open; StartError if another cloud has it."""
     try:
-        settings.home.mkdir(parents=True, exist_ok=True)
+        settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
+        # Also of a home that an earlier version made.
+        settings.home.chmod(0o700)
         # The lock is the kernel's: it is gone with the process, however that ends.
         handle = settings.pid_file.open("a+")
     except OSError as error:
@@ -58,8 +61,14 @@ def serve(settings: Settings) -> None:
     for name, path in (("--image-env", settings.image_env / "bin"), ("--image-root", settings.image_root)):
         if not path.is_dir():
             raise StartError(f"{name}: {path} is no directory.")
+    # All state is the owner's alone: what is made from here on is readable by nobody else.
+    os.umask(0o077)
     with claim_home(settings), claim_port(settings.port) as listener:
-        settings = replace(settings, port=listener.getsockname()[1])
+        try:
+            secret = owner_secret(settings.home, settings.account)
+        except (OSError, ValueError) as error:
+            raise StartError(str(error)) from error
+        settings = replace(settings, port=listener.getsockname()[1], secret=secret)
         asyncio.run(_serve(settings, listener))
 
 

@@ -1,6 +1,6 @@
 """What a local cloud is told when it starts, and the places inside its home directory."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 # The variables of a process under EnableNetworkIsolation, over all others: no credentials, and proxies that answer
@@ -35,7 +35,10 @@ class Settings:
     image_env: Path
     image_root: Path
     account: str = "000000000000"
+    """The account's number, and the access key of its owner."""
     region: str = "us-east-1"
+    secret: str = field(default="", repr=False)
+    """The owner's secret access key, that of the home: every request is signed with it or with a key given out here."""
     max_jobs: int = 2
     """How many job processes run at once; the others wait."""
     enforce_iam: bool = False
@@ -75,7 +78,7 @@ class Settings:
             "AWS_REGION": self.region,
             "AWS_DEFAULT_REGION": self.region,
             "AWS_ACCESS_KEY_ID": self.account,
-            "AWS_SECRET_ACCESS_KEY": "local",
+            "AWS_SECRET_ACCESS_KEY": self.secret,
             "AWS_DISABLE_HOST_PREFIX_INJECTION": "true",
             "AWS_EC2_METADATA_DISABLED": "true",
         }

@@ -16,6 +16,8 @@ from typing import Any
 
 import boto3
 
+from localcloud.state.credentials import owner_secret
+
 ROOT = Path(__file__).resolve().parents[2]
 BUCKET = "bench-engine"
 SCRIPT = """
@@ -74,14 +76,14 @@ def step(number: int, cache: bool) -> dict[str, Any]:
 class Ours:
     """A running local cloud with the pipeline `five`."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, secret: str) -> None:
         self.environment = {
             "AWS_ENDPOINT_URL": url,
             "AWS_DEFAULT_REGION": "us-east-1",
             "AWS_ACCESS_KEY_ID": "000000000000",
-            "AWS_SECRET_ACCESS_KEY": "local",
+            "AWS_SECRET_ACCESS_KEY": secret,
         }
-        session = boto3.Session("000000000000", "local", region_name="us-east-1")
+        session = boto3.Session("000000000000", secret, region_name="us-east-1")
         self.client = session.client("sagemaker", endpoint_url=url)
         s3 = session.client("s3", endpoint_url=url)
         s3.create_bucket(Bucket=BUCKET)
@@ -128,7 +130,7 @@ def running(home: Path) -> Iterator[Ours]:
             if time.monotonic() > deadline or process.poll() is not None:
                 raise RuntimeError(f"the local cloud did not start: {(home / 'log').read_text()}")
             time.sleep(0.05)
-        yield Ours(found.group(1))
+        yield Ours(found.group(1), owner_secret(home, "000000000000"))
     finally:
         process.terminate()
         process.wait(30)

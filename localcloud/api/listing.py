@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from localcloud.api.errors import validation_error
+from localcloud.api.errors import ApiError, validation_error
 
 Document = dict[str, Any]
 
@@ -93,8 +93,15 @@ def _write_token(field: str, place: tuple[Any, str]) -> str:
 def _read_token(token: str, field: str) -> tuple[Any, str]:
     try:
         written_for, value, identity = json.loads(base64.urlsafe_b64decode(token.encode()))
-    except (binascii.Error, ValueError, TypeError):
-        raise validation_error("The NextToken is not one that this operation gave.") from None
+    except (binascii.Error, ValueError, TypeError, RecursionError):
+        raise _foreign_token() from None
     if written_for != field:
         raise validation_error("The NextToken was given for another SortBy; start again without it.")
-    return value, str(identity)
+    kind = (int, float) if field.endswith("Time") else str
+    if isinstance(value, bool) or not isinstance(value, kind) or not isinstance(identity, str):
+        raise _foreign_token()
+    return value, identity
+
+
+def _foreign_token() -> ApiError:
+    return validation_error("The NextToken is not one that this operation gave.")

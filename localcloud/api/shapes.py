@@ -133,6 +133,10 @@ def _check_length(shape: ListShape | MapShape, value: Any, path: str, problems: 
 
 
 def _check_string(shape: Shape, value: str, path: str, problems: list[str]) -> None:
+    if "\0" in value:
+        # No variable, argument or file name of a job can hold it.
+        problems.append(_problem(value.replace("\0", "\\0"), path, "Member must not contain the null character"))
+        return
     if shape.enum and value not in shape.enum:
         problems.append(_problem(value, path, f"Member must satisfy enum value set: [{', '.join(shape.enum)}]"))
     _check_bounds(shape, len(value), value, "length", path, problems)

@@ -1,7 +1,10 @@
 """The port: what arrives over HTTP, and SageMaker's JSON protocol.
 
-front       the ASGI application: our own paths, the guard against browsers, MiniStack behind them
+front       the ASGI application: signed requests only, our own paths, MiniStack behind them
+guard       which requests are not served at all
+signature   Signature Version 4 of requests
+body        bodies read up to a limit
+errors      the port's own errors in the form of each protocol
 protocol    AWS JSON 1.1 for SageMaker's control plane
-shapes      requests checked and answers shaped by botocore's service model
 operations  the documentation page of the operations that are served
 """

@@ -7,6 +7,7 @@ map_runs            distributed Map of Step Functions
 alarms              evaluation of CloudWatch alarms
 integrations        SageMaker as CloudFormation resources and Step Functions integrations
 iam_evaluator       decisions of IAM policies
+access_keys         secrets of the access keys that were given out
 iam_services        roles enforced on calls to the emulator's services
 
 What is acknowledged is on disk:

@@ -1,5 +1,6 @@
 """What a local cloud keeps and publishes.
 
+credentials       the owner's access key
 store             documents in SQLite
 events            SageMaker's events on the default bus, delivered at least once
 logs              lines to CloudWatch Logs in batches

@@ -19,6 +19,8 @@ import pytest
 from botocore.config import Config
 from real_account import RefusedError, compare, switched
 
+from loadingbay.target import choose
+
 ROOT = Path(__file__).resolve().parents[2]
 
 # Few epochs: these tests ask whether the story is told right, test_real_images.py how well the model does.
@@ -83,10 +85,15 @@ class Bay:
         """A second bay beside this one."""
         return type(self)(folder, free_port(), photos)
 
+    @property
+    def secret(self) -> str:
+        """The secret access key of this bay's local cloud."""
+        return choose({}, self.folder).environment["AWS_SECRET_ACCESS_KEY"]
+
     def client(self, service: str) -> Any:
         return boto3.client(
             service, endpoint_url=self.url, region_name="us-east-1", aws_access_key_id="000000000000",
-            aws_secret_access_key="local", config=Config(inject_host_prefix=False, s3={"addressing_style": "path"}),
+            aws_secret_access_key=self.secret, config=Config(inject_host_prefix=False, s3={"addressing_style": "path"}),
         )  # fmt: skip
 
     def outputs(self) -> dict[str, str]:

@@ -11,6 +11,7 @@ from typing import Any
 
 import httpx
 import pytest
+from signing import signed
 
 _MISSING = "without it S3 answers 403, not 404, for what is not there"
 _REGION = "SageMaker looks for the bucket's region"
@@ -126,7 +127,9 @@ class Guarded:
 
     def access(self) -> dict[str, Any]:
         """What was allowed and denied so far."""
-        noted: dict[str, Any] = httpx.get(f"{self.bay.url}/_localcloud/access", trust_env=False).json()
+        url = f"{self.bay.url}/_localcloud/access"
+        headers = signed(self.bay.secret, "GET", url)
+        noted: dict[str, Any] = httpx.get(url, headers=headers, trust_env=False).json()
         return noted
 
     def denials(self, role: str) -> list[str]:

@@ -34,7 +34,7 @@ def is_served(endpoint: dict[str, Any]) -> bool:
 
 
 def promote(bay: Any) -> subprocess.CompletedProcess[str]:
-    here = {"AWS_ENDPOINT_URL": bay.url, "AWS_ACCESS_KEY_ID": "000000000000", "AWS_SECRET_ACCESS_KEY": "local"}
+    here = {"AWS_ENDPOINT_URL": bay.url, "AWS_ACCESS_KEY_ID": "000000000000", "AWS_SECRET_ACCESS_KEY": bay.secret}
     return subprocess.run(
         [sys.executable, "-m", "pipelines", "promote", "--from", "loadingbay", "--stage", PRODUCTION],
         env={**os.environ, **here, "AWS_DEFAULT_REGION": "us-east-1"},

@@ -12,9 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import boto3
+import httpx
 import psutil
 import pytest
 from botocore.config import Config
+from signing import signed
+
+from localcloud.state.credentials import owner_secret
 
 ROOT = Path(__file__).parents[2]
 
@@ -31,6 +35,11 @@ class RunningCloud:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
+    @property
+    def secret(self) -> str:
+        """The owner's secret access key."""
+        return owner_secret(self.home, "000000000000")
+
     def client(self, service: str) -> Any:
         """A boto3 client for this cloud; it does not retry, so each answer is seen."""
         return boto3.client(
@@ -38,10 +47,17 @@ class RunningCloud:
             endpoint_url=self.url,
             region_name="us-east-1",
             aws_access_key_id="000000000000",
-            aws_secret_access_key="local",
+            aws_secret_access_key=self.secret,
             config=Config(
                 retries={"max_attempts": 0}, inject_host_prefix=False, s3={"addressing_style": "path"}, read_timeout=60
             ),
+        )
+
+    def ask(self, method: str, path: str, body: bytes = b"", **headers: str) -> httpx.Response:
+        """A request that is signed by the owner, without boto3."""
+        url = f"{self.url}{path}"
+        return httpx.request(
+            method, url, content=body, headers=signed(self.secret, method, url, body, headers), trust_env=False
         )
 
     def log(self) -> str:

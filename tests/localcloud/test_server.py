@@ -112,10 +112,10 @@ def test_the_emulators_reset_is_switched_off(cloud: Any) -> None:
 
 
 def test_operations_are_listed(cloud: Any) -> None:
-    status, names = ask(cloud, "/_localcloud/operations")
+    answer = cloud.ask("GET", "/_localcloud/operations")
 
-    assert status == 200
-    assert {"CreatePipeline", "CreateEndpoint", "UpdateModelPackage"} <= set(names)
+    assert answer.status_code == 200
+    assert {"CreatePipeline", "CreateEndpoint", "UpdateModelPackage"} <= set(answer.json())
 
 
 def test_an_operation_that_is_not_there_is_named(cloud: Any) -> None:
@@ -139,7 +139,7 @@ def test_the_aws_command_is_a_client(cloud: Any) -> None:
         "AWS_ENDPOINT_URL": cloud.url,
         "AWS_DEFAULT_REGION": "us-east-1",
         "AWS_ACCESS_KEY_ID": "000000000000",
-        "AWS_SECRET_ACCESS_KEY": "local",
+        "AWS_SECRET_ACCESS_KEY": cloud.secret,
     }
 
     def aws(*words: str) -> Any:
@@ -159,7 +159,7 @@ def test_the_aws_command_is_a_client(cloud: Any) -> None:
 
 
 def test_a_body_that_is_not_json_is_a_serialization_error(cloud: Any) -> None:
-    status, answer = ask(cloud, "/", "POST", b"{", **{"X-Amz-Target": "SageMaker.ListPipelines"})
+    answer = cloud.ask("POST", "/", b"{", **{"X-Amz-Target": "SageMaker.ListPipelines"})
 
     message = "The body of ListPipelines is not JSON."
-    assert (status, answer) == (400, {"__type": "SerializationException", "message": message})
+    assert (answer.status_code, answer.json()) == (400, {"__type": "SerializationException", "message": message})

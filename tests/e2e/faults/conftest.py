@@ -38,7 +38,7 @@ class Site:
         """A client that does not retry: each failure is seen."""
         return boto3.client(
             service, endpoint_url=self.bay.url, region_name="us-east-1", aws_access_key_id="000000000000",
-            aws_secret_access_key="local",
+            aws_secret_access_key=self.bay.secret,
             config=Config(retries={"total_max_attempts": 1}, inject_host_prefix=False, connect_timeout=5),
         )  # fmt: skip
 

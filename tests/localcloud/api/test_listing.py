@@ -1,5 +1,7 @@
 """Pages of List operations: filters, order, and tokens that stay at their place."""
 
+import base64
+import json
 from typing import Any
 
 import pytest
@@ -80,7 +82,13 @@ def test_a_token_of_another_order_is_refused() -> None:
         listed(NextToken=token, SortBy="Name")
 
 
-@pytest.mark.parametrize("token", ["x", "e30=", "bnVsbA==", "WzFd", "ä"])
+MISTYPED = [
+    base64.urlsafe_b64encode(json.dumps(["CreationTime", value, identity]).encode()).decode()
+    for value, identity in [("text", "arn:1"), ([], "arn:1"), (True, "arn:1"), (1.0, 1), (None, "arn:1"), ({}, {})]
+]
+
+
+@pytest.mark.parametrize("token", ["x", "e30=", "bnVsbA==", "WzFd", "ä", *MISTYPED])
 def test_a_made_up_token_is_refused(token: str) -> None:
     with pytest.raises(ApiError, match="NextToken"):
         listed(NextToken=token)

@@ -371,14 +371,14 @@ def test_decisions_are_noted_by_role(roles: Roles) -> None:
     session = roles.session({"Action": "sagemaker:ListModels", "Resource": "*"})("sagemaker")
     session.list_models()
     refusal(session.list_endpoints)
-    noted = httpx.get(f"{roles.cloud.url}/_localcloud/access", trust_env=False).json()
+    noted = roles.cloud.ask("GET", "/_localcloud/access").json()
     last = noted["denied"][-1]
     assert (last["action"], last["resource"]) == ("sagemaker:ListEndpoints", "*")
     assert "sagemaker:ListModels" in noted["allowed"][last["role"]]
 
 
 def test_a_cloud_that_does_not_enforce_says_so(cloud: Any) -> None:
-    answer = httpx.get(f"{cloud.url}/_localcloud/access", trust_env=False)
+    answer = cloud.ask("GET", "/_localcloud/access")
     assert answer.status_code == 404
     assert "--enforce-iam" in answer.json()["message"]
 
