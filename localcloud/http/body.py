@@ -16,7 +16,8 @@ MOST_BYTES_LAMBDA = 70 * _MIB
 MOST_BYTES = 8 * _MIB
 MOST_LEVELS = 100
 
-_TEXT_AND_ATOMS = re.compile(rb'"(?:[^"\\]|\\.)*"?|[^][{}"]+')
+_TEXT = re.compile(rb'"[^"]*"?')
+_NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 
 
 class BodyError(Exception):
@@ -91,7 +92,9 @@ def check_nesting(data: bytes) -> None:
     """BodyError if JSON is nested deeper than 100 levels, which no request of AWS's is."""
     if data.count(b"{") + data.count(b"[") <= MOST_LEVELS:
         return
-    brackets = _TEXT_AND_ATOMS.sub(b"", data)
+    # Without what is escaped a quotation mark is one that begins or ends a text.
+    plain = data.replace(b"\\\\", b"").replace(b'\\"', b"")
+    brackets = _TEXT.sub(b"", plain).translate(None, _NO_BRACKETS)
     deepest = max(accumulate(1 if bracket in b"{[" else -1 for bracket in brackets), default=0)
     if deepest > MOST_LEVELS:
         raise BodyError("SerializationException", f"The body is nested more than {MOST_LEVELS} levels deep.", 400)
