@@ -10,8 +10,13 @@ from dataclasses import replace
 from importlib.metadata import version
 from typing import IO, Any
 
+from localcloud.http.connections import raise_descriptor_limit, serve_http
 from localcloud.settings import Settings, StartError
 from localcloud.state.credentials import owner_secret
+from localcloud.state.periodic import Periodic
+from localcloud.state.server_log import rotate, write_to_stderr
+
+_LOOK_AT_LOG_SECONDS = 30.0
 
 
 def claim_home(settings: Settings) -> IO[str]:
@@ -63,6 +68,8 @@ def serve(settings: Settings) -> None:
             raise StartError(f"{name}: {path} is no directory.")
     # All state is the owner's alone: what is made from here on is readable by nobody else.
     os.umask(0o077)
+    write_to_stderr()
+    raise_descriptor_limit()
     with claim_home(settings), claim_port(settings.port) as listener:
         try:
             secret = owner_secret(settings.home, settings.account)
@@ -79,12 +86,10 @@ async def _serve(settings: Settings, listener: socket.socket) -> None:
     surroundings = environment(settings)
     os.environ.clear()
     os.environ.update(surroundings)
-    from hypercorn.asyncio import serve as hypercorn_serve
-    from hypercorn.config import Config
-
     from localcloud.assembly import Assembly
 
     assembly = Assembly(settings)
+    log = Periodic("the rotation of the log", _LOOK_AT_LOG_SECONDS, rotate)
     stop = asyncio.Event()
 
     def asked_to_stop() -> None:
@@ -96,11 +101,6 @@ async def _serve(settings: Settings, listener: socket.socket) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, asked_to_stop)
     finished = asyncio.Event()
-    config = Config()
-    config.bind = [f"fd://{listener.detach()}"]
-    config.keep_alive_timeout = 75
-    config.graceful_timeout = 1
-    config.loglevel = "WARNING"
     started = asyncio.Event()
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
@@ -111,7 +111,7 @@ async def _serve(settings: Settings, listener: socket.socket) -> None:
 
         await assembly.front(scope, receive, heard if scope["type"] == "lifespan" else send)
 
-    serving = asyncio.create_task(hypercorn_serve(app, config, shutdown_trigger=finished.wait))
+    serving = asyncio.create_task(serve_http(app, listener, finished.wait))
     await asyncio.wait([asyncio.ensure_future(started.wait()), serving], return_when=asyncio.FIRST_COMPLETED)
     if serving.done():
         serving.result()
@@ -132,6 +132,7 @@ async def _serve(settings: Settings, listener: socket.socket) -> None:
     finished.set()
     await serving
     assembly.close()
+    log.stop()
     settings.pid_file.unlink(missing_ok=True)
     # State is saved. A thread of the emulator that still waits for something must not keep the process, and its lock.
     os._exit(0)

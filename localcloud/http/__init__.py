@@ -3,6 +3,7 @@
 front       the ASGI application: signed requests only, our own paths, MiniStack behind them
 guard       which requests are not served at all
 signature   Signature Version 4 of requests
+connections one connection of the server under the port, and how many there may be
 body        bodies read up to a limit
 errors      the port's own errors in the form of each protocol
 protocol    AWS JSON 1.1 for SageMaker's control plane

@@ -12,7 +12,7 @@ _STOP_SECONDS = 10.0
 class Periodic:
     """Calls `publish` every `seconds`. What it raises is logged as the failure of `what`, and the next turn comes."""
 
-    def __init__(self, what: str, seconds: float, publish: Callable[[], None]) -> None:
+    def __init__(self, what: str, seconds: float, publish: Callable[[], object]) -> None:
         self._what, self._seconds, self._publish = what, seconds, publish
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name=what, daemon=True)
