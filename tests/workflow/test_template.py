@@ -112,6 +112,14 @@ def test_whoever_reads_the_bucket_sends_to_a_queue_or_is_a_function_may_use_the_
     assert attached("use-key") == needing | function_roles()
 
 
+def test_whoever_starts_what_has_an_encrypted_disk_hands_the_key_on_to_aws_only():
+    """Jobs get a VolumeKmsKeyId from the pipeline's role, endpoints a KmsKeyId from DeployModel's."""
+    assert attached("hand-key-on") == {"PipelineRole", "DeployModelRole"}
+    (policy,) = [p for p in resources("AWS::IAM::Policy").values() if p["PolicyName"] == "hand-key-on"]
+    (grant,) = [s for s in policy["PolicyDocument"]["Statement"] if "kms:CreateGrant" in as_list(s["Action"])]
+    assert grant["Condition"] == {"Bool": {"kms:GrantIsForAWSResource": "true"}}
+
+
 def test_whoever_runs_in_the_vpc_may_join_it():
     assert attached("join-network") == {"PipelineRole", "EndpointRole"}
     for role in function_roles():  # test_creation_order.py says why these have it in themselves
