@@ -17,7 +17,7 @@ from pipelines import champion, executions
 from pipelines.builds import Builder, BuildError
 from pipelines.definition import DEFAULT_STAGE
 from pipelines.parameters import PARAMETERS, Value, as_markdown
-from pipelines.promote import PromotionError
+from pipelines.promote import NEWEST, PromotionError
 from pipelines.promote import promote as promote_version
 from pipelines.sources import Sources, git_commit, image_address, image_tag, upload_missing
 
@@ -130,11 +130,12 @@ def _last_values(sagemaker: Any, pipeline: str) -> dict[str, str]:
 
 @main.command()
 @_STACK
-@click.option("--from", "origin", required=True, help="The stage whose newest approved version is promoted.")
-def promote(stack: str, origin: str) -> None:
-    """Register the approved version of another stage in this one, as approved: its deployment begins."""
+@click.option("--from", "origin", required=True, help="The stage whose version is promoted.")
+@click.option("--version", "wanted", default=NEWEST, show_default=True, help="The version's ARN.")
+def promote(stack: str, origin: str, wanted: str) -> None:
+    """Register an approved version of another stage in this one, as approved: its deployment begins."""
     account = _client("sts").get_caller_identity()["Account"]
-    done = promote_version(_client("sagemaker"), _client("s3"), _outputs(origin), _outputs(stack), account)
+    done = promote_version(_client("sagemaker"), _client("s3"), _outputs(origin), _outputs(stack), account, wanted)
     click.echo(f"{done.origin} {'was promoted' if done.new else 'had been promoted'} to {stack} as {done.arn}")
 
 

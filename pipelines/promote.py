@@ -1,7 +1,7 @@
-"""Promotes the approved version of one stage to another: the same artifact, image and figures, registered as approved.
+"""Promotion of an approved version from one stage to another: the same artifact, image and figures, approved there.
 
 The artifact and the evaluation, with the photos that a deployment is verified with, are copied into the other stage's
-bucket: its roles read no bucket but their own. Clients are arguments; every call may be repeated.
+bucket: its roles read no bucket but their own. Clients are arguments; a promotion may be repeated.
 """
 
 from __future__ import annotations
@@ -12,13 +12,16 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-# What a stage notes with a version about its own deployments. It says nothing about the other stage's.
+NEWEST = "newest"
+"""In place of a version's ARN: the newest approved version."""
+
+# Metadata that a stage writes about its own deployments of a version: not copied to the other stage.
 _OF_THE_STAGE = ("verif", "approved_by", "promoted_")
 _ORIGIN = "promoted_from"
 
 
 class PromotionError(Exception):
-    """There is nothing to promote, or the other stage has refused it before."""
+    """The version cannot be promoted: it is missing, not approved, not verified, or was rejected in the other stage."""
 
 
 @dataclass(frozen=True)
@@ -30,15 +33,18 @@ class Promoted:
     new: bool
 
 
-def promote(sagemaker: Any, s3: Any, origin: Mapping[str, str], goal: Mapping[str, str], owner: str) -> Promoted:
-    """Registers the newest approved version of the stack with outputs `origin` in that with outputs `goal`, approved.
+def promote(
+    sagemaker: Any, s3: Any, origin: Mapping[str, str], goal: Mapping[str, str], owner: str, wanted: str = NEWEST
+) -> Promoted:
+    """Register a version of the stack with outputs `origin` in the stack with outputs `goal`, as approved.
 
-    `owner` is the account of both. Done twice, it is done once. Raises PromotionError.
+    `wanted` is the version's ARN, or NEWEST for the newest approved one; `owner` is the account of both stacks. A
+    version that was promoted before is not registered again. Raises PromotionError.
     """
     group = goal["ModelPackageGroupName"]
     if group == origin["ModelPackageGroupName"]:
         raise PromotionError(f"the stage {group} cannot be promoted to itself: name another with --stage")
-    version = _approved(sagemaker, origin["ModelPackageGroupName"])
+    version = _approved(sagemaker, origin["ModelPackageGroupName"], wanted)
     arn = version["ModelPackageArn"]
     verified = version.get("CustomerMetadataProperties", {}).get("verification")
     if verified != "passed":
@@ -86,10 +92,26 @@ def _approve(sagemaker: Any, made: str, arn: str) -> None:
     )
 
 
-def _approved(sagemaker: Any, group: str) -> dict[str, Any]:
-    for version in _versions(sagemaker, group, ModelApprovalStatus="Approved"):
-        return version
-    raise PromotionError(f"no version of {group} is approved: approve one there first")
+def _approved(sagemaker: Any, group: str, wanted: str) -> dict[str, Any]:
+    """The wanted version of the group, which is approved."""
+    if wanted == NEWEST:
+        for version in _versions(sagemaker, group, ModelApprovalStatus="Approved"):
+            return version
+        raise PromotionError(f"no version of {group} is approved: approve one there first")
+    if f":model-package/{group}/" not in wanted:
+        raise PromotionError(f"{wanted} is no version of {group}: give the ARN of one, or `{NEWEST}`")
+    try:
+        named: dict[str, Any] = sagemaker.describe_model_package(ModelPackageName=wanted)
+    except ClientError as error:
+        if error.response["Error"]["Code"] not in {"ValidationException", "ResourceNotFound"}:
+            raise
+        raise PromotionError(f"there is no version {wanted}: it may have been deleted meanwhile") from error
+    if named["ModelApprovalStatus"] != "Approved":
+        raise PromotionError(
+            f"{wanted} is {named['ModelApprovalStatus']}, not Approved, since the question was asked: "
+            f"{named.get('ApprovalDescription') or 'no reason given'}"
+        )
+    return named
 
 
 def _promoted(sagemaker: Any, group: str, arn: str) -> dict[str, Any] | None:

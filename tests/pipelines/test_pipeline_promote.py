@@ -162,3 +162,25 @@ def test_both_buckets_must_be_the_accounts_own(sagemaker, s3):
     s3.meta.events.register("before-parameter-build.s3.CopyObject", lambda params, **_: seen.append(params))
     promote(sagemaker, s3, STAGING, PRODUCTION, OWNER)
     assert {(p["ExpectedBucketOwner"], p["ExpectedSourceBucketOwner"]) for p in seen} == {(OWNER, OWNER)}
+
+
+def test_the_version_that_was_asked_about_is_promoted_though_a_newer_one_is_approved(sagemaker, s3):
+    asked = register(sagemaker)
+    register(sagemaker)
+    assert promote(sagemaker, s3, STAGING, PRODUCTION, OWNER, asked).origin == asked
+
+
+def test_a_version_that_was_rejected_since_the_question_is_not_promoted(sagemaker, s3):
+    asked = register(sagemaker, approval="Rejected")
+    register(sagemaker)
+    with pytest.raises(PromotionError, match="is Rejected, not Approved, since the question was asked"):
+        promote(sagemaker, s3, STAGING, PRODUCTION, OWNER, asked)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "said"),
+    [("arn:aws:sagemaker:us-east-1:123456789012:model-package/other/1", "is no version of staging"), ("7", "`newest`")],
+)
+def test_the_version_of_another_group_is_refused(sagemaker, s3, wanted, said):
+    with pytest.raises(PromotionError, match=said):
+        promote(sagemaker, s3, STAGING, PRODUCTION, OWNER, wanted)

@@ -226,7 +226,7 @@ def test_every_role_is_passed_to_named_services_only_and_to_all_that_run_as_one(
     assert services == trusted
 
 
-def promotion(monkeypatch: pytest.MonkeyPatch) -> list[Call]:
+def promotion(monkeypatch: pytest.MonkeyPatch, wanted: str = "") -> list[Call]:
     """What `python -m pipelines promote` calls when there is a version to promote."""
     outputs = {
         stage: {"BucketName": f"{stage}-000000000000-us-east-1", "ModelPackageGroupName": stage}
@@ -236,6 +236,7 @@ def promotion(monkeypatch: pytest.MonkeyPatch) -> list[Call]:
         "ModelPackageArn": f"{SAGEMAKER}:model-package/staging/7",
         "ModelPackageGroupName": "staging",
         "ModelPackageVersion": 7,
+        "ModelApprovalStatus": "Approved",
         "CustomerMetadataProperties": {"verification": "passed"},
         "InferenceSpecification": {
             "Containers": [{"Image": "i", "ModelDataUrl": f"s3://{outputs['staging']['BucketName']}/m.tar.gz"}]
@@ -261,11 +262,13 @@ def promotion(monkeypatch: pytest.MonkeyPatch) -> list[Call]:
         }
     )
     monkeypatch.setattr(pipelines, "_outputs", lambda stack: outputs[stack])
-    return run(cloud, monkeypatch, "promote", "--from", "staging", "--stage", "loadingbay")
+    named = ["--version", wanted] if wanted else []
+    return run(cloud, monkeypatch, "promote", "--from", "staging", "--stage", "loadingbay", *named)
 
 
-def test_a_build_that_promotes_may_do_each_call_of_the_promotion(monkeypatch):
-    calls = promotion(monkeypatch)
+@pytest.mark.parametrize("wanted", ["", f"{SAGEMAKER}:model-package/staging/7"])
+def test_a_build_that_promotes_may_do_each_call_of_the_promotion(monkeypatch, wanted):
+    calls = promotion(monkeypatch, wanted)
     assert calls[-1][1] == "UpdateModelPackage"
     (policy,) = PROMOTING
     allowed = STATEMENTS + policy["PolicyDocument"]["Statement"]

@@ -1,14 +1,18 @@
 """Continuous delivery: the buildspec's commands and the template that runs them."""
 
+import json
 import re
 import shutil
 import subprocess
 
+import botocore.session
 import pytest
 import yaml
 from application import ROOT
+from botocore.validate import ParamValidator
 from samtranslator.yaml_helper import yaml_parse
 
+from lambdas.deploy_model import verification
 from pipelines.sources import Sources, image_tag
 
 BUILDSPEC = yaml.safe_load((ROOT / "buildspec.yml").read_text())
@@ -140,12 +144,49 @@ def test_nothing_is_promoted_before_a_person_agreed():
     assert [action["ActionTypeId"]["Provider"] for action in stages[2]["Actions"]] == ["CodeBuild"]
 
 
-def test_a_promotion_is_asked_about_when_the_first_stage_approves_a_version():
+def test_a_promotion_is_asked_about_when_a_version_passed_in_the_first_stage():
     pattern = RESOURCES["PromotionDue"]["Properties"]["EventPattern"]
     assert RESOURCES["PromotionDue"]["Condition"] == "Promotes"
-    assert pattern["detail"]["ModelPackageGroupName"] == [{"Ref": "PromoteFrom"}]
-    assert pattern["detail"]["ModelApprovalStatus"] == ["Approved"]
-    assert pattern["detail"]["UpdatedModelPackageFields"] == ["ModelApprovalStatus"]
+    assert pattern["source"] == [verification.EVENT_SOURCE]
+    assert pattern["detail-type"] == [verification.EVENT_TYPE]
+    assert pattern["detail"] == {"Stage": [{"Ref": "PromoteFrom"}]}
+
+
+def test_the_version_that_the_event_names_is_the_one_asked_about_and_promoted():
+    (target,) = RESOURCES["PromotionDue"]["Properties"]["Targets"]
+    event = {"detail": {"Stage": "staging", "ModelPackageArn": "arn:of/7", "ModelPackageVersion": 7}}
+    (path,) = target["InputTransformer"]["InputPathsMap"].values()
+    named = event["detail"][path.removeprefix("$.detail.")]
+    given = json.loads(target["InputTransformer"]["InputTemplate"].replace("<arn>", json.dumps(named)))
+    # As the request of StartPipelineExecution has them.
+    request = {"name": "production-delivery", **given}
+    shape = botocore.session.get_session().get_service_model("codepipeline")
+    report = ParamValidator().validate(request, shape.operation_model("StartPipelineExecution").input_shape)
+    assert not report.has_errors(), report.generate_report()
+    pipeline = OF_KIND["AWS::CodePipeline::Pipeline"]
+    (variable,) = pipeline["Variables"]["Fn::If"][1]
+    assert given["variables"] == [{"name": variable["Name"], "value": "arn:of/7"}]
+    said = json.dumps(pipeline["Stages"])
+    assert said.count(f"#{{variables.{variable['Name']}}}") == 2
+    assert '--version "$MODEL_PACKAGE_ARN"' in PROMOTION["phases"]["build"]["commands"][-1]
+
+
+def test_a_connection_to_an_enterprise_server_has_its_host():
+    connection = OF_KIND["AWS::CodeConnections::Connection"]
+    assert connection["ProviderType"]["Fn::If"][0] == connection["HostArn"]["Fn::If"][0] == "HasHost"
+    rules = yaml_parse(CICD_FILE.read_text())["Rules"]
+    assert {"EnterpriseServerHasItsHost", "OnlyEnterpriseServerHasAHost"} <= set(rules)
+
+
+@pytest.mark.parametrize("role", ["PipelineRole", "BuildRole"])
+def test_a_connection_may_be_used_under_both_names_of_its_service(role):
+    policies = [policy for policy in RESOURCES[role]["Properties"]["Policies"] if "Fn::If" not in policy]
+    statements = [said for policy in policies for said in policy["PolicyDocument"]["Statement"]]
+    (using,) = [said for said in statements if "codeconnections:UseConnection" in said["Action"]]
+    prefixes = [{action for action in using["Action"] if action.startswith(prefix)} for prefix in ("codec", "codes")]
+    new, old = ({action.partition(":")[2] for action in actions} for actions in prefixes)
+    assert new == old
+    assert len(using["Resource"]) == 2
 
 
 def test_the_build_runs_the_file_of_its_kind_and_both_are_there():
