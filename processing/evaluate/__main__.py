@@ -4,7 +4,8 @@
     --tolerance 0.02]
 
 Writes evaluation.json (SageMaker's model-quality shape, and under `gate` the figures that decide), evaluation.png,
-history.json, and verification/: labelled photos and what was answered to them, with which a deployment can be checked.
+history.json, statistics.json (what the test photos look like, in SageMaker's form), and verification/: labelled photos
+and what was answered to them, with which a deployment can be checked.
 docs/evaluation.md says what each figure means. The test photos are used here only: training has no input that reaches
 them, and nothing is fitted on them; temperature and thresholds come from the artifact.
 
@@ -22,14 +23,19 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from pathlib import Path
+from typing import Any
 
-from processing import datasets, evaluation, job
+import numpy as np
+
+from processing import datasets, evaluation, job, statistics
 from processing.datasets import Photos
 from processing.evaluate import artifact, champion, drawn, verification
 from processing.evaluate.answers import Answers, ask, result
 from processing.evaluate.artifact import Artifact
 from processing.evaluation import Evaluation
 from processing.job import JobError
+from processing.photo_features import Features, measure_encoded
+from processing.statistics import Histogram
 
 
 def run(flags: argparse.Namespace) -> Evaluation:
@@ -61,6 +67,7 @@ def run(flags: argparse.Namespace) -> Evaluation:
             tolerance=flags.tolerance,
         )
         evaluation.write(flags.output, found)
+        statistics.write(flags.output, _baseline(photos, answers))
         shutil.copyfile(model.folder / artifact.HISTORY, flags.output / evaluation.HISTORY)
     picture.draw(flags.output / "evaluation.png", found, answers, photos, model)
     verification.write(flags.output / "verification", photos, answers)
@@ -73,6 +80,17 @@ def _read_test(channel: Path) -> tuple[Photos, Mapping[str, list[bytes]]]:
     if not photos.bodies:
         raise JobError(f"{channel / datasets.PHOTOS} holds no photo to evaluate on")
     return photos, datasets.read_outliers(channel, "test")
+
+
+def _baseline(photos: Photos, answers: Answers) -> dict[str, Any]:
+    """What the test photos look like, and how sure the model was of them: Monitor compares the stream with it."""
+    from processing.evaluate.report import spread  # loads what takes seconds
+
+    rows = [measure_encoded(photos.bodies[row]) for row in spread(len(photos.bodies))]
+    table = np.array([row for row in rows if row is not None], np.float64).reshape(-1, len(Features._fields))
+    columns = {**dict(zip(Features._fields, table.T, strict=True)), "confidence": answers.confidence}
+    histograms = {name: Histogram.of(values) for name, values in columns.items() if len(values)}
+    return statistics.describe(columns, histograms, len(photos.bodies))
 
 
 def _divided(answers: Answers, sets: Sequence[Sequence[bytes]]) -> list[Answers]:

@@ -1,11 +1,13 @@
 """The Monitor job: figures and pictures of what an endpoint was asked and answered.
 
-__main__  the command: arguments, and from captures to outputs
-lines     reads folders of JSON lines that others wrote
-captures  captured requests and answers, as a table
-labels    what the photos really showed
-figures   monitoring.json
-drift     how the confidence differs from that on the test photos
-panels    the parts of the pictures
-reports   stream.png and report.png
+__main__    the command: arguments, and from captures to outputs
+lines       reads folders of JSON lines that others wrote
+captures    captured requests and answers, as a table
+labels      what the photos really showed
+photos      what the photos of the stream look like
+figures     monitoring.json
+drift       how the confidence differs from that on the test photos
+violations  constraint_violations.json
+panels      the parts of the pictures
+reports     stream.png and report.png
 """

@@ -3,8 +3,9 @@
     python3 -m processing.monitor --captures DIR [--labels DIR] [--evaluation DIR] --output DIR
 
 Reads data captures (`*.jsonl` in SageMaker's format, one request a line), labels (in the forms that labels.py names),
-and the evaluation of the version in service. Writes monitoring.json, stream.png and report.png. What cannot be read is
-counted and reported. Nothing captured: one sentence in --message and on stderr, exit status 1.
+and what Evaluate wrote of the version in service. Writes monitoring.json, stream.png and report.png, and in SageMaker's
+forms statistics.json and constraint_violations.json. What cannot be read is counted and reported. Nothing captured: one
+sentence in --message and on stderr, exit status 1.
 """
 
 from __future__ import annotations
@@ -16,14 +17,16 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from processing import evaluation, job
+from processing import evaluation, job, statistics
 from processing.job import JobError
-from processing.monitor import figures
+from processing.monitor import figures, photos, violations
 from processing.monitor.captures import TIME, read_captures
 from processing.monitor.figures import Monitoring
 from processing.monitor.labels import read_labels, with_truth
 from processing.monitor.panels import percent
 from processing.monitor.reports import draw_report, draw_stream
+from processing.monitor.violations import Violation
+from processing.statistics import Histogram
 
 
 def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -32,15 +35,21 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="processing.monitor", description=__doc__, allow_abbrev=False)
     parser.add_argument("--captures", type=Path, default=processing / "captures", help="a folder of *.jsonl")
     parser.add_argument("--labels", type=Path, help="a folder of *.jsonl and *.csv; may be missing")
-    parser.add_argument("--evaluation", type=Path, help="holds evaluation.json and history.json; may be missing")
+    parser.add_argument("--evaluation", type=Path, help="what Evaluate wrote; may be missing")
     parser.add_argument("--output", type=Path, default=processing / "monitoring")
     parser.add_argument("--hours", type=float, help="look back this far from now; all that is there by default")
+    parser.add_argument(
+        "--level",
+        type=float,
+        default=violations.LEVEL,
+        help="chance that a report names any violation when nothing has changed",
+    )
     job.add_message_flag(parser)
     return parser.parse_args(arguments)
 
 
-def monitor(options: argparse.Namespace) -> Monitoring:
-    """Reads, writes the three files, and returns the figures. JobError when nothing was captured."""
+def monitor(options: argparse.Namespace) -> tuple[Monitoring, list[Violation]]:
+    """Reads, writes all files, and returns the figures. JobError when nothing was captured."""
     evaluated = evaluation.read(options.evaluation)
     fallback = float(evaluated["metadata"]["threshold"]) if evaluated else None
     since = datetime.now(UTC) - timedelta(hours=options.hours) if options.hours else None
@@ -53,15 +62,26 @@ def monitor(options: argparse.Namespace) -> Monitoring:
         )
     labels = read_labels(options.labels)
     answers = with_truth(answers, labels.truth)
-    found = figures.build(answers, unread, labels, evaluated)
+    columns = {"confidence": answers["confidence"].to_numpy(), **photos.features(answers)}
+    baseline = statistics.read(options.evaluation)
+    differences = statistics.compare(baseline, columns)
+    found = figures.build(answers, unread, labels, evaluated, differences)
+    violated = violations.find(found, differences, evaluated, options.level)
     options.output.mkdir(parents=True, exist_ok=True)
-    (options.output / "monitoring.json").write_text(json.dumps(found, indent=2, allow_nan=False) + "\n")
+    for name, content in (("monitoring", found), ("constraint_violations", {"violations": violated})):
+        (options.output / f"{name}.json").write_text(json.dumps(content, indent=2, allow_nan=False) + "\n")
+    histograms = {
+        name: baseline[name].like(values) if name in baseline else Histogram.of(values)
+        for name, values in columns.items()
+        if len(values)
+    }
+    statistics.write(options.output, statistics.describe(columns, histograms, len(answers)))
     draw_stream(options.output / "stream.png", answers, found, evaluated)
     draw_report(options.output / "report.png", answers, found, evaluated, evaluation.read_history(options.evaluation))
-    return found
+    return found, violated
 
 
-def summary(found: Monitoring) -> Iterator[str]:
+def summary(found: Monitoring, violated: Sequence[Violation]) -> Iterator[str]:
     """What the log says of the figures, a line at a time."""
     above = percent(found["share_above"])
     yield f"{found['count']} answers: {above} accepted, at a threshold of {found['threshold']:.4f} for the latest"
@@ -70,6 +90,7 @@ def summary(found: Monitoring) -> Iterator[str]:
         f"{found['unknown']} that most likely show nothing that the model knows"
     )
     yield f"drift: {found['drift']['verdict']}"
+    yield from (f"violation: {one['description']}" for one in violated)
     yield f"{found['unreadable_lines']} lines of captures and {found['unreadable_labels']} of labels could not be read"
     for what, names in (("could not be read", found["unreadable_files"]), ("were ignored", found["ignored_files"])):
         if names:
@@ -81,7 +102,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parse_arguments(arguments)
 
     def work() -> None:
-        for line in summary(monitor(options)):
+        for line in summary(*monitor(options)):
             print(line, flush=True)
 
     return job.run(work, options.message)

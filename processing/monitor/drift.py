@@ -8,18 +8,12 @@ import numpy as np
 import numpy.typing as npt
 
 from processing.evaluation import Evaluation
+from processing.statistics import stability
 
 PSI_NOTABLE, PSI_LARGE = 0.1, 0.25  # the usual reading of the population stability index
 MIN_COUNT = 30  # answers, below which nothing is said
 
 Floats = npt.NDArray[np.float64]
-
-
-def stability(expected: npt.ArrayLike, observed: npt.ArrayLike) -> float:
-    """Population stability index of two histograms over the same bins; an empty bin counts as half a photo."""
-    before, now = (np.maximum(np.asarray(counts, float), 0.5) for counts in (expected, observed))
-    before, now = before / before.sum(), now / now.sum()
-    return float(((now - before) * np.log(now / before)).sum())
 
 
 def verdict(psi: float) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any, TypedDict
 
 import pandas as pd
@@ -10,6 +12,7 @@ from processing.evaluation import Evaluation
 from processing.monitor.drift import drift
 from processing.monitor.labels import NEITHER, Labels
 from processing.monitor.lines import Tally
+from processing.statistics import Difference
 
 
 class Monitoring(TypedDict):
@@ -29,6 +32,7 @@ class Monitoring(TypedDict):
     mean_confidence: float
     answers: dict[str, int]
     labelled: int
+    accepted_labelled: int
     neither: int  # labelled as none of the classes
     accuracy: float | None
     accepted_precision: float | None
@@ -39,11 +43,18 @@ class Monitoring(TypedDict):
     unreadable_labels: int
     unreadable_files: list[str]
     ignored_files: list[str]
-    drift: dict[str, Any]
+    drift: dict[str, Any]  # of the confidence
+    differences: dict[str, dict[str, float]]  # from the test photos, by column: the fields of statistics.Difference
 
 
-def build(answers: pd.DataFrame, unread: Tally, labels: Labels, evaluation: Evaluation | None) -> Monitoring:
-    """The figures of a table of answers with truth, which is not empty."""
+def build(
+    answers: pd.DataFrame,
+    unread: Tally,
+    labels: Labels,
+    evaluation: Evaluation | None,
+    differences: Mapping[str, Difference],
+) -> Monitoring:
+    """The figures of a table of answers with truth, which is not empty, and its differences from the test photos."""
     known = answers[answers["truth"].notna()]
     taken = known[known["accepted"]]
     kinds = answers.loc[answers["data_label"] != "", "data_label"]
@@ -63,6 +74,7 @@ def build(answers: pd.DataFrame, unread: Tally, labels: Labels, evaluation: Eval
         mean_confidence=float(answers["confidence"].mean()),
         answers={str(name): int(count) for name, count in answers["label"].value_counts().sort_index().items()},
         labelled=len(known),
+        accepted_labelled=len(taken),
         neither=int((known["truth"] == NEITHER).sum()),
         accuracy=None if known.empty else float(1 - known["wrong"].mean()),
         accepted_precision=None if taken.empty else float(1 - taken["wrong"].mean()),
@@ -74,4 +86,5 @@ def build(answers: pd.DataFrame, unread: Tally, labels: Labels, evaluation: Eval
         unreadable_files=[*unread.files, *labels.tally.files],
         ignored_files=[*unread.ignored, *labels.tally.ignored],
         drift=drift(answers["confidence"].to_numpy(), evaluation),
+        differences={name: asdict(one) for name, one in differences.items()},
     )

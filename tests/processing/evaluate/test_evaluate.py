@@ -12,10 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from processing import datasets
+from processing import datasets, statistics
 from processing.evaluate import __main__ as evaluate
 from processing.evaluate import answers, artifact, champion, drawn, out_of_distribution, picture, report
 from processing.job import JobError
+from processing.photo_features import Features
 from tests.processing.evaluate import small_artifact
 from tests.processing.evaluate.small_artifact import CLASSES, FIXED, ROOT, encoded, tinted
 
@@ -113,6 +114,12 @@ def test_the_page_about_the_report_names_everything_in_it(evaluated: Path) -> No
     report = json.loads((evaluated / "evaluation.json").read_text())
     for name in (*report, *report["gate"], *report["calibration"], *report["risk_coverage"]):
         assert f"`{name}`" in page, name
+
+
+def test_the_statistics_of_the_test_photos_are_those_monitoring_compares_with(evaluated: Path) -> None:
+    columns = statistics.read(evaluated)
+    assert set(columns) == {*Features._fields, "confidence"}
+    assert {int(column.counts.sum()) for column in columns.values()} == {40}
 
 
 def test_the_intervals_hold_the_figures_and_are_narrower_than_all(evaluated: Path) -> None:

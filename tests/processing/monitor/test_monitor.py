@@ -7,13 +7,16 @@ import math
 import struct
 import zlib
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from processing import photo_features, statistics
 from processing.monitor import __main__ as monitor
-from processing.monitor import captures, drift, labels, lines, reports
+from processing.monitor import captures, labels, lines, reports
+from processing.statistics import Histogram
 
 
 def photo(colour="red", size=(8, 6), kind="PNG"):
@@ -51,7 +54,7 @@ def capture(number, *confidences, threshold=0.8, label="bicycle", inference_id=N
 def watch(tmp_path, capsys):
     """Runs the job over captured lines; returns exit status, figures, folder and what it said on stderr."""
 
-    def run(lines, labels=None, evaluation=None, history=None, more=()):
+    def run(lines, labels=None, evaluation=None, history=None, more=(), baseline=None):
         captures = tmp_path / "captures" / "0" / "10"
         captures.mkdir(parents=True, exist_ok=True)
         (captures / "a.jsonl").write_text("".join(lines))
@@ -71,6 +74,8 @@ def watch(tmp_path, capsys):
             (tmp_path / "evaluation").mkdir(exist_ok=True)
             (tmp_path / "evaluation" / "evaluation.json").write_text(json.dumps(evaluation))
             (tmp_path / "evaluation" / "history.json").write_text(json.dumps(history or []))
+            if baseline is not None:
+                statistics.write(tmp_path / "evaluation", baseline)
             arguments += ["--evaluation", tmp_path / "evaluation"]
         status = monitor.main([str(argument) for argument in (*arguments, *more)])
         path = tmp_path / "out" / "monitoring.json"
@@ -243,17 +248,6 @@ def test_drift_is_not_judged_on_a_handful(figures):
     assert figures([capture(1, 0.1)], evaluation=EVALUATION)["drift"] == {
         "verdict": "not known: 1 answers are fewer than 30"
     }
-
-
-@given(st.lists(st.integers(0, 500), min_size=1, max_size=10).filter(any))
-def test_stability_is_zero_against_itself_and_never_negative(counts):
-    assert drift.stability(counts, counts) == 0
-    assert drift.stability(counts, counts[::-1]) >= 0
-
-
-def test_stability_is_the_sum_that_its_definition_says():
-    want = (0.75 - 0.5) * math.log(0.75 / 0.5) + (0.25 - 0.5) * math.log(0.25 / 0.5)
-    assert drift.stability([50, 50], [30, 10]) == pytest.approx(want)
 
 
 @settings(max_examples=150, deadline=None)
@@ -486,3 +480,79 @@ def test_an_evaluation_of_another_shape_is_no_evaluation(watch, spoilt):
     status, found, _, _ = watch([capture(1, 0.9)], evaluation=EVALUATION | spoilt if spoilt else [1])
     assert status == 0
     assert found["drift"]["verdict"] == "not known: no evaluation to compare with"
+
+
+def described(photos, confidence):
+    """statistics.json as Evaluate writes it of test photos."""
+    rows = np.array([photo_features.measure(one) for one in photos])
+    columns = {**dict(zip(photo_features.Features._fields, rows.T, strict=True)), "confidence": np.array(confidence)}
+    histograms = {name: Histogram.of(values) for name, values in columns.items()}
+    return statistics.describe(columns, histograms, len(photos))
+
+
+def scenes(count, seed, dimmed=1.0):
+    rng = np.random.default_rng(seed)
+    pixels = rng.integers(0, 200, (count, 8, 8, 3)) * rng.uniform(0.5, 1.2, (count, 1, 1, 1)) * dimmed
+    return [Image.fromarray(one.astype(np.uint8)) for one in pixels]
+
+
+def encoded(image):
+    out = io.BytesIO()
+    image.save(out, "PNG")
+    return out.getvalue()
+
+
+TESTED = EVALUATION | {"test": {"count": 100, "per_class": {}}}
+
+
+def stream_of(images, seed=0, low=0.75):
+    confidences = np.random.default_rng(seed).uniform(low, 1, len(images)).tolist()
+    return [capture(at, confidences[at], body=encoded(one)) for at, one in enumerate(images)]
+
+
+def violated(folder):
+    found = json.loads((folder / "out" / "constraint_violations.json").read_text())["violations"]
+    return {one["feature_name"]: one for one in found}
+
+
+@pytest.fixture
+def baseline():
+    return described(scenes(100, 1), np.random.default_rng(9).uniform(0.75, 1, 100))
+
+
+def test_a_stream_like_the_test_photos_violates_nothing(watch, figures, baseline):
+    figures(stream_of(scenes(60, 2)), evaluation=TESTED, baseline=baseline)
+    status, found, folder, _ = watch(stream_of(scenes(60, 2)), evaluation=TESTED, baseline=baseline)
+    assert (status, violated(folder)) == (0, {})
+    assert set(found["differences"]) == {"brightness", "contrast", "sharpness", "colour", "confidence"}
+    written = json.loads((folder / "out" / "statistics.json").read_text())
+    assert {one["name"] for one in written["features"]} == set(found["differences"])
+
+
+def test_a_camera_at_night_violates_brightness_and_says_by_how_much(watch, figures, baseline):
+    _, _, folder, _ = watch(stream_of(scenes(60, 2, 0.3)), evaluation=TESTED, baseline=baseline)
+    found = violated(folder)
+    assert "brightness" in found
+    assert found["brightness"]["constraint_check_type"] == "baseline_drift_check"
+    assert "of 60 photos" in found["brightness"]["description"]
+
+
+def test_a_share_that_fell_is_a_violation(watch, figures, baseline):
+    lines = stream_of(scenes(60, 2), low=0.45)
+    _, _, folder, _ = watch(lines, evaluation=TESTED, baseline=baseline)
+    found = violated(folder)
+    assert found["accepted_share"]["constraint_check_type"] == "LessThanThreshold"
+    assert "from 0.800 of 100 test photos" in found["accepted_share"]["description"]
+    assert "confidence" in found
+
+
+def test_accuracy_that_fell_is_a_violation(watch, figures, baseline):
+    wrong = [{"eventId": f"event-{at}", "label": "motorcycle" if at % 2 else "bicycle"} for at in range(60)]
+    _, found, folder, _ = watch(stream_of(scenes(60, 2)), labels=wrong, evaluation=TESTED, baseline=baseline)
+    assert found["accuracy"] == 0.5
+    assert {"accuracy", "accepted_precision"} <= set(violated(folder))
+
+
+def test_a_version_without_statistics_is_watched_without_them(watch, figures):
+    status, found, folder, _ = watch(stream_of(scenes(40, 2)), evaluation=EVALUATION)
+    assert (status, found["differences"], violated(folder)) == (0, {}, {})
