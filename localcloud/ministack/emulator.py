@@ -19,6 +19,7 @@ from typing import Any
 
 from localcloud.ministack import alarms, patches
 from localcloud.ministack.durable import Durable, recover_objects
+from localcloud.ministack.lambda_workers import Workers
 from localcloud.ministack.private_names import find_names, need
 from localcloud.ministack.state_files import StateFiles
 from localcloud.settings import Settings
@@ -53,7 +54,7 @@ def environment(settings: Settings) -> dict[str, str]:
         "STATE_DIR": str(emulator / "state"),
         "S3_PERSIST": "1",
         "S3_DATA_DIR": str(emulator / "s3"),
-        "LAMBDA_WARM_TTL_SECONDS": "900",
+        "LAMBDA_WARM_TTL_SECONDS": "60",
         "LOG_LEVEL": "WARNING",
         # MiniStack's own switch: signatures and policies are checked.
         "AUTH": "true" if settings.enforce_iam else "false",
@@ -104,6 +105,7 @@ class Emulator:
         )
         own = set(environment(settings)) - set(settings.client_environment())
         patches.clean_lambda_environment(self._modules, own)
+        Workers(self._modules["core.lambda_runtime"], self._modules["services.lambda_svc"])
         patches.remove_start_delay(self._modules, lambda service: self.changed(service))
         patches.retry_events(self._modules)
         patches.fail_on_a_full_disk(self._modules)

@@ -1,0 +1,155 @@
+"""Lambda workers bounded by cores and memory; what a function prints is read without waiting for more.
+
+Unpatched, MiniStack starts a process for each invocation that finds none idle (60 for a bulk of photos, 2.6 GB), keeps
+them for minutes, and waits up to 50 ms after each invocation for output that may still come.
+"""
+
+import os
+import queue
+import sys
+import threading
+import time
+from typing import Any
+
+import psutil
+
+from localcloud.ministack.private_names import find_names, need
+
+_WORKER_BYTES = 60 * 2**20
+_PART_OF_MEMORY = 8
+# An invocation that found no worker free for so long gets one more: those that are taken may be waiting for it.
+_PATIENCE_SECONDS = 10.0
+_OUTPUT_SECONDS = 2.0
+_END_OF_OUTPUT = "\x1elocalcloud-end-of-output\x1e"
+_AFTER_HANDLER = "        _real_stdout.flush()\n\nrun()"
+
+
+def limits(cores: int, memory: int) -> tuple[int, int]:
+    """The most workers of one function, and of all together, on a machine with `memory` bytes."""
+    together = max(cores, min(8 * cores, memory // _PART_OF_MEMORY // _WORKER_BYTES))
+    return min(2 * cores, together), together
+
+
+class Workers:
+    """Replaces how ministack.core.lambda_runtime leases workers and reads their output."""
+
+    def __init__(self, runtime: Any, service: Any) -> None:
+        names = (
+            "_workers",
+            "_lock",
+            "_worker_key",
+            "_worker_class_for",
+            "kill_workers",
+            "acquire_worker",
+            "release_worker",
+        )
+        find_names(runtime, *names, "_PYTHON_WORKER_SCRIPT", "Worker._drain_stderr_bounded")
+        find_names(service, "_invoke_depth", "acquire_worker", "release_worker")
+        self._runtime, self._service = runtime, service
+        self._each, self._together = limits(len(os.sched_getaffinity(0)), psutil.virtual_memory().total)
+        self._free = threading.Condition(runtime._lock)
+        runtime.acquire_worker = service.acquire_worker = self.acquire
+        runtime.release_worker = service.release_worker = self.release
+        self._mark_end_of_output()
+        # Threads of executions, requests and stores take turns: with the default of 5 ms each that waits for its turn
+        # after a read or a write, of which an execution has dozens, would wait that long.
+        sys.setswitchinterval(0.001)
+
+    def acquire(
+        self,
+        name: str,
+        config: dict[str, Any],
+        code: bytes,
+        qualifier: str = "$LATEST",
+        max_concurrency: int | None = None,
+    ) -> tuple[Any, str]:
+        """A worker for one invocation: one that is idle, a new one within the limits, or the next that becomes free.
+
+        An invocation made by a function does not wait: the function that waits for it has a worker. Returns the worker
+        and "reused" or "spawn"; give it back with `release`.
+        """
+        key, nested, doomed = (
+            self._runtime._worker_key(name, config, qualifier),
+            self._service._invoke_depth.get() > 1,
+            [],
+        )
+        try:
+            with self._free:
+                deadline = time.monotonic() + _PATIENCE_SECONDS
+                while True:
+                    workers = self._runtime._workers.setdefault(key, [])
+                    # The one used last, so that the others become old enough to be ended.
+                    idle = max((w for w in workers if not w.in_use), key=lambda w: w.last_used, default=None)
+                    if idle is not None:
+                        return self._leased(idle), "reused"
+                    patient = not nested and workers and time.monotonic() < deadline
+                    if len(workers) < self._each or not patient:
+                        doomed += self._make_room(key)
+                        if self._count() < self._together or not patient:
+                            worker = self._runtime._worker_class_for(config)(name, config, code)
+                            workers.append(worker)
+                            return self._leased(worker), "spawn"
+                    self._free.wait(max(0.01, deadline - time.monotonic()))
+        finally:
+            self._runtime.kill_workers(doomed)
+
+    @staticmethod
+    def _leased(worker: Any) -> Any:
+        worker.in_use, worker.last_used = True, time.time()
+        return worker
+
+    def _count(self) -> int:
+        return sum(len(workers) for workers in self._runtime._workers.values())
+
+    def _make_room(self, key: str) -> list[Any]:
+        """Take an idle worker from another function, where all workers together are at their limit."""
+        if self._count() < self._together:
+            return []
+        others = [
+            (worker.last_used, other, worker)
+            for other, workers in self._runtime._workers.items()
+            for worker in workers
+            if other != key and not worker.in_use
+        ]
+        if not others:
+            return []
+        _, other, worker = min(others, key=lambda one: one[0])
+        self._runtime._workers[other].remove(worker)
+        return [worker]
+
+    def release(self, worker: Any) -> None:
+        """Give a worker back; an invocation that waits for one gets it."""
+        if worker is not None:
+            with self._free:
+                worker.in_use, worker.last_used = False, time.time()
+                self._free.notify_all()
+
+    def _mark_end_of_output(self) -> None:
+        """Let a worker say when its output ends, and read until then."""
+        script: str = self._runtime._PYTHON_WORKER_SCRIPT
+        need(
+            script.rstrip().endswith(_AFTER_HANDLER.rstrip()),
+            "lambda_runtime._PYTHON_WORKER_SCRIPT ends in another way",
+        )
+        said = f"        sys.stderr.write({_END_OF_OUTPUT + chr(10)!r})\n        sys.stderr.flush()\n"
+        self._runtime._PYTHON_WORKER_SCRIPT = script.replace(_AFTER_HANDLER, said + _AFTER_HANDLER)
+        bounded = self._runtime.Worker._drain_stderr_bounded
+
+        def read(worker: Any) -> str:
+            if not str(worker.config.get("Runtime", "")).startswith("python") or worker._proc is None:
+                return str(bounded(worker))
+            lines: list[str] = []
+            deadline = time.monotonic() + _OUTPUT_SECONDS
+            while (left := deadline - time.monotonic()) > 0:
+                try:
+                    line = worker._stderr_queue.get(timeout=left)
+                except queue.Empty:
+                    break
+                text, end, _ = line.partition(_END_OF_OUTPUT)
+                if text or not end:
+                    lines.append(text)
+                if end:
+                    break
+            return "\n".join(lines)
+
+        self._runtime.Worker._drain_stderr_bounded = read

@@ -1,0 +1,85 @@
+"""Lambda workers within limits: how many there are, who waits, what is read of their output."""
+
+import io
+import json
+import os
+import zipfile
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from localcloud.ministack.lambda_workers import limits
+
+GIB = 2**30
+CODE = """
+import json, os, time
+import boto3
+
+def handler(event, context):
+    for number in range(event.get("lines", 0)):
+        print("line", number)
+    if event.get("depth"):
+        inner = {"depth": event["depth"] - 1}
+        answer = boto3.client("lambda").invoke(FunctionName=context.function_name, Payload=json.dumps(inner))
+        return json.loads(answer["Payload"].read()) + 1
+    time.sleep(event.get("seconds", 0))
+    return os.getpid() if "pid" in event else 0
+"""
+
+
+def function(cloud: Any, name: str) -> Any:
+    """Create a function; `call(event)` gives its result."""
+    code = io.BytesIO()
+    with zipfile.ZipFile(code, "w") as archive:
+        archive.writestr("app.py", CODE)
+    cloud.client("lambda").create_function(
+        FunctionName=name, Runtime="python3.11", Role="arn:aws:iam::000000000000:role/any", Handler="app.handler",
+        Code={"ZipFile": code.getvalue()}, Timeout=60,
+    )  # fmt: skip
+    client = cloud.client("lambda")
+
+    def call(event: dict[str, Any]) -> Any:
+        answer = client.invoke(FunctionName=name, Payload=json.dumps(event))
+        assert "FunctionError" not in answer
+        return json.loads(answer["Payload"].read())
+
+    return call
+
+
+@pytest.mark.parametrize(
+    ("cores", "gib", "each", "together"), [(2, 8, 4, 16), (2, 1, 2, 2), (16, 64, 32, 128), (1, 0.25, 1, 1)]
+)
+def test_limits_follow_cores_and_memory(cores: int, gib: float, each: int, together: int) -> None:
+    assert limits(cores, int(gib * GIB)) == (each, together)
+
+
+def test_invocations_beyond_the_limit_wait_for_a_worker(cloud: Any) -> None:
+    call = function(cloud, "many-at-once")
+
+    with ThreadPoolExecutor(24) as pool:
+        pids = list(pool.map(call, [{"pid": True, "seconds": 0.1}] * 24))
+
+    assert len(set(pids)) <= 2 * len(os.sched_getaffinity(0))
+
+
+def test_a_function_that_calls_itself_deeper_than_the_limit_ends(cloud: Any) -> None:
+    depth = 2 * len(os.sched_getaffinity(0)) + 1
+
+    assert function(cloud, "calls-itself")({"depth": depth}) == depth
+
+
+def test_all_that_a_function_printed_is_in_its_log(cloud: Any) -> None:
+    call = function(cloud, "prints")
+    call({"lines": 300})
+    call({})
+
+    events = [
+        event
+        for page in cloud.client("logs").get_paginator("filter_log_events").paginate(logGroupName="/aws/lambda/prints")
+        for event in page["events"]
+    ]
+
+    said = [event["message"] for event in events if event["message"].startswith("line")]
+    assert said == [f"line {number}" for number in range(300)]
+    assert not [event for event in events if "end-of-output" in event["message"]]
