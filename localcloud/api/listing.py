@@ -4,16 +4,18 @@ import base64
 import binascii
 import json
 from collections.abc import Callable, Iterable, Mapping
+from itertools import islice
 from typing import Any
 
 from localcloud.api.errors import ApiError, validation_error
+from localcloud.state.store import Selection
 
 Document = dict[str, Any]
 
 
 def page(
     request: Mapping[str, Any],
-    documents: Iterable[Document],
+    documents: Iterable[Document] | Selection,
     *,
     member: str,
     summary: Callable[[Document], Document],
@@ -34,6 +36,9 @@ def page(
     CreationTimeAfter/Before (also CreatedAfter/Before), LastModifiedTimeAfter/Before. Filters that only one operation
     has are the caller's: pass `documents` filtered.
 
+    A `Selection` of the store, whose keys are the documents' `identity`, is read only as far as the page goes where it
+    is sorted by CreationTime: that costs the same however many documents there are.
+
     The token holds the last element's place, not a count, so elements created or deleted meanwhile do not shift pages.
     """
     fields = {"Name": name, "CreationTime": "CreationTime", "LastModifiedTime": "LastModifiedTime"}
@@ -49,13 +54,18 @@ def page(
         missing: Any = 0.0 if field.endswith("Time") else ""
         return (missing if value is None else value, str(document[identity]))
 
-    chosen = [document for document in documents if _passes(request, document, name, status)]
-    chosen.sort(key=place, reverse=descending)
     token = request.get("NextToken")
-    if token:
-        after = _read_token(token, field)
-        chosen = [d for d in chosen if (place(d) < after if descending else place(d) > after)]
+    after = _read_token(token, field) if token else None
     size = request.get("MaxResults") or default_size
+    if isinstance(documents, Selection) and field == "CreationTime":
+        ordered = documents.by_creation(after, size + 1, descending=descending)
+        passing = (document for document in ordered if _passes(request, document, name, status))
+        chosen = list(islice(passing, size + 1))
+    else:
+        chosen = [document for document in documents if _passes(request, document, name, status)]
+        chosen.sort(key=place, reverse=descending)
+        if after is not None:
+            chosen = [d for d in chosen if (place(d) < after if descending else place(d) > after)]
     answer: Document = {member: [summary(document) for document in chosen[:size]]}
     if len(chosen) > size:
         answer["NextToken"] = _write_token(field, place(chosen[size - 1]))

@@ -59,9 +59,8 @@ class Engine:
     def recover(self) -> None:
         """After a start: mark the jobs that were cut off, and take up the executions that were running."""
         self._jobs.recover()
-        for execution in self._cloud.store.documents(EXECUTION):
-            if execution["PipelineExecutionStatus"] in RUNNING:
-                self.start(execution["PipelineExecutionArn"])
+        for execution in self._cloud.store.having(EXECUTION, "PipelineExecutionStatus", RUNNING):
+            self.start(execution["PipelineExecutionArn"])
 
     def close(self) -> None:
         """Stop all work; what was running stays stored as it is and is taken up by the next start."""

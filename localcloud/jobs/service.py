@@ -116,7 +116,8 @@ class JobService:
         if killed:
             logger.warning("killed %d processes of jobs that a stopped local cloud left behind", killed)
         for kind in KINDS.values():
-            for job in self._cloud.store.documents(kind.store_kind):
+            running = self._cloud.store.having(kind.store_kind, f"{kind.label}JobStatus", ("Stopping", "InProgress"))
+            for job in running:
                 status = job[f"{kind.label}JobStatus"]
                 if status == "Stopping":
                     self._change(kind, job[f"{kind.label}JobName"], "Stopped", {})

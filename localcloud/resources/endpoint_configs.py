@@ -102,7 +102,7 @@ def list_endpoint_configs(cloud: Cloud, request: dict[str, Any]) -> dict[str, An
     """Configurations, newest first unless asked otherwise."""
     return page(
         request,
-        cloud.store.documents(KIND),
+        cloud.store.select(KIND),
         member="EndpointConfigs",
         summary=lambda config: pick(config, "EndpointConfigName", "EndpointConfigArn", "CreationTime"),
         name="EndpointConfigName",

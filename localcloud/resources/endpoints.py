@@ -210,7 +210,7 @@ def list_endpoints(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any]:
     """Endpoints, newest first unless asked otherwise."""
     return page(
         request,
-        cloud.store.documents(KIND),
+        cloud.store.select(KIND),
         member="Endpoints",
         summary=lambda endpoint: pick(
             endpoint, "EndpointName", "EndpointArn", "CreationTime", "LastModifiedTime", "EndpointStatus"

@@ -74,7 +74,7 @@ def list_pipeline_executions(cloud: Cloud, request: dict[str, Any]) -> dict[str,
     pipeline = find_pipeline(cloud, request["PipelineName"])
     return page(
         request,
-        cloud.store.documents(EXECUTION, pipeline["PipelineName"]),
+        cloud.store.select(EXECUTION, pipeline["PipelineName"]),
         member="PipelineExecutionSummaries",
         summary=lambda e: {
             **pick(

@@ -116,7 +116,7 @@ def list_models(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any]:
     """Models, newest first unless asked otherwise."""
     return page(
         request,
-        cloud.store.documents(KIND),
+        cloud.store.select(KIND),
         member="Models",
         summary=lambda model: pick(model, "ModelName", "ModelArn", "CreationTime"),
         name="ModelName",

@@ -31,7 +31,7 @@ def list_processing_jobs(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any
     """Summaries, newest first."""
     return page(
         request,
-        cloud.store.documents(KIND),
+        cloud.store.select(KIND),
         member="ProcessingJobSummaries",
         summary=lambda job: pick(
             job,

@@ -32,7 +32,7 @@ def list_training_jobs(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any]:
     status = request.get("StatusEquals") if "MaxResults" in request else None
     answer = page(
         request if status is None else {**request, "StatusEquals": None},
-        cloud.store.documents(KIND),
+        cloud.store.select(KIND),
         member="TrainingJobSummaries",
         summary=lambda job: pick(
             job,

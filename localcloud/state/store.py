@@ -6,7 +6,7 @@ A document is a JSON object under (kind, key), optionally with a parent key: an 
 import json
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,13 +18,43 @@ CREATE TABLE IF NOT EXISTS documents (
   position INTEGER PRIMARY KEY AUTOINCREMENT,
   kind TEXT NOT NULL, key TEXT NOT NULL, parent TEXT, body TEXT NOT NULL,
   UNIQUE (kind, key));
-CREATE INDEX IF NOT EXISTS by_parent ON documents (kind, parent);
+DROP INDEX IF EXISTS by_parent;
+CREATE INDEX IF NOT EXISTS by_creation ON documents (kind, json_extract(body, '$.CreationTime'), key);
+CREATE INDEX IF NOT EXISTS by_parent_and_creation
+  ON documents (kind, parent, json_extract(body, '$.CreationTime'), key);
 CREATE TABLE IF NOT EXISTS counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL);
 """
 
 
+def _of(kind: str, parent: str | None) -> tuple[str, list[Any]]:
+    """The condition of a kind (and a parent), in a form that SQLite's indexes serve, and its values."""
+    return ("kind = ?", [kind]) if parent is None else ("kind = ? AND parent = ?", [kind, parent])
+
+
 class DuplicateError(Exception):
     """A document with this kind and key is already there."""
+
+
+class Selection:
+    """Documents of one kind (and parent), each with a CreationTime, read from the store only as far as needed."""
+
+    def __init__(self, store: "Store", kind: str, parent: str | None) -> None:
+        self._store, self._kind, self._parent = store, kind, parent
+
+    def __iter__(self) -> Iterator[Document]:
+        """All documents, oldest first."""
+        return iter(self._store.documents(self._kind, self._parent))
+
+    def by_creation(self, after: tuple[float, str] | None, at_once: int, *, descending: bool) -> Iterator[Document]:
+        """Documents by (CreationTime, key), those that come after this place, read so many at once."""
+        while True:
+            found = self._store.created(self._kind, self._parent, after, at_once, descending=descending)
+            for _, document in found:
+                yield document
+            if len(found) < at_once:
+                return
+            key, last = found[-1]
+            after = (last["CreationTime"], key)
 
 
 class Store:
@@ -116,17 +146,45 @@ class Store:
 
     def documents(self, kind: str, parent: str | None = None) -> list[Document]:
         """All documents of a kind (of a parent), oldest first."""
+        where, values = _of(kind, parent)
+        rows = self._rows(f"SELECT body FROM documents WHERE {where} ORDER BY position", values)  # noqa: S608 - no value is in the text
+        return [json.loads(row[0]) for row in rows]
+
+    def having(self, kind: str, member: str, values: Iterable[str]) -> list[Document]:
+        """The documents of a kind whose member is one of these texts, oldest first. Others are not read into memory."""
         rows = self._rows(
-            "SELECT body FROM documents WHERE kind = ?1 AND (?2 IS NULL OR parent = ?2) ORDER BY position",
-            (kind, parent),
+            "SELECT body FROM documents WHERE kind = ? AND json_extract(body, ?) IN (SELECT value FROM json_each(?)) "
+            "ORDER BY position",
+            (kind, f"$.{member}", json.dumps(list(values))),
         )
         return [json.loads(row[0]) for row in rows]
 
+    def select(self, kind: str, parent: str | None = None) -> "Selection":
+        """The documents of a kind (of a parent), to be read in the order of their CreationTime and only as needed."""
+        return Selection(self, kind, parent)
+
+    def created(
+        self, kind: str, parent: str | None, after: tuple[float, str] | None, most: int, *, descending: bool
+    ) -> list[tuple[str, Document]]:
+        """Up to `most` (key, document) by CreationTime and key, those that come after a (time, key)."""
+        where, values = _of(kind, parent)
+        creation = "json_extract(body, '$.CreationTime')"
+        if after is not None:
+            # The first part lets the index find the place; the second leaves out what was created in the same moment.
+            sign = "<" if descending else ">"
+            where += f" AND {creation} {sign}= ? AND ({creation} {sign} ? OR key {sign} ?)"
+            values += [after[0], after[0], after[1]]
+        order = "DESC" if descending else "ASC"
+        rows = self._rows(
+            f"SELECT key, body FROM documents WHERE {where} ORDER BY {creation} {order}, key {order} LIMIT ?",  # noqa: S608 - no value is in the text
+            [*values, most],
+        )
+        return [(key, json.loads(body)) for key, body in rows]
+
     def count(self, kind: str, parent: str | None = None) -> int:
         """How many documents of a kind (of a parent) there are."""
-        rows = self._rows(
-            "SELECT count(*) FROM documents WHERE kind = ?1 AND (?2 IS NULL OR parent = ?2)", (kind, parent)
-        )
+        where, values = _of(kind, parent)
+        rows = self._rows(f"SELECT count(*) FROM documents WHERE {where}", values)  # noqa: S608 - likewise
         return int(rows[0][0])
 
     def delete_older(self, kind: str, member: str, time: float) -> None:

@@ -2,6 +2,7 @@
 
 import base64
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from localcloud.api import ApiError, page, refuse
+from localcloud.state.store import Selection, Store
 
 THINGS = [
     {"Name": f"thing-{n}", "Arn": f"arn:{n}", "CreationTime": float(n), "State": "Up" if n % 2 else "Down"}
@@ -16,7 +18,7 @@ THINGS = [
 ]
 
 
-def listed(documents: list[dict[str, Any]] = THINGS, **request: Any) -> dict[str, Any]:
+def listed(documents: list[dict[str, Any]] | Selection = THINGS, **request: Any) -> dict[str, Any]:
     return page(
         request, documents, member="Things", summary=dict, name="Name", identity="Arn", status="State", default_size=3
     )
@@ -99,3 +101,33 @@ def test_members_that_are_not_implemented_are_refused_by_name() -> None:
 
     with pytest.raises(ApiError, match="does not implement Other; leave it out"):
         refuse({"Other": 1}, "Other")
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 4).map(float), st.sampled_from(["Up", "Down"])), max_size=20),
+    st.fixed_dictionaries(
+        {"MaxResults": st.integers(1, 5)},
+        optional={
+            "SortOrder": st.sampled_from(["Ascending", "Descending"]),
+            "SortBy": st.sampled_from(["CreationTime", "Name", "Status"]),
+            "StatusEquals": st.just("Up"),
+            "CreationTimeAfter": st.just(1.0),
+        },
+    ),
+)
+def test_pages_from_the_store_are_those_of_a_list(documents: list[tuple[float, str]], request_: dict[str, Any]) -> None:
+    store = Store(Path(":memory:"))
+    things = [
+        {"Name": f"{n}", "Arn": f"{n:02d}", "CreationTime": time, "State": state}
+        for n, (time, state) in enumerate(documents)
+    ]
+    for thing in things:
+        store.insert("thing", str(thing["Arn"]), thing)
+    token: dict[str, Any] = {}
+    while True:
+        answer = listed(things, **request_, **token)
+        assert listed(store.select("thing"), **request_, **token) == answer
+        if "NextToken" not in answer:
+            break
+        token = {"NextToken": answer["NextToken"]}
+    store.close()

@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from localcloud.state.store import DuplicateError, Store
 
@@ -107,3 +109,48 @@ def test_old_documents_are_removed_by_their_time(store: Store) -> None:
     assert store.get("kind", "old") is None
     assert store.delete("kind", "new")
     assert not store.delete("kind", "new")
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 3).map(float), st.sampled_from("xy")), max_size=20),
+    st.sampled_from([None, "x"]),
+    st.booleans(),
+    st.integers(1, 4),
+)
+def test_a_selection_is_read_by_creation_from_any_place(
+    documents: list[tuple[float, str]], parent: str | None, descending: bool, at_once: int
+) -> None:
+    store = Store(Path(":memory:"))
+    for number, (time, of) in enumerate(documents):
+        store.insert("kind", f"{number:02d}", {"key": f"{number:02d}", "CreationTime": time}, parent=of)
+    places = sorted(
+        ((time, f"{n:02d}") for n, (time, of) in enumerate(documents) if parent in (None, of)), reverse=descending
+    )
+    selection = store.select("kind", parent)
+
+    assert [d["key"] for d in selection.by_creation(None, at_once, descending=descending)] == [p[1] for p in places]
+    for number, place in enumerate(places):
+        rest = [d["key"] for d in selection.by_creation(place, at_once, descending=descending)]
+        assert rest == [p[1] for p in places[number + 1 :]]
+    assert len(list(selection)) == len(places)
+    store.close()
+
+
+def test_documents_having_a_value_are_found_in_their_order(store: Store) -> None:
+    for key, status in (("b", "Executing"), ("a", "Succeeded"), ("c", "Stopping"), ("d", None)):
+        store.insert("kind", key, {"key": key, "Status": status})
+
+    assert [d["key"] for d in store.having("kind", "Status", ("Executing", "Stopping"))] == ["b", "c"]
+
+
+@pytest.mark.parametrize(("parent", "index"), [(None, "by_creation"), ("x", "by_parent_and_creation")])
+def test_an_index_gives_a_page_without_sorting(store: Store, parent: str | None, index: str) -> None:
+    said: list[str] = []
+    store._connection.set_trace_callback(said.append)
+    store.created("kind", parent, (1.0, "a"), 10, descending=True)
+    store._connection.set_trace_callback(None)
+
+    plan = [row[3] for row in store._rows(f"EXPLAIN QUERY PLAN {said[0]}", ())]
+
+    assert len(plan) == 1
+    assert f"USING INDEX {index} " in plan[0]

@@ -1,0 +1,207 @@
+"""What a long history costs the local cloud: `.venv/bin/python bench/growth/run.py` prints a table.
+
+A home is filled with executions (two steps and jobs each), versions of a model and log lines, once with few and once
+with many, and a cloud is started on it. Timed are its start, from the command until it answers, and requests by boto3
+on one connection (the median of 50 each). Documents are copies of those that a real execution left; log lines and
+versions come over the API. Nothing else should be running.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import re
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import boto3
+from botocore.config import Config
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT))
+
+from localcloud.engine.records import EXECUTION, STEP  # noqa: E402
+from localcloud.resources.processing_jobs import KIND  # noqa: E402
+from localcloud.state.credentials import owner_secret  # noqa: E402
+from localcloud.state.store import Store  # noqa: E402
+
+ROLE = "arn:aws:iam::000000000000:role/growth"
+TIMES = 50
+LINES_AT_ONCE = 5000
+SCRIPT = "print('done')"
+
+
+class Cloud:
+    """A running local cloud and clients of it."""
+
+    def __init__(self, url: str, home: Path, started: float) -> None:
+        self._url, self._home = url, home
+        self.started = started
+        """Seconds from the command to the first answer."""
+
+    def client(self, service: str) -> Any:
+        """A boto3 client."""
+        return boto3.client(
+            service, endpoint_url=self._url, region_name="us-east-1", aws_access_key_id="000000000000",
+            aws_secret_access_key=owner_secret(self._home, "000000000000"),
+            config=Config(s3={"addressing_style": "path"}, retries={"max_attempts": 0}, read_timeout=120),
+        )  # fmt: skip
+
+
+@contextmanager
+def running(home: Path) -> Iterator[Cloud]:
+    """A local cloud on a home, stopped at the end."""
+    home.mkdir(exist_ok=True, mode=0o700)
+    log = home.with_suffix(".log")
+    began = time.perf_counter()
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [
+                *(sys.executable, "-m", "localcloud", "serve", "--home", home, "--port", "0"),
+                *("--image-env", ROOT / ".venv-image", "--image-root", ROOT / "container"),
+            ],
+            cwd=ROOT, stderr=output, env={"PATH": os.environ["PATH"], "HOME": str(home)},
+        )  # fmt: skip
+    try:
+        while not (found := re.search(r"serves (http://\S+)", log.read_text())):
+            if process.poll() is not None:
+                raise RuntimeError(f"the local cloud did not start: {log.read_text()}")
+            time.sleep(0.01)
+        yield Cloud(found.group(1), home, time.perf_counter() - began)
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(120)
+
+
+def make_one(cloud: Cloud) -> None:
+    """A pipeline of two steps, run once: what the history is copied from."""
+    s3, sagemaker = cloud.client("s3"), cloud.client("sagemaker")
+    s3.create_bucket(Bucket="growth")
+    s3.put_object(Bucket="growth", Key="step.py", Body=SCRIPT)
+    code = {"S3Uri": "s3://growth/step.py", "LocalPath": "/opt/ml/processing/code", "S3DataType": "S3Prefix",
+            "S3InputMode": "File"}  # fmt: skip
+    arguments = {
+        "ProcessingResources": {
+            "ClusterConfig": {"InstanceType": "ml.m5.large", "InstanceCount": 1, "VolumeSizeInGB": 30}
+        },
+        "AppSpecification": {
+            "ImageUri": "image", "ContainerEntrypoint": ["python3", "/opt/ml/processing/code/step.py"]
+        },
+        "ProcessingInputs": [{"InputName": "code", "S3Input": code}],
+        "RoleArn": ROLE,
+    }  # fmt: skip
+    steps = [{"Name": f"Step{number}", "Type": "Processing", "Arguments": arguments} for number in (1, 2)]
+    definition = json.dumps({"Version": "2020-12-01", "Steps": steps})
+    sagemaker.create_pipeline(PipelineName="growth", PipelineDefinition=definition, RoleArn=ROLE)
+    arn = sagemaker.start_pipeline_execution(PipelineName="growth")["PipelineExecutionArn"]
+    while (status := sagemaker.describe_pipeline_execution(PipelineExecutionArn=arn))["PipelineExecutionStatus"] in (
+        "Executing",
+    ):
+        time.sleep(0.1)
+    if status["PipelineExecutionStatus"] != "Succeeded":
+        raise RuntimeError(f"the pipeline ended as {status['PipelineExecutionStatus']}")
+    sagemaker.create_model_package_group(ModelPackageGroupName="growth")
+
+
+def copy_executions(home: Path, number: int) -> None:
+    """Copies of the execution, its steps and jobs, each with names and times of their own."""
+    store = Store(home / "sagemaker.sqlite")
+    [execution] = store.documents(EXECUTION)
+    arn = execution["PipelineExecutionArn"]
+    steps, jobs = store.documents(STEP, arn), store.documents(KIND)
+    with store.transaction():
+        for count in range(1, number):
+            suffix = f"{count:08x}"
+            copied = arn[: -len(suffix)] + suffix
+            time_then = execution["CreationTime"] - count
+            store.insert(EXECUTION, copied, _renamed(execution, arn, copied, time_then), parent="growth")
+            for step in steps:
+                store.insert(STEP, f"{copied}/{step['StepName']}", _renamed(step, arn, copied, None), parent=copied)
+            for job in jobs:
+                name = f"{job['ProcessingJobName'][:40]}-{suffix}"
+                store.insert(KIND, name, _renamed(job, job["ProcessingJobName"], name, time_then))
+    store.close()
+
+
+def _renamed(document: dict[str, Any], old: str, new: str, created: float | None) -> dict[str, Any]:
+    copied: dict[str, Any] = json.loads(json.dumps(document).replace(old, new))
+    return copied if created is None else {**copied, "CreationTime": created}
+
+
+def fill(home: Path, executions: int, versions: int, lines: int) -> None:
+    """Make the history."""
+    with running(home) as cloud:
+        make_one(cloud)
+        sagemaker, logs = cloud.client("sagemaker"), cloud.client("logs")
+        for _ in range(versions):
+            sagemaker.create_model_package(ModelPackageGroupName="growth")
+        logs.create_log_group(logGroupName="/growth")
+        logs.create_log_stream(logGroupName="/growth", logStreamName="stream")
+        now = int(time.time() * 1000)
+        for start in range(0, lines, LINES_AT_ONCE):
+            events = [
+                {"timestamp": now, "message": f"line {n} of the log"} for n in range(start, start + LINES_AT_ONCE)
+            ]
+            logs.put_log_events(logGroupName="/growth", logStreamName="stream", logEvents=events)
+    copy_executions(home, executions)
+
+
+def milliseconds(call: Callable[[], Any]) -> float:
+    """The median of 50 calls, after three that are not counted."""
+    took = []
+    for _ in range(TIMES + 3):
+        began = time.perf_counter()
+        call()
+        took.append((time.perf_counter() - began) * 1000)
+    return statistics.median(took[3:])
+
+
+def measure(home: Path) -> dict[str, float]:
+    """Start a cloud on the home, and ask it."""
+    with running(home) as cloud:
+        sagemaker = cloud.client("sagemaker")
+        arn = sagemaker.list_pipeline_executions(PipelineName="growth")["PipelineExecutionSummaries"][0][
+            "PipelineExecutionArn"
+        ]
+        calls: dict[str, Callable[[], Any]] = {
+            "ListPipelineExecutions": lambda: sagemaker.list_pipeline_executions(PipelineName="growth"),
+            "ListPipelineExecutionSteps": lambda: sagemaker.list_pipeline_execution_steps(PipelineExecutionArn=arn),
+            "ListProcessingJobs": sagemaker.list_processing_jobs,
+            "ListPipelines": sagemaker.list_pipelines,
+            "ListModelPackages": lambda: sagemaker.list_model_packages(ModelPackageGroupName="growth"),
+            "DescribePipelineExecution": lambda: sagemaker.describe_pipeline_execution(PipelineExecutionArn=arn),
+        }
+        return {"start, s": cloud.started, **{f"{name}, ms": milliseconds(call) for name, call in calls.items()}}
+
+
+def main() -> None:
+    """Fill two homes, measure both, print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--executions", type=int, default=10_000)
+    parser.add_argument("--versions", type=int, default=1_000)
+    parser.add_argument("--log-lines", type=int, default=1_000_000)
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="growth-") as folder:
+        few, many = Path(folder) / "few", Path(folder) / "many"
+        fill(few, 10, 10, LINES_AT_ONCE)
+        fill(many, given.executions, given.versions, given.log_lines)
+        figures = {"few": measure(few), "many": measure(many)}
+    print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}\n")
+    many_head = f"{given.executions:,} executions, {given.versions:,} versions, {given.log_lines:,} log lines"
+    print(f"| | 10 executions, 10 versions, {LINES_AT_ONCE:,} log lines | {many_head} |\n|---|---|---|")
+    for name, value in figures["few"].items():
+        print(f"| {name} | {value:.1f} | {figures['many'][name]:.1f} |")
+
+
+if __name__ == "__main__":
+    main()
