@@ -117,7 +117,7 @@ def test_the_system_libraries_that_the_packages_need_are_installed():
     assert not missing
 
 
-def test_the_bill_of_materials_names_what_the_lock_file_installs_and_nothing_else():
+def test_the_bill_of_materials_names_what_the_lock_file_installs():
     document = json.loads((ROOT / "container/sbom.cdx.json").read_text())
     assert (document["bomFormat"], document["specVersion"]) == ("CycloneDX", "1.6")
     locked = re.findall(
@@ -140,7 +140,7 @@ def test_every_stage_begins_with_a_digest():
         assert re.fullmatch(r"python:3\.11\.\d+-slim-bookworm@sha256:[0-9a-f]{64}", image)
 
 
-def test_the_health_check_says_healthy_of_a_server_that_answers_and_of_no_other(image, start):
+def test_the_health_check_passes_only_when_the_server_answers(image, start):
     (check,) = [a for name, a in instructions() if name == "HEALTHCHECK"]
     command = json.loads(check[check.index("[") :])
     one = start(program=image / "usr/local/bin/serve").ready()

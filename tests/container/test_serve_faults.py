@@ -33,7 +33,7 @@ def test_ping_and_photos_get_503_while_the_model_loads(start):
         ("die", "a worker died while it loaded the model (exit code 3)"),
     ],
 )
-def test_a_model_that_does_not_load_ends_the_server_with_the_reason_as_its_last_word(start, how, reason):
+def test_a_model_that_does_not_load_ends_the_server_with_the_reason(start, how, reason):
     one = start(FAKE_LOAD=how)
     assert one.process.wait(20) == 1
     assert one.log.splitlines()[-1].endswith(reason)
@@ -210,7 +210,7 @@ def test_a_client_that_never_reads_its_answers_is_dropped(start):
         one.wait_for(lambda: one.metrics()["model_server_connections"] == 1)
 
 
-def test_on_sigterm_what_was_accepted_is_answered_and_nothing_is_left_behind(start):
+def test_on_sigterm_what_was_accepted_is_answered(start):
     one = start().ready()
     statuses = []
     lock = threading.Lock()

@@ -25,7 +25,7 @@ def test_a_photo_is_answered_in_json_by_default(server):
     assert json.loads(body)["predictions"][0]["probabilities"]["bicycle"] == pytest.approx(0.2)
 
 
-def test_a_list_of_photos_is_answered_in_order_and_whole_beyond_the_batch_limit(server):
+def test_a_list_longer_than_a_batch_is_answered_whole_and_in_order(server):
     body = json.dumps({"instances": [{}] * 21})
     status, _, answer = server.request("POST", "/invocations", body, {"Content-Type": "application/json"})
     assert status == 200
@@ -165,7 +165,7 @@ def test_a_client_that_waits_for_100_continue_is_told_to_go_on(server):
         assert connection.recv(1_000).startswith(b"HTTP/1.1 200")
 
 
-def test_a_client_that_waits_for_100_continue_with_too_large_a_body_is_refused_at_once(server):
+def test_too_large_a_body_is_refused_before_100_continue(server):
     answer = server.raw(post(b"", b"Content-Length: 7000000", b"Expect: 100-continue"))
     assert answer.startswith(b"HTTP/1.1 413")
 

@@ -72,14 +72,14 @@ def test_503_says_when_to_come_back():
     assert b"Retry-After: 1\r\n" in Renderer().render(error(503, "later"), keep_alive=True)
 
 
-def test_a_sentence_with_line_breaks_and_quotes_stays_json_and_out_of_the_headers():
+def test_an_error_with_line_breaks_and_quotes_is_json():
     rendered = Renderer().render(error(400, 'a "b"\r\nX-Evil: 1'), keep_alive=True)
     head, body = rendered.split(b"\r\n\r\n", 1)
     assert b"Evil" not in head
     assert body == b'{"error": "a \\"b\\"\\r\\nX-Evil: 1"}\n'
 
 
-def test_the_fingerprint_changes_with_content_and_with_names_and_ignores_byte_code(tmp_path):
+def test_the_fingerprint_is_of_contents_and_names_without_byte_code(tmp_path):
     (tmp_path / "a").write_text("x")
     first = fingerprint(tmp_path)
     (tmp_path / "__pycache__").mkdir()
@@ -297,7 +297,7 @@ payloads = st.lists(st.text("ab", min_size=1, max_size=30).map(str.encode), min_
 
 
 @given(payloads, st.lists(st.integers(0, 10_000), max_size=8), st.randoms(use_true_random=False))
-def test_however_requests_are_cut_and_answered_the_order_is_kept_and_nothing_is_held(bodies, cuts, random):
+def test_answers_keep_the_order_of_requests_and_no_body_is_kept(bodies, cuts, random):
     descriptor = m.create(1)
     application = Echo([m.Metrics(descriptor, 0), m.Metrics(descriptor, 1)], later=True)
     connection, transport = connect(application)

@@ -101,7 +101,7 @@ def test_the_report_has_sagemakers_shape_and_every_figure(evaluated: Path) -> No
     assert report["metadata"]["classes"] == "ant bee"
 
 
-def test_the_report_lists_confidence_and_outcome_of_each_photo_for_monitoring(evaluated: Path) -> None:
+def test_confidence_and_outcome_of_each_photo_are_listed(evaluated: Path) -> None:
     report = json.loads((evaluated / "evaluation.json").read_text())
     confidences, correct = np.array(report["confidences"]), np.array(report["correct"])
     assert len(confidences) == len(correct) == report["test"]["count"]
@@ -116,7 +116,7 @@ def test_the_page_about_the_report_names_everything_in_it(evaluated: Path) -> No
         assert f"`{name}`" in page, name
 
 
-def test_the_statistics_of_the_test_photos_are_those_monitoring_compares_with(evaluated: Path) -> None:
+def test_the_test_photos_are_described_for_monitoring(evaluated: Path) -> None:
     columns = statistics.read(evaluated)
     assert set(columns) == {*Features._fields, "confidence"}
     assert {int(column.counts.sum()) for column in columns.values()} == {40}
@@ -377,7 +377,7 @@ def _with_others(folder: Path, photos: Path) -> Path:
 SIDES = (("fly", 2), ("moth", 1))
 
 
-def test_other_classes_are_measured_by_confidence_where_the_model_says_no_more(
+def test_other_classes_are_ranked_by_confidence_where_it_is_all_there_is(
     model: Path, photos: Path, tmp_path: Path
 ) -> None:
     assert _evaluate(model, _with_others(tmp_path / "test", photos), tmp_path) == 0

@@ -236,7 +236,7 @@ def test_confidence_that_fell_is_large_drift(figures):
     assert found["drift"]["reference_count"] == 100
 
 
-def test_single_confidences_of_the_evaluation_give_a_kolmogorov_smirnov_test(figures):
+def test_single_confidences_give_a_kolmogorov_smirnov_test(figures):
     evaluation = EVALUATION | {"confidences": [0.5 + at / 200 for at in range(100)]}
     same = figures([capture(at, 0.5 + at / 80) for at in range(40)], evaluation=evaluation)["drift"]
     low = figures([capture(at, 0.51) for at in range(40)], evaluation=evaluation)["drift"]

@@ -92,7 +92,7 @@ def test_dataset_json_counts_and_hashes_the_records(tmp_path):
     }
 
 
-def test_an_archive_that_says_it_is_drawn_is_labelled_so_whatever_the_argument_says(tmp_path):
+def test_an_archive_that_says_it_is_drawn_is_labelled_so(tmp_path):
     path = write_archive(tmp_path, train=split(12, batch_label=b"training batch of drawn samples"))
     _, outputs = run(tmp_path, path, "--data-label", "cifar-100")
     assert json.loads((outputs["train"] / "dataset.json").read_text())["label"] == "drawn samples"
