@@ -33,8 +33,8 @@ def class_folders(root: Path, classes: Sequence[str]) -> list[str]:
 def photo_files(root: Path, folders: Sequence[str]) -> tuple[dict[str, list[Path]], list[Path]]:
     """The photos of each folder, sorted by name, and the files that are left out because of how their names end.
 
-    Hidden files, such as the `._*` that macOS puts beside each, are neither. JobError when a link leads out of `root`,
-    or there are more than MAX_PHOTOS.
+    Hidden files, such as the `._*` of macOS, and the empty ones that stand for folders in S3 are neither. JobError when
+    a link leads out of `root`, or there are more than MAX_PHOTOS.
     """
     inside = root.resolve()
     found: dict[str, list[Path]] = {}
@@ -42,7 +42,7 @@ def photo_files(root: Path, folders: Sequence[str]) -> tuple[dict[str, list[Path
     for name in folders:
         files = sorted(entry for entry in (root / name).iterdir() if not entry.name.startswith(".") and entry.is_file())
         found[name] = [file for file in files if file.suffix.lower() in SUFFIXES]
-        left_out += [file for file in files if file.suffix.lower() not in SUFFIXES]
+        left_out += [file for file in files if file.suffix.lower() not in SUFFIXES and file.stat().st_size]
         for entry in found[name]:
             if not entry.resolve().is_relative_to(inside):
                 raise JobError(

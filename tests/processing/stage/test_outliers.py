@@ -106,6 +106,7 @@ def test_other_folders_become_outliers_and_what_is_unreadable_is_said(tmp_path, 
     (folders / "yak" / "twin.png").write_bytes((folders / "cat" / "0.png").read_bytes())
     (folders / "cat" / "photo.heic").write_bytes(b"x")
     (folders / "cat" / "._0.png").write_bytes(b"x")
+    (folders / "cat" / "cat_$folder$").write_bytes(b"")
     outputs = run(tmp_path, folders, "--classes", "cat,dog")
     found = {**datasets.read_outliers(outputs["train"], "train"), **datasets.read_outliers(outputs["test"], "test")}
     assert {name: len(bodies) for name, bodies in found.items()} == {"cow": 6, "yak": 6}
