@@ -1,4 +1,4 @@
-"""The door: `python -m localcloud serve --home DIR --port 4747 --image-env .venv-image --image-root container`."""
+"""The command line: `localcloud serve --home DIR --port 4747 --image-env .venv-image --image-root container`."""
 
 import os
 import sys
@@ -11,7 +11,7 @@ from localcloud.settings import Settings, StartError
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 def main() -> None:
-    """SageMaker and the AWS services around it, on this machine only."""
+    """SageMaker and the AWS services around it, on this machine, for its owner only."""
 
 
 @main.command()
@@ -33,10 +33,12 @@ def main() -> None:
     show_default=True,
     help="Directory whose bin/ comes first on the PATH of jobs and endpoints.",
 )
-@click.option("--account", default="000000000000", show_default=True, help="AWS account number to be.")
-@click.option("--region", default="us-east-1", show_default=True, help="AWS region to be.")
+@click.option(
+    "--account", default="000000000000", show_default=True, help="Number of the AWS account that is simulated."
+)
+@click.option("--region", default="us-east-1", show_default=True, help="AWS region that is simulated.")
 @click.option("--max-jobs", type=click.IntRange(1), default=os.cpu_count() or 2, help="Job processes at once.")
-@click.option("--enforce-iam", is_flag=True, help="Hold everything to its role's policies.")
+@click.option("--enforce-iam", is_flag=True, help="Hold every role to its policies.")
 @click.option("--strict", is_flag=True, help="Fail on answers that break AWS's model (for tests).")
 def serve(
     home: Path,

@@ -1,4 +1,4 @@
-"""Puts the parts of one local cloud together, and holds them while it runs."""
+"""Makes the parts of one local cloud from its settings, connects them, starts and stops them."""
 
 import asyncio
 import logging
@@ -36,7 +36,7 @@ logger = logging.getLogger("localcloud")
 
 
 class Assembly:
-    """The parts of a running cloud; `front` is what the port serves."""
+    """The parts of one cloud; `front` is the ASGI application of the port."""
 
     def __init__(self, settings: Settings) -> None:
         for directory in (settings.jobs_dir, settings.endpoints_dir):
@@ -102,7 +102,7 @@ class Assembly:
         await asyncio.to_thread(self.cloud.engine.recover)
 
     async def cloud_stopping(self) -> None:
-        """End background work while the port still answers."""
+        """Stop jobs, executions and model servers while the port still answers; they store their outputs through it."""
         self.front.ready = None
         for name, stop in (("the engine", self.cloud.engine.close), ("the endpoints", self.cloud.endpoints.stop)):
             try:
@@ -115,7 +115,7 @@ class Assembly:
         await asyncio.to_thread(self.cloud.logs.flush)
 
     def close(self) -> None:
-        """Write the last state; the port is closed by now."""
+        """Store the last state, after the port has been closed."""
         self._protocol.close()
         self._saver.stop()
         self._emulator.close()

@@ -1,4 +1,4 @@
-"""What every operation receives: settings, store, events, logs, S3, a clock, and background work."""
+"""`Cloud`, which every operation receives: settings, store, events, logs, AWS clients, jobs, engine and endpoints."""
 
 import logging
 import os
@@ -34,14 +34,14 @@ class Logs(Protocol):
     """CloudWatch Logs, written in batches."""
 
     def put(self, group: str, stream: str, lines: list[str], timestamp_ms: int | None = None) -> None:
-        """Queue lines (without newline) for a stream; group and stream come to be by themselves. Seen within 0.3 s."""
+        """Queue lines (without newline) for a stream; group and stream are created if needed."""
 
     def flush(self) -> None:
-        """Return once all that was put is stored."""
+        """Wait until all lines are stored."""
 
 
 class Runner:
-    """Background threads by name. A stop asks them through `stopping` and waits a little."""
+    """Background threads by name, which look at the event `stopping` to know when to end."""
 
     def __init__(self) -> None:
         self.stopping = threading.Event()
@@ -89,9 +89,9 @@ class Cloud:
 
     `s3` is a boto3 client at our own port, so use it from threads, never from the event loop.
     `client("cloudwatch")` gives such clients for other services, one each.
-    `identities.assume(role)` is SageMaker in the name of a role: what a role's job does, it does as that identity.
+    `identities.assume(role)` is the identity with which SageMaker acts as a role, for example to run its job.
     `call("CreateModelPackage", {...})` runs an operation in process, validated as over HTTP; ApiError if it is refused.
-    A third argument is the identity that asks, if it is not the local cloud itself.
+    A third argument is the identity of the caller, if it is not the local cloud itself.
     """
 
     settings: Settings
@@ -113,7 +113,7 @@ class Cloud:
         return f"arn:aws:sagemaker:{self.settings.region}:{self.settings.account}:{kind}/{name}"
 
     def user(self) -> dict[str, Any]:
-        """Who acts, as SageMaker's UserContext: requests come from this machine's user, under no other name."""
+        """SageMaker's UserContext of a request: this machine's user."""
         try:
             name = pwd.getpwuid(os.getuid()).pw_name
         except KeyError:

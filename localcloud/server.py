@@ -65,7 +65,7 @@ def serve(settings: Settings) -> None:
     """Run a local cloud in the foreground until SIGTERM or SIGINT; StartError if it cannot start."""
     for name, path in (("--image-env", settings.image_env / "bin"), ("--image-root", settings.image_root)):
         if not path.is_dir():
-            raise StartError(f"{name}: {path} is no directory.")
+            raise StartError(f"{name}: {path} is not a directory.")
     # All state is the owner's alone: what is made from here on is readable by nobody else.
     os.umask(0o077)
     write_to_stderr()
@@ -89,17 +89,17 @@ async def _serve(settings: Settings, listener: socket.socket) -> None:
     from localcloud.assembly import Assembly
 
     assembly = Assembly(settings)
-    log = Periodic("the rotation of the log", _LOOK_AT_LOG_SECONDS, rotate)
+    log = Periodic("rotating the log", _LOOK_AT_LOG_SECONDS, rotate)
     stop = asyncio.Event()
 
-    def asked_to_stop() -> None:
-        if stop.is_set():  # asked twice: now, whatever is under way; what was acknowledged is on disk
+    def request_stop() -> None:
+        if stop.is_set():  # the second signal ends it at once; what was acknowledged is on disk
             os._exit(1)
         stop.set()
 
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, asked_to_stop)
+        loop.add_signal_handler(number, request_stop)
     finished = asyncio.Event()
     started = asyncio.Event()
 

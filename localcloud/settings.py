@@ -1,4 +1,4 @@
-"""What a local cloud is told when it starts, and the places inside its home directory."""
+"""The settings of a local cloud, the paths inside its home directory, and the variables of its processes."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,7 +24,7 @@ class DiskError(BaseException):
 
 @dataclass(frozen=True)
 class Settings:
-    """Read once at the door; everything else receives it as an argument.
+    """The command line's options, with the port and secret that were found at the start.
 
     `home` holds all state. `image_env` is the virtual environment that stands for every container image, and
     `image_root/bin` comes before it on the PATH of jobs and model servers.
@@ -42,9 +42,9 @@ class Settings:
     max_jobs: int = 2
     """How many job processes run at once; the others wait."""
     enforce_iam: bool = False
-    """Roles are held to their policies; else everybody may do everything."""
+    """Whether roles are held to their policies; otherwise every signed request is allowed."""
     strict: bool = False
-    """Answers that break AWS's own model are errors (tests), not log lines."""
+    """Whether an answer that breaks AWS's own model is an error (for tests) rather than a log line."""
 
     @property
     def endpoint_url(self) -> str:
@@ -86,7 +86,7 @@ class Settings:
     def process_environment(self, home: Path) -> dict[str, str]:
         """A clean set of variables for a process of the image environment whose own directory is `home`.
 
-        The caller adds what SageMaker sets for its kind of process. Nothing of the server's environment leaks in.
+        The caller adds what SageMaker sets for its kind of process. Nothing is taken from the server's environment.
         """
         path = [self.image_root / "bin", self.image_env / "bin", "/usr/local/bin", "/usr/bin", "/bin"]
         return {

@@ -73,8 +73,9 @@ def start(target: Target, waiting: Callable[[], None] = lambda: None) -> bool:
         raise WorkError(f"the image environment {image_env} is missing: `make setup` creates it")
     home = _home(target)
     try:
-        home.mkdir(parents=True, exist_ok=True)
-        log = log_file(target).open("ab")
+        home.mkdir(parents=True, exist_ok=True, mode=0o700)
+        # Its owner's alone, as all state is.
+        log = os.fdopen(os.open(log_file(target), os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600), "ab")
     except OSError as error:
         raise WorkError(f"the local cloud cannot keep its state in {home}: {error.strerror}") from error
     command = [sys.executable, "-m", "localcloud", "serve", "--home", str(home), "--port", str(target.port)]

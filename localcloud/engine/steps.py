@@ -21,7 +21,7 @@ from localcloud.engine.references import UnknownReferenceError, as_text, resolve
 from localcloud.engine.scope import ExecutionScope
 from localcloud.engine.step_types import JOBS, STEP_TYPES, request_shape
 from localcloud.engine.validate import with_defaults
-from localcloud.iam.identities import Identity, needed
+from localcloud.iam.identities import Identity, authorize
 from localcloud.jobs.failure import JobError
 from localcloud.jobs.requests import insert, processing_job, training_job
 from localcloud.jobs.transfer import Location, Transfer
@@ -113,7 +113,7 @@ def store_job(context: Context, step: Step, job: Document) -> None:
     """Put the job into the store, if the pipeline's role may create it; in the transaction that stores the step."""
     try:
         request = {**job, "Tags": job.get("_tags")}
-        needed(context.identity(), STEP_TYPES[step.type].create, request, context.cloud.settings)
+        authorize(context.identity(), STEP_TYPES[step.type].create, request, context.cloud.settings)
         insert(context.cloud, JOBS[step.type].store_kind, step.type, job)
     except ApiError as error:
         raise _refused(context, step, error) from None

@@ -1,4 +1,4 @@
-"""The page that lists which SageMaker operations the local cloud has: `python -m localcloud operations`."""
+"""The documentation page of the SageMaker operations that are served: `localcloud operations` prints it."""
 
 import ast
 import inspect

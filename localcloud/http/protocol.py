@@ -9,7 +9,7 @@ from typing import Any
 from localcloud.api import OPERATIONS, ApiError
 from localcloud.api.shapes import check_request, service_model, shape_answer
 from localcloud.cloud import Cloud
-from localcloud.iam.identities import Identity, needed
+from localcloud.iam.identities import Identity, authorize
 
 logger = logging.getLogger("localcloud")
 
@@ -18,7 +18,7 @@ Answer = tuple[int, dict[str, str], bytes]
 
 
 class Protocol:
-    """SageMaker's front end: one callable with the signature that the emulator's dispatcher expects of a service."""
+    """Answers SageMaker's requests; `handle` has the signature that MiniStack's dispatcher expects of a service."""
 
     def __init__(self, cloud: Cloud) -> None:
         self._cloud = cloud
@@ -28,11 +28,17 @@ class Protocol:
         self._threads = ThreadPoolExecutor(32, thread_name_prefix="sagemaker")
 
     async def handle(self, method: str, path: str, headers: dict[str, str], body: bytes, query: Any) -> Answer:
-        """Answer one request. Never raises: what goes wrong becomes an error in AWS's form."""
+        """Answer one HTTP request with (status, headers, body); whatever fails is answered as an AWS JSON error."""
         target = headers.get("x-amz-target", "")
         name = target.removeprefix(TARGET_PREFIX)
         if method != "POST" or not target.startswith(TARGET_PREFIX):
-            return error_answer(ApiError("UnknownOperationException", f"{method} {path} is no SageMaker request.", 404))
+            return error_answer(
+                ApiError(
+                    "UnknownOperationException",
+                    f"{method} {path} is not a SageMaker request: the header X-Amz-Target must name an operation.",
+                    404,
+                )
+            )
         try:
             caller = self._cloud.identities.caller(headers)
             answer = await asyncio.get_running_loop().run_in_executor(self._threads, self.call_json, name, body, caller)
@@ -52,9 +58,10 @@ class Protocol:
         return self.call(name, request, caller)
 
     def call(self, name: str, given: dict[str, Any], caller: Identity | None = None) -> dict[str, Any]:
-        """Run one operation, from any thread, validated as over HTTP; ApiError for what the caller did wrong.
+        """Run one operation, validated as over HTTP, and return its answer; may be called from any thread.
 
-        Without a caller it is the local cloud itself that asks, which may.
+        `caller` must have the permissions that the operation needs; None is the local cloud itself, which has all.
+        ApiError if the operation does not exist, the request is invalid or the operation refuses it.
         """
         handler = OPERATIONS.get(name)
         if handler is None:
@@ -68,7 +75,7 @@ class Protocol:
         model = self._model.operation_model(name)
         request = check_request(model.input_shape, given)
         if caller is not None:
-            needed(caller, name, request, self._cloud.settings)
+            authorize(caller, name, request, self._cloud.settings)
         answer = handler(self._cloud, request) or {}
         if model.output_shape is None:
             return {}
@@ -76,7 +83,7 @@ class Protocol:
         return shaped
 
     def close(self) -> None:
-        """Let running operations end; take no more."""
+        """Let running operations end and start no more."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
 

@@ -1,1 +1,5 @@
-"""Who may do what, where IAM is enforced (`--enforce-iam`): identities, what a request needs, and the evaluator."""
+"""Identities and permissions: who sends a request, and whether IAM's policies allow it (with `--enforce-iam`).
+
+access      which actions on which resources a request needs
+identities  the account's owner, or a role with temporary credentials
+"""

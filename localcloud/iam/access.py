@@ -1,4 +1,4 @@
-"""What a request to SageMaker needs: pairs of an IAM action and a resource, read off the request. Pure.
+"""Which permissions a request to SageMaker needs: pairs of an IAM action and a resource. Pure functions.
 
 The resources are those of AWS's service authorization reference; where a list operation has no narrower one, it is `*`.
 """
@@ -26,7 +26,7 @@ class NotAllowedError(Exception):
 
 @dataclass(frozen=True)
 class Need:
-    """One action on one resource, with the condition keys that the request itself gives."""
+    """A permission: one IAM action on one resource ARN, with the condition keys (name: value) that the request sets."""
 
     action: str
     resource: str
@@ -35,13 +35,13 @@ class Need:
 
 @dataclass(frozen=True)
 class Place:
-    """The account and region that names without an ARN belong to."""
+    """The account and region of resources that are given by name, not by ARN."""
 
     account: str
     region: str
 
     def arn(self, kind: str, name: str) -> str:
-        """SageMaker's ARN of a name; an ARN stays as it is."""
+        """The ARN of a SageMaker resource given by name; an ARN is returned unchanged."""
         return name if name.startswith("arn:") else f"arn:aws:sagemaker:{self.region}:{self.account}:{kind}/{name}"
 
 

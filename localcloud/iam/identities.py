@@ -1,4 +1,7 @@
-"""In whose name something is done: of the account's owner, who may do all, or of a role, within its policies."""
+"""Identities that work is done as: the account's owner, who is allowed everything, or a role, held to its policies.
+
+`Unenforced` is used without `--enforce-iam`: everything is done as the owner. `Enforced` uses the role that AWS would.
+"""
 
 from __future__ import annotations
 
@@ -15,107 +18,107 @@ from localcloud.settings import Settings
 
 
 class Identity(Protocol):
-    """Someone who acts."""
+    """The account's owner or a role: credentials, clients that use them, and a check of permissions."""
 
     @property
     def variables(self) -> Mapping[str, str]:
-        """The credentials as variables for a process, to be put over those of the owner."""
+        """Credentials as environment variables for a process; empty for the owner, whose variables each process has."""
 
     def client(self, service: str) -> Any:
-        """A boto3 client that acts in this name. For threads, not for the event loop."""
+        """A boto3 client with this identity's credentials. It blocks: use it in a thread, not in the event loop."""
 
     def require(self, wanted: Iterable[Need]) -> None:
-        """ApiError with the code AccessDeniedException and AWS's sentence, unless all of it is allowed."""
+        """Raise ApiError (AccessDeniedException, in AWS's words) unless all of `wanted` is allowed."""
 
     def release(self) -> None:
-        """The work is done: temporary credentials are worth nothing any more."""
+        """Make temporary credentials invalid, once the work that they were made for has ended."""
 
 
 class Evaluator(Protocol):
-    """Decides by IAM policies. Whatever is not allowed raises NotAllowedError."""
+    """Decides by IAM policies; each method raises NotAllowedError where something is not allowed."""
 
     def require(self, access_key: str, need: Need) -> None:
-        """Allow the owner of an access key what it needs; no signature is looked at."""
+        """Check that the holder of an access key has a permission; no signature is checked."""
 
     def verify(self, scope: Mapping[str, Any], body: bytes, need: Need) -> None:
-        """Check the signature of an HTTP request (ASGI scope), then as `require` for its signer."""
+        """Check the signature of an HTTP request (ASGI scope and body), then its signer's permission."""
 
     def key_of(self, headers: Mapping[str, str]) -> str:
-        """The access key that a request names."""
+        """The access key id in the headers of a signed request."""
 
     def assume(self, role_arn: str, service: str, session: str) -> dict[str, str]:
-        """Temporary credentials, as environment variables, with which a service acts as a role."""
+        """Temporary credentials of a role for a service (`sagemaker.amazonaws.com`), as environment variables."""
 
     def forget(self, access_key: str) -> None:
-        """End temporary credentials."""
+        """Make temporary credentials invalid."""
 
     def access(self) -> dict[str, Any]:
-        """Actions that were allowed, by role, and the last that were denied."""
+        """{"allowed": {role: actions}, "denied": the last denials}, since the start."""
 
 
 class Identities(Protocol):
-    """Makes identities."""
+    """Finds out which identity something is done as."""
 
     def assume(self, role_arn: str | None, session: str = "SageMaker") -> Identity:
-        """SageMaker in the name of a role; ApiError if the role is not there or does not trust it."""
+        """SageMaker acting as a role; ApiError if the role does not exist or does not trust SageMaker."""
 
     def caller(self, headers: Mapping[str, str]) -> Identity:
-        """Who sent a request whose signature has been checked."""
+        """The sender of a request whose signature has been checked already."""
 
     def admit(self, scope: Mapping[str, Any], body: bytes, operation: str, request: Mapping[str, Any]) -> None:
-        """Check signature and permission of a request that goes past the emulator; ApiError if it may not be."""
+        """Check a request that MiniStack does not see (ASGI scope and body); ApiError if it is not allowed."""
 
     def access(self) -> dict[str, Any] | None:
-        """What was allowed and denied so far; None where IAM is not enforced."""
+        """What was allowed and denied since the start, as in Evaluator.access; None if IAM is not enforced."""
 
 
-def needed(identity: Identity, operation: str, request: Mapping[str, Any], settings: Settings) -> None:
-    """ApiError unless the identity may send this request to SageMaker."""
+def authorize(identity: Identity, operation: str, request: Mapping[str, Any], settings: Settings) -> None:
+    """Raise ApiError unless the identity has the permissions that a SageMaker operation with this request needs."""
     identity.require(needs(operation, request, Place(settings.account, settings.region)))
 
 
 class Owner:
-    """The account's owner."""
+    """The account's owner, who is allowed everything and has no temporary credentials."""
 
     def __init__(self, client: Callable[[str], Any]) -> None:
         self.client = client
 
     @property
     def variables(self) -> Mapping[str, str]:
-        """None but those that everybody gets."""
+        """Empty: each process has the owner's variables."""
         return {}
 
     def require(self, wanted: Iterable[Need]) -> None:
-        """May do all."""
+        """Return: everything is allowed."""
 
     def release(self) -> None:
-        """Has no temporary credentials."""
+        """Do nothing: there are no temporary credentials."""
 
 
 class Unenforced:
-    """Everybody acts as the owner."""
+    """Identities where IAM is not enforced: everything is done as the owner."""
 
     def __init__(self, client: Callable[[str], Any]) -> None:
         self._owner = Owner(client)
 
     def assume(self, role_arn: str | None, session: str = "SageMaker") -> Identity:
-        """The owner."""
+        """The owner, whatever the role."""
         return self._owner
 
     def caller(self, headers: Mapping[str, str]) -> Identity:
-        """The owner."""
+        """The owner, whoever signed."""
         return self._owner
 
     def admit(self, scope: Mapping[str, Any], body: bytes, operation: str, request: Mapping[str, Any]) -> None:
-        """Everybody."""
+        """Return: every signed request is allowed."""
 
     def access(self) -> dict[str, Any] | None:
-        """Nobody notes it."""
+        """None: decisions are not recorded."""
         return None
 
 
-class _Holder:
-    """Whoever holds an access key."""
+class _KeyHolder:
+    """The identity of an access key: a role with temporary credentials, or the sender of a request."""
 
     def __init__(self, evaluator: Evaluator, settings: Settings, credentials: Mapping[str, str]) -> None:
         self._evaluator, self._settings = evaluator, settings
@@ -125,11 +128,11 @@ class _Holder:
 
     @property
     def variables(self) -> Mapping[str, str]:
-        """See Identity."""
+        """The temporary credentials."""
         return self._credentials
 
     def client(self, service: str) -> Any:
-        """See Identity."""
+        """A client with the temporary credentials; one for each service."""
         with self._lock:
             if service not in self._clients:
                 self._clients[service] = boto3.client(
@@ -144,7 +147,7 @@ class _Holder:
             return self._clients[service]
 
     def require(self, wanted: Iterable[Need]) -> None:
-        """See Identity."""
+        """Ask the evaluator for each permission; ApiError at the first that is denied."""
         for need in wanted:
             try:
                 self._evaluator.require(self.variables["AWS_ACCESS_KEY_ID"], need)
@@ -152,36 +155,36 @@ class _Holder:
                 raise _refusal(error) from None
 
     def release(self) -> None:
-        """See Identity."""
+        """Make the temporary credentials invalid."""
         self._evaluator.forget(self.variables["AWS_ACCESS_KEY_ID"])
 
 
 class Enforced:
-    """Everybody acts within the policies of their role or user."""
+    """Identities where IAM is enforced: each is held to the policies of its role or user."""
 
     def __init__(self, evaluator: Evaluator, settings: Settings) -> None:
         self._evaluator, self._settings = evaluator, settings
 
     def assume(self, role_arn: str | None, session: str = "SageMaker") -> Identity:
-        """See Identities."""
+        """The role with new temporary credentials; ApiError without a role, or if it may not be assumed."""
         if role_arn is None:
-            raise ApiError("ValidationException", "No role is given to act in the name of.")
+            raise ApiError("ValidationException", "A role is required where IAM is enforced: give its ARN.")
         try:
             credentials = self._evaluator.assume(role_arn, SAGEMAKER, session)
         except NotAllowedError as error:
             raise ApiError(error.code, str(error)) from None
-        return _Holder(self._evaluator, self._settings, credentials)
+        return _KeyHolder(self._evaluator, self._settings, credentials)
 
     def caller(self, headers: Mapping[str, str]) -> Identity:
-        """See Identities."""
+        """The holder of the access key in the headers; ApiError if there is none."""
         try:
             key = self._evaluator.key_of(headers)
         except NotAllowedError as error:
             raise _refusal(error) from None
-        return _Holder(self._evaluator, self._settings, {"AWS_ACCESS_KEY_ID": key})
+        return _KeyHolder(self._evaluator, self._settings, {"AWS_ACCESS_KEY_ID": key})
 
     def admit(self, scope: Mapping[str, Any], body: bytes, operation: str, request: Mapping[str, Any]) -> None:
-        """See Identities."""
+        """Check signature and each permission; ApiError with status 403 at the first failure."""
         try:
             for need in needs(operation, request, Place(self._settings.account, self._settings.region)):
                 self._evaluator.verify(scope, body, need)
@@ -189,7 +192,7 @@ class Enforced:
             raise ApiError(error.code, str(error), 403) from None
 
     def access(self) -> dict[str, Any] | None:
-        """See Identities."""
+        """What the evaluator recorded."""
         return self._evaluator.access()
 
 

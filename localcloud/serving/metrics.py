@@ -19,7 +19,7 @@ class Metrics:
         self._cloudwatch = cloudwatch
         self._lock = threading.Lock()
         self._counts: dict[tuple[str, str], dict[str, Counter[float]]] = {}
-        self._periodic = Periodic("the metrics of endpoints", EVERY_SECONDS, self.publish)
+        self._periodic = Periodic("publishing the metrics of endpoints", EVERY_SECONDS, self.publish)
 
     def put(self, endpoint: str, variant: str, status: int, model_seconds: float, all_seconds: float) -> None:
         """One request that a model server answered with `status` (0: it gave no answer)."""

@@ -1,4 +1,4 @@
-"""What a local cloud keeps and publishes.
+"""What a local cloud stores on disk and publishes to EventBridge, CloudWatch and its logs.
 
 credentials       the owner's access key
 store             documents in SQLite

@@ -1,4 +1,4 @@
-"""Metrics that functions print in CloudWatch's embedded metric format, so that alarms and dashboards on them work here.
+"""Metrics that functions print in CloudWatch's embedded metric format, published so that alarms on them work.
 
 The format: https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html
 """
@@ -16,22 +16,22 @@ _MOST_AT_ONCE = 500
 
 
 class EmbeddedMetrics:
-    """Reads what functions print; a thread publishes what it finds. CloudWatch is a boto3 client."""
+    """Finds metrics in what functions print and publishes them every second, by `cloudwatch`, a boto3 client."""
 
     def __init__(self, cloudwatch: Any) -> None:
         self._cloudwatch = cloudwatch
         self._waiting: list[tuple[str, dict[str, Any]]] = []
         self._lock = threading.Lock()
-        self._periodic = Periodic("the metrics that functions print", EVERY_SECONDS, self.publish)
+        self._periodic = Periodic("publishing the metrics that functions print", EVERY_SECONDS, self.publish)
 
     def read(self, text: str) -> None:
-        """Take the metrics out of what a function printed."""
+        """Keep the metrics in `text`, what a function printed, until the next publication; at most 10,000 are kept."""
         found = list(metrics(text))
         with self._lock:
             self._waiting = (self._waiting + found)[-_MOST_WAITING:]
 
     def publish(self) -> None:
-        """Send what was read since the last time."""
+        """Send the metrics that were read since the last publication."""
         with self._lock:
             waiting, self._waiting = self._waiting, []
         for namespace in dict.fromkeys(name for name, _ in waiting):
@@ -40,12 +40,12 @@ class EmbeddedMetrics:
                 self._cloudwatch.put_metric_data(Namespace=namespace, MetricData=data[start : start + _MOST_AT_ONCE])
 
     def stop(self) -> None:
-        """Publish the rest, and end."""
+        """Publish what is left and end the thread."""
         self._periodic.stop()
 
 
 def metrics(text: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    """(namespace, datum of PutMetricData) for each metric in a log; lines that are none are skipped, as on AWS."""
+    """(namespace, datum of PutMetricData) for each metric in a log; other lines are skipped, as on AWS."""
     for line in text.splitlines():
         if '"_aws"' not in line:
             continue

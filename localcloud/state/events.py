@@ -13,9 +13,9 @@ KEEP_SECONDS = 30.0
 
 
 class Outbox:
-    """Writes each event down before it is published and keeps it a while, so that `resend` can repeat it after a kill.
+    """Stores each event before it is published and for 30 s after, so that `resend` can repeat it after a kill.
 
-    EventBridge promises at-least-once delivery too: whoever listens has to be idempotent in both places.
+    AWS's EventBridge delivers at least once too, so targets have to be idempotent in both places.
     """
 
     def __init__(self, store: Store, publish: Callable[[str, list[str], Mapping[str, Any]], None]) -> None:
@@ -23,19 +23,19 @@ class Outbox:
         self._publish = publish
 
     def put(self, detail_type: str, resources: list[str], detail: Mapping[str, Any]) -> None:
-        """Publish one event; returns once the bus has it."""
+        """Publish one event of source aws.sagemaker; returns once the bus has it."""
         body = {"DetailType": detail_type, "Resources": resources, "Detail": dict(detail), "Time": time.time()}
         self._store.insert(KIND, str(uuid.uuid4()), body)
         self._publish(detail_type, resources, detail)
         self.prune()
 
     def resend(self) -> int:
-        """Publish again what was published shortly before the last stop; how many events that were."""
+        """Publish the events of the last 30 s before a stop again; returns how many."""
         events = self._store.documents(KIND)
         for event in events:
             self._publish(event["DetailType"], event["Resources"], event["Detail"])
         return len(events)
 
     def prune(self) -> None:
-        """Forget events that are old enough to have been worked on."""
+        """Delete events that are older than 30 s: their targets have been called."""
         self._store.delete_older(KIND, "Time", time.time() - KEEP_SECONDS)

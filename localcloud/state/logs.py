@@ -1,4 +1,4 @@
-"""Log lines to CloudWatch Logs in batches, in the order they came, without making the writer wait for each."""
+"""Sends log lines to CloudWatch Logs in batches and in order, without a request for each line."""
 
 import logging
 import threading
@@ -31,7 +31,7 @@ class BatchedLogs:
         self._thread.start()
 
     def put(self, group: str, stream: str, lines: list[str], timestamp_ms: int | None = None) -> None:
-        """Queue lines (without newline) for a stream; group and stream come to be by themselves."""
+        """Queue lines (without newline) for a stream; group and stream are created if they do not exist."""
         at = int(time.time() * 1000) if timestamp_ms is None else timestamp_ms
         with self._changed:
             self._changed.wait_for(lambda: len(self._waiting) < _MOST_WAITING)
@@ -42,7 +42,7 @@ class BatchedLogs:
             self._changed.notify_all()
 
     def flush(self) -> None:
-        """Return once all that was put is stored."""
+        """Wait until all lines are stored, at most 10 s."""
         with self._changed:
             self._changed.wait_for(lambda: not self._waiting and not self._busy, timeout=10)
 

@@ -1,4 +1,4 @@
-"""What is gathered while the local cloud runs and published every few seconds by a thread, once more at the end."""
+"""A thread that calls a function every few seconds, and once more when it is stopped."""
 
 import logging
 import threading
@@ -10,7 +10,7 @@ _STOP_SECONDS = 10.0
 
 
 class Periodic:
-    """Calls `publish` every `seconds`. What it raises is logged as the failure of `what`, and the next turn comes."""
+    """Calls `publish` every `seconds` in a thread. An exception is logged with the name `what`, and the calls go on."""
 
     def __init__(self, what: str, seconds: float, publish: Callable[[], object]) -> None:
         self._what, self._seconds, self._publish = what, seconds, publish
@@ -19,7 +19,7 @@ class Periodic:
         self._thread.start()
 
     def stop(self) -> None:
-        """Publish the rest, and end."""
+        """Call `publish` a last time and wait for the thread, at most 10 s."""
         self._stopping.set()
         self._thread.join(_STOP_SECONDS)
 
@@ -29,6 +29,6 @@ class Periodic:
             try:
                 self._publish()
             except Exception:  # whatever it is, it must not end the thread
-                logger.exception("publishing %s failed", self._what)
+                logger.exception("%s failed", self._what)
             if stopping:
                 return

@@ -1,4 +1,4 @@
-"""Documents in SQLite: what SageMaker's resources are kept in, safe for several threads and against a crash.
+"""Documents in SQLite, which hold SageMaker's resources: usable from several threads, consistent after a crash.
 
 A document is a JSON object under (kind, key), optionally with a parent key: an execution's pipeline, a version's group.
 """
@@ -32,7 +32,7 @@ def _of(kind: str, parent: str | None) -> tuple[str, list[Any]]:
 
 
 class DuplicateError(Exception):
-    """A document with this kind and key is already there."""
+    """A document with this kind and key exists already."""
 
 
 class Selection:
@@ -58,10 +58,10 @@ class Selection:
 
 
 class Store:
-    """One connection behind one lock: every use is microseconds, and nothing waits on SQLite's own busy loop.
+    """A SQLite file, used through one connection behind one lock: each use takes microseconds.
 
     `synchronous=NORMAL` in WAL mode: a killed process loses nothing that was committed, and a power cut can at most
-    lose the last commits without harming the file. That is the promise made, at a tenth of the price of FULL.
+    lose the last commits without harming the file. FULL would cost ten times as much.
     """
 
     def __init__(self, path: Path) -> None:
@@ -74,7 +74,7 @@ class Store:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """All or nothing, and alone: other threads' reads and writes wait for the end, so keep it short. Nests."""
+        """Run the block in one transaction, while other threads wait, so keep it short. It may be nested."""
         with self._lock:
             if self._open():
                 yield
@@ -137,7 +137,7 @@ class Store:
             return body
 
     def delete(self, kind: str, key: str) -> bool:
-        """Remove a document; whether there was one."""
+        """Remove a document; returns whether it existed."""
         return bool(self._rows("DELETE FROM documents WHERE kind = ? AND key = ? RETURNING 1", (kind, key)))
 
     def delete_children(self, kind: str, parent: str) -> None:

@@ -65,7 +65,7 @@ def test_an_image_environment_that_is_absent_is_named(tmp_path: Path) -> None:
     done = start("--home", str(tmp_path / "home"), "--image-env", str(tmp_path / "absent"))
 
     assert done.returncode == 1
-    assert done.stderr == f"--image-env: {tmp_path}/absent/bin is no directory.\n"
+    assert done.stderr == f"--image-env: {tmp_path}/absent/bin is not a directory.\n"
 
 
 def test_wrong_use_ends_with_code_2() -> None:
