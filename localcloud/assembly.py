@@ -26,7 +26,7 @@ from localcloud.ministack.iam_services import enforce_roles
 from localcloud.ministack.persistence import Saver
 from localcloud.serving.invoke import Invoker
 from localcloud.serving.manager import Manager
-from localcloud.settings import Settings
+from localcloud.settings import READ_SECONDS, Settings
 from localcloud.state.embedded_metrics import EmbeddedMetrics
 from localcloud.state.events import Outbox
 from localcloud.state.logs import BatchedLogs
@@ -151,7 +151,10 @@ def _clients(settings: Settings) -> Callable[[str], Any]:
                     aws_access_key_id=settings.account,
                     aws_secret_access_key=settings.secret,
                     config=ClientConfig(
-                        max_pool_connections=32, s3={"addressing_style": "path"}, retries={"max_attempts": 3}
+                        max_pool_connections=32,
+                        s3={"addressing_style": "path"},
+                        retries={"max_attempts": 3},
+                        read_timeout=READ_SECONDS,
                     ),
                 )
             return made[service]

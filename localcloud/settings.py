@@ -3,6 +3,9 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
+# How long an answer of the port may take: a Lambda function may run for 15 minutes.
+READ_SECONDS = 910
+
 # The variables of a process under EnableNetworkIsolation, over all others: no credentials, and proxies that answer
 # nothing. It is no firewall.
 ISOLATED = {

@@ -23,6 +23,9 @@ KEY_ARGUMENTS = {
         "HyperParameters",
         "InputDataConfig",
     ),
+    # Not on that page; the SDK documents that these steps can be cached.
+    "Lambda": ("target", "arguments"),
+    "Callback": ("target", "arguments"),
 }
 # ISO 8601; AWS also takes lower case and a missing P: its own examples write "P30d", "30d" and "T12H".
 _DURATION = re.compile(

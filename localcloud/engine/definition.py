@@ -26,6 +26,11 @@ PARAMETER_TYPES: dict[str, tuple[type, ...]] = {
 OUTPUT_TYPES = PARAMETER_TYPES
 
 
+# What AWS takes for a definition without the member; null stands for none.
+DEFAULT_EXPERIMENT = {
+    "ExperimentName": {"Get": "Execution.PipelineName"},
+    "TrialName": {"Get": "Execution.PipelineExecutionId"},
+}
 _TARGETS = {"Lambda": "FunctionArn", "Callback": "SqsQueueUrl"}
 
 
@@ -132,7 +137,7 @@ def parse_document(document: dict[str, Any]) -> Definition:
         raise DefinitionError("The definition has no steps.")
     if len(steps) > MAX_STEPS:
         raise DefinitionError(f"The definition has {len(steps)} steps; the limit is {MAX_STEPS}.")
-    experiment = document.get("PipelineExperimentConfig")
+    experiment = document.get("PipelineExperimentConfig", DEFAULT_EXPERIMENT)
     if experiment is not None:
         _object(experiment, "PipelineExperimentConfig")
     return Definition(parameters, steps, experiment)

@@ -48,23 +48,23 @@ def dependencies(definition: Definition) -> dict[str, frozenset[str]]:
     return needs
 
 
-def restricted(definition: Definition, names: Collection[str]) -> Definition:
-    """The definition with these steps only, as a selective execution runs it.
+def reused(definition: Definition, selected: Collection[str]) -> frozenset[str]:
+    """The steps whose results a selective execution needs from an earlier one: what the selected ones wait for.
 
     Raises:
-        DefinitionError: a name is no step's, or a step needs one that is left out.
+        DefinitionError: a name is no step's.
     """
-    for name, needs in dependencies(definition).items():
-        left_out = sorted(needs - set(names))
-        if name in names and left_out:
-            raise DefinitionError(
-                f"Step {name!r} needs {left_out[0]!r}, which is not among the selected steps; the local cloud takes "
-                "nothing from an earlier execution, so select it as well."
-            )
-    unknown = sorted(set(names) - set(definition.steps))
+    unknown = sorted(set(selected) - set(definition.steps))
     if unknown:
         raise DefinitionError(f"The selected step {unknown[0]!r} is not in the definition.")
-    return replace(definition, steps={name: step for name, step in definition.steps.items() if name in names})
+    needs = dependencies(definition)
+    return frozenset(need for name in selected for need in needs[name]) - frozenset(selected)
+
+
+def restricted(definition: Definition, names: Collection[str]) -> tuple[Definition, dict[str, frozenset[str]]]:
+    """The definition with these steps only, and what each of them waits for among them."""
+    needs = {name: need & frozenset(names) for name, need in dependencies(definition).items() if name in names}
+    return replace(definition, steps={name: step for name, step in definition.steps.items() if name in names}), needs
 
 
 def plan(

@@ -23,7 +23,7 @@ def bind(definition: Definition, given: Sequence[Mapping[str, str]]) -> dict[str
             raise ParameterError(f"The pipeline has no parameter {name!r}. It has: {known}.")
         if name in values:
             raise ParameterError(f"Parameter {name!r} is given more than once.")
-        values[name] = _typed(definition.parameters[name], item["Value"])
+        values[name] = _bound(definition.parameters[name], item["Value"])
     for parameter in definition.parameters.values():
         if parameter.name not in values and parameter.default is None:
             raise ParameterError(f"Parameter {parameter.name!r} has no default, so it must be given a value.")
@@ -31,15 +31,24 @@ def bind(definition: Definition, given: Sequence[Mapping[str, str]]) -> dict[str
     return values
 
 
-def _typed(parameter: Parameter, text: str) -> Any:
-    value: Any = text
-    if parameter.type != "String":
-        try:
-            value = json.loads(text, parse_constant=lambda _: None, parse_float=finite)
-        except (ValueError, RecursionError):
-            value = None
-        if not is_of_type(value, parameter.type):
-            raise ParameterError(f"Parameter {parameter.name!r} is of type {parameter.type}; {text!r} is not.")
+def typed(kind: str, text: str) -> Any:
+    """The value of a parameter type that a text stands for; ParameterError if it is none."""
+    if kind == "String":
+        return text
+    try:
+        value = json.loads(text, parse_constant=lambda _: None, parse_float=finite)
+    except (ValueError, RecursionError):
+        value = None
+    if not is_of_type(value, kind):
+        raise ParameterError(f"{text!r} is not of type {kind}.")
+    return value
+
+
+def _bound(parameter: Parameter, text: str) -> Any:
+    try:
+        value = typed(parameter.type, text)
+    except ParameterError:
+        raise ParameterError(f"Parameter {parameter.name!r} is of type {parameter.type}; {text!r} is not.") from None
     if parameter.enum and value not in parameter.enum:
         allowed = ", ".join(map(str, parameter.enum))
         raise ParameterError(f"Parameter {parameter.name!r} must be one of {allowed}; {text!r} is not.")

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from localcloud.cloud import Cloud
+from localcloud.engine import outside
 from localcloud.engine import steps as perform
 from localcloud.engine.definition import Definition, Step, parse
 from localcloud.engine.graph import ACTIVE, dependencies, plan, restricted
@@ -30,6 +31,14 @@ Document = dict[str, Any]
 Message = Callable[[], None]
 
 
+# Steps that are done while the execution's thread looks on: they take milliseconds.
+_AT_ONCE = {
+    "Condition": perform.condition,
+    "RegisterModel": perform.register,
+    "Model": perform.create_model,
+}
+
+
 class ExecutionRun:
     """One execution while it runs. Only `stop` and `close` may be called from other threads."""
 
@@ -38,6 +47,8 @@ class ExecutionRun:
         self._records = Records(cloud, arn)
         self._inbox: queue.SimpleQueue[Message] = queue.SimpleQueue()
         self._retry_at: dict[str, float] = {}
+        self._expires_at: dict[str, float] = {}
+        """When a callback that nobody answers fails."""
         self._stopping = False
         """No step is started any more: the execution is being stopped, or reached a Fail step."""
         self._closed = False
@@ -67,11 +78,11 @@ class ExecutionRun:
         """Run to the end of the execution, from whatever state it is stored in."""
         execution = self._records.execution()
         self._definition: Definition = parse(self._records.definition_text(execution))
-        if selection := execution.get("SelectiveExecutionConfig"):
-            names = {selected["StepName"] for selected in selection["SelectedSteps"]}
-            self._definition = restricted(self._definition, names)
-        self._needs = dependencies(self._definition)
         self._steps = self._records.steps()
+        self._needs = dependencies(self._definition)
+        if selection := execution.get("SelectiveExecutionConfig"):
+            names = {selected["StepName"] for selected in selection["SelectedSteps"]} | set(self._steps)
+            self._definition, self._needs = restricted(self._definition, names)
         self._context = Context(self._cloud, execution, self._steps)
         with contextlib.closing(self._context):
             self._resume(stopping=execution["PipelineExecutionStatus"] == "Stopping")
@@ -145,12 +156,13 @@ class ExecutionRun:
         try:
             if step.type in JOBS:
                 self._begin_job(step, document, before)
+            elif step.type in outside.TYPES:
+                self._begin_outside(step, document, before)
             elif step.type == "Fail":
                 raise perform.fail(self._context, step)
             else:
                 self._put(step, document, before)
-                do = perform.condition if step.type == "Condition" else perform.register
-                self._succeed(step, {**document, **do(self._context, step)}, document["StepStatus"])
+                self._succeed(step, {**document, **_AT_ONCE[step.type](self._context, step)}, document["StepStatus"])
         except StepError as error:
             self._failed(step, {**self._steps[step.name], **error.members}, str(error), error.cause)
         if step.type == "Fail":
@@ -181,7 +193,67 @@ class ExecutionRun:
         kind = JOBS[step.type].store_kind
         self._jobs.submit(kind, name, lambda: self._inbox.put(lambda: self._job_ended(step, name)))
 
+    def _begin_outside(self, step: Step, document: Document, before: str | None) -> None:
+        sent = outside.request(self._context, step)
+        key = perform.result_key(step, sent)
+        hit = perform.cached(self._context, step, key)
+        if hit is not None:
+            self._succeed(step, {**document, **hit}, before)
+            return
+        token = document.get("_token") or self._cloud.new_id(10)
+        document = {
+            **document,
+            "StepStatus": "Executing",
+            "Metadata": outside.metadata(step, sent, token),
+            "_cache_key": key,
+            "_sent": sent,
+            "_token": token,
+        }
+        with_token = step.type == "Callback"
+
+        def store() -> None:
+            with self._cloud.store.transaction():
+                if with_token:
+                    outside.store_token(self._context, step, token)
+                self._records.write_step(document)
+
+        self._stored(store)
+        self._steps[step.name] = document
+        self._records.announce_step(step, document, before)
+        if with_token:
+            outside.send(self._context, step, sent, token)
+            self._put_quietly(step, {**document, "_message_sent": True})
+            self._expires_at[step.name] = document["StartTime"] + outside.CALLBACK_SECONDS
+        else:
+            self._cloud.runner.start(f"lambda-{step.name}", self._invoke, step, sent, document["AttemptCount"])
+
+    def _invoke(self, step: Step, sent: Document, attempt: int) -> None:
+        """Invoke a function, in a thread of its own; its outcome goes to the thread of the execution."""
+        outcome = outside.outcome(lambda: outside.invoke(self._context, step, sent))
+        self._inbox.put(lambda: self._outside_ended(step, outcome, attempt))
+
+    def answered(self, name: str) -> None:
+        """A Callback step has got its answer; may be called from any thread."""
+        self._inbox.put(lambda: self._callback_ended(name))
+
+    def _callback_ended(self, name: str) -> None:
+        step, document = self._definition.steps[name], self._steps[name]
+        answer = outside.stored_answer(self._context, document)
+        if answer is not None:
+            outcome = outside.outcome(lambda: outside.answer_of(step, answer))
+            self._outside_ended(step, outcome, document["AttemptCount"])
+
     # A step's end
+
+    def _outside_ended(self, step: Step, outcome: Document | StepError, attempt: int) -> None:
+        document = self._steps[step.name]
+        if self._closed or document["AttemptCount"] != attempt or document["StepStatus"] not in ACTIVE:
+            return
+        self._expires_at.pop(step.name, None)
+        if isinstance(outcome, StepError):
+            self._failed(step, document, str(outcome), outcome.cause)
+        else:
+            self._succeed(step, outside.finished(document, outcome), document["StepStatus"])
 
     def _job_ended(self, step: Step, name: str) -> None:
         document = self._steps[step.name]
@@ -220,8 +292,7 @@ class ExecutionRun:
             self._end_step(step, failed, None if before == "Starting" and "_job" not in document else before)
             return
         waiting = {**document, "_retries": retries + 1, "_last_failure": reason}
-        self._steps[step.name] = waiting
-        self._stored(lambda: self._records.write_step(waiting))
+        self._put_quietly(step, waiting)
         self._retry_at[step.name] = now + delay
 
     def _end_step(self, step: Step, document: Document, before: str | None) -> None:
@@ -237,6 +308,11 @@ class ExecutionRun:
         self._stored(store)
         self._records.announce_step(step, document, before)
 
+    def _put_quietly(self, step: Step, document: Document) -> None:
+        """Store what nobody is told of."""
+        self._steps[step.name] = document
+        self._stored(lambda: self._records.write_step(document))
+
     def _put(self, step: Step, document: Document, before: str | None) -> None:
         self._stored(lambda: self._records.write_step(document))
         self._records.announce_step(step, document, before)
@@ -247,15 +323,19 @@ class ExecutionRun:
     # Retries, stops, restarts
 
     def _patience(self) -> float | None:
-        if not self._retry_at:
-            return None
-        return max(0.0, min(self._retry_at.values()) - self._cloud.clock())
+        times = [*self._retry_at.values(), *self._expires_at.values()]
+        # A queue waits for at most some weeks.
+        return min(3600.0, max(0.0, min(times) - self._cloud.clock())) if times else None
 
     def _retry_due(self) -> None:
         now = self._cloud.clock()
         for name in [name for name, at in self._retry_at.items() if at <= now]:
             del self._retry_at[name]
             self._again(self._definition.steps[name], self._steps[name])
+        for name in [name for name, at in self._expires_at.items() if at <= now]:
+            days = outside.CALLBACK_SECONDS // 86_400
+            late = StepError(f"ClientError: Callback step {name} was not answered within {days} days.")
+            self._outside_ended(self._definition.steps[name], late, self._steps[name]["AttemptCount"])
 
     def _again(self, step: Step, document: Document) -> None:
         """The next try of a step."""
@@ -263,11 +343,17 @@ class ExecutionRun:
         self._begin(step, document, document["StepStatus"])
 
     def _stop_all(self) -> None:
-        """Stop what runs. A step that waits for a retry ends at once; a job's end arrives in the queue."""
+        """Stop what runs. A step that waits for a retry ends at once; a job's end arrives in the queue.
+
+        As on AWS, a function that runs is waited for, and so is the answer to a callback, whose queue is told.
+        """
         self._stopping = True
         self._retry_at, waiting = {}, self._retry_at
         for name in self._active():
             step, document = self._definition.steps[name], self._steps[name]
+            if name not in waiting and "_sent" in document:
+                self._tell_callback(step, document)
+                continue
             if name in waiting or "_job" not in document:
                 self._end_step(step, {**document, "StepStatus": "Stopped"}, document["StepStatus"])
                 continue
@@ -275,6 +361,16 @@ class ExecutionRun:
                 self._steps[name] = {**document, "StepStatus": "Stopping"}
                 self._put(step, self._steps[name], document["StepStatus"])
             self._jobs.stop(JOBS[step.type].store_kind, document["_job"])
+
+    def _tell_callback(self, step: Step, document: Document) -> None:
+        if step.type != "Callback" or document["StepStatus"] == "Stopping":
+            return
+        self._steps[step.name] = {**document, "StepStatus": "Stopping"}
+        self._put(step, self._steps[step.name], document["StepStatus"])
+        try:
+            outside.send(self._context, step, document["_sent"], document["_token"], "Stopping")
+        except StepError as error:
+            logger.warning("the queue of step %s could not be told of the stop: %s", step.name, error)
 
     def _end_early(self) -> None:
         self._stop_all()
@@ -285,6 +381,9 @@ class ExecutionRun:
             step, document = self._definition.steps[name], self._steps[name]
             if stopping:
                 self._end_step(step, {**document, "StepStatus": "Stopped"}, document["StepStatus"])
+            elif document.get("_message_sent") and not document.get("_last_failure"):
+                self._expires_at[name] = document["StartTime"] + outside.CALLBACK_SECONDS
+                self._callback_ended(name)
             elif "_job" in document and not document.get("_last_failure"):
                 self._job_ended(step, document["_job"])
             else:

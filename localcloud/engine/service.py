@@ -56,6 +56,13 @@ class Engine:
         if entry is not None:
             entry[0].stop()
 
+    def answered(self, arn: str, step: str) -> None:
+        """A Callback step of an execution has got an answer, which is stored."""
+        with self._lock:
+            entry = self._runs.get(arn)
+        if entry is not None:
+            entry[0].answered(step)
+
     def recover(self) -> None:
         """After a start: mark the jobs that were cut off, and take up the executions that were running."""
         self._jobs.recover()

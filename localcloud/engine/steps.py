@@ -16,7 +16,7 @@ from localcloud.cloud import Cloud
 from localcloud.engine.caching import cache_key
 from localcloud.engine.conditions import ConditionError, evaluate
 from localcloud.engine.definition import Step
-from localcloud.engine.records import CACHE
+from localcloud.engine.records import CACHE, execution_id
 from localcloud.engine.references import UnknownReferenceError, as_text, resolve
 from localcloud.engine.scope import ExecutionScope
 from localcloud.engine.step_types import JOBS, STEP_TYPES, request_shape
@@ -73,7 +73,7 @@ class Context:
 
 
 def job_name(execution_id: str, step: Step, random: str) -> str:
-    """A job's name as SageMaker makes it: pipelines-<execution>-<step>-<random>. The step's name is cut to fit."""
+    """The name of a job or model, pipelines-<execution>-<step>-<random> as on AWS. The step's name is cut to fit."""
     prefix = step.arguments.get(STEP_TYPES[step.type].name_member)
     base = prefix if isinstance(prefix, str) else step.name
     room = MAX_JOB_NAME - len(f"pipelines-{execution_id}--{random}")
@@ -92,12 +92,17 @@ def resolved(context: Context, step: Step, value: Any, name: str | None = None) 
 def make_job(context: Context, step: Step, name: str) -> tuple[Document, str | None]:
     """The document of the step's job, not stored yet, and the key of the step's result in the cache."""
     arguments = resolved(context, step, step.arguments, name)
-    key = cache_key(step.type, arguments) if step.cache is not None and step.cache.enabled else None
+    key = result_key(step, arguments)
     request = {**with_defaults(step, context.execution["_role"], name), **arguments, JOBS[step.type].name_member: name}
     try:
         return new_document(context.cloud, step.type, check_request(request_shape(step.type), request)), key
     except ApiError as error:
         raise _refused(context, step, error) from None
+
+
+def result_key(step: Step, arguments: Document) -> str | None:
+    """The key of a step's result in the cache; None if it is not cached."""
+    return cache_key(step.type, arguments) if step.cache is not None and step.cache.enabled else None
 
 
 def new_document(cloud: Cloud, step_type: str, request: Document) -> Document:
@@ -204,6 +209,24 @@ def register(context: Context, step: Step) -> Document:
     except ApiError as error:
         raise _refused(context, step, error) from None
     return {"Metadata": {"RegisterModel": {"Arn": arn}}, "_properties": properties}
+
+
+def create_model(context: Context, step: Step) -> Document:
+    """Create the step's model. A second try after a crash finds the model that the first one made."""
+    digest = hashlib.sha256(f"{context.arn}/{step.name}/{context.execution['CreationTime']}".encode()).hexdigest()[:10]
+    name = job_name(execution_id(context.arn), step, digest)
+    request = {**resolved(context, step, step.arguments, name), "ModelName": name}
+    try:
+        role = context.identity()
+        try:
+            context.cloud.call("CreateModel", request, role)
+        except ApiError as error:
+            if "already existing" not in error.message:
+                raise
+        properties = context.cloud.call("DescribeModel", {"ModelName": name}, role)
+    except ApiError as error:
+        raise _refused(context, step, error) from None
+    return {"Metadata": {"Model": {"Arn": properties["ModelArn"]}}, "_properties": properties}
 
 
 def _ensure_group(cloud: Cloud, role: Identity, name: Any) -> None:

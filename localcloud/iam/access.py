@@ -96,6 +96,9 @@ RESOURCES: dict[str, tuple[tuple[str, str], ...]] = {
     "ListTags": (("", "ResourceArn"),),
     "ListTrainingJobs": (),
     "RetryPipelineExecution": _EXECUTION,
+    # Who holds the token names no execution.
+    "SendPipelineExecutionStepFailure": (),
+    "SendPipelineExecutionStepSuccess": (),
     "StartPipelineExecution": (("pipeline", "PipelineName"),),
     "StopPipelineExecution": _EXECUTION,
     "StopProcessingJob": (("processing-job", "ProcessingJobName"),),

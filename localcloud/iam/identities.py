@@ -14,7 +14,7 @@ from botocore.config import Config
 
 from localcloud.api import ApiError
 from localcloud.iam.access import SAGEMAKER, Need, NotAllowedError, Place, needs
-from localcloud.settings import Settings
+from localcloud.settings import READ_SECONDS, Settings
 
 
 class Identity(Protocol):
@@ -142,7 +142,9 @@ class _KeyHolder:
                     aws_access_key_id=self.variables["AWS_ACCESS_KEY_ID"],
                     aws_secret_access_key=self.variables["AWS_SECRET_ACCESS_KEY"],
                     aws_session_token=self.variables["AWS_SESSION_TOKEN"],
-                    config=Config(s3={"addressing_style": "path"}, retries={"max_attempts": 3}),
+                    config=Config(
+                        s3={"addressing_style": "path"}, retries={"max_attempts": 3}, read_timeout=READ_SECONDS
+                    ),
                 )
             return self._clients[service]
 

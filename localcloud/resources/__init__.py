@@ -12,6 +12,7 @@ MODULES = [
     "endpoints",
     "pipelines",
     "executions",
+    "callbacks",
     "processing_jobs",
     "training_jobs",
 ]

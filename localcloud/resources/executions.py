@@ -4,11 +4,12 @@ from typing import Any
 
 from localcloud.api import ApiError, not_found, operation, page, pick, refuse, validation_error
 from localcloud.cloud import Cloud
-from localcloud.engine.definition import DefinitionError, parse
-from localcloud.engine.graph import restricted
+from localcloud.engine.definition import Definition, DefinitionError, parse
+from localcloud.engine.graph import reused
 from localcloud.engine.parameters import ParameterError, bind
 from localcloud.engine.records import EXECUTION, PIPELINE, STEP, TOKEN, VERSION, Records, announce_execution
-from localcloud.engine.references import as_text
+from localcloud.engine.references import as_text, resolve
+from localcloud.engine.scope import ExecutionScope
 from localcloud.resources.pipelines import find as find_pipeline
 from localcloud.resources.pipelines import find_version
 
@@ -18,14 +19,12 @@ def start_pipeline_execution(cloud: Cloud, request: dict[str, Any]) -> dict[str,
     """Store an execution with its typed parameters, and run it or the selected steps. The same token gives the same."""
     refuse(request, "MlflowExperimentName")
     selection = request.get("SelectiveExecutionConfig") or {}
-    refuse(selection, "SourcePipelineExecutionArn")
     pipeline = find_pipeline(cloud, request["PipelineName"])
     name = pipeline["PipelineName"]
     version = request.get("PipelineVersionId", pipeline["_version"])
     definition = parse(find_version(cloud, pipeline, version)["PipelineDefinition"])
     try:
-        if selection:
-            restricted(definition, {selected["StepName"] for selected in selection["SelectedSteps"]})
+        taken = _taken(cloud, pipeline, definition, selection) if selection else []
         parameters = bind(definition, request.get("PipelineParameters", []))
     except (ParameterError, DefinitionError) as error:
         raise validation_error(str(error)) from None
@@ -36,7 +35,6 @@ def start_pipeline_execution(cloud: Cloud, request: dict[str, Any]) -> dict[str,
         "PipelineExecutionArn": arn,
         "PipelineExecutionDisplayName": f"execution-{int(now * 1000)}",
         "PipelineExecutionStatus": "Executing",
-        "PipelineExperimentConfig": {"ExperimentName": name[:120], "TrialName": identifier},
         "PipelineVersionId": version,
         "CreationTime": now,
         "LastModifiedTime": now,
@@ -49,6 +47,7 @@ def start_pipeline_execution(cloud: Cloud, request: dict[str, Any]) -> dict[str,
         "_parameters": parameters,
         "_role": pipeline["RoleArn"],
     }
+    execution["PipelineExperimentConfig"] = _experiment(cloud, definition, execution)
     with cloud.store.transaction():
         token = f"start/{name}/{request['ClientRequestToken']}"
         before = cloud.store.get(TOKEN, token)
@@ -56,10 +55,51 @@ def start_pipeline_execution(cloud: Cloud, request: dict[str, Any]) -> dict[str,
             return {"PipelineExecutionArn": before["arn"]}
         cloud.store.insert(EXECUTION, arn, execution, parent=name)
         cloud.store.insert(TOKEN, token, {"arn": arn}, parent=name)
+        for step in taken:
+            cloud.store.insert(STEP, f"{arn}/{step['StepName']}", step, parent=arn)
         cloud.store.update(PIPELINE, name, {"LastRunTime": now})
     announce_execution(cloud, execution, None)
     cloud.engine.start(arn)
     return {"PipelineExecutionArn": arn}
+
+
+def _taken(
+    cloud: Cloud, pipeline: dict[str, Any], definition: Definition, selection: dict[str, Any]
+) -> list[dict[str, Any]]:
+    """The steps that a selective execution takes from its source, as they ended there.
+
+    DefinitionError if there is no source, or a step that is needed did not succeed in it.
+    """
+    needed = reused(definition, {selected["StepName"] for selected in selection["SelectedSteps"]})
+    source = selection.get("SourcePipelineExecutionArn")
+    if source is None:
+        if needed:
+            raise DefinitionError(
+                f"The selected steps need {sorted(needed)[0]!r}, which is not among them: select it as well, or give "
+                "SourcePipelineExecutionArn, an execution to take its result from."
+            )
+        return []
+    execution = _find(cloud, source)
+    if execution["PipelineArn"] != pipeline["PipelineArn"]:
+        raise DefinitionError(f"SourcePipelineExecutionArn {source} is of another pipeline.")
+    if execution["PipelineExecutionStatus"] not in ("Succeeded", "Failed"):
+        status = execution["PipelineExecutionStatus"]
+        raise DefinitionError(f"SourcePipelineExecutionArn {source} is {status}; it must have Succeeded or Failed.")
+    steps = {step["StepName"]: step for step in cloud.store.documents(STEP, source)}
+    for name in sorted(needed):
+        status = steps[name]["StepStatus"] if name in steps else "not run"
+        if status != "Succeeded":
+            raise DefinitionError(f"The selected steps need {name!r}, which is {status} in {source}.")
+    result = {"SelectiveExecutionResult": {"SourcePipelineExecutionArn": source}}
+    return [{**steps[name], **result} for name in definition.steps if name in needed]
+
+
+def _experiment(cloud: Cloud, definition: Definition, execution: dict[str, Any]) -> dict[str, Any] | None:
+    """The experiment that the execution is a trial of: it is recorded, and nothing else is done with it."""
+    if definition.experiment is None:
+        return None
+    names = resolve(definition.experiment, ExecutionScope(cloud, execution, {}, lambda: cloud.s3))
+    return {name: as_text(value)[:120] for name, value in names.items()}
 
 
 @operation("DescribePipelineExecution")

@@ -43,9 +43,8 @@ def find(cloud: Cloud, name_or_arn: str) -> dict[str, Any]:
     return package
 
 
-@operation("CreateModelPackage")
-def create_model_package(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any]:
-    """Register a package: the next version of a group, or a single one by name."""
+def check_request(request: dict[str, Any]) -> None:
+    """ValidationException for a CreateModelPackage request that is refused whatever the registry holds."""
     refuse(
         request,
         "ValidationSpecification",
@@ -63,6 +62,13 @@ def create_model_package(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any
         raise validation_error(
             "Tags are not supported on versioned model packages. Put them on the model package group instead."
         )
+
+
+@operation("CreateModelPackage")
+def create_model_package(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any]:
+    """Register a package: the next version of a group, or a single one by name."""
+    check_request(request)
+    group_name, name = request.get("ModelPackageGroupName"), request.get("ModelPackageName")
     now = cloud.clock()
     document = {
         **pick(request, *_KEPT),

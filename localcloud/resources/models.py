@@ -57,9 +57,8 @@ def s3_place(url: str) -> tuple[str, str]:
     return match.group(1), match.group(2)
 
 
-@operation("CreateModel")
-def create_model(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any]:
-    """Add a model; its artifact must be in S3 now."""
+def check_request(request: dict[str, Any]) -> None:
+    """ValidationException for a CreateModel request that is refused whatever lies in S3 and in the registry."""
     refuse(request, "InferenceExecutionConfig")
     containers = request.get("Containers") or []
     if bool(request.get("PrimaryContainer")) == bool(containers):
@@ -75,6 +74,12 @@ def create_model(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any]:
         raise validation_error(
             "The local cloud reads ModelDataSource of S3DataType S3Object, CompressionType Gzip only."
         )
+
+
+@operation("CreateModel")
+def create_model(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any]:
+    """Add a model; its artifact must be in S3 now."""
+    check_request(request)
     served = served_container(cloud, request)
     if not served["Image"]:
         raise validation_error("The container names neither an Image nor a ModelPackageName.")

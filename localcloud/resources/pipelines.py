@@ -5,11 +5,13 @@ from typing import Any
 from localcloud.api import ApiError, not_found, operation, page, pick, tags, validation_error
 from localcloud.cloud import Cloud
 from localcloud.engine.definition import DefinitionError
+from localcloud.engine.outside import TOKEN_KIND
 from localcloud.engine.records import CACHE, EXECUTION, PIPELINE, RUNNING, STEP, TOKEN, VERSION
 from localcloud.engine.steps import new_document
 from localcloud.engine.validate import read
 from localcloud.jobs.failure import JobError
 from localcloud.jobs.transfer import Location, Transfer
+from localcloud.resources import model_packages, models
 from localcloud.state.store import DuplicateError
 
 
@@ -89,7 +91,8 @@ def delete_pipeline(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any]:
                 "ConflictException", f"Pipeline {name} cannot be deleted while executions run: {', '.join(running)}."
             )
         for execution in executions:
-            cloud.store.delete_children(STEP, execution["PipelineExecutionArn"])
+            for kind in (STEP, TOKEN_KIND):
+                cloud.store.delete_children(kind, execution["PipelineExecutionArn"])
         for kind in (EXECUTION, VERSION, CACHE, TOKEN):
             cloud.store.delete_children(kind, name)
         cloud.store.delete(PIPELINE, name)
@@ -157,10 +160,20 @@ def _definition(cloud: Cloud, request: dict[str, Any]) -> str | None:
             location = Location(place["Bucket"], place["ObjectKey"])
             text = Transfer(cloud.s3).read_text(location, 4 * 1_048_576, place.get("VersionId"))
         if text is not None:
-            read(text, lambda kind, request: new_document(cloud, kind, request))
+            read(text, lambda kind, request: _refuse(cloud, kind, request))
     except (DefinitionError, JobError) as error:
         raise validation_error(f"Unable to parse pipeline definition. {error}") from None
     return text
+
+
+def _refuse(cloud: Cloud, step_type: str, request: dict[str, Any]) -> None:
+    """ApiError for a step's request that would be refused when the step runs, whatever there is by then."""
+    if step_type == "Model":
+        models.check_request(request)
+    elif step_type == "RegisterModel":
+        model_packages.check_request(request)
+    else:
+        new_document(cloud, step_type, request)
 
 
 def _stored_definition(cloud: Cloud, pipeline: dict[str, Any]) -> str:

@@ -79,8 +79,41 @@ def test_a_selective_execution_runs_the_selected_steps_only_and_says_so(kit: Kit
 
 def test_a_selection_without_what_it_needs_starts_nothing(kit: Kit) -> None:
     kit.pipeline(*gate(kit), parameters=BAR)
-    with pytest.raises(ClientError, match="'Gate' needs 'Score'"):
+    with pytest.raises(ClientError, match="need 'Score', which is not among them"):
         kit.start(SelectiveExecutionConfig={"SelectedSteps": [{"StepName": "Gate"}]})
+
+
+def test_a_selection_takes_the_rest_from_its_source(kit: Kit) -> None:
+    kit.pipeline(*gate(kit), parameters=BAR)
+    source = kit.start()
+    kit.wait(source)
+    selected = [{"StepName": name} for name in ("Gate", "Good", "Missed")]
+    arn = kit.start(
+        parameters={"Bar": "0.95"},
+        SelectiveExecutionConfig={"SourcePipelineExecutionArn": source, "SelectedSteps": selected},
+    )
+    assert kit.wait(arn)["PipelineExecutionStatus"] == "Failed"
+    steps = kit.steps(arn)
+    assert steps["Score"]["SelectiveExecutionResult"] == {"SourcePipelineExecutionArn": source}
+    assert steps["Score"]["Metadata"] == kit.steps(source)["Score"]["Metadata"]
+    assert steps["Missed"]["FailureReason"] == "accuracy 0.9 is below 0.95"
+
+
+def test_a_source_in_which_a_needed_step_did_not_succeed_is_refused(kit: Kit) -> None:
+    kit.pipeline(kit.processing("Bad", "raise SystemExit(1)"), kit.processing("After", "pass", DependsOn=["Bad"]))
+    source = kit.start()
+    kit.wait(source)
+    selection = {"SourcePipelineExecutionArn": source, "SelectedSteps": [{"StepName": "After"}]}
+    with pytest.raises(ClientError, match="need 'Bad', which is Failed in"):
+        kit.start(SelectiveExecutionConfig=selection)
+
+
+def test_an_execution_records_the_experiment_of_its_definition(kit: Kit) -> None:
+    kit.pipeline(kit.processing("A", "pass"))
+    arn = kit.start()
+    trial = arn.rpartition("/")[2]
+    expected = {"ExperimentName": kit.prefix, "TrialName": trial}
+    assert kit.wait(arn)["PipelineExperimentConfig"] == expected
 
 
 def test_independent_steps_run_side_by_side(kit: Kit) -> None:
@@ -99,7 +132,7 @@ def test_max_parallel_execution_steps_is_kept(kit: Kit) -> None:
     assert second["StartTime"] >= first["EndTime"]
 
 
-def test_a_failed_step_carries_the_last_line_of_its_traceback_and_its_dependents_do_not_start(kit: Kit) -> None:
+def test_a_failed_step_says_why_and_its_dependents_do_not_start(kit: Kit) -> None:
     status, steps = kit.run(
         kit.processing("Bad", "raise ValueError('no photos of bicycles')"),
         kit.processing("After", "pass", DependsOn=["Bad"]),
@@ -111,7 +144,7 @@ def test_a_failed_step_carries_the_last_line_of_its_traceback_and_its_dependents
     assert steps["Beside"]["StepStatus"] == "Succeeded"
 
 
-def test_a_rerun_with_nothing_changed_runs_no_job_and_is_quick(kit: Kit) -> None:
+def test_a_rerun_with_nothing_changed_runs_no_job(kit: Kit) -> None:
     cache = {"CacheConfig": {"Enabled": True, "ExpireAfter": "P30d"}}
     kit.pipeline(
         kit.processing("Score", WRITE, "0.9", PropertyFiles=RESULT, **cache),
@@ -119,10 +152,8 @@ def test_a_rerun_with_nothing_changed_runs_no_job_and_is_quick(kit: Kit) -> None
     )
     first = kit.start()
     assert kit.wait(first)["PipelineExecutionStatus"] == "Succeeded"
-    began = time.monotonic()
     second = kit.start()
     assert kit.wait(second)["PipelineExecutionStatus"] == "Succeeded"
-    assert time.monotonic() - began < 2
     for name, step in kit.steps(second).items():
         assert step["CacheHitResult"] == {"SourcePipelineExecutionArn": first}
         assert step["Metadata"] == kit.steps(first)[name]["Metadata"]
@@ -212,7 +243,7 @@ def test_a_retried_execution_keeps_what_succeeded_and_runs_the_rest(kit: Kit) ->
     assert list(kit.steps(arn)) == ["First", "Flaky", "Last"]
 
 
-def test_register_makes_the_group_and_a_version_with_the_evaluations_figures(kit: Kit) -> None:
+def test_register_makes_the_group_and_a_version_with_figures(kit: Kit) -> None:
     group = f"{kit.prefix}-models"
     register = {
         "Name": "Register",
@@ -243,7 +274,7 @@ def test_register_makes_the_group_and_a_version_with_the_evaluations_figures(kit
     assert package["InferenceSpecification"]["Containers"][0]["ModelDataUrl"] == kit.uri("out/Score/m")
 
 
-def test_what_aws_refuses_in_a_resolved_argument_fails_the_step_with_the_operations_name(kit: Kit) -> None:
+def test_a_resolved_argument_that_aws_refuses_fails_the_step(kit: Kit) -> None:
     step = kit.processing("Bad", "pass")
     step["Arguments"]["ProcessingResources"]["ClusterConfig"]["InstanceType"] = {"Get": "Parameters.Type"}
     kit.pipeline(step, parameters=[{"Name": "Type", "Type": "String", "DefaultValue": "ml.nonsense"}])
@@ -296,7 +327,7 @@ def test_an_execution_tells_its_parameters_and_keeps_its_definition(kit: Kit) ->
     assert summary["PipelineExecutionDisplayName"] == "quarter"
 
 
-def test_a_second_create_says_that_the_pipeline_exists_as_the_sdk_expects(kit: Kit) -> None:
+def test_a_second_create_says_that_the_pipeline_exists(kit: Kit) -> None:
     kit.pipeline(kit.processing("A", "pass"))
     with pytest.raises(ClientError, match="already exists") as error:
         kit.sm.create_pipeline(
@@ -306,10 +337,8 @@ def test_a_second_create_says_that_the_pipeline_exists_as_the_sdk_expects(kit: K
 
 
 def test_a_definition_that_cannot_run_is_refused_when_it_is_created(kit: Kit) -> None:
-    step = {"Name": "L", "Type": "Lambda", "Arguments": {}}
-    with pytest.raises(
-        ClientError, match=r"Unable to parse pipeline definition\. Step 'L' is of type 'Lambda'"
-    ) as error:
+    step = {"Name": "L", "Type": "EMR", "Arguments": {}}
+    with pytest.raises(ClientError, match=r"Unable to parse pipeline definition\. Step 'L' is of type 'EMR'") as error:
         kit.sm.create_pipeline(PipelineName=kit.prefix, PipelineDefinition=definition(step), RoleArn=ROLE)
     assert error.value.response["Error"]["Code"] == "ValidationException"
 
@@ -321,7 +350,7 @@ def test_a_definition_may_lie_in_s3(kit: Kit) -> None:
     assert kit.wait(kit.start())["PipelineExecutionStatus"] == "Succeeded"
 
 
-def test_a_deleted_pipeline_takes_its_executions_with_it_but_not_while_one_runs(kit: Kit) -> None:
+def test_a_pipeline_is_deleted_with_its_executions_unless_one_runs(kit: Kit) -> None:
     kit.pipeline(kit.processing("Slow", "import time; time.sleep(60)"))
     arn = kit.start()
     with pytest.raises(ClientError, match="while executions run"):
