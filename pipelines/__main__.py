@@ -5,6 +5,7 @@ Where AWS is, the environment says: AWS_ENDPOINT_URL, region and credentials, as
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import boto3
 import click
 from botocore.exceptions import BotoCoreError, ClientError
 
-from pipelines import champion, executions
+from pipelines import derived, executions
 from pipelines.builds import Builder, BuildError
 from pipelines.definition import DEFAULT_STAGE
 from pipelines.parameters import PARAMETERS, Value, as_markdown
@@ -69,13 +70,23 @@ def build(stack: str, image: str | None) -> None:
 @main.command()
 @_STACK
 @_IMAGE
-def upsert(stack: str, image: str | None) -> None:
+@click.option("--json", "as_json", is_flag=True, help="Print JSON: pipeline, result, uploaded, newest_execution.")
+def upsert(stack: str, image: str | None, as_json: bool) -> None:
     """Upload the code and create or update the pipeline."""
     definition, role, bucket, sources = _build(stack, image)
-    account = _client("sts").get_caller_identity()["Account"]
+    account, sagemaker = _client("sts").get_caller_identity()["Account"], _client("sagemaker")
     uploaded = upload_missing(_client("s3"), bucket, sources.all(), owner=account)
-    what = executions.upsert(_client("sagemaker"), definition, role, stack)
-    click.echo(f"pipeline {stack} {what}, {uploaded} of {len(sources.all())} sources uploaded")
+    result = executions.upsert(sagemaker, definition, role, stack)
+    if as_json:
+        document = {
+            "pipeline": stack,
+            "result": result,
+            "uploaded": uploaded,
+            "newest_execution": executions.newest(sagemaker, stack) or None,
+        }
+        click.echo(json.dumps(document))
+    else:
+        click.echo(f"pipeline {stack} {result}, {uploaded} of {len(sources.all())} sources uploaded")
 
 
 @main.command()
@@ -87,18 +98,14 @@ def start(stack: str, wait: bool, values: tuple[str, ...]) -> None:
     sagemaker = _client("sagemaker")
     pipeline = sagemaker.describe_pipeline(PipelineName=stack)
     chosen: dict[str, Value] = {**_last_values(sagemaker, stack)}
-    chosen.pop("Champion", None)
     chosen["GitCommit"] = git_commit()
     for text in values:
         name, equals, value = text.partition("=")
         if not equals:
             raise click.UsageError(f"{text}: parameters are written NAME=VALUE")
         chosen[name] = value
-    if "Champion" not in chosen:
-        bucket = _outputs(stack)["BucketName"]
-        chosen["Champion"] = champion.find(
-            sagemaker, _client("s3"), bucket, pipeline["PipelineDefinition"], chosen, stack
-        )
+    bucket, definition = _outputs(stack)["BucketName"], pipeline["PipelineDefinition"]
+    chosen = derived.complete(sagemaker, _client("s3"), bucket, definition, chosen, stack).values
     try:
         arn = executions.start(sagemaker, chosen, stack)
     except ValueError as error:
@@ -113,7 +120,7 @@ def start(stack: str, wait: bool, values: tuple[str, ...]) -> None:
 
 
 def _last_values(sagemaker: Any, pipeline: str) -> dict[str, str]:
-    """The parameters of the newest execution that succeeded, else of the newest.
+    """The parameters of the newest execution that succeeded, else of the newest; without those that are worked out.
 
     A commit that changes code trains on the same data again, and what someone tried in vain does not stand in its way.
     """
@@ -124,7 +131,7 @@ def _last_values(sagemaker: Any, pipeline: str) -> dict[str, str]:
         return {}
     last = next((s for s in chosen if s.get("PipelineExecutionStatus") == "Succeeded"), chosen[0])
     listed = sagemaker.list_pipeline_parameters_for_execution(PipelineExecutionArn=last["PipelineExecutionArn"])
-    names = {p.name for p in PARAMETERS}
+    names = {p.name for p in PARAMETERS} - derived.DERIVED
     return {item["Name"]: item["Value"] for item in listed["PipelineParameters"] if item["Name"] in names}
 
 

@@ -1,4 +1,4 @@
-"""Builds the definition of the SageMaker pipeline: Stage, Train, Evaluate, Gate, Register. Pure: it calls nobody.
+"""Builds the definition of the SageMaker pipeline: Stage, Train, Evaluate, Gate, Register. Calls no service.
 
 The SDK is imported inside `build`, because that takes 5 to 10 seconds. It is used in the subset that gives the same
 bytes each time: code and data are named by S3 addresses that contain their hash, so the step cache hits when, and only
@@ -117,8 +117,11 @@ def build(settings: Settings) -> str:
     """The pipeline definition as JSON text with sorted keys: the same settings give the same bytes."""
     with as_nobody(settings.region):
         import_sdk()
-        definition = _pipeline(settings).definition()
-    return json.dumps(json.loads(definition), sort_keys=True, separators=(",", ":"))
+        definition = json.loads(_pipeline(settings).definition())
+    # The SDK's Compute takes a number of GB only, no parameter.
+    train = next(step for step in definition["Steps"] if step["Name"] == "Train")
+    train["Arguments"]["ResourceConfig"]["VolumeSizeInGB"] = {"Get": "Parameters.VolumeSizeInGB"}
+    return json.dumps(definition, sort_keys=True, separators=(",", ":"))
 
 
 def _pipeline(settings: Settings) -> Any:
@@ -136,7 +139,7 @@ def _pipeline(settings: Settings) -> Any:
     from sagemaker.core.shapes import ProcessingS3Input as S3Input
     from sagemaker.core.shapes import ProcessingS3Output as S3Output
     from sagemaker.core.training.configs import Compute, InputData, Networking
-    from sagemaker.core.workflow.conditions import ConditionGreaterThanOrEqualTo
+    from sagemaker.core.workflow.conditions import ConditionEquals, ConditionGreaterThanOrEqualTo
     from sagemaker.core.workflow.execution_variables import ExecutionVariables
     from sagemaker.core.workflow.functions import Join, JsonGet
     from sagemaker.core.workflow.parameters import ParameterFloat, ParameterInteger, ParameterString
@@ -146,6 +149,12 @@ def _pipeline(settings: Settings) -> Any:
     from sagemaker.mlops.workflow.fail_step import FailStep
     from sagemaker.mlops.workflow.model_step import ModelStep
     from sagemaker.mlops.workflow.pipeline import Pipeline
+    from sagemaker.mlops.workflow.retry import (
+        SageMakerJobExceptionTypeEnum,
+        SageMakerJobStepRetryPolicy,
+        StepExceptionTypeEnum,
+        StepRetryPolicy,
+    )
     from sagemaker.mlops.workflow.steps import CacheConfig, ProcessingStep, TrainingStep
     from sagemaker.serve.model_builder import ModelBuilder
     from sagemaker.train.model_trainer import ModelTrainer
@@ -155,6 +164,20 @@ def _pipeline(settings: Settings) -> Any:
     kinds = {"String": ParameterString, "Integer": ParameterInteger, "Float": ParameterFloat}
     parameters = {p.name: kinds[p.kind](name=p.name, default_value=p.default) for p in PARAMETERS}
     cache = CacheConfig(enable_caching=True, expire_after=CACHE)
+    # No machine free now: after 1, 2, 4, 8 and 16 minutes. A fault of the service: after 10, 20 and 40 seconds.
+    retries = [
+        SageMakerJobStepRetryPolicy(
+            exception_types=[SageMakerJobExceptionTypeEnum.CAPACITY_ERROR], interval_seconds=60, max_attempts=5
+        ),
+        SageMakerJobStepRetryPolicy(
+            exception_types=[SageMakerJobExceptionTypeEnum.INTERNAL_ERROR], interval_seconds=10, max_attempts=3
+        ),
+        StepRetryPolicy(
+            exception_types=[StepExceptionTypeEnum.THROTTLING, StepExceptionTypeEnum.SERVICE_FAULT],
+            interval_seconds=10,
+            max_attempts=3,
+        ),
+    ]
 
     def text(name: str) -> Any:
         """A parameter as a string, which is what job arguments and hyperparameters must be."""
@@ -174,6 +197,7 @@ def _pipeline(settings: Settings) -> Any:
             command=["python3"],
             instance_count=1,
             instance_type=parameters["ProcessingInstanceType"],
+            volume_size_in_gb=parameters["VolumeSizeInGB"],
             max_runtime_in_seconds=3600,
             network_config=NetworkConfig(**network) if settings.subnets else None,
             volume_kms_key=settings.key or None,
@@ -204,6 +228,7 @@ def _pipeline(settings: Settings) -> Any:
         name="Stage",
         description="Reads the archive or the folders and writes records for training and test, and a few test photos.",
         cache_config=cache,
+        retry_policies=retries,
         step_args=processor().run(
             code=settings.stage,
             inputs=[input_("data", parameters["InputData"], "input/data")],
@@ -230,8 +255,7 @@ def _pipeline(settings: Settings) -> Any:
         base_job_name=settings.name,
         compute=Compute(
             instance_type=parameters["TrainingInstanceType"],
-            instance_count=1,
-            volume_size_in_gb=30,
+            instance_count=parameters["TrainingInstanceCount"],
             **({"volume_kms_key_id": settings.key} if settings.key else {}),
         ),
         networking=(
@@ -263,6 +287,7 @@ def _pipeline(settings: Settings) -> Any:
         name="Train",
         description="Trains on the training records; fits temperature and threshold on out-of-fold predictions.",
         cache_config=cache,
+        retry_policies=retries,
         step_args=trainer.train(input_data_config=[InputData(channel_name="train", data_source=staged("train"))]),
     )
 
@@ -271,6 +296,7 @@ def _pipeline(settings: Settings) -> Any:
         name="Evaluate",
         description="Scores the model on the test records through the handler that the endpoint runs.",
         cache_config=cache,
+        retry_policies=retries,
         property_files=[evaluation],
         step_args=processor().run(
             code=settings.evaluate,
@@ -339,18 +365,29 @@ def _pipeline(settings: Settings) -> Any:
             ],
         ),
     )
+    # When every step came from the cache, training gives the artifact of a version that is registered already.
+    known = ConditionStep(
+        name="AlreadyRegistered",
+        conditions=[
+            ConditionEquals(left=train.properties.ModelArtifacts.S3ModelArtifacts, right=parameters["RegisteredModel"])
+        ],
+        if_steps=[],
+        else_steps=[register],
+    )
     gate = ConditionStep(
         name="Gate",
         conditions=[
             ConditionGreaterThanOrEqualTo(left=figure("gate.accuracy"), right=parameters["MinimumAccuracy"]),
             ConditionGreaterThanOrEqualTo(left=figure("gate.not_worse_than_champion"), right=1.0),
         ],
-        if_steps=[register],
+        if_steps=[known],
         else_steps=[missed],
     )
     return Pipeline(
         name=settings.name,
         parameters=list(parameters.values()),
         steps=[stage, train, evaluate, gate],
+        # No experiment and trial for each execution: nobody looks at them, and they would outlive the stage.
+        pipeline_experiment_config=None,
         sagemaker_session=session,
     )

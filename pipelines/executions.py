@@ -1,4 +1,4 @@
-"""Upserts the pipeline, starts it and follows it. Clients are arguments; every call may be repeated."""
+"""Creates or updates the pipeline; starts, follows and stops its executions. Clients are arguments."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from typing import Any, Literal
 
 from botocore.exceptions import ClientError
 
+from pipelines.aws import is_missing
 from pipelines.definition import DEFAULT_STAGE
+from pipelines.derived import same_definition
 from pipelines.parameters import Value, as_request
 from pipelines.training_log import TRAINING_LOGS, Epoch, LogTail, parse
 
@@ -64,14 +66,14 @@ class Execution:
 def upsert(
     sagemaker: Any, definition: str, role: str, name: str = DEFAULT_STAGE
 ) -> Literal["created", "updated", "unchanged"]:
-    """Makes the pipeline of that name be what `definition` says, and says what that took."""
+    """Gives the pipeline `name` this definition (JSON text) and role (ARN); what had to be done for it."""
     try:
         now = sagemaker.describe_pipeline(PipelineName=name)
     except ClientError as error:
-        if error.response["Error"]["Code"] not in {"ResourceNotFound", "ResourceNotFoundException"}:
+        if not is_missing(error):
             raise
     else:
-        if now["PipelineDefinition"] == definition and now["RoleArn"] == role:
+        if same_definition(now["PipelineDefinition"], definition) and now["RoleArn"] == role:
             return "unchanged"
         sagemaker.update_pipeline(PipelineName=name, PipelineDefinition=definition, RoleArn=role)
         return "updated"
@@ -82,6 +84,19 @@ def upsert(
         PipelineDescription="Loading Bay: stages photos, trains, evaluates, and registers what passes the gate.",
     )
     return "created"
+
+
+def newest(sagemaker: Any, name: str = DEFAULT_STAGE) -> str:
+    """The ARN of the pipeline's newest execution; "" when there is no execution, or no such pipeline."""
+    try:
+        found = sagemaker.list_pipeline_executions(
+            PipelineName=name, SortBy="CreationTime", SortOrder="Descending", MaxResults=1
+        )["PipelineExecutionSummaries"]
+    except ClientError as error:
+        if is_missing(error):
+            return ""
+        raise
+    return str(found[0]["PipelineExecutionArn"]) if found else ""
 
 
 def start(

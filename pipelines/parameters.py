@@ -103,6 +103,9 @@ PARAMETERS: tuple[Parameter, ...] = (
     Parameter("DataLabel", "String", "photos", "What the data are, printed on every report.", option=False),
     Parameter("Champion", "String", None, "Where the model.tar.gz lies that is compared with.", form="s3",
               option=False),
+    Parameter("RegisteredModel", "String", "none", "Where the model.tar.gz of the version lies that the same inputs "
+              "gave before: if training gives it again, from the cache, no second version is registered.",
+              option=False),
     Parameter("GitCommit", "String", "unknown", "The commit that this runs, for the version's metadata.", option=False),
     Parameter("Classes", "String", "bicycle,motorcycle", "The vehicles to tell apart.", form="classes"),
     Parameter("Epochs", "Integer", 120, "Passes over the training photos.", 1, 1000, searched=True),
@@ -117,6 +120,8 @@ PARAMETERS: tuple[Parameter, ...] = (
     Parameter("ProcessingInstanceType", "String", "ml.m5.large", "Machine of the Stage and Evaluate steps.",
               form="instance"),
     Parameter("TrainingInstanceType", "String", "ml.c5.xlarge", "Machine of the Train step.", form="instance"),
+    Parameter("TrainingInstanceCount", "Integer", 1, "Machines that train together.", 1, 20),
+    Parameter("VolumeSizeInGB", "Integer", 30, "Disk of each machine, in GB.", 5, 1024),
 )  # fmt: skip
 
 BY_NAME = {p.name: p for p in PARAMETERS}

@@ -26,7 +26,7 @@ from loadingbay.stack.deploy import UNCHANGED, deploy
 from loadingbay.story import summary as runs
 from loadingbay.story.summary import DRAWN, Summary
 from loadingbay.target import Target
-from pipelines import champion, executions
+from pipelines import derived, executions
 from pipelines.builds import Builder, BuildError
 from pipelines.executions import Execution
 from pipelines.parameters import Value
@@ -51,6 +51,7 @@ class Run:
     stack: dict[str, str] = field(default_factory=dict)
     execution: Execution | None = None
     version: Version | None = None
+    known: str = ""
     classified: datetime = field(default_factory=lambda: datetime.now(UTC))
 
     def start_cloud(self) -> None:
@@ -93,10 +94,11 @@ class Run:
                 executions.upsert(sagemaker, text, self.stack["PipelineRoleArn"], self.target.stage)
             with self.summary.timed("pipeline"):
                 chosen = {"InputData": address, "DataLabel": data.label, "GitCommit": git_commit(), **values}
-                chosen["Champion"] = champion.find(
+                complete = derived.complete(
                     sagemaker, self.target.client("s3"), self.stack["BucketName"], text, chosen, self.target.stage
                 )
-                arn = executions.start(sagemaker, chosen, self.target.stage)
+                self.known = complete.version
+                arn = executions.start(sagemaker, complete.values, self.target.stage)
                 self.summary.pipeline_execution_arn = arn
                 self.folder = runs.create(self.root / "runs", arn.rsplit("/", 1)[-1])
                 self.screen.note(part, f"execution {arn.rsplit('/', 1)[-1]}")
@@ -141,9 +143,11 @@ class Run:
     def find_version(self) -> Version:
         """The version that the execution registered."""
         step = self.execution.step("Register") if self.execution else None
-        if step is None or not step.job:
+        if step is None and self.known:
+            self.screen.say(f"Nothing changed: this is version {self.known.rsplit('/', 1)[-1]}.")
+        if not (arn := step.job if step else self.known):
             raise WorkError("the pipeline succeeded but registered no version: `loadingbay status` shows its steps")
-        self.version = registry.get(self.target, step.job)
+        self.version = registry.get(self.target, arn)
         self.summary.model_package_arn = self.version.arn
         return self.version
 

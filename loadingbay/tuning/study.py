@@ -19,7 +19,7 @@ from loadingbay.story import summary as runs
 from loadingbay.story.run import Run, acquire_data, definition, require_image
 from loadingbay.tuning.space import Space
 from loadingbay.tuning.trials import Objective, Search, Trial, Tuner, short, study_name
-from pipelines import champion, executions
+from pipelines import derived, executions
 from pipelines.builds import Builder
 from pipelines.parameters import BY_NAME, Value
 from pipelines.sources import git_commit
@@ -93,7 +93,9 @@ def tune(
         with work.screen.part("Pipeline") as part:
             text = definition(work.target, work.stack, builder)
             part.note = executions.upsert(sagemaker, text, work.stack["PipelineRoleArn"], work.target.stage)
-        values["Champion"] = champion.find(sagemaker, s3, work.stack["BucketName"], text, values, work.target.stage)
+        # A trial neither evaluates nor registers, but an execution must have the parameter.
+        values = derived.complete(sagemaker, s3, work.stack["BucketName"], text, values, work.target.stage).values
+        values.pop("RegisteredModel", None)
         study = study_name(text, values, space)
         tuner = Tuner(work.target, work.screen, Search(space, trials, parallel, objective), study, values)
         if recalled := tuner.recall():

@@ -20,6 +20,7 @@ from loadingbay.screen.progress import Part, Screen
 from loadingbay.target import Target
 from loadingbay.tuning.space import Space, defaults_within
 from pipelines import executions
+from pipelines.derived import DERIVED
 from pipelines.executions import Execution
 from pipelines.parameters import BY_NAME, Value
 from pipelines.training_log import Epoch
@@ -82,7 +83,7 @@ class Search:
 def study_name(definition: str, values: Mapping[str, Value], space: Space) -> str:
     """Names a search: by the code that trains, the data, the parameters all trials share, and the space."""
     steps = [step for step in json.loads(definition)["Steps"] if step["Name"] in STEPS]
-    fixed = {name: str(value) for name, value in values.items() if name not in {"Champion", "GitCommit"}}
+    fixed = {name: str(value) for name, value in values.items() if name not in {*DERIVED, "GitCommit"}}
     text = json.dumps([steps, fixed, {name: str(space[name]) for name in space}], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:8]
 

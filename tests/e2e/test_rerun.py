@@ -13,7 +13,7 @@ def _cached(bay: Any, summary: dict[str, Any]) -> dict[str, bool]:
     return {name: "CacheHitResult" in steps[name] for name in ("Stage", "Train", "Evaluate")}
 
 
-def test_a_rerun_with_nothing_changed_executes_no_job(bay: Any, story: dict[str, Any]) -> None:
+def test_a_rerun_with_nothing_changed_runs_no_job_and_registers_none(bay: Any, story: dict[str, Any]) -> None:
     sagemaker = bay.client("sagemaker")
 
     def jobs() -> set[str]:
@@ -21,9 +21,14 @@ def test_a_rerun_with_nothing_changed_executes_no_job(bay: Any, story: dict[str,
         processed = sagemaker.list_processing_jobs(MaxResults=100)["ProcessingJobSummaries"]
         return {j["TrainingJobName"] for j in trained} | {j["ProcessingJobName"] for j in processed}
 
-    before = jobs()
+    def versions() -> list[str]:
+        listed = sagemaker.list_model_packages(ModelPackageGroupName="loadingbay", MaxResults=100)
+        return [item["ModelPackageArn"] for item in listed["ModelPackageSummaryList"]]
+
+    before = jobs(), versions()
     again = bay.run()
-    assert jobs() == before
+    assert (jobs(), versions()) == before
+    assert again["model_package_arn"] == story["model_package_arn"]
     assert _cached(bay, again) == {"Stage": True, "Train": True, "Evaluate": True}
     assert again["accuracy"] == story["accuracy"]
 

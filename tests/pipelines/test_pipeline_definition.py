@@ -12,7 +12,7 @@ from botocore.session import Session
 from botocore.validate import ParamValidator
 
 from pipelines.definition import METADATA, Settings
-from pipelines.parameters import PARAMETERS
+from pipelines.parameters import BY_NAME, PARAMETERS
 
 SHA = "0123456789abcdef" * 4
 SETTINGS = Settings(
@@ -81,8 +81,14 @@ def definition(builds):
 
 @pytest.fixture(scope="module")
 def steps(definition):
-    gate = definition["Steps"][-1]["Arguments"]
-    return {step["Name"]: step for step in definition["Steps"] + gate["IfSteps"] + gate["ElseSteps"]}
+    found = {}
+    waiting = list(definition["Steps"])
+    while waiting:
+        step = waiting.pop(0)
+        found[step["Name"]] = step
+        if step["Type"] == "Condition":
+            waiting += step["Arguments"]["IfSteps"] + step["Arguments"]["ElseSteps"]
+    return found
 
 
 def test_two_builds_in_two_processes_without_a_network_are_byte_identical(builds):
@@ -105,6 +111,7 @@ def test_its_steps_are_those_of_the_story(steps):
         "Train": "Training",
         "Evaluate": "Processing",
         "Gate": "Condition",
+        "AlreadyRegistered": "Condition",
         "Register": "RegisterModel",
         "GateMissed": "Fail",
     }
@@ -113,6 +120,39 @@ def test_its_steps_are_those_of_the_story(steps):
 @pytest.mark.parametrize("name", ["Stage", "Train", "Evaluate"])
 def test_a_job_step_is_cached(steps, name):
     assert steps[name]["CacheConfig"] == {"Enabled": True, "ExpireAfter": "P30D"}
+
+
+@pytest.mark.parametrize("name", ["Stage", "Train", "Evaluate"])
+@pytest.mark.parametrize(
+    "fault",
+    ["SageMaker.CAPACITY_ERROR", "SageMaker.JOB_INTERNAL_ERROR", "Step.THROTTLING", "Step.SERVICE_FAULT"],
+)
+def test_a_job_step_is_tried_again_after_a_passing_fault(steps, name, fault):
+    (policy,) = [policy for policy in steps[name]["RetryPolicies"] if fault in policy["ExceptionType"]]
+    assert policy["MaxAttempts"] >= 3
+    assert policy["IntervalSeconds"] * policy["BackoffRate"] ** policy["MaxAttempts"] < 3600
+
+
+def test_a_known_artifact_is_not_registered_a_second_time(steps):
+    known = steps["AlreadyRegistered"]["Arguments"]
+    assert known["Conditions"] == [
+        {
+            "Type": "Equals",
+            "LeftValue": {"Get": "Steps.Train.ModelArtifacts.S3ModelArtifacts"},
+            "RightValue": {"Get": "Parameters.RegisteredModel"},
+        }
+    ]
+    assert (known["IfSteps"], [step["Name"] for step in known["ElseSteps"]]) == ([], ["Register"])
+
+
+def test_number_and_disk_of_the_training_machines_are_parameters(steps):
+    machines = steps["Train"]["Arguments"]["ResourceConfig"]
+    assert machines["InstanceCount"] == {"Get": "Parameters.TrainingInstanceCount"}
+    assert machines["VolumeSizeInGB"] == {"Get": "Parameters.VolumeSizeInGB"}
+
+
+def test_an_execution_leaves_no_experiment_behind(definition):
+    assert definition["PipelineExperimentConfig"] is None
 
 
 def test_every_address_of_code_contains_its_hash(builds):
@@ -198,8 +238,11 @@ def test_its_arguments_are_what_aws_takes(steps, name, operation, added):
 
 
 def _resolved(value):
-    """Arguments with every reference replaced by a string, as they might be when the step runs."""
+    """Arguments with every reference replaced by a value, as it might be when the step runs."""
     if isinstance(value, dict):
+        parameter = BY_NAME.get(str(value.get("Get", "")).removeprefix("Parameters."))
+        if parameter is not None and parameter.kind == "Integer":
+            return parameter.default
         if len(value) == 1 and next(iter(value)).startswith(("Get", "Std:")):
             return "s3://bucket/key"
         return {key: _resolved(item) for key, item in value.items()}

@@ -97,7 +97,7 @@ TRAINED = {
     "ListPipelineParametersForExecution": {
         "PipelineParameters": [{"Name": "InputData", "Value": "s3://loadingbay-000000000000-us-east-1/data/x"}]
     },
-    "ListModelPackages": {"ModelPackageSummaryList": [{"ModelPackageArn": PACKAGE}]},
+    "ListModelPackages": {"ModelPackageSummaryList": [{"ModelPackageArn": PACKAGE, "ModelPackageVersion": 7}]},
     "DescribeModelPackage": {
         "MetadataProperties": {"GeneratedBy": EXECUTION},
         "InferenceSpecification": {"Containers": [{"ModelDataUrl": "s3://photos/model.tar.gz"}]},

@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 import subprocess
+import sys
 
 import botocore.session
 import pytest
@@ -36,17 +37,18 @@ def test_a_phase_that_fails_ends_the_build(document):
     assert {phase["on-failure"] for phase in document["phases"].values()} == {"ABORT"}
 
 
-def last_command(folder, upserted, **variables):
+def last_command(folder, upserted, newest="arn:of:the:last", **variables):
     """Runs the buildspec's last command where the pipeline's commands say this; the calls that they got."""
     tools = folder / ".venv" / "bin"
     tools.mkdir(parents=True)
+    document = json.dumps({"result": upserted, "newest_execution": newest})
     python = f"""#!/bin/sh
+[ "$1" = -c ] && exec {sys.executable} "$@"
 echo "$@" >> {folder}/calls
-[ "$3" = upsert ] && echo "pipeline loadingbay {upserted}, 0 of 4 sources uploaded" || echo arn:of:an:execution
+[ "$3" = upsert ] && echo '{document}' || echo arn:of:an:execution
 """
-    for name, text in {"python": python, "aws": "#!/bin/sh\necho arn:of:the:last\n"}.items():
-        (tools / name).write_text(text)
-        (tools / name).chmod(0o755)
+    (tools / "python").write_text(python)
+    (tools / "python").chmod(0o755)
     environment = {"PATH": "/usr/bin:/bin", "INPUT_DATA": "", "image": "", **variables}
     done = subprocess.run(
         ["bash", "-c", COMMANDS[-1]],
@@ -62,14 +64,20 @@ echo "$@" >> {folder}/calls
 
 def test_a_commit_that_leaves_the_definition_as_it_was_starts_no_training(tmp_path):
     said, calls = last_command(tmp_path, "unchanged")
-    assert calls == ["-m pipelines upsert"]
+    assert calls == ["-m pipelines upsert --json"]
     assert "no execution is started" in said
 
 
 def test_a_commit_that_changes_the_definition_starts_one_on_the_data_of_the_last(tmp_path):
     said, calls = last_command(tmp_path, "updated")
-    assert calls == ["-m pipelines upsert", "-m pipelines start"]
+    assert calls == ["-m pipelines upsert --json", "-m pipelines start"]
     assert "Started arn:of:an:execution" in said
+
+
+def test_the_first_build_without_data_starts_nothing_and_says_how(tmp_path):
+    said, calls = last_command(tmp_path, "created", newest=None)
+    assert calls == ["-m pipelines upsert --json"]
+    assert "loadingbay run" in said
 
 
 def test_what_a_definition_is_made_of_has_no_document_in_it(tmp_path):

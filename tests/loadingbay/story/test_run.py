@@ -113,7 +113,7 @@ def story(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "deploy", lambda *_, **__: STACK)
     monkeypatch.setattr(module, "definition", lambda *_: "{}")
     monkeypatch.setattr(module, "upload_missing", lambda *_, **__: 0)
-    monkeypatch.setattr(module.champion, "find", lambda *_: "s3://bucket/champion/none")
+    monkeypatch.setattr(module.derived, "complete", lambda *_: module.derived.Derived({"Champion": "s3://b/none"}))
     monkeypatch.setattr(module.executions, "upsert", lambda *_: "created")
     monkeypatch.setattr(module.executions, "start", lambda *_: ARN)
     monkeypatch.setattr(module.executions, "follow", follow)

@@ -1,0 +1,121 @@
+"""Works out the pipeline parameters that nobody types: the champion, and the version that the same inputs gave before.
+
+`Champion` is the S3 address of the approved version's artifact: a new version must not be worse. `RegisteredModel` is
+that of the artifact which an execution with the same definition and parameters registered: when every step comes from
+the cache, training gives that artifact again, and the pipeline registers no second version of it. Clients are
+arguments.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from pipelines import aws
+from pipelines.definition import DEFAULT_STAGE
+from pipelines.parameters import BY_NAME, Value, as_text
+
+_NO_CHAMPION = "champion/none"
+DERIVED = frozenset({"Champion", "RegisteredModel"})
+"""The parameters that `complete` works out."""
+_CHANGES_NOTHING = frozenset({"GitCommit"})  # no job takes it
+_LOOKED_AT = 20  # so many of the newest versions: an older one's steps may have left the cache
+
+
+@dataclass(frozen=True)
+class Derived:
+    """All parameters of an execution. `version` is the ARN of the version that the same inputs gave before, or ""."""
+
+    values: dict[str, Value]
+    version: str = ""
+
+
+def complete(
+    sagemaker: Any, s3: Any, bucket: str, definition: str, values: Mapping[str, Value], group: str = DEFAULT_STAGE
+) -> Derived:
+    """`values` with Champion and RegisteredModel, unless they are among them, for an execution of `definition`.
+
+    `bucket` is the stage's: while no version is approved, Champion is the address of an empty object there, because a
+    job's input must exist.
+    """
+    chosen = dict(values)
+    if "Champion" not in chosen:
+        chosen["Champion"] = _champion(sagemaker, s3, bucket, definition, chosen, group)
+    if "RegisteredModel" in chosen:
+        return Derived(chosen)
+    for package in _described(sagemaker, aws.packages(sagemaker, group)[:_LOOKED_AT]):
+        before = _same(sagemaker, package, definition, chosen)
+        if before is not None and before.get("Champion") == chosen["Champion"]:
+            return Derived(chosen | {"RegisteredModel": _artifact(package)}, str(package["ModelPackageArn"]))
+    return Derived(chosen)
+
+
+def same_definition(one: str, other: str) -> bool:
+    """Whether two definitions mean the same. As documents: AWS does not promise to give back the text it was given."""
+    try:
+        return bool(json.loads(one) == json.loads(other))
+    except ValueError:
+        return one == other
+
+
+def _champion(sagemaker: Any, s3: Any, bucket: str, definition: str, values: Mapping[str, Value], group: str) -> str:
+    """What an execution of this definition with these values is compared with.
+
+    If the approved version came from an execution that was the same, it is what that execution was compared with: to
+    compare a model with itself says nothing, and costs an evaluation that the step cache has.
+    """
+    for package in _described(sagemaker, aws.approved_packages(sagemaker, group)[:1]):
+        before = _same(sagemaker, package, definition, values)
+        return (before or {}).get("Champion") or _artifact(package)
+    key = f"{_NO_CHAMPION}/none"
+    if not aws.exists(s3, bucket, key):
+        s3.put_object(Bucket=bucket, Key=key, Body=b"")
+    return f"s3://{bucket}/{_NO_CHAMPION}"
+
+
+def _described(sagemaker: Any, summaries: list[dict[str, Any]]) -> Any:
+    for item in summaries:
+        yield sagemaker.describe_model_package(ModelPackageName=item["ModelPackageArn"])
+
+
+def _artifact(package: Mapping[str, Any]) -> str:
+    return str(package["InferenceSpecification"]["Containers"][0]["ModelDataUrl"])
+
+
+def _same(
+    sagemaker: Any, package: Mapping[str, Any], definition: str, values: Mapping[str, Value]
+) -> dict[str, str] | None:
+    """The parameters of the execution that registered the version, if it ran this definition with these values.
+
+    What is worked out, and what no job takes, is not compared. None as well for a version of unknown origin.
+    """
+    origin = package.get("MetadataProperties", {}).get("GeneratedBy", "")
+    if "/execution/" not in origin:
+        return None
+    try:
+        found = aws.listed(
+            sagemaker, "list_pipeline_parameters_for_execution", "PipelineParameters", PipelineExecutionArn=origin
+        )
+        before = {item["Name"]: item["Value"] for item in found}
+        if _compared(before) != _compared(values):
+            return None
+        ran = sagemaker.describe_pipeline_definition_for_execution(PipelineExecutionArn=origin)["PipelineDefinition"]
+    except ClientError as error:
+        if aws.is_missing(error):
+            return None  # SageMaker forgets executions after a while
+        raise
+    except (ValueError, KeyError):
+        return None  # parameters of another release
+    return before if same_definition(ran, definition) else None
+
+
+def _compared(values: Mapping[str, Value]) -> dict[str, str]:
+    """All parameters as text, defaults included, without those that say nothing about what an execution makes."""
+    if unknown := set(values) - set(BY_NAME):
+        raise ValueError(f"unknown pipeline parameters: {', '.join(sorted(unknown))}")
+    left_out = DERIVED | _CHANGES_NOTHING
+    return {name: text for name, text in as_text(values).items() if name not in left_out}
