@@ -1,8 +1,10 @@
 """Decides, once, which cloud a command talks to, and makes its clients.
 
-- `AWS_ENDPOINT_URL` is set: whatever answers there, with the credentials of the environment.
 - `LOADINGBAY_CLOUD=aws` (or `--cloud aws`): AWS, with its ordinary chain of credentials. Never by accident.
-- otherwise: the local cloud of this folder, in `.loadingbay/cloud`, on port `LOADINGBAY_PORT` or 4747.
+- `AWS_ENDPOINT_URL` is set: whatever answers there, with the credentials of the environment. If it is an address on
+  this machine and the folder has a local cloud, it is that one: a terminal with the exports of `up` is an ordinary one.
+- otherwise: the local cloud of this folder, in `.loadingbay/cloud`, on port `LOADINGBAY_PORT` or 4747. No AWS variable
+  and no file of the AWS tools is read for it.
 
 `LOADINGBAY_ENFORCE_IAM=1` (or `up --enforce-iam`) starts the local cloud with IAM enforced.
 `LOADINGBAY_STAGE` (or `--stage`) names another stage than `loadingbay`: a second stack beside the first.
@@ -18,8 +20,11 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
+from loadingbay import sessions
 from loadingbay.errors import UsageError
+from loadingbay.sessions import Keys
 from pipelines.definition import DEFAULT_STAGE
 
 DEFAULT_PORT = 4747
@@ -33,6 +38,9 @@ class Target:
     """The cloud that a command talks to, and the stage there: the name of the stack, its pipeline and its endpoint.
 
     `endpoint_url` is None for AWS. `home` is the directory of the local cloud that we may start, else None.
+    `enforce_iam` says whether the local cloud is to hold everything to its role's policies; AWS always does.
+    `keys` sign requests to another address on this machine; None means AWS's chain of credentials. `clients` holds the boto3
+    clients by service: tests put their own there, others are made when they are asked for.
     """
 
     kind: Literal["local", "aws", "endpoint"]
@@ -42,13 +50,9 @@ class Target:
     port: int = DEFAULT_PORT
     stage: str = DEFAULT_STAGE
     enforce_iam: bool = False
-    """Whether the local cloud is to hold everything to its role's policies. AWS always does."""
-    bare: bool = False
-    """An address on this machine was given without credentials: then those of the local cloud are meant."""
-    keys: Path | None = None
-    """The local cloud's file of credentials, which it makes when it first starts."""
-    _clients: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
-    _lock: threading.Lock = field(default_factory=threading.Lock, compare=False, repr=False)
+    keys: Keys | None = None
+    clients: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
+    _lock: threading.RLock = field(default_factory=threading.RLock, compare=False, repr=False)
 
     @property
     def local(self) -> bool:
@@ -65,10 +69,11 @@ class Target:
         """The variables that point any AWS tool there. Empty for AWS itself."""
         if self.kind != "local" or self.endpoint_url is None:
             return {"AWS_ENDPOINT_URL": self.endpoint_url} if self.endpoint_url else {}
+        keys = self._local_keys()
         return {
             "AWS_ENDPOINT_URL": self.endpoint_url,
-            "AWS_ACCESS_KEY_ID": LOCAL_ACCOUNT,
-            "AWS_SECRET_ACCESS_KEY": _secret(self.keys),
+            "AWS_ACCESS_KEY_ID": keys.access_key_id,
+            "AWS_SECRET_ACCESS_KEY": keys.secret_access_key,
             "AWS_DEFAULT_REGION": LOCAL_REGION,
         }
 
@@ -80,17 +85,11 @@ class Target:
         return f"{'the local cloud' if self.kind == 'local' else 'the cloud'} at {self.endpoint_url}"
 
     def client(self, service: str) -> Any:
-        """A boto3 client; the same one each time. Making one is not thread-safe, using it is."""
-        import boto3
+        """The boto3 client of a service, the same one each time. Making one is not thread-safe, using it is."""
         from botocore.config import Config
 
         with self._lock:
-            if service not in self._clients:
-                if "session" not in self._clients:
-                    session = boto3.Session(**self._credentials())
-                    if self.kind == "aws":
-                        _require_region(session)
-                    self._clients["session"] = session
+            if service not in self.clients:
                 config = Config(
                     retries={"mode": "standard", "max_attempts": 5},
                     connect_timeout=5,
@@ -100,19 +99,24 @@ class Target:
                     # {} is "no proxy", None "that of the environment", which must not be asked for this machine.
                     proxies={} if self.local else None,
                 )
-                self._clients[service] = self._clients["session"].client(
-                    service, endpoint_url=self.endpoint_url, config=config
-                )
-            return self._clients[service]
+                self.clients[service] = self._session.client(service, endpoint_url=self.endpoint_url, config=config)
+            return self.clients[service]
 
-    def _credentials(self) -> dict[str, str]:
-        if self.kind != "local" and not self.bare:
-            return {"region_name": self.region} if self.region else {}
-        return {
-            "region_name": LOCAL_REGION,
-            "aws_access_key_id": LOCAL_ACCOUNT,
-            "aws_secret_access_key": _secret(self.keys),
-        }
+    @cached_property
+    def _session(self) -> Any:
+        keys = self._local_keys() if self.kind == "local" else self.keys
+        if keys is not None:
+            return sessions.isolated(self.region or LOCAL_REGION, keys)
+        session = sessions.ordinary(self.region)
+        if self.kind == "aws":
+            sessions.require_region(session)
+        return session
+
+    def _local_keys(self) -> Keys:
+        """The local cloud's key. Its secret is in a file of its home from its first start on; before, none is known."""
+        profiles = configparser.RawConfigParser()
+        profiles.read(self.home / "credentials" if self.home else ())
+        return Keys(LOCAL_ACCOUNT, profiles.get("default", "aws_secret_access_key", fallback=_UNKNOWN))
 
     @cached_property
     def account(self) -> str:
@@ -122,8 +126,7 @@ class Target:
     @property
     def partition(self) -> str:
         """The part of AWS that the region is in, as ARNs name it: aws, aws-cn, aws-us-gov."""
-        self.client("s3")
-        return str(self._clients["session"].get_partition_for_region(self.resolved_region))
+        return str(self._session.get_partition_for_region(self.resolved_region))
 
     @property
     def resolved_region(self) -> str:
@@ -132,6 +135,9 @@ class Target:
         if not region or region == "aws-global":
             raise UsageError("no AWS region is configured: set AWS_DEFAULT_REGION, for example to eu-central-1")
         return str(region)
+
+
+_UNKNOWN = "unknown"  # as a secret, it is refused with that word
 
 
 def choose(environment: Mapping[str, str], folder: Path, cloud: str | None = None, stage: str | None = None) -> Target:
@@ -147,30 +153,35 @@ def choose(environment: Mapping[str, str], folder: Path, cloud: str | None = Non
         raise UsageError(
             f"stage {name}: must be 2 to 24 lower-case letters, digits and hyphens, starting with a letter"
         )
-    home = folder / ".loadingbay" / "cloud"
-    keys = home / "credentials"
     if wanted not in {"", "aws", "local"}:
         raise UsageError(f"LOADINGBAY_CLOUD={wanted}: must be aws or local")
     if wanted == "aws":
         if url:
             raise UsageError(f"both LOADINGBAY_CLOUD=aws and AWS_ENDPOINT_URL={url} are set: unset one of them")
         return Target("aws", None, region, stage=name)
+    home = folder / ".loadingbay" / "cloud"
+    port = _port("LOADINGBAY_PORT", environment.get("LOADINGBAY_PORT") or str(DEFAULT_PORT))
     if url and wanted != "local":
         if not url.startswith(("http://", "https://")):
             raise UsageError(f"AWS_ENDPOINT_URL={url}: must start with http:// or https://")
         here = _is_loopback(url)
-        bare = here and not (environment.get("AWS_ACCESS_KEY_ID") or environment.get("AWS_PROFILE"))
-        return Target("endpoint", url, region or (LOCAL_REGION if here else None), stage=name, bare=bare, keys=keys)
-    port = _port(environment.get("LOADINGBAY_PORT") or str(DEFAULT_PORT))
+        if not (here and home.is_dir()):
+            keys = _keys(environment) if here else None
+            return Target("endpoint", url, region or (LOCAL_REGION if here else None), stage=name, keys=keys)
+        port = urlsplit(url).port or port
     enforce = _flag("LOADINGBAY_ENFORCE_IAM", environment.get("LOADINGBAY_ENFORCE_IAM", ""))
-    return Target("local", f"http://127.0.0.1:{port}", LOCAL_REGION, home, port, name, enforce, keys=keys)
+    return Target("local", f"http://127.0.0.1:{port}", LOCAL_REGION, home, port, name, enforce)
 
 
-def _secret(keys: Path | None) -> str:
-    """The local cloud's secret access key, as its file says; "unknown", which is refused, before its first start."""
-    profiles = configparser.RawConfigParser()
-    profiles.read(keys or ())
-    return profiles.get("default", "aws_secret_access_key", fallback="unknown")
+def _keys(environment: Mapping[str, str]) -> Keys | None:
+    """The keys for an address on this machine that is not this folder's local cloud: those of the environment.
+
+    None when only a profile is named, or half a key: then boto3's chain of credentials decides, or says what is missing.
+    """
+    key, secret = environment.get("AWS_ACCESS_KEY_ID"), environment.get("AWS_SECRET_ACCESS_KEY")
+    if key and secret:
+        return Keys(key, secret, environment.get("AWS_SESSION_TOKEN", ""))
+    return None if key or environment.get("AWS_PROFILE") else Keys(LOCAL_ACCOUNT, _UNKNOWN)
 
 
 def _flag(name: str, text: str) -> bool:
@@ -179,35 +190,11 @@ def _flag(name: str, text: str) -> bool:
     return text == "1"
 
 
-def _port(text: str) -> int:
+def _port(name: str, text: str) -> int:
     if not text.isdecimal() or not 1024 <= int(text) <= 65535:
-        raise UsageError(f"LOADINGBAY_PORT={text}: must be a port number from 1024 to 65535")
+        raise UsageError(f"{name}={text}: must be a port number from 1024 to 65535")
     return int(text)
 
 
-def _require_region(session: Any) -> None:
-    """Raises UsageError unless the session has a region, and one that exists: else each call would wait for a name."""
-    import difflib
-
-    import botocore
-
-    region = session.region_name
-    if not region:
-        raise UsageError("no AWS region is configured: set AWS_DEFAULT_REGION, for example to eu-central-1")
-    known = [
-        name
-        for partition in session.get_available_partitions()
-        for name in session.get_available_regions("sagemaker", partition_name=partition)
-    ]
-    if region not in known:
-        near = difflib.get_close_matches(region, known, 1, 0.0)[0]
-        raise UsageError(
-            f"there is no AWS region {region} with SageMaker, as far as botocore {botocore.__version__} knows: "
-            f"set AWS_DEFAULT_REGION, perhaps to {near}"
-        )
-
-
 def _is_loopback(url: str) -> bool:
-    from urllib.parse import urlsplit
-
     return urlsplit(url).hostname in {"127.0.0.1", "localhost", "::1"}

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from loadingbay.errors import UsageError
-from loadingbay.target import choose
+from loadingbay.target import Target, choose
 
 HERE = Path("/project")
 
@@ -30,6 +30,55 @@ def test_aws_credentials_in_the_environment_do_not_select_aws(environment):
     credentials = target.client("s3")._request_signer._credentials
     assert credentials.access_key == "000000000000"
     assert credentials.token is None
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("AWS_PROFILE", "nope"),
+        ("AWS_PROFILE", ""),
+        ("AWS_DEFAULT_PROFILE", "nope"),
+        ("AWS_CONFIG_FILE", "{broken}"),
+        ("AWS_CONFIG_FILE", "{accelerate}"),
+        ("AWS_SHARED_CREDENTIALS_FILE", "{broken}"),
+        ("AWS_REQUEST_CHECKSUM_CALCULATION", "bogus"),
+        ("AWS_DEFAULTS_MODE", "bogus"),
+        ("AWS_RETRY_MODE", "bogus"),
+        ("AWS_MAX_ATTEMPTS", "many"),
+        ("AWS_USE_FIPS_ENDPOINT", "true"),
+        ("AWS_STS_REGIONAL_ENDPOINTS", "bogus"),
+        ("AWS_ACCOUNT_ID_ENDPOINT_MODE", "bogus"),
+        ("AWS_ENDPOINT_URL_S3", "http://127.0.0.1:9"),
+        ("AWS_DATA_PATH", "/nowhere"),
+    ],
+)
+def test_settings_of_an_aws_account_do_not_reach_the_local_cloud(monkeypatch, tmp_path, name, value):
+    (tmp_path / "broken").write_text("[[[not ini\n")
+    (tmp_path / "accelerate").write_text("[default]\ns3 =\n  use_accelerate_endpoint = true\n")
+    monkeypatch.setenv(name, value.format(broken=tmp_path / "broken", accelerate=tmp_path / "accelerate"))
+    s3 = choose({name: value}, HERE).client("s3")
+    assert s3.meta.endpoint_url == "http://127.0.0.1:4747"
+    assert s3.generate_presigned_url("get_object", {"Bucket": "b", "Key": "k"}).startswith("http://127.0.0.1:4747/b/k?")
+
+
+def test_the_exports_of_up_choose_the_local_cloud_that_printed_them(tmp_path):
+    (tmp_path / ".loadingbay" / "cloud").mkdir(parents=True)
+    exports = choose({"LOADINGBAY_PORT": "4999"}, tmp_path).environment
+    target = choose(exports, tmp_path)
+    assert (target.kind, target.port, target.endpoint_url) == ("local", 4999, "http://127.0.0.1:4999")
+
+
+def test_keys_are_in_no_text_that_could_reach_a_log():
+    target = choose(
+        {"AWS_ENDPOINT_URL": "http://127.0.0.1:1", "AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "hidden"}, HERE
+    )
+    assert target.keys.secret_access_key == "hidden"
+    assert "hidden" not in repr(target)
+
+
+def test_a_test_gives_clients_of_its_own():
+    s3 = object()
+    assert Target("aws", None, "us-east-1", clients={"s3": s3}).client("s3") is s3
 
 
 def test_aws_is_selected_only_when_it_is_asked_for():

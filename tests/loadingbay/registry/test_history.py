@@ -59,7 +59,7 @@ class S3:
 
 def _history(monkeypatch, records, now, limit=20):
     target = Target("local", "http://127.0.0.1:1", "us-east-1")
-    target._clients["s3"] = S3(records)
+    target.clients["s3"] = S3(records)
     monkeypatch.setattr(registry, "endpoint", lambda *_: now)
     version = registry.Version(2, "arn:2", "Approved", at(0), "good", {"approved_by": "a:user/ada"}, "")
     monkeypatch.setattr(registry, "get", lambda *_: version)

@@ -91,7 +91,7 @@ def quick(monkeypatch):
 
 def _target(sagemaker):
     target = Target("local", "http://127.0.0.1:1", "us-east-1")
-    target._clients.update(dict.fromkeys(("sagemaker", "lambda"), sagemaker))
+    target.clients.update(dict.fromkeys(("sagemaker", "lambda"), sagemaker))
     return target
 
 

@@ -60,7 +60,7 @@ def call(monkeypatch):
     def call(command, *arguments, **approvals):
         known = Registry(**approvals)
         target = Target("endpoint", "http://127.0.0.1:1", "us-east-1")
-        target._clients["lambda"] = known
+        target.clients["lambda"] = known
         monkeypatch.setattr(registry, "numbered", lambda _, number: known.version(number))
         monkeypatch.setattr(registry, "get", lambda _, arn: known.version(int(arn.rsplit("/", 1)[1])))
         monkeypatch.setattr(registry, "decide", known.decide)

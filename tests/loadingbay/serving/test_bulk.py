@@ -78,7 +78,7 @@ def target(monkeypatch):
 
 def classify(target, children, status="SUCCEEDED", **options):
     machine = StepFunctions(target.client("s3"), children, status)
-    target._clients["stepfunctions"] = machine
+    target.clients["stepfunctions"] = machine
     return module.classify(target, STACK, "bulk/june/", **options), machine
 
 

@@ -97,7 +97,7 @@ def stack():
 
 def test_the_report_is_what_the_job_wrote(target, stack, tmp_path):
     _capture(target, "one", "a")
-    target._clients["sagemaker"] = SageMaker(target)
+    target.clients["sagemaker"] = SageMaker(target)
     report = monitoring.monitor(target, stack=stack, folder=tmp_path, evaluation="s3://b/e/evaluation.json")
     assert report.figures == {"count": 3}
     assert report.picture.read_bytes() == b"png"
@@ -106,7 +106,7 @@ def test_the_report_is_what_the_job_wrote(target, stack, tmp_path):
 
 def test_the_job_runs_in_the_stages_network_and_with_its_key(target, stack, tmp_path):
     _capture(target, "one", "a")
-    sagemaker = target._clients["sagemaker"] = SageMaker(target)
+    sagemaker = target.clients["sagemaker"] = SageMaker(target)
     private = {**stack, "SubnetIds": "subnet-1,subnet-2", "SecurityGroupIds": "sg-1", "KmsKeyArn": "arn:key"}
     monitoring.monitor(target, stack=private, folder=tmp_path)
     vpc = {"Subnets": ["subnet-1", "subnet-2"], "SecurityGroupIds": ["sg-1"]}
@@ -120,7 +120,7 @@ def test_the_job_gets_the_captures_of_each_day_and_what_else_there_is(target, st
     _capture(target, "two", "b", ago=timedelta(days=1))
     outcome = Outcome("x", "bicycle", "SUCCEEDED", None, None, None, None, None, None, None, "arn", "a")
     monitoring.add_labels(target, BUCKET, "run", [outcome])
-    sagemaker = target._clients["sagemaker"] = SageMaker(target)
+    sagemaker = target.clients["sagemaker"] = SageMaker(target)
     monitoring.monitor(target, stack=stack, folder=tmp_path, evaluation="s3://b/e/evaluation.json")
     inputs = {i["InputName"]: i["S3Input"]["S3Uri"] for i in sagemaker.request["ProcessingInputs"]}
     assert {name for name in inputs if name.startswith("captures")} == {"captures-0", "captures-1"}
@@ -140,7 +140,7 @@ def test_what_a_sent_photo_shows_becomes_a_label(target):
 
 def test_a_job_that_fails_gives_its_reason(target, stack, tmp_path):
     _capture(target, "one", "a")
-    target._clients["sagemaker"] = SageMaker(target, "Failed")
+    target.clients["sagemaker"] = SageMaker(target, "Failed")
     with pytest.raises(WorkError, match="ended as Failed: ValueError: no captures; `loadingbay logs monitor`"):
         monitoring.monitor(target, stack=stack, folder=tmp_path)
 

@@ -69,7 +69,7 @@ def target(tmp_path, monkeypatch):
     with mock_aws():
         logs = boto3.client("logs", region_name="us-east-1", aws_access_key_id="a", aws_secret_access_key="b")
         target = Target("endpoint", "http://127.0.0.1:1", "us-east-1")
-        target._clients.update({"logs": logs, "sagemaker": SageMaker(), "cloudformation": Stack()})
+        target.clients.update({"logs": logs, "sagemaker": SageMaker(), "cloudformation": Stack()})
         for group, stream, line in (
             ("/aws/sagemaker/ProcessingJobs", "stage-1/algo-1-1", "staged 1,100 photos"),
             ("/aws/sagemaker/TrainingJobs", "train-1/algo-1-1", "ValueError: no photos"),

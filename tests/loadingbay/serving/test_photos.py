@@ -62,7 +62,7 @@ def machine():
 @pytest.fixture
 def send(machine, tmp_path):
     target = Target("endpoint", "http://127.0.0.1:1", "us-east-1")
-    target._clients.update({"s3": machine.s3, "stepfunctions": machine})
+    target.clients.update({"s3": machine.s3, "stepfunctions": machine})
 
     def send(ends, **options):
         listed = []

@@ -168,7 +168,7 @@ def test_a_stack_that_never_comes_to_rest_is_not_waited_for_without_end(account,
     now = iter(range(0, 100_000, 600))
     monkeypatch.setattr(module.time, "monotonic", lambda: next(now))
     monkeypatch.setattr(module.time, "sleep", lambda _: None)
-    account._clients["cloudformation"] = Busy()
+    account.clients["cloudformation"] = Busy()
     with pytest.raises(WorkError, match="has been in UPDATE_IN_PROGRESS for 30 min"):
         deploy(account)
 
@@ -184,7 +184,7 @@ def _image(digest_of):
             return {"imageDetails": [{"imageDigest": digest_of}]}
 
     target = Target("aws", None, "eu-central-1")
-    target._clients["ecr"] = Registry()
+    target.clients["ecr"] = Registry()
     return target, {"ImageRepositoryUri": repository}
 
 

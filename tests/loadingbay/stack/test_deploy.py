@@ -94,7 +94,7 @@ def target(monkeypatch, cloudformation):
         monkeypatch.setenv(name, "testing")
     with mock_aws():
         target = Target("aws", None, "eu-central-1")
-        target._clients["cloudformation"] = cloudformation
+        target.clients["cloudformation"] = cloudformation
         yield target
 
 

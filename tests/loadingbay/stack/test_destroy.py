@@ -40,7 +40,7 @@ def target(monkeypatch):
             s3.put_object(Bucket=BUCKET, Key="photo", Body=content)
         s3.delete_object(Bucket=BUCKET, Key="photo")
         s3.create_bucket(Bucket="loadingbay-artifacts-123456789012-us-east-1")
-        made._clients["sagemaker"] = SageMaker()
+        made.clients["sagemaker"] = SageMaker()
         yield made
 
 
@@ -125,7 +125,7 @@ def test_afterwards_nothing_is_left_and_again_does_nothing(target):
     said = []
     destroy.remove(target, destroy.survey(target), say=said.append)
     assert target.client("s3").list_buckets()["Buckets"] == []
-    assert target._clients["sagemaker"].status == "Stopped"
+    assert target.clients["sagemaker"].status == "Stopped"
     assert destroy.survey(target) == []
     assert said
 

@@ -76,7 +76,7 @@ DONE = _execution("Succeeded", _step("Stage"), _step("Train"), _step("Evaluate")
 def story(tmp_path, monkeypatch):
     """A run whose cloud, builder and pipeline do nothing; `story.seen` is what following the pipeline yields."""
     target = Target("endpoint", "http://127.0.0.1:1", "us-east-1")
-    target._clients.update({"sagemaker": SageMaker(), "s3": S3(), "logs": None})
+    target.clients.update({"sagemaker": SageMaker(), "s3": S3(), "logs": None})
     target.__dict__["account"] = "000000000000"  # asked for once, then known
     output = io.StringIO()
     work = Run(target, Screen(Console(file=output, width=200)), tmp_path, {})
@@ -260,7 +260,7 @@ def test_data_are_uploaded_once_whatever_their_number(story, tmp_path):
         sha256 = "ab"
         files = tuple((f"bicycle/{n}.png", tmp_path / f"{n}.png") for n in range(30))
 
-    story.target._clients["s3"] = Bucket()
+    story.target.clients["s3"] = Bucket()
     story.stack = STACK
     assert story.upload(Folder()) == "s3://bucket/data/ab/"
     assert sorted(uploaded) == sorted(f"data/ab/bicycle/{n}.png" for n in range(30))

@@ -101,7 +101,7 @@ class Logs:
 
 def _tuner(sagemaker, trials, parallel=1, objective="nll", space=SPACE, study="abcdef01", values=SHARED):
     target = Target("endpoint", "http://127.0.0.1:1", "us-east-1")
-    target._clients.update({"sagemaker": sagemaker, "logs": Logs()})
+    target.clients.update({"sagemaker": sagemaker, "logs": Logs()})
     screen = Screen(Console(file=io.StringIO(), width=200))
     return Tuner(target, screen, Search(space, trials, parallel, objective), study, values)
 
