@@ -176,7 +176,7 @@ def choose(environment: Mapping[str, str], folder: Path, cloud: str | None = Non
 def _keys(environment: Mapping[str, str]) -> Keys | None:
     """The keys for an address on this machine that is not this folder's local cloud: those of the environment.
 
-    None when only a profile is named, or half a key: then boto3's chain of credentials decides, or says what is missing.
+    None when only a profile is named, or half a key: boto3's chain of credentials decides, or says what is missing.
     """
     key, secret = environment.get("AWS_ACCESS_KEY_ID"), environment.get("AWS_SECRET_ACCESS_KEY")
     if key and secret:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 
 import click
 
 from loadingbay.errors import UsageError
-from loadingbay.options import AS_JSON, folder, new_screen, print_json, with_target
+from loadingbay.options import AS_JSON, new_screen, print_json, with_target
 from loadingbay.target import Target
 
 
@@ -22,18 +21,17 @@ from loadingbay.target import Target
 @AS_JSON
 def up(target: Target, enforce_iam: bool, as_json: bool) -> None:
     """Start the local cloud of this folder and deploy the application to it."""
-    from loadingbay.story.run import Run
+    from loadingbay.stack.up import deploy_stack, start_cloud
 
     if target.kind != "local":
         raise UsageError("`up` starts the local cloud, but another is chosen: `loadingbay deploy` deploys there")
     if enforce_iam:
         target = dataclasses.replace(target, enforce_iam=True)
     with new_screen() as screen:
-        work = Run(target, screen, folder(), os.environ)
-        work.start_cloud()
-        work.deploy_stack()
+        start_cloud(target, screen)
+        stack = deploy_stack(target, screen)
     if as_json:
-        print_json({"endpoint_url": target.endpoint_url, "environment": target.environment, "stack": work.stack})
+        print_json({"endpoint_url": target.endpoint_url, "environment": target.environment, "stack": stack})
         return
     click.echo("Any AWS tool can talk to it:")
     for name, value in target.environment.items():

@@ -112,24 +112,12 @@ def _trained(target: Target, arn: str) -> Version | None:
     """Follows the execution that the build started; the version it registered, or None when it started none."""
     if not arn:
         return None
-    from loadingbay.registry import versions as registry
-    from loadingbay.story.run import why
-    from pipelines import executions
+    from loadingbay.story import training
 
     with new_screen() as screen, screen.part("Pipeline") as part:
-        screen.note(part, f"execution {arn.rsplit('/', 1)[-1]}")
-        ended: executions.Execution | None = None
-        for seen in executions.follow(target.client("sagemaker"), target.client("logs"), arn, interval=target.interval):
-            screen.update(seen)
-            if isinstance(seen, executions.Execution):
-                ended = seen
-        assert ended is not None  # noqa: S101 - follow yields at least one
-        if ended.status != "Succeeded":
-            raise WorkError(why(ended))
-        step = ended.step("Register")
-        if step is None or not step.job:
-            raise WorkError("the pipeline succeeded but registered no version: `loadingbay status` shows its steps")
-    return registry.get(target, step.job)
+        ended = training.follow(target, screen, part, arn)
+        training.require_success(ended)
+    return training.registered(target, ended).version
 
 
 def _tell(built: Built, version: Version | None, sha: str, as_json: bool) -> None:

@@ -35,7 +35,6 @@ from pipelines.parameters import Value
 def run(target: Target, data: Path | None, approve: bool, as_json: bool, **values: Value | None) -> None:
     """Train, evaluate and register a model version; with --approve, also deploy it and send photos through."""
     from loadingbay.screen import results
-    from loadingbay.story.run import Run
     from loadingbay.story.run import run as do
 
     if data is not None and not data.exists():
@@ -44,15 +43,14 @@ def run(target: Target, data: Path | None, approve: bool, as_json: bool, **value
     with new_screen() as screen:
         if target.kind == "aws":
             screen.say(f"Running on {target.name}: jobs and the endpoint cost money there.", style="yellow")
-        work = Run(target, screen, folder(), os.environ)
-        do(work, data=data, values=chosen, approve=approve)
+        done = do(target, screen, folder(), environment=os.environ, data=data, values=chosen, approve=approve)
     out = results.console()
     if as_json:
-        print_json(work.summary.document())
+        print_json(done.summary.document())
     elif approve:
-        results.finished(out, work)
+        results.finished(out, done, folder())
     else:
-        results.pending(out, work)
+        results.pending(out, done, target)
 
 
 @click.command(short_help="Print the pipeline's definition.")
@@ -60,7 +58,7 @@ def run(target: Target, data: Path | None, approve: bool, as_json: bool, **value
 def build(target: Target) -> None:
     """Print the pipeline's definition as JSON."""
     from loadingbay.stack.deploy import outputs
-    from loadingbay.story.run import definition
+    from loadingbay.story.training import definition
     from pipelines.builds import Builder
 
     require_running(target)

@@ -82,10 +82,10 @@ def tune(
     command goes on with a search that was interrupted, and with more --trials it adds to it.
     """
     from loadingbay.screen import results
-    from loadingbay.story.run import Run
     from loadingbay.tuning.space import Space
-    from loadingbay.tuning.study import Tuned, show
+    from loadingbay.tuning.study import Wanted, show
     from loadingbay.tuning.study import tune as do
+    from loadingbay.tuning.trials import Search
 
     if data is not None and not data.exists():
         raise UsageError(f"--data {data}: there is no such archive or folder")
@@ -97,8 +97,8 @@ def tune(
     with new_screen() as screen:
         if target.kind == "aws":
             screen.say(f"Running on {target.name}: each trial is a training job, and costs money.", style="yellow")
-        work = Run(target, screen, folder(), os.environ)
-        tuned: Tuned = do(work, data, values, space, trials, parallel, objective, register)
+        wanted = Wanted(Search(space, trials, parallel, objective), values, data, register)
+        tuned = do(target, screen, folder(), wanted, environment=os.environ)
     if as_json:
         print_json(tuned.document())
     else:

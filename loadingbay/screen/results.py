@@ -17,8 +17,8 @@ from loadingbay.registry.history import Period
 from loadingbay.registry.versions import Version
 from loadingbay.screen.progress import command, duration, shown
 from loadingbay.serving.monitoring import Report
-from loadingbay.serving.photos import BELOW_THRESHOLD, Outcome
-from loadingbay.story.run import Run, counted
+from loadingbay.serving.photos import BELOW_THRESHOLD, Outcome, counted
+from loadingbay.story.run import Finished
 from loadingbay.story.summary import DRAWN, Summary
 from loadingbay.target import Target
 
@@ -35,6 +35,17 @@ def drawn_notice(out: Console, drawn: bool) -> None:
     """Says plainly that figures are of drawn samples, when they (or some of a list) are."""
     if drawn:
         out.print(Text(DRAWN, style="bold yellow"))
+
+
+def drawn_versions(out: Console, versions: list[dict[str, Any]]) -> None:
+    """Says which of the listed versions learned from drawn samples; the notice over everything only if all did."""
+    drawn = [str(version["version"]) for version in versions if version.get("data_label") == "drawn samples"]
+    if len(drawn) == len(versions):
+        drawn_notice(out, bool(drawn))
+    elif drawn:
+        one = len(drawn) == 1
+        text = f"Version{'' if one else 's'} {', '.join(drawn)} learned from drawn samples, not from photos."
+        out.print(Text(text, style="yellow"))
 
 
 def figures(out: Console, summary: Summary, version: Version) -> None:
@@ -110,13 +121,12 @@ def _reach(o: Outcome) -> str:
     return f"{o.order_range['from_km']:g} to {o.order_range['to_km']:g} km" if o.order_range else ""
 
 
-def finished(out: Console, work: Run) -> None:
+def finished(out: Console, done: Finished, root: Path) -> None:
     """The end of a run that approved: figures, routes, the picture, durations, and what to try next."""
-    summary = work.summary
-    assert work.version is not None and work.folder is not None  # noqa: S101, PT018 - the run completed
+    summary, latest = done.summary, root / "runs" / "latest"
     out.print()
     drawn_notice(out, summary.drawn)
-    figures(out, summary, work.version)
+    figures(out, summary, done.version)
     out.print(f"{len(summary.outcomes)} test photos: {counted(summary.outcomes)}")
     out.print()
     routes(out, summary.outcomes)
@@ -124,30 +134,36 @@ def finished(out: Console, work: Run) -> None:
     examples(out, summary.outcomes)
     out.print()
     out.print(f"Picture  [bold]{shown(Path(summary.report or ''))}[/]", soft_wrap=True)
-    out.print(f"Summary  {shown(work.root / 'runs' / 'latest' / 'summary.json')}", soft_wrap=True)
+    out.print(f"Summary  {shown(latest / 'summary.json')}", soft_wrap=True)
     times(out, summary)
     out.print()
-    photo = next(iter(sorted((work.folder / "photos").glob("*.*g"))), None)
+    photo = next(iter(sorted((done.folder / "photos").glob("*.*g"))), None)
     out.print("Try next:")
-    latest = shown(work.root / "runs" / "latest" / "photos" / photo.name) if photo else "PHOTO"
-    out.print(f"  {command()} classify {latest}", soft_wrap=True)
+    out.print(f"  {command()} classify {shown(latest / 'photos' / photo.name) if photo else 'PHOTO'}", soft_wrap=True)
     out.print(f"  {command()} run --learning-rate 0.03", soft_wrap=True)
     out.print(f"  {command()} status", soft_wrap=True)
 
 
-def pending(out: Console, work: Run) -> None:
+def pending(out: Console, done: Finished, target: Target) -> None:
     """The end of a run that leaves the approval to a person."""
-    summary, version = work.summary, work.version
-    assert version is not None  # noqa: S101 - the run completed
+    summary, version = done.summary, done.version
     out.print()
     drawn_notice(out, summary.drawn)
     figures(out, summary, version)
     times(out, summary)
     out.print()
-    out.print("It waits for approval; until then nothing is deployed. Approve it:")
+    if version.approval == "Approved":
+        out.print(f"Nothing changed: version {version.number} is approved already.")
+        return
+    if version.approval == "Rejected":
+        said = f": {version.comment}" if version.comment else ""
+        out.print(f"Nothing changed: this is version {version.number}, which was rejected{said}.", soft_wrap=True)
+        out.print("Approve it if it is to serve after all:")
+    else:
+        out.print("It waits for approval; until then nothing is deployed. Approve it:")
     out.print(f'  {command()} approve {version.number} --comment "why"', soft_wrap=True)
     out.print("or, the same through the AWS API:")
-    out.print(f"  {aws_approval(work.target, version)}", soft_wrap=True)
+    out.print(f"  {aws_approval(target, version)}", soft_wrap=True)
 
 
 def aws_approval(target: Target, version: Version) -> str:
@@ -208,7 +224,7 @@ def status(out: Console, document: dict[str, Any]) -> None:
         out.print(f"Endpoint  {endpoint['name']} {endpoint['status']}, version {serves or 'unknown'}{failure}")
     if document["versions"]:
         out.print()
-        drawn_notice(out, any(version.get("data_label") == "drawn samples" for version in document["versions"]))
+        drawn_versions(out, document["versions"])
         out.print(_versions(document["versions"]))
 
 

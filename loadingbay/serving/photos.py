@@ -98,6 +98,17 @@ def classify(
     return [outcomes[photo.name] for photo in listed]
 
 
+def counted(outcomes: list[Outcome]) -> str:
+    """`51 routed, 9 below the threshold; 1 of the routed is wrong`."""
+    routed = sum(o.status == "SUCCEEDED" for o in outcomes)
+    below = sum(o.error == BELOW_THRESHOLD for o in outcomes)
+    others = len(outcomes) - routed - below
+    wrong = sum(o.wrong for o in outcomes)
+    text = f"{routed} routed, {below} below the threshold"
+    text += f", {others} failed" if others else ""
+    return text + (f"; {wrong} of the routed {'is' if wrong == 1 else 'are'} wrong" if routed else "")
+
+
 def read(paths: Iterable[Path]) -> list[Photo]:
     """Local files as photos; a second file of the same name gets a number.
 

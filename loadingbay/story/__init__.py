@@ -1,5 +1,7 @@
 """A run from photos to a served version: what `loadingbay run` does.
 
 - `run`: the parts of a run and their order
+- `training`: from the pipeline's definition to a registered version
+- `release`: approval, classified photos, the report on them
 - `summary`: summary.json and the folder of a run below `runs/`
 """

@@ -29,9 +29,20 @@ _SIMPLE = (
 )
 
 
+@dataclass(frozen=True)
+class Figures:
+    """What a version is worth, from evaluation.json: shares from 0 to 1, and the label of the data they are of."""
+
+    accuracy: float
+    threshold: float
+    coverage: float | None
+    accepted_precision: float | None
+    data: str
+
+
 @dataclass
 class Summary:
-    """What a run is known to have done so far; None for what it has not come to.
+    """The record of a run, filled in as it goes on; None for what it has not come to.
 
     `data` is "cifar-100", "drawn samples" or "photos". `seconds` is the time of each part.
     """
@@ -49,6 +60,12 @@ class Summary:
     seconds: dict[str, float] = field(default_factory=dict)
     failure: str | None = None
     started: float = field(default_factory=time.monotonic)
+
+    def take(self, figures: Figures | None) -> None:
+        """Notes the figures, if there are any."""
+        if figures is not None:
+            self.accuracy, self.threshold, self.data = figures.accuracy, figures.threshold, figures.data
+            self.coverage, self.accepted_precision = figures.coverage, figures.accepted_precision
 
     @contextmanager
     def timed(self, part: str) -> Iterator[None]:

@@ -1,34 +1,33 @@
-"""`loadingbay tune` from door to table: prepares as a run does, searches, registers the best if asked, and shows."""
+"""A search from its preparation to its table: prepares as a run does, searches, registers the best if asked."""
 
 from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
+from loadingbay.data import provide
+from loadingbay.data.acquire import Data
 from loadingbay.errors import WorkError
 from loadingbay.registry.versions import Version
 from loadingbay.screen import results
-from loadingbay.screen.progress import command, duration
-from loadingbay.story import summary as runs
-from loadingbay.story.run import Run, acquire_data, definition, require_image
-from loadingbay.tuning.space import Space
+from loadingbay.screen.progress import Screen, command, duration
+from loadingbay.stack import up
+from loadingbay.story import summary, training
+from loadingbay.story.summary import Summary
+from loadingbay.target import Target
 from loadingbay.tuning.trials import Objective, Search, Trial, Tuner, short, study_name
-from pipelines import derived, executions
 from pipelines.builds import Builder
+from pipelines.derived import Derived
 from pipelines.parameters import BY_NAME, Value
-from pipelines.sources import git_commit
-
-if TYPE_CHECKING:
-    from loadingbay.data.acquire import Data
 
 
-@dataclass
+@dataclass(frozen=True)
 class Tuned:
     """What came of a search, the best trial first. `given` are the parameters of all trials, `source` is --data.
 
@@ -68,58 +67,73 @@ class Tuned:
         }
 
 
-def tune(
-    work: Run,
-    data: Path | None,
-    given: Mapping[str, Value],
-    space: Space,
-    trials: int,
-    parallel: int,
-    objective: Objective,
-    register: bool,
-) -> Tuned:
-    """Searches, and registers the best if asked. Raises WorkError when what comes before the first trial fails."""
-    builder = Builder(work.root / ".loadingbay" / "definitions")
+@dataclass(frozen=True)
+class Wanted:
+    """What a search is to do: `given` are the parameters that all trials share, `data` is what --data names."""
+
+    search: Search
+    given: Mapping[str, Value]
+    data: Path | None
+    register: bool
+
+
+def tune(target: Target, screen: Screen, root: Path, wanted: Wanted, *, environment: Mapping[str, str]) -> Tuned:
+    """Searches, and registers the best if asked. Raises WorkError when what comes before the first trial fails.
+
+    `root` is where `.loadingbay` and `runs` lie. What fails later is the `failure` of what it returns.
+    """
+    made = Summary()
+    builder = Builder(root / ".loadingbay" / "definitions")
     builder.prepare()
     try:
-        work.start_cloud()
-        work.deploy_stack()
-        require_image(work.target, work.stack)
-        acquired = acquire_data(work, data)
-        work.summary.data = acquired.label
-        address = work.upload(acquired)
-        values = {"InputData": address, "DataLabel": acquired.label, "GitCommit": git_commit(), **given}
-        sagemaker, s3 = work.target.client("sagemaker"), work.target.client("s3")
-        with work.screen.part("Pipeline") as part:
-            text = definition(work.target, work.stack, builder)
-            part.note = executions.upsert(sagemaker, text, work.stack["PipelineRoleArn"], work.target.stage)
-        # A trial neither evaluates nor registers, but an execution must have the parameter.
-        values = derived.complete(sagemaker, s3, work.stack["BucketName"], text, values, work.target.stage).values
-        values.pop("RegisteredModel", None)
-        study = study_name(text, values, space)
-        tuner = Tuner(work.target, work.screen, Search(space, trials, parallel, objective), study, values)
-        if recalled := tuner.recall():
-            work.screen.say(f"The search {study} goes on: {recalled} of {trials} trials were started before.")
-        tuned = Tuned(study, acquired.label, data, objective, tuner.run(), given, register)
-        if tuned.best is None:
-            tuned.failure = "no trial succeeded: the table says why"
-        elif register:
-            _register(work, builder, acquired, address, tuned)
-        return tuned
+        up.start_cloud(target, screen)
+        stack = up.deploy_stack(target, screen)
+        training.require_image(target, stack)
+        data = provide.find(screen, wanted.data, environment)
+        address = provide.upload(target, stack["BucketName"], data)
+        with screen.part("Pipeline") as part:
+            pipeline = training.upsert(target, stack, builder)
+            part.note = pipeline.result
     finally:
         builder.close()
-
-
-def _register(work: Run, builder: Builder, data: Data, address: str, tuned: Tuned) -> None:
-    """Runs the whole pipeline with the best parameters; Stage and Train come from the cache."""
+    complete = training.parameters(target, stack, pipeline.definition, data, address, wanted.given)
+    values = {name: value for name, value in complete.values.items() if name != "RegisteredModel"}
+    study = study_name(pipeline.definition, values, wanted.search.space)
+    tuner = Tuner(target, screen, wanted.search, study, values)
+    if recalled := tuner.recall():
+        screen.say(f"The search {study} goes on: {recalled} of {wanted.search.trials} trials were started before.")
+    trials = tuner.run()
+    tuned = Tuned(study, data.label, wanted.data, wanted.search.objective, trials, wanted.given, wanted.register)
+    if tuned.best is None:
+        return replace(tuned, failure="no trial succeeded: the table says why")
+    if not wanted.register:
+        return tuned
+    # The whole pipeline with the best parameters; Stage and Train come from the cache.
+    made.data = data.label
+    best = training.parameters(target, stack, pipeline.definition, data, address, tuned.chosen)
     try:
-        work.run_pipeline(builder, data, address, tuned.chosen)
-        tuned.version = work.find_version()
+        return replace(tuned, version=_register(target, screen, root, made, best, data))
     except WorkError as error:
-        tuned.failure = work.summary.failure = str(error)
+        return replace(tuned, failure=str(error))
+
+
+def _register(target: Target, screen: Screen, root: Path, made: Summary, complete: Derived, data: Data) -> Version:
+    """Runs the pipeline with these parameters and keeps its summary; the version. WorkError when there is none."""
+    arn, folder = training.begin(target, complete, root)
+    made.pipeline_execution_arn = arn
+    try:
+        with screen.part("Pipeline") as part, made.timed("pipeline"):
+            execution = training.follow(target, screen, part, arn)
+        made.take(training.figures(target, execution))
+        training.require_success(execution, data)
+        version = training.registered(target, execution, complete.version).version
+        made.model_package_arn = version.arn
+    except BaseException as error:
+        made.failure = "interrupted" if isinstance(error, KeyboardInterrupt) else str(error)
+        raise
     finally:
-        if work.folder is not None:
-            runs.write(work.folder, work.summary)
+        summary.write(folder, made)
+    return version
 
 
 def show(out: Console, tuned: Tuned) -> None:

@@ -13,7 +13,7 @@ from loadingbay.screen.explain import sentence
 from loadingbay.stack import deploy as module
 from loadingbay.stack.deploy import deploy
 from loadingbay.stack.local_cloud import ROOT
-from loadingbay.story.run import require_image
+from loadingbay.story.training import require_image
 from loadingbay.target import Target, choose
 from pipelines import executions
 from pipelines.sources import image_tag

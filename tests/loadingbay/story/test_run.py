@@ -1,20 +1,24 @@
-"""The story of a run, its parts replaced by stand-ins: what is written down, and what is left when it goes wrong."""
+"""A run against a SageMaker in memory: what is written down, and what is left when it goes wrong."""
 # ruff: noqa: N803 - AWS names its arguments so
 
 import io
 import json
-from datetime import UTC, datetime
 
 import pytest
+from fake_sagemaker import FakeSageMaker
 from rich.console import Console
 
+from loadingbay.data import provide
+from loadingbay.data.acquire import Data
 from loadingbay.errors import WorkError
-from loadingbay.registry.versions import Version
 from loadingbay.screen.progress import Screen
-from loadingbay.serving.photos import Outcome, Photo
-from loadingbay.story import run as module
-from loadingbay.story.run import Run, counted, run
+from loadingbay.serving.photos import Outcome, Photo, counted
+from loadingbay.stack import up
+from loadingbay.story import release, training
+from loadingbay.story.run import run
 from loadingbay.target import Target
+from pipelines import executions
+from pipelines.builds import Builder
 from pipelines.executions import Execution, Step
 
 ARN = "arn:aws:sagemaker:us-east-1:000000000000:pipeline/loadingbay/execution/abcdefghijkl"
@@ -30,35 +34,49 @@ EVALUATION = {
     "gate": {"accuracy": 0.93, "coverage": 0.9, "accepted_precision": 0.97},
     "metadata": {"threshold": "0.8", "data_label": "drawn samples"},
 }
-VERSION = Version(
-    1, "arn:package/1", "PendingManualApproval", datetime(2026, 1, 1, tzinfo=UTC), "", {}, "s3://b/e.json"
-)
+NOBODY = "s3://bucket/champion/none"
 
 
-class Data:
-    label, sha256, files, origin = "drawn samples", "f" * 64, (), "drawn, because there is no network"
-
-
-class SageMaker:
-    """Says where Evaluate put its report."""
-
-    def describe_processing_job(self, ProcessingJobName):
-        name = "evaluation" if ProcessingJobName == "evaluate-1" else "photos"
-        return {"ProcessingOutputConfig": {"Outputs": [{"OutputName": name, "S3Output": {"S3Uri": "s3://b/out"}}]}}
-
-    def stop_pipeline_execution(self, **_):
-        pass
+DATA = Data("drawn samples", "f" * 64, (), "drawn, because there is no network")
 
 
 class S3:
+    """A bucket with an evaluation, in which everything else exists already and is empty."""
+
+    def __init__(self):
+        self.uploaded = []
+
     def get_paginator(self, _):
         return self
 
-    def paginate(self, **_):
-        yield {"KeyCount": 0}
+    def paginate(self, Bucket, Prefix):
+        yield {"Contents": [{"Key": key} for key in self.uploaded if key.startswith(Prefix)]}
+
+    def upload_file(self, path, bucket, key):
+        self.uploaded.append(key)
+
+    def head_object(self, **_):
+        pass
 
     def get_object(self, **_):
         return {"Body": io.BytesIO(json.dumps(EVALUATION).encode())}
+
+
+class Executions:
+    """What following the pipeline sees: an execution at each look, or an exception."""
+
+    def __init__(self, *looks):
+        self.looks, self.stopped = looks, False
+
+    def follow(self, *_, **__):
+        for look in self.looks:
+            if isinstance(look, BaseException):
+                raise look
+            yield look
+
+    def stop(self, *_):
+        self.stopped = True
+        return "Stopped"
 
 
 def _step(name, status="Succeeded", kind="ProcessingJob", failure=""):
@@ -69,169 +87,172 @@ def _execution(status, *steps):
     return Execution(ARN, status, "", steps)
 
 
-DONE = _execution("Succeeded", _step("Stage"), _step("Train"), _step("Evaluate"), _step("Register"))
+STEPS = [_step(name) for name in ("Stage", "Train", "Evaluate")]
+REGISTER = Step("Register", "RegisterModel", "Succeeded", None, None, False, "", FakeSageMaker.arn(1))
+DONE = _execution("Succeeded", *STEPS, REGISTER)
+
+
+class Story:
+    """A run against a SageMaker in memory; cloud, photos and report are stand-ins. `see` says what happens next."""
+
+    def __init__(self, root, monkeypatch):
+        self.root, self.output, self.approved = root, io.StringIO(), []
+        self.sagemaker, self.s3, self.monkeypatch = FakeSageMaker(), S3(), monkeypatch
+        self.sagemaker.register()
+        for operation, answer in {
+            "DescribePipeline": {"PipelineDefinition": "{}", "RoleArn": "role"},
+            "StartPipelineExecution": {"PipelineExecutionArn": ARN},
+            "DescribeProcessingJob": _outputs,
+        }.items():
+            self.sagemaker.answer(operation, answer)
+        clients = {"sagemaker": self.sagemaker, "s3": self.s3, "logs": None}
+        self.target = Target("endpoint", "http://127.0.0.1:1", "us-east-1", clients=clients)
+        self.target.__dict__["account"] = "000000000000"  # asked for once, then known
+        self.data = lambda: DATA
+        monkeypatch.setattr(up, "deploy", lambda *_, **__: STACK)
+        monkeypatch.setattr(training, "definition", lambda *_: "{}")
+        monkeypatch.setattr(provide, "acquire", lambda *_, **__: self.data())
+        monkeypatch.setattr(release, "fetch_photos", lambda *_: [Photo("x.png", root / "x.png", "bicycle")])
+        monkeypatch.setattr(release, "approve", lambda *given: self.approved.append(given[-1].number))
+        monkeypatch.setattr(release, "classify", lambda *given: [_outcome(photo.name) for photo in given[3]])
+        monkeypatch.setattr(release, "report", lambda *_, **__: root / "report.png")
+        self.see(DONE)
+
+    def see(self, *looks):
+        seen = Executions(*looks)
+        for name in ("follow", "stop"):
+            self.monkeypatch.setattr(executions, name, getattr(seen, name))
+        self.monkeypatch.setattr(executions, "describe", lambda *_: _execution("Stopped", _step("Stage")))
+
+    def run(self, *, approve=False):
+        # Nothing is built, so the process that would import the SDK need not start.
+        self.monkeypatch.setattr(Builder, "prepare", lambda _: None)
+        screen = Screen(Console(file=self.output, width=200))
+        return run(self.target, screen, self.root, environment={}, data=None, values={}, approve=approve)
+
+    def summary(self, folder="latest"):
+        return json.loads((self.root / "runs" / folder / "summary.json").read_text())
+
+
+def _outputs(ProcessingJobName):
+    name = "evaluation" if ProcessingJobName == "evaluate-1" else "photos"
+    output = {"OutputName": name, "S3Output": {"S3Uri": "s3://b/out"}}
+    return {"ProcessingOutputConfig": {"Outputs": [output]}}
 
 
 @pytest.fixture
 def story(tmp_path, monkeypatch):
-    """A run whose cloud, builder and pipeline do nothing; `story.seen` is what following the pipeline yields."""
-    target = Target("endpoint", "http://127.0.0.1:1", "us-east-1")
-    target.clients.update({"sagemaker": SageMaker(), "s3": S3(), "logs": None})
-    target.__dict__["account"] = "000000000000"  # asked for once, then known
-    output = io.StringIO()
-    work = Run(target, Screen(Console(file=output, width=200)), tmp_path, {})
-    work.seen, work.output, work.decided = [DONE], output, []
-
-    def follow(*_, **__):
-        for item in work.seen:
-            if isinstance(item, BaseException):
-                raise item
-            yield item
-
-    class Builder:
-        def __init__(self, _):
-            pass
-
-        def prepare(self):
-            pass
-
-        def close(self):
-            pass
-
-    def classify(_target, listed, done, **_):
-        outcomes = []
-        for photo in listed:
-            outcomes.append(_outcome(photo.name))
-            done(outcomes[-1])
-        return outcomes
-
-    class Report:
-        picture = tmp_path / "report.png"
-
-    monkeypatch.setattr(module, "Builder", Builder)
-    monkeypatch.setattr(module, "acquire_data", lambda *_: Data())
-    monkeypatch.setattr(module, "deploy", lambda *_, **__: STACK)
-    monkeypatch.setattr(module, "definition", lambda *_: "{}")
-    monkeypatch.setattr(module, "upload_missing", lambda *_, **__: 0)
-    monkeypatch.setattr(module.derived, "complete", lambda *_: module.derived.Derived({"Champion": "s3://b/none"}))
-    monkeypatch.setattr(module.executions, "upsert", lambda *_: "created")
-    monkeypatch.setattr(module.executions, "start", lambda *_: ARN)
-    monkeypatch.setattr(module.executions, "follow", follow)
-    monkeypatch.setattr(module.executions, "describe", lambda *_: _execution("Stopped", _step("Stage")))
-    monkeypatch.setattr(module.registry, "get", lambda *_: VERSION)
-    monkeypatch.setattr(module.registry, "decide", lambda _t, v, **how: work.decided.append((v.number, how["approve"])))
-    monkeypatch.setattr(module.registry, "wait_until_served", lambda *_, **__: None)
-    monkeypatch.setattr(module.monitoring, "fetch", lambda *_: [tmp_path / "x.png"])
-    monkeypatch.setattr(module.photos, "read", lambda paths: [Photo(p.name, p, "bicycle") for p in paths])
-    monkeypatch.setattr(module.photos, "classify", classify)
-    monkeypatch.setattr(module.monitoring, "add_labels", lambda *_: None)
-    monkeypatch.setattr(module.monitoring, "wait_for_captures", lambda *_: 0)
-    monkeypatch.setattr(module.monitoring, "monitor", lambda *_, **__: Report())
-    return work
+    return Story(tmp_path, monkeypatch)
 
 
 def _outcome(name, status="SUCCEEDED", label="bicycle", vehicle="bicycle", error=None):
     return Outcome(name, label, status, vehicle, 0.9, 0.8, "Bay 1", {"from_km": 0, "to_km": 5}, error, None, "a", "i")
 
 
-def _summary(work, folder="latest"):
-    return json.loads((work.root / "runs" / folder / "summary.json").read_text())
-
-
 def test_an_approving_run_writes_down_everything(story):
-    run(story, data=None, values={}, approve=True)
-    summary = _summary(story)
+    story.run(approve=True)
+    summary = story.summary()
     assert summary["data"] == "drawn samples"
     assert (summary["accuracy"], summary["threshold"]) == (0.93, 0.8)
-    assert summary["model_package_arn"] == VERSION.arn
+    assert summary["model_package_arn"] == FakeSageMaker.arn(1)
     assert summary["executions"] == [
         {"photo": "x.png", "status": "SUCCEEDED", "vehicle": "bicycle", "confidence": 0.9, "error": None}
     ]
     assert summary["report"].endswith("report.png")
-    assert {"total", "data", "stack", "pipeline", "deployment", "photos", "report"} - {"data"} <= set(
-        summary["seconds"]
-    )
+    assert {"total", "data", "stack", "pipeline", "deployment", "photos", "report"} <= set(summary["seconds"])
     assert "failure" not in summary
 
 
 def test_only_a_run_that_is_told_to_approves(story):
-    run(story, data=None, values={}, approve=False)
-    assert story.decided == []
-    assert _summary(story)["executions"] == []
+    story.run()
+    assert story.approved == []
+    assert story.summary()["executions"] == []
 
 
-def test_a_run_that_approves_says_that_it_does(story):
-    run(story, data=None, values={}, approve=True)
-    assert story.decided == [(1, True)]
-    assert "approved version 1" in story.output.getvalue()
+def test_an_approving_run_approves_the_new_version(story):
+    assert story.run(approve=True).new
+    assert story.approved == [1]
+
+
+def test_a_run_in_which_nothing_changed_names_the_version_it_had_made(story):
+    values = {"InputData": f"s3://bucket/data/{DATA.sha256}/", "DataLabel": DATA.label, "Champion": NOBODY}
+    listed = [{"Name": name, "Value": value} for name, value in values.items()]
+    story.sagemaker.answer("ListPipelineParametersForExecution", {"PipelineParameters": listed})
+    story.sagemaker.answer("DescribePipelineDefinitionForExecution", {"PipelineDefinition": "{}"})
+    story.sagemaker.packages[1] |= {
+        "MetadataProperties": {"GeneratedBy": ARN},
+        "InferenceSpecification": {"Containers": [{"ModelDataUrl": "s3://b/model.tar.gz"}]},
+    }
+    story.see(_execution("Succeeded", *STEPS))
+    finished = story.run()
+    (request,) = story.sagemaker.requests("StartPipelineExecution")
+    assert {"Name": "RegisteredModel", "Value": "s3://b/model.tar.gz"} in request["PipelineParameters"]
+    assert (finished.version.number, finished.new) == (1, False)
+    assert "Nothing changed: this is version 1" in story.output.getvalue()
 
 
 def test_drawn_samples_are_announced_before_anything_is_computed(story):
-    run(story, data=None, values={}, approve=False)
+    story.run()
     lines = story.output.getvalue().splitlines()
     assert next(n for n, t in enumerate(lines) if "DRAWN SAMPLES" in t) < lines.index("Pipeline ...")
 
 
 def test_a_missed_gate_is_a_failure_with_the_figures_in_the_summary(story):
     said = "Test accuracy 0.5 is below the minimum accuracy 0.85: no version was registered"
-    missed = _step("GateMissed", "Failed", "Fail", said)
-    story.seen = [_execution("Failed", _step("Stage"), _step("Train"), _step("Evaluate"), missed)]
+    story.see(_execution("Failed", *STEPS, _step("GateMissed", "Failed", "Fail", said)))
     with pytest.raises(WorkError, match=r"Test accuracy 0\.5 is below"):
-        run(story, data=None, values={}, approve=True)
+        story.run(approve=True)
     (folder,) = (story.root / "runs").iterdir()
-    summary = _summary(story, folder.name)
+    summary = story.summary(folder.name)
     assert summary["accuracy"] == 0.93
     assert summary["failure"].startswith(said)
-    assert story.decided == []
+    assert story.approved == []
 
 
 def test_a_step_that_fails_is_named_with_its_reason_and_its_log(story):
-    story.seen = [_execution("Failed", _step("Stage"), _step("Train", "Failed", failure="ValueError: no\nphotos"))]
+    story.see(_execution("Failed", _step("Stage"), _step("Train", "Failed", failure="ValueError: no\nphotos")))
     with pytest.raises(WorkError) as failed:
-        run(story, data=None, values={}, approve=True)
+        story.run()
     assert str(failed.value) == "the step Train failed: ValueError: no photos; `loadingbay logs Train` shows its log"
 
 
-def test_what_is_wrong_with_an_archive_is_said_of_the_file_that_the_user_named(story, monkeypatch, tmp_path):
-    class Archive(Data):
-        files = (("cifar-100-python.tar.gz", tmp_path / "cut.tar.gz"),)
-
+def test_a_fault_of_an_archive_is_said_of_the_file_that_was_named(story, tmp_path):
     (tmp_path / "cut.tar.gz").write_bytes(b"x")
-    monkeypatch.setattr(module, "acquire_data", lambda *_: Archive())
-    monkeypatch.setattr(Run, "upload", lambda *_: "s3://bucket/data/")
+    files = (("cifar-100-python.tar.gz", tmp_path / "cut.tar.gz"),)
+    story.data = lambda: Data("cifar-100", "ab", files, "named")
     said = "AlgorithmError: The archive cifar-100-python.tar.gz is truncated; fetch it again., exit code: 1"
-    story.seen = [_execution("Failed", _step("Stage", "Failed", failure=said))]
+    story.see(_execution("Failed", _step("Stage", "Failed", failure=said)))
     with pytest.raises(WorkError) as failed:
-        run(story, data=None, values={}, approve=False)
+        story.run()
     place = f"The archive {tmp_path / 'cut.tar.gz'} is truncated; fetch it again"
     assert str(failed.value) == f"the step Stage failed: {place}; `loadingbay logs Stage` shows its log"
 
 
 def test_a_failed_run_leaves_latest_at_the_last_complete_one(story):
-    run(story, data=None, values={}, approve=False)
+    story.run()
     before = (story.root / "runs" / "latest").resolve()
-    story.seen = [_execution("Failed", _step("Stage", "Failed", failure="it broke"))]
+    story.see(_execution("Failed", _step("Stage", "Failed", failure="it broke")))
     with pytest.raises(WorkError):
-        run(story, data=None, values={}, approve=False)
+        story.run()
     assert (story.root / "runs" / "latest").resolve() == before
 
 
 def test_ctrl_c_stops_the_execution_and_says_what_is_kept(story):
-    story.seen = [_execution("Executing", _step("Stage")), KeyboardInterrupt()]
+    story.see(_execution("Executing", _step("Stage")), KeyboardInterrupt())
     with pytest.raises(KeyboardInterrupt):
-        run(story, data=None, values={}, approve=True)
+        story.run(approve=True)
     assert "stopped on your request; finished and kept for the next run: Stage" in story.output.getvalue()
     (folder,) = (story.root / "runs").iterdir()
-    assert _summary(story, folder.name)["failure"] == "interrupted"
+    assert story.summary(folder.name)["failure"] == "interrupted"
 
 
-def test_what_the_data_reader_raises_in_its_thread_ends_the_run(story, monkeypatch):
-    def refuse(*_):
+def test_what_the_data_reader_raises_in_its_thread_ends_the_run(story):
+    def refuse():
         raise WorkError("the archive is truncated")
 
-    monkeypatch.setattr(module, "acquire_data", refuse)
+    story.data = refuse
     with pytest.raises(WorkError, match="the archive is truncated"):
-        run(story, data=None, values={}, approve=True)
+        story.run()
     assert not (story.root / "runs").exists()
 
 
@@ -247,22 +268,9 @@ def test_photos_are_counted_in_words():
 
 
 def test_data_are_uploaded_once_whatever_their_number(story, tmp_path):
-    uploaded = []
-
-    class Bucket(S3):
-        def paginate(self, Bucket, Prefix):
-            yield {"Contents": [{"Key": key} for key in uploaded if key.startswith(Prefix)]}
-
-        def upload_file(self, path, bucket, key):
-            uploaded.append(key)
-
-    class Folder:
-        sha256 = "ab"
-        files = tuple((f"bicycle/{n}.png", tmp_path / f"{n}.png") for n in range(30))
-
-    story.target.clients["s3"] = Bucket()
-    story.stack = STACK
-    assert story.upload(Folder()) == "s3://bucket/data/ab/"
-    assert sorted(uploaded) == sorted(f"data/ab/bicycle/{n}.png" for n in range(30))
-    story.upload(Folder())
-    assert len(uploaded) == 30
+    files = tuple((f"bicycle/{n}.png", tmp_path / f"{n}.png") for n in range(30))
+    folder = Data("photos", "ab", files, "a folder")
+    assert provide.upload(story.target, "bucket", folder) == "s3://bucket/data/ab/"
+    assert sorted(story.s3.uploaded) == sorted(f"data/ab/bicycle/{n}.png" for n in range(30))
+    provide.upload(story.target, "bucket", folder)
+    assert len(story.s3.uploaded) == 30

@@ -1,0 +1,92 @@
+"""Puts a version into service and sends photos through: approval, classification, the report on what was captured."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+
+from loadingbay.registry import versions as registry
+from loadingbay.registry.versions import Version
+from loadingbay.screen.progress import Screen, shown
+from loadingbay.serving import monitoring, photos
+from loadingbay.serving.photos import Outcome, Photo
+from loadingbay.target import Target
+from pipelines import executions
+from pipelines.executions import Execution
+
+
+def fetch_photos(target: Target, execution: Execution, folder: Path) -> list[Photo]:
+    """Downloads the test photos that Stage kept aside into `folder`, with the labels beside them."""
+    stage = execution.step("Stage")
+    if stage is None:
+        return []
+    uri = executions.output_uri(target.client("sagemaker"), stage, "photos")
+    files = monitoring.fetch(target.client("s3"), uri, folder)
+    return photos.read(sorted(path for path in files if path.suffix != ".json"))
+
+
+def approve(target: Target, screen: Screen, endpoint: str, version: Version) -> None:
+    """Approves the version, unless it is, and waits until the endpoint serves it. WorkError when it does not."""
+    with screen.part("Deployment") as part:
+        if version.approval != "Approved":
+            registry.decide(target, version, approve=True, comment="approved by `loadingbay run --approve`")
+        said = f"approved version {version.number}"
+        screen.note(part, f"{said}, as --approve asks")
+        registry.wait_until_served(
+            target, endpoint, version, waiting=lambda status: screen.note(part, f"{said}; endpoint: {status}")
+        )
+        part.note = f"{said}; the endpoint {endpoint} serves it"
+
+
+def classify(
+    target: Target, screen: Screen, stack: Mapping[str, str], listed: list[Photo], prefix: str
+) -> list[Outcome]:
+    """Runs the inference state machine for each photo; the outcomes in order. `prefix` begins the executions' names."""
+    done = 0
+    with screen.part("Photos") as part:
+
+        def count(_: Outcome) -> None:
+            nonlocal done
+            done += 1
+            screen.note(part, f"{done} of {len(listed)} classified")
+
+        outcomes = photos.classify(
+            target,
+            listed,
+            bucket=stack["BucketName"],
+            state_machine=stack["InferenceStateMachineArn"],
+            prefix=prefix,
+            done=count,
+        )
+        part.note = photos.counted(outcomes)
+    return outcomes
+
+
+def report(
+    target: Target,
+    screen: Screen,
+    stack: Mapping[str, str],
+    version: Version,
+    outcomes: list[Outcome],
+    *,
+    execution: str,
+    since: datetime | None = None,
+    folder: Path,
+) -> Path:
+    """Reads the captured requests back and draws them; the picture. `since` is when the first request was sent."""
+    with screen.part("Report") as part:
+        monitoring.add_labels(target, stack["BucketName"], execution, outcomes)
+        screen.note(part, "waiting for the captured requests")
+        missing = monitoring.wait_for_captures(
+            target,
+            stack["DataCaptureUri"],
+            stack["EndpointName"],
+            {o.inference_id for o in outcomes if o.confidence is not None},
+            since or datetime.now(UTC),
+        )
+        screen.note(part, "drawing")
+        drawn = monitoring.monitor(target, stack=dict(stack), folder=folder, evaluation=version.evaluation)
+        lost = f"; {missing} captured requests had not arrived" if missing else ""
+        part.note = f"{shown(drawn.picture)}{lost}"
+    return drawn.picture
