@@ -39,8 +39,8 @@ class Target:
 
     `endpoint_url` is None for AWS. `home` is the directory of the local cloud that we may start, else None.
     `enforce_iam` says whether the local cloud is to hold everything to its role's policies; AWS always does.
-    `keys` sign requests to another address on this machine; None means AWS's chain of credentials. `clients` holds the boto3
-    clients by service: tests put their own there, others are made when they are asked for.
+    `keys` sign requests to another address on this machine; None means AWS's chain of credentials. `clients` holds the
+    boto3 clients by service: tests put their own there, others are made when they are asked for.
     """
 
     kind: Literal["local", "aws", "endpoint"]
