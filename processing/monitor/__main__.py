@@ -67,6 +67,7 @@ def monitor(options: argparse.Namespace) -> tuple[Monitoring, list[Violation]]:
     differences = statistics.compare(baseline, columns)
     found = figures.build(answers, unread, labels, evaluated, differences)
     violated = violations.find(found, differences, evaluated, options.level)
+    found["violations"] = [one["feature_name"] for one in violated]
     options.output.mkdir(parents=True, exist_ok=True)
     for name, content in (("monitoring", found), ("constraint_violations", {"violations": violated})):
         (options.output / f"{name}.json").write_text(json.dumps(content, indent=2, allow_nan=False) + "\n")

@@ -44,6 +44,7 @@ class Monitoring(TypedDict):
     unreadable_files: list[str]
     ignored_files: list[str]
     drift: dict[str, Any]  # of the confidence
+    violations: list[str]  # names of the figures in constraint_violations.json
     differences: dict[str, dict[str, float]]  # from the test photos, by column: the fields of statistics.Difference
 
 
@@ -54,7 +55,10 @@ def build(
     evaluation: Evaluation | None,
     differences: Mapping[str, Difference],
 ) -> Monitoring:
-    """The figures of a table of answers with truth, which is not empty, and its differences from the test photos."""
+    """The figures of a table of answers with truth, which is not empty.
+
+    `differences` are those of its columns from the test photos; `violations` is left empty.
+    """
     known = answers[answers["truth"].notna()]
     taken = known[known["accepted"]]
     kinds = answers.loc[answers["data_label"] != "", "data_label"]
@@ -86,5 +90,6 @@ def build(
         unreadable_files=[*unread.files, *labels.tally.files],
         ignored_files=[*unread.ignored, *labels.tally.ignored],
         drift=drift(answers["confidence"].to_numpy(), evaluation),
+        violations=[],
         differences={name: asdict(one) for name, one in differences.items()},
     )

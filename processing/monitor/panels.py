@@ -106,6 +106,9 @@ def headline(fig: Any, found: Monitoring, evaluation: Evaluation | None, title: 
     write(0.55, title, fontsize=19, fontweight="bold")
     write(0.92, "   ·   ".join(" ".join(fact.split()) for fact in facts), fontsize=11)
     write(1.2, f"Drift since the evaluation: {found['drift']['verdict']}", fontsize=11, color=GREY)
+    if found["violations"]:
+        changed = ", ".join(found["violations"]).replace("_", " ")
+        write(1.45, f"Changed since the evaluation: {changed}", fontsize=11, color=WRONG)
     if found["data_label"] != DRAWN:
         return 1.25
     words = "DRAWN SAMPLES: pictures made by a program. No figure here says anything about photographs."

@@ -6,6 +6,7 @@ import json
 import math
 import struct
 import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -551,6 +552,19 @@ def test_accuracy_that_fell_is_a_violation(watch, figures, baseline):
     _, found, folder, _ = watch(stream_of(scenes(60, 2)), labels=wrong, evaluation=TESTED, baseline=baseline)
     assert found["accuracy"] == 0.5
     assert {"accuracy", "accepted_precision"} <= set(violated(folder))
+
+
+def test_what_changed_is_named_on_both_pictures(watch, monkeypatch, baseline):
+    seen = texts(monkeypatch)
+    _, found, _, _ = watch(stream_of(scenes(60, 2, 0.3)), evaluation=TESTED, baseline=baseline)
+    assert "brightness" in found["violations"]
+    assert sum(words.startswith("Changed since the evaluation: ") and "brightness" in words for words in seen) == 2
+
+
+def test_the_page_about_monitoring_names_every_figure(figures):
+    page = (Path(__file__).resolve().parents[3] / "docs" / "monitoring.md").read_text()
+    for name in figures([capture(1, 0.9)]):
+        assert f"`{name}`" in page, name
 
 
 def test_a_version_without_statistics_is_watched_without_them(watch, figures):
