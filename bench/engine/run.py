@@ -154,7 +154,11 @@ def main() -> None:
         shutil.rmtree(folder, ignore_errors=True)
     page = table(fresh, again, options.rounds, load)
     options.output.parent.mkdir(parents=True, exist_ok=True)
-    options.output.write_text(page)
+    # What `scale.py` wrote stays below.
+    _, heading, rest = (
+        options.output.read_text().partition("# What a step costs") if options.output.exists() else ("",) * 3
+    )
+    options.output.write_text(page + ("\n" + heading + rest if heading else ""))
     figures = {"machine": machine(), "rounds": options.rounds, "load": load, "seconds": fresh, "rerun_seconds": again}
     options.output.with_suffix(".json").write_text(json.dumps(figures, indent=2) + "\n")
     print(page)

@@ -15,7 +15,7 @@ from localcloud.cloud import Cloud
 from localcloud.engine import outside
 from localcloud.engine import steps as perform
 from localcloud.engine.definition import Definition, Step, parse
-from localcloud.engine.graph import ACTIVE, dependencies, plan, restricted
+from localcloud.engine.graph import ACTIVE, dependencies, in_order, plan, restricted
 from localcloud.engine.records import FAILED, MAX_FAILURE_REASON, Records, execution_id
 from localcloud.engine.retries import classify, delay_before_retry
 from localcloud.engine.step_types import JOBS
@@ -83,6 +83,8 @@ class ExecutionRun:
         if selection := execution.get("SelectiveExecutionConfig"):
             names = {selected["StepName"] for selected in selection["SelectedSteps"]} | set(self._steps)
             self._definition, self._needs = restricted(self._definition, names)
+        self._order = in_order(self._needs)
+        self._position = {name: number for number, name in enumerate(self._definition.steps)}
         self._context = Context(self._cloud, execution, self._steps)
         with contextlib.closing(self._context):
             self._resume(stopping=execution["PipelineExecutionStatus"] == "Stopping")
@@ -108,7 +110,7 @@ class ExecutionRun:
             for name, step in self._steps.items()
             if step["_type"] == "Condition" and step["StepStatus"] == "Succeeded"
         }
-        planned = plan(self._definition, self._needs, status, outcomes)
+        planned = plan(self._definition, self._needs, status, outcomes, self._order)
         return planned.ready, planned.done
 
     def _start_ready(self) -> None:
@@ -146,7 +148,7 @@ class ExecutionRun:
             "Metadata": {},
             "AttemptCount": 1,
             "_type": step.type,
-            "_position": list(self._definition.steps).index(step.name),
+            "_position": self._position[step.name],
         }
         self._begin(step, {name: value for name, value in document.items() if value is not None}, None)
 

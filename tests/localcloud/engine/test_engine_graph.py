@@ -74,7 +74,7 @@ def test_ready_steps_come_in_document_order() -> None:
     assert plan(definition, dependencies(definition), {}, {}).ready == ("B", "A", "C")
 
 
-def test_a_step_that_waits_for_a_branch_not_taken_never_starts_and_the_execution_ends() -> None:
+def test_what_waits_for_a_branch_not_taken_never_starts() -> None:
     definition = of(step("Gate", kind="Condition"), step("Yes", parent="Gate", branch=True), step("After", "Yes"))
     planned = plan(definition, dependencies(definition), {"Gate": "Succeeded"}, {"Gate": False})
     assert (planned.ready, planned.done) == ((), True)

@@ -124,7 +124,7 @@ def test_a_model_server_has_a_clean_environment(cloud: Any, runtime: Any, name: 
     assert environment["HOME"].startswith(str(cloud.home))
 
 
-def test_a_server_that_does_not_start_fails_the_endpoint_with_its_last_line(cloud: Any, name: str) -> None:
+def test_a_server_that_does_not_start_fails_the_endpoint(cloud: Any, name: str) -> None:
     endpoint = serve(cloud, name, fail="ValueError: the model file is broken")
 
     assert endpoint["EndpointStatus"] == "Failed"
