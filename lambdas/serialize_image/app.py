@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import boto3
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError, UnsupportedS3ArnError
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -31,6 +31,8 @@ MAX_PHOTO_BYTES = 6_291_456
 # Base64 adds a third: 96 KiB becomes 128 KiB, half of the 256 KiB that one state may carry.
 MAX_INLINE_BYTES = 96 * 1024
 MAGIC = {b"\x89PNG\r\n\x1a\n": "image/png", b"\xff\xd8\xff": "image/jpeg"}
+
+_EXAMPLE = 'Name it by bucket and key, for example {"bucket": "loadingbay-123-us-east-1", "key": "incoming/photo.png"}.'
 
 
 class PhotoNotNamed(ValueError):
@@ -95,6 +97,9 @@ def serialize(event: dict[str, Any], s3: Any) -> dict[str, Any]:
             photo = head + body.read(size - len(head)) if size <= MAX_INLINE_BYTES else None
     except ClientError as error:
         raise _translated(error, name) from error
+    except (ParamValidationError, UnsupportedS3ArnError) as error:
+        # Refused before anything was sent: another try would end the same.
+        raise PhotoNotNamed(f"The input does not name a photo in S3: {error} {_EXAMPLE}") from error
     except BotoCoreError as error:
         raise PhotoStoreUnavailable(f"{name} could not be read from S3: {error}") from error
 
@@ -109,10 +114,7 @@ def _request(event: dict[str, Any]) -> dict[str, str]:
     fields = {"bucket": "Bucket", "key": "Key", "version_id": "VersionId"}
     for field in ("bucket", "key"):
         if not isinstance(event, dict) or not isinstance(event.get(field), str) or not event[field]:
-            raise PhotoNotNamed(
-                f'The input needs "{field}" as a non-empty string, for example '
-                '{"bucket": "loadingbay-123456789012-us-east-1", "key": "incoming/photo.png"}.'
-            )
+            raise PhotoNotNamed(f'The input needs "{field}" as a non-empty string. {_EXAMPLE}')
     return {name: event[field] for field, name in fields.items() if event.get(field)}
 
 
@@ -139,6 +141,8 @@ def _translated(error: ClientError, name: str) -> Exception:
     unknown: Exception = error
     code = error.response["Error"].get("Code", "")
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    if code in {"InvalidBucketName", "KeyTooLongError"}:
+        return PhotoNotNamed(f"{name} is no name of a photo in S3 ({code}). {_EXAMPLE}")
     if code in {"NoSuchKey", "NoSuchBucket", "NoSuchVersion", "404"} or status in {404, 405}:
         return PhotoNotFound(f"{name} is not there ({code}): check bucket, key and version.")
     if code == "InvalidArgument":

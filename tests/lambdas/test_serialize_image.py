@@ -113,8 +113,23 @@ def test_an_input_that_names_no_photo_is_refused_with_an_example(s3, event):
 
 
 @pytest.mark.parametrize(
+    "event",
+    [
+        {"bucket": f"arn:aws:s3:::{BUCKET}", "key": "photos/a.png"},
+        {"bucket": f"s3://{BUCKET}", "key": "photos/a.png"},
+        {"bucket": f"{BUCKET}/photos", "key": "a.png"},
+        {"bucket": BUCKET, "key": "photos/a.png", "version_id": 5},
+    ],
+)
+def test_a_permanent_mistake_in_the_input_is_not_taken_for_an_outage(s3, event):
+    with pytest.raises(app.PhotoNotNamed, match="for example"):
+        app.serialize(event, s3)
+
+
+@pytest.mark.parametrize(
     ("code", "status", "expected"),
     [
+        ("InvalidBucketName", 400, app.PhotoNotNamed),
         ("AccessDenied", 403, app.PhotoNotReadable),
         ("SlowDown", 503, app.PhotoStoreUnavailable),
         ("InternalError", 500, app.PhotoStoreUnavailable),
