@@ -71,7 +71,7 @@ class Assembly:
         self._emulator.register_service(self._protocol.handle)
         integrations.register(self._emulator, self.cloud)
         if evaluator is not None:
-            enforce_roles(evaluator, settings)
+            enforce_roles(evaluator, self._emulator, settings)
         self._invoker = Invoker(self.cloud, self.cloud.endpoints)
         self._access_keys = AccessKeys(self._emulator)
         self.front = Front(self._emulator.app, self._invoker, self._key_of, self.cloud.identities.access)

@@ -73,6 +73,8 @@ class Emulator:
         """Called with a service's name when its state changed without a request to it."""
         self.printed: Callable[[str], None] = lambda text: None
         """Called with what a function printed."""
+        self.check_function: Callable[[dict[str, Any]], None] = lambda config: None
+        """ValueError if a Lambda function with this configuration may not be created or changed."""
         self._resource_types: dict[str, Any] = {}
         self._loading = threading.Lock()
         # Lambda folders of a killed server; they are in our own TMPDIR, so nobody else's are touched.
@@ -196,6 +198,7 @@ class Emulator:
             handlers = importlib.import_module("ministack.services.cloudformation.provisioners")._RESOURCE_HANDLERS
             handlers.update(types)
             self._delete_buckets_whole(handlers["AWS::S3::Bucket"])
+            self._check_functions_of_stacks(handlers["AWS::Lambda::Function"])
 
     def _delete_buckets_whole(self, bucket: dict[str, Any]) -> None:
         """A bucket that its stack deletes stays deleted: MiniStack leaves its folder and finds it at the next start."""
@@ -206,6 +209,20 @@ class Emulator:
             forget(name)
 
         bucket["delete"] = gone
+
+    def _check_functions_of_stacks(self, function: dict[str, Any]) -> None:
+        """Stacks make functions without CreateFunction: check them here."""
+        create, update = function["create"], function["update"]
+
+        def checked_create(logical_id: str, properties: dict[str, Any], *rest: Any) -> Any:
+            self.check_function(properties)
+            return create(logical_id, properties, *rest)
+
+        def checked_update(physical_id: str, old: dict[str, Any], new: dict[str, Any], *rest: Any) -> Any:
+            self.check_function(new)
+            return update(physical_id, old, new, *rest)
+
+        function["create"], function["update"] = checked_create, checked_update
 
     async def before(self, service: str) -> None:
         """To be awaited before a request to a service is handled: some hooks come with the first one."""

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from typing import Any
 
 from localcloud.iam.access import Need, NotAllowedError, Place, needs
+from localcloud.ministack.emulator import Emulator
 from localcloud.ministack.iam_evaluator import Evaluator
 from localcloud.ministack.private_names import find_names
 from localcloud.settings import Settings
@@ -24,12 +25,13 @@ logger = logging.getLogger("localcloud")
 _STATES, _EVENTS, _LAMBDA = "states.amazonaws.com", "events.amazonaws.com", "lambda.amazonaws.com"
 
 
-def enforce_roles(evaluator: Evaluator, settings: Settings) -> None:
+def enforce_roles(evaluator: Evaluator, emulator: Emulator, settings: Settings) -> None:
     """Install the checks; call it after all integrations of Step Functions are registered."""
     roles = _Roles(evaluator, settings)
     _enforce_states(roles)
     _enforce_events(roles)
     _enforce_dead_letters(roles)
+    _enforce_creation(roles, emulator)
 
 
 class _Roles:
@@ -238,3 +240,59 @@ def _enforce_dead_letters(roles: _Roles) -> None:
         route(target_arn, name, event, result)
 
     functions._route_async_failure = checked
+
+
+def _enforce_creation(roles: _Roles, emulator: Emulator) -> None:
+    """Refuse a function whose role lacks what its configuration needs, when it is created or changed, as AWS does."""
+    functions: Any = importlib.import_module("ministack.services.lambda_svc")
+    find_names(functions, "_create_function", "_update_config", "_functions", "error_response_json")
+    create, update = functions._create_function, functions._update_config
+
+    def check(config: dict[str, Any]) -> None:
+        """ValueError, in AWS's words, for the first action that is missing."""
+        for need, words in creation_needs(config):
+            try:
+                roles.check(config.get("Role", ""), _LAMBDA, "creation", [need])
+            except NotAllowedError as denied:
+                if denied.code == "ValidationException":
+                    raise ValueError("The role defined for the function cannot be assumed by Lambda.") from None
+                raise ValueError(f"The provided execution role does not have permissions to call {words}") from None
+
+    def refusal(config: dict[str, Any]) -> Any:
+        try:
+            check(config)
+        except ValueError as error:
+            return functions.error_response_json("InvalidParameterValueException", str(error), 400)
+        return None
+
+    @functools.wraps(create)
+    def checked_create(data: dict[str, Any]) -> Any:
+        return refusal(data) or create(data)
+
+    @functools.wraps(update)
+    def checked_update(name: str, data: dict[str, Any]) -> Any:
+        before = (functions._functions.get(name) or {}).get("config", {})
+        return refusal({**before, **data}) or update(name, data)
+
+    functions._create_function, functions._update_config = checked_create, checked_update
+    emulator.check_function = check
+
+
+def creation_needs(config: dict[str, Any]) -> list[tuple[Need, str]]:
+    """What the role of a function with this configuration must allow, each with the words of AWS's refusal.
+
+    Source: Lambda's documentation of active tracing, of VPC access and of dead-letter queues, each of which names the
+    actions that CreateFunction and UpdateFunctionConfiguration check.
+    """
+    wanted = []
+    if (config.get("TracingConfig") or {}).get("Mode") == "Active":
+        wanted.append((Need("xray:PutTraceSegments", "*"), "PutTraceSegments on XRAY"))
+    if (config.get("VpcConfig") or {}).get("SubnetIds"):
+        names = ("CreateNetworkInterface", "DescribeNetworkInterfaces", "DeleteNetworkInterface")
+        wanted += [(Need(f"ec2:{name}", "*"), f"{name} on EC2") for name in names]
+    target = str((config.get("DeadLetterConfig") or {}).get("TargetArn") or "")
+    if ":sqs:" in target:
+        wanted.append((Need("sqs:SendMessage", target), "SendMessage on SQS"))
+    elif ":sns:" in target:
+        wanted.append((Need("sns:Publish", target), "Publish on SNS"))
+    return wanted

@@ -1,8 +1,10 @@
 """A cloud that enforces IAM: whoever acts, acts within the policies of a role, and is told which action is missing."""
 
+import io
 import json
 import time
 import uuid
+import zipfile
 from collections.abc import Callable
 from typing import Any
 
@@ -365,6 +367,61 @@ def test_a_rule_starts_a_machine_only_if_its_role_may(roles: Roles) -> None:
 
 
 # What was decided
+
+
+TRACED = {"TracingConfig": {"Mode": "Active"}}
+IN_NETWORK = {"VpcConfig": {"SubnetIds": ["subnet-1"], "SecurityGroupIds": ["sg-1"]}}
+DEAD_LETTERS = {"DeadLetterConfig": {"TargetArn": "arn:aws:sqs:us-east-1:000000000000:dead"}}
+
+
+@pytest.mark.parametrize(
+    ("asks", "action", "words"),
+    [
+        (TRACED, "xray:PutTraceSegments", "PutTraceSegments on XRAY"),
+        (IN_NETWORK, "ec2:*NetworkInterface*", "CreateNetworkInterface on EC2"),
+        (DEAD_LETTERS, "sqs:SendMessage", "SendMessage on SQS"),
+    ],
+)
+def test_a_function_whose_role_lacks_what_it_asks_for_is_refused(
+    roles: Roles, asks: dict[str, Any], action: str, words: str
+) -> None:
+    name = f"asks-{uuid.uuid4().hex[:8]}"
+    code = io.BytesIO()
+    with zipfile.ZipFile(code, "w") as archive:
+        archive.writestr("app.py", "def handler(event, context):\n    return 1\n")
+
+    def create(*statements: dict[str, Any]) -> Any:
+        return roles.cloud.client("lambda").create_function(
+            FunctionName=name, Runtime="python3.11", Handler="app.handler", Code={"ZipFile": code.getvalue()},
+            Role=roles.make(*statements, service="lambda.amazonaws.com"), **asks,
+        )  # fmt: skip
+
+    nothing = {"Action": "logs:*", "Resource": "*"}
+    code_of_refusal, message = refusal(lambda: create(nothing))
+    assert code_of_refusal == "InvalidParameterValueException"
+    assert message == f"The provided execution role does not have permissions to call {words}"
+    assert create({"Action": action, "Resource": "*"})["FunctionName"] == name
+
+
+def test_a_stack_with_a_function_whose_role_may_not_trace_fails(roles: Roles) -> None:
+    role = roles.make({"Action": "logs:*", "Resource": "*"}, service="lambda.amazonaws.com")
+    properties = {
+        "Runtime": "python3.11", "Handler": "index.handler", "Role": role, "Code": {"ZipFile": "def handler(*_): pass"},
+        **TRACED,
+    }  # fmt: skip
+    template = {"Resources": {"Traced": {"Type": "AWS::Lambda::Function", "Properties": properties}}}
+    stacks, name = roles.cloud.client("cloudformation"), f"traced-{uuid.uuid4().hex[:8]}"
+    stacks.create_stack(StackName=name, TemplateBody=json.dumps(template), OnFailure="DO_NOTHING")
+    deadline = time.monotonic() + 20
+    while (stack := stacks.describe_stacks(StackName=name)["Stacks"][0])["StackStatus"] == "CREATE_IN_PROGRESS":
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+    reasons = [
+        event.get("ResourceStatusReason", "") for event in stacks.describe_stack_events(StackName=name)["StackEvents"]
+    ]
+    assert stack["StackStatus"] != "CREATE_COMPLETE"
+    assert any("PutTraceSegments on XRAY" in reason for reason in reasons)
 
 
 def test_decisions_are_noted_by_role(roles: Roles) -> None:
