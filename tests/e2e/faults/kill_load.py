@@ -363,13 +363,21 @@ def _empty_archive() -> bytes:
     return data.getvalue()
 
 
-def run(folder: Path, kills: int, lines: int, seed: int, load_seconds: float = 1.5) -> dict[str, Any]:
-    """Kill a cloud of its own in `folder` at random moments; acknowledged and lost by kind, and seconds of starts."""
-    given = importlib.util.spec_from_file_location("localcloud_conftest", ROOT / "tests" / "localcloud" / "conftest.py")
+def _clouds() -> Any:
+    """The module that starts clouds for the tests of `localcloud`."""
+    path = ROOT / "tests" / "localcloud" / "conftest.py"
+    sys.path += [str(path.parent), str(ROOT / "tests" / "fakes")]
+    given = importlib.util.spec_from_file_location("localcloud_conftest", path)
     assert given is not None
     assert given.loader is not None
-    clouds = sys.modules[given.name] = importlib.util.module_from_spec(given)
-    given.loader.exec_module(clouds)
+    module = sys.modules[given.name] = importlib.util.module_from_spec(given)
+    given.loader.exec_module(module)
+    return module
+
+
+def run(folder: Path, kills: int, lines: int, seed: int, load_seconds: float = 1.5) -> dict[str, Any]:
+    """Kill a cloud of its own in `folder` at random moments; acknowledged and lost by kind, and seconds of starts."""
+    clouds = _clouds()
     serve = folder / "image" / "bin" / "serve"
     serve.parent.mkdir(parents=True)
     serve.write_text(f"#!/bin/sh\nexec {sys.executable} {ROOT / 'tests' / 'localcloud' / 'model_server.py'}\n")
@@ -403,9 +411,14 @@ def run(folder: Path, kills: int, lines: int, seed: int, load_seconds: float = 1
         with contextlib.suppress(Exception):
             cloud.kill()
     return {
-        "kills": kills, "acknowledged": ledger.counts(), "lost": dict(lost), "slowest_start": round(max(starts), 2),
-        "down": round(down, 2),
+        "kills": kills, "seed": seed, "kept": lines, "acknowledged": ledger.counts(), "lost": dict(lost),
+        "slowest_start": round(max(starts), 2), "down": round(down, 2),
     }  # fmt: skip
+
+
+def write_report(path: Path, outcome: dict[str, Any]) -> None:
+    """Write the figures of `run` that docs/faults.md shows."""
+    path.write_text(json.dumps({**outcome, "lost": sum(map(len, outcome["lost"].values()))}, indent=1) + "\n")
 
 
 if __name__ == "__main__":
