@@ -35,9 +35,12 @@ known=$(.venv/bin/aws ecr describe-images --repository-name "${repository#*/}" -
   --query 'imageDetails[0].imageDigest' --output text 2> /dev/null || true)
 if [[ "$known" != sha256:* ]]; then
   mkdir -p .loadingbay
-  docker buildx create --use --name loadingbay > /dev/null 2>&1 || docker buildx use loadingbay
+  # A builder of its own: Docker's built-in one cannot export its layers to a registry. Its image comes from the public
+  # ECR gallery, because Docker Hub limits how often CodeBuild's shared addresses may pull.
+  docker buildx inspect loadingbay > /dev/null 2>&1 || docker buildx create --name loadingbay \
+    --driver docker-container --driver-opt image=public.ecr.aws/vend/moby/buildkit:buildx-stable-1 >&2
   # SageMaker takes one Docker manifest: no index, no attestations. The bill of materials is a file of the image.
-  docker buildx build --file container/Dockerfile --tag "$repository:$tag" --provenance=false --sbom=false \
+  docker buildx build --builder loadingbay --file container/Dockerfile --tag "$repository:$tag" --provenance=false --sbom=false \
     --platform linux/amd64 \
     --cache-from "type=registry,ref=$repository:cache" \
     --cache-to "type=registry,ref=$repository:cache,mode=max,image-manifest=true,ignore-error=true" \

@@ -21,7 +21,7 @@ FILE = "buildspec.yml"
 # The last four are what workflow/cicd.yaml gives to a build on AWS: a push within one must not reach that registry.
 _HIDDEN = (
     *("AWS_", "LOADINGBAY_", "CODEBUILD_", "GIT_", "PYTHON", "VIRTUAL_ENV", "MAKE", "MFLAGS", "CIFAR100_ARCHIVE"),
-    *("REPOSITORY_URI", "INPUT_DATA", "PROMOTE_FROM", "PERMISSIONS_BOUNDARY_ARN"),
+    *("REPOSITORY_URI", "INPUT_DATA", "PROMOTE_FROM", "PERMISSIONS_BOUNDARY_ARN", "KMS_KEY_ARN", "MODEL_PACKAGE_ARN"),
 )
 
 

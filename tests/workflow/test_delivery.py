@@ -136,6 +136,27 @@ def test_with_an_engine_and_no_registry_the_image_is_built_and_stays(tmp_path):
     assert re.fullmatch(r"buildx build --file container/Dockerfile --tag loadingbay:[0-9a-f]{16} --load \.", build)
 
 
+def test_no_image_is_pulled_from_docker_hub_whose_limits_codebuild_shares():
+    dockerfile = (ROOT / "container" / "Dockerfile").read_text()
+    base = re.findall(r"^ARG PYTHON_IMAGE=(\S+)", dockerfile, re.MULTILINE)
+    built_on = set(re.findall(r"^FROM (\S+)", dockerfile, re.MULTILINE))
+    builder = re.findall(r"--driver-opt image=(\S+)", IMAGE)
+    assert built_on == {"${PYTHON_IMAGE}"}
+    assert len(base) == len(builder) == 1
+    assert all(image.startswith("public.ecr.aws/") for image in base + builder)
+
+
+def test_the_layer_cache_has_a_builder_that_can_export_it_and_a_tag_that_may_be_written_over():
+    """https://docs.docker.com/build/cache/backends/registry/: not with Docker's built-in driver."""
+    assert "--driver docker-container" in IMAGE
+    assert "buildx build --builder loadingbay" in IMAGE
+    (to,) = re.findall(r'--cache-to "([^"]+)"', IMAGE)
+    assert {"type=registry", "ref=$repository:cache", "mode=max", "image-manifest=true"} <= set(to.split(","))
+    template = yaml_parse((ROOT / "workflow" / "template.yaml").read_text())["Resources"]["Images"]["Properties"]
+    (exclusion,) = template["ImageTagMutabilityExclusionFilters"]
+    assert exclusion["ImageTagMutabilityExclusionFilterValue"] == "cache"
+
+
 def test_a_push_to_the_branch_starts_the_pipeline():
     pipeline = OF_KIND["AWS::CodePipeline::Pipeline"]
     assert pipeline["PipelineType"] == "V2"
