@@ -73,7 +73,8 @@ def _champion(sagemaker: Any, s3: Any, bucket: str, definition: str, values: Map
         return (before or {}).get("Champion") or _artifact(package)
     key = f"{_NO_CHAMPION}/none"
     if not aws.exists(s3, bucket, key):
-        s3.put_object(Bucket=bucket, Key=key, Body=b"")
+        # One byte, not none: whether SageMaker takes an input that is empty, its documentation does not say.
+        s3.put_object(Bucket=bucket, Key=key, Body=b"\n")
     return f"s3://{bucket}/{_NO_CHAMPION}"
 
 

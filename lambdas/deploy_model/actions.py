@@ -99,6 +99,13 @@ class RecordDeployment:
     endpoint_arn: str
 
 
+@dataclass(frozen=True)
+class DeleteStored:
+    """Delete the model and the configurations of a version that no longer serves; going back makes them again."""
+
+    name: str
+
+
 Action = (
     CreateModel
     | CreateEndpointConfig
@@ -111,4 +118,5 @@ Action = (
     | RejectVersion
     | NoteApproval
     | RecordDeployment
+    | DeleteStored
 )

@@ -78,7 +78,9 @@ def converge(event: dict[str, Any], settings: Settings, clients: Clients, wait: 
 def _converge(event: trigger.Trigger, settings: Settings, clients: Clients, wait: Wait) -> Plan:
     needs_a_person, verifications = False, 0
     while True:
-        plan = plan_deployment(event, read_current(settings, clients), settings)
+        # What is stored is looked at by the schedule: once an hour is often enough to prune.
+        current = read_current(settings, clients, stored=event.kind is trigger.Kind.SCHEDULE)
+        plan = plan_deployment(event, current, settings)
         logger.log(logging.ERROR if plan.outcome.needs_a_person else logging.INFO, plan.because)
         try:
             rejected = execute(plan.actions, settings, clients)

@@ -58,6 +58,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
             kms_key_arn=environment.get("ENDPOINT_KMS_KEY_ARN", ""),
             bake_seconds=int(environment.get("BAKE_SECONDS") or 0),
             rollback_alarms=listed("ROLLBACK_ALARMS"),
+            keep_versions=int(environment.get("KEEP_VERSIONS") or 0),
         )
     except KeyError as error:
         raise _missing(error) from error

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
+from typing import Any
 
 from botocore.exceptions import ClientError
 
 from . import actions, history, requests, verification
 from .environment import Clients
 from .reading import ATTEMPTED, says
-from .state import Settings
+from .state import Settings, trial_config_name
 
 logger = logging.getLogger(__name__)
 
@@ -68,6 +70,19 @@ def _execute(action: actions.Action, settings: Settings, clients: Clients) -> No
             sagemaker.update_model_package(ModelPackageArn=package_arn, CustomerMetadataProperties=metadata)
         case actions.RecordDeployment():
             history.record(action, settings, clients)
+        case actions.DeleteStored(name):
+            for config in (name, trial_config_name(name)):
+                _unless_gone(sagemaker.delete_endpoint_config, EndpointConfigName=config)
+            _unless_gone(sagemaker.delete_model, ModelName=name)
+
+
+def _unless_gone(delete: Callable[..., Any], **name: str) -> None:
+    """Delete something that may have been deleted before."""
+    try:
+        delete(**name)
+    except ClientError as error:
+        if not says(error, "could not find"):
+            raise
 
 
 def _alarm_is_on(settings: Settings, clients: Clients) -> bool:

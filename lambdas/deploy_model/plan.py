@@ -19,6 +19,7 @@ from .actions import (
     CreateEndpointConfig,
     CreateModel,
     DeleteEndpoint,
+    DeleteStored,
     ForgetAttempt,
     NoteApproval,
     NoteUnverified,
@@ -108,7 +109,9 @@ def plan_deployment(trigger: Trigger, current: Current, settings: Settings) -> P
         over = DeleteEndpoint(settings.trial_name)
         # The account's quota may have no machine beside the trial's. A rejection is written down before anything else.
         actions = (over, *actions) if plan.outcome is Outcome.DEPLOY else (*actions, over)
-    return Plan(plan.outcome, plan.because, (*_bookkeeping(trigger, current, settings), *actions))
+    bookkeeping = _bookkeeping(trigger, current, settings)
+    pruning = _pruning(current, settings) if plan.outcome is Outcome.LIVE and trial is None else ()
+    return Plan(plan.outcome, plan.because, (*bookkeeping, *actions, *pruning))
 
 
 def _converge(trigger: Trigger, current: Current, settings: Settings) -> Plan:
@@ -155,7 +158,12 @@ def _converge(trigger: Trigger, current: Current, settings: Settings) -> Plan:
     return Plan(
         Outcome.DEPLOY,
         f"Version {newest.number} takes the place of {endpoint.config_name}.",
-        (*prepare, UpdateEndpoint(wanted, endpoint.arn, watched=version_number(endpoint.config_name) < newest.number)),
+        (
+            *prepare,
+            UpdateEndpoint(
+                wanted, endpoint.arn, watched=version_number(endpoint.config_name, settings) < newest.number
+            ),
+        ),
     )
 
 
@@ -236,9 +244,19 @@ def _bookkeeping(trigger: Trigger, current: Current, settings: Settings) -> tupl
         # Not by its time: SageMaker changes LastModifiedTime for more than another configuration.
         and endpoint.recorded.partition("@")[0] != endpoint.config_name
     ):
-        number = version_number(endpoint.config_name)
+        number = version_number(endpoint.config_name, settings)
         actions.append(RecordDeployment(endpoint.config_name, endpoint.since, number, endpoint.arn))
     return tuple(actions)
+
+
+def _pruning(current: Current, settings: Settings) -> tuple[Action, ...]:
+    """Delete what is stored of all but the newest `keep_versions` versions and the one that serves."""
+    if not settings.keep_versions:
+        return ()
+    numbers = {name: version_number(name, settings) for name in current.stored}
+    kept = sorted(set(numbers.values()), reverse=True)[: settings.keep_versions]
+    serving = current.endpoint.config_name if current.endpoint else ""
+    return tuple(DeleteStored(name) for name in sorted(numbers) if numbers[name] not in kept and name != serving)
 
 
 def _over(since: str, lasts: timedelta, now: datetime) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from .environment import Clients
-from .state import Current, Endpoint, Settings, Version
+from .state import Current, Endpoint, Settings, Version, version_number
 from .trigger import Trigger
 
 ATTEMPTED = "loadingbay:attempted"
@@ -18,8 +19,8 @@ RECORDED = "loadingbay:recorded"
 """The tag of an endpoint that holds the last entry of its history."""
 
 
-def read_current(settings: Settings, clients: Clients) -> Current:
-    """The approved versions of the group and the two endpoints, as SageMaker has them now."""
+def read_current(settings: Settings, clients: Clients, stored: bool = False) -> Current:
+    """The approved versions of the group and the two endpoints, as SageMaker has them now; `stored`: the models too."""
     pages = clients.sagemaker.get_paginator("list_model_packages").paginate(
         ModelPackageGroupName=settings.package_group, ModelApprovalStatus="Approved"
     )
@@ -39,7 +40,17 @@ def read_current(settings: Settings, clients: Clients) -> Current:
         read_endpoint(settings.endpoint_name, clients),
         read_endpoint(settings.trial_name, clients),
         clients.now(),
+        tuple(_stored(settings, clients)) if stored else (),
     )
+
+
+def _stored(settings: Settings, clients: Clients) -> Iterator[str]:
+    """The models that this function made."""
+    pages = clients.sagemaker.get_paginator("list_models").paginate(NameContains=settings.endpoint_name[:32])
+    for page in pages:
+        for model in page["Models"]:
+            if version_number(model["ModelName"], settings):
+                yield model["ModelName"]
 
 
 def as_if_decided(trigger: Trigger, current: Current, clients: Clients) -> Current:

@@ -14,8 +14,8 @@ class Settings:
     """With what every version is deployed; a change of a setting deploys the live version anew.
 
     `serverless_memory_mb` above 0 means an endpoint without instances, for which SageMaker offers no data capture, no
-    network isolation, no VPC and no key. `bake_seconds` and `rollback_alarms` say how an endpoint changes over, not
-    what it serves: another value of theirs deploys nothing.
+    network isolation, no VPC and no key. `bake_seconds` and `rollback_alarms` say how an endpoint changes over, and
+    `keep_versions` how many versions' models and configurations are kept (0: all): another value deploys nothing.
     """
 
     endpoint_name: str
@@ -31,6 +31,7 @@ class Settings:
     kms_key_arn: str = ""
     bake_seconds: int = 0
     rollback_alarms: tuple[str, ...] = ()
+    keep_versions: int = 0
 
     @property
     def trial_name(self) -> str:
@@ -38,8 +39,8 @@ class Settings:
         return f"{self.endpoint_name}-verify"
 
 
-# Settings that say how an endpoint changes over: not part of a configuration's name.
-_NOT_SERVED = {"bake_seconds", "rollback_alarms"}
+# Settings that do not change what an endpoint serves: not part of a configuration's name.
+_NOT_SERVED = {"bake_seconds", "rollback_alarms", "keep_versions"}
 
 
 @dataclass(frozen=True)
@@ -80,12 +81,16 @@ class Endpoint:
 
 @dataclass(frozen=True)
 class Current:
-    """The state at `now`: approved versions in any order, the endpoint, and the trial endpoint, if they exist."""
+    """The state at `now`: approved versions in any order, the endpoint, and the trial endpoint, if they exist.
+
+    `stored` are the names of the models that `config_name` named, in any order; read for the schedule only.
+    """
 
     approved: tuple[Version, ...]
     endpoint: Endpoint | None
     trial: Endpoint | None
     now: datetime
+    stored: tuple[str, ...] = ()
 
     @property
     def newest(self) -> Version | None:
@@ -101,7 +106,7 @@ def config_name(version: Version, settings: Settings) -> str:
     served = {name: value for name, value in asdict(settings).items() if name not in _NOT_SERVED}
     made_of = json.dumps([version.arn, version.number, version.created, served], sort_keys=True)
     digest = hashlib.sha256(made_of.encode()).hexdigest()[:10]
-    return f"{settings.endpoint_name[:32].rstrip('-')}-v{version.number}-{digest}"
+    return f"{_prefix(settings)}-v{version.number}-{digest}"
 
 
 def trial_config_name(config: str) -> str:
@@ -109,7 +114,12 @@ def trial_config_name(config: str) -> str:
     return f"{config}-verify"
 
 
-def version_number(config: str) -> int:
-    """The version in a name that `config_name` made; 0 for any other name."""
-    ours = re.fullmatch(r".*-v(\d+)-[0-9a-f]{10}", config)
+def version_number(config: str, settings: Settings) -> int:
+    """The version in a name that `config_name` made for this endpoint; 0 for any other name."""
+    ours = re.fullmatch(rf"{re.escape(_prefix(settings))}-v(\d+)-[0-9a-f]{{10}}", config)
     return int(ours.group(1)) if ours else 0
+
+
+def _prefix(settings: Settings) -> str:
+    """The endpoint's name, cut so that the names made of it have at most 63 characters."""
+    return settings.endpoint_name[:32].rstrip("-")

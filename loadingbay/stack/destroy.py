@@ -92,7 +92,8 @@ def _found(target: Target) -> Iterator[Item]:
     for name in of("AWS::ECR::Repository"):
         if images := _images(target, name):
             yield Item("images", name, len(images))
-    buckets = of("AWS::S3::Bucket")
+    kept = f"{stage}-{target.account}-{target.resolved_region}"
+    buckets = sorted({*of("AWS::S3::Bucket"), *([kept] if _bucket_is_ours(target, kept) else [])})
     for name in buckets:
         yield Item("objects of bucket", name)
     prefixes = [f"pipelines-{arn.rsplit('/', 1)[-1]}-" for arn, _ in executions] + [f"{stage}-monitor-"]
@@ -104,6 +105,13 @@ def _found(target: Target) -> Iterator[Item]:
             yield Item("log group", group)
     for stack in stacks:
         yield Item("stack", stack)
+    # The template retains what holds data: the stack leaves it, and a stack that was deleted by hand left it.
+    for name in buckets:
+        yield Item("bucket", name)
+    if _has_group(sagemaker, stage):
+        yield Item("model package group", stage)
+    if _has_repository(target, stage):
+        yield Item("repository", stage)
     artifacts = deploy.artifacts_bucket(target)
     # All stages share it: the last one takes it with it.
     if _bucket_is_ours(target, artifacts) and not _other_stages(target):
@@ -161,6 +169,23 @@ def _versions(sagemaker: Any, group: str) -> list[str]:
         if error.response["Error"]["Code"] in _GONE:
             return []
         raise
+
+
+def _has_group(sagemaker: Any, group: str) -> bool:
+    pages = sagemaker.get_paginator("list_model_package_groups").paginate(NameContains=group)
+    return any(
+        item["ModelPackageGroupName"] == group for page in pages for item in page["ModelPackageGroupSummaryList"]
+    )
+
+
+def _has_repository(target: Target, repository: str) -> bool:
+    try:
+        target.client("ecr").describe_repositories(repositoryNames=[repository])
+    except ClientError as error:
+        if error.response["Error"]["Code"] in _GONE:
+            return False
+        raise
+    return True
 
 
 def _images(target: Target, repository: str) -> list[dict[str, str]]:
@@ -303,4 +328,8 @@ _REMOVE: dict[str, Callable[[Target, str], Any]] = {
     "log group": lambda target, name: target.client("logs").delete_log_group(logGroupName=name),
     "stack": _delete_stack,
     "bucket": lambda target, name: target.client("s3").delete_bucket(Bucket=name),
+    "model package group": lambda target, name: target.client("sagemaker").delete_model_package_group(
+        ModelPackageGroupName=name
+    ),
+    "repository": lambda target, name: target.client("ecr").delete_repository(repositoryName=name),
 }

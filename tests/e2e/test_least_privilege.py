@@ -19,6 +19,7 @@ _ALARMS = "SageMaker reads the alarms that roll an update back"
 _LARGE = "a file that is sent in parts"
 _DELIVERY = "Step Functions sends its log; MiniStack keeps none"
 _TRACE = "MiniStack traces nothing"
+_PRUNED = "once an hour what older versions left is pruned"
 # Granted, and not asked for in this story: why the role needs it all the same. By the role's logical name, "" is any.
 UNASKED = {
     "": {
@@ -75,6 +76,9 @@ UNASKED = {
         "sagemaker:UpdateEndpoint": "a second version",
         "sagemaker:UpdateModelPackage": "a version that cannot serve is rejected",
         "sagemaker:DeleteEndpoint": "an endpoint that failed is made anew",
+        "sagemaker:DeleteEndpointConfig": _PRUNED,
+        "sagemaker:DeleteModel": _PRUNED,
+        "sagemaker:ListModels": _PRUNED,
         "sqs:SendMessage": "an event that could not be handled is a dead letter",
     },
     "VerifyEndpointRole": {"s3:ListBucket": _MISSING},

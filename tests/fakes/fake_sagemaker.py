@@ -333,6 +333,19 @@ class FakeSageMaker:
         package |= {name: request[name] for name in ("ModelApprovalStatus", "ApprovalDescription") if name in request}
         self._package_event(version, [name for name in request if name != "ModelPackageArn"])
 
+    def list_models(self, **request: Any) -> dict[str, Any]:
+        self._check("ListModels", request)
+        return {"Models": [{"ModelName": name} for name in self.models if request.get("NameContains", "") in name]}
+
+    def delete_model(self, **request: Any) -> None:
+        self._check("DeleteModel", request)
+        if self.models.pop(request["ModelName"], None) is None:
+            raise refusal("DeleteModel", f'Could not find model "{request["ModelName"]}".')
+
+    def delete_endpoint_config(self, **request: Any) -> None:
+        self._check("DeleteEndpointConfig", request)
+        del self.configs[self._known_config("DeleteEndpointConfig", request)]
+
     def add_tags(self, **request: Any) -> None:
         self._check("AddTags", request)
         endpoint = self.endpoints[request["ResourceArn"].rsplit("/", 1)[1]]

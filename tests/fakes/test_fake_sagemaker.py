@@ -30,10 +30,10 @@ def test_an_unknown_method_does_not_exist(sagemaker):
 
 
 def test_prepared_answers_are_paged_and_their_requests_kept(sagemaker):
-    sagemaker.answer("ListModels", lambda **_: {"Models": [{"ModelName": "a"}, {"ModelName": "b"}]})
-    pages = list(sagemaker.get_paginator("list_models").paginate(NameContains="x"))
-    assert [model["ModelName"] for page in pages for model in page["Models"]] == ["a", "b"]
-    assert sagemaker.requests("ListModels") == [{"NameContains": "x"}]
+    sagemaker.answer("ListImages", lambda **_: {"Images": [{"ImageName": "a"}, {"ImageName": "b"}]})
+    pages = list(sagemaker.get_paginator("list_images").paginate(NameContains="x"))
+    assert [image["ImageName"] for page in pages for image in page["Images"]] == ["a", "b"]
+    assert sagemaker.requests("ListImages") == [{"NameContains": "x"}]
 
 
 def test_versions_are_listed_newest_first_and_by_approval(sagemaker):

@@ -405,6 +405,33 @@ def test_the_history_is_in_the_order_of_time_wherever_its_times_were_read(servin
     assert told == [f"2027-01-06T{time}:00.000+00:00" for time in ("04:00", "04:30", "05:00")]
 
 
+def test_old_models_and_configurations_are_pruned_and_made_again_when_needed(serving):
+    for _ in range(3):
+        serving.decide(serving.register(), "Approved")
+        drain(serving, KEEP_VERSIONS="2")
+    assert len(serving.models) == 4
+    serving.events.append(HOURLY)
+    drain(serving, KEEP_VERSIONS="2")
+    assert sorted(serving._version_of(config) for config in serving.configs if not config.endswith("verify")) == [3, 4]
+    assert len(serving.models) == 2
+    for version in (4, 3, 2):
+        serving.decide(version, "Rejected")
+    drain(serving, KEEP_VERSIONS="2")
+    assert serving.live == 1
+    serving.events.append(HOURLY)
+    drain(serving, KEEP_VERSIONS="2")
+    assert serving.live == 1
+    assert serving.endpoint["config"] in serving.configs
+
+
+def test_without_a_number_to_keep_nothing_is_pruned(serving):
+    serving.decide(serving.register(), "Approved")
+    drain(serving)
+    serving.events.append(HOURLY)
+    drain(serving)
+    assert len(serving.models) == 2
+
+
 def test_a_configuration_made_by_hand_is_in_the_history_without_a_version(serving, recorded):
     serving.configs["mine"] = serving.configs[serving.endpoint["config"]]
     serving.endpoint.update(config="mine", changed=serving.clock.replace(year=2027))

@@ -59,7 +59,8 @@ def called_actions(*sources: str) -> set[str]:
     nodes = [node for source in sources for node in ast.walk(ast.parse(source))]
     calls = [node for node in nodes if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)]
     services = {call.args[0].value for call in calls if call.func.attr == "client"}
-    names = {call.func.attr for call in calls}
+    # A method that is handed on to be called elsewhere counts as well.
+    names = {node.attr for node in nodes if isinstance(node, ast.Attribute)}
     names |= {call.args[0].value for call in calls if call.func.attr == "get_paginator"}
     found = set()
     for service in services:
