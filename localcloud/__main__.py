@@ -1,12 +1,17 @@
-"""The command line: `localcloud serve --home DIR --port 4747 --image-env .venv-image --image-root container`."""
+"""The command line: `localcloud up`, then `eval "$(localcloud env)"` for boto3, `aws` and the SageMaker SDK."""
 
 import os
+import shlex
 import sys
+from collections import deque
 from pathlib import Path
+from typing import Any
 
 import click
 
 from localcloud.settings import Settings, StartError
+
+HOME = Path("~/.localcloud")
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -14,63 +19,133 @@ def main() -> None:
     """SageMaker and the AWS services around it, on this machine, for its owner only."""
 
 
+def _absolute(_context: click.Context, _option: click.Parameter, value: Path) -> Path:
+    # Not resolved: an environment is known by its own path, not by what its links lead to.
+    return value.expanduser().absolute()
+
+
+home_option = click.option(
+    "--home",
+    type=click.Path(path_type=Path),
+    default=HOME,
+    show_default=True,
+    callback=_absolute,
+    envvar="LOCALCLOUD_HOME",
+    help="Directory that holds all state.",
+)
+_SERVER_OPTIONS = [
+    home_option,
+    click.option(
+        "--port", type=click.IntRange(0, 65535), default=4747, show_default=True, help="Port; 0 takes a free one."
+    ),
+    click.option(
+        "--image-env",
+        type=click.Path(path_type=Path),
+        default=Path(sys.prefix),
+        show_default="the environment that runs this command",
+        callback=_absolute,
+        help="Virtual environment that jobs and endpoints run in, in place of container images.",
+    ),
+    click.option(
+        "--image-root",
+        type=click.Path(path_type=Path),
+        default=Path(sys.prefix),
+        show_default="likewise",
+        callback=_absolute,
+        help="Directory whose bin/ comes first on the PATH of jobs and endpoints.",
+    ),
+    click.option(
+        "--account", default="000000000000", show_default=True, help="Number of the AWS account that is simulated."
+    ),
+    click.option("--region", default="us-east-1", show_default=True, help="AWS region that is simulated."),
+    click.option("--max-jobs", type=click.IntRange(1), default=os.cpu_count() or 2, help="Job processes at once."),
+    click.option("--enforce-iam", is_flag=True, help="Hold every role to its policies."),
+    click.option("--strict", is_flag=True, help="Fail on answers that break AWS's model (for tests)."),
+]
+
+
+def server_options(command: Any) -> Any:
+    """The options of a server, on `serve` and `up`."""
+    for option in reversed(_SERVER_OPTIONS):
+        command = option(command)
+    return command
+
+
 @main.command()
-@click.option("--home", type=click.Path(path_type=Path), required=True, help="Directory that holds all state.")
-@click.option(
-    "--port", type=click.IntRange(0, 65535), default=4747, show_default=True, help="Port; 0 takes a free one."
-)
-@click.option(
-    "--image-env",
-    type=click.Path(path_type=Path),
-    default=Path(".venv-image"),
-    show_default=True,
-    help="Virtual environment that jobs and endpoints run in, in place of container images.",
-)
-@click.option(
-    "--image-root",
-    type=click.Path(path_type=Path),
-    default=Path("container"),
-    show_default=True,
-    help="Directory whose bin/ comes first on the PATH of jobs and endpoints.",
-)
-@click.option(
-    "--account", default="000000000000", show_default=True, help="Number of the AWS account that is simulated."
-)
-@click.option("--region", default="us-east-1", show_default=True, help="AWS region that is simulated.")
-@click.option("--max-jobs", type=click.IntRange(1), default=os.cpu_count() or 2, help="Job processes at once.")
-@click.option("--enforce-iam", is_flag=True, help="Hold every role to its policies.")
-@click.option("--strict", is_flag=True, help="Fail on answers that break AWS's model (for tests).")
-def serve(
-    home: Path,
-    port: int,
-    image_env: Path,
-    image_root: Path,
-    account: str,
-    region: str,
-    max_jobs: int,
-    enforce_iam: bool,
-    strict: bool,
-) -> None:
+@server_options
+def serve(**options: Any) -> None:
     """Run in the foreground until SIGTERM or ctrl-C."""
     from localcloud.server import serve
 
-    settings = Settings(
-        # Absolute, but not resolved: an environment is known by its own path, not by what its links lead to.
-        home=home.absolute(),
-        port=port,
-        image_env=image_env.absolute(),
-        image_root=image_root.absolute(),
-        account=account,
-        region=region,
-        max_jobs=max_jobs,
-        enforce_iam=enforce_iam,
-        strict=strict,
-    )
     try:
-        serve(settings)
+        serve(Settings(**options))
     except StartError as error:
-        click.echo(str(error), err=True)
-        sys.exit(1)
+        _fail(str(error))
+
+
+@main.command()
+@server_options
+def up(home: Path, **options: Any) -> None:
+    """Start in the background, and make what `localcloud env` needs."""
+    from localcloud.clients import daemon
+
+    words = [f"--{name.replace('_', '-')}" for name, value in options.items() if value is True]
+    for name, value in options.items():
+        if not isinstance(value, bool):
+            words += [f"--{name.replace('_', '-')}", str(value)]
+    try:
+        running = daemon.start(home, words)
+    except (daemon.DaemonError, OSError) as error:
+        _fail(str(error))
+    _prepare(home, running)
+    click.echo(f"Serving {running.url} from {home} (process {running.pid}).")
+    click.echo('For clients in this shell: eval "$(localcloud env)"')
+
+
+@main.command()
+@home_option
+def env(home: Path) -> None:
+    """Print the variables that let boto3, `aws` and the SageMaker SDK use the local cloud: eval "$(localcloud env)"."""
+    from localcloud.clients.environment import UNSET, variables
+
+    address = _prepare(home, _running(home))
+    click.echo(f"unset {' '.join(UNSET)}")
+    for name, value in variables(address, home, os.environ.get("PYTHONPATH", "")).items():
+        click.echo(f"export {name}={shlex.quote(value)}")
+
+
+@main.command()
+@home_option
+def status(home: Path) -> None:
+    """Say whether it runs, where, and as which process; exit code 1 if it does not."""
+    running = _running(home)
+    click.echo(f"Running at {running.url} on {home}: process {running.pid}, version {running.health['version']}")
+
+
+@main.command()
+@home_option
+@click.option("--lines", type=click.IntRange(1), default=50, show_default=True, help="How many of the last lines.")
+def logs(home: Path, lines: int) -> None:
+    """Print the end of the server's own log. Logs of jobs are in CloudWatch Logs: aws logs tail /aws/sagemaker/..."""
+    from localcloud.clients.daemon import log_file
+
+    try:
+        with log_file(home).open(errors="replace") as log:
+            click.echo("".join(deque(log, lines)), nl=False)
+    except FileNotFoundError:
+        _fail(f"There is no log in {home}: `localcloud up` has not been run on it.")
+
+
+@main.command()
+@home_option
+def down(home: Path) -> None:
+    """Stop it; all state is kept in its home."""
+    from localcloud.clients import daemon
+
+    try:
+        click.echo("Stopped." if daemon.stop(home) else f"No local cloud runs on {home}.")
+    except daemon.DaemonError as error:
+        _fail(str(error))
 
 
 @main.command()
@@ -79,6 +154,36 @@ def operations() -> None:
     from localcloud.http.operations import page
 
     click.echo(page(), nl=False)
+
+
+def _running(home: Path) -> Any:
+    from localcloud.clients.daemon import find
+
+    found = find(home)
+    if found is None:
+        _fail(f"No local cloud runs on {home}: `localcloud up` starts one.")
+    return found
+
+
+def _prepare(home: Path, running: Any) -> Any:
+    """The address of a running cloud, once its role, bucket and clients' files are there."""
+    import boto3
+
+    from localcloud.clients.environment import Address, prepare
+    from localcloud.state.credentials import owner_secret
+
+    # The shell may name a profile, which boto3 would read although it is given keys.
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        del os.environ[name]
+    address = Address(running.url, running.health["account"], running.health["region"], running.health["instance"])
+    session = boto3.Session(address.account, owner_secret(home, address.account), region_name=address.region)
+    prepare(address, home, lambda service: session.client(service, endpoint_url=address.url))
+    return address
+
+
+def _fail(message: str) -> None:
+    click.echo(message, err=True)
+    sys.exit(1)
 
 
 if __name__ == "__main__":

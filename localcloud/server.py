@@ -3,6 +3,7 @@
 import asyncio
 import fcntl
 import os
+import secrets
 import signal
 import socket
 import sys
@@ -122,9 +123,13 @@ async def _serve(settings: Settings, listener: socket.socket) -> None:
         "pid": os.getpid(),
         "home": str(settings.home),
         "port": settings.port,
+        "account": settings.account,
+        "region": settings.region,
+        "instance": secrets.token_hex(8),
         "version": version("localcloud"),
         "enforce_iam": settings.enforce_iam,
     }
+    settings.endpoint_file.write_text(settings.endpoint_url)
     print(f"The local cloud serves {settings.endpoint_url} from {settings.home}.", file=sys.stderr, flush=True)
     await stop.wait()
     # Work first: it still needs the port to write captures and outputs to S3.
@@ -133,6 +138,7 @@ async def _serve(settings: Settings, listener: socket.socket) -> None:
     await serving
     assembly.close()
     log.stop()
+    settings.endpoint_file.unlink(missing_ok=True)
     settings.pid_file.unlink(missing_ok=True)
     # State is saved. A thread of the emulator that still waits for something must not keep the process, and its lock.
     os._exit(0)

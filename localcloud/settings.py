@@ -55,6 +55,11 @@ class Settings:
         return f"http://127.0.0.1:{self.port}"
 
     @property
+    def endpoint_file(self) -> Path:
+        """Holds the address while the cloud runs."""
+        return self.home / "endpoint"
+
+    @property
     def database(self) -> Path:
         return self.home / "sagemaker.sqlite"
 
