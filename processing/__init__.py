@@ -11,6 +11,7 @@
     statistics      statistics.json, and how much one differs from another
     photos          what counts as a photo: PNG and JPEG, within limits
     photo_features  what a photo looks like in four numbers
+    captions        any text, safe to draw
     gunzip          compressed archives, with limits
 
 A job runs from one file: a zip of its package and of the modules here that it imports (pipelines/sources.py packs it).

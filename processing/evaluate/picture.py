@@ -13,6 +13,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from sklearn.metrics import ConfusionMatrixDisplay
 
+from processing.captions import caption
 from processing.datasets import Photos
 from processing.evaluate.answers import Answers, Bools, Floats
 from processing.evaluate.artifact import About, Artifact
@@ -146,7 +147,7 @@ def _refusal(ax: Any, report: Evaluation) -> None:
         rows += [(kind, share, colour) for kind, share in worst]
     places = np.arange(len(rows))[::-1]
     ax.barh(places, [share for _, share, _ in rows], color=[colour for *_, colour in rows], height=0.7)
-    ax.set_yticks(places, [kind for kind, *_ in rows], fontsize=8.5 if len(rows) < 15 else 7)
+    ax.set_yticks(places, [caption(kind, 18) for kind, *_ in rows], fontsize=8.5 if len(rows) < 15 else 7)
     ax.tick_params(axis="y", length=0)
     for place, (_, share, _) in zip(places, rows, strict=True):
         ax.text(share + 0.01, place, f"{100 * share:.0f} %", va="center", fontsize=8)

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.lines import Line2D
 
+from processing.captions import caption
 from processing.evaluation import Evaluation
 from processing.monitor.drift import MIN_COUNT
 from processing.monitor.figures import Monitoring
@@ -181,7 +182,7 @@ def confusion(ax: Any, evaluation: Evaluation | None) -> None:
         ax.text(
             column, row, f"{counts[row, column]:.0f}", ha="center", va="center", color=ink, fontsize=15 - len(names)
         )
-    shown = [name.replace("_", " ") for name in names]
+    shown = [caption(name.replace("_", " ")) for name in names]
     ax.set_xticks(range(len(names)), shown, rotation=0 if len(names) < 4 else 30)
     ax.set_yticks(range(len(names)), shown, rotation=90 if len(names) < 4 else 0, va="center")
     ax.set(xlabel="the answer", ylabel="the truth")

@@ -14,6 +14,7 @@ import matplotlib.pyplot as plt
 import pandas as pd
 from PIL import Image
 
+from processing.captions import caption
 from processing.evaluation import Evaluation
 from processing.monitor.captures import read_photo
 from processing.monitor.figures import Monitoring
@@ -58,14 +59,10 @@ def _thumbnail(fig: Any, box: tuple[float, float, float, float], answer: Any) ->
     for spine in ax.spines.values():
         spine.set(visible=True, color=colour, linewidth=2.2)
     mark = "∅" if answer.unknown else "?" if answer.unsure else "✗" if answer.wrong else "✓"
-    words = f"{mark} {_short(answer.label)} {answer.confidence:.2f}"
+    words = f"{mark} {caption(answer.label, 12)} {answer.confidence:.2f}"
     ax.set_title(words, fontsize=8, fontweight="normal", color=TEXT.get(colour, colour), pad=3, loc="center")
     if answer.wrong:
-        ax.set_xlabel(f"is {_short(str(answer.truth))}", fontsize=8, color=WRONG, labelpad=2)
-
-
-def _short(name: str) -> str:
-    return name if len(name) < 13 else name[:11] + "…"
+        ax.set_xlabel(f"is {caption(str(answer.truth), 12)}", fontsize=8, color=WRONG, labelpad=2)
 
 
 def _grid(fig: Any, top: float, answers: pd.DataFrame, title: str, note: str) -> None:

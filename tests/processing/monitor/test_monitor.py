@@ -17,6 +17,7 @@ from PIL import Image
 from processing import photo_features, statistics
 from processing.monitor import __main__ as monitor
 from processing.monitor import captures, labels, lines, reports
+from processing.monitor import figures as figures_module
 from processing.statistics import Histogram
 
 
@@ -570,3 +571,70 @@ def test_the_page_about_monitoring_names_every_figure(figures):
 def test_a_version_without_statistics_is_watched_without_them(watch, figures):
     status, found, folder, _ = watch(stream_of(scenes(40, 2)), evaluation=EVALUATION)
     assert (status, found["differences"], violated(folder)) == (0, {}, {})
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5) | st.just(10**400),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=5,
+)
+
+
+def places(value, path=()):
+    """The path to every value within a JSON value."""
+    yield path
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, inner in items:
+        yield from places(inner, (*path, key))
+
+
+def replaced(value, path, new):
+    """The JSON value with another one at the path."""
+    if not path:
+        return new
+    copy = dict(value) if isinstance(value, dict) else list(value)
+    copy[path[0]] = replaced(value[path[0]], path[1:], new)
+    return copy
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.data(), JSON)
+def test_any_value_anywhere_in_a_capture_is_read_or_counted(tmp_path_factory, data, new):
+    inside = {"also": {"in_distribution_threshold": 0.5}, "each": {"in_distribution": 0.7}}
+    whole = json.loads(capture(1, 0.9, 0.3, inference_id="a", **inside))
+    output = whole["captureData"]["endpointOutput"]
+    answer = json.loads(output["data"])
+    if data.draw(st.booleans()):
+        whole = replaced(whole, data.draw(st.sampled_from(list(places(whole)))), new)
+    else:
+        output["data"] = json.dumps(replaced(answer, data.draw(st.sampled_from(list(places(answer)))), new))
+    folder = tmp_path_factory.mktemp("captures")
+    (folder / "a.jsonl").write_text(json.dumps(whole) + "\n" + capture(2, 0.9))
+    answers, unread = captures.read_captures(folder)
+    assert len(answers) - 1 in (0, 1, 2, 3)
+    assert unread.lines == (0 if len(answers) > 1 else 1)
+    nothing = labels.Labels({}, 0, lines.Tally())
+    found = figures_module.build(labels.with_truth(answers, {}), unread, nothing, None, {})
+    json.dumps(found, allow_nan=False)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.data(), JSON)
+def test_any_value_anywhere_in_a_label_is_read_or_counted(tmp_path_factory, data, new):
+    forms = [truth("a", "bicycle", labelTime="2026"), {"inferenceId": "a", "label": "bicycle"}]
+    entry = data.draw(st.sampled_from(forms))
+    folder = tmp_path_factory.mktemp("labels")
+    spoilt = replaced(entry, data.draw(st.sampled_from(list(places(entry)))), new)
+    (folder / "a.jsonl").write_text(json.dumps(spoilt) + "\n")
+    found = labels.read_labels(folder)
+    assert len(found.truth) + found.not_yet + found.tally.lines == 1
+    assert all(isinstance(text, str) for pair in found.truth.items() for text in pair)
+
+
+@pytest.mark.filterwarnings("ignore:Glyph")
+@pytest.mark.parametrize("name", ["$x^{$", "a$\\frac$b", "\ud800", "two\nlines", "\0", "x" * 10_000, "自転車"])
+def test_any_name_of_a_class_can_be_drawn(watch, name):
+    labels = [{"inferenceId": "a", "label": name + "!"}]
+    status, found, _, error = watch([capture(1, 0.9, label=name, inference_id="a")], labels=labels)
+    assert (status, error) == (0, "")
+    assert found["mistakes"] == 1
