@@ -7,6 +7,7 @@ MODULES = [
     "model_packages",
     "model_package_groups",
     "model_cards",
+    "lineage",
     "models",
     "endpoint_configs",
     "endpoints",

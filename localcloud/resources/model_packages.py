@@ -11,6 +11,11 @@ from localcloud.resources import model_package_groups
 from localcloud.state.store import DuplicateError
 
 KIND = "model-package"
+# Members of an update that change another member of the package.
+_CHANGES = {
+    "CustomerMetadataPropertiesToRemove": "CustomerMetadataProperties",
+    "AdditionalInferenceSpecificationsToAdd": "AdditionalInferenceSpecifications",
+}
 _MOST_PROPERTIES = 50
 _MOST_SPECIFICATIONS = 15
 _KEPT = (
@@ -220,9 +225,10 @@ def update_model_package(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any
     with cloud.store.transaction():
         key = find(cloud, request["ModelPackageArn"])["ModelPackageArn"].partition(f":{KIND}/")[2]
         package = cloud.store.update(KIND, key, change)
-    # An approval given again is told again: whoever listens is idempotent, and it is how a deployment is repeated.
-    if "ModelApprovalStatus" in request:
-        _tell(cloud, package, [name for name in request if name not in {"ModelPackageArn", "ClientToken"}])
+    # As on AWS every update is told, also one of metadata only, or an approval given again: that repeats a deployment.
+    updated = {_CHANGES.get(name, name) for name in request} - {"ModelPackageArn", "ClientToken"}
+    if updated:
+        _tell(cloud, package, sorted(updated))
     return {"ModelPackageArn": package["ModelPackageArn"]}
 
 
@@ -237,7 +243,7 @@ def delete_model_package(cloud: Cloud, request: dict[str, Any]) -> None:
 
 
 def _tell(cloud: Cloud, package: dict[str, Any], updated: Sequence[str] = ()) -> None:
-    """The event of a version that was registered, approved or rejected; single packages have none.
+    """The event of a version that was registered or updated; single packages have none.
 
     `updated` are the members that an update named. AWS tells them so too, though its pages do not list it.
     """

@@ -138,7 +138,8 @@ def test_what_is_not_there_is_named_by_arn(sagemaker: Any) -> None:
     }
 
 
-def test_registering_and_approving_put_events_in_the_documented_shape(cloud: Any, sagemaker: Any, group: str) -> None:
+def told(cloud: Any, group: str, count: int, change: Any) -> list[dict[str, Any]]:
+    """The events of a group that `change()` makes, once there are `count`."""
     events, sqs = cloud.client("events"), cloud.client("sqs")
     queue = sqs.create_queue(QueueName=group)["QueueUrl"]
     arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
@@ -149,24 +150,42 @@ def test_registering_and_approving_put_events_in_the_documented_shape(cloud: Any
     }
     events.put_rule(Name=group, EventPattern=json.dumps(pattern))
     events.put_targets(Rule=group, Targets=[{"Id": "1", "Arn": arn}])
-
-    package = register(sagemaker, group)
-    sagemaker.update_model_package(ModelPackageArn=package, ModelApprovalStatus="Approved")
-
+    change()
     messages: list[dict[str, Any]] = []
-    while len(messages) < 2:
+    while len(messages) < count:
         received = sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10, WaitTimeSeconds=10).get("Messages")
         assert received, "no event arrived"
         messages += [json.loads(message["Body"]) for message in received]
+    return messages
+
+
+def test_registering_and_approving_put_events_in_the_documented_shape(cloud: Any, sagemaker: Any, group: str) -> None:
+    def change() -> None:
+        sagemaker.update_model_package(ModelPackageArn=register(sagemaker, group), ModelApprovalStatus="Approved")
+
+    messages = told(cloud, group, 2, change)
+
     by_status = {message["detail"]["ModelApprovalStatus"]: message for message in messages}
     approved = by_status["Approved"]
+    detail = approved["detail"]
     assert set(by_status) == {"PendingManualApproval", "Approved"}
     assert approved["source"] == "aws.sagemaker"
-    assert approved["resources"] == [package]
-    detail = approved["detail"]
-    assert detail["ModelPackageArn"] == package
+    assert approved["resources"] == [detail["ModelPackageArn"]]
     assert (detail["ModelPackageVersion"], detail["ModelPackageStatus"]) == (1, "Completed")
+    assert detail["UpdatedModelPackageFields"] == ["ModelApprovalStatus"]
     assert detail["InferenceSpecification"]["Containers"][0]["ModelDataUrl"] == "s3://bucket/model.tar.gz"
+
+
+def test_an_update_of_metadata_is_told_with_what_it_changed(cloud: Any, sagemaker: Any, group: str) -> None:
+    arn = register(sagemaker, group, CustomerMetadataProperties={"old": "1"})
+
+    def change() -> None:
+        sagemaker.update_model_package(ModelPackageArn=arn, CustomerMetadataProperties={"note": "1"})
+        sagemaker.update_model_package(ModelPackageArn=arn, CustomerMetadataPropertiesToRemove=["old"])
+
+    for message in told(cloud, group, 2, change):
+        assert message["detail"]["UpdatedModelPackageFields"] == ["CustomerMetadataProperties"]
+        assert message["detail"]["ModelApprovalStatus"] == "PendingManualApproval"
 
 
 def test_tags_are_added_listed_and_deleted(sagemaker: Any, group: str) -> None:
