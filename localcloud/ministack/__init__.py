@@ -5,6 +5,8 @@ emulator            MiniStack within this process: S3, Lambda, Step Functions, E
 patches             where MiniStack does not behave as AWS does
 map_runs            distributed Map of Step Functions
 alarms              evaluation of CloudWatch alarms
+metrics             data points of CloudWatch kept together
+lambda_workers      how many Lambda workers there are, and what they print
 integrations        SageMaker as CloudFormation resources and Step Functions integrations
 iam_evaluator       decisions of IAM policies
 access_keys         secrets of the access keys that were given out

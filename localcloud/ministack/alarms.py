@@ -9,6 +9,8 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from localcloud.ministack.private_names import find_names
+
 Point = dict[str, Any]
 
 _COMPARISONS: dict[str, Callable[[float, float], bool]] = {
@@ -18,7 +20,7 @@ _COMPARISONS: dict[str, Callable[[float, float], bool]] = {
     "LessThanOrEqualToThreshold": lambda value, threshold: value <= threshold,
 }
 # Private names of ministack.services.cloudwatch that `install` uses.
-NAMES = (
+_NAMES = (
     "_metrics",
     "_dims_key",
     "_calc_stats",
@@ -62,6 +64,7 @@ def state(
 
 def install(cloudwatch: Any) -> None:
     """Make ministack.services.cloudwatch evaluate alarms by `state`; it evaluates whenever a metric arrives."""
+    find_names(cloudwatch, *_NAMES)
     original = cloudwatch._evaluate_alarm
 
     def evaluate(alarm: dict[str, Any]) -> None:

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from localcloud.ministack import alarms, patches
+from localcloud.ministack import alarms, metrics, patches
 from localcloud.ministack.durable import Durable, recover_objects
 from localcloud.ministack.lambda_workers import Workers
 from localcloud.ministack.private_names import find_names, need
@@ -93,6 +93,7 @@ class Emulator:
                 "services.eventbridge",
                 "services.stepfunctions",
                 "services.lambda_svc",
+                "services.cloudwatch",
                 "services.cloudwatch_logs",
                 "services.s3",
                 "services.sns",
@@ -111,6 +112,8 @@ class Emulator:
         patches.remove_start_delay(self._modules, lambda service: self.changed(service))
         patches.retry_events(self._modules)
         patches.fail_on_a_full_disk(self._modules)
+        alarms.install(self._modules["services.cloudwatch"])
+        metrics.install(self._modules["services.cloudwatch"])
         patches.copy_by_entry(self._modules)
         self.files = StateFiles(self._main, self._modules["core.persistence"])
         self.durable = Durable(settings.emulator_dir, self._main, self._modules)
@@ -225,23 +228,13 @@ class Emulator:
         function["create"], function["update"] = checked_create, checked_update
 
     async def before(self, service: str) -> None:
-        """To be awaited before a request to a service is handled: some hooks come with the first one."""
+        """To be awaited before a request to a service is handled."""
         if service == "cloudformation":
             await asyncio.to_thread(self._load_stacks)
         if service == "monitoring":
-            self._look_at_alarms()
-
-    def _look_at_alarms(self) -> None:
-        """Alarms whose data has run out change their state although nothing comes."""
-        cloudwatch = self._modules.get("services.cloudwatch")
-        if cloudwatch is None:
-            # Imported with the first request, as MiniStack does.
-            cloudwatch = importlib.import_module("ministack.services.cloudwatch")
-            find_names(cloudwatch, *alarms.NAMES)
-            alarms.install(cloudwatch)
-            self._modules["services.cloudwatch"] = cloudwatch
-        with self.scope():
-            cloudwatch._evaluate_all_alarms()
+            # Alarms whose data has run out change their state although nothing comes.
+            with self.scope():
+                self._modules["services.cloudwatch"]._evaluate_all_alarms()
 
     def register_integration(self, resource: str, call: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
         """Add a Step Functions SDK integration: parameters in, result out; LookupError(name, cause) fails the state."""

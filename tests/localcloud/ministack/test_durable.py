@@ -7,6 +7,7 @@ import zipfile
 from collections.abc import Callable
 from typing import Any
 
+import psutil
 import pytest
 from botocore.exceptions import ClientError
 
@@ -181,3 +182,44 @@ def test_an_aborted_execution_stays_aborted_when_its_task_fails(cloud: Any) -> N
     time.sleep(1.3)
 
     assert states.describe_execution(executionArn=execution)["status"] == "ABORTED"
+
+
+def test_on_a_full_disk_nothing_is_acknowledged_and_reads_answer(own_cloud: Callable[[], Any]) -> None:
+    cloud = own_cloud()
+    sqs, states, logs, s3 = (cloud.client(name) for name in ("sqs", "stepfunctions", "logs", "s3"))
+    url = sqs.create_queue(QueueName="full")["QueueUrl"]
+    arn = machine(cloud, "full", Type="Pass")
+    logs.create_log_group(**GROUP)
+    logs.create_log_stream(**STREAM)
+    s3.create_bucket(Bucket="full")
+    s3.put_object(Bucket="full", Key="key", Body=b"before")
+    bucket = {"Type": "AWS::S3::Bucket", "Properties": {"BucketName": "of-a-stack"}}
+    cloud.client("cloudformation").create_stack(
+        StackName="full", TemplateBody=json.dumps({"Resources": {"Bucket": bucket}})
+    )
+    time.sleep(3)
+    process = psutil.Process(cloud.process.pid)
+    # The kernel refuses to let a file grow beyond this, as it refuses on a full disk.
+    process.rlimit(psutil.RLIMIT_FSIZE, (1, psutil.RLIM_INFINITY))
+
+    event = {"timestamp": int(time.time() * 1000), "message": "line"}
+    for write in (
+        lambda: sqs.send_message(QueueUrl=url, MessageBody="lost"),
+        lambda: states.start_execution(stateMachineArn=arn, name="lost"),
+        lambda: logs.put_log_events(**STREAM, logEvents=[event]),
+        lambda: s3.put_object(Bucket="full", Key="key", Body=b"after"),
+        lambda: cloud.client("iam").create_role(RoleName="lost", AssumeRolePolicyDocument="{}"),
+    ):
+        with pytest.raises(ClientError) as error:
+            write()
+        assert error.value.response["ResponseMetadata"]["HTTPStatusCode"] == 507
+    assert cloud.client("cloudformation").describe_stacks(StackName="full")["Stacks"]
+    assert s3.get_object(Bucket="full", Key="key")["Body"].read() == b"before"
+    assert states.list_executions(stateMachineArn=arn)["executions"] == []
+    assert logs.get_log_events(**STREAM)["events"] == []
+
+    process.rlimit(psutil.RLIMIT_FSIZE, (psutil.RLIM_INFINITY, psutil.RLIM_INFINITY))
+    assert "Messages" not in sqs.receive_message(QueueUrl=url)
+    sqs.send_message(QueueUrl=url, MessageBody="kept")
+    assert states.start_execution(stateMachineArn=arn, name="lost")["executionArn"]
+    assert [message["Body"] for message in sqs.receive_message(QueueUrl=url)["Messages"]] == ["kept"]
