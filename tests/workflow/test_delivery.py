@@ -232,6 +232,19 @@ def test_the_build_gets_every_variable_that_the_buildspec_names():
     ]
 
 
+def test_a_delivery_and_a_build_that_fail_are_told_of():
+    rules = {name: RESOURCES[name]["Properties"] for name in ("DeliveryFailed", "BuildFailed")}
+    assert rules["DeliveryFailed"]["EventPattern"]["detail"]["pipeline"] == [
+        OF_KIND["AWS::CodePipeline::Pipeline"]["Name"]
+    ]
+    assert rules["BuildFailed"]["EventPattern"]["detail"]["project-name"] == [
+        OF_KIND["AWS::CodeBuild::Project"]["Name"]
+    ]
+    assert all(rule["Targets"][0]["Arn"] == {"Ref": "Failures"} for rule in rules.values())
+    allowed = OF_KIND["AWS::SNS::TopicPolicy"]["PolicyDocument"]["Statement"][0]["Condition"]["ArnEquals"]
+    assert allowed["aws:SourceArn"] == [{"Fn::GetAtt": [name, "Arn"]} for name in rules]
+
+
 def test_every_star_resource_has_its_reason_in_the_line_above():
     lines = CICD_FILE.read_text().splitlines()
     stars = [number for number, line in enumerate(lines) if re.search(r'Resource: "\*"$', line)]

@@ -185,6 +185,34 @@ def test_every_alarm_tells_the_topic_and_is_quiet_without_data():
         assert alarm["TreatMissingData"] == "notBreaching", name
 
 
+def test_a_failed_execution_of_this_stages_pipeline_reaches_the_topic():
+    """The detail is that of the event as SageMaker sends it: camel case, the status with a capital."""
+    rule = resources("AWS::Events::Rule")["PipelineFailed"]
+    assert set(rule["EventPattern"]["detail"]) == {"pipelineArn", "currentPipelineExecutionStatus"}
+    assert rule["EventPattern"]["detail"]["currentPipelineExecutionStatus"] == ["Failed"]
+    assert rule["EventPattern"]["detail"]["pipelineArn"][0]["Fn::Sub"].endswith(":pipeline/${Name}")
+    assert rule["Targets"][0]["Arn"] == {"Ref": "Alarms"}
+    (policy,) = resources("AWS::SNS::TopicPolicy").values()
+    publishers = {said["Principal"]["Service"] for said in policy["PolicyDocument"]["Statement"]}
+    assert publishers == {"cloudwatch.amazonaws.com", "events.amazonaws.com"}
+
+
+@pytest.mark.parametrize("name", ["DataBucket", "Images", "ModelPackageGroup"])
+def test_what_holds_data_outlives_the_stack_but_not_a_creation_that_failed(name):
+    resource = expanded()["Resources"][name]
+    assert resource["DeletionPolicy"] == "RetainExceptOnCreate"
+    assert resource["UpdateReplacePolicy"] == "Retain"
+
+
+def test_no_object_that_a_version_needs_is_deleted_by_its_age():
+    (bucket,) = resources("AWS::S3::Bucket").values()
+    rules = bucket["LifecycleConfiguration"]["Rules"]
+    expiring = {rule["Prefix"] for rule in rules if "ExpirationInDays" in rule}
+    assert expiring == {"data-capture/", "bulk-results/", "monitoring/"}
+    moving = {rule["Prefix"] for rule in rules if "Transitions" in rule}
+    assert moving == {"pipelines/", "promoted/", "code/"}
+
+
 def test_no_image_is_pushed_under_a_name_that_is_written_over():
     (images,) = resources("AWS::ECR::Repository").values()
     assert images["ImageTagMutability"] == "IMMUTABLE_WITH_EXCLUSION"
