@@ -1,4 +1,4 @@
-"""Runs processing/monitor.py as a processing job over the captured requests and fetches its figures and pictures."""
+"""Runs processing/monitor as a processing job over the captured requests and fetches its figures and pictures."""
 
 from __future__ import annotations
 

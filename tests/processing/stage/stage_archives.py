@@ -1,4 +1,4 @@
-"""Small archives in CIFAR-100's format, whole or spoiled, for the tests of stage.py."""
+"""Small archives in CIFAR-100's format, whole or spoiled, for the tests of Stage."""
 
 import gzip
 import io
