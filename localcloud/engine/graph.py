@@ -15,21 +15,21 @@ ENDED_BADLY = frozenset({"Failed", "Stopped"})
 
 @dataclass(frozen=True)
 class Plan:
-    """`ready`: may start now, in document order. `done`: nothing runs and nothing will."""
+    """`ready`: the steps that may start now, in document order. `done`: no step runs, and none will start."""
 
     ready: tuple[str, ...]
     done: bool
 
 
 def own_arguments(step: Step) -> object:
-    """What of a step may hold references of its own: a condition's branches belong to the steps in them."""
+    """The part of a step that its own references are in: without the steps inside a condition's branches."""
     if step.type == "Condition":
         return step.arguments.get("Conditions", [])
     return step.arguments if step.target is None else [step.arguments, step.target]
 
 
 def dependencies(definition: Definition) -> dict[str, frozenset[str]]:
-    """For each step the names it waits for: DependsOn, the steps it refers to, and the condition it stands in.
+    """For each step the names of those it waits for: DependsOn, steps it refers to, the condition it is inside of.
 
     Raises:
         DefinitionError: a dependency is unknown, or the steps wait for each other in a circle.

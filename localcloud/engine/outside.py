@@ -35,7 +35,7 @@ def request(context: Context, step: Step) -> Document:
 
 
 def metadata(step: Step, sent: Document, token: str) -> Document:
-    """The Metadata of a step that has begun."""
+    """The member Metadata of a Lambda or Callback step while it runs."""
     if step.type == "Lambda":
         return {"Lambda": {"Arn": sent["target"]}}
     return {"Callback": {"CallbackToken": token, "SqsQueueUrl": sent["target"]}}

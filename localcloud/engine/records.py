@@ -1,4 +1,4 @@
-"""Executions and their steps in the store. Each change is stored before it is told to anyone, EventBridge included."""
+"""Executions and their steps in the store. A change is stored before its event is published."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Records:
         return document
 
     def definition_text(self, execution: Document) -> str:
-        """The definition that this execution runs: the one of its version, whatever the pipeline's is by now."""
+        """The definition JSON of the pipeline version that this execution was started with."""
         version = self._cloud.store.get(VERSION, f"{execution['_pipeline']}/{execution['PipelineVersionId']}")
         return str((version or {})["PipelineDefinition"])
 
@@ -89,7 +89,7 @@ class Records:
         self._cloud.store.put(STEP, f"{self._arn}/{document['StepName']}", document, parent=self._arn)
 
     def announce_step(self, step: Step, document: Document, before: str | None) -> None:
-        """Tell EventBridge of a step's new status."""
+        """Publish the event of a step's new status; nothing if it is the same as `before`."""
         if before == document["StepStatus"]:
             return
         detail: Document = {
@@ -111,7 +111,7 @@ class Records:
 
 
 def announce_execution(cloud: Cloud, document: Document, before: str | None) -> None:
-    """Tell EventBridge of an execution's new status."""
+    """Publish the event of an execution's new status."""
     detail = {
         "pipelineExecutionDisplayName": document.get("PipelineExecutionDisplayName"),
         "currentPipelineExecutionStatus": document["PipelineExecutionStatus"],

@@ -1,6 +1,6 @@
-"""Runs one execution: starts what may start, waits for what runs, and writes down each step before the next.
+"""Runs one execution: starts the steps that may start, waits for those that run, and stores every change of status.
 
-One thread per execution. It sleeps on a queue: the end of a job, a stop, or the time of a retry wakes it.
+One thread an execution. It waits on a queue of messages: the end of a job, an answer, a stop; or until a retry is due.
 """
 
 from __future__ import annotations
@@ -48,9 +48,9 @@ class ExecutionRun:
         self._inbox: queue.SimpleQueue[Message] = queue.SimpleQueue()
         self._retry_at: dict[str, float] = {}
         self._expires_at: dict[str, float] = {}
-        """When a callback that nobody answers fails."""
+        """By Callback step, the epoch seconds at which it fails if it was not answered."""
         self._stopping = False
-        """No step is started any more: the execution is being stopped, or reached a Fail step."""
+        """Whether no more steps are started: the execution is being stopped, or a Fail step has run."""
         self._closed = False
 
     def stop(self) -> None:
@@ -58,7 +58,7 @@ class ExecutionRun:
         self._inbox.put(self._stop_all)
 
     def close(self) -> None:
-        """The local cloud ends: leave everything as it is stored; the next start goes on."""
+        """End the thread and leave the execution as it is stored, to be resumed at the next start."""
         self._closed = True
         self._inbox.put(lambda: None)
 
@@ -75,7 +75,7 @@ class ExecutionRun:
         self._records.set_status("Failed", reason)
 
     def run(self) -> None:
-        """Run to the end of the execution, from whatever state it is stored in."""
+        """Run the execution to its end, from the status of its steps in the store."""
         execution = self._records.execution()
         self._definition: Definition = parse(self._records.definition_text(execution))
         self._steps = self._records.steps()
@@ -94,11 +94,11 @@ class ExecutionRun:
                     self._finish()
                     return
                 try:
-                    self._inbox.get(timeout=self._patience())()
+                    self._inbox.get(timeout=self._seconds_to_wait())()
                 except queue.Empty:
                     self._retry_due()
 
-    # What runs, and what is next
+    # Planning
 
     def _active(self) -> list[str]:
         return [name for name, step in self._steps.items() if step["StepStatus"] in ACTIVE]
@@ -153,7 +153,7 @@ class ExecutionRun:
         self._begin(step, {name: value for name, value in document.items() if value is not None}, None)
 
     def _begin(self, step: Step, document: Document, before: str | None) -> None:
-        """Do a step, or the next try of one."""
+        """Begin a step, or its next attempt."""
         self._steps[step.name] = document
         try:
             if step.type in JOBS:
@@ -311,7 +311,7 @@ class ExecutionRun:
         self._records.announce_step(step, document, before)
 
     def _put_quietly(self, step: Step, document: Document) -> None:
-        """Store what nobody is told of."""
+        """Store a step's document without an event."""
         self._steps[step.name] = document
         self._stored(lambda: self._records.write_step(document))
 
@@ -324,7 +324,8 @@ class ExecutionRun:
 
     # Retries, stops, restarts
 
-    def _patience(self) -> float | None:
+    def _seconds_to_wait(self) -> float | None:
+        """Until the next retry or expiry is due; None if there is none."""
         times = [*self._retry_at.values(), *self._expires_at.values()]
         # A queue waits for at most some weeks.
         return min(3600.0, max(0.0, min(times) - self._cloud.clock())) if times else None
@@ -340,7 +341,7 @@ class ExecutionRun:
             self._outside_ended(self._definition.steps[name], late, self._steps[name]["AttemptCount"])
 
     def _again(self, step: Step, document: Document) -> None:
-        """The next try of a step."""
+        """Begin the next attempt of a step."""
         document = {**document, "AttemptCount": document["AttemptCount"] + 1}
         self._begin(step, document, document["StepStatus"])
 
@@ -378,7 +379,7 @@ class ExecutionRun:
         self._stop_all()
 
     def _resume(self, *, stopping: bool) -> None:
-        """Take up steps that were running when the local cloud ended: their jobs have ended too, one way or another."""
+        """Resume the steps that were running when the local cloud ended; their jobs have ended with it."""
         for name in self._active():
             step, document = self._definition.steps[name], self._steps[name]
             if stopping:

@@ -16,9 +16,11 @@ Document = dict[str, Any]
 
 
 class ExecutionScope:
-    """See `localcloud.engine.references.Scope`. `steps` are the live documents of the execution's steps.
+    """Implements `localcloud.engine.references.Scope` for one execution.
 
-    `s3()` is S3 in the name of the pipeline's role; ApiError if that cannot be assumed.
+    `steps` are the documents of the execution's steps so far, kept up to date by the caller. `s3()` returns a boto3
+    client with the permissions of the pipeline's role; ApiError if the role cannot be assumed. `job_name` is the name
+    of the job whose arguments are resolved.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""The engine of one local cloud: its jobs and the executions that run, from the start hook to the stop hook."""
+"""The executions of one local cloud that run: started, stopped, and resumed when the cloud starts again."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ logger = logging.getLogger("localcloud")
 
 
 class Engine:
-    """All methods may be called from any thread."""
+    """Runs executions, each in a thread of its own. All methods may be called from any thread."""
 
     def __init__(self, cloud: Cloud, jobs: JobService) -> None:
         self._jobs = jobs
@@ -24,7 +24,7 @@ class Engine:
         self._closed = False
 
     def start(self, arn: str) -> None:
-        """Run an execution that is stored as Executing (or Stopping)."""
+        """Start the thread of an execution that is stored as Executing or Stopping."""
         with self._lock:
             ending = self._runs.get(arn)
         if ending is not None:
@@ -64,13 +64,13 @@ class Engine:
             entry[0].answered(step)
 
     def recover(self) -> None:
-        """After a start: mark the jobs that were cut off, and take up the executions that were running."""
+        """After a start: mark jobs that were interrupted as failed, and resume the executions that were running."""
         self._jobs.recover()
         for execution in self._cloud.store.having(EXECUTION, "PipelineExecutionStatus", RUNNING):
             self.start(execution["PipelineExecutionArn"])
 
     def close(self) -> None:
-        """Stop all work; what was running stays stored as it is and is taken up by the next start."""
+        """Stop all jobs and threads; executions stay stored as they are, and the next start resumes them."""
         with self._lock:
             self._closed = True
             entries = list(self._runs.values())

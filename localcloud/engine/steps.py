@@ -1,6 +1,7 @@
-"""Performs single steps of an execution: creates their jobs, reads their results, evaluates, registers, fails.
+"""Performs single steps of an execution: jobs, conditions, failures, models and model packages.
 
-Each function returns the members that the step's document gets. What the step cannot do is a StepError.
+A function returns members that are added to the step's document (`Metadata`, `_properties`), and raises StepError
+where the step fails.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ class StepError(Exception):
 
 @dataclass
 class Context:
-    """The execution that a step belongs to. `steps` are the live documents of its steps."""
+    """The execution that a step belongs to. `steps` are its steps' documents, kept up to date by the scheduler."""
 
     cloud: Cloud
     execution: Document
@@ -57,17 +58,17 @@ class Context:
         self.arn = self.execution["PipelineExecutionArn"]
 
     def identity(self) -> Identity:
-        """The pipeline's role, in whose name its steps are done; ApiError if it cannot be assumed."""
+        """The pipeline's role, with whose permissions steps act; ApiError if it cannot be assumed."""
         if self._identity is None:
             self._identity = self.cloud.identities.assume(self.execution["_role"])
         return self._identity
 
     def s3(self) -> Any:
-        """S3 in the name of the pipeline's role."""
+        """A boto3 client for S3 with the permissions of the pipeline's role."""
         return self.identity().client("s3")
 
     def close(self) -> None:
-        """The execution has ended."""
+        """Give the role's temporary credentials up, at the end of the execution."""
         if self._identity is not None:
             self._identity.release()
 
@@ -81,7 +82,7 @@ def job_name(execution_id: str, step: Step, random: str) -> str:
 
 
 def resolved(context: Context, step: Step, value: Any, name: str | None = None) -> Any:
-    """The value with its references replaced."""
+    """The value with its references replaced; StepError if one has no value."""
     try:
         scope = ExecutionScope(context.cloud, context.execution, context.steps, context.s3, name)
         return resolve(value, scope)
@@ -90,7 +91,7 @@ def resolved(context: Context, step: Step, value: Any, name: str | None = None) 
 
 
 def make_job(context: Context, step: Step, name: str) -> tuple[Document, str | None]:
-    """The document of the step's job, not stored yet, and the key of the step's result in the cache."""
+    """The document of the step's job, which is not stored yet, and the key of the step's result in the cache."""
     arguments = resolved(context, step, step.arguments, name)
     key = result_key(step, arguments)
     request = {**with_defaults(step, context.execution["_role"], name), **arguments, JOBS[step.type].name_member: name}
@@ -115,7 +116,7 @@ def new_document(cloud: Cloud, step_type: str, request: Document) -> Document:
 
 
 def store_job(context: Context, step: Step, job: Document) -> None:
-    """Put the job into the store, if the pipeline's role may create it; in the transaction that stores the step."""
+    """Store the job, within the caller's transaction; StepError if the pipeline's role may not create it."""
     try:
         request = {**job, "Tags": job.get("_tags")}
         authorize(context.identity(), STEP_TYPES[step.type].create, request, context.cloud.settings)
@@ -133,7 +134,7 @@ def _refused(context: Context, step: Step, error: ApiError) -> StepError:
 
 
 def cached(context: Context, step: Step, key: str | None) -> Document | None:
-    """Members for a step whose result is taken from an earlier run of the same step in the same pipeline."""
+    """The result of an earlier run of the same step in the same pipeline; None if there is none that is still good."""
     if key is None or step.cache is None:
         return None
     hit = context.cloud.store.get(CACHE, _cache_place(context, step, key))
@@ -179,7 +180,7 @@ def job_result(context: Context, step: Step, job: Document) -> Document:
 
 
 def condition(context: Context, step: Step) -> Document:
-    """Evaluate all conditions, which must all hold."""
+    """The outcome of a Condition step: True if all of its conditions hold."""
     conditions = resolved(context, step, step.arguments["Conditions"])
     try:
         outcome = "True" if all(evaluate(c) for c in conditions) else "False"
@@ -189,7 +190,7 @@ def condition(context: Context, step: Step) -> Document:
 
 
 def fail(context: Context, step: Step) -> StepError:
-    """The failure that a Fail step stands for."""
+    """The error of a Fail step, with its message; to be raised by the caller."""
     message = as_text(resolved(context, step, step.arguments.get("ErrorMessage", "")))
     return StepError(message[:1024], members={"Metadata": {"Fail": {"ErrorMessage": message[:3072]}}})
 

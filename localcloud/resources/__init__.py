@@ -1,4 +1,8 @@
-"""One file a resource. A module listed here registers its operations when it is imported."""
+"""The operations of SageMaker's API, one module a resource.
+
+Importing a module of MODULES registers its operations; `load` imports all. What the operations start is done in
+`engine`, `jobs` and `serving`.
+"""
 
 from importlib import import_module
 

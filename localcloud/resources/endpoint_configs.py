@@ -21,7 +21,7 @@ def find(cloud: Cloud, name: str) -> dict[str, Any]:
 
 @operation("CreateEndpointConfig")
 def create_endpoint_config(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any]:
-    """Add a configuration. Instance type, volume and key are recorded: the machine is the one there is."""
+    """Create a configuration. Instance type, volume and key are recorded and have no effect on one machine."""
     refuse(
         request,
         "AsyncInferenceConfig",
@@ -93,13 +93,13 @@ def _check_variant(variant: dict[str, Any]) -> None:
 
 @operation("DescribeEndpointConfig")
 def describe_endpoint_config(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any]:
-    """One configuration."""
+    """Describe an endpoint configuration."""
     return find(cloud, request["EndpointConfigName"])
 
 
 @operation("ListEndpointConfigs")
 def list_endpoint_configs(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any]:
-    """Configurations, newest first unless asked otherwise."""
+    """List endpoint configurations, newest first by default."""
     return page(
         request,
         cloud.store.select(KIND),
@@ -112,7 +112,7 @@ def list_endpoint_configs(cloud: Cloud, request: dict[str, Any]) -> dict[str, An
 
 @operation("DeleteEndpointConfig")
 def delete_endpoint_config(cloud: Cloud, request: dict[str, Any]) -> None:
-    """Remove a configuration. An endpoint that was made from it goes on serving."""
+    """Delete a configuration. An endpoint that was made from it goes on serving."""
     with cloud.store.transaction():
         config = find(cloud, request["EndpointConfigName"])
         cloud.store.delete(KIND, request["EndpointConfigName"])

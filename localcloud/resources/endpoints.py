@@ -70,7 +70,7 @@ def _check_deployment(cloud: Cloud, deployment: dict[str, Any] | None, pending: 
 
 @operation("CreateEndpoint")
 def create_endpoint(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any]:
-    """Add an endpoint; it is Creating until its servers answer pings."""
+    """Create an endpoint; it is Creating until its servers answer pings."""
     name = request["EndpointName"]
     arn = cloud.arn(KIND, name)
     now = cloud.clock()
@@ -104,7 +104,7 @@ def _check_name(cloud: Cloud, name: str) -> None:
 
 @operation("UpdateEndpoint")
 def update_endpoint(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any]:
-    """Blue/green: new servers first; requests move over when all are healthy; a failure leaves the old ones serving."""
+    """Update blue/green: requests move to the new servers once all are healthy; if that fails the old ones stay."""
     deployment = request.get("DeploymentConfig")
     name = request["EndpointName"]
     find(cloud, name)
@@ -149,7 +149,7 @@ def _retain(live: dict[str, Any], pending: dict[str, Any], excluded: set[str]) -
 
 @operation("UpdateEndpointWeightsAndCapacities")
 def update_endpoint_weights_and_capacities(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any]:
-    """Change the share of requests or the number of servers of variants."""
+    """Change the share of requests, or the number of servers, of variants."""
     name, wanted = request["EndpointName"], request["DesiredWeightsAndCapacities"]
     with cloud.store.transaction():
         document = _in_service(cloud, name)
@@ -188,7 +188,7 @@ def _in_service(cloud: Cloud, name: str) -> dict[str, Any]:
 
 @operation("DescribeEndpoint")
 def describe_endpoint(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any]:
-    """One endpoint, and what is on its way to it."""
+    """Describe an endpoint, with a deployment that is in progress."""
     document = find(cloud, request["EndpointName"])
     if document.get("_Live"):
         document["ProductionVariants"] = variant_summaries(document["_Live"])
@@ -207,7 +207,7 @@ def describe_endpoint(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any]:
 
 @operation("ListEndpoints")
 def list_endpoints(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any]:
-    """Endpoints, newest first unless asked otherwise."""
+    """List endpoints, newest first by default."""
     return page(
         request,
         cloud.store.select(KIND),
@@ -223,7 +223,7 @@ def list_endpoints(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any]:
 
 @operation("DeleteEndpoint")
 def delete_endpoint(cloud: Cloud, request: dict[str, Any]) -> None:
-    """Take an endpoint down: what was accepted is answered, then its servers stop."""
+    """Delete an endpoint: requests that were accepted are answered, then its servers stop."""
     name = request["EndpointName"]
     with cloud.store.transaction():
         document = find(cloud, name)

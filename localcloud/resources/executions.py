@@ -1,4 +1,4 @@
-"""Pipeline executions: start, stop, retry, and look at them, their steps and their parameters."""
+"""Pipeline executions: start, stop, retry, describe and list, with their steps and parameters."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ from localcloud.resources.pipelines import find_version
 
 @operation("StartPipelineExecution")
 def start_pipeline_execution(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any]:
-    """Store an execution with its typed parameters, and run it or the selected steps. The same token gives the same."""
+    """Start an execution, of all steps or of selected ones. The same token returns the same execution."""
     refuse(request, "MlflowExperimentName")
     selection = request.get("SelectiveExecutionConfig") or {}
     pipeline = find_pipeline(cloud, request["PipelineName"])
@@ -104,13 +104,13 @@ def _experiment(cloud: Cloud, definition: Definition, execution: dict[str, Any])
 
 @operation("DescribePipelineExecution")
 def describe_pipeline_execution(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any]:
-    """The execution as it is now."""
+    """Describe an execution."""
     return _find(cloud, request["PipelineExecutionArn"])
 
 
 @operation("ListPipelineExecutions")
 def list_pipeline_executions(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any]:
-    """Summaries of a pipeline's executions, newest first."""
+    """List a pipeline's executions, newest first by default."""
     pipeline = find_pipeline(cloud, request["PipelineName"])
     return page(
         request,
@@ -135,7 +135,7 @@ def list_pipeline_executions(cloud: Cloud, request: dict[str, Any]) -> dict[str,
 
 @operation("ListPipelineExecutionSteps")
 def list_pipeline_execution_steps(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any]:
-    """The steps that have started, the last one first unless SortOrder says otherwise."""
+    """List the steps that have started, the last one first by default."""
     if "PipelineExecutionArn" not in request:
         raise validation_error("PipelineExecutionArn must be given.")
     execution = _find(cloud, request["PipelineExecutionArn"])
@@ -156,7 +156,7 @@ def list_pipeline_execution_steps(cloud: Cloud, request: dict[str, Any]) -> dict
 
 @operation("ListPipelineParametersForExecution")
 def list_pipeline_parameters_for_execution(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any]:
-    """All parameters with the values that the execution uses."""
+    """List all parameters with the values that the execution uses."""
     execution = _find(cloud, request["PipelineExecutionArn"])
     return page(
         request,
@@ -173,7 +173,7 @@ def list_pipeline_parameters_for_execution(cloud: Cloud, request: dict[str, Any]
 
 @operation("DescribePipelineDefinitionForExecution")
 def describe_pipeline_definition_for_execution(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any]:
-    """The definition that the execution runs, whatever the pipeline's is by now."""
+    """Return the definition that the execution was started with."""
     execution = _find(cloud, request["PipelineExecutionArn"])
     version = cloud.store.get(VERSION, f"{execution['_pipeline']}/{execution['PipelineVersionId']}") or {}
     return pick(version, "PipelineDefinition", "CreationTime")
@@ -181,7 +181,7 @@ def describe_pipeline_definition_for_execution(cloud: Cloud, request: dict[str, 
 
 @operation("StopPipelineExecution")
 def stop_pipeline_execution(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any]:
-    """Stop the running steps. An execution that is stopping stays so; one that has ended is a conflict."""
+    """Stop an execution and its running steps; ConflictException if it has ended."""
     arn = request["PipelineExecutionArn"]
     execution = _find(cloud, arn)
     if not Records(cloud, arn).begin_stopping():
@@ -196,7 +196,7 @@ def stop_pipeline_execution(cloud: Cloud, request: dict[str, Any]) -> dict[str, 
 
 @operation("RetryPipelineExecution")
 def retry_pipeline_execution(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any]:
-    """Run the steps that failed or were stopped, and those after them; steps that succeeded are kept."""
+    """Run the steps that failed or were stopped again, and those after them; steps that succeeded are kept."""
     arn = request["PipelineExecutionArn"]
     with cloud.store.transaction():
         execution = _find(cloud, arn)
@@ -218,7 +218,7 @@ def retry_pipeline_execution(cloud: Cloud, request: dict[str, Any]) -> dict[str,
 
 @operation("UpdatePipelineExecution")
 def update_pipeline_execution(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any]:
-    """Change the name, the description, or how many steps run at once."""
+    """Change an execution's name, description, or how many steps run at once."""
     execution = _find(cloud, request["PipelineExecutionArn"])
     members = ("PipelineExecutionDescription", "PipelineExecutionDisplayName", "ParallelismConfiguration")
     changes = {**pick(request, *members), "LastModifiedTime": cloud.clock(), "LastModifiedBy": cloud.user()}

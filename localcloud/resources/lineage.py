@@ -37,7 +37,7 @@ def _artifact(entity: Entity) -> dict[str, Any]:
 
 @operation("ListArtifacts")
 def list_artifacts(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any]:
-    """Data sets, images, code, models and model packages of jobs that completed, newest first."""
+    """List the data, images, code, models and model packages of jobs that completed, newest first."""
     uri, kind = request.get("SourceUri"), request.get("ArtifactType")
     chosen = [
         _artifact(entity)
@@ -49,7 +49,7 @@ def list_artifacts(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any]:
 
 @operation("DescribeArtifact")
 def describe_artifact(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any]:
-    """One artifact with the place that it stands for."""
+    """Describe an artifact, with the URI that it stands for."""
     entity = _find(_lineage(cloud), request["ArtifactArn"])
     if entity.lineage_type != "Artifact":
         raise ApiError("ResourceNotFound", f"Artifact '{request['ArtifactArn']}' does not exist.")
@@ -58,7 +58,7 @@ def describe_artifact(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any]:
 
 @operation("ListAssociations")
 def list_associations(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any]:
-    """What contributed to what, newest first; a source or a destination narrows it down."""
+    """List which entity contributed to, produced or is associated with which other, newest first."""
     lineage = _lineage(cloud)
     chosen = []
     for association in lineage.associations:
@@ -94,7 +94,7 @@ def _association(lineage: Lineage, association: Association) -> dict[str, Any]:
 
 @operation("QueryLineage")
 def query_lineage(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any]:
-    """What a resource came from and what came of it, the nearest first; one answer holds all, without pages."""
+    """Return what a resource came from and what was made of it, the nearest first; there are no further pages."""
     filters = request.get("Filters") or {}
     refuse(filters, "Properties")
     refuse(request, "NextToken")

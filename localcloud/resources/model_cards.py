@@ -44,7 +44,7 @@ def _keep(cloud: Cloud, card: dict[str, Any]) -> None:
 
 @operation("CreateModelCard")
 def create_model_card(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any]:
-    """Add a card as version 1. The key of SecurityConfig is recorded; the content is kept as it is given."""
+    """Create a model card as version 1. Content must be a JSON object; its schema is not checked."""
     _check_content(request["Content"])
     name, now = request["ModelCardName"], cloud.clock()
     card = {
@@ -68,7 +68,7 @@ def create_model_card(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any]:
 
 @operation("UpdateModelCard")
 def update_model_card(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any]:
-    """Change content or status as the next version. An archived card stays as it is."""
+    """Change content or status, as the next version. An archived card cannot be changed."""
     if "Content" in request:
         _check_content(request["Content"])
     with cloud.store.transaction():
@@ -87,7 +87,7 @@ def update_model_card(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any]:
 
 @operation("DescribeModelCard")
 def describe_model_card(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any]:
-    """The newest version of a card, or the one that is asked for."""
+    """Describe the newest version of a model card, or the one that is asked for."""
     name, number = _name(request["ModelCardName"]), request.get("ModelCardVersion")
     card = _find(cloud, name)
     if number is None:
@@ -100,7 +100,7 @@ def describe_model_card(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any]
 
 @operation("ListModelCards")
 def list_model_cards(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any]:
-    """Summaries, the oldest first unless asked otherwise."""
+    """List model cards, the oldest first by default."""
     return page(
         request,
         _of_status(request, cloud.store.documents(KIND)),
@@ -116,7 +116,7 @@ def list_model_cards(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any]:
 
 @operation("ListModelCardVersions")
 def list_model_card_versions(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any]:
-    """The versions of a card, the first one first unless asked otherwise."""
+    """List the versions of a model card, the first one first by default."""
     card = _find(cloud, request["ModelCardName"])
     return page(
         request,
@@ -141,7 +141,7 @@ def list_model_card_versions(cloud: Cloud, request: dict[str, Any]) -> dict[str,
 
 @operation("DeleteModelCard")
 def delete_model_card(cloud: Cloud, request: dict[str, Any]) -> None:
-    """Remove a card with its versions."""
+    """Delete a model card with its versions."""
     with cloud.store.transaction():
         card = _find(cloud, request["ModelCardName"])
         cloud.store.delete_children(VERSION, card["ModelCardName"])

@@ -1,4 +1,4 @@
-"""Model package groups: the shelves of the registry, each with numbered versions."""
+"""Model package groups: what the numbered versions of one model are registered in."""
 
 from typing import Any
 
@@ -20,7 +20,7 @@ def find(cloud: Cloud, name_or_arn: str) -> dict[str, Any]:
 
 @operation("CreateModelPackageGroup")
 def create_model_package_group(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any]:
-    """Add a group."""
+    """Create a model package group."""
     refuse(request, "ManagedConfiguration")
     name = request["ModelPackageGroupName"]
     arn = cloud.arn(KIND, name)
@@ -42,13 +42,13 @@ def create_model_package_group(cloud: Cloud, request: dict[str, Any]) -> dict[st
 
 @operation("DescribeModelPackageGroup")
 def describe_model_package_group(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any]:
-    """One group."""
+    """Describe a model package group."""
     return find(cloud, request["ModelPackageGroupName"])
 
 
 @operation("ListModelPackageGroups")
 def list_model_package_groups(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any]:
-    """Groups, newest first unless asked otherwise. There is one account, so no group is shared from another."""
+    """List model package groups, newest first by default. No group is shared from another account."""
     groups = [] if request.get("CrossAccountFilterOption") == "CrossAccount" else cloud.store.documents(KIND)
     return page(
         request,
@@ -69,7 +69,7 @@ def list_model_package_groups(cloud: Cloud, request: dict[str, Any]) -> dict[str
 
 @operation("DeleteModelPackageGroup")
 def delete_model_package_group(cloud: Cloud, request: dict[str, Any]) -> None:
-    """Remove an empty group."""
+    """Delete a model package group; ConflictException if it has versions."""
     with cloud.store.transaction():
         group = find(cloud, request["ModelPackageGroupName"])
         name, arn = group["ModelPackageGroupName"], group["ModelPackageGroupArn"]

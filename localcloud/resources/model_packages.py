@@ -1,4 +1,4 @@
-"""Model packages: versions in a group (or single ones), their approval, and the events that tell of it."""
+"""Model packages: versions in a group or single ones, their approval, and the events of their changes."""
 
 import json
 from collections.abc import Sequence
@@ -130,7 +130,7 @@ def _created_before(cloud: Cloud, group: str, token: str | None) -> dict[str, An
 
 @operation("DescribeModelPackage")
 def describe_model_package(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any]:
-    """One package."""
+    """Describe a model package."""
     package = find(cloud, request["ModelPackageName"])
     card = package.get("ModelCard")
     if card and request.get("IncludedData") == "MetadataOnly":
@@ -142,7 +142,7 @@ def describe_model_package(cloud: Cloud, request: dict[str, Any]) -> dict[str, A
 
 @operation("ListModelPackages")
 def list_model_packages(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any]:
-    """Versions of a group; without one, single packages, or what ModelPackageType says."""
+    """List the versions of a group; without a group single packages, or what ModelPackageType says."""
     if "ModelPackageGroupName" in request:
         group = model_package_groups.find(cloud, request["ModelPackageGroupName"])
         packages = cloud.store.documents(KIND, group["ModelPackageGroupName"])
@@ -188,7 +188,7 @@ def _summary(package: dict[str, Any]) -> dict[str, Any]:
 
 @operation("UpdateModelPackage")
 def update_model_package(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any]:
-    """Approve or reject a version, and change what is written about it."""
+    """Approve or reject a model package, and change its metadata."""
 
     def change(package: dict[str, Any]) -> None:
         package.update(
@@ -234,7 +234,7 @@ def update_model_package(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any
 
 @operation("DeleteModelPackage")
 def delete_model_package(cloud: Cloud, request: dict[str, Any]) -> None:
-    """Remove a package. Its version number is not given again."""
+    """Delete a model package. Its version number is not used again."""
     with cloud.store.transaction():
         package = find(cloud, request["ModelPackageName"])
         arn = package["ModelPackageArn"]

@@ -78,7 +78,7 @@ def check_request(request: dict[str, Any]) -> None:
 
 @operation("CreateModel")
 def create_model(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any]:
-    """Add a model; its artifact must be in S3 now."""
+    """Create a model; its artifact must be in S3 by now."""
     check_request(request)
     served = served_container(cloud, request)
     if not served["Image"]:
@@ -112,13 +112,13 @@ def _check_artifact(cloud: Cloud, url: str) -> None:
 
 @operation("DescribeModel")
 def describe_model(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any]:
-    """One model."""
+    """Describe a model."""
     return find(cloud, request["ModelName"])
 
 
 @operation("ListModels")
 def list_models(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any]:
-    """Models, newest first unless asked otherwise."""
+    """List models, newest first by default."""
     return page(
         request,
         cloud.store.select(KIND),
@@ -131,7 +131,7 @@ def list_models(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any]:
 
 @operation("DeleteModel")
 def delete_model(cloud: Cloud, request: dict[str, Any]) -> None:
-    """Remove a model. An endpoint that serves it goes on serving."""
+    """Delete a model. An endpoint that serves it goes on serving."""
     with cloud.store.transaction():
         model = find(cloud, request["ModelName"])
         cloud.store.delete(KIND, request["ModelName"])

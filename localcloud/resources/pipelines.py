@@ -1,4 +1,4 @@
-"""Pipelines: create, update, describe, delete, list. Each update is a version that executions hold on to."""
+"""Pipelines: create, update, describe, delete, list. Each new definition is a version; executions keep theirs."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ from localcloud.state.store import DuplicateError
 
 @operation("CreatePipeline")
 def create_pipeline(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any]:
-    """Store a pipeline whose definition can run."""
+    """Create a pipeline. A definition that could not run is refused, with the step and the member."""
     name = request["PipelineName"]
     definition = _definition(cloud, request)
     if definition is None:
@@ -55,7 +55,7 @@ def create_pipeline(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any]:
 
 @operation("UpdatePipeline")
 def update_pipeline(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any]:
-    """Change a pipeline; what is not given stays. Executions that run keep the definition they started with."""
+    """Change a pipeline; members that are not given stay. Running executions keep their definition."""
     find(cloud, request["PipelineName"])
     definition = _definition(cloud, request)
     changes = pick(request, "PipelineDisplayName", "PipelineDescription", "RoleArn", "ParallelismConfiguration")
@@ -71,7 +71,7 @@ def update_pipeline(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any]:
 
 @operation("DescribePipeline")
 def describe_pipeline(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any]:
-    """The pipeline with its definition, or that of an earlier version."""
+    """Describe a pipeline with its definition, or that of an earlier version."""
     pipeline = find(cloud, request["PipelineName"])
     version = request.get("PipelineVersionId", pipeline["_version"])
     stored = find_version(cloud, pipeline, version)
@@ -102,7 +102,7 @@ def delete_pipeline(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any]:
 
 @operation("ListPipelines")
 def list_pipelines(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any]:
-    """Summaries, newest first."""
+    """List pipelines, newest first by default."""
     prefix = request.get("PipelineNamePrefix", "")
     return page(
         request,
@@ -116,7 +116,7 @@ def list_pipelines(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any]:
 
 @operation("ListPipelineVersions")
 def list_pipeline_versions(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any]:
-    """The versions of a pipeline, newest first."""
+    """List the versions of a pipeline, newest first by default."""
     pipeline = find(cloud, request["PipelineName"])
     versions = cloud.store.documents(VERSION, pipeline["PipelineName"])
     return page(

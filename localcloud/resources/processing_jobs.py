@@ -1,4 +1,4 @@
-"""CreateProcessingJob, DescribeProcessingJob, ListProcessingJobs, StopProcessingJob."""
+"""Processing jobs: create, describe, list, stop. `localcloud.jobs` runs them."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ KIND = "processing-job"
 
 @operation("CreateProcessingJob")
 def create_processing_job(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any]:
-    """Store the job and queue it. Keys, subnets and experiments are recorded"""
+    """Create a processing job, which runs when there is room."""
     job = processing_job(cloud, request)
     insert(cloud, KIND, "Processing", job)
     announce(cloud, "Processing", job)
@@ -22,13 +22,13 @@ def create_processing_job(cloud: Cloud, request: dict[str, Any]) -> dict[str, An
 
 @operation("DescribeProcessingJob")
 def describe_processing_job(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any]:
-    """The job as it is now."""
+    """Describe a processing job."""
     return _job(cloud, request["ProcessingJobName"])
 
 
 @operation("ListProcessingJobs")
 def list_processing_jobs(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any]:
-    """Summaries, newest first."""
+    """List processing jobs, newest first by default."""
     return page(
         request,
         cloud.store.select(KIND),
@@ -52,7 +52,7 @@ def list_processing_jobs(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any
 
 @operation("StopProcessingJob")
 def stop_processing_job(cloud: Cloud, request: dict[str, Any]) -> None:
-    """Ask the job to end; one that has ended stays as it is."""
+    """Stop a processing job; nothing happens to one that has ended."""
     job = _job(cloud, request["ProcessingJobName"])
     cloud.jobs.stop(KIND, job["ProcessingJobName"])
 

@@ -23,7 +23,7 @@ def add_tags(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any]:
 
 @operation("ListTags")
 def list_tags(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any]:
-    """The tags of a resource, by key."""
+    """List the tags of a resource, by key."""
     tags = _listed(tags_of(cloud.store, request["ResourceArn"]))
     return page(
         {**request, "SortBy": "Name"},
@@ -39,7 +39,7 @@ def list_tags(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any]:
 
 @operation("DeleteTags")
 def delete_tags(cloud: Cloud, request: dict[str, Any]) -> None:
-    """Remove tags by key; keys that are not there do not matter."""
+    """Delete tags by key; keys that the resource does not have are ignored."""
     with cloud.store.transaction():
         tags = tags_of(cloud.store, request["ResourceArn"])
         for key in request["TagKeys"]:

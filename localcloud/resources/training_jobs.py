@@ -1,4 +1,4 @@
-"""CreateTrainingJob, DescribeTrainingJob, ListTrainingJobs, StopTrainingJob."""
+"""Training jobs: create, describe, list, stop. `localcloud.jobs` runs them."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ KIND = "training-job"
 
 @operation("CreateTrainingJob")
 def create_training_job(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any]:
-    """Store the job and queue it. Keys, subnets, experiments, debug hooks and profilers are recorded, not acted on."""
+    """Create a training job, which runs when there is room. The debugger and the profiler have no effect."""
     job = training_job(cloud, request)
     insert(cloud, KIND, "Training", job)
     announce(cloud, "Training", job)
@@ -22,13 +22,13 @@ def create_training_job(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any]
 
 @operation("DescribeTrainingJob")
 def describe_training_job(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any]:
-    """The job as it is now."""
+    """Describe a training job."""
     return _job(cloud, request["TrainingJobName"])
 
 
 @operation("ListTrainingJobs")
 def list_training_jobs(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any]:
-    """Summaries, newest first. With MaxResults the page is cut before StatusEquals is looked at, as on AWS."""
+    """List training jobs, newest first by default. MaxResults cuts the page before StatusEquals, as on AWS."""
     status = request.get("StatusEquals") if "MaxResults" in request else None
     answer = page(
         request if status is None else {**request, "StatusEquals": None},
@@ -56,7 +56,7 @@ def list_training_jobs(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any]:
 
 @operation("StopTrainingJob")
 def stop_training_job(cloud: Cloud, request: dict[str, Any]) -> None:
-    """Ask the job to end; one that has ended stays as it is."""
+    """Stop a training job; nothing happens to one that has ended."""
     job = _job(cloud, request["TrainingJobName"])
     cloud.jobs.stop(KIND, job["TrainingJobName"])
 

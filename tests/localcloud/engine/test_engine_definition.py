@@ -1,4 +1,4 @@
-"""Definitions: what parses, what is refused by name, and one made by the SageMaker SDK v3."""
+"""Definitions: what is accepted, what is refused by name, and what the SageMaker SDKs v2 and v3 write."""
 
 import json
 from pathlib import Path
