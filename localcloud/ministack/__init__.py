@@ -7,6 +7,7 @@ map_runs            distributed Map of Step Functions
 alarms              evaluation of CloudWatch alarms
 metrics             data points of CloudWatch kept together
 lambda_workers      how many Lambda workers there are, and what they print
+schedules           SageMaker pipelines as targets of schedules and rules
 integrations        SageMaker as CloudFormation resources and Step Functions integrations
 iam_evaluator       decisions of IAM policies
 access_keys         secrets of the access keys that were given out

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from localcloud.ministack import alarms, metrics, patches
+from localcloud.ministack import alarms, metrics, patches, schedules
 from localcloud.ministack.durable import Durable, recover_objects
 from localcloud.ministack.lambda_workers import Workers
 from localcloud.ministack.private_names import find_names, need
@@ -96,6 +96,7 @@ class Emulator:
                 "services.cloudwatch",
                 "services.cloudwatch_logs",
                 "services.s3",
+                "services.scheduler",
                 "services.sns",
                 "services.sqs",
             )
@@ -235,6 +236,15 @@ class Emulator:
             # Alarms whose data has run out change their state although nothing comes.
             with self.scope():
                 self._modules["services.cloudwatch"]._evaluate_all_alarms()
+
+    def register_pipeline_target(self, start: schedules.Start) -> None:
+        """Let schedules and rules start SageMaker pipelines; `start(request)` is StartPipelineExecution."""
+        schedules.install(
+            self._modules["services.eventbridge"],
+            self._modules["services.scheduler"],
+            start,
+            lambda service: self.changed(service),
+        )
 
     def register_integration(self, resource: str, call: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
         """Add a Step Functions SDK integration: parameters in, result out; LookupError(name, cause) fails the state."""

@@ -18,11 +18,13 @@ from localcloud.iam.access import Need, NotAllowedError, Place, needs
 from localcloud.ministack.emulator import Emulator
 from localcloud.ministack.iam_evaluator import Evaluator
 from localcloud.ministack.private_names import find_names
+from localcloud.ministack.schedules import pipeline_request
 from localcloud.settings import Settings
 
 logger = logging.getLogger("localcloud")
 
 _STATES, _EVENTS, _LAMBDA = "states.amazonaws.com", "events.amazonaws.com", "lambda.amazonaws.com"
+_SCHEDULER = "scheduler.amazonaws.com"
 
 
 def enforce_roles(evaluator: Evaluator, emulator: Emulator, settings: Settings) -> None:
@@ -193,9 +195,14 @@ def _enforce_events(roles: _Roles) -> None:
     find_names(functions, "function_policy_for_arn")
     invoke = events._invoke_target
 
-    def allowed(target: dict[str, Any], rule: dict[str, Any]) -> None:
+    def allowed(target: dict[str, Any], rule: dict[str, Any], scheduled: bool) -> None:
         arn = target.get("Arn", "")
-        if ":states:" in arn:
+        request = pipeline_request(target)
+        if scheduled or request is not None:
+            # A schedule does everything in the name of its role, a rule only what has no policy of its own.
+            service = _SCHEDULER if scheduled else _EVENTS
+            roles.check(target.get("RoleArn", ""), service, "schedule", _target_needs(roles, arn, request))
+        elif ":states:" in arn:
             role = target.get("RoleArn") or rule.get("RoleArn") or ""
             roles.check(role, _EVENTS, "events", [Need("states:StartExecution", arn)])
         elif ":lambda:" in arn:
@@ -208,13 +215,25 @@ def _enforce_events(roles: _Roles) -> None:
     @functools.wraps(invoke)
     def checked(target: dict[str, Any], event: Any, rule: dict[str, Any], view: Any = None) -> None:
         try:
-            allowed(target, rule)
+            allowed(target, rule, event.get("Source") == "aws.scheduler")
         except NotAllowedError as denied:
-            logger.warning("EventBridge: the rule %s has no effect: %s", rule.get("Name"), denied)
+            logger.warning("EventBridge: %s has no effect: %s", rule.get("Name"), denied)
             return
         invoke(target, event, rule, view)
 
     events._invoke_target = checked
+
+
+def _target_needs(roles: _Roles, arn: str, pipeline: dict[str, Any] | None) -> list[Need]:
+    """What the role of a target must allow; `pipeline` is the request where it starts a SageMaker pipeline."""
+    if pipeline is not None:
+        return needs("StartPipelineExecution", pipeline, roles.place)
+    actions = {
+        "states": "states:StartExecution", "lambda": "lambda:InvokeFunction", "sqs": "sqs:SendMessage",
+        "sns": "sns:Publish", "events": "events:PutEvents",
+    }  # fmt: skip
+    service = (arn.split(":")[2:3] or [""])[0]
+    return [Need(actions.get(service, f"{service}:*"), arn)]
 
 
 # Lambda

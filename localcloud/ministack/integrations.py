@@ -17,6 +17,7 @@ def register(emulator: Emulator, cloud: Cloud) -> None:
     emulator.register_integration(
         "arn:aws:states:::aws-sdk:sagemakerruntime:invokeEndpoint", lambda parameters: _invoke(cloud, parameters)
     )
+    emulator.register_pipeline_target(lambda request: cloud.call("StartPipelineExecution", request))
     map_runs.install(lambda bucket, key, body: _put(cloud, bucket, key, body), emulator.durable.executions.of_map_run)
     emulator.register_resource_type("AWS::SageMaker::ModelPackageGroup", groups.create, groups.update, groups.delete)
 

@@ -1,0 +1,95 @@
+"""EventBridge targets that MiniStack lacks: a SageMaker pipeline as the target of a schedule or a rule.
+
+A schedule also remembers across a restart when it fired last: unpatched, a one-time schedule would fire again.
+Sources: EventBridge Scheduler User Guide, "Using templated targets" (SageMaker StartPipelineExecution) and "Using
+universal targets"; EventBridge API Reference, SageMakerPipelineParameters.
+"""
+
+import functools
+import json
+import logging
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+from localcloud.ministack.private_names import find_names
+
+logger = logging.getLogger("localcloud")
+
+_TICK_SECONDS = 1
+_UNIVERSAL = "arn:aws:scheduler:::aws-sdk:sagemaker:startPipelineExecution"
+
+Start = Callable[[dict[str, Any]], Any]
+
+
+def install(events: Any, scheduler: Any, start: Start, changed: Callable[[str], None]) -> None:
+    """Patch ministack.services.eventbridge and .scheduler.
+
+    `start(request)` is StartPipelineExecution; `changed(service)` is called when a schedule fired.
+    """
+    find_names(events, "_invoke_target")
+    find_names(
+        scheduler,
+        "_schedule_last_fired",
+        "_SCHEDULE_TICK_INTERVAL",
+        "get_state",
+        "load_persisted_state",
+        "_tick_schedules",
+    )
+    invoke = events._invoke_target
+
+    @functools.wraps(invoke)
+    def invoke_target(target: dict[str, Any], event: dict[str, Any], rule: dict[str, Any], view: Any = None) -> None:
+        if event.get("Source") == "aws.scheduler":
+            changed("scheduler")
+        request = pipeline_request(target)
+        if request is None:
+            invoke(target, event, rule, view)
+            return
+        try:
+            started = start({**request, "ClientRequestToken": uuid.uuid4().hex})
+        except Exception as error:
+            logger.warning(
+                "%s could not start the pipeline %s: %s", rule.get("Arn"), request.get("PipelineName"), error
+            )
+            return
+        logger.info("%s started %s", rule.get("Arn"), started)
+
+    events._invoke_target = invoke_target
+    scheduler._SCHEDULE_TICK_INTERVAL = _TICK_SECONDS
+    state, load = scheduler.get_state, scheduler.load_persisted_state
+
+    @functools.wraps(state)
+    def state_with_times() -> Any:
+        times = {"\n".join(key): at for key, at in list(scheduler._schedule_last_fired.items())}
+        return {**state(), "last_fired": times}
+
+    @functools.wraps(load)
+    def load_with_times(data: Any) -> None:
+        load(data)
+        for key, at in (data or {}).get("last_fired", {}).items():
+            scheduler._schedule_last_fired[tuple(key.split("\n"))] = at
+
+    scheduler.get_state, scheduler.load_persisted_state = state_with_times, load_with_times
+
+
+def pipeline_request(target: dict[str, Any]) -> dict[str, Any] | None:
+    """The members of StartPipelineExecution that a target asks for; None for a target of another kind."""
+    arn = str(target.get("Arn", ""))
+    if arn == _UNIVERSAL:
+        try:
+            given = json.loads(target.get("Input") or "{}")
+        except ValueError:
+            given = None
+        return given if isinstance(given, dict) else {}
+    service, kind, name = (arn.split(":")[2:3] or [""])[0], *_resource(arn)
+    if service != "sagemaker" or kind != "pipeline":
+        return None
+    listed = (target.get("SageMakerPipelineParameters") or {}).get("PipelineParameterList") or []
+    parameters = [{"Name": one["Name"], "Value": one["Value"]} for one in listed]
+    return {"PipelineName": name, **({"PipelineParameters": parameters} if parameters else {})}
+
+
+def _resource(arn: str) -> tuple[str, str]:
+    kind, _, name = arn.rpartition(":")[2].partition("/")
+    return kind, name

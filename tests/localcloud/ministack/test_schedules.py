@@ -1,0 +1,125 @@
+"""SageMaker pipelines started by schedules and rules, in the name of their roles."""
+
+import json
+import time
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from pipeline_kit import definition
+
+from localcloud.ministack.schedules import pipeline_request
+
+ACCOUNT = "arn:aws:iam::000000000000"
+PIPELINE = "arn:aws:sagemaker:us-east-1:000000000000:pipeline"
+STEP = {"Name": "Stop", "Type": "Fail", "Arguments": {"ErrorMessage": {"Get": "Parameters.Why"}}}
+PARAMETERS = [{"Name": "Why", "Type": "String", "DefaultValue": "nothing was given"}]
+
+
+def pipeline(cloud: Any, name: str) -> str:
+    """Create a pipeline that fails with its parameter `Why`; its ARN."""
+    made = cloud.client("sagemaker").create_pipeline(
+        PipelineName=name, PipelineDefinition=definition(STEP, parameters=PARAMETERS), RoleArn=f"{ACCOUNT}:role/any",
+        ClientRequestToken=uuid.uuid4().hex,
+    )  # fmt: skip
+    return str(made["PipelineArn"])
+
+
+def schedule(cloud: Any, name: str, arn: str, role: str = f"{ACCOUNT}:role/any") -> None:
+    """A schedule that is due at once, with a value for the pipeline's parameter."""
+    cloud.client("scheduler").create_schedule(
+        Name=name, ScheduleExpression="at(2026-01-01T00:00:00)", FlexibleTimeWindow={"Mode": "OFF"},
+        Target={
+            "Arn": arn, "RoleArn": role,
+            "SageMakerPipelineParameters": {"PipelineParameterList": [{"Name": "Why", "Value": "scheduled"}]},
+        },
+    )  # fmt: skip
+
+
+def executions(cloud: Any, name: str, seconds: float = 10) -> list[dict[str, Any]]:
+    """The executions of a pipeline, once there is one, or none after a while."""
+    deadline = time.monotonic() + seconds
+    while True:
+        listed = cloud.client("sagemaker").list_pipeline_executions(PipelineName=name)
+        found: list[dict[str, Any]] = listed["PipelineExecutionSummaries"]
+        if found or time.monotonic() > deadline:
+            return found
+        time.sleep(0.1)
+
+
+def test_a_schedule_starts_a_pipeline_with_its_parameters(cloud: Any) -> None:
+    schedule(cloud, "starts", pipeline(cloud, "scheduled"))
+
+    [execution] = executions(cloud, "scheduled")
+    given = cloud.client("sagemaker").list_pipeline_parameters_for_execution(
+        PipelineExecutionArn=execution["PipelineExecutionArn"]
+    )
+
+    assert given["PipelineParameters"] == [{"Name": "Why", "Value": "scheduled"}]
+
+
+def test_a_rule_starts_a_pipeline(cloud: Any) -> None:
+    arn, events = pipeline(cloud, "ruled"), cloud.client("events")
+    events.put_rule(Name="starts-pipeline", EventPattern=json.dumps({"source": ["test.schedules"]}))
+    target = {"Id": "pipeline", "Arn": arn, "RoleArn": f"{ACCOUNT}:role/any"}
+    events.put_targets(Rule="starts-pipeline", Targets=[target])
+    events.put_events(Entries=[{"Source": "test.schedules", "DetailType": "any", "Detail": "{}"}])
+
+    assert len(executions(cloud, "ruled")) == 1
+
+
+def test_a_one_time_schedule_does_not_fire_again_after_a_restart(own_cloud: Callable[[], Any]) -> None:
+    cloud = own_cloud()
+    schedule(cloud, "once", pipeline(cloud, "once"))
+    assert len(executions(cloud, "once")) == 1
+    time.sleep(1)
+    cloud.kill()
+
+    cloud = own_cloud()
+    time.sleep(2.5)
+
+    assert len(executions(cloud, "once")) == 1
+
+
+def test_a_schedule_of_a_pipeline_that_is_gone_says_so_in_the_log(own_cloud: Callable[[], Any]) -> None:
+    cloud = own_cloud()
+    schedule(cloud, "of-nothing", f"{PIPELINE}/gone")
+    deadline = time.monotonic() + 10
+    while "could not start the pipeline gone" not in cloud.log() and time.monotonic() < deadline:
+        time.sleep(0.1)
+
+    assert "could not start the pipeline gone" in cloud.log()
+
+
+@pytest.mark.parametrize(("action", "started"), [("sagemaker:StartPipelineExecution", 1), ("sagemaker:List*", 0)])
+def test_a_schedule_acts_in_the_name_of_its_role(guarded_cloud: Any, action: str, started: int) -> None:
+    name = f"role-{uuid.uuid4().hex[:8]}"
+    iam, arn = guarded_cloud.client("iam"), pipeline(guarded_cloud, name)
+    trust = {"Effect": "Allow", "Principal": {"Service": "scheduler.amazonaws.com"}, "Action": "sts:AssumeRole"}
+    iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [trust]}))
+    allowed = {"Effect": "Allow", "Action": action, "Resource": "*"}
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [allowed]})
+    iam.put_role_policy(RoleName=name, PolicyName="any", PolicyDocument=policy)
+    schedule(guarded_cloud, name, arn, f"{ACCOUNT}:role/{name}")
+
+    assert len(executions(guarded_cloud, name, 10 if started else 3)) == started
+
+
+@pytest.mark.parametrize(
+    ("target", "expected"),
+    [
+        ({"Arn": f"{PIPELINE}/any"}, {"PipelineName": "any"}),
+        (
+            {"Arn": "arn:aws:scheduler:::aws-sdk:sagemaker:startPipelineExecution", "Input": '{"PipelineName": "a"}'},
+            {"PipelineName": "a"},
+        ),
+        ({"Arn": "arn:aws:scheduler:::aws-sdk:sagemaker:startPipelineExecution", "Input": "no JSON"}, {}),
+        ({"Arn": "arn:aws:sagemaker:us-east-1:000000000000:endpoint/any"}, None),
+        ({"Arn": "arn:aws:lambda:us-east-1:000000000000:function:pipeline/any"}, None),
+        ({"Arn": "no arn"}, None),
+        ({}, None),
+    ],
+)
+def test_targets_that_start_a_pipeline_are_known(target: dict[str, Any], expected: dict[str, Any] | None) -> None:
+    assert pipeline_request(target) == expected
