@@ -98,3 +98,10 @@ def check_nesting(data: bytes) -> None:
     deepest = max(accumulate(1 if bracket in b"{[" else -1 for bracket in brackets), default=0)
     if deepest > MOST_LEVELS:
         raise BodyError("SerializationException", f"The body is nested more than {MOST_LEVELS} levels deep.", 400)
+
+
+def check_function(path: str, data: bytes) -> None:
+    """BodyError if the configuration of a Lambda function has a null character, which no variable can hold."""
+    if "/functions" in path and not path.endswith("/invocations") and b"\\u0000" in data:
+        message = "The configuration of a function must not contain the null character: a variable cannot hold it."
+        raise BodyError("InvalidParameterValueException", message, 400)

@@ -6,7 +6,7 @@ from typing import Any
 
 from localcloud.api import OPERATIONS
 from localcloud.api.asgi import App, Receive, Scope, Send, answer_json
-from localcloud.http.body import BodyError, GoneError, check_nesting, most_bytes, read_body
+from localcloud.http.body import BodyError, GoneError, check_function, check_nesting, most_bytes, read_body
 from localcloud.http.errors import answer_error, protocol, signature_code
 from localcloud.http.guard import answers_stack, refusal
 from localcloud.http.signature import Key, Request, SignatureError, check, check_time, read
@@ -70,6 +70,8 @@ class Front:
             form = protocol(request.headers, path, service)
             if form == "json":
                 check_nesting(body.data)
+            elif service == "lambda":
+                check_function(path, body.data)
             await self._serve(scope, body.receive(receive), send)
         except SignatureError as error:
             form = protocol(request.headers, path, service)

@@ -169,6 +169,20 @@ def test_a_null_character_in_a_variable_is_refused(cloud: Any) -> None:
     assert error.value.response["Error"]["Code"] == "ValidationException"
 
 
+def test_a_null_character_in_a_variable_of_a_function_is_refused(cloud: Any) -> None:
+    with pytest.raises(ClientError, match="must not contain the null character") as error:
+        cloud.client("lambda").create_function(
+            FunctionName="null-character",
+            Runtime="python3.11",
+            Role="arn:aws:iam::000000000000:role/any",
+            Handler="app.handler",
+            Code={"ZipFile": b"no archive"},
+            Environment={"Variables": {"NAME": "a\0b"}},
+        )
+
+    assert error.value.response["Error"]["Code"] == "InvalidParameterValueException"
+
+
 def test_all_state_is_its_owners_alone(cloud: Any) -> None:
     open_to_others = [
         str(path)
