@@ -52,7 +52,7 @@ class Protocol:
     def call_json(self, name: str, body: bytes, caller: Identity | None = None) -> dict[str, Any]:
         """`call` with the request as JSON bytes."""
         try:
-            request = json.loads(body) if body else {}
+            request = json.loads(body, parse_constant=_no_constant) if body else {}
         except ValueError:
             raise ApiError("SerializationException", f"The body of {name} is not JSON.") from None
         return self.call(name, request, caller)
@@ -85,6 +85,11 @@ class Protocol:
     def close(self) -> None:
         """Let running operations end and start no more."""
         self._threads.shutdown(wait=False, cancel_futures=True)
+
+
+def _no_constant(name: str) -> None:
+    """NaN and Infinity, which Python's parser reads, are not JSON."""
+    raise ValueError(f"{name} is not JSON")
 
 
 def error_answer(error: ApiError) -> Answer:

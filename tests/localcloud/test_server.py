@@ -158,8 +158,9 @@ def test_the_aws_command_is_a_client(cloud: Any) -> None:
     assert (package["ModelApprovalStatus"], package["ApprovalDescription"]) == ("Approved", "looks good")
 
 
-def test_a_body_that_is_not_json_is_a_serialization_error(cloud: Any) -> None:
-    answer = cloud.ask("POST", "/", b"{", **{"X-Amz-Target": "SageMaker.ListPipelines"})
+@pytest.mark.parametrize("body", [b"{", b'{"MaxResults": NaN}', b'{"MaxResults": -Infinity}', b"\xff"])
+def test_a_body_that_is_not_json_is_a_serialization_error(cloud: Any, body: bytes) -> None:
+    answer = cloud.ask("POST", "/", body, **{"X-Amz-Target": "SageMaker.ListPipelines"})
 
     message = "The body of ListPipelines is not JSON."
     assert (answer.status_code, answer.json()) == (400, {"__type": "SerializationException", "message": message})
