@@ -8,9 +8,12 @@ from math import pi, radians
 import numpy as np
 from PIL import Image, ImageDraw, ImageEnhance, ImageFilter
 
+from loadingbay.data.samples.bicycle import bicycle
+from loadingbay.data.samples.motorcycle import motorcycle
+from loadingbay.data.samples.paint import PAINT, Random, pick
 from loadingbay.data.samples.pen import Colour, Pen, View, shade
+from loadingbay.data.samples.rider import rider
 from loadingbay.data.samples.truck import pickup_truck
-from loadingbay.data.samples.vehicles import PAINT, Random, bicycle, motorcycle, pick, rider
 
 DRAWERS = {"bicycle": bicycle, "motorcycle": motorcycle, "pickup_truck": pickup_truck}
 KINDS = tuple(DRAWERS)

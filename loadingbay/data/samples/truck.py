@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from loadingbay.data.samples.paint import BLACK, PAINT, STEEL, Random, pick
 from loadingbay.data.samples.pen import Pen, shade, smooth
-from loadingbay.data.samples.vehicles import BLACK, PAINT, STEEL, Random, pick
 
 GLASS = (70, 92, 110)
 
