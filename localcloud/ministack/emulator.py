@@ -77,7 +77,7 @@ class Emulator:
         """ValueError if a Lambda function with this configuration may not be created or changed."""
         self._resource_types: dict[str, Any] = {}
         self._loading = threading.Lock()
-        # Lambda folders of a killed server; they are in our own TMPDIR, so nobody else's are touched.
+        # Lambda folders of a killed server; they are in our own TMPDIR, so other processes lose nothing.
         shutil.rmtree(settings.emulator_dir / "tmp", ignore_errors=True)
         for name in ("tmp", "state", "s3"):
             (settings.emulator_dir / name).mkdir(parents=True, exist_ok=True)

@@ -18,7 +18,7 @@ from localcloud.ministack.private_names import find_names, need
 _WORKER_BYTES = 60 * 2**20
 _PART_OF_MEMORY = 8
 # An invocation that found no worker free for so long gets one more: those that are taken may be waiting for it.
-_PATIENCE_SECONDS = 10.0
+_LONGEST_WAIT_SECONDS = 10.0
 _OUTPUT_SECONDS = 2.0
 _END_OF_OUTPUT = "\x1elocalcloud-end-of-output\x1e"
 _AFTER_HANDLER = "        _real_stdout.flush()\n\nrun()"
@@ -75,17 +75,17 @@ class Workers:
         )
         try:
             with self._free:
-                deadline = time.monotonic() + _PATIENCE_SECONDS
+                deadline = time.monotonic() + _LONGEST_WAIT_SECONDS
                 while True:
                     workers = self._runtime._workers.setdefault(key, [])
                     # The one used last, so that the others become old enough to be ended.
                     idle = max((w for w in workers if not w.in_use), key=lambda w: w.last_used, default=None)
                     if idle is not None:
                         return self._leased(idle), "reused"
-                    patient = not nested and workers and time.monotonic() < deadline
-                    if len(workers) < self._each or not patient:
+                    may_wait = not nested and workers and time.monotonic() < deadline
+                    if len(workers) < self._each or not may_wait:
                         doomed += self._make_room(key)
-                        if self._count() < self._together or not patient:
+                        if self._count() < self._together or not may_wait:
                             worker = self._runtime._worker_class_for(config)(name, config, code)
                             workers.append(worker)
                             return self._leased(worker), "spawn"

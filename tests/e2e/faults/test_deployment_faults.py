@@ -18,7 +18,7 @@ def good_version_serves(site: Any) -> None:
     site.wait_served("good")
 
 
-def test_an_approved_version_takes_over_and_a_rejected_one_gives_way_without_a_failed_request(site: Any) -> None:
+def test_approval_and_rejection_switch_versions_without_a_failed_request(site: Any) -> None:
     arn = site.register("warmer", variants.warmer(site.files))
 
     with site.load() as load:

@@ -61,7 +61,7 @@ def run_machine(cloud: Any, name: str, definition: dict[str, Any], **given: Any)
     raise AssertionError("the execution did not end")
 
 
-def test_an_error_of_a_function_arrives_under_its_name_and_the_worker_stays_warm(cloud: Any) -> None:
+def test_an_error_keeps_its_name_and_the_worker_stays_warm(cloud: Any) -> None:
     create_function(cloud, "named-error")
     _, first = call(cloud, "named-error", {})
 

@@ -283,7 +283,7 @@ def test_a_pipeline_runs_in_the_name_of_its_role(roles: Roles, kit: Kit) -> None
     assert run(kit, pipeline_role(roles, STEP))["StepStatus"] == "Succeeded"
 
 
-def test_a_step_that_the_pipelines_role_may_not_start_fails_and_names_the_action(roles: Roles, kit: Kit) -> None:
+def test_a_step_that_the_role_may_not_start_fails_and_names_the_action(roles: Roles, kit: Kit) -> None:
     step = run(kit, pipeline_role(roles))
     assert step["StepStatus"] == "Failed"
     assert step["FailureReason"].startswith(

@@ -24,7 +24,7 @@ def child(name: str, status: str, **members: Any) -> dict[str, Any]:
     }
 
 
-def test_children_are_sorted_into_a_file_for_each_outcome_and_the_manifest_names_the_files() -> None:
+def test_children_are_in_one_file_an_outcome_and_the_manifest_names_these() -> None:
     children = [child("a", "SUCCEEDED", output="1"), child("b", "FAILED", error="E", cause="c")]
     files, manifest = result_files(RUN, children, "results", "of/june/")
     assert manifest == "of/june/0123-4567/manifest.json"
@@ -115,7 +115,7 @@ def test_the_failures_are_written_although_the_run_fails(cloud: Any, photos: str
     assert {(line["Error"], line["Cause"], line["Status"]) for line in lines} == {("Broken", "no photo", "FAILED")}
 
 
-def test_results_that_cannot_be_written_fail_the_execution_by_aws_name_for_it(cloud: Any, photos: str) -> None:
+def test_results_that_cannot_be_written_fail_by_aws_name_for_it(cloud: Any, photos: str) -> None:
     writer = {"Resource": "arn:aws:states:::s3:putObject", "Parameters": {"Bucket": "no-such-bucket", "Prefix": "x"}}
     done = run(cloud, photos, "map-nowhere", {"Say": SAY}, ResultWriter=writer)
     assert (done["status"], done["error"]) == ("FAILED", "States.ResultWriterFailed")
