@@ -16,6 +16,7 @@ SCHEMA_VERSION = "2020-12-01"
 MAX_CHARACTERS = 1_048_576
 MAX_STEPS = 500
 MAX_PARAMETERS = 200
+MAX_STEP_NAME = 64
 _LONG = 2**63
 PARAMETER_TYPES: dict[str, tuple[type, ...]] = {
     "String": (str,),
@@ -198,6 +199,8 @@ def _steps(items: Any, where: str, parent: str | None, branch: bool | None) -> I
 
 def _step(entry: dict[str, Any], where: str, parent: str | None, branch: bool | None) -> Step:
     name = _name(entry.get("Name"), where)
+    if len(name) > MAX_STEP_NAME:
+        raise DefinitionError(f"Step name {name!r} has {len(name)} characters; the limit is {MAX_STEP_NAME}.")
     place, kind = f"Step {name!r}", entry.get("Type")
     if kind not in STEP_TYPES:
         raise DefinitionError(

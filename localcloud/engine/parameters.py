@@ -35,6 +35,9 @@ def typed(kind: str, text: str) -> Any:
     """The value of a parameter type that a text stands for; ParameterError if it is none."""
     if kind == "String":
         return text
+    if kind == "Boolean":
+        # The SDKs send Python's words.
+        text = text.lower()
     try:
         value = json.loads(text, parse_constant=lambda _: None, parse_float=finite)
     except (ValueError, RecursionError):

@@ -4,6 +4,7 @@ private_names       checks that the installed MiniStack has the private names th
 emulator            MiniStack within this process: S3, Lambda, Step Functions, EventBridge, CloudFormation, Logs, SQS
 patches             where MiniStack does not behave as AWS does
 map_runs            distributed Map of Step Functions
+encryption          S3 objects put with aws:kms and no key
 alarms              evaluation of CloudWatch alarms
 metrics             data points of CloudWatch kept together
 lambda_workers      how many Lambda workers there are, and what they print

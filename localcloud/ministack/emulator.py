@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from localcloud.ministack import alarms, metrics, patches, schedules
+from localcloud.ministack import alarms, encryption, metrics, patches, schedules
 from localcloud.ministack.durable import Durable, recover_objects
 from localcloud.ministack.lambda_workers import Workers
 from localcloud.ministack.private_names import find_names, need
@@ -113,6 +113,7 @@ class Emulator:
         patches.remove_start_delay(self._modules, lambda service: self.changed(service))
         patches.retry_events(self._modules)
         patches.fail_on_a_full_disk(self._modules)
+        encryption.install(self._modules["services.s3"], settings)
         alarms.install(self._modules["services.cloudwatch"])
         metrics.install(self._modules["services.cloudwatch"])
         patches.copy_by_entry(self._modules)

@@ -42,6 +42,7 @@ def test_a_definition_of_the_sdk_parses_and_passes_every_check() -> None:
         (lambda d: d["Steps"].append(d["Steps"][0]), "'Stage' occurs more than once"),
         (lambda d: d["Steps"][0].update(Type="EMR"), "Step 'Stage' is of type 'EMR', which the local cloud does"),
         (lambda d: d["Steps"][0].update(Name="a b"), "the name 'a b' may hold only"),
+        (lambda d: d["Steps"][0].update(Name="S" * 65), "has 65 characters; the limit is 64"),
         (lambda d: d["Steps"][0].pop("Arguments"), "Step 'Stage' Arguments must be an object"),
         (lambda d: d["Steps"][0].update(DependsOn=["Nobody"]), "depends on 'Nobody', which is not in the definition"),
         (lambda d: d["Steps"][0].update(DependsOn=["Train"]), "in a circle: "),

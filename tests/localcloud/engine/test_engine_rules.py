@@ -173,6 +173,11 @@ def test_a_value_that_does_not_fit_is_refused(values: dict[str, str], words: str
         bind(PARAMETERS, given_values(**values))
 
 
+@pytest.mark.parametrize(("text", "value"), [("True", True), ("false", False)])
+def test_a_boolean_may_be_written_as_in_python(text: str, value: bool) -> None:
+    assert bind(PARAMETERS, given_values(Needed="", Fast=text))["Fast"] is value
+
+
 def test_a_parameter_given_twice_is_refused() -> None:
     with pytest.raises(ParameterError, match="more than once"):
         bind(PARAMETERS, given_values(Needed="a") + given_values(Needed="b"))
