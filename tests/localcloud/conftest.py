@@ -16,11 +16,16 @@ import httpx
 import psutil
 import pytest
 from botocore.config import Config
+from hypothesis import HealthCheck, settings
 from signing import signed
 
 from localcloud.state.credentials import owner_secret
 
 ROOT = Path(__file__).parents[2]
+
+# How long an example takes is the machine's matter; a busy one must not fail a test.
+settings.register_profile("localcloud", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("localcloud")
 
 
 @dataclass
