@@ -26,6 +26,7 @@ def page(
     default_order: str = "Descending",
     default_size: int = 10,
     status: str | None = None,
+    where: Callable[[Document], bool] = lambda document: True,
 ) -> Document:
     """One page of a List operation: filter, sort, cut, and say where the next page starts.
 
@@ -33,8 +34,8 @@ def page(
     member that NameContains looks in, `identity` one that is unique (it breaks ties and marks the place). `status`
     names the member for StatusEquals and SortBy=Status. `sort` maps further SortBy values to members; Name,
     CreationTime and LastModifiedTime are there. Filters used when the request has them: NameContains, StatusEquals,
-    CreationTimeAfter/Before (also CreatedAfter/Before), LastModifiedTimeAfter/Before. Filters that only one operation
-    has are the caller's: pass `documents` filtered.
+    CreationTimeAfter/Before (also CreatedAfter/Before), LastModifiedTimeAfter/Before. `where` is a filter that only one
+    operation has.
 
     A `Selection` of the store, whose keys are the documents' `identity`, is read only as far as the page goes where it
     is sorted by CreationTime: that costs the same however many documents there are.
@@ -59,10 +60,10 @@ def page(
     size = request.get("MaxResults") or default_size
     if isinstance(documents, Selection) and field == "CreationTime":
         ordered = documents.by_creation(after, size + 1, descending=descending)
-        passing = (document for document in ordered if _passes(request, document, name, status))
+        passing = (d for d in ordered if _passes(request, d, name, status) and where(d))
         chosen = list(islice(passing, size + 1))
     else:
-        chosen = [document for document in documents if _passes(request, document, name, status)]
+        chosen = [d for d in documents if _passes(request, d, name, status) and where(d)]
         chosen.sort(key=place, reverse=descending)
         if after is not None:
             chosen = [d for d in chosen if (place(d) < after if descending else place(d) > after)]

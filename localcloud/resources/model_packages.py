@@ -125,7 +125,8 @@ def _group_of(cloud: Cloud, name_or_arn: str) -> str:
 def _created_before(cloud: Cloud, group: str, token: str | None) -> dict[str, Any] | None:
     if token is None:
         return None
-    return next((p for p in cloud.store.documents(KIND, group) if p.get("_ClientToken") == token), None)
+    made = cloud.store.having(KIND, "_ClientToken", (token,))
+    return next((package for package in made if package.get("ModelPackageGroupName") == group), None)
 
 
 @operation("DescribeModelPackage")
@@ -145,26 +146,26 @@ def list_model_packages(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any]
     """List the versions of a group; without a group single packages, or what ModelPackageType says."""
     if "ModelPackageGroupName" in request:
         group = model_package_groups.find(cloud, request["ModelPackageGroupName"])
-        packages = cloud.store.documents(KIND, group["ModelPackageGroupName"])
+        packages = cloud.store.select(KIND, group["ModelPackageGroupName"])
         kind = request.get("ModelPackageType", "Versioned")
     else:
-        packages = cloud.store.documents(KIND)
+        packages = cloud.store.select(KIND)
         kind = request.get("ModelPackageType", "Unversioned")
     status = request.get("ModelApprovalStatus")
-    chosen = [
-        package
-        for package in packages
-        if kind == "Both" or (kind == "Versioned") == ("ModelPackageVersion" in package)
-        if status is None or package.get("ModelApprovalStatus") == status
-    ]
+
+    def chosen(package: dict[str, Any]) -> bool:
+        of_kind = kind == "Both" or (kind == "Versioned") == ("ModelPackageVersion" in package)
+        return of_kind and status in (None, package.get("ModelApprovalStatus"))
+
     return page(
         request,
-        chosen,
+        packages,
         member="ModelPackageSummaryList",
         summary=_summary,
         name="ModelPackageName",
-        identity="_Place",
+        identity="ModelPackageName",
         sort={"Name": "_Place"},
+        where=chosen,
     )
 
 

@@ -69,6 +69,20 @@ def test_pages_together_are_the_whole_list_each_once(times: list[int], size: int
     assert found == [d["Arn"] for d in expected]
 
 
+def test_a_filter_of_one_operation_is_applied_before_the_page_is_cut() -> None:
+    answer = page(
+        {"MaxResults": 2},
+        THINGS,
+        member="Things",
+        summary=dict,
+        name="Name",
+        identity="Arn",
+        where=lambda thing: thing["CreationTime"] < 3,
+    )
+
+    assert (names(answer), "NextToken" in answer) == (["thing-2", "thing-1"], True)
+
+
 def test_a_token_stays_at_its_place_when_its_element_is_deleted() -> None:
     token = listed()["NextToken"]
 
