@@ -100,6 +100,14 @@ class RecordDeployment:
 
 
 @dataclass(frozen=True)
+class ScaleEndpoint:
+    """Tell the endpoint how to scale, as `Settings.scaling`; "none" before an update, and where it is not to scale."""
+
+    endpoint_arn: str
+    scaling: str
+
+
+@dataclass(frozen=True)
 class DeleteStored:
     """Delete the model and the configurations of a version that no longer serves; going back makes them again."""
 
@@ -118,5 +126,6 @@ Action = (
     | RejectVersion
     | NoteApproval
     | RecordDeployment
+    | ScaleEndpoint
     | DeleteStored
 )

@@ -30,6 +30,7 @@ class Clients:
     s3: Any
     cloudwatch: Any
     events: Any
+    autoscaling: Any
     verify_function: str
     history_uri: str
     own_name: str = ""
@@ -59,6 +60,8 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
             bake_seconds=int(environment.get("BAKE_SECONDS") or 0),
             rollback_alarms=listed("ROLLBACK_ALARMS"),
             keep_versions=int(environment.get("KEEP_VERSIONS") or 0),
+            max_instance_count=int(environment.get("ENDPOINT_MAX_INSTANCE_COUNT") or 0),
+            invocations_per_instance=int(environment.get("ENDPOINT_INVOCATIONS_PER_INSTANCE") or 0),
         )
     except KeyError as error:
         raise _missing(error) from error
@@ -82,7 +85,7 @@ def _missing(error: KeyError) -> SettingsMissing:
 
 
 @cache
-def _boto3_clients() -> tuple[Any, Any, Any, Any, Any]:
+def _boto3_clients() -> tuple[Any, Any, Any, Any, Any, Any]:
     config = Config(connect_timeout=2, read_timeout=20, retries={"mode": "standard", "max_attempts": 4})
     # VerifyEndpoint is called once, and waited for longer than it may run: a second call would verify twice.
     waiting = Config(connect_timeout=2, read_timeout=200, retries={"mode": "standard", "total_max_attempts": 1})
@@ -92,4 +95,5 @@ def _boto3_clients() -> tuple[Any, Any, Any, Any, Any]:
         boto3.client("s3", config=config),
         boto3.client("cloudwatch", config=config),
         boto3.client("events", config=config),
+        boto3.client("application-autoscaling", config=config),
     )

@@ -10,7 +10,7 @@ from botocore.exceptions import ClientError
 
 from . import actions, history, requests, verification
 from .environment import Clients
-from .reading import ATTEMPTED, says
+from .reading import ATTEMPTED, SCALING, says
 from .state import Settings, trial_config_name
 
 logger = logging.getLogger(__name__)
@@ -53,7 +53,7 @@ def _execute(action: actions.Action, settings: Settings, clients: Clients) -> No
             sagemaker.create_endpoint(EndpointName=name, EndpointConfigName=config, Tags=tags)
         case actions.UpdateEndpoint(config, endpoint_arn, watched):
             guard = requests.deployment(settings) if watched and not _alarm_is_on(settings, clients) else {}
-            sagemaker.update_endpoint(EndpointName=settings.endpoint_name, EndpointConfigName=config, **guard)
+            sagemaker.update_endpoint(**requests.update(config, settings), **guard)
             # After the update, not before: an update that was refused is no attempt.
             sagemaker.add_tags(ResourceArn=endpoint_arn, Tags=[{"Key": ATTEMPTED, "Value": config}])
         case actions.ForgetAttempt(endpoint_arn):
@@ -70,10 +70,26 @@ def _execute(action: actions.Action, settings: Settings, clients: Clients) -> No
             sagemaker.update_model_package(ModelPackageArn=package_arn, CustomerMetadataProperties=metadata)
         case actions.RecordDeployment():
             history.record(action, settings, clients)
+        case actions.ScaleEndpoint(endpoint_arn, scaling):
+            _scale(endpoint_arn, scaling, settings, clients)
         case actions.DeleteStored(name):
             for config in (name, trial_config_name(name)):
                 _unless_gone(sagemaker.delete_endpoint_config, EndpointConfigName=config)
             _unless_gone(sagemaker.delete_model, ModelName=name)
+
+
+def _scale(endpoint_arn: str, scaling: str, settings: Settings, clients: Clients) -> None:
+    if scaling == "none":
+        try:
+            clients.autoscaling.deregister_scalable_target(**requests.scalable_target(settings))
+        except ClientError as error:
+            if error.response["Error"]["Code"] != "ObjectNotFoundException":
+                raise
+    else:
+        target, policy = requests.scaling(settings)
+        clients.autoscaling.register_scalable_target(**target)
+        clients.autoscaling.put_scaling_policy(**policy)
+    clients.sagemaker.add_tags(ResourceArn=endpoint_arn, Tags=[{"Key": SCALING, "Value": scaling}])
 
 
 def _unless_gone(delete: Callable[..., Any], **name: str) -> None:

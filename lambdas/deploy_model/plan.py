@@ -25,6 +25,7 @@ from .actions import (
     NoteUnverified,
     RecordDeployment,
     RejectVersion,
+    ScaleEndpoint,
     UpdateEndpoint,
     VerifyVersion,
 )
@@ -136,7 +137,9 @@ def _converge(trigger: Trigger, current: Current, settings: Settings) -> Plan:
                 Outcome.WAIT, f"Endpoint {settings.endpoint_name} is {endpoint.status}; its next state change decides."
             )
         if endpoint.config_name == wanted and endpoint.status == "InService":
-            return Plan(Outcome.LIVE, f"Version {newest.number} is live.")
+            other = settings.scaling != endpoint.scaling
+            scale = (ScaleEndpoint(endpoint.arn, settings.scaling),) if other else ()
+            return Plan(Outcome.LIVE, f"Version {newest.number} is live.", scale)
     if newest.passed_as != wanted:
         return _verification(trigger, current, newest, wanted, settings)
     failed = None if endpoint is None else _failed(trigger, endpoint, wanted, newest)
@@ -155,11 +158,14 @@ def _converge(trigger: Trigger, current: Current, settings: Settings) -> Plan:
             f"Endpoint {settings.endpoint_name} has failed: it is made anew.",
             (DeleteEndpoint(settings.endpoint_name),),
         )
+    # A variant that scales by itself is not updated: it scales again once the new version is live.
+    fixed = (ScaleEndpoint(endpoint.arn, "none"),) if endpoint.scaling != "none" else ()
     return Plan(
         Outcome.DEPLOY,
         f"Version {newest.number} takes the place of {endpoint.config_name}.",
         (
             *prepare,
+            *fixed,
             UpdateEndpoint(
                 wanted, endpoint.arn, watched=version_number(endpoint.config_name, settings) < newest.number
             ),

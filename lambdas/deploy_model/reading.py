@@ -17,6 +17,8 @@ ATTEMPTED = "loadingbay:attempted"
 """The tag of an endpoint that holds the configuration it was last told to take."""
 RECORDED = "loadingbay:recorded"
 """The tag of an endpoint that holds the last entry of its history."""
+SCALING = "loadingbay:scaling"
+"""The tag of an endpoint that holds how it was last told to scale."""
 
 
 def read_current(settings: Settings, clients: Clients, stored: bool = False) -> Current:
@@ -111,6 +113,7 @@ def read_endpoint(name: str, clients: Clients) -> Endpoint | None:
         # In UTC wherever this runs: the history is sorted by these texts.
         since=found["LastModifiedTime"].astimezone(UTC).isoformat(timespec="milliseconds"),
         recorded=tags.get(RECORDED, ""),
+        scaling=tags.get(SCALING, "none"),
     )
 
 

@@ -31,7 +31,7 @@ def model(action: CreateModel, settings: Settings) -> dict[str, Any]:
 
 def endpoint_config(action: CreateEndpointConfig, settings: Settings) -> dict[str, Any]:
     """CreateEndpointConfig: one variant, on instances or serverless. Only the endpoint that serves captures data."""
-    variant: dict[str, Any] = {"VariantName": "AllTraffic", "ModelName": action.model_name}
+    variant: dict[str, Any] = {"VariantName": VARIANT, "ModelName": action.model_name}
     request: dict[str, Any] = {"EndpointConfigName": action.name, "ProductionVariants": [variant]}
     if settings.serverless_memory_mb:
         variant["ServerlessConfig"] = {
@@ -57,6 +57,44 @@ def endpoint_config(action: CreateEndpointConfig, settings: Settings) -> dict[st
         **key,
     }
     return {**request, **key, "DataCaptureConfig": capture}
+
+
+VARIANT = "AllTraffic"
+
+
+def scaling(settings: Settings) -> tuple[dict[str, Any], dict[str, Any]]:
+    """RegisterScalableTarget and PutScalingPolicy: instances follow the requests a minute that each of them gets."""
+    target = scalable_target(settings)
+    tracking = {
+        "TargetValue": float(settings.invocations_per_instance),
+        "PredefinedMetricSpecification": {"PredefinedMetricType": "SageMakerVariantInvocationsPerInstance"},
+        # An instance takes minutes to start: out quickly, in slowly.
+        "ScaleOutCooldown": 60,
+        "ScaleInCooldown": 600,
+    }
+    register = {**target, "MinCapacity": settings.instance_count, "MaxCapacity": settings.max_instance_count}
+    policy = {
+        **target,
+        "PolicyName": f"{settings.endpoint_name}-requests",
+        "PolicyType": "TargetTrackingScaling",
+        "TargetTrackingScalingPolicyConfiguration": tracking,
+    }
+    return register, policy
+
+
+def scalable_target(settings: Settings) -> dict[str, Any]:
+    """The endpoint's variant, as Application Auto Scaling names it."""
+    return {
+        "ServiceNamespace": "sagemaker",
+        "ResourceId": f"endpoint/{settings.endpoint_name}/variant/{VARIANT}",
+        "ScalableDimension": "sagemaker:variant:DesiredInstanceCount",
+    }
+
+
+def update(config: str, settings: Settings) -> dict[str, Any]:
+    """UpdateEndpoint: an endpoint that scales keeps the number of instances that it has."""
+    retained = {"RetainAllVariantProperties": True} if settings.scaling != "none" else {}
+    return {"EndpointName": settings.endpoint_name, "EndpointConfigName": config, **retained}
 
 
 def deployment(settings: Settings) -> dict[str, Any]:

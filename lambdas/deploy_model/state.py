@@ -14,8 +14,9 @@ class Settings:
     """With what every version is deployed; a change of a setting deploys the live version anew.
 
     `serverless_memory_mb` above 0 means an endpoint without instances, for which SageMaker offers no data capture, no
-    network isolation, no VPC and no key. `bake_seconds` and `rollback_alarms` say how an endpoint changes over, and
-    `keep_versions` how many versions' models and configurations are kept (0: all): another value deploys nothing.
+    network isolation, no VPC and no key. `bake_seconds` and `rollback_alarms` say how an endpoint changes over,
+    `keep_versions` how many versions' models and configurations are kept (0: all), `max_instance_count` and
+    `invocations_per_instance` (requests a minute) how it scales: another value of these deploys nothing.
     """
 
     endpoint_name: str
@@ -32,6 +33,15 @@ class Settings:
     bake_seconds: int = 0
     rollback_alarms: tuple[str, ...] = ()
     keep_versions: int = 0
+    max_instance_count: int = 0
+    invocations_per_instance: int = 0
+
+    @property
+    def scaling(self) -> str:
+        """Between how many instances the endpoint scales, and to how many requests a minute each; "none" for not."""
+        if self.serverless_memory_mb or self.max_instance_count <= self.instance_count:
+            return "none"
+        return f"{self.instance_count}-{self.max_instance_count}@{self.invocations_per_instance}"
 
     @property
     def trial_name(self) -> str:
@@ -40,7 +50,13 @@ class Settings:
 
 
 # Settings that do not change what an endpoint serves: not part of a configuration's name.
-_NOT_SERVED = {"bake_seconds", "rollback_alarms", "keep_versions"}
+_NOT_SERVED = {
+    "bake_seconds",
+    "rollback_alarms",
+    "keep_versions",
+    "max_instance_count",
+    "invocations_per_instance",
+}
 
 
 @dataclass(frozen=True)
@@ -67,7 +83,8 @@ class Endpoint:
     """An endpoint as SageMaker describes it.
 
     `attempted` is the configuration that it was last told to take, `reason` why its last change failed, `since` when it
-    last changed (ISO 8601), `recorded` the last entry of the history, as `config_name@since`.
+    last changed (ISO 8601), `recorded` the last entry of the history, as `config_name@since`, and `scaling` how it was
+    last told to scale, as `Settings.scaling`.
     """
 
     arn: str
@@ -77,6 +94,7 @@ class Endpoint:
     reason: str = ""
     since: str = ""
     recorded: str = ""
+    scaling: str = "none"
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ _ALARMS = "SageMaker reads the alarms that roll an update back"
 _LARGE = "a file that is sent in parts"
 _DELIVERY = "Step Functions sends its log; MiniStack keeps none"
 _TRACE = "MiniStack traces nothing"
+_SCALING = "an endpoint that scales by itself"
 _PRUNED = "once an hour what older versions left is pruned"
 # Granted, and not asked for in this story: why the role needs it all the same. By the role's logical name, "" is any.
 UNASKED = {
@@ -76,6 +77,12 @@ UNASKED = {
         "sagemaker:UpdateEndpoint": "a second version",
         "sagemaker:UpdateModelPackage": "a version that cannot serve is rejected",
         "sagemaker:DeleteEndpoint": "an endpoint that failed is made anew",
+        "application-autoscaling:DeregisterScalableTarget": _SCALING,
+        "application-autoscaling:PutScalingPolicy": _SCALING,
+        "application-autoscaling:RegisterScalableTarget": _SCALING,
+        "cloudwatch:DeleteAlarms": _SCALING,
+        "cloudwatch:PutMetricAlarm": _SCALING,
+        "sagemaker:UpdateEndpointWeightsAndCapacities": _SCALING,
         "sagemaker:DeleteEndpointConfig": _PRUNED,
         "sagemaker:DeleteModel": _PRUNED,
         "sagemaker:ListModels": _PRUNED,

@@ -5,7 +5,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from fake_sagemaker import NAME, FakeSageMaker
+from fake_sagemaker import NAME, FakeSageMaker, refusal
 
 TRIAL = f"{NAME}-verify"
 
@@ -24,6 +24,8 @@ class DeploymentCloud(FakeSageMaker):
         """What happens while the next verification is made."""
         self.ringing = False
         self.objects: dict[str, dict[str, Any]] = {}
+        self.scaling: dict[str, Any] | None = None
+        """What Application Auto Scaling knows of the endpoint: the target, and the policy."""
         self.announced: list[dict[str, Any]] = []
         """The events that DeployModel put on the bus."""
 
@@ -53,6 +55,26 @@ class DeploymentCloud(FakeSageMaker):
             "accuracy": 0.025 if wrong else 0.95, "evaluated_accuracy": 0.95, "milliseconds": 4.5,
         }  # fmt: skip
         return {"Payload": io.BytesIO(json.dumps(verdict).encode())}
+
+    def register_scalable_target(self, **request: Any) -> None:
+        self._check("RegisterScalableTarget", request, "application-autoscaling")
+        assert self.endpoint, "a scalable target has to exist"
+        self.scaling = {"target": request}
+
+    def put_scaling_policy(self, **request: Any) -> None:
+        self._check("PutScalingPolicy", request, "application-autoscaling")
+        assert self.scaling, "a policy needs its target"
+        self.scaling["policy"] = request
+
+    def deregister_scalable_target(self, **request: Any) -> None:
+        self._check("DeregisterScalableTarget", request, "application-autoscaling")
+        if self.scaling is None:
+            raise refusal("DeregisterScalableTarget", "No scalable target found", "ObjectNotFoundException")
+        self.scaling = None
+
+    def update_endpoint(self, **request: Any) -> None:
+        assert self.scaling is None, "a variant that scales by itself is not updated"
+        super().update_endpoint(**request)
 
     def put_events(self, **request: Any) -> dict[str, Any]:
         self._check("PutEvents", request, "events")

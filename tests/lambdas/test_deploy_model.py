@@ -31,7 +31,7 @@ ENVIRONMENT = {
 def converge(cloud, event, wait=lambda: False, **environment):
     """DeployModel handles the event; without `wait` there is no time to wait for an endpoint that is busy."""
     ours, now = OURS.rsplit("/", 1)[1], lambda: cloud.clock
-    clients = Clients(*[cloud] * 5, "loadingbay-verify-endpoint", "s3://b/deployments", ours, now)
+    clients = Clients(*[cloud] * 6, "loadingbay-verify-endpoint", "s3://b/deployments", ours, now)
     settings = read_settings(ENVIRONMENT | environment)
     if event.get("dry_run"):
         return app.preview(event, settings, clients)
@@ -576,6 +576,43 @@ def test_a_deletion_that_ends_soon_is_waited_for(verifying):
     told = converge(verifying, verifying.events.pop(), patience(verifying))
     assert told["outcome"] == "verify"
     assert verifying.endpoints[TRIAL]["status"] == "Creating"
+
+
+SCALES = {"ENDPOINT_MAX_INSTANCE_COUNT": "4", "ENDPOINT_INVOCATIONS_PER_INSTANCE": "600"}
+
+
+def test_a_live_endpoint_scales_by_the_requests_that_each_instance_gets(cloud):
+    cloud.decide(cloud.register(), "Approved")
+    drain(cloud, **SCALES)
+    assert cloud.scaling["target"]["ResourceId"] == "endpoint/loadingbay/variant/AllTraffic"
+    assert (cloud.scaling["target"]["MinCapacity"], cloud.scaling["target"]["MaxCapacity"]) == (1, 4)
+    tracking = cloud.scaling["policy"]["TargetTrackingScalingPolicyConfiguration"]
+    assert tracking["TargetValue"] == 600
+
+
+def test_an_update_keeps_the_number_of_instances_and_scaling_goes_on_after_it(cloud):
+    for _ in range(2):
+        cloud.decide(cloud.register(), "Approved")
+        drain(cloud, **SCALES)
+    assert cloud.live == 2
+    assert cloud.updates[-1]["RetainAllVariantProperties"] is True
+    assert cloud.scaling is not None
+
+
+def test_an_endpoint_that_is_no_longer_to_scale_does_not(serving):
+    serving.events.append(HOURLY)
+    drain(serving, **SCALES)
+    assert serving.scaling is not None
+    serving.events.append(HOURLY)
+    drain(serving)
+    assert serving.scaling is None
+    assert serving.served == [1]
+
+
+def test_a_serverless_endpoint_scales_without_us(cloud):
+    cloud.decide(cloud.register(), "Approved")
+    drain(cloud, ENDPOINT_SERVERLESS_MEMORY_MB="2048", **SCALES)
+    assert cloud.scaling is None
 
 
 def test_that_a_version_passed_is_announced_with_its_arn(serving):

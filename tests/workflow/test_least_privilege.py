@@ -22,6 +22,9 @@ IMPLIED = {
     },
     "check_confidence": {},
     "deploy_model": {
+        "cloudwatch:PutMetricAlarm": "PutScalingPolicy makes its alarms in the caller's name",
+        "cloudwatch:DeleteAlarms": "DeregisterScalableTarget deletes them",
+        "sagemaker:UpdateEndpointWeightsAndCapacities": "RegisterScalableTarget brings the instances into its range",
         "iam:PassRole": "CreateModel names the role of the container",
         "sqs:SendMessage": "Lambda sends what failed to the dead letters in the function's name",
     },
