@@ -196,8 +196,11 @@ def fail(context: Context, step: Step) -> StepError:
 
 
 def register(context: Context, step: Step) -> Document:
-    """Register a model package, making its group first if there is none."""
-    request = resolved(context, step, step.arguments)
+    """Register a model package: in a group, which is made if there is none, or one of its own."""
+    name = _stable_name(context, step)
+    request = {**resolved(context, step, step.arguments, name)}
+    if "ModelPackageGroupName" not in request:
+        request["ModelPackageName"] = name
     metadata = {"GeneratedBy": context.arn, **request.get("MetadataProperties", {})}
     # The token makes a second try after a crash return the package that the first one made.
     token = hashlib.sha256(f"{context.arn}/{step.name}".encode()).hexdigest()[:36]
@@ -205,17 +208,32 @@ def register(context: Context, step: Step) -> Document:
     try:
         role = context.identity()
         _ensure_group(context.cloud, role, request.get("ModelPackageGroupName"))
-        arn = context.cloud.call("CreateModelPackage", request, role)["ModelPackageArn"]
+        arn = _registered(context, request, role)
         properties = context.cloud.call("DescribeModelPackage", {"ModelPackageName": arn}, role)
     except ApiError as error:
         raise _refused(context, step, error) from None
     return {"Metadata": {"RegisterModel": {"Arn": arn}}, "_properties": properties}
 
 
+def _registered(context: Context, request: Document, role: Identity) -> str:
+    """The ARN of the package of a CreateModelPackage request. A package of its own is found again by its name."""
+    try:
+        return str(context.cloud.call("CreateModelPackage", request, role)["ModelPackageArn"])
+    except ApiError as error:
+        if "ModelPackageName" not in request or "already exists" not in error.message:
+            raise
+        return context.cloud.arn("model-package", request["ModelPackageName"])
+
+
+def _stable_name(context: Context, step: Step) -> str:
+    """A name for what the step makes, the same at each try."""
+    digest = hashlib.sha256(f"{context.arn}/{step.name}/{context.execution['CreationTime']}".encode()).hexdigest()[:10]
+    return job_name(execution_id(context.arn), step, digest)
+
+
 def create_model(context: Context, step: Step) -> Document:
     """Create the step's model. A second try after a crash finds the model that the first one made."""
-    digest = hashlib.sha256(f"{context.arn}/{step.name}/{context.execution['CreationTime']}".encode()).hexdigest()[:10]
-    name = job_name(execution_id(context.arn), step, digest)
+    name = _stable_name(context, step)
     request = {**resolved(context, step, step.arguments, name), "ModelName": name}
     try:
         role = context.identity()

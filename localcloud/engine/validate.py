@@ -157,4 +157,7 @@ def with_defaults(step: Step, role: str, name: str) -> dict[str, Any]:
     defaults: dict[str, Any] = {"RoleArn": role} if kind.job else {}
     if kind.name_member:
         defaults[kind.name_member] = name
+    elif step.type == "RegisterModel" and "ModelPackageGroupName" not in step.arguments:
+        # The SDKs leave the name of a package outside of a group to the execution.
+        defaults["ModelPackageName"] = name
     return {**defaults, **step.arguments}

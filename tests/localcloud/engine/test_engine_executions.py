@@ -274,6 +274,23 @@ def test_register_makes_the_group_and_a_version_with_figures(kit: Kit) -> None:
     assert package["InferenceSpecification"]["Containers"][0]["ModelDataUrl"] == kit.uri("out/Score/m")
 
 
+def test_register_without_a_group_makes_a_package_of_its_own(kit: Kit) -> None:
+    arguments = {
+        "InferenceSpecification": {
+            "Containers": [{"Image": "image", "ModelDataUrl": kit.uri("model.tar.gz")}],
+            "SupportedContentTypes": ["text/csv"],
+            "SupportedResponseMIMETypes": ["text/csv"],
+        },
+        "ModelApprovalStatus": "Approved",
+    }
+    status, steps = kit.run({"Name": "Register", "Type": "RegisterModel", "Arguments": arguments})
+    assert status == "Succeeded", steps
+    arn = steps["Register"]["Metadata"]["RegisterModel"]["Arn"]
+    package = kit.sm.describe_model_package(ModelPackageName=arn)
+    assert package["ModelPackageName"].startswith("pipelines-")
+    assert package["ModelApprovalStatus"] == "Approved"
+
+
 def test_a_resolved_argument_that_aws_refuses_fails_the_step(kit: Kit) -> None:
     step = kit.processing("Bad", "pass")
     step["Arguments"]["ProcessingResources"]["ClusterConfig"]["InstanceType"] = {"Get": "Parameters.Type"}
