@@ -158,3 +158,15 @@ def test_enforcement_of_iam_is_asked_for_by_the_environment(tmp_path):
 def test_a_wrong_value_for_enforcement_is_named(tmp_path):
     with pytest.raises(UsageError, match="LOADINGBAY_ENFORCE_IAM=yes: must be 1 or 0"):
         choose({"LOADINGBAY_ENFORCE_IAM": "yes"}, tmp_path)
+
+
+@pytest.mark.parametrize("environment", [{}, {"AWS_ENDPOINT_URL": "http://127.0.0.1:4747"}])
+def test_the_local_clouds_key_is_read_from_its_home(tmp_path, environment):
+    home = tmp_path / ".loadingbay" / "cloud"
+    home.mkdir(parents=True)
+    (home / "credentials").write_text("[default]\naws_access_key_id = 0\naws_secret_access_key = of this home\n")
+
+    target = choose(environment, tmp_path)
+
+    assert target.client("s3")._request_signer._credentials.secret_key == "of this home"
+    assert target.environment.get("AWS_SECRET_ACCESS_KEY", "of this home") == "of this home"
