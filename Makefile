@@ -10,6 +10,12 @@ export UV_PYTHON_DOWNLOADS := never
 # Environments are small to rebuild; a hard link into uv's cache makes it seconds.
 export UV_LINK_MODE ?= hardlink
 
+# The commands of an environment name its folder: after a renaming they would not be found.
+ifneq ($(shell test -f .venv/bin/loadingbay && ! grep -qF '$(CURDIR)/.venv/bin' .venv/bin/loadingbay && echo moved),)
+$(info This folder was renamed: setting the environments up again)
+$(shell rm -rf .venv .venv-image .venv-lint .uv)
+endif
+
 .PHONY: run up test unit e2e faults lint lock sbom setup clean help
 
 help: ## what there is

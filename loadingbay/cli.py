@@ -6,6 +6,7 @@ LOADINGBAY_DEBUG=1 the traceback comes with it.
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import sys
@@ -81,6 +82,10 @@ cli.add_command(destroy)
 
 def main() -> NoReturn:
     """The door: runs the command and turns what it raises into a sentence and an exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        # A terminal that has no tick, or a file name that is no text, must not end a command.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
     for name in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(name, signal.default_int_handler)
     try:

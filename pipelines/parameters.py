@@ -10,7 +10,7 @@ from typing import Literal
 
 Value = str | int | float
 
-_CLASS = re.compile(r"[A-Za-z0-9_-]{1,64}")
+CLASS_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _INSTANCE = re.compile(r"ml\.[a-z0-9-]+\.[a-z0-9]+")
 _S3 = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]/\S*")
 
@@ -42,7 +42,7 @@ class Parameter:
     def allowed(self) -> str:
         """What values it takes, in words."""
         if self.form == "classes":
-            return "two or more different names, separated by commas"
+            return "two or more different names of ASCII letters, digits, - and _, separated by commas"
         if self.form == "instance":
             return "an instance type such as ml.m5.large"
         if self.form == "s3":
@@ -83,7 +83,7 @@ class Parameter:
         ok = bool(value) and len(value) <= 1024  # StartPipelineExecution's limit
         if self.form == "classes":
             names = value.split(",")
-            ok = ok and len(names) > 1 and len(set(names)) == len(names) and all(_CLASS.fullmatch(n) for n in names)
+            ok = ok and len(names) > 1 and len(set(names)) == len(names) and all(CLASS_NAME.fullmatch(n) for n in names)
         elif self.form == "instance":
             ok = ok and bool(_INSTANCE.fullmatch(value))
         elif self.form == "s3":

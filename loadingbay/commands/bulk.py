@@ -16,7 +16,7 @@ from loadingbay.target import Target
 @click.argument("where", metavar="FOLDER|PREFIX")
 @AS_JSON
 def bulk(target: Target, where: str, as_json: bool) -> None:
-    """Classify every photo of a local FOLDER, which is uploaded, or below a PREFIX of the data bucket.
+    """Classify every photo of a local FOLDER, which is uploaded, or below a PREFIX of the stage's bucket.
 
     Photos that the model is not sure about go to the review queue; every answer is written to S3. One photo in twenty
     may fail before the run does.
@@ -32,11 +32,16 @@ def bulk(target: Target, where: str, as_json: bool) -> None:
             "no model is deployed yet: `loadingbay status` shows the versions, `loadingbay approve` deploys"
         )
     with new_screen() as screen, screen.part("Photos") as part:
-        prefix = where
-        if Path(where).is_dir():
+        if where and Path(where).is_dir():
             prefix = work.upload(
-                target, Path(where), stack["BucketName"], done=lambda n: screen.note(part, f"{n} uploaded")
+                target,
+                Path(where),
+                stack["BucketName"],
+                done=lambda n: screen.note(part, f"{n} uploaded"),
+                say=screen.say,
             )
+        else:
+            prefix = work.prefix_in(stack["BucketName"], where)
         done = work.classify(target, stack, prefix, waiting=lambda said: screen.note(part, said))
         part.note = f"{done.photos} in {done.seconds:.1f} s, {done.photos / max(done.seconds, 1e-3):.0f} a second"
     if as_json:

@@ -24,7 +24,10 @@ def up(target: Target, enforce_iam: bool, as_json: bool) -> None:
     from loadingbay.stack.up import deploy_stack, start_cloud
 
     if target.kind != "local":
-        raise UsageError("`up` starts the local cloud, but another is chosen: `loadingbay deploy` deploys there")
+        raise UsageError(
+            f"`up` starts the local cloud of this folder, but the command talks to {target.endpoint_url or 'AWS'}: "
+            "`loadingbay deploy` deploys there; for the local cloud, unset AWS_ENDPOINT_URL and LOADINGBAY_CLOUD"
+        )
     if enforce_iam:
         target = dataclasses.replace(target, enforce_iam=True)
     with new_screen() as screen:
@@ -45,5 +48,8 @@ def down(target: Target) -> None:
     from loadingbay.stack import local_cloud
 
     if target.kind != "local":
-        raise UsageError("`down` stops the local cloud, but another is chosen")
+        raise UsageError(
+            f"`down` stops the local cloud of this folder, but the command talks to {target.endpoint_url or 'AWS'}: "
+            "unset AWS_ENDPOINT_URL and LOADINGBAY_CLOUD, then try again"
+        )
     click.echo("stopped" if local_cloud.stop(target) else "it was not running", err=True)

@@ -11,6 +11,7 @@ import gzip
 import hashlib
 import json
 import os
+import re
 import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -19,10 +20,11 @@ from typing import Any
 
 from loadingbay.data import download
 from loadingbay.data.download import CIFAR_100, DataError, Source
+from loadingbay.data.files import photos_among, require_text
+from pipelines.parameters import CLASS_NAME
 
 ARCHIVE_NAME = "cifar-100-python.tar.gz"
 DRAWN_NAME = "drawn-samples.tar.gz"  # as loadingbay.data.samples writes it into the file
-PHOTO_SUFFIXES = (".png", ".jpg", ".jpeg")
 MAX_PHOTOS = 200_000
 SMALL = 1 << 20  # hashing a smaller file again is quicker than remembering it
 
@@ -106,27 +108,35 @@ def _archive(path: Path, label: str, origin: str, digests: _Digests) -> Data:
 def _folder(root: Path, origin: str, digests: _Digests) -> Data:
     """Photos in `root/<class>/`, sorted; the hash is over their names and contents."""
     inside = root.resolve()
+    folders = sorted(entry for entry in root.iterdir() if entry.is_dir() and not entry.name.startswith("."))
+    listed = photos_among(path for folder in folders for path in sorted(folder.iterdir()) if not path.is_dir())
     files: list[tuple[str, Path]] = []
-    for folder in sorted(entry for entry in root.iterdir() if entry.is_dir() and not entry.name.startswith(".")):
-        for path in sorted(folder.iterdir()):
-            if path.name.startswith(".") or path.suffix.lower() not in PHOTO_SUFFIXES:
-                continue
-            name = f"{folder.name}/{path.name}"
-            if not path.resolve().is_relative_to(inside):
-                raise DataError(f"{origin}: {name} is a link that leads out of the folder; copy the photo instead")
-            if path.is_file():
-                files.append((name, path))
+    for path in listed.photos:
+        require_text(path)
+        name = f"{path.parent.name}/{path.name}"
+        if not path.resolve().is_relative_to(inside):
+            raise DataError(f"{origin}: {name} is a link that leads out of the folder; copy the photo instead")
+        if path.is_file():
+            files.append((name, path))
     classes = sorted({name.partition("/")[0] for name, _ in files})
+    for name in classes:
+        if not CLASS_NAME.fullmatch(name):
+            raise DataError(
+                f"{origin}: the folder {name!r} cannot be a class: its name must be 1 to 64 ASCII letters, digits, - "
+                f"and _; rename it, for example to {re.sub('[^A-Za-z0-9_-]+', '-', name)[:64]}"
+            )
     if len(classes) < 2:
         what = f"photos of one class only, {classes[0]!r}" if classes else "no photos"
-        raise DataError(f"{origin}: the folder has {what}; two or more are needed, as <class>/*.png, *.jpg or *.jpeg")
+        raise DataError(
+            f"{origin}: the folder has {what}; two or more are needed, as <class>/*.png, *.jpg or *.jpeg{listed.remark}"
+        )
     if len(files) > MAX_PHOTOS:
         raise DataError(f"{origin}: {len(files):,} photos are more than the {MAX_PHOTOS:,} that can be staged")
     whole = hashlib.sha256()
     for name, path in files:
         whole.update(f"{name}\0{digests.of(path, 'sha256')}\n".encode())
     counted = f"{len(files):,} photos of {', '.join(classes[:5])}" + (" and more" if len(classes) > 5 else "")
-    return Data("photos", whole.hexdigest(), tuple(files), f"{counted} in {origin}")
+    return Data("photos", whole.hexdigest(), tuple(files), f"{counted} in {origin}{listed.remark}")
 
 
 # --- the archive, or what takes its place ------------------------------------------------------------------------

@@ -196,6 +196,12 @@ def wait_until_served(
         now = endpoint(target, name)
         if now and now.status == "InService" and now.serves == version.arn:
             return
+        if now and now.status == "InService" and now.serves != version.arn and _overtaken(target, now, version):
+            newer = now.serves.rsplit("/", 1)[-1]
+            raise WorkError(
+                f"version {version.number} is approved, but so is version {newer}, which is newer and in service: "
+                f"`loadingbay reject {newer}` puts version {version.number} into service"
+            )
         if (seen := get(target, version.arn)).approval == "Rejected":
             said = seen.comment or "no reason was given"
             if seen.metadata.get("verification") == "failed" and said.startswith("Version "):
@@ -213,6 +219,12 @@ def wait_until_served(
         f"the endpoint {name} does not serve version {version.number} yet: "
         "`loadingbay logs deploy_model` shows what the deployment did"
     )
+
+
+def _overtaken(target: Target, now: Endpoint, version: Version) -> bool:
+    """Whether the endpoint serves the version that belongs in service, and that is a newer one than `version`."""
+    belongs = due(target)
+    return belongs is not None and belongs.number > version.number and now.serves == belongs.arn
 
 
 def _stuck(target: Target, name: str) -> str:

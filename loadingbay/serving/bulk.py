@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from loadingbay.data.files import photos_among, require_text
 from loadingbay.errors import UsageError, WorkError
 from loadingbay.target import Target
+from pipelines.aws import objects, split_s3
 
-PHOTOS = frozenset({".png", ".jpg", ".jpeg"})
 _PARALLEL = 8
 
 
@@ -41,16 +42,50 @@ class Bulk:
         return {**self.__dict__}
 
 
-def upload(target: Target, folder: Path, bucket: str, *, done: Callable[[int], None] = lambda _: None) -> str:
-    """Uploads the photos below a local folder; the prefix where they lie. UsageError when there are none."""
-    files = sorted(path for path in folder.rglob("*") if path.is_file() and path.suffix.lower() in PHOTOS)
-    if not files:
-        raise UsageError(f"{folder}: there is no .png, .jpg or .jpeg below it")
+def prefix_in(bucket: str, where: str) -> str:
+    """The prefix that a person named, as `PREFIX` or `s3://BUCKET/PREFIX`. UsageError for another bucket, or none."""
+    prefix = where
+    if where.startswith("s3://"):
+        named, prefix = split_s3(where)
+        if named != bucket:
+            raise UsageError(
+                f"{where}: bulk classifies what lies in the stage's own bucket: copy the photos there with "
+                f"`aws s3 cp --recursive {where} s3://{bucket}/bulk/mine/`, then name the prefix bulk/mine/"
+            )
+    if not prefix.strip("/"):
+        raise UsageError(f"{where!r} names no photos: give a folder, or a prefix of s3://{bucket} such as bulk/mine/")
+    return prefix
+
+
+def upload(
+    target: Target,
+    folder: Path,
+    bucket: str,
+    *,
+    done: Callable[[int], None] = lambda _: None,
+    say: Callable[[str], None] = lambda _: None,
+) -> str:
+    """Uploads the photos below a local folder, hidden files and folders left out; the prefix where they lie.
+
+    `done` is told how many are uploaded. UsageError when there are none, WorkError for a name that S3 cannot hold.
+    """
+    visible = (
+        path
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+    )
+    listed = photos_among(visible)
+    if not listed.photos:
+        raise UsageError(f"{folder}: there is no .png, .jpg or .jpeg below it{listed.remark}")
+    for path in listed.photos:
+        require_text(path)
+    if listed.remark:
+        say(listed.remark.removeprefix("; "))
     # Not below incoming/: what arrives there is classified by itself.
     prefix = f"bulk/{uuid.uuid4().hex[:12]}/"
     s3 = target.client("s3")
     with ThreadPoolExecutor(_PARALLEL, thread_name_prefix="upload") as pool:
-        keys = [(path, f"{prefix}{path.relative_to(folder).as_posix()}") for path in files]
+        keys = [(path, f"{prefix}{path.relative_to(folder).as_posix()}") for path in listed.photos]
         for number, future in enumerate([pool.submit(s3.upload_file, str(p), bucket, key) for p, key in keys], 1):
             future.result()
             done(number)
@@ -68,7 +103,7 @@ def classify(
     s3, machine = target.client("s3"), target.client("stepfunctions")
     bucket, began = stack["BucketName"], time.monotonic()
     if not s3.list_objects_v2(Bucket=bucket, Prefix=prefix, MaxKeys=1).get("KeyCount"):
-        raise UsageError(f"nothing lies below s3://{bucket}/{prefix}")
+        raise UsageError(f"{prefix} is no folder here, and nothing lies below s3://{bucket}/{prefix}")
     arn = machine.start_execution(
         stateMachineArn=stack["BulkStateMachineArn"],
         name=f"bulk-{uuid.uuid4().hex[:16]}",
@@ -99,12 +134,11 @@ def _progress(machine: Any, arn: str) -> str:
 def _children(s3: Any, bucket: str, prefix: str) -> list[dict[str, Any]]:
     """The children's lines in all result files below the prefix; none when the run ended before it wrote any."""
     found: list[dict[str, Any]] = []
-    for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
-        for item in page.get("Contents", []):
-            if item["Key"].endswith("/manifest.json"):
-                manifest = json.load(s3.get_object(Bucket=bucket, Key=item["Key"])["Body"])
-                for file in [file for files in manifest["ResultFiles"].values() for file in files]:
-                    found += json.load(s3.get_object(Bucket=bucket, Key=file["Key"])["Body"])
+    for item in objects(s3, bucket, prefix):
+        if item["Key"].endswith("/manifest.json"):
+            manifest = json.load(s3.get_object(Bucket=bucket, Key=item["Key"])["Body"])
+            for file in [file for files in manifest["ResultFiles"].values() for file in files]:
+                found += json.load(s3.get_object(Bucket=bucket, Key=file["Key"])["Body"])
     return found
 
 

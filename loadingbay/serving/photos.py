@@ -12,6 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from loadingbay.data.files import printable, require_text
 from loadingbay.errors import UsageError, WorkError
 from loadingbay.target import Target
 
@@ -112,13 +113,14 @@ def counted(outcomes: list[Outcome]) -> str:
 def read(paths: Iterable[Path]) -> list[Photo]:
     """Local files as photos; a second file of the same name gets a number.
 
-    A `labels.json` beside them, {"file": "label"}, says what they show. Raises UsageError when one is
-    not there, WorkError when it is too large.
+    A `labels.json` beside them, {"file": "label"}, says what they show. Raises UsageError when a photo does not exist,
+    WorkError when it is too large, its name is not UTF-8, or the labels cannot be read.
     """
     photos: list[Photo] = []
     for path in paths:
         if not path.is_file():
-            raise UsageError(f"{path}: there is no such photo")
+            raise UsageError(f"{printable(path)}: there is no such photo")
+        require_text(path)
         if path.stat().st_size > MAXIMUM_BYTES:
             raise WorkError(f"{path}: {path.stat().st_size:,} bytes are more than the {MAXIMUM_BYTES:,} of a photo")
         name, taken, number = path.name, {photo.name for photo in photos}, 2
@@ -130,12 +132,20 @@ def read(paths: Iterable[Path]) -> list[Photo]:
 
 @cache
 def labels(folder: Path) -> dict[str, str]:
-    """What the photos in a folder show, as its labels.json says; nothing when it has none."""
+    """What the photos in a folder show, by file name, as its labels.json says; nothing when it has no such file.
+
+    Raises WorkError when the file is there but is no JSON object of names and labels. A byte order mark is allowed.
+    """
+    place = folder / "labels.json"
     try:
-        document = json.loads((folder / "labels.json").read_text())
-    except (OSError, ValueError):
+        document = json.loads(place.read_text("utf-8-sig"))
+    except FileNotFoundError:
         return {}
-    return {str(k): str(v) for k, v in document.items()} if isinstance(document, dict) else {}
+    except (OSError, ValueError) as error:
+        raise WorkError(f"{place} cannot be read as JSON ({error}): mend it, or move it away") from error
+    if not isinstance(document, dict) or not all(isinstance(label, str) for label in document.values()):
+        raise WorkError(f'{place} must be one JSON object of file names and labels, {{"photo.png": "bicycle"}}')
+    return document
 
 
 def _execution_name(prefix: str, photo: str) -> str:

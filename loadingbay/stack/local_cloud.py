@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import signal
@@ -15,24 +16,47 @@ from pathlib import Path
 from typing import Any
 
 from loadingbay.errors import WorkError
+from loadingbay.stack.locks import alone
 from loadingbay.target import Target
 
 ROOT = Path(__file__).resolve().parents[2]
 START_SECONDS = 60.0
 STOP_SECONDS = 60.0
+_PATIENCE = (2.0, 8.0)  # seconds for an answer at each try
+_HEALTH_BYTES = 65_536  # more than a local cloud ever says of itself
 
 # Straight to loopback: a proxy of the environment must not be asked for 127.0.0.1.
 _OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
+class _NotOursError(Exception):
+    """Something listens at the address, but does not answer as a local cloud does."""
+
+
 def health(target: Target, timeout: float = 2.0) -> dict[str, Any] | None:
     """What the local cloud says of itself (status, pid, home, port, version), or None when none answers there."""
     try:
-        with _OPENER.open(f"{target.endpoint_url}/_localcloud/health", timeout=timeout) as answer:
-            document = json.load(answer)
-    except (OSError, ValueError):
+        return _ask(target, timeout)
+    except _NotOursError:
         return None
-    return document if isinstance(document, dict) and "home" in document else None
+
+
+def _ask(target: Target, timeout: float) -> dict[str, Any] | None:
+    """As `health`, but raises _NotOursError when something else listens there, or answers nothing in time."""
+    try:
+        with _OPENER.open(f"{target.endpoint_url}/_localcloud/health", timeout=timeout) as answer:
+            document = json.loads(answer.read(_HEALTH_BYTES))
+    except urllib.error.URLError as error:
+        if isinstance(error.reason, ConnectionRefusedError):
+            return None
+        raise _NotOursError from error
+    except (OSError, ValueError, http.client.HTTPException) as error:
+        raise _NotOursError from error
+    if not isinstance(document, dict):
+        raise _NotOursError
+    if not isinstance(document.get("home"), str) or not isinstance(document.get("pid"), int):
+        raise _NotOursError
+    return document
 
 
 def log_file(target: Target) -> Path:
@@ -41,8 +65,19 @@ def log_file(target: Target) -> Path:
 
 
 def running(target: Target) -> dict[str, Any] | None:
-    """The health of this folder's local cloud if it runs. Raises WorkError when another one has the port."""
-    found = health(target)
+    """The health of this folder's local cloud if it runs. Raises WorkError when something else has the port."""
+    found = None
+    for timeout in _PATIENCE:
+        try:
+            found = _ask(target, timeout)
+            break
+        except _NotOursError:
+            continue  # it may be starting, stopping, or busy
+    else:
+        raise WorkError(
+            f"port {target.port} is used by something else, not by a local cloud that answers: stop that, or choose "
+            f"another port with LOADINGBAY_PORT={target.port + 1}"
+        )
     if found is not None and Path(found["home"]).resolve() != _home(target).resolve():
         raise WorkError(
             f"port {target.port} belongs to the local cloud of {found['home']}: "
@@ -63,9 +98,14 @@ def _running_as_wanted(target: Target) -> bool:
 def start(target: Target, waiting: Callable[[], None] = lambda: None) -> bool:
     """Starts the local cloud unless it runs, and waits until it answers; whether it had to be started.
 
-    `waiting` is called about ten times a second meanwhile. Raises WorkError with the daemon's own sentence when it ends
-    early, for instance because the port is in use.
+    `waiting` is called about ten times a second meanwhile. When several commands start it at once, one does and the
+    others wait for it. Raises WorkError with the daemon's own sentence when it ends early.
     """
+    with alone(_home(target), "start"):
+        return _start(target, waiting)
+
+
+def _start(target: Target, waiting: Callable[[], None]) -> bool:
     if _running_as_wanted(target):
         return False
     image_env = ROOT / ".venv-image"

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+
 from loadingbay.screen.progress import Screen
 from loadingbay.stack import local_cloud
 from loadingbay.stack.deploy import UNCHANGED, deploy
+from loadingbay.stack.locks import alone
 from loadingbay.target import Target
 
 
@@ -19,7 +22,9 @@ def start_cloud(target: Target, screen: Screen) -> None:
 
 def deploy_stack(target: Target, screen: Screen) -> dict[str, str]:
     """Deploys the application, unless this very template and code are deployed; the stack's outputs."""
-    with screen.part("Application") as part:
+    # CloudFormation refuses a second change of a stack while the first is under way.
+    lock = alone(target.home, "deploy") if target.home else nullcontext()
+    with screen.part("Application") as part, lock:
         outputs = deploy(target, say=lambda text: screen.note(part, text))
         part.note = part.note or UNCHANGED
     return outputs

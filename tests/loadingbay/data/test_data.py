@@ -234,3 +234,25 @@ def test_the_real_archive_is_acquired(tmp_path):
         pytest.skip("CIFAR100_ARCHIVE does not name the CIFAR-100 archive")
     found = get(tmp_path, environment={"CIFAR100_ARCHIVE": archive})
     assert found.label == "cifar-100"
+
+
+def _class_folders(root, *names):
+    for name in names:
+        (root / name).mkdir(parents=True)
+        Image.new("RGB", (4, 4), len(name)).save(root / name / "a.png")
+    return root
+
+
+def test_a_class_folder_with_a_space_is_refused_with_a_name_to_take(tmp_path):
+    root = _class_folders(tmp_path / "photos", "mountain bike", "motorcycle")
+    with pytest.raises(DataError, match=r"'mountain bike' cannot be a class.*rename it, for example to mountain-bike"):
+        acquire(root, environment={}, cache=tmp_path / "cache")
+
+
+def test_files_that_are_left_out_of_a_folder_are_said(tmp_path):
+    root = _class_folders(tmp_path / "photos", "bicycle", "motorcycle")
+    (root / "bicycle" / "b.jfif").write_bytes(b"x")
+    (root / "bicycle" / "._a.png").write_bytes(b"x")
+    found = acquire(root, environment={}, cache=tmp_path / "cache")
+    assert len(found.files) == 2
+    assert found.origin.endswith("left out: 1 file that does not end in .png, .jpg or .jpeg (1 .jfif)")

@@ -208,3 +208,13 @@ def test_a_wait_without_end_says_where_to_look():
     target = _target(SageMaker(2, [("InService", 1)]))
     with pytest.raises(WorkError, match="does not serve version 2 yet: `loadingbay logs deploy_model`"):
         registry.wait_until_served(target, "loadingbay", registry.numbered(target, 2), patience=0.05)
+
+
+def test_a_version_that_a_newer_one_overtook_is_said_to_be_so():
+    sagemaker = SageMaker(2)
+    target = _target(sagemaker)
+    for number in (1, 2):
+        registry.decide(target, registry.numbered(target, number), approve=True, comment="")
+    sagemaker.states = [("InService", 2)] * 3
+    with pytest.raises(WorkError, match="version 1 is approved, but so is version 2, which is newer and in service"):
+        registry.wait_until_served(target, "loadingbay", registry.numbered(target, 1))

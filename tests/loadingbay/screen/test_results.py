@@ -90,3 +90,19 @@ def test_status_of_an_empty_cloud_says_what_comes_next(out):
     results.status(out, document)
     assert "deploy` deploys it" in _text(out)
     assert "run` starts one" in _text(out)
+
+
+@pytest.mark.parametrize(
+    ("labels", "says"),
+    [
+        (["cifar-100", "drawn samples"], "Version 2 learned from drawn samples"),
+        (["drawn samples", "drawn samples"], "DRAWN SAMPLES"),
+        (["cifar-100", "cifar-100"], ""),
+    ],
+)
+def test_drawn_samples_are_said_of_the_versions_that_are_of_them(labels, says):
+    output = io.StringIO()
+    versions = [{"version": n, "data_label": label} for n, label in enumerate(labels, 1)]
+    results.drawn_versions(Console(file=output, width=200), versions)
+    assert (says in output.getvalue()) if says else output.getvalue() == ""
+    assert ("DRAWN" in output.getvalue()) == (says == "DRAWN SAMPLES")

@@ -122,3 +122,20 @@ def test_the_photos_of_a_folder_are_uploaded_under_their_paths_and_nothing_else(
 def test_a_folder_without_photos_is_refused(target, tmp_path):
     with pytest.raises(UsageError, match=r"no \.png, \.jpg or \.jpeg below it"):
         module.upload(target, tmp_path, BUCKET)
+
+
+@pytest.mark.parametrize("where", [f"s3://{BUCKET}/bulk/mine/", "bulk/mine/"])
+def test_a_prefix_may_be_written_as_an_address(where):
+    assert module.prefix_in(BUCKET, where) == "bulk/mine/"
+
+
+@pytest.mark.parametrize("where", ["", "/", f"s3://{BUCKET}", f"s3://{BUCKET}/"])
+def test_the_whole_bucket_is_not_classified_by_mistake(where):
+    with pytest.raises(UsageError, match="names no photos: give a folder, or a prefix"):
+        module.prefix_in(BUCKET, where)
+
+
+def test_another_bucket_is_refused_with_the_way_to_copy():
+    where = "s3://elsewhere/photos/"
+    with pytest.raises(UsageError, match=f"own bucket: copy the photos there with `aws s3 cp --recursive {where}"):
+        module.prefix_in(BUCKET, where)

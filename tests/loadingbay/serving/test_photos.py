@@ -2,6 +2,7 @@
 # ruff: noqa: N803, A002 - AWS names its arguments so
 
 import json
+import os
 import threading
 
 import pytest
@@ -162,3 +163,27 @@ def test_a_file_too_large_to_be_a_photo_is_not_uploaded(tmp_path, monkeypatch):
     (tmp_path / "film.png").write_bytes(b"x" * 11)
     with pytest.raises(WorkError, match="11 bytes are more than the 10"):
         read([tmp_path / "film.png"])
+
+
+@pytest.mark.parametrize(
+    "text",
+    ['{"x.png": "bicycle",}', '[["x.png", "bicycle"]]', '{"x.png": {"label": "bicycle"}}', '{"x.png": null}', ""],
+)
+def test_labels_that_cannot_be_read_are_an_error_that_names_the_file(tmp_path, text):
+    (tmp_path / "x.png").write_bytes(b"x")
+    (tmp_path / "labels.json").write_text(text)
+    with pytest.raises(WorkError, match=r"labels\.json"):
+        read([tmp_path / "x.png"])
+
+
+def test_labels_may_begin_with_a_byte_order_mark(tmp_path):
+    (tmp_path / "x.png").write_bytes(b"x")
+    (tmp_path / "labels.json").write_text('{"x.png": "bicycle"}', "utf-8-sig")
+    assert read([tmp_path / "x.png"])[0].label == "bicycle"
+
+
+def test_a_photo_whose_name_is_no_text_is_named(tmp_path):
+    path = tmp_path / os.fsdecode(b"v\xe9lo.png")
+    path.write_bytes(b"x")
+    with pytest.raises(WorkError, match=r"v\\xe9lo\.png: the name is not UTF-8"):
+        read([path])

@@ -3,6 +3,8 @@
 import os
 import socket
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -154,3 +156,46 @@ def test_something_else_on_the_port_is_not_taken_for_the_cloud(target):
         listener.bind(("127.0.0.1", target.port))
         listener.listen()
         assert local_cloud.health(target, timeout=0.2) is None
+
+
+FOREIGN = {
+    "another program": b'HTTP/1.0 200 OK\r\n\r\n{"status": "ok"}',
+    "no HTTP": b"SSH-2.0-x\r\n",
+    "a page": b"HTTP/1.0 404 Not Found\r\n\r\n",
+    "nearly ours": b'HTTP/1.0 200 OK\r\n\r\n{"home": 5, "pid": "x"}',
+    "silence": b"",
+}
+
+
+@pytest.mark.parametrize("answer", FOREIGN.values(), ids=FOREIGN.keys())
+def test_a_port_that_something_else_uses_is_said_to_be(target, monkeypatch, answer):
+    monkeypatch.setattr(local_cloud, "_PATIENCE", (0.2, 0.2))
+    kept = []
+
+    def serve(listener):
+        while True:
+            try:
+                connection, _ = listener.accept()
+            except OSError:
+                return
+            kept.append(connection)
+            if answer:
+                connection.recv(65_536)
+                connection.sendall(answer)
+                connection.close()
+
+    with socket.create_server(("127.0.0.1", target.port)) as listener:
+        threading.Thread(target=serve, args=(listener,), daemon=True).start()
+        for command in (local_cloud.running, local_cloud.start, local_cloud.stop):
+            with pytest.raises(WorkError, match=f"port {target.port} is used by something else.*LOADINGBAY_PORT="):
+                command(target)
+        listener.shutdown(socket.SHUT_RDWR)
+    for connection in kept:
+        connection.close()
+
+
+def test_of_three_starts_at_once_one_starts_it_and_the_others_wait(target, program):
+    program("import time; time.sleep(0.3)\n" + HEALTHY)
+    with ThreadPoolExecutor(3) as pool:
+        started = list(pool.map(local_cloud.start, [target] * 3))
+    assert sorted(started) == [False, False, True]

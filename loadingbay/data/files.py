@@ -1,0 +1,59 @@
+"""Which files of a folder are photos, and what is said about the others."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from loadingbay.errors import WorkError
+
+SUFFIXES = (".png", ".jpg", ".jpeg")
+"""How the name of a photo ends, in lower or upper case."""
+
+
+@dataclass(frozen=True)
+class Listed:
+    """The photos among files, in their order, and how many visible others there are by how their names end."""
+
+    photos: tuple[Path, ...]
+    left_out: Counter[str]
+
+    @property
+    def remark(self) -> str:
+        """`; left out: 3 files that do not end in .png, .jpg or .jpeg (3 .jfif)`, or "" when none was."""
+        if not self.left_out:
+            return ""
+        kinds = ", ".join(f"{count:,} {suffix}" for suffix, count in self.left_out.most_common(5))
+        count = self.left_out.total()
+        files = "file that does" if count == 1 else "files that do"
+        return f"; left out: {count:,} {files} not end in .png, .jpg or .jpeg ({kinds})"
+
+
+def photos_among(files: Iterable[Path]) -> Listed:
+    """Sorts files into photos and others. Hidden files, such as the `._` files of macOS, are neither."""
+    photos: list[Path] = []
+    left_out: Counter[str] = Counter()
+    for path in files:
+        if path.name.startswith("."):
+            continue
+        if path.suffix.lower() in SUFFIXES:
+            photos.append(path)
+        else:
+            left_out[path.suffix.lower() or "without an ending"] += 1
+    return Listed(tuple(photos), left_out)
+
+
+def require_text(path: Path) -> None:
+    """Raises WorkError when a file's name is not UTF-8: neither S3 nor JSON can hold it."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        raise WorkError(f"{printable(path)}: the name is not UTF-8, which S3 requires: rename the file") from None
+
+
+def printable(path: Path) -> str:
+    r"""The path as text that every terminal and log can hold: bytes that are not UTF-8 as `\xe9`."""
+    return os.fsencode(path).decode(errors="backslashreplace")

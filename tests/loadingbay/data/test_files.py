@@ -1,0 +1,28 @@
+"""Which files are photos, what is said of the others, and names that S3 cannot hold."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from loadingbay.data.files import photos_among, printable, require_text
+from loadingbay.errors import WorkError
+
+
+def test_hidden_files_are_neither_photos_nor_worth_a_word():
+    listed = photos_among([Path("a.png"), Path("._a.png"), Path(".DS_Store")])
+    assert (listed.photos, listed.remark) == ((Path("a.png"),), "")
+
+
+def test_files_of_another_kind_are_counted_by_their_ending():
+    listed = photos_among(map(Path, ["a.JPG", "b.jfif", "c.JFIF", "d.webp", "README"]))
+    assert listed.photos == (Path("a.JPG"),)
+    assert "left out: 4 files that do not end in .png, .jpg or .jpeg (2 .jfif, 1 .webp, 1 without" in listed.remark
+
+
+def test_a_name_that_is_no_text_is_said_with_its_bytes():
+    path = Path(os.fsdecode(b"v\xe9lo.png"))
+    assert printable(path) == r"v\xe9lo.png"
+    with pytest.raises(WorkError, match=r"v\\xe9lo\.png: the name is not UTF-8"):
+        require_text(path)
+    require_text(Path("vélo.png"))
