@@ -6,6 +6,7 @@ LOADINGBAY_DEBUG=1 the traceback comes with it.
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import signal
@@ -99,7 +100,7 @@ def main() -> NoReturn:
     except SystemExit as error:
         code = error.code if isinstance(error.code, int) else 1
     except BrokenPipeError:
-        code = 1  # whoever read our output has gone
+        code = 0  # whoever read our output had enough of it, as `head` has
     except Exception as error:
         code = _explain(error)
     else:
@@ -122,11 +123,9 @@ def _explain(error: Exception) -> int:
 
 def _leave(code: int) -> NoReturn:
     """Ends the process now: a download in a background thread must not keep it alive."""
-    try:
+    with contextlib.suppress(BrokenPipeError):
         sys.stdout.flush()
         sys.stderr.flush()
-    except BrokenPipeError:
-        code = 1
     os._exit(code)
 
 

@@ -92,7 +92,7 @@ def numbered(target: Target, number: int) -> Version:
         if error.response["Error"]["Code"] not in _MISSING:
             raise
     there = [str(version.number) for version in versions(target, limit=20)]
-    known = f"there are {', '.join(there)}" if there else "none is registered yet: `loadingbay run` registers one"
+    known = f"the newest are {', '.join(there)}" if there else "none is registered yet: `loadingbay run` registers one"
     raise UsageError(f"there is no model version {number}: {known}")
 
 

@@ -104,7 +104,7 @@ def test_versions_come_newest_first_with_their_figures():
 
 
 def test_a_version_that_is_not_there_names_those_there_are():
-    with pytest.raises(UsageError, match="there is no model version 7: there are 2, 1"):
+    with pytest.raises(UsageError, match="there is no model version 7: the newest are 2, 1"):
         registry.numbered(_target(SageMaker(2)), 7)
 
 
