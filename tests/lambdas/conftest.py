@@ -6,6 +6,8 @@ from typing import Any
 
 import boto3
 import pytest
+from deployment_cloud import DeploymentCloud
+from deployment_steps import converge, drain
 from lambda_cases import BUCKET, ROOT
 from moto import mock_aws
 
@@ -55,3 +57,24 @@ def upload(s3: Any) -> Callable[[str, bytes], str]:
 @pytest.fixture
 def recorded() -> Callable[[str], dict[str, Any]]:
     return lambda name: json.loads((ROOT / "tests" / "events" / f"{name}.json").read_text())
+
+
+@pytest.fixture
+def cloud():
+    return DeploymentCloud()
+
+
+@pytest.fixture
+def serving(cloud):
+    cloud.decide(cloud.register(), "Approved")
+    drain(cloud)
+    return cloud
+
+
+@pytest.fixture
+def verifying(serving):
+    """Version 2 is ready on the trial endpoint; the last event says so."""
+    serving.decide(serving.register(), "Approved")
+    converge(serving, serving.events.pop())
+    serving.settle()
+    return serving

@@ -20,7 +20,7 @@ CHECKS = {
         "tests/workflow/test_least_privilege.py",
         "tests/e2e/test_least_privilege.py",
     ],
-    "events come in another order, twice, or about metadata only": ["tests/lambdas/test_deploy_model.py"],
+    "events come in another order, twice, or about metadata only": ["tests/lambdas/test_deploy_model_orders.py"],
     "a request has a member that AWS does not know": ["tests/fakes/test_fake_sagemaker.py"],
     "the delivery promotes another version than was asked about": ["tests/workflow/test_delivery.py"],
     "a private subnet has no way to an API": ["tests/workflow/test_network.py"],
