@@ -44,7 +44,7 @@ def event(**more: Any) -> dict[str, Any]:
     return {"photo": PHOTO, "image": base64.b64encode(PNG).decode(), **more}
 
 
-def test_an_inline_photo_is_sent_as_it_was_and_the_answer_carries_the_models_threshold(runtime):
+def test_an_inline_photo_is_sent_as_it_was_and_the_threshold_comes_back(runtime):
     answers(runtime, ANSWER, Body=PNG, ContentType="image/png", InferenceId="run-1")
     assert classify(event(inference_id="run-1"), runtime) == {
         "photo": PHOTO,
@@ -83,7 +83,7 @@ def test_no_inference_id_is_sent_when_there_is_none(runtime):
     assert classify(event(), runtime)["inference_id"] is None
 
 
-def test_an_execution_name_longer_than_an_inference_id_keeps_its_start_and_stays_unique(runtime):
+def test_a_long_execution_name_becomes_a_unique_inference_id(runtime):
     ids = []
     for last in "ab":
         answers(runtime, ANSWER, InferenceId=ANY)

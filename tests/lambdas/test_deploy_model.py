@@ -46,7 +46,7 @@ def test_the_trial_gives_its_machine_back_before_production_asks_for_one(cloud, 
     assert set(cloud.endpoints) == {NAME}
 
 
-def test_a_version_that_answers_wrongly_never_serves_and_the_reason_is_kept_with_it(serving):
+def test_a_version_that_answers_wrongly_never_serves_and_says_why(serving):
     bad = serving.register("wrong")
     serving.decide(bad, "Approved")
     drain(serving)
@@ -79,7 +79,7 @@ def test_a_verification_that_could_not_be_made_says_nothing_about_the_version(se
     assert serving.live == 2
 
 
-def test_a_verification_that_can_never_be_made_costs_no_machine_for_long_and_the_version_keeps_its_chance(verifying):
+def test_a_verification_that_is_never_made_costs_no_machine_for_long(verifying):
     verifying.verifiable = False
     hours_with_a_machine = 0
     for _ in range(24):
@@ -102,7 +102,7 @@ def test_a_dry_run_says_that_a_trial_would_be_given_up_and_nothing_after_it(veri
 
 
 @pytest.mark.parametrize("rest", [True, False])
-def test_of_two_verifications_at_once_the_second_does_not_reject_the_version_that_the_first_let_pass(verifying, rest):
+def test_of_two_verifications_at_once_the_second_does_not_undo_the_first(verifying, rest):
     ready = verifying.events[-1]
 
     def first():
@@ -127,7 +127,7 @@ def test_a_verification_whose_endpoint_went_away_is_made_again(verifying):
     assert verifying.live == 2
 
 
-def test_the_answers_of_another_version_that_took_the_trial_are_not_taken_for_those_of_this_one(verifying):
+def test_the_answers_of_another_version_on_trial_do_not_count_for_this_one(verifying):
     def another():
         verifying.decide(verifying.register("wrong"), "Approved")
         for _ in range(2):  # the trial of version 2 makes room, and that of version 3 is made
@@ -185,7 +185,7 @@ def test_going_back_to_a_version_uses_its_model_and_configuration_again(serving)
     assert len([name for name in serving.configs if not name.endswith("-verify")]) == 2
 
 
-def test_a_version_that_does_not_come_into_service_is_rejected_with_the_reason_and_the_next_newest_serves(serving):
+def test_a_version_that_fails_to_start_is_rejected_and_the_next_newest_serves(serving):
     good, bad = serving.register(), serving.register("broken")
     serving.decide(bad, "Approved")
     serving.decide(good, "Approved")
@@ -196,7 +196,7 @@ def test_a_version_that_does_not_come_into_service_is_rejected_with_the_reason_a
     assert bad not in serving.served
 
 
-def test_a_version_that_failed_while_it_took_over_is_rejected_and_once_approved_anew_has_a_new_chance(serving):
+def test_a_version_that_failed_to_take_over_may_be_approved_anew(serving):
     serving.decide(serving.register(), "Approved")
     converge(serving, serving.events.pop())
     serving.settle()
@@ -210,7 +210,7 @@ def test_a_version_that_failed_while_it_took_over_is_rejected_and_once_approved_
     assert (serving.live, serving.status[2]) == (2, "Approved")
 
 
-def test_a_version_that_found_no_machine_is_not_rejected_and_serves_once_there_are_machines(serving, recorded):
+def test_a_version_that_found_no_machine_serves_once_there_are_machines(serving, recorded):
     newest = serving.register()
     serving.decide(newest, "Approved")
     serving.machines = False

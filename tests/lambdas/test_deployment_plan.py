@@ -104,7 +104,7 @@ def test_an_endpoint_under_deletion_is_asked_for_again():
     assert plan(V1, serving=endpoint(V1, "Deleting")).outcome is Outcome.TRY_AGAIN
 
 
-def test_a_version_that_the_endpoint_fell_back_from_loses_its_approval_and_is_told_why(recorded):
+def test_a_version_that_the_endpoint_fell_back_from_is_rejected_with_why(recorded):
     fallen = endpoint(V1, attempted=V2, reason="it did not answer")
     made = plan(V1, V2, serving=fallen, event=recorded("endpoint_in_service"))
     why = "Version 2 did not come into service: it did not answer"
@@ -147,7 +147,7 @@ def test_a_version_for_which_there_was_no_machine_keeps_its_approval(reason, rec
 
 
 @pytest.mark.parametrize("reason", SHORTAGES)
-def test_a_first_endpoint_for_which_there_was_no_machine_is_made_anew_by_the_schedule(reason, recorded):
+def test_a_first_endpoint_without_a_machine_is_made_anew_by_the_schedule(reason, recorded):
     made = plan(V1, serving=endpoint(V1, "Failed", reason=reason), event=recorded("scheduled"))
     assert (made.outcome, made.actions) == (Outcome.TRY_AGAIN, (DeleteEndpoint("loadingbay"),))
 
@@ -210,7 +210,7 @@ def test_a_version_in_service_on_trial_is_verified_there():
     assert made.actions == (VerifyVersion(V3.arn, config_name(V3, SETTINGS)),)
 
 
-def test_a_trial_that_nobody_could_verify_for_hours_is_given_up_and_a_person_is_needed(recorded):
+def test_a_trial_that_nobody_could_verify_for_hours_is_given_up(recorded):
     state = {"serving": endpoint(V1), "event": recorded("scheduled")}
     on_trial = replace(trial(NEW), since=NOON.isoformat(timespec="milliseconds"))
     assert plan(NEW, **state, on_trial=on_trial, now=NOON + timedelta(hours=1)).outcome is Outcome.VERIFY
@@ -226,9 +226,7 @@ def test_a_trial_that_nobody_could_verify_for_hours_is_given_up_and_a_person_is_
     ("hours", "decided_by", "outcome"),
     [(1, "", Outcome.STUCK), (11, "", Outcome.STUCK), (13, "", Outcome.VERIFY), (1, "ada", Outcome.VERIFY)],
 )
-def test_a_version_that_was_given_up_is_tried_again_half_a_day_later_or_as_soon_as_a_person_decides(
-    hours, decided_by, outcome, recorded
-):
+def test_a_version_that_was_given_up_is_tried_again_later_or_on_a_decision(hours, decided_by, outcome, recorded):
     version = replace(NEW, given_up=NOON.isoformat(), decided_by=decided_by)
     made = plan(version, serving=endpoint(V1), event=recorded("scheduled"), now=NOON + timedelta(hours=hours))
     assert made.outcome is outcome
@@ -258,7 +256,7 @@ def test_the_trial_of_another_version_makes_room(status):
     assert (made.outcome, made.actions) == (Outcome.TRY_AGAIN, (DeleteEndpoint(TRIAL),))
 
 
-def test_a_version_that_does_not_start_on_trial_is_rejected_and_the_live_one_is_left_alone(recorded):
+def test_a_version_that_does_not_start_on_trial_leaves_the_live_one_alone(recorded):
     fallen = trial(NEW, "Failed", reason="it did not answer")
     made = plan(V1, NEW, serving=endpoint(V1), on_trial=fallen, event=recorded("endpoint_in_service"))
     why = "Version 3 did not come into service: it did not answer"
@@ -296,7 +294,7 @@ def test_new_metadata_are_no_new_decision(recorded):
     assert plan(V1, V3, serving=fallen, event=noted).outcome is Outcome.FELL_BACK
 
 
-def test_who_approved_is_noted_when_the_approval_arrives_and_not_when_an_older_one_does(recorded):
+def test_who_approved_is_noted_only_when_that_approval_arrives(recorded):
     event = recorded("model_package_approved")
     decided = replace(V3, decided_by="ada")
     assert NoteApproval(V3.arn, "ada") in plan(V1, decided, serving=endpoint(V1), event=event).actions

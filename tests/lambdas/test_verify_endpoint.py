@@ -115,7 +115,7 @@ def test_an_endpoint_that_does_not_start_in_time_says_nothing_about_the_version(
     assert runtime.asked == []
 
 
-def test_the_first_request_may_take_as_long_as_sagemaker_waits_for_a_server_to_start():
+def test_the_first_request_may_take_as_long_as_a_start():
     _, first, runtime = app._clients()
     assert first.meta.config.read_timeout >= 60 > runtime.meta.config.read_timeout
     assert first.meta.config.retries["total_max_attempts"] == 1

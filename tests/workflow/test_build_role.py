@@ -299,7 +299,7 @@ def test_the_build_may_not_change_the_roles_of_its_own_stack():
     assert denied["Resource"]["Fn::Sub"].endswith(":role/${AWS::StackName}-*")
 
 
-def test_the_boundary_lets_the_applications_roles_do_what_they_need_and_no_role_change_another():
+def test_the_boundary_allows_what_the_applications_roles_need_and_no_more():
     documents = [
         document
         for resource in expanded()["Resources"].values()

@@ -58,7 +58,7 @@ def test_every_state_of_a_child_can_be_reached():
     assert reached == set(CHILD["States"])
 
 
-def test_the_role_lets_the_map_read_the_list_write_the_results_and_start_its_own_children_only():
+def test_the_map_may_read_its_list_write_results_and_start_its_children():
     granted = {
         action: json.dumps(said["Resource"])
         for said in statements("BulkInferenceRole")

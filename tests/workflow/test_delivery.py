@@ -117,7 +117,7 @@ def _image(tmp_path, docker, **variables):
     )
 
 
-def test_without_a_docker_engine_a_build_on_one_machine_skips_the_image_and_says_so(tmp_path):
+def test_without_a_docker_engine_a_local_build_skips_the_image(tmp_path):
     done = _image(tmp_path, "exit 1", CODEBUILD_LOCAL_BUILD="true", CODEBUILD_BUILD_ID="x")
     assert (done.returncode, done.stdout) == (0, "")
     assert "No Docker engine answers here" in done.stderr
@@ -146,7 +146,7 @@ def test_no_image_is_pulled_from_docker_hub_whose_limits_codebuild_shares():
     assert all(image.startswith("public.ecr.aws/") for image in base + builder)
 
 
-def test_the_layer_cache_has_a_builder_that_can_export_it_and_a_tag_that_may_be_written_over():
+def test_the_layer_cache_can_be_exported_under_a_tag_that_may_change():
     """https://docs.docker.com/build/cache/backends/registry/: not with Docker's built-in driver."""
     assert "--driver docker-container" in IMAGE
     assert "buildx build --builder loadingbay" in IMAGE

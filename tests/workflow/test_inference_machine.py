@@ -82,7 +82,7 @@ def test_every_retry_backs_off_with_full_jitter_and_a_ceiling(task):
 
 
 @pytest.mark.parametrize("task", sorted(FOLDERS))
-def test_a_lambdas_error_is_retried_exactly_when_its_condition_is_worth_another_try(task):
+def test_an_error_is_retried_exactly_when_worth_another_try(task):
     worth_it = {name for name, said in conditions(FOLDERS[task]).items() if "worth another try" in said}
     assert retried(task) - LAMBDA_TRANSIENT == worth_it
 
@@ -92,7 +92,7 @@ def test_what_is_wrong_with_lambda_itself_is_retried(task):
     assert retried(task) >= LAMBDA_TRANSIENT
 
 
-def test_the_confidence_error_is_caught_by_its_name_and_ends_as_a_failure_of_that_name():
+def test_the_confidence_error_ends_as_a_failure_of_its_name():
     (catcher,) = STATES["CheckConfidence"]["Catch"]
     assert catcher["ErrorEquals"] == ["ConfidenceThresholdNotMet"]
     assert "ConfidenceThresholdNotMet" in conditions("check_confidence")

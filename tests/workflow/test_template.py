@@ -78,7 +78,7 @@ def test_every_function_logs_into_a_group_with_retention(function):
     assert resources("AWS::Logs::LogGroup")[group]["RetentionInDays"] == {"Ref": "RetentionDays"}
 
 
-def test_the_bucket_is_encrypted_versioned_private_and_takes_no_request_without_tls():
+def test_the_bucket_is_encrypted_versioned_private_and_for_tls_only():
     (bucket,) = resources("AWS::S3::Bucket").values()
     assert bucket["BucketEncryption"]
     assert bucket["VersioningConfiguration"] == {"Status": "Enabled"}
@@ -107,7 +107,7 @@ def attached(policy_name: str) -> set[str]:
     return {role["Ref"] for role in policy["Roles"]}
 
 
-def test_whoever_reads_the_bucket_sends_to_a_queue_or_is_a_function_may_use_the_key():
+def test_whoever_touches_encrypted_data_may_use_the_key():
     needing = {role for role in ROLES if any(re.match(r"s3:|sqs:SendMessage", action) for action in actions(role))}
     assert attached("use-key") == needing | function_roles()
 
@@ -162,7 +162,7 @@ def test_only_the_function_that_calls_the_endpoint_is_held_back():
     assert held == {"ClassifyImage"}
 
 
-def test_a_stage_that_shares_the_images_of_another_may_run_them_and_has_no_repository():
+def test_a_stage_that_shares_images_may_run_them_and_has_no_repository():
     assert expanded()["Resources"]["Images"]["Condition"] == "OwnImages"
     pulled = {json.dumps(s["Resource"]) for s in statements("EndpointRole") if "ecr:BatchGetImage" in s["Action"]}
     (resource,) = map(json.loads, pulled)
@@ -170,7 +170,7 @@ def test_a_stage_that_shares_the_images_of_another_may_run_them_and_has_no_repos
     assert resource["Fn::Sub"][1] == template()["Outputs"]["ImageRepositoryUri"]["Value"]["Fn::Sub"][1] == named
 
 
-def test_a_task_outlives_its_function_so_that_the_functions_own_error_is_the_one_seen():
+def test_a_task_outlives_its_function_whose_own_error_is_the_one_seen():
     functions = resources("AWS::Lambda::Function")
     for name, state in machine()["States"].items():
         if name in functions:
