@@ -25,7 +25,7 @@ class ConditionError(ValueError):
 def check(condition: Any) -> None:
     """Raise ConditionError when a condition's form is wrong; values are not looked at."""
     kind = condition.get("Type") if isinstance(condition, dict) else None
-    if kind in COMPARISONS:
+    if isinstance(kind, str) and kind in COMPARISONS:
         needed: tuple[str, ...] = ("LeftValue", "RightValue")
     elif kind == "In":
         needed = ("QueryValue", "Values")

@@ -164,7 +164,7 @@ def _parameters(items: Any) -> dict[str, Parameter]:
         where = f"Parameter {name!r}"
         if name in parameters:
             raise DefinitionError(f"Parameter names must be unique: {name!r} occurs more than once.")
-        if kind not in PARAMETER_TYPES:
+        if not isinstance(kind, str) or kind not in PARAMETER_TYPES:
             raise DefinitionError(f"{where}: Type is {kind!r}; it must be one of {', '.join(PARAMETER_TYPES)}.")
         default, enum = entry.get("DefaultValue"), tuple(_list(_given(entry, "EnumValues"), where))
         for value in (*enum, *([] if default is None else [default])):
@@ -202,7 +202,7 @@ def _step(entry: dict[str, Any], where: str, parent: str | None, branch: bool | 
     if len(name) > MAX_STEP_NAME:
         raise DefinitionError(f"Step name {name!r} has {len(name)} characters; the limit is {MAX_STEP_NAME}.")
     place, kind = f"Step {name!r}", entry.get("Type")
-    if kind not in STEP_TYPES:
+    if not isinstance(kind, str) or kind not in STEP_TYPES:
         raise DefinitionError(
             f"{place} is of type {kind!r}, which the local cloud does not run. It runs: {', '.join(STEP_TYPES)}."
         )
@@ -239,7 +239,7 @@ def _property_file(item: Any, place: str) -> PropertyFile:
 def _output(item: Any, place: str) -> OutputParameter:
     entry = _object(item, f"{place} OutputParameters")
     name, kind = entry.get("OutputName"), entry.get("OutputType", "String")
-    if not isinstance(name, str) or not name or kind not in OUTPUT_TYPES:
+    if not isinstance(name, str) or not name or not isinstance(kind, str) or kind not in OUTPUT_TYPES:
         raise DefinitionError(
             f"{place}: an output parameter needs OutputName, and as OutputType one of {', '.join(OUTPUT_TYPES)}."
         )

@@ -8,16 +8,30 @@ from botocore.model import Shape
 
 from localcloud.engine.references import is_reference
 
+# Stands for an image that a reference names: a check of image addresses must let it pass.
+ANY_IMAGE = "image-known-at-run-time"
 # What a reference may come to be, as harmless as the member's rules allow.
-_BY_MEMBER = {"LocalPath": "/opt/ml/processing/any", "S3Uri": "s3://any/any", "TrainingInputMode": "File"}
+_BY_MEMBER = {
+    "LocalPath": "/opt/ml/processing/any",
+    "S3Uri": "s3://any/any",
+    "TrainingInputMode": "File",
+    "ImageUri": ANY_IMAGE,
+    "Image": ANY_IMAGE,
+}
 _TEXTS = ("any", "s3://any/any", "arn:aws:iam::000000000000:role/any")
+
+
+class UnknownFormError(ValueError):
+    """A reference stands for a whole structure, of which nothing can be said before it has a value."""
 
 
 def without_references(value: Any, shape: Shape, name: str = "") -> Any:
     """A copy of a request in which each reference is replaced by a value that its member could have.
 
     `shape` is botocore's of the value, `name` the member that it stands in. An optional member that is one of a fixed
-    set of words (an enum) is left out instead, which stands for its default.
+    set of words (an enum) is left out instead, which stands for its default. Members that are null are left out too.
+
+    UnknownFormError if a reference stands for a structure.
     """
     if is_reference(value):
         return _specimen(shape, name)
@@ -25,7 +39,7 @@ def without_references(value: Any, shape: Shape, name: str = "") -> Any:
         return {
             key: without_references(item, shape.members[key], key)
             for key, item in value.items()
-            if key in shape.members and not _may_be_left_out(item, key, shape)
+            if item is not None and key in shape.members and not _may_be_left_out(item, key, shape)
         }
     if shape.type_name == "list" and isinstance(value, list):
         return [without_references(item, shape.member, name) for item in value]
@@ -51,7 +65,7 @@ def _specimen(shape: Shape, name: str) -> Any:
     if kind == "map":
         return {}
     if kind == "structure":
-        return {key: _specimen(shape.members[key], key) for key in shape.required_members}
+        raise UnknownFormError(name)
     return 0
 
 

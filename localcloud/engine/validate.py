@@ -15,7 +15,7 @@ from localcloud.engine.definition import Definition, DefinitionError, Step, load
 from localcloud.engine.graph import dependencies, own_arguments
 from localcloud.engine.members import unknown
 from localcloud.engine.references import Get, UnknownReferenceError, check_functions, find, is_reference
-from localcloud.engine.specimens import without_references
+from localcloud.engine.specimens import UnknownFormError, without_references
 from localcloud.engine.step_types import STEP_TYPES, properties_shape, request_shape
 
 EXECUTION_VARIABLES = (
@@ -119,8 +119,10 @@ def _check_path(get: Get, shape: Shape, given: Any) -> None:
 
 
 def _check_property_files(step: Step) -> None:
-    outputs = (step.arguments.get("ProcessingOutputConfig") or {}).get("Outputs") or []
-    names = [output.get("OutputName") for output in outputs if isinstance(output, dict)]
+    config = step.arguments.get("ProcessingOutputConfig")
+    outputs = config.get("Outputs") if isinstance(config, dict) else None
+    listed = outputs if isinstance(outputs, list) else []
+    names = [output.get("OutputName") for output in listed if isinstance(output, dict)]
     for file in step.property_files:
         if file.output_name not in names:
             raise DefinitionError(
@@ -148,7 +150,11 @@ def _check_arguments(step: Step, refuse: Refuse) -> None:
         request = with_defaults(step, _ANY_ROLE, "name")
         shape = request_shape(step.type)
         check_request(shape, request, is_reference)
-        refuse(step.type, check_request(shape, without_references(request, shape)))
+        try:
+            specimen = without_references(request, shape)
+        except UnknownFormError:
+            return
+        refuse(step.type, specimen)
 
 
 def with_defaults(step: Step, role: str, name: str) -> dict[str, Any]:

@@ -1,15 +1,21 @@
 """Definitions: what is accepted, what is refused by name, and what the SageMaker SDKs v2 and v3 write."""
 
+import contextlib
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from localcloud.api import ApiError
 from localcloud.engine.definition import Definition, DefinitionError, parse
 from localcloud.engine.graph import dependencies
+from localcloud.engine.steps import new_document
 from localcloud.engine.validate import read
+from localcloud.resources import model_packages
 
 DEFINITIONS = Path(__file__).parent / "definitions"
 SDK = (DEFINITIONS / "sdk-v3.json").read_text()
@@ -227,3 +233,52 @@ def test_the_abalone_pipeline_of_the_sdk_v2_passes_every_check() -> None:
     assert needs["TrainAbaloneModel"] == {"PreprocessAbaloneData"}
     assert needs["CheckMSEAbaloneEvaluation"] == {"EvaluateAbaloneModel"}
     assert definition.steps["PreprocessAbaloneData"].cache is not None
+
+
+def places(value: Any) -> list[tuple[Any, Any]]:
+    """Every place in a JSON value, as its container and key."""
+    found: list[tuple[Any, Any]] = []
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, item in items:
+        found += [(value, key), *places(item)]
+    return found
+
+
+WRONG = [None, 0, 1.5, "", [], {}, True, "x", [None], {"a": 1}, {"Get": None}, {"Get": "Steps.X"}, {"Std:Join": None}]
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.sampled_from(["sdk-v3.json", "sdk-v2-abalone.json"]), st.data())
+def test_a_wrong_value_anywhere_is_refused_with_a_sentence_or_accepted(name: str, data: Any) -> None:
+    document = json.loads((DEFINITIONS / name).read_text())
+    container, key = data.draw(st.sampled_from(places(document)))
+    container[key] = data.draw(st.sampled_from(WRONG))
+    with contextlib.suppress(DefinitionError):
+        checked(json.dumps(document))
+
+
+@pytest.mark.parametrize("name", ["sdk-v3.json", "sdk-v2-abalone.json"])
+def test_a_reference_in_place_of_a_text_is_never_refused(name: str) -> None:
+    """A parameter can stand for any text of the jobs' arguments, whatever rules its member has."""
+    document = json.loads((DEFINITIONS / name).read_text())
+    document["Parameters"].append({"Name": "Any", "Type": "String", "DefaultValue": "x"})
+    names = {"OutputName", "InputName", "Get", "On", "Path"}
+    for wanted in ("Processing", "Training", "RegisterModel"):
+        for found in (step(document, n) for n in parse(json.dumps(document)).steps):
+            if found["Type"] != wanted:
+                continue
+            for container, key in places(found["Arguments"]):
+                kept = container[key]
+                if not isinstance(kept, str) or key in names:
+                    continue
+                container[key] = {"Get": "Parameters.Any"}
+                read(json.dumps(document), early_refusal)
+                container[key] = kept
+
+
+def early_refusal(kind: str, request: dict[str, Any]) -> None:
+    cloud: Any = SimpleNamespace(clock=lambda: 0.0, arn=lambda kind, name: f"{kind}/{name}")
+    if kind == "RegisterModel":
+        model_packages.check_request(request)
+    else:
+        new_document(cloud, kind, request)
