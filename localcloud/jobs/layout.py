@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from localcloud.jobs.failure import JobError
-from localcloud.jobs.sandbox import OPT_ML, Place
+from localcloud.sandbox.sandbox import OPT_ML, Place
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,6 @@ def make_hosts(directory: Path, count: int) -> list[Host]:
             "output/data",
             "output/intermediate",
             "code",
-            "tmp",
         ):
             (host.ml / part).mkdir(parents=True)
     return hosts

@@ -9,8 +9,8 @@ from localcloud.api import ApiError, refuse, tags, validation_error
 from localcloud.cloud import Cloud
 from localcloud.jobs.failure import JobError
 from localcloud.jobs.metrics import check_definitions
-from localcloud.jobs.sandbox import OPT_ML
 from localcloud.jobs.transfer import Location
+from localcloud.sandbox.sandbox import OPT_ML
 from localcloud.state.store import DuplicateError
 
 Document = dict[str, Any]

@@ -17,15 +17,17 @@ from localcloud.iam.access import Place, image_needs, log_needs
 from localcloud.iam.identities import Identity
 from localcloud.jobs.failure import ErrorTail, JobError, algorithm_error, bounded
 from localcloud.jobs.layout import Host, addresses, make_hosts
-from localcloud.jobs.process import JobProcess, kill_all
-from localcloud.jobs.sandbox import Sandbox
 from localcloud.jobs.transfer import Mirror, Transfer
+from localcloud.sandbox.leftovers import NOTE, end_leftovers
+from localcloud.sandbox.process import ContainedProcess, Launchers, SandboxError
+from localcloud.sandbox.sandbox import Sandbox
 from localcloud.settings import ISOLATED
 
 logger = logging.getLogger("localcloud")
 
 Document = dict[str, Any]
 INTERRUPTED = "the local cloud was stopped while it ran"
+HOSTS = Path("/etc/hosts")
 STOP_GRACE = 30.0
 """Seconds between SIGTERM and SIGKILL when a job is stopped (AWS waits 120)."""
 
@@ -67,7 +69,9 @@ class Kind(Protocol):
 class JobRun:
     """One try at one job. `run` blocks until it ended; `stop` and `interrupt` may come from any thread."""
 
-    def __init__(self, cloud: Cloud, sandbox: Sandbox, kind: Kind, name: str, change: Change) -> None:
+    def __init__(
+        self, cloud: Cloud, sandbox: Sandbox, launchers: Launchers, kind: Kind, name: str, change: Change
+    ) -> None:
         self.cloud, self.kind, self.name = cloud, kind, name
         self._identity: Identity | None = None
         self._logged = True
@@ -76,11 +80,11 @@ class JobRun:
         self.directory = cloud.settings.jobs_dir / kind.label.lower() / name
         self.notes: dict[str, Any] = {}
         """What the kind wants to keep while the job runs, e.g. its reader of metrics."""
-        self._sandbox, self._change = sandbox, change
+        self._sandbox, self._launchers, self._change = sandbox, launchers, change
         self._group = f"/aws/sagemaker/{kind.label}Jobs"
         self._tail = ErrorTail()
         self._lock = threading.Lock()
-        self._processes: list[JobProcess] = []
+        self._processes: list[ContainedProcess] = []
         self._ending: str | None = None
 
     def run(self, job: Document) -> None:
@@ -91,6 +95,9 @@ class JobRun:
             ended = {"status": "Failed", "FailureReason": bounded(str(error)), **self._left_after_failure(job)}
         except OSError as error:
             ended = {"status": "Failed", "FailureReason": bounded(f"InternalServerError: {sentence(error)}")}
+        except SandboxError as error:
+            reason = f"InternalServerError: this machine did not start the job's process: {error}"
+            ended = {"status": "Failed", "FailureReason": bounded(reason)}
         except sqlite3.OperationalError as error:
             reason = (
                 f"InternalServerError: the job's state cannot be stored ({error}); free some space and run it again"
@@ -189,9 +196,14 @@ class JobRun:
                     self._processes.append(self._start(job, host))
         timer = self._limit(self.kind.max_runtime(job))
         codes: list[int] = []
+        problems: list[SandboxError] = []
 
-        def wait(process: JobProcess) -> None:
-            code = process.wait()
+        def wait(process: ContainedProcess) -> None:
+            try:
+                code = process.wait() or 0
+            except SandboxError as error:
+                code = 1
+                problems.append(error)
             codes.append(code)
             if code != 0:
                 # A host that waits for one that has failed would wait for ever.
@@ -206,23 +218,22 @@ class JobRun:
             thread.join()
         if timer is not None:
             timer.cancel()
+        if problems:
+            raise problems[0]
         return next((code for code in codes if code != 0), 0)
 
-    def _start(self, job: Document, host: Host) -> JobProcess:
-        root = self._sandbox.root(host.ml)
+    def _start(self, job: Document, host: Host) -> ContainedProcess:
+        own = self._sandbox.own_variables(host)
         variables = {
-            **self.cloud.settings.process_environment(host.directory),
+            **self.cloud.settings.process_environment(host.ml),
             **(self._identity.variables if self._identity is not None else {}),
             **(ISOLATED if _isolated(job) else {}),
-            "TMPDIR": f"{root}/tmp",  # noqa: S108  the job's own
-            **self._sandbox.environment({**job.get("Environment", {})}, host.ml),
-            **self.kind.variables(job, root),
-            # A job's processes are known by it, so it is not the job's to choose.
-            "HOME": str(host.directory),
+            **own,
+            **job.get("Environment", {}),
+            **self.kind.variables(job, self._sandbox.root(host)),
         }
-        command = self.kind.command(job)
-        hosts_file = self._hosts_file if self._sandbox.mounts else None
-        argv = self._sandbox.argv(command, host, hosts_file)
+        hosts_file = {self._hosts_file: "/etc/hosts"} if self._sandbox.mounts and HOSTS.exists() else {}
+        plan = self._sandbox.plan(self.kind.command(job), variables, host, mounts=hosts_file, hostname=host.name)
         stream = f"{self.name}/{host.name}-{int(self.cloud.clock())}"
 
         def on_line(source: str, text: str) -> None:
@@ -233,10 +244,7 @@ class JobRun:
             if host.index == 0:
                 self.kind.line(self, text)
 
-        try:
-            return JobProcess(argv, variables, host, on_line)
-        except (FileNotFoundError, PermissionError) as error:
-            raise JobError("AlgorithmError", f"{command[0]!r} cannot be started: {error.strerror}") from None
+        return ContainedProcess(plan, host.directory, on_line, self._launchers)
 
     def say(self, lines: list[str]) -> None:
         """Write lines of our own to the job's log."""
@@ -301,12 +309,12 @@ def sentence(error: OSError) -> str:
     return f"{error.strerror or error}{where}"
 
 
-def kill_orphans(jobs_dir: Path) -> int:
-    """Kill what an earlier local cloud, killed itself, left running of its jobs, and remove their directories."""
-    killed = kill_all(jobs_dir, jobs_dir.glob("*/*/*/namespace"))
+def end_orphans(jobs_dir: Path) -> int:
+    """End what an earlier local cloud, killed itself, left running of its jobs, and remove their directories."""
+    ended = end_leftovers(jobs_dir.glob(f"*/*/*/{NOTE}"), jobs_dir)
     for directory in jobs_dir.glob("*/*"):
         shutil.rmtree(directory, ignore_errors=True)
-    return killed
+    return ended
 
 
 def _isolated(job: Document) -> bool:

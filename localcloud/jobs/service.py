@@ -12,9 +12,10 @@ from localcloud.cloud import Cloud
 from localcloud.jobs.events import announce
 from localcloud.jobs.patience import until_stored
 from localcloud.jobs.processing import Processing
-from localcloud.jobs.run import INTERRUPTED, JobRun, Kind, kill_orphans
-from localcloud.jobs.sandbox import Sandbox, detect
+from localcloud.jobs.run import INTERRUPTED, JobRun, Kind, end_orphans
 from localcloud.jobs.training import Training
+from localcloud.sandbox.process import Launchers
+from localcloud.sandbox.sandbox import Sandbox, detect
 
 logger = logging.getLogger("localcloud")
 
@@ -29,7 +30,9 @@ class JobService:
 
     def __init__(self, cloud: Cloud, max_jobs: int, sandbox: Sandbox | None = None) -> None:
         self._cloud = cloud
-        self._sandbox = sandbox or detect(cloud.settings.jobs_dir)
+        settings = cloud.settings
+        self._sandbox = sandbox or detect(settings.jobs_dir, settings.home, (settings.image_env, settings.image_root))
+        self._launchers = Launchers()
         self._pool = ThreadPoolExecutor(max_jobs, thread_name_prefix="job")
         self._lock = threading.Lock()
         self._runs: dict[tuple[str, str], JobRun] = {}
@@ -39,7 +42,9 @@ class JobService:
     def submit(self, store_kind: str, name: str, on_end: OnEnd | None = None) -> None:
         """Run a job whose document is in the store, when there is room. `on_end` is called once its end is stored."""
         kind = KINDS[store_kind]
-        run = JobRun(self._cloud, self._sandbox, kind, name, lambda s, m: self._change(kind, name, s, m))
+        run = JobRun(
+            self._cloud, self._sandbox, self._launchers, kind, name, lambda s, m: self._change(kind, name, s, m)
+        )
         with self._lock:
             if self._closed:
                 return
@@ -111,10 +116,10 @@ class JobService:
             announce(self._cloud, kind.label, job)
 
     def recover(self) -> None:
-        """After a start: kill what still runs of earlier jobs, and mark their documents with the reason."""
-        killed = kill_orphans(self._cloud.settings.jobs_dir)
-        if killed:
-            logger.warning("killed %d processes of jobs that a stopped local cloud left behind", killed)
+        """After a start: end what still runs of earlier jobs, and mark their documents with the reason."""
+        ended = end_orphans(self._cloud.settings.jobs_dir)
+        if ended:
+            logger.warning("ended %d processes of jobs that a killed local cloud left behind", ended)
         for kind in KINDS.values():
             running = self._cloud.store.having(kind.store_kind, f"{kind.label}JobStatus", ("Stopping", "InProgress"))
             for job in running:
@@ -133,6 +138,7 @@ class JobService:
         for run in runs:
             run.interrupt()
         self._pool.shutdown(wait=True, cancel_futures=True)
+        self._launchers.close()
 
 
 def _secondary_status(job: Document, secondary: str, now: float) -> None:

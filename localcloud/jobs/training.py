@@ -9,8 +9,8 @@ from localcloud.jobs.archive import collect, write_tar_gz
 from localcloud.jobs.layout import Host, input_data_config, resource_config, write_json
 from localcloud.jobs.metrics import MetricReader
 from localcloud.jobs.run import JobRun
-from localcloud.jobs.sandbox import OPT_ML
 from localcloud.jobs.transfer import Location, Mirror
+from localcloud.sandbox.sandbox import OPT_ML
 
 Document = dict[str, Any]
 

@@ -1,6 +1,5 @@
-"""The parts of a job that need no server: keys, archives, reasons of failure, metrics, processes, sandboxes."""
+"""The parts of a job that need no server: keys, archives, reasons of failure, metrics."""
 
-import sys
 import tarfile
 import time
 from pathlib import Path, PurePosixPath
@@ -13,8 +12,6 @@ from hypothesis import strategies as st
 from localcloud.jobs.archive import collect, write_tar_gz
 from localcloud.jobs.failure import ErrorTail, JobError, algorithm_error
 from localcloud.jobs.metrics import MetricReader, check_definitions
-from localcloud.jobs.process import JobProcess
-from localcloud.jobs.sandbox import Place, Sandbox, detect, rewrite
 from localcloud.jobs.transfer import Location, Mirror, relative_paths
 
 
@@ -123,66 +120,6 @@ def test_a_regex_that_would_search_for_ever_is_given_up() -> None:
 def test_a_regex_that_does_not_compile_is_named() -> None:
     with pytest.raises(ValueError, match="metric 'x' does not compile"):
         check_definitions([{"Name": "x", "Regex": "("}])
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("/opt/ml", "/job"),
-        ("/opt/ml/model", "/job/model"),
-        ("--out=/opt/ml/output:/opt/ml/code", "--out=/job/output:/job/code"),
-        ('{"dir": "/opt/ml/input"}', '{"dir": "/job/input"}'),
-        ("/opt/mlx and s3://b/opt/ml/x and /srv/opt/ml", "/opt/mlx and s3://b/opt/ml/x and /srv/opt/ml"),
-    ],
-)
-def test_paths_are_rewritten_where_there_is_no_namespace(text: str, expected: str) -> None:
-    assert rewrite(text, Path("/job")) == expected
-
-
-@pytest.fixture(params=["namespace", "rewritten"])
-def sandbox(request: pytest.FixtureRequest, tmp_path: Path) -> Sandbox:
-    """Both ways for a job to see its directory as /opt/ml."""
-    if request.param == "rewritten":
-        return Sandbox()
-    found = detect(tmp_path)
-    if not found.mounts:
-        pytest.skip("this machine allows no mount namespace")
-    return found
-
-
-def run(sandbox: Sandbox, tmp_path: Path, script: str, *arguments: str) -> tuple[JobProcess, list[tuple[str, str]]]:
-    place = Place(tmp_path / "algo-1")
-    place.make()
-    (place.ml / "script.py").write_text(script)
-    lines: list[tuple[str, str]] = []
-    argv = sandbox.argv([sys.executable, "-u", "/opt/ml/script.py", *arguments], place)
-    environment = {"PATH": "/usr/bin:/bin", "HOME": str(place.directory)}
-    return JobProcess(argv, environment, place, lambda source, text: lines.append((source, text))), lines
-
-
-def test_a_process_sees_its_own_opt_ml(sandbox: Sandbox, tmp_path: Path) -> None:
-    script = "import sys; open(sys.argv[1], 'w').write('mine'); print('out'); print('err', file=sys.stderr)"
-    process, lines = run(sandbox, tmp_path, script, "/opt/ml/result")
-    assert process.wait() == 0
-    assert (tmp_path / "algo-1" / "opt" / "ml" / "result").read_text() == "mine"
-    assert sorted(lines) == [("stderr", "err"), ("stdout", "out")]
-
-
-def test_a_process_that_ignores_sigterm_is_killed_with_its_children(sandbox: Sandbox, tmp_path: Path) -> None:
-    script = """
-import os, signal, subprocess, time
-signal.signal(signal.SIGTERM, signal.SIG_IGN)
-child = subprocess.Popen(["sleep", "600"], start_new_session=True)
-print(child.pid)
-time.sleep(600)
-"""
-    process, lines = run(sandbox, tmp_path, script)
-    while not lines:
-        time.sleep(0.01)
-    process.terminate(0.2)
-    assert process.wait() == -9
-    child = Path(f"/proc/{lines[0][1]}/stat")
-    assert not child.exists() or child.read_text().split()[2] == "Z"
 
 
 class Uploads:

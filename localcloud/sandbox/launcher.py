@@ -1,0 +1,334 @@
+"""Runs one command in namespaces of its own and ends every process it started: `python -I -S launcher.py FD`.
+
+FD is a socket to the program that wants the command run (see `process.py`), in three roles:
+
+- it carries the plan (`Plan.pack`), so that no variable of the command is seen in a command line;
+- the byte TERMINATE asks the command's processes to end, and its closing, also because the other side was killed,
+  kills them all: so nothing outlives the local cloud;
+- back come `EXIT <code>` (negative: a signal), or `FAILED <sentence>` if this machine did not allow what the plan says.
+
+With namespaces this is process 1 of a PID namespace, whose end the kernel makes the end of all others in it. Without
+them it is the subreaper that every orphan below it is handed to. In both ways a process is ended by whose child it is,
+and never by a number that another process may have been given meanwhile.
+
+A script that needs nothing but the standard library, and little of that: it is started for every job.
+"""
+
+# Paths are bytes here, and the import of pathlib would double the time that a start takes.
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import select
+import signal
+import sys
+from collections.abc import Iterator
+
+TERMINATE = b"T"
+OPT_ML = b"/opt/ml"
+
+# From <sched.h>, <sys/mount.h>, <sys/prctl.h> and <linux/capability.h>.
+_NEW_NAMESPACES = 0x00020000 | 0x04000000 | 0x08000000 | 0x20000000  # mount, UTS, IPC, PID
+_NEW_USER = 0x10000000
+_NOSUID, _NODEV, _NOEXEC, _BIND, _REC, _PRIVATE = 2, 4, 8, 4096, 16384, 1 << 18
+_PDEATHSIG, _CAPBSET_DROP, _SUBREAPER, _NO_NEW_PRIVS = 1, 24, 36, 38
+_CAPABILITIES_3 = 0x20080522
+# What a container's root may do by Docker's default, without making device files: chown, dac_override, fowner, fsetid,
+# kill, setgid, setuid, setpcap, net_bind_service, net_raw, sys_chroot.
+_KEPT_CAPABILITIES = (0, 1, 3, 4, 5, 6, 7, 8, 10, 13, 18)
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+class Plan:
+    """What to run and what it sees; every value is bytes.
+
+    `argv` and `environment` (NAME=VALUE) are the command's, `cwd` its directory. With `namespaces` ("" for none,
+    "user" for a user namespace too, "root" without one) the pairs `mounts` (source, target) are bound, the
+    directories `hidden` are covered by empty ones, but for what is in `visible`, and `hostname` is the host's name.
+    """
+
+    def __init__(
+        self,
+        argv: list[bytes],
+        environment: list[bytes],
+        cwd: bytes,
+        namespaces: bytes = b"",
+        mounts: list[bytes] | None = None,
+        hidden: list[bytes] | None = None,
+        visible: list[bytes] | None = None,
+        hostname: bytes = b"",
+    ) -> None:
+        self.argv, self.environment, self.cwd, self.namespaces = argv, environment, cwd, namespaces
+        self.mounts, self.hidden, self.visible, self.hostname = mounts or [], hidden or [], visible or [], hostname
+
+    def pack(self) -> bytes:
+        """The plan as bytes that end with their own length known; ValueError if a value holds a null byte."""
+        lists = [self.argv, self.environment, [self.cwd], [self.namespaces]]
+        lists += [self.mounts, self.hidden, self.visible, [self.hostname]]
+        fields = [field for values in lists for field in (b"%d" % len(values), *values)]
+        if any(b"\0" in field for field in fields):
+            raise ValueError("a null byte cannot be part of a command, a variable or a path")
+        body = b"\0".join(fields)
+        return b"%d\n" % len(body) + body
+
+    @classmethod
+    def read(cls, control: int) -> Plan:
+        """The plan that comes over a socket; EOFError if it is closed first."""
+        head = b""
+        while not head.endswith(b"\n"):
+            head += _received(control, 1)
+        fields = iter(_received(control, int(head)).split(b"\0"))
+
+        def values() -> list[bytes]:
+            return [next(fields) for _ in range(int(next(fields)))]
+
+        argv, environment, [cwd], [namespaces] = values(), values(), values(), values()
+        mounts, hidden, visible, [hostname] = values(), values(), values(), values()
+        return cls(argv, environment, cwd, namespaces, mounts, hidden, visible, hostname)
+
+
+def _received(control: int, size: int) -> bytes:
+    data = b""
+    while len(data) < size:
+        more = os.read(control, size - len(data))
+        if not more:
+            raise EOFError
+        data += more
+    return data
+
+
+class RefusedError(Exception):
+    """The machine does not allow a part of the plan; the message says which and why."""
+
+
+def _call(what: str, result: int) -> None:
+    if result == -1:
+        raise RefusedError(f"{what}: {os.strerror(ctypes.get_errno())}")
+
+
+def _prctl(what: str, option: int, value: int) -> None:
+    _call(what, _libc.prctl(option, ctypes.c_ulong(value), ctypes.c_ulong(0), ctypes.c_ulong(0), ctypes.c_ulong(0)))
+
+
+def _mount(source: bytes, target: bytes, flags: int, kind: bytes | None = None, options: bytes | None = None) -> None:
+    what = f"{os.fsdecode(source)} cannot be mounted on {os.fsdecode(target)}"
+    _call(what, _libc.mount(source, target, kind, ctypes.c_ulong(flags), options))
+
+
+def main(control: int) -> None:
+    """Do what the plan on `control` says; does not return."""
+    # Nothing that the command may send ends this process: a container's process 1 is as deaf.
+    for number in signal.valid_signals() - {signal.SIGCHLD, signal.SIGKILL, signal.SIGSTOP}:
+        with contextlib.suppress(OSError):
+            signal.signal(number, signal.SIG_IGN)
+    try:
+        plan = Plan.read(control)
+        if plan.namespaces:
+            _separate(user=plan.namespaces == b"user")
+            first = os.fork()
+            if first:
+                # Its end is awaited here; the kernel lets it end when every process of the namespace has.
+                os.waitpid(first, 0)
+                os._exit(0)
+            _prctl("the end of the parent cannot be watched", _PDEATHSIG, signal.SIGKILL)
+            _confine(plan)
+        else:
+            _prctl("orphans cannot be collected", _SUBREAPER, 1)
+        message = b"EXIT %d" % _supervise(plan, control)
+    except EOFError:
+        message = b""
+    except (RefusedError, OSError) as error:
+        message = b"FAILED " + os.fsencode(str(error))
+    if message:
+        with contextlib.suppress(OSError):
+            os.write(control, message)
+    if os.getpid() != 1:
+        _end_children()
+    os._exit(0)
+
+
+def _separate(*, user: bool) -> None:
+    """Leave for new namespaces; children are in the new PID namespace."""
+    uid, gid = os.geteuid(), os.getegid()
+    _call("no new namespace", _libc.unshare(_NEW_NAMESPACES | (_NEW_USER if user else 0)))
+    if user:
+        # The command is root in its own namespace, and the local cloud's user outside of it.
+        for name, text in (("setgroups", "deny"), ("uid_map", f"0 {uid} 1"), ("gid_map", f"0 {gid} 1")):
+            _write(f"/proc/self/{name}", text)
+
+
+def _write(path: str, text: str) -> None:
+    file = os.open(path, os.O_WRONLY)
+    try:
+        os.write(file, text.encode())
+    finally:
+        os.close(file)
+
+
+def _confine(plan: Plan) -> None:
+    """Mount what the plan says; nothing of it is seen outside of this mount namespace."""
+    if plan.hostname:
+        _call("no host name", _libc.sethostname(plan.hostname, len(plan.hostname)))
+    _mount(b"none", b"/", _REC | _PRIVATE)
+    # A container whose own /proc is partly masked gets no new one; its processes are then seen, but out of reach.
+    with contextlib.suppress(RefusedError):
+        _mount(b"proc", b"/proc", _NOSUID | _NODEV | _NOEXEC, b"proc")
+    # Opened before anything is covered: they may lie in each other's way.
+    sources = [os.open(path, os.O_PATH) for path in plan.mounts[::2]]
+    shown = [(path, os.open(path, os.O_PATH)) for path in plan.visible if os.path.exists(path)]
+    targets = plan.mounts[1::2]
+    if OPT_ML in targets and not os.path.isdir(OPT_ML):
+        _add_opt_ml()
+    for path in plan.hidden:
+        _cover(os.path.realpath(path), shown)
+    for source, target in zip(sources, targets, strict=True):
+        _mount(b"/proc/self/fd/%d" % source, target, _BIND | _REC)
+    for file in (*sources, *(file for _, file in shown)):
+        os.close(file)
+    for device in _block_devices():
+        _mount(b"/dev/null", device, _BIND)
+
+
+def _add_opt_ml() -> None:
+    """Cover /opt by something that shows all it holds and an empty directory `ml` besides."""
+    held = [(entry, os.open(entry.path, os.O_PATH | os.O_NOFOLLOW)) for entry in os.scandir(b"/opt")]
+    links = {entry.name: os.readlink(entry.path) for entry, _ in held if entry.is_symlink()}
+    directories = {entry.name for entry, _ in held if entry.is_dir(follow_symlinks=False)}
+    _mount(b"tmpfs", b"/opt", _NOSUID | _NODEV, b"tmpfs", b"mode=755,size=1m")
+    for entry, file in held:
+        if entry.name in links:
+            os.symlink(links[entry.name], entry.path)
+        else:
+            _bind(file, entry.path, directory=entry.name in directories)
+        os.close(file)
+    os.mkdir(OPT_ML)
+
+
+def _cover(directory: bytes, shown: list[tuple[bytes, int]]) -> None:
+    """Make a directory look empty, but for those of `shown` (path, its descriptor) that lie below it."""
+    _mount(b"tmpfs", directory, _NOSUID | _NODEV, b"tmpfs", b"mode=755,size=1m")
+    for path, file in shown:
+        real = os.path.realpath(b"/proc/self/fd/%d" % file)
+        for place in {path, real}:
+            if os.path.commonpath([directory, place]) == directory and place != directory:
+                os.makedirs(os.path.dirname(place), exist_ok=True)
+                _bind(file, place, directory=os.path.isdir(b"/proc/self/fd/%d" % file))
+
+
+def _bind(file: int, target: bytes, *, directory: bool) -> None:
+    if directory:
+        os.makedirs(target, exist_ok=True)
+    else:
+        os.close(os.open(target, os.O_WRONLY | os.O_CREAT))
+    _mount(b"/proc/self/fd/%d" % file, target, _BIND | _REC)
+
+
+def _block_devices() -> Iterator[bytes]:
+    """The disks that could be read past every permission."""
+    for entry in os.scandir(b"/dev"):
+        with contextlib.suppress(OSError):
+            if entry.stat(follow_symlinks=False).st_mode & 0o170000 == 0o060000:
+                yield entry.path
+
+
+def _drop_capabilities() -> None:
+    """Keep what a container's root may do; a file's set-user-id bit gives nothing back."""
+    with open("/proc/sys/kernel/cap_last_cap") as file:
+        for number in set(range(int(file.read()) + 1)) - set(_KEPT_CAPABILITIES):
+            _prctl("capabilities cannot be bounded", _CAPBSET_DROP, number)
+    header = (ctypes.c_uint32 * 2)(_CAPABILITIES_3, 0)
+    held = (ctypes.c_uint32 * 6)()
+    _call("no capabilities", _libc.capget(header, held))
+    low = sum(1 << bit for bit in _KEPT_CAPABILITIES)
+    data = (ctypes.c_uint32 * 6)(held[0] & low, held[1] & low, 0, 0, 0, 0)
+    _call("capabilities cannot be dropped", _libc.capset(header, data))
+
+
+def _supervise(plan: Plan, control: int) -> int:
+    """Run the command; its exit code, once it ended or the other side asked for its end."""
+    woken, wake = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+    signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    os.set_inheritable(control, False)
+    command = os.fork()
+    if command == 0:
+        _become(plan)
+    poll = select.poll()
+    poll.register(control, select.POLLIN)
+    poll.register(woken, select.POLLIN)
+    while True:
+        ready = [file for file, _ in poll.poll()]
+        if woken in ready:
+            os.read(woken, 4096)
+            code = _collect(command)
+            if code is not None:
+                return code
+        if control in ready:
+            if os.read(control, 1) != TERMINATE:
+                raise EOFError
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                # Not collected yet, so the group's number is still the command's.
+                os.kill(-1 if os.getpid() == 1 else -command, signal.SIGTERM)
+
+
+def _collect(command: int) -> int | None:
+    """Take leave of children that ended; the command's exit code if it is among them."""
+    code = None
+    with contextlib.suppress(ChildProcessError):
+        while (ended := os.waitpid(-1, os.WNOHANG))[0]:
+            if ended[0] == command:
+                code = os.waitstatus_to_exitcode(ended[1])
+    return code
+
+
+def _become(plan: Plan) -> None:
+    """Turn this process into the command; 127 or 126, as a shell has it, if that cannot be started."""
+    code = 125
+    try:
+        signal.set_wakeup_fd(-1)
+        for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
+            with contextlib.suppress(OSError):
+                signal.signal(number, signal.SIG_DFL)
+        os.setsid()
+        os.umask(0o022)
+        if plan.namespaces:
+            _drop_capabilities()
+        _prctl("privileges cannot be given up", _NO_NEW_PRIVS, 1)
+        environment = dict(item.split(b"=", 1) for item in plan.environment)
+        os.chdir(plan.cwd)
+        code = 127
+        os.execvpe(plan.argv[0], plan.argv, environment)
+    except (OSError, RefusedError) as error:
+        code = 126 if isinstance(error, PermissionError) else code
+        reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
+        os.write(2, b"%r cannot be started: %s\n" % (os.fsdecode(plan.argv[0]), os.fsencode(reason)))
+    finally:
+        os._exit(code)
+
+
+def _end_children() -> None:
+    """Kill and collect every child until there is none: an orphan of one that was killed is ours by then."""
+    while True:
+        for process in _children():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process, signal.SIGKILL)  # uncollected, so the number is still this child's
+        try:
+            os.waitpid(-1, 0)
+        except ChildProcessError:
+            return
+
+
+def _children() -> Iterator[int]:
+    own = os.getpid()
+    for name in os.listdir("/proc"):
+        if name.isdigit():
+            with contextlib.suppress(OSError, IndexError), open(f"/proc/{name}/stat", "rb") as file:
+                # After the name, which may hold anything: state and parent.
+                if int(file.read().rpartition(b")")[2].split()[1]) == own:
+                    yield int(name)
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))

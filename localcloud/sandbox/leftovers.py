@@ -1,0 +1,118 @@
+"""Ends what a killed local cloud left running, and nobody else's process.
+
+A launcher ends by itself, with all it started, when the local cloud is gone. The next local cloud makes sure of that:
+each launcher is known by its number, its start in clock ticks since boot and the boot's id, which together are never
+given again. Where a launcher without namespaces was killed too, its command's processes are known by a variable.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import signal
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+NOTE = "launcher"
+"""The file in a command's directory that tells its launcher's identity."""
+VARIABLE = "LOCALCLOUD_DIRECTORY"
+"""Names the command's directory to all its processes, where there are no namespaces."""
+_PATIENCE_MS = 5000
+
+
+@dataclass(frozen=True)
+class Identity:
+    """A process, so that no other one is ever taken for it."""
+
+    pid: int
+    started: int
+    """Clock ticks after the machine's boot."""
+    boot: str
+
+    @classmethod
+    def of(cls, pid: int) -> Identity:
+        """The process that has this number now; OSError if there is none."""
+        fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
+        return cls(pid, int(fields[19]), Path("/proc/sys/kernel/random/boot_id").read_text().strip())
+
+    @classmethod
+    def read(cls, note: Path) -> Identity | None:
+        """The identity that `write` left in a file; None if it holds none."""
+        try:
+            pid, started, boot = note.read_text().split()
+            return cls(int(pid), int(started), boot)
+        except (OSError, ValueError):
+            return None
+
+    def write(self, note: Path) -> None:
+        """Keep it in a file."""
+        note.write_text(f"{self.pid} {self.started} {self.boot}\n")
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[int | None]:
+        """A descriptor of this very process, which stays its own whatever number others get; None if it has ended."""
+        file = None
+        try:
+            with contextlib.suppress(OSError):
+                file = os.pidfd_open(self.pid)
+                if Identity.of(self.pid) != self:
+                    os.close(file)
+                    file = None
+            yield file
+        finally:
+            if file is not None:
+                os.close(file)
+
+
+def end_leftovers(notes: Iterable[Path], directory: Path) -> int:
+    """Wait for the end of the launchers that `notes` tell of, or kill them; how many there still were.
+
+    Processes that say that they belong below `directory` (see VARIABLE) are killed.
+    """
+    found = 0
+    for identity in filter(None, map(Identity.read, notes)):
+        with identity.held() as process:
+            if process is None:
+                continue
+            found += 1
+            if not _ended(process):
+                signal.pidfd_send_signal(process, signal.SIGKILL)
+                _ended(process)
+    return found + end_marked(directory)
+
+
+def end_marked(directory: Path) -> int:
+    """Kill every process whose variable says that it belongs to `directory` or below; how many there were."""
+    killed: set[int] = set()
+    # A process may start another one while we look: look again until a pass finds none.
+    while found := [process for process in _numbers() if _kill_if_marked(process, os.fsencode(directory))]:
+        killed.update(found)
+    return len(killed)
+
+
+def _kill_if_marked(pid: int, directory: bytes) -> bool:
+    with contextlib.suppress(OSError):
+        file = os.pidfd_open(pid)
+        try:
+            # Held before it is looked at, so that what is killed is what was seen. A zombie has no variables.
+            for item in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0"):
+                name, _, value = item.partition(b"=")
+                if name == VARIABLE.encode() and (value + b"/").startswith(directory + b"/"):
+                    signal.pidfd_send_signal(file, signal.SIGKILL)
+                    return True
+        finally:
+            os.close(file)
+    return False
+
+
+def _numbers() -> Iterator[int]:
+    own = os.getpid()
+    return (int(entry.name) for entry in os.scandir("/proc") if entry.name.isdigit() and int(entry.name) != own)
+
+
+def _ended(process: int) -> bool:
+    poll = select.poll()
+    poll.register(process, select.POLLIN)
+    return bool(poll.poll(_PATIENCE_MS))

@@ -1,0 +1,132 @@
+"""Plans what a command sees: its own /opt/ml and no other process where the machine has namespaces, else other paths.
+
+With namespaces the command's directory is mounted on /opt/ml, the home of the local cloud looks empty, and no process
+but the command's own can be seen or signalled. Without them (`Sandbox()`), every path below /opt/ml in the command and
+its variables is rewritten to the command's directory, and its processes are ended by their parentage.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from localcloud.sandbox.launcher import Plan
+from localcloud.sandbox.leftovers import VARIABLE
+from localcloud.sandbox.process import ContainedProcess, SandboxError
+
+OPT_ML = "/opt/ml"
+_TRIAL_SECONDS = 10.0
+# A path, not a part of a longer one: after the start, a blank, a quote, '=', ':' or ','.
+_PATH = re.compile(r"(?<![^\s='\":,(\[])/opt/ml(?=$|[/\s'\":,)\]])")
+
+
+@dataclass(frozen=True)
+class Place:
+    """The directory of one command: below it what the command sees as /opt/ml."""
+
+    directory: Path
+
+    @property
+    def ml(self) -> Path:
+        """What the command sees as /opt/ml."""
+        return self.directory / "opt" / "ml"
+
+    def make(self) -> None:
+        """Make the directories, with a home and a place for temporary files for the command."""
+        for name in ("home", "tmp"):
+            (self.ml / name).mkdir(parents=True)
+
+
+@dataclass(frozen=True)
+class Sandbox:
+    """How commands are kept apart on this machine.
+
+    `namespaces` is "user" (a user namespace too, which needs no root), "root", or "" where the machine allows none.
+    `hidden` is the home of the local cloud; `visible` are directories that commands need although they may lie in it.
+    """
+
+    namespaces: str = ""
+    hidden: Path | None = None
+    visible: tuple[Path, ...] = ()
+
+    @property
+    def mounts(self) -> bool:
+        """Whether a command sees its directory as /opt/ml."""
+        return bool(self.namespaces)
+
+    def root(self, place: Place) -> str:
+        """The path by which a command finds its /opt/ml."""
+        return OPT_ML if self.mounts else str(place.ml)
+
+    def own_variables(self, place: Place) -> dict[str, str]:
+        """HOME and TMPDIR of a command, in its own /opt/ml."""
+        return {"HOME": f"{self.root(place)}/home", "TMPDIR": f"{self.root(place)}/tmp"}  # noqa: S108 - its own
+
+    def plan(
+        self,
+        command: Sequence[str],
+        variables: Mapping[str, str],
+        place: Place,
+        *,
+        mounts: Mapping[Path, str] | None = None,
+        hostname: str = "",
+    ) -> Plan:
+        """What the launcher does to run `command` with `variables` in /opt/ml of `place`.
+
+        `mounts` are files and directories that the command sees at further paths, and `hostname` is its host's name;
+        both need namespaces.
+        """
+        if not self.mounts:
+            command = [rewrite(part, place.ml) for part in command]
+            variables = {name: rewrite(value, place.ml) for name, value in variables.items()}
+            variables = {**variables, VARIABLE: str(place.directory)}
+            return Plan(_bytes(command), _environment(variables), os.fsencode(place.ml))
+        bound = [item for source, target in {place.ml: OPT_ML, **(mounts or {})}.items() for item in (source, target)]
+        return Plan(
+            _bytes(command),
+            _environment(variables),
+            OPT_ML.encode(),
+            self.namespaces.encode(),
+            mounts=_bytes(bound),
+            hidden=_bytes([self.hidden] if self.hidden else []),
+            visible=_bytes(self.visible),
+            hostname=hostname.encode(),
+        )
+
+
+def _bytes(values: Sequence[str | Path]) -> list[bytes]:
+    return [os.fsencode(value) for value in values]
+
+
+def _environment(variables: Mapping[str, str]) -> list[bytes]:
+    return [os.fsencode(f"{name}={value}") for name, value in variables.items()]
+
+
+def rewrite(text: str, ml: Path) -> str:
+    """The text with every path under /opt/ml changed to one under `ml`."""
+    return _PATH.sub(lambda _: str(ml), text)
+
+
+def detect(directory: Path, hidden: Path | None = None, visible: tuple[Path, ...] = ()) -> Sandbox:
+    """The best sandbox that works on this machine, found out by a trial in `directory`."""
+    for namespaces in ("user", "root"):
+        sandbox = Sandbox(namespaces, hidden, visible)
+        if _works(sandbox, directory):
+            return sandbox
+    return Sandbox()
+
+
+def _works(sandbox: Sandbox, directory: Path) -> bool:
+    with tempfile.TemporaryDirectory(prefix="trial-", dir=directory) as folder:
+        place = Place(Path(folder))
+        place.make()
+        (place.ml / "here").touch()
+        plan = sandbox.plan(["rm", "/opt/ml/here"], {"PATH": os.defpath}, place)
+        try:
+            return ContainedProcess(plan, place.directory, lambda *_: None).wait(_TRIAL_SECONDS) == 0
+        except (OSError, SandboxError):
+            return False

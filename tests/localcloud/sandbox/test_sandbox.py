@@ -1,0 +1,302 @@
+"""What a contained process sees, reaches and leaves behind, with namespaces and without."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from localcloud.sandbox.leftovers import NOTE, Identity, end_leftovers
+from localcloud.sandbox.process import ContainedProcess, Launchers, SandboxError
+from localcloud.sandbox.sandbox import Place, Sandbox, detect, rewrite
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("/opt/ml", "/job"),
+        ("/opt/ml/model", "/job/model"),
+        ("--out=/opt/ml/output:/opt/ml/code", "--out=/job/output:/job/code"),
+        ('{"dir": "/opt/ml/input"}', '{"dir": "/job/input"}'),
+        ("/opt/mlx and s3://b/opt/ml/x and /srv/opt/ml", "/opt/mlx and s3://b/opt/ml/x and /srv/opt/ml"),
+    ],
+)
+def test_paths_are_rewritten_where_there_is_no_namespace(text: str, expected: str) -> None:
+    assert rewrite(text, Path("/job")) == expected
+
+
+FOLDERS = ["plain", "état mütter", 'it\'s "quoted" $HOME', "long" * 50, os.fsdecode(b"not-utf8-\xff")]
+
+
+@pytest.fixture(params=["namespaces", "rewritten"])
+def sandbox(request: pytest.FixtureRequest, tmp_path: Path) -> Sandbox:
+    """Both ways for a command to have its own /opt/ml."""
+    if request.param == "rewritten":
+        return Sandbox()
+    found = detect(tmp_path, tmp_path)
+    if not found.mounts:
+        pytest.skip("this machine allows no namespaces")
+    return found
+
+
+@pytest.fixture
+def separate(sandbox: Sandbox) -> Sandbox:
+    """A sandbox with namespaces."""
+    if not sandbox.mounts:
+        pytest.skip("without namespaces a process of the same user is not out of reach")
+    return sandbox
+
+
+def run(
+    sandbox: Sandbox, folder: Path, command: list[str], variables: dict[str, str] | None = None, **options: object
+) -> tuple[ContainedProcess, list[tuple[str, str]]]:
+    """Start a command; the process and the lines that it says."""
+    place = Place(folder / "algo-1")
+    if not place.ml.exists():
+        place.make()
+    lines: list[tuple[str, str]] = []
+    variables = {"PATH": os.defpath, **sandbox.own_variables(place), **(variables or {})}
+    plan = sandbox.plan(command, variables, place, **options)  # type: ignore[arg-type]
+    return ContainedProcess(plan, place.directory, lambda source, text: lines.append((source, text))), lines
+
+
+def say(sandbox: Sandbox, folder: Path, script: str, **variables: str) -> list[str]:
+    """What a shell script prints."""
+    process, lines = run(sandbox, folder, ["sh", "-c", script], variables)
+    process.wait(20)
+    return [text for _, text in lines]
+
+
+def until(lines: list[tuple[str, str]]) -> str:
+    """The first line, once it is there."""
+    deadline = time.monotonic() + 20
+    while not lines:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    return lines[0][1]
+
+
+def alive_with(marker: str) -> list[int]:
+    """The processes of this machine whose command line holds a text."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit() and int(entry.name) != os.getpid():
+            try:
+                if marker.encode() in (entry / "cmdline").read_bytes():
+                    found.append(int(entry.name))
+            except OSError:
+                continue
+    return found
+
+
+def gone(marker: str) -> bool:
+    deadline = time.monotonic() + 10
+    while alive_with(marker):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.02)
+    return True
+
+
+def marker() -> str:
+    """A number of seconds to sleep that no other process of this machine sleeps for."""
+    return f"600.{time.time_ns()}"
+
+
+@pytest.mark.parametrize("name", FOLDERS)
+def test_a_command_sees_its_own_opt_ml(sandbox: Sandbox, tmp_path: Path, name: str) -> None:
+    folder = tmp_path / name
+    folder.mkdir()
+    script = "import sys; open(sys.argv[1], 'w').write('mine'); print('out'); print('err', file=sys.stderr)"
+    process, lines = run(sandbox, folder, [sys.executable, "-c", script, "/opt/ml/result"])
+    assert process.wait(20) == 0, lines
+    assert (folder / "algo-1" / "opt" / "ml" / "result").read_text() == "mine"
+    assert sorted(lines) == [("stderr", "err"), ("stdout", "out")]
+
+
+def test_a_command_that_ignores_sigterm_is_killed_with_its_children(sandbox: Sandbox, tmp_path: Path) -> None:
+    seconds = marker()
+    script = f"""
+import os, signal, subprocess, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+subprocess.Popen(["setsid", "sh", "-c", "trap '' TERM; sleep {seconds} & exit"], env={{"PATH": os.defpath}}).wait()
+print("started", flush=True)
+time.sleep(600)
+"""
+    process, lines = run(sandbox, tmp_path, [sys.executable, "-c", script])
+    until(lines)
+    assert alive_with(seconds)
+    process.terminate(0.2)
+    assert process.wait(20) == -9
+    assert gone(seconds)
+
+
+def test_what_a_command_leaves_behind_ends_with_it(sandbox: Sandbox, tmp_path: Path) -> None:
+    seconds = marker()
+    process, _ = run(sandbox, tmp_path, ["sh", "-c", f"setsid sleep {seconds} & exit 3"])
+    assert process.wait(20) == 3
+    assert alive_with(seconds) == []
+
+
+def test_terminate_lets_a_command_end_by_itself(sandbox: Sandbox, tmp_path: Path) -> None:
+    script = "trap 'echo ending; exit 5' TERM; echo ready; while true; do sleep 0.05; done"
+    process, lines = run(sandbox, tmp_path, ["sh", "-c", script])
+    until(lines)
+    process.terminate(20)
+    assert process.wait(20) == 5
+    assert lines[-1] == ("stdout", "ending")
+
+
+def test_a_command_without_a_handler_ends_at_terminate(sandbox: Sandbox, tmp_path: Path) -> None:
+    process, _ = run(sandbox, tmp_path, ["sleep", marker()])
+    time.sleep(0.3)
+    process.terminate(20)
+    assert process.wait(20) == -signal.SIGTERM
+
+
+def test_no_process_outlives_a_launcher_that_is_killed(sandbox: Sandbox, tmp_path: Path) -> None:
+    seconds = marker()
+    process, lines = run(sandbox, tmp_path, ["sh", "-c", f"setsid sleep {seconds} & echo ready; wait"])
+    until(lines)
+    identity = Identity.read(tmp_path / "algo-1" / NOTE)
+    assert identity is not None
+    os.kill(identity.pid, signal.SIGKILL)
+    assert process.wait(20) == -9
+    assert gone(seconds)
+
+
+def test_no_process_outlives_the_one_that_started_it(sandbox: Sandbox, tmp_path: Path) -> None:
+    seconds = marker()
+    script = f"""
+import sys, time
+from pathlib import Path
+from localcloud.sandbox.process import ContainedProcess
+from localcloud.sandbox.sandbox import Place, Sandbox
+place = Place(Path(sys.argv[1]))
+place.make()
+plan = Sandbox({sandbox.namespaces!r}).plan(["sh", "-c", "setsid sleep {seconds} & echo up; wait"],
+    {{"PATH": "/usr/bin:/bin"}}, place)
+ContainedProcess(plan, place.directory, lambda source, text: print(text, flush=True)).wait()
+"""
+    command = [sys.executable, "-c", script, str(tmp_path / "algo-1")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=Path(__file__).parents[3]) as parent:
+        assert parent.stdout is not None
+        assert parent.stdout.readline() == b"up\n"
+        assert alive_with(seconds)
+        parent.kill()
+    assert gone(seconds)
+
+
+def test_a_process_that_was_given_the_same_number_is_left_alone(tmp_path: Path) -> None:
+    with subprocess.Popen(["sleep", "600"]) as stranger:
+        true = Identity.of(stranger.pid)
+        Identity(true.pid, true.started - 1, true.boot).write(tmp_path / "earlier")
+        Identity(true.pid, true.started, "another boot").write(tmp_path / "boot")
+        (tmp_path / "torn").write_text("12")
+        (tmp_path / "old-form").write_text(f"{Path(f'/proc/{stranger.pid}/ns/mnt').readlink()}\n")
+        assert end_leftovers(tmp_path.iterdir(), tmp_path) == 0
+        assert stranger.poll() is None
+        true.write(tmp_path / "this")
+        stranger.terminate()
+        end_leftovers([tmp_path / "this"], tmp_path)
+
+
+def test_a_leftover_without_namespaces_is_known_by_its_variable(tmp_path: Path) -> None:
+    variables = {"PATH": os.defpath, "LOCALCLOUD_DIRECTORY": str(tmp_path / "jobs" / "a")}
+    with (
+        subprocess.Popen(["sleep", "600"], env=variables) as ours,
+        subprocess.Popen(["sleep", "600"], env={**variables, "LOCALCLOUD_DIRECTORY": f"{tmp_path}/jobs-2"}) as stranger,
+    ):
+        assert end_leftovers([], tmp_path / "jobs") == 1
+        assert ours.wait(10) == -9
+        assert stranger.poll() is None
+        stranger.kill()
+
+
+def test_no_process_outside_is_seen_or_signalled(separate: Sandbox, tmp_path: Path) -> None:
+    script = "kill -9 $PPID; kill -9 1; kill -9 -1; cat /proc/[0-9]*/comm"
+    names = [text for text in say(separate, tmp_path, script) if ": " not in text]
+    assert set(names) <= {"", "python", "python3", "python3.11", "sh", "cat"}, names
+
+
+def test_the_home_of_the_cloud_is_out_of_reach(separate: Sandbox, tmp_path: Path) -> None:
+    (tmp_path / "sagemaker.sqlite").write_text("secret")
+    for attempt in (
+        f"cat '{tmp_path}'/*",
+        f"umount -l '{tmp_path}'; cat '{tmp_path}/sagemaker.sqlite'",
+        f"unshare -Urm sh -c \"umount -l '{tmp_path}'; cat '{tmp_path}/sagemaker.sqlite'\"",
+        f"cat /proc/1/root/'{tmp_path}'/sagemaker.sqlite",
+        f"cat /opt/ml/../../../sagemaker.sqlite '{tmp_path}'/algo-1/../sagemaker.sqlite",
+        "cat /proc/*/fd/*/sagemaker.sqlite",
+    ):
+        assert "secret" not in " ".join(say(separate, tmp_path, attempt)), attempt
+
+
+def test_what_a_command_needs_of_the_home_stays_visible(separate: Sandbox, tmp_path: Path) -> None:
+    (tmp_path / "images" / "bin").mkdir(parents=True)
+    (tmp_path / "images" / "bin" / "tool").write_text("here")
+    with_images = Sandbox(separate.namespaces, tmp_path, (tmp_path / "images",))
+    assert say(with_images, tmp_path, f"cat {tmp_path}/images/bin/tool") == ["here"]
+
+
+def test_variables_apply_to_the_command_alone(sandbox: Sandbox, tmp_path: Path) -> None:
+    (tmp_path / "bin").mkdir()
+    trap = tmp_path / "bin" / "mount"
+    trap.write_text(f"#!/bin/sh\ntouch {tmp_path}/trapped\n")
+    trap.chmod(0o755)
+    preload = {
+        "LD_PRELOAD": "/nowhere.so",
+        "PYTHONHOME": "/nowhere",
+        "IFS": "o",
+        "PATH": f"{tmp_path}/bin:/usr/bin:/bin",
+    }
+    process, lines = run(sandbox, tmp_path, ["/usr/bin/env"], preload)
+    assert process.wait(20) == 0
+    said = dict(text.split("=", 1) for source, text in lines if source == "stdout")
+    assert {name: said[name] for name in ("LD_PRELOAD", "PYTHONHOME", "IFS")} == {
+        name: preload[name] for name in ("LD_PRELOAD", "PYTHONHOME", "IFS")
+    }
+    assert not (tmp_path / "trapped").exists()
+
+
+def test_no_variable_is_seen_in_a_command_line(sandbox: Sandbox, tmp_path: Path) -> None:
+    secret = f"secret-{time.time_ns()}"
+    process, lines = run(sandbox, tmp_path, ["sh", "-c", "echo up; sleep 600"], {"KEY": secret})
+    until(lines)
+    assert alive_with(secret) == []
+    process.kill()
+
+
+def test_a_command_that_is_not_there_ends_with_127(sandbox: Sandbox, tmp_path: Path) -> None:
+    process, lines = run(sandbox, tmp_path, ["no-such-command"])
+    assert process.wait(20) == 127
+    assert lines == [("stderr", "'no-such-command' cannot be started: No such file or directory")]
+
+
+def test_what_the_machine_refuses_is_not_the_commands_fault(separate: Sandbox, tmp_path: Path) -> None:
+    process, _ = run(separate, tmp_path, ["true"], mounts={tmp_path / "algo-1": "/no/such/place"})
+    with pytest.raises(SandboxError, match=r"cannot be mounted on /no/such/place: No such file"):
+        process.wait(20)
+
+
+def test_a_null_byte_is_refused(sandbox: Sandbox, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="null byte"):
+        run(sandbox, tmp_path, ["true"], {"A": "b\0c"})
+
+
+def test_the_host_name_is_the_hosts(separate: Sandbox, tmp_path: Path) -> None:
+    process, lines = run(separate, tmp_path, ["hostname"], hostname="algo-1")
+    assert process.wait(20) == 0
+    assert lines == [("stdout", "algo-1")]
+
+
+def test_the_launcher_in_reserve_ends_when_it_is_not_needed(tmp_path: Path) -> None:
+    launchers = Launchers()
+    place = Place(tmp_path)
+    place.make()
+    plan = Sandbox().plan(["true"], {"PATH": os.defpath}, place)
+    assert [ContainedProcess(plan, tmp_path, lambda *_: None, launchers).wait(20) for _ in range(3)] == [0, 0, 0]
+    launchers.close()
