@@ -5,6 +5,7 @@ import time
 import uuid
 from typing import Any
 
+import psutil
 import pytest
 from botocore.exceptions import ClientError
 from pipeline_kit import ROLE, Kit, definition, job_of
@@ -191,11 +192,11 @@ def test_a_failed_step_is_not_cached(kit: Kit) -> None:
 
 
 def test_stopping_an_execution_ends_its_job_with_all_children(kit: Kit) -> None:
-    script = """
+    seconds = f"600.{time.time_ns()}"
+    script = f"""
 import subprocess, time
-child = subprocess.Popen(["sleep", "600"], start_new_session=True, env={"PATH": "/usr/bin:/bin"})
-escaped = subprocess.Popen(["sleep", "600"], start_new_session=True)
-print("children", child.pid, escaped.pid, flush=True)
+subprocess.Popen(["sleep", "{seconds}"], start_new_session=True, env={{"PATH": "/usr/bin:/bin"}})
+print("started", flush=True)
 time.sleep(600)
 """
     kit.pipeline(kit.processing("Slow", script), kit.processing("After", "pass", DependsOn=["Slow"]))
@@ -203,24 +204,21 @@ time.sleep(600)
     while "ProcessingJob" not in kit.steps(arn).get("Slow", {}).get("Metadata", {}):
         time.sleep(0.02)
     job = job_of(kit.steps(arn)["Slow"])
-    kit.wait_log(job, "children")
+    kit.wait_log(job, "started")
+    assert asleep(seconds)
     kit.sm.stop_pipeline_execution(PipelineExecutionArn=arn)
     assert kit.wait(arn)["PipelineExecutionStatus"] == "Stopped"
     assert {n: s["StepStatus"] for n, s in kit.steps(arn).items()} == {"Slow": "Stopped"}
     assert kit.wait_job(job)["ProcessingJobStatus"] == "Stopped"
-    escaped = int(kit.log(job)[0].split()[2])
-    assert not alive(escaped)
+    assert not asleep(seconds)
     with pytest.raises(ClientError, match="cannot be stopped") as error:
         kit.sm.stop_pipeline_execution(PipelineExecutionArn=arn)
     assert error.value.response["Error"]["Code"] == "ConflictException"
 
 
-def alive(pid: int) -> bool:
-    try:
-        with open(f"/proc/{pid}/stat") as file:  # noqa: PTH123  a line of /proc
-            return file.read().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
+def asleep(seconds: str) -> bool:
+    """Whether a process `sleep SECONDS` runs on this machine."""
+    return any(process.info["cmdline"] == ["sleep", seconds] for process in psutil.process_iter(["cmdline"]))
 
 
 def test_a_retried_execution_keeps_what_succeeded_and_runs_the_rest(kit: Kit) -> None:
