@@ -15,8 +15,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-NOTE = "launcher"
-"""The file in a command's directory that tells its launcher's identity."""
+NOTE = "process"
+"""The file in a command's directory that tells the identity of its first process."""
 VARIABLE = "LOCALCLOUD_DIRECTORY"
 """Names the command's directory to all its processes, where there are no namespaces."""
 _PATIENCE_MS = 5000

@@ -38,7 +38,7 @@ class Place:
     def make(self) -> None:
         """Make the directories, with a home and a place for temporary files for the command."""
         for name in ("home", "tmp"):
-            (self.ml / name).mkdir(parents=True)
+            (self.ml / name).mkdir(parents=True, exist_ok=True)
 
 
 @dataclass(frozen=True)

@@ -181,7 +181,7 @@ class Fleet:
         name = f"i-{self._cloud.new_id(17)}"
         directory = self.directory / variant.name / name
         environment = {
-            **settings.process_environment(directory),
+            **settings.process_environment(directory / "opt" / "ml"),
             **(variant.identity.variables if variant.identity is not None else {}),
             **(ISOLATED if spec.get("Isolated") else {}),
             **spec["Environment"],

@@ -2,16 +2,16 @@
 
 import contextlib
 import http.client
-import os
 import shutil
-import signal
 import socket
-import subprocess
 import threading
 import time
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
+
+from localcloud.sandbox.process import ContainedProcess, SandboxError
+from localcloud.sandbox.sandbox import Place, Sandbox
 
 STOP_SECONDS = 10.0
 
@@ -38,8 +38,7 @@ class Instance:
         self._directory = directory
         self._environment = environment
         self._say = say
-        self._process: subprocess.Popen[str] | None = None
-        self._reader: threading.Thread | None = None
+        self._process: ContainedProcess | None = None
         self._last_lines: deque[str] = deque(maxlen=40)
         self.port = 0
         self.healthy = False
@@ -50,36 +49,27 @@ class Instance:
         command = shutil.which("serve", path=self._environment["PATH"])
         if command is None:
             raise ServerError(f"There is no program `serve` on the image's PATH {self._environment['PATH']}")
-        for name in ("", "tmp"):
-            (self._directory / name).mkdir(parents=True, exist_ok=True)
+        place = Place(self._directory)
+        place.make()
+        model = place.ml / "model"
+        if not model.is_symlink():
+            # Variables that name /opt/ml/model are rewritten to this.
+            model.symlink_to(self._environment["SM_MODEL_DIR"])
         self.port = free_port()
-        self._process = subprocess.Popen(
-            [command],
-            cwd=self._directory,
-            env={**self._environment, "SAGEMAKER_BIND_TO_PORT": str(self.port), "SERVE_HOST": "127.0.0.1"},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-            # A group of its own: a stop reaches the workers too, and ctrl-C in the terminal does not.
-            start_new_session=True,
-        )
-        (self._directory / "pid").write_text(str(self._process.pid))
-        self._reader = threading.Thread(target=self._read, args=(self._process,), daemon=True)
-        self._reader.start()
+        variables = {**self._environment, "SAGEMAKER_BIND_TO_PORT": str(self.port), "SERVE_HOST": "127.0.0.1"}
+        # Ended by its parentage, also when the cloud is killed; its port must be reached, so it shares the network.
+        plan = Sandbox().plan([command], variables, place)
+        self._process = ContainedProcess(plan, self._directory, self._read)
 
-    def _read(self, process: subprocess.Popen[str]) -> None:
-        for line in process.stdout or ():
-            text = line.rstrip("\n")
-            if text.strip():
-                self._last_lines.append(text)
-            self._say(text)
+    def _read(self, _source: str, line: str) -> None:
+        if line.strip():
+            self._last_lines.append(line)
+        self._say(line)
 
     @property
     def alive(self) -> bool:
-        """Whether the process runs."""
-        return self._process is not None and self._process.poll() is None
+        """Whether the process, or anything that it started, runs."""
+        return self._process is not None and self._process.alive
 
     def ping(self, timeout: float = 2.0) -> bool:
         """Whether GET /ping gives 200."""
@@ -98,9 +88,10 @@ class Instance:
         pause = 0.05
         while not self.ping():
             if not self.alive:
-                if self._reader is not None:
-                    self._reader.join(2)
-                code = self._process.returncode if self._process else None
+                try:
+                    code = self._process.wait() if self._process else None
+                except SandboxError as error:
+                    raise ServerError(f"This machine did not start the model server: {error}") from None
                 raise ServerError(f"The model server ended with exit code {code}: {self.last_line()}")
             if time.monotonic() > deadline:
                 raise ServerError(f"The model server gave no healthy ping within {seconds:.0f} s: {self.last_line()}")
@@ -114,20 +105,9 @@ class Instance:
         return self._last_lines[-1].strip() if self._last_lines else "it said nothing"
 
     def stop(self, seconds: float = STOP_SECONDS) -> None:
-        """SIGTERM to the whole group, then SIGKILL; returns when it is gone."""
+        """Ask it and all it started to end, make them after `seconds`; returns when they are gone."""
         self.healthy = False
-        process = self._process
-        if process is None:
-            return
-        _signal(process.pid, signal.SIGTERM)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(seconds)
-        _signal(process.pid, signal.SIGKILL)
-        process.wait()
-        if self._reader is not None:
-            self._reader.join(2)
-
-
-def _signal(group: int, number: int) -> None:
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(group, number)
+        if self._process is not None:
+            self._process.terminate(seconds)
+            with contextlib.suppress(SandboxError):  # then there is nothing to end
+                self._process.wait()

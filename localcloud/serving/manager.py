@@ -4,24 +4,21 @@ An endpoint's document holds what serves (`_Live`) and what is to serve (`_Pendi
 and models. So a deployment goes on after a restart, also when models or configurations were deleted meanwhile.
 """
 
-import contextlib
 import logging
-import os
 import random
 import shutil
-import signal
 import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import psutil
 from botocore.exceptions import BotoCoreError, ClientError
 
 from localcloud.api import pick
 from localcloud.cloud import Cloud
 from localcloud.iam.identities import Identity
+from localcloud.sandbox.leftovers import NOTE, end_leftovers
 from localcloud.serving import shift
 from localcloud.serving.capture import Recorder
 from localcloud.serving.fleet import DeployError, Fleet
@@ -372,10 +369,8 @@ def _capacity(variant: dict[str, Any]) -> dict[str, Any]:
 
 
 def _end_leftovers(directory: Path) -> None:
-    """Servers of a cloud that was killed: a pid file names each, and only one that works in our directory is ended."""
-    for file in directory.glob("*/*/*/*/pid"):
-        with contextlib.suppress(OSError, ValueError, psutil.Error):
-            pid = int(file.read_text())
-            if Path(psutil.Process(pid).cwd()) == file.parent:
-                os.killpg(pid, signal.SIGKILL)
-        shutil.rmtree(file.parent, ignore_errors=True)
+    """End the servers of a cloud that was killed, and remove their directories."""
+    notes = list(directory.glob(f"*/*/*/*/{NOTE}"))
+    end_leftovers(notes, directory)
+    for note in notes:
+        shutil.rmtree(note.parent, ignore_errors=True)

@@ -105,7 +105,7 @@ class Site:
     def server_pids(self, endpoint: str = ENDPOINT) -> list[int]:
         """The model servers of an endpoint: one process group each, led by these."""
         endpoints = self.bay.folder / ".loadingbay" / "cloud" / "endpoints" / endpoint
-        return [int(file.read_text()) for file in endpoints.glob("*/*/i-*/pid")]
+        return [int(file.read_text().split()[0]) for file in endpoints.glob("*/*/i-*/process")]
 
     def cloud_pid(self) -> int:
         return int((self.bay.folder / ".loadingbay" / "cloud" / "localcloud.pid").read_text())
