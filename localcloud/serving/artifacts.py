@@ -5,23 +5,33 @@ import shutil
 import tarfile
 import zlib
 from pathlib import Path, PurePosixPath
+from typing import IO, cast
 
 MOST_BYTES = 5 * 1024**3
 MOST_MEMBERS = 20_000
+MOST_RATIO = 100
+"""Unpacked bytes for each byte of the archive. gzip reaches 1,032 with zeros; weights stay below 2."""
+FREE_BYTES = 256 * 1024**2
+"""An archive may unpack to this much whatever its ratio."""
+
+
+# A header and a rounded-up end for each member, and the end of the archive.
+_MARGIN = MOST_MEMBERS * 1024 + 20_480
 
 
 class ArtifactError(Exception):
     """The archive is not one that is unpacked; the message names the member and what is wrong with it."""
 
 
-def unpack(archive: Path, target: Path, most_bytes: int = MOST_BYTES) -> None:
+def unpack(archive: Path, target: Path, most_bytes: int = MOST_BYTES, free_bytes: int = FREE_BYTES) -> None:
     """Unpack a .tar.gz into the new directory `target`; ArtifactError and no directory if anything in it is wrong.
 
-    OSError if it cannot be read, or the files not be written.
+    At most `most_bytes` are unpacked, and at most MOST_RATIO times the archive's size unless that is less than
+    `free_bytes`; headers count too. OSError if it cannot be read, or the files not be written.
     """
     target.mkdir(parents=True)
     try:
-        _unpack(archive, target, most_bytes)
+        _unpack(archive, target, min(most_bytes, max(free_bytes, MOST_RATIO * archive.stat().st_size)))
     except (tarfile.TarError, EOFError, zlib.error, OSError) as error:
         shutil.rmtree(target, ignore_errors=True)
         if isinstance(error, OSError) and error.errno is not None:
@@ -34,8 +44,14 @@ def unpack(archive: Path, target: Path, most_bytes: int = MOST_BYTES) -> None:
 
 
 def _unpack(archive: Path, target: Path, most_bytes: int) -> None:
+    with gzip.open(archive) as file:
+        bounded = cast("IO[bytes]", _Bounded(file, most_bytes))  # tarfile calls nothing but read
+        _unpack_members(bounded, target, most_bytes)
+
+
+def _unpack_members(stream: IO[bytes], target: Path, most_bytes: int) -> None:
     left = most_bytes
-    with gzip.open(archive) as stream, tarfile.open(fileobj=stream, mode="r|") as tar:
+    with tarfile.open(fileobj=stream, mode="r|") as tar:
         for count, member in enumerate(tar, 1):
             if count > MOST_MEMBERS:
                 raise ArtifactError(f"it has more than {MOST_MEMBERS} members")
@@ -54,6 +70,20 @@ def _unpack(archive: Path, target: Path, most_bytes: int) -> None:
                 raise ArtifactError(
                     f"its member {member.name!r} is neither a file nor a directory (a link or a device)"
                 )
+
+
+class _Bounded:
+    """Reads a stream; ArtifactError once more than `most_bytes`, and the blocks that tar rounds up to, were read."""
+
+    def __init__(self, stream: gzip.GzipFile, most_bytes: int) -> None:
+        self._stream, self._most, self._left = stream, most_bytes, most_bytes + _MARGIN
+
+    def read(self, size: int) -> bytes:
+        data = self._stream.read(size)
+        self._left -= len(data)
+        if self._left < 0:
+            raise ArtifactError(f"unpacked it is larger than {self._most:,} bytes")
+        return data
 
 
 def _write(tar: tarfile.TarFile, member: tarfile.TarInfo, place: Path) -> None:

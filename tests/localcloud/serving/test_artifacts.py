@@ -65,6 +65,26 @@ def test_members_that_could_reach_out_are_refused_by_name(
     assert not (tmp_path / "deep" / "out").exists()
 
 
+def test_an_archive_of_little_but_zeros_is_refused_by_its_ratio(tmp_path: Path) -> None:
+    path = archive(tmp_path / "a", ("zeros", bytes(5_000_000)))
+    most = 100 * path.stat().st_size
+
+    with pytest.raises(ArtifactError, match=f"unpacked it is larger than {most:,} bytes"):
+        unpack(path, tmp_path / "model", free_bytes=1_000)
+
+    unpack(path, tmp_path / "small enough")
+
+
+def test_a_header_that_unpacks_to_too_much_is_refused(tmp_path: Path) -> None:
+    with tarfile.open(tmp_path / "a", "w:gz", format=tarfile.PAX_FORMAT) as tar:
+        info = tarfile.TarInfo("small")
+        info.pax_headers = {"comment": "0" * 30_000_000}
+        tar.addfile(info)
+
+    with pytest.raises(ArtifactError, match="unpacked it is larger"):
+        unpack(tmp_path / "a", tmp_path / "model", most_bytes=1_000)
+
+
 def test_an_archive_that_grows_too_large_is_refused(tmp_path: Path) -> None:
     path = archive(tmp_path / "a", ("zeros", bytes(2_000_000)))
 
