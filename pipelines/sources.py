@@ -16,6 +16,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from pipelines.aws import exists, is_missing
 from pipelines.definition import Settings
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -195,7 +196,7 @@ def image_address(ecr: Any, repository: str, tag: str) -> str:
     try:
         found = ecr.describe_images(repositoryName=name, imageIds=[{"imageTag": tag}])["imageDetails"]
     except ClientError as error:
-        if error.response["Error"]["Code"] not in {"ImageNotFoundException", "RepositoryNotFoundException"}:
+        if not is_missing(error):
             raise
         found = []
     return f"{repository}@{found[0]['imageDigest']}" if found else f"{repository}:{tag}"
@@ -212,14 +213,3 @@ def upload_missing(s3: Any, bucket: str, sources: tuple[Source, ...], *, owner: 
             s3.put_object(Bucket=bucket, Key=source.key, Body=source.content, ExpectedBucketOwner=owner)
             uploaded += 1
     return uploaded
-
-
-def exists(s3: Any, bucket: str, key: str, *, owner: str | None = None) -> bool:
-    """Whether the object is there. Other errors than "not found" are raised, such as a bucket that is not `owner`'s."""
-    try:
-        s3.head_object(Bucket=bucket, Key=key, **({"ExpectedBucketOwner": owner} if owner else {}))
-    except ClientError as error:
-        if error.response["ResponseMetadata"]["HTTPStatusCode"] == 404:
-            return False
-        raise
-    return True

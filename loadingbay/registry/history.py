@@ -10,6 +10,7 @@ from typing import Any
 
 from loadingbay.registry import versions as registry
 from loadingbay.target import Target
+from pipelines import aws
 
 
 @dataclass(frozen=True)
@@ -46,8 +47,7 @@ class Period:
 def history(target: Target, bucket: str, endpoint: str, limit: int) -> list[Period]:
     """The last `limit` periods, newest first, from the records that DeployModel keeps in S3."""
     s3 = target.client("s3")
-    pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=f"deployments/{endpoint}/")
-    keys = sorted(item["Key"] for page in pages for item in page.get("Contents", []))
+    keys = sorted(item["Key"] for item in aws.objects(s3, bucket, f"deployments/{endpoint}/"))
     # The same version twice in a row is one period, so some more are read than are asked for.
     records = [json.load(s3.get_object(Bucket=bucket, Key=key)["Body"]) for key in keys[-2 * limit :]]
     now = _now(target, endpoint)

@@ -15,11 +15,6 @@ PACKAGE_EVENT = "SageMaker Model Package State Change"
 _REFUSED = frozenset({"AccessDeniedException", "AccessDenied"})
 
 
-def trial_of(endpoint: str) -> str:
-    """The name of the endpoint on which a version is verified before it serves."""
-    return f"{endpoint}-verify"
-
-
 def plan(target: Target, endpoint: str, arn: str = "", approval: str = "") -> dict[str, Any] | None:
     """DeployModel's plan, as it is or as it would be with a version (by its ARN) Approved or Rejected.
 

@@ -13,9 +13,9 @@ from botocore.exceptions import ClientError
 from loadingbay.errors import UsageError, WorkError
 from loadingbay.registry import plan as deployments
 from loadingbay.target import Target
+from pipelines import aws
 
 _LOOKS_BEFORE_ASKING = 10  # whether the deployment is stuck
-_MISSING = frozenset({"ValidationException", "ResourceNotFound", "ResourceNotFoundException"})
 
 
 @dataclass(frozen=True)
@@ -50,21 +50,9 @@ class Version:
 
 
 def versions(target: Target, limit: int | None = None) -> list[Version]:
-    """The versions of the group, newest first; none when there is no group yet."""
-    sagemaker = target.client("sagemaker")
-    pages = sagemaker.get_paginator("list_model_packages").paginate(
-        ModelPackageGroupName=target.stage,
-        SortBy="CreationTime",
-        SortOrder="Descending",
-        PaginationConfig={"MaxItems": limit},
-    )
-    try:
-        arns = [item["ModelPackageArn"] for page in pages for item in page["ModelPackageSummaryList"]]
-    except ClientError as error:
-        if error.response["Error"]["Code"] in _MISSING:
-            return []
-        raise
-    return [get(target, arn) for arn in arns]
+    """The versions of the group, the highest number first, at most `limit`; none when there is no group yet."""
+    found = aws.packages(target.client("sagemaker"), target.stage)
+    return [get(target, item["ModelPackageArn"]) for item in found[:limit]]
 
 
 def get(target: Target, arn: str) -> Version:
@@ -89,7 +77,7 @@ def numbered(target: Target, number: int) -> Version:
     try:
         return get(target, arn)
     except ClientError as error:
-        if error.response["Error"]["Code"] not in _MISSING:
+        if not aws.is_missing(error):
             raise
     there = [str(version.number) for version in versions(target, limit=20)]
     known = f"the newest are {', '.join(there)}" if there else "none is registered yet: `loadingbay run` registers one"
@@ -113,20 +101,9 @@ def due(target: Target) -> Version | None:
 
 
 def approved(target: Target, limit: int | None = None) -> list[Version]:
-    """The approved versions, newest first: the first one belongs in service, the second comes after it."""
-    pages = (
-        target.client("sagemaker")
-        .get_paginator("list_model_packages")
-        .paginate(ModelPackageGroupName=target.stage, ModelApprovalStatus="Approved")
-    )
-    try:
-        listed = [item for page in pages for item in page["ModelPackageSummaryList"]]
-    except ClientError as error:
-        if error.response["Error"]["Code"] in _MISSING:
-            return []
-        raise
-    listed.sort(key=lambda item: item["ModelPackageVersion"], reverse=True)
-    return [get(target, item["ModelPackageArn"]) for item in listed[:limit]]
+    """The approved versions, the highest number first: the first one belongs in service, the second comes after it."""
+    found = aws.approved_packages(target.client("sagemaker"), target.stage)
+    return [get(target, item["ModelPackageArn"]) for item in found[:limit]]
 
 
 @dataclass(frozen=True)
@@ -147,7 +124,7 @@ def endpoint(target: Target, name: str) -> Endpoint | None:
     try:
         described = sagemaker.describe_endpoint(EndpointName=name)
     except ClientError as error:
-        if error.response["Error"]["Code"] in _MISSING:
+        if aws.is_missing(error):
             return None
         raise
     # An endpoint whose creation failed may be described without a configuration.
@@ -169,7 +146,7 @@ def _served(target: Target, config_name: str) -> str:
         config = sagemaker.describe_endpoint_config(EndpointConfigName=config_name)
         model = sagemaker.describe_model(ModelName=config["ProductionVariants"][0]["ModelName"])
     except ClientError as error:
-        if error.response["Error"]["Code"] in _MISSING:
+        if aws.is_missing(error):
             return ""
         raise
     containers = [model.get("PrimaryContainer", {}), *model.get("Containers", [])]
@@ -239,7 +216,7 @@ def _stuck(target: Target, name: str) -> str:
 def _how_far(target: Target, name: str, now: Endpoint | None, version: Version) -> str:
     """The endpoint's status, or that of the one on which the version is verified first."""
     if now is None or now.status == "InService":
-        trial = endpoint(target, deployments.trial_of(name))
+        trial = endpoint(target, aws.verification_endpoint(name))
         if trial is not None and trial.serves == version.arn and trial.status != "Deleting":
             return "being verified" if trial.status == "InService" else f"to be verified, {trial.status}"
     return now.status if now else "waiting for the approval event"

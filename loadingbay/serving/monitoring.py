@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from loadingbay.errors import WorkError
 from loadingbay.learning.labels import Label, store
 from loadingbay.serving.photos import Outcome
 from loadingbay.target import Target
+from pipelines import aws
 from pipelines.sources import Sources, image_address, image_tag, upload_missing
 
 _INPUT = "/opt/ml/processing"
@@ -57,8 +57,8 @@ def wait_for_captures(
     deadline = time.monotonic() + (20 if target.local else 600)
     while missing:
         for prefix in _days(s3, capture_uri, endpoint):
-            bucket, key_prefix = _split(prefix)
-            for item in _objects(s3, bucket, key_prefix):
+            bucket, key_prefix = aws.split_s3(prefix)
+            for item in aws.objects(s3, bucket, key_prefix):
                 if item["LastModified"] < oldest or read.get(item["Key"]) == item["ETag"]:
                     continue
                 read[item["Key"]] = item["ETag"]
@@ -99,7 +99,7 @@ def monitor(
     inputs = [_input("code", f"s3://{bucket}/{sources.monitor.key}", "input/code")]
     inputs += [_input(f"captures-{n}", day, f"captures/{n}") for n, day in enumerate(days)]
     arguments = ["--captures", f"{_INPUT}/captures", "--output", f"{_INPUT}/monitoring"]
-    if any(True for _ in _objects(s3, bucket, "labels/")):
+    if any(True for _ in aws.objects(s3, bucket, "labels/")):
         inputs.append(_input("labels", f"s3://{bucket}/labels/", "labels"))
         arguments += ["--labels", f"{_INPUT}/labels"]
     if evaluation:
@@ -164,9 +164,9 @@ def _network(stack: Mapping[str, str]) -> dict[str, Any]:
 
 def fetch(s3: Any, uri: str, folder: Path) -> list[Path]:
     """Downloads what lies below `uri` into `folder`; paths that would climb out are refused."""
-    bucket, prefix = _split(uri.rstrip("/") + "/")
+    bucket, prefix = aws.split_s3(uri.rstrip("/") + "/")
     fetched = []
-    for item in _objects(s3, bucket, prefix):
+    for item in aws.objects(s3, bucket, prefix):
         place = (folder / item["Key"].removeprefix(prefix)).resolve()
         if not place.is_relative_to(folder.resolve()):
             raise WorkError(f"s3://{bucket}/{item['Key']} would be written outside of {folder}")
@@ -178,7 +178,7 @@ def fetch(s3: Any, uri: str, folder: Path) -> list[Path]:
 
 def _days(s3: Any, capture_uri: str, endpoint: str) -> list[str]:
     """The addresses of the day folders of the last days that hold captures, of all variants."""
-    bucket, base = _split(f"{capture_uri}/{endpoint}/")
+    bucket, base = aws.split_s3(f"{capture_uri}/{endpoint}/")
     variants = s3.list_objects_v2(Bucket=bucket, Prefix=base, Delimiter="/").get("CommonPrefixes", [])
     today = datetime.now(UTC)
     days = [f"{today - timedelta(days=n):%Y/%m/%d}" for n in reversed(range(_DAYS))]
@@ -200,16 +200,6 @@ def _input(name: str, uri: str, folder: str) -> dict[str, Any]:
             "S3InputMode": "File",
         },
     }
-
-
-def _objects(s3: Any, bucket: str, prefix: str) -> Iterable[dict[str, Any]]:
-    for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
-        yield from page.get("Contents", [])
-
-
-def _split(uri: str) -> tuple[str, str]:
-    parts = urlsplit(uri)
-    return parts.netloc, parts.path.lstrip("/")
 
 
 def _inference_id(line: bytes) -> str:

@@ -11,16 +11,14 @@ from botocore.exceptions import ClientError
 
 from loadingbay.errors import UsageError, WorkError
 from loadingbay.registry import versions as registry
-from loadingbay.registry.plan import trial_of
 from loadingbay.serving import monitoring
 from loadingbay.stack import local_cloud
 from loadingbay.stack.deploy import outputs
 from loadingbay.target import Target
-from pipelines import executions
+from pipelines import aws, executions
 from pipelines.executions import Execution
 from pipelines.training_log import PROCESSING_LOGS, TRAINING_LOGS, LogTail
 
-_ABSENT = frozenset({"ResourceNotFound", "ResourceNotFoundException", "ValidationException"})
 _JOB_LOGS = {"processing-job": PROCESSING_LOGS, "training-job": TRAINING_LOGS}
 _ENDPOINT_LOGS = "/aws/sagemaker/Endpoints"
 _LAMBDA_LOGS = "/aws/lambda"
@@ -29,15 +27,8 @@ _LAMBDA_LOGS = "/aws/lambda"
 def last_execution(target: Target) -> Execution | None:
     """The newest execution of the pipeline, if there was one."""
     sagemaker = target.client("sagemaker")
-    try:
-        listed = sagemaker.list_pipeline_executions(
-            PipelineName=target.stage, SortBy="CreationTime", SortOrder="Descending", MaxResults=1
-        )["PipelineExecutionSummaries"]
-    except ClientError as error:
-        if error.response["Error"]["Code"] in _ABSENT:
-            return None
-        raise
-    return executions.describe(sagemaker, listed[0]["PipelineExecutionArn"]) if listed else None
+    arn = executions.newest(sagemaker, target.stage)
+    return executions.describe(sagemaker, arn) if arn else None
 
 
 def status_of(target: Target) -> dict[str, Any]:
@@ -94,7 +85,7 @@ def logs_of(target: Target, step: str | None) -> Iterator[str]:
         yield from _job_lines(target, PROCESSING_LOGS, _newest_monitor(target))
     elif step in {"endpoint", "verification"}:
         name = outputs(target)["EndpointName"]
-        name = trial_of(name) if step == "verification" else name
+        name = aws.verification_endpoint(name) if step == "verification" else name
         yield from _group_lines(target, f"{_ENDPOINT_LOGS}/{name}")
     else:
         yield from _of_step_or_lambda(target, step)
@@ -174,6 +165,6 @@ def _group_lines(target: Target, group: str) -> Iterator[str]:
         for page in pages:
             yield from (event["message"].rstrip("\n") for event in page["events"])
     except ClientError as error:
-        if error.response["Error"]["Code"] not in _ABSENT:
+        if not aws.is_missing(error):
             raise
         raise WorkError(f"nothing was written to {group} yet") from error

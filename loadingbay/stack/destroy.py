@@ -18,19 +18,9 @@ from botocore.exceptions import ClientError
 from loadingbay.errors import WorkError
 from loadingbay.stack import deploy
 from loadingbay.target import Target
+from pipelines import aws
 
 PATIENCE = 1800.0  # seconds for one thing to go; an endpoint and a stack take minutes each
-_GONE = frozenset(
-    {
-        "404",
-        "NoSuchBucket",
-        "RepositoryNotFoundException",
-        "ResourceNotFound",
-        "ResourceNotFoundException",
-        "ValidationException",
-        "ValidationError",
-    }
-)
 _JOB_LOGS = ("/aws/sagemaker/ProcessingJobs", "/aws/sagemaker/TrainingJobs")
 
 
@@ -64,7 +54,7 @@ def remove(target: Target, items: list[Item], say: Callable[[Item], None] = lamb
         try:
             _REMOVE[item.kind](target, item.name)
         except ClientError as error:
-            if error.response["Error"]["Code"] not in _GONE or _there(target, item):
+            if not aws.is_missing(error) or _there(target, item):
                 raise
 
 
@@ -100,7 +90,7 @@ def _found(target: Target) -> Iterator[Item]:
     for prefix in prefixes:
         if streams := list(_streams(target, prefix)):
             yield Item("job logs", prefix, len(streams))
-    for group in (f"/aws/sagemaker/Endpoints/{stage}", f"/aws/sagemaker/Endpoints/{stage}-verify"):
+    for group in (f"/aws/sagemaker/Endpoints/{stage}", f"/aws/sagemaker/Endpoints/{aws.verification_endpoint(stage)}"):
         if _log_group(target, group):
             yield Item("log group", group)
     for stack in stacks:
@@ -147,7 +137,7 @@ def _has_pipeline(sagemaker: Any, stage: str) -> bool:
 
 def _serving(sagemaker: Any, stage: str) -> Iterator[Item]:
     """The endpoint, the one on trial, and the configurations and models that the deployer made for them."""
-    endpoints = {stage, f"{stage}-verify"}
+    endpoints = {stage, aws.verification_endpoint(stage)}
     # The whole name: the models of a stage `loadingbay-v2` begin as those of the stage `loadingbay` do.
     ours = re.compile(rf"{re.escape(stage)}-v\d+-[0-9a-f]+(-verify)?")
     for kind, operation, key, name in (
@@ -166,7 +156,7 @@ def _versions(sagemaker: Any, group: str) -> list[str]:
     try:
         return [item["ModelPackageArn"] for page in pages for item in page["ModelPackageSummaryList"]]
     except ClientError as error:
-        if error.response["Error"]["Code"] in _GONE:
+        if aws.is_missing(error):
             return []
         raise
 
@@ -182,7 +172,7 @@ def _has_repository(target: Target, repository: str) -> bool:
     try:
         target.client("ecr").describe_repositories(repositoryNames=[repository])
     except ClientError as error:
-        if error.response["Error"]["Code"] in _GONE:
+        if aws.is_missing(error):
             return False
         raise
     return True
@@ -204,7 +194,7 @@ def _streams(target: Target, prefix: str) -> Iterator[tuple[str, str]]:
                 for stream in page["logStreams"]:
                     yield group, stream["logStreamName"]
         except ClientError as error:
-            if error.response["Error"]["Code"] not in _GONE:
+            if not aws.is_missing(error):
                 raise
 
 
