@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -158,12 +159,20 @@ def stop(target: Target) -> bool:
     if found is None:
         return False
     pid = int(found["pid"])
-    os.kill(pid, signal.SIGTERM)
-    deadline = time.monotonic() + STOP_SECONDS
-    while time.monotonic() < deadline:
-        if not _alive(pid):
+    try:
+        process = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return True
+    try:
+        # Held before it is asked again: the number may have become another process's since the first answer.
+        again = running(target)
+        if again is None or int(again["pid"]) != pid:
             return True
-        time.sleep(0.05)
+        signal.pidfd_send_signal(process, signal.SIGTERM)
+        if select.select([process], [], [], STOP_SECONDS)[0]:
+            return True
+    finally:
+        os.close(process)
     raise WorkError(f"the local cloud (process {pid}) did not stop within {STOP_SECONDS:.0f} s: see {log_file(target)}")
 
 
@@ -171,15 +180,6 @@ def _home(target: Target) -> Path:
     if target.home is None:
         raise WorkError(f"this command is for the local cloud, but the environment points at {target.endpoint_url}")
     return target.home
-
-
-def _alive(pid: int) -> bool:
-    import psutil
-
-    try:
-        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
-    except psutil.NoSuchProcess:
-        return False
 
 
 def _last_words(target: Target, begins: int) -> str:

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
+import psutil
 import pytest
 
 from loadingbay.errors import WorkError
@@ -135,8 +136,17 @@ def test_stopping_ends_the_process(target, program):
     pid = local_cloud.running(target)["pid"]
     assert local_cloud.stop(target) is True
     assert local_cloud.health(target) is None
-    assert not local_cloud._alive(pid)
+    assert psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
     assert local_cloud.stop(target) is False
+
+
+def test_a_process_that_took_the_clouds_number_is_not_signalled(target, monkeypatch):
+    with local_cloud.subprocess.Popen(["sleep", "600"]) as stranger:
+        answers = iter([{"pid": stranger.pid}, None])
+        monkeypatch.setattr(local_cloud, "running", lambda _target: next(answers))
+        local_cloud.stop(target)
+        assert stranger.poll() is None
+        stranger.kill()
 
 
 def test_a_missing_image_environment_says_how_to_make_it(target, tmp_path):
