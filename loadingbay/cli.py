@@ -36,7 +36,7 @@ _INTERRUPTED = 130
 
 
 class _InOrder(click.Group):
-    """Lists its commands in the order of the story, which is that of this file."""
+    """Lists its commands in the order in which they were added, not by name."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(self.commands)
@@ -59,7 +59,7 @@ def cli(context: click.Context, cloud: str | None, stage: str | None) -> None:
     context.obj = lambda: choose(os.environ, folder(), cloud, stage)
 
 
-# In the order of the story.
+# In the order in which a person meets them.
 cli.add_command(up)
 cli.add_command(down)
 cli.add_command(deploy)
@@ -82,7 +82,7 @@ cli.add_command(destroy)
 
 
 def main() -> NoReturn:
-    """The door: runs the command and turns what it raises into a sentence and an exit code."""
+    """Runs the command line; turns what a command raises into one sentence on stderr and an exit code."""
     for stream in (sys.stdout, sys.stderr):
         # A terminal that has no tick, or a file name that is no text, must not end a command.
         if isinstance(stream, io.TextIOWrapper):

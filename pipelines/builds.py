@@ -1,4 +1,4 @@
-"""Definitions already built, kept on disk: a rerun with nothing changed does not import the SDK (5 to 10 s)."""
+"""Builds definitions in a process of their own and keeps them on disk: importing the SDK takes 5 to 10 s."""
 
 from __future__ import annotations
 

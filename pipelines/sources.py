@@ -203,7 +203,9 @@ def image_address(ecr: Any, repository: str, tag: str) -> str:
 
 
 def upload_missing(s3: Any, bucket: str, sources: tuple[Source, ...], *, owner: str) -> int:
-    """Puts into `bucket` what is not there yet; the number of uploads. Keys contain the hash, so there is there.
+    """Puts into `bucket` the sources that it does not have yet; the number of uploads.
+
+    A key contains the hash of its content, so an object that exists is the right one.
 
     `owner` is the account that the bucket must belong to: whoever knows its name could have made it before us.
     """

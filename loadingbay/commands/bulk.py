@@ -1,4 +1,4 @@
-"""`bulk`: thousands of photos through the distributed Map."""
+"""`bulk`: classify thousands of photos in one run of the bulk state machine."""
 
 from __future__ import annotations
 

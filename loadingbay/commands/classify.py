@@ -1,4 +1,4 @@
-"""`classify`: photos through the inference state machine."""
+"""`classify`: send photos through the inference state machine, one execution each."""
 
 from __future__ import annotations
 

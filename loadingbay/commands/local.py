@@ -1,4 +1,4 @@
-"""`up`, `down`: the local cloud of this folder."""
+"""`up` and `down`: start and stop the local cloud of this folder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`push`: what a git push does on AWS, on this machine."""
+"""`push`: build a commit on this machine as CodeBuild does after a git push on AWS."""
 
 from __future__ import annotations
 

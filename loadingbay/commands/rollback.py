@@ -1,4 +1,4 @@
-"""`rollback`: back to the version before."""
+"""`rollback`: put the approved version before the newest one into service again."""
 
 from __future__ import annotations
 

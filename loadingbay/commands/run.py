@@ -1,4 +1,4 @@
-"""`run` and `build`: the pipeline."""
+"""`run` and `build`: run the pipeline, or print its definition."""
 
 from __future__ import annotations
 

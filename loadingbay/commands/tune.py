@@ -1,4 +1,4 @@
-"""`tune`: a search over the parameters of training."""
+"""`tune`: search the parameters of training."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`approve` and `reject`: what people say about versions."""
+"""`approve` and `reject`: record a decision about a model version, and wait until the endpoint follows it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`monitor`, `status` and `logs`: what there is to see."""
+"""`monitor`, `status` and `logs`: show figures of captured requests, the state of the stage, and logs."""
 
 from __future__ import annotations
 

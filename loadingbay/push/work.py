@@ -1,4 +1,4 @@
-"""One push: clone, build, and what the build started. The folder of the build is removed, its log stays."""
+"""Carries out one push: clones the commit and runs its buildspec. The clone is removed, the log is kept."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the endpoint served, from when until when, on whose approval: from the records that DeployModel keeps in S3."""
+"""Lists the periods in which the endpoint served a version, from the records that DeployModel keeps in S3."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What DeployModel would do now, or after a decision: its own plan, which it makes without performing it."""
+"""Asks the function DeployModel for a dry run: what it would do now, or after a decision about a version."""
 
 from __future__ import annotations
 

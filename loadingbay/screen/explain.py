@@ -1,4 +1,4 @@
-"""Turns any error into the one sentence that a person reads: what, which value, what to do."""
+"""Turns an exception into one sentence: what happened, with which value, and what to do."""
 
 from __future__ import annotations
 

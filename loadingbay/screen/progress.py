@@ -1,4 +1,4 @@
-"""What a person sees: parts of the work with state and duration, live on a terminal, as plain lines elsewhere.
+"""Shows the parts of a command with state and duration: live on a terminal, as plain lines elsewhere.
 
 Progress goes to stderr; stdout belongs to results.
 """

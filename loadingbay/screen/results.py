@@ -1,4 +1,4 @@
-"""What commands print when the work is done: tables and sentences on stdout."""
+"""Prints the results of commands on stdout: tables and sentences."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Thousands of photos: uploads a folder, runs the bulk state machine over a prefix, reads its results back from S3."""
+"""Classifies thousands of photos: uploads a folder, runs the bulk state machine, reads its results back from S3."""
 
 from __future__ import annotations
 

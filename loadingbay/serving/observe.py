@@ -1,4 +1,4 @@
-"""Looks at what is there: status, logs, and monitoring on demand."""
+"""Reads the state of a stage as JSON, runs monitoring on demand, and reads logs of steps, endpoints and Lambdas."""
 
 from __future__ import annotations
 

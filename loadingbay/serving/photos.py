@@ -1,4 +1,4 @@
-"""Sends photos through the inference state machine and says what became of each."""
+"""Classifies photos, one execution of the inference state machine each; an Outcome for every photo."""
 
 from __future__ import annotations
 

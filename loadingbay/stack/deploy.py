@@ -18,7 +18,7 @@ from loadingbay.target import Target
 from pipelines.sources import Source, fingerprint, upload_missing
 
 TEMPLATE = ROOT / "workflow" / "template.yaml"
-PATIENCE = 1800.0  # seconds; a whole stack takes minutes
+PATIENCE = 1800.0  # seconds to wait for one change of the stack
 UNCHANGED = "this very template and code are deployed"
 # The fingerprint is an output of the stack. As a tag it would be put on every resource, and change them all each time.
 SOURCE = "SourceHash"

@@ -1,4 +1,4 @@
-"""Removes a stage with all it has made: first a list (`survey`, which changes nothing), then the doing (`remove`).
+"""Removes a stage with all it has made: `survey` lists it and changes nothing, `remove` deletes it.
 
 The order matters. The rules are disabled first, or the deployer would answer each version that is removed by deploying
 another; executions are stopped before their pipeline goes; buckets, repository and group are emptied, as CloudFormation

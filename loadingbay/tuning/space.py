@@ -1,4 +1,4 @@
-"""What a search may try: a value, a range `LOW:HIGH`, or choices `A,B` of each parameter that training takes. Pure."""
+"""Parses what a search may try of a parameter: a value, a range `LOW:HIGH`, or choices `A,B`. Calls no service."""
 
 from __future__ import annotations
 
