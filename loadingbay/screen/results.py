@@ -167,8 +167,11 @@ def pending(out: Console, done: Finished, target: Target) -> None:
 
 
 def aws_approval(target: Target, version: Version) -> str:
-    """The AWS command that approves the version, ready to be typed."""
-    variables = [f"{name}={shlex.quote(value)}" for name, value in target.environment.items()]
+    """The AWS command that approves the version, ready to be typed; the secret stays in the local cloud's file."""
+    said = {name: value for name, value in target.environment.items() if "ACCESS_KEY" not in name}
+    if target.home is not None:
+        said["AWS_SHARED_CREDENTIALS_FILE"] = str(target.home / "credentials")
+    variables = [f"{name}={shlex.quote(value)}" for name, value in said.items()]
     words = [command("aws"), "sagemaker", "update-model-package", "--model-package-arn", version.arn]
     words += ["--model-approval-status", "Approved", "--approval-description", "why"]
     return " ".join([*variables, *map(shlex.quote, words)])

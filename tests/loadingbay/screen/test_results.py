@@ -70,6 +70,8 @@ def test_drawn_samples_are_named_plainly(out):
 def test_the_aws_command_can_be_typed_as_it_stands():
     words = shlex.split(results.aws_approval(choose({}, Path("/project")), VERSION))
     assert "AWS_ENDPOINT_URL=http://127.0.0.1:4747" in words
+    assert "AWS_SHARED_CREDENTIALS_FILE=/project/.loadingbay/cloud/credentials" in words
+    assert not any("SECRET" in word for word in words)
     assert words[words.index("--model-package-arn") + 1] == VERSION.arn
     assert words[words.index("--model-approval-status") + 1] == "Approved"
 
