@@ -276,6 +276,7 @@ def _pipeline(settings: Settings) -> Any:
             "batch-size": text("BatchSize"),
             "learning-rate": text("LearningRate"),
             "seed": text("Seed"),
+            "pretrained": text("Pretrained"),
             "target-precision": text("TargetPrecision"),
             "code-sha256": settings.training_sha256,
         },

@@ -29,7 +29,7 @@ class Parameter:
     help: str
     minimum: float | None = None
     maximum: float | None = None
-    form: Literal["classes", "instance", "s3", ""] = ""
+    form: Literal["classes", "instance", "s3", "switch", ""] = ""
     option: bool = True
     searched: bool = False
 
@@ -47,6 +47,8 @@ class Parameter:
             return "an instance type such as ml.m5.large"
         if self.form == "s3":
             return "an S3 address"
+        if self.form == "switch":
+            return "yes or no"
         if self.minimum is not None:
             return f"{_plain(self.minimum)} to {_plain(self.maximum or 0)}"
         return "text"
@@ -88,6 +90,8 @@ class Parameter:
             ok = ok and bool(_INSTANCE.fullmatch(value))
         elif self.form == "s3":
             ok = ok and bool(_S3.fullmatch(value))
+        elif self.form == "switch":
+            ok = value in {"yes", "no"}
         if not ok:
             raise ValueError(f"{self.flag} {value}: must be {self.allowed}")
 
@@ -108,11 +112,13 @@ PARAMETERS: tuple[Parameter, ...] = (
               option=False),
     Parameter("GitCommit", "String", "unknown", "The commit that this runs, for the version's metadata.", option=False),
     Parameter("Classes", "String", "bicycle,motorcycle", "The vehicles to tell apart.", form="classes"),
-    Parameter("Epochs", "Integer", 120, "Passes over the training photos.", 1, 1000, searched=True),
+    Parameter("Epochs", "Integer", 30, "Passes over the training photos.", 1, 1000, searched=True),
     Parameter("BatchSize", "Integer", 32, "Photos in one step of gradient descent.", 2, 1024, searched=True),
     Parameter("LearningRate", "Float", 0.05, "Learning rate after warm-up, the highest.", 1e-6, 10,
               searched=True),
     Parameter("Seed", "Integer", 1, "Seed of everything that is drawn.", 0, 2**31 - 1),
+    Parameter("Pretrained", "String", "yes", "Start from the weights that ship, made from photos of other things.",
+              form="switch"),
     Parameter("MinimumAccuracy", "Float", 0.85, "Test accuracy below which no version is registered.", 0, 1),
     Parameter("ChampionTolerance", "Float", 0.02, "Test accuracy that a version may lose to the approved one.", 0, 1),
     Parameter("TargetPrecision", "Float", 0.97, "Share of accepted photos that must be right; sets the threshold.",

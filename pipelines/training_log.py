@@ -15,6 +15,19 @@ _PAIR = re.compile(r"(\w+)=(\S+)")
 
 
 @dataclass(frozen=True)
+class Overall:
+    """How far the whole training job is: `finished` of its `fits`, `done` in per cent, `left` in seconds."""
+
+    finished: int
+    fits: int
+    done: int
+    left: int
+
+    def __str__(self) -> str:
+        return f"{self.finished} of {self.fits} fits, {self.done} %, {self.left} s left"
+
+
+@dataclass(frozen=True)
 class Epoch:
     """One pass over the training photos. `accuracy` is None in a phase that holds nothing out."""
 
@@ -23,6 +36,7 @@ class Epoch:
     epochs: int
     loss: float
     accuracy: float | None
+    overall: Overall | None = None
 
 
 def parse(line: str) -> Epoch | None:
@@ -37,7 +51,17 @@ def parse(line: str) -> Epoch | None:
             epochs=int(epochs),
             loss=float(pairs["train_loss"]),
             accuracy=float(accuracy) if accuracy else None,
+            overall=_overall(pairs),
         )
+    except (KeyError, ValueError):
+        return None
+
+
+def _overall(pairs: dict[str, str]) -> Overall | None:
+    """From `fits=3/4 done=62 left=20`; None when a line says no such thing."""
+    try:
+        finished, _, fits = pairs["fits"].partition("/")
+        return Overall(int(finished), int(fits), int(pairs["done"]), int(pairs["left"]))
     except (KeyError, ValueError):
         return None
 

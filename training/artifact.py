@@ -14,7 +14,7 @@ import inference
 
 HERE = Path(__file__).resolve().parent
 # What serving needs, and what Evaluate needs beside it; nothing that only training needs.
-SHIPPED = ("fused.py", "inference.py", "int8.py", "metrics.py", "preprocessing.py")
+SHIPPED = ("decision.py", "fused.py", "inference.py", "int8.py", "metrics.py", "preprocessing.py")
 
 
 def write_json(path: Path, value: Any) -> None:

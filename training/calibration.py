@@ -89,3 +89,11 @@ def fit_threshold(confidence: Floats, right: npt.NDArray[np.bool_], target: floa
         lower_bound=float(bounds[chosen]),
         target_met=bool(len(qualified)),
     )
+
+
+def keeping(scores: Floats, share: float) -> float:
+    """The highest threshold that at least `share` of the scores reach."""
+    if len(scores) == 0:
+        raise ValueError("no scores make no threshold")
+    ordered = np.sort(np.asarray(scores, np.float64))
+    return float(ordered[math.floor((1 - share) * len(ordered) + 1e-9)])

@@ -20,11 +20,13 @@ import numpy as np
 import numpy.typing as npt
 import outliers
 import preprocessing
+import pretrained
 from cluster import Exchange
 from records import Pixels
 
 Float32 = npt.NDArray[np.float32]
 Int64 = npt.NDArray[np.int64]
+UInt8 = npt.NDArray[np.uint8]
 
 # Validation between the first and the last epoch costs time and decides nothing: it is for whoever watches.
 VALIDATE_EVERY = 5
@@ -39,17 +41,19 @@ class TrainingError(RuntimeError):
 class Recipe:
     """Everything that decides the weights, but the data and the seed."""
 
-    epochs: int = 120
+    epochs: int = 30
     batch_size: int = 32
     learning_rate: float = 0.05
     momentum: float = 0.9
     weight_decay: float = 5e-4
     warm_up: float = 0.15  # share of all steps
     average: float = 0.99  # decay of the moving average of weights, a step
-    widths: tuple[int, int, int] = (16, 32, 64)
+    widths: tuple[int, int, int] = (32, 48, 64)
     edge_widths: tuple[int, int] = (64, 96)
     bins: int = 12  # directions of edges
-    outlier_share: float = 0.0625  # of a batch's size, on top of it
+    outlier_share: float = 0.25  # of a batch's size, on top of it
+    drawn_share: float = 0.3  # of the outliers; the others are photos
+    pretrained: bool = True  # start from pretrained.params
     pixels_every: int = 2  # steps: the network on pixels gains less from each, and costs twice as much
     strength: augmentation.Strength = field(default_factory=augmentation.Strength)
 
@@ -73,16 +77,20 @@ class Phase:
 
 @dataclass(frozen=True)
 class Channel:
-    """Training pixels with the colour statistics of all training rows, and the number of classes."""
+    """Training pixels with the colour statistics of all training rows, and the number of classes.
+
+    `outliers` (m, h, w, 3) are photos that show none of the classes; without any, all outliers are drawn.
+    """
 
     pixels: Pixels
     mean: Float32
     std: Float32
     classes: int
+    outliers: UInt8
 
 
 def predict(net: Any, channel: Channel, rows: Int64, batch: int = 250) -> Float32:
-    """(len(rows), classes) logits, without augmentation."""
+    """(len(rows), classes + 1) logits, without augmentation."""
     parts = [
         net(
             mx.nd.array(
@@ -91,7 +99,7 @@ def predict(net: Any, channel: Channel, rows: Int64, batch: int = 250) -> Float3
         ).asnumpy()
         for at in range(0, len(rows), batch)
     ]
-    return np.concatenate(parts) if parts else np.empty((0, channel.classes), np.float32)
+    return np.concatenate(parts) if parts else np.empty((0, channel.classes + 1), np.float32)
 
 
 class Fit:
@@ -104,6 +112,8 @@ class Fit:
         self.net = network.build(channel.classes, recipe.widths, size, phase.seed, *fixed)
         parameters = self.net.collect_params()
         self.weights: dict[str, Any] = {name: p.data() for name, p in parameters.items()}
+        if recipe.pretrained:
+            pretrained.load(self.weights)
         self.gradients: dict[str, Any] = {name: p.grad() for name, p in parameters.items() if p.grad_req != "null"}
         self.edges = {name: gradient for name, gradient in self.gradients.items() if "_edges_" in name}
         self.momenta: dict[str, Any] = {name: mx.nd.zeros_like(self.weights[name]) for name in self.gradients}
@@ -124,16 +134,17 @@ class Fit:
         order = np.random.default_rng([self.phase.seed, epoch]).permutation(self.phase.rows)  # the same on every host
         rng = np.random.default_rng([self.phase.seed, epoch, rank])
         # No label smoothing: it makes right and wrong answers equally sure, and then fewer can be accepted.
-        known = np.eye(channel.classes, dtype=np.float32)
-        strangers = round(recipe.outlier_share * recipe.batch_size / hosts)
-        even = np.full((strangers, channel.classes), 1 / channel.classes, np.float32)
+        known = np.eye(channel.classes + 1, dtype=np.float32)
+        count = round(recipe.outlier_share * recipe.batch_size / hosts)
+        none_of_them = np.repeat(known[-1:], count, axis=0)
         for step in range(self.steps_per_epoch):
             rows = order[step * recipe.batch_size : (step + 1) * recipe.batch_size][rank::hosts]
-            views = augmentation.augment(channel.pixels.images[rows], recipe.strength, rng)
-            targets = known[channel.pixels.labels[rows]]
-            if strangers:
-                views = np.concatenate([views, outliers.draw(strangers, views, rng)])
-                targets = np.concatenate([targets, even])
+            drawn = int(rng.binomial(count, recipe.drawn_share)) if len(channel.outliers) else count
+            others = channel.outliers[rng.integers(0, len(channel.outliers), count - drawn)]
+            photos = np.concatenate([channel.pixels.images[rows], others])
+            views = augmentation.augment(photos, recipe.strength, rng)
+            views = np.concatenate([views, outliers.draw(drawn, views[: len(rows)], rng)])
+            targets = np.concatenate([known[channel.pixels.labels[rows]], none_of_them])
             yield mx.nd.array(preprocessing.normalise(views, channel.mean, channel.std)), mx.nd.array(targets)
 
     def train_epoch(self) -> tuple[float, float]:
@@ -196,7 +207,7 @@ class Fit:
         if not len(self.phase.held_out):
             return None
         logits = predict(self.net, self.channel, self.phase.held_out)
-        return float((logits.argmax(axis=1) == self.channel.pixels.labels[self.phase.held_out]).mean())
+        return float((logits[:, :-1].argmax(axis=1) == self.channel.pixels.labels[self.phase.held_out]).mean())
 
     def save(self, path: Path, run: str) -> None:
         """Write a checkpoint, whole or not at all; `run` says what it belongs to."""
@@ -253,11 +264,12 @@ def fit(
     phase: Phase,
     channel: Channel,
     recipe: Recipe,
-    report: Callable[[str], None],
+    report: Callable[[str, int], None],
     checkpoints: Checkpoints | None = None,
     exchange: Exchange | None = None,
 ) -> Fit:
-    """Train one phase to its end; the returned network holds the averaged weights. Reports a line an epoch.
+    """Train one phase to its end; the returned network holds the averaged weights. Reports a line an epoch,
+    with the number of epochs done.
 
     With checkpoints it continues where an earlier attempt was killed, and the result is the same to the bit.
     """
@@ -267,7 +279,8 @@ def fit(
         report(
             f"The checkpoint {path} is not used: {refused}. Training starts over."
             if refused
-            else f"Resuming {phase.name} after epoch {run.epoch} of {recipe.epochs}, from {path}."
+            else f"Resuming {phase.name} after epoch {run.epoch} of {recipe.epochs}, from {path}.",
+            run.epoch,
         )
         if run.epoch == recipe.epochs:
             run.use_averages()
@@ -292,5 +305,5 @@ def fit(
         if last:
             run.use_averages()
             entry["validation_accuracy"] = run.accuracy()
-        report(log_line({**entry, "seconds": time.perf_counter() - began}))
+        report(log_line({**entry, "seconds": time.perf_counter() - began}), run.epoch)
     return run

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import cv2
+import decision
 import fused
 import int8
 import numpy as np
@@ -64,7 +65,7 @@ def model_fn(model_dir: str) -> Model:
     mean, std = np.asarray(about["mean"], np.float32), np.asarray(about["std"], np.float32)
     exact = fused.Fused.load(folder / SYMBOL, folder / PARAMETERS)
     probes = preprocessing.normalise(int8.probes(_image_size), mean, std)
-    network = int8.guard(folder, exact, probes, float(about["temperature"]), float(about["threshold"]))
+    network = int8.guard(folder, exact, probes, decision.Rule.of(about))
     model = Model(about, network, mean, std)
     warmup(model)
     return model
@@ -79,7 +80,7 @@ def warmup(model: Model) -> None:
     ValueError when the network is broken.
     """
     answer = predict_fn(np.zeros((1, *_image_size, 3), np.uint8), model)
-    if answer.shape != (1, len(model.classes)) or not np.isfinite(answer).all():
+    if answer.shape != (1, len(model.classes) + 1) or not np.isfinite(answer).all():
         raise ValueError(f"the network gives {answer!r} for {len(model.classes)} classes: the artifact is broken")
 
 
@@ -129,43 +130,46 @@ def input_fn(body: bytes, content_type: str) -> UInt8:
     return np.stack(images)
 
 
-def softmax(logits: Float32, temperature: float) -> Float32:
-    """(n, classes) logits to probabilities at a temperature: above 1 is less sure, below 1 surer."""
-    scaled = logits.astype(np.float64) / temperature
-    scaled = np.exp(scaled - scaled.max(axis=1, keepdims=True))
-    return np.asarray(scaled / scaled.sum(axis=1, keepdims=True), np.float32)
-
-
 def predict_fn(images: UInt8, model: Model) -> Float32:
-    """(n, h, w, 3) uint8 to (n, classes) float32 probabilities, temperature applied.
+    """(n, h, w, 3) uint8 to (n, classes + 1) float32: see decision.answers. Rows do not depend on each other.
 
-    Rows do not depend on each other.
+    The first columns are the probabilities of the classes, the temperature applied, given that the photo shows one of
+    them; the last is `in_distribution`, from 0 to 1, that it does.
     """
     logits = model.network(preprocessing.normalise(images, model.mean, model.std))
-    return softmax(logits, float(model.about["temperature"]))
+    return decision.answers(logits, float(model.about["temperature"]))
 
 
-def output_fn(probabilities: Float32, accept: str, model: Model) -> tuple[bytes, str]:
-    """The answer as JSON (default) or CSV rows `label,confidence,p1,p2,...`, and its content type."""
+def output_fn(answers: Float32, accept: str, model: Model) -> tuple[bytes, str]:
+    """What predict_fn gave as JSON (default) or CSV, and its content type.
+
+    A CSV row is `label,confidence,p1,p2,...,in_distribution`.
+    """
     kinds = [part.split(";")[0].strip().lower() for part in (accept or "*/*").split(",")]
     kind = next((kind for kind in kinds if kind in (*ANSWER_TYPES, "*/*", "application/*", "text/*", "")), None)
     if kind is None:
         raise UnsupportedContentType(f"accept {accept!r} is not one of {', '.join(ANSWER_TYPES)}")
     classes = model.classes
-    winners = probabilities.argmax(axis=1)
+    winners = answers[:, :-1].argmax(axis=1)
     if kind in ("text/csv", "text/*"):
         rows = io.StringIO()
         writer = csv.writer(rows, lineterminator="\n")
-        for row, winner in zip(probabilities.tolist(), winners.tolist(), strict=True):
+        for row, winner in zip(answers.tolist(), winners.tolist(), strict=True):
             writer.writerow([classes[winner], f"{row[winner]:.6f}", *(f"{value:.6f}" for value in row)])
         return rows.getvalue().encode(), "text/csv"
     predictions = [
-        {"label": classes[winner], "confidence": row[winner], "probabilities": dict(zip(classes, row, strict=True))}
-        for row, winner in zip(probabilities.tolist(), winners.tolist(), strict=True)
+        {
+            "label": classes[winner],
+            "confidence": row[winner],
+            "in_distribution": row[-1],
+            "probabilities": dict(zip(classes, row[:-1], strict=True)),
+        }
+        for row, winner in zip(answers.tolist(), winners.tolist(), strict=True)
     ]
     answer = {
         "predictions": predictions,
         "threshold": model.about["threshold"],
+        "in_distribution_threshold": model.about["in_distribution_threshold"],
         "model": {"data_label": model.about["data_label"]},
     }
     return _to_json(answer).encode(), "application/json"

@@ -1,7 +1,7 @@
 """Serves with 8-bit integers, and asks the float network wherever that could matter: no decision changes.
 
 An 8-bit network answers in about half the time, a little beside the float one. How far beside was measured when it was
-made (quantization.py); a photo whose answer lies within twice that of a decision, which class it is or whether the
+made (quantization.py); a photo whose answer lies within twice that of a decision, which class it is or whether a
 threshold is reached, is answered by the float network instead. It travels inside the model artifact under code/.
 The 8-bit network is a symbol only: it has the float one's parameters, and oneDNN rounds them when it binds them.
 """
@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import logging
-import math
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,6 +17,7 @@ import cv2
 import mxnet as mx
 import numpy as np
 import numpy.typing as npt
+from decision import Rule, spread
 from fused import Fused
 
 SYMBOL, ABOUT = "int8-symbol.json", "int8.json"
@@ -27,37 +27,16 @@ Network = Callable[[Float32], Float32]
 log = logging.getLogger(__name__)
 
 
-def spread(one: Float32, other: Float32) -> Float32:
-    """(n,): how much the difference between any two classes' logits may change, from (n, classes) to (n, classes)."""
-    change = one - other
-    return np.asarray(change.max(axis=1) - change.min(axis=1))
-
-
-def near(logits: Float32, margin: float, temperature: float, threshold: float) -> npt.NDArray[np.bool_]:
-    """(n,): whether a change by `margin` (see `spread`) could alter the class, or on which side of the threshold it is.
-
-    The log-odds of the winner move by no more than its lead over the others does.
-    """
-    ordered = np.sort(logits.astype(np.float64), axis=1) / temperature
-    lead = ordered[:, -1] - ordered[:, -2]
-    odds = ordered[:, -1] - np.logaddexp.reduce(ordered[:, :-1], axis=1)
-    level = min(max(threshold, 1e-12), 1 - 1e-12)
-    edge, room = math.log(level / (1 - level)), margin / temperature
-    close: npt.NDArray[np.bool_] = (lead <= room) | (np.abs(odds - edge) <= room)
-    return close
-
-
 class Guarded:
     """Logits by `fast`, and by `exact` for photos near a decision: each by itself, whatever else is in the batch."""
 
-    def __init__(self, fast: Network, exact: Network, margin: float, temperature: float, threshold: float) -> None:
-        self._fast, self._exact = fast, exact
-        self._margin, self._temperature, self._threshold = margin, temperature, threshold
+    def __init__(self, fast: Network, exact: Network, margin: float, rule: Rule) -> None:
+        self._fast, self._exact, self._margin, self._rule = fast, exact, margin, rule
 
     def __call__(self, images: Float32) -> Float32:
-        """(n, 3, h, w) normalised -> (n, classes)."""
+        """(n, 3, h, w) normalised -> (n, classes + 1)."""
         logits = self._fast(images)
-        for row in np.flatnonzero(near(logits, self._margin, self._temperature, self._threshold)):
+        for row in np.flatnonzero(self._rule.near(logits, self._margin)):
             logits[row] = self._exact(images[row : row + 1])[0]
         return logits
 
@@ -72,7 +51,7 @@ def probes(size: tuple[int, int]) -> npt.NDArray[np.uint8]:
     return np.stack(drawn).astype(np.uint8)
 
 
-def guard(folder: Path, exact: Fused, images: Float32, temperature: float, threshold: float) -> Network:
+def guard(folder: Path, exact: Fused, images: Float32, rule: Rule) -> Network:
     """The artifact's 8-bit network behind its guard; `exact` itself where there is none, or where it does not hold.
 
     Processors without 8-bit dot products may saturate sums. `images` are the normalised probes: where they come out
@@ -91,4 +70,4 @@ def guard(folder: Path, exact: Fused, images: Float32, temperature: float, thres
             margin,
         )
         return exact
-    return Guarded(fast, exact, margin, temperature, threshold)
+    return Guarded(fast, exact, margin, rule)

@@ -93,7 +93,7 @@ class Orientations(nn.HybridBlock):  # type: ignore[misc]  # mxnet has no types
             getattr(self, name).set_data(mx.nd.array(value))
 
     def hybrid_forward(self, F: Any, x: Any, slopes: Any, both: Any, around: Any, folds: Any) -> Any:  # noqa: N803
-        """(n, 3, h, w) -> (n, 8 bins, h / 4, w / 4): what `seen` and `mirrored` take apart."""
+        """(n, 3, h, w) -> (n, 4 bins, h / 4, w / 4)."""
         bins, border = self.bins, (self.WINDOW - self.CELL) // 2
         gradients = F.Convolution(x, slopes, kernel=(3, 3), pad=(1, 1), num_filter=bins + 2, no_bias=True)
         along = F.relu(F.slice_axis(gradients, axis=1, begin=0, end=bins))
@@ -111,63 +111,54 @@ class Orientations(nn.HybridBlock):  # type: ignore[misc]  # mxnet has no types
         )
         energy = F.Convolution(cells, around, kernel=(3, 3), pad=(1, 1), num_filter=bins, no_bias=True)
         maps = F.sqrt(cells / (energy + self.DARK))
-        return F.BlockGrad(F.Convolution(maps, folds, kernel=(2, 2), stride=(2, 2), num_filter=8 * bins, no_bias=True))
-
-    def seen(self, F: Any, folded: Any) -> Any:  # noqa: N803  # as in Gluon
-        """The photos' maps: (n, 4 bins, h / 4, w / 4)."""
-        return F.slice_axis(folded, axis=1, begin=0, end=4 * self.bins)
-
-    def mirrored(self, F: Any, folded: Any) -> Any:  # noqa: N803  # as in Gluon
-        """The maps of the mirrored photos, of the same shape."""
-        return F.reverse(F.slice_axis(folded, axis=1, begin=4 * self.bins, end=8 * self.bins), axis=3)
+        return F.BlockGrad(F.Convolution(maps, folds, kernel=(2, 2), stride=(2, 2), num_filter=4 * bins, no_bias=True))
 
 
 def _folds(bins: int) -> npt.NDArray[np.float64]:
     """Weights that put four neighbouring cells into the channels of one: places stay apart, the grid costs a quarter.
 
-    Then the same for the mirrored photo, but for turning the columns round: there, an edge along an angle lies along pi
-    minus the angle. A convolution of ones and zeros copies exactly, and MXNet's own operators for it are far slower.
+    A convolution of ones and zeros copies exactly, and MXNet's own operators for it are far slower.
     """
-    weights = np.zeros((2, 2, 2, bins, bins, 2, 2))  # mirrored, row, column, bin; then bin, row, column of the maps
+    weights = np.zeros((2, 2, bins, bins, 2, 2))  # row, column, bin; then bin, row, column of the maps
     for row, column, bin_ in np.ndindex(2, 2, bins):
-        weights[0, row, column, bin_, bin_, row, column] = 1
-        weights[1, row, column, bin_, (bins // 2 - bin_) % bins, row, 1 - column] = 1
-    return weights.reshape(8 * bins, bins, 2, 2)
+        weights[row, column, bin_, bin_, row, column] = 1
+    return weights.reshape(4 * bins, bins, 2, 2)
 
 
 class OnPixels(nn.HybridBlock):  # type: ignore[misc]  # mxnet has no types
-    """A ResNet-9 (after David Page's DAWNBench entry): eight 3x3 convolutions, global max pooling, linear.
+    """A ResNet-9 (after David Page's DAWNBench entry) without its dearest layer.
 
-    `widths` are the channels at full, half and quarter resolution. (n, 3, h, w) -> (n, classes) logits.
+    Seven 3x3 convolutions, each stage at half the resolution of the one before, global max pooling, linear.
+
+    `widths` are the channels of the stages. (n, 3, h, w) -> (n, outputs) logits.
     """
 
-    def __init__(self, classes: int, widths: tuple[int, int, int], **kwargs: Any) -> None:
+    def __init__(self, outputs: int, widths: tuple[int, int, int], **kwargs: Any) -> None:
         super().__init__(**kwargs)
         small, middle, large = widths
         with self.name_scope():
             self.features = nn.HybridSequential(prefix="features_")
             with self.features.name_scope():
                 self.features.add(
-                    ConvNormAct(small, prefix="stem_"),
+                    ConvNormAct(small, pool=True, prefix="stem_"),
                     ConvNormAct(middle, pool=True, prefix="down1_"),
                     Residual(middle, prefix="res1_"),
                     ConvNormAct(large, pool=True, prefix="down2_"),
-                    ConvNormAct(large, pool=True, prefix="down3_"),
                     Residual(large, prefix="res2_"),
                     nn.GlobalMaxPool2D(prefix="pool_"),
                     nn.Flatten(prefix="flat_"),
                 )
-            self.head = nn.Dense(classes, prefix="head_")
+            self.head = nn.Dense(outputs, prefix="head_")
 
     def hybrid_forward(self, F: Any, x: Any) -> Any:  # noqa: N803  # Gluon's own signature
-        """(n, 3, h, w) -> (n, classes)."""
+        """(n, 3, h, w) -> (n, outputs)."""
         return self.head(self.features(x))
 
 
 class OnEdges(nn.HybridBlock):  # type: ignore[misc]  # mxnet has no types
     """Four convolutions on folded maps of oriented edges, maximum and mean over the picture, linear."""
 
-    def __init__(self, classes: int, widths: tuple[int, int], **kwargs: Any) -> None:
+    def __init__(self, outputs: int, widths: tuple[int, int], **kwargs: Any) -> None:
         super().__init__(**kwargs)
         small, large = widths
         with self.name_scope():
@@ -182,32 +173,31 @@ class OnEdges(nn.HybridBlock):  # type: ignore[misc]  # mxnet has no types
             self.most = nn.GlobalMaxPool2D(prefix="most_")
             self.mean = nn.GlobalAvgPool2D(prefix="mean_")
             self.flat = nn.Flatten(prefix="flat_")
-            self.head = nn.Dense(classes, prefix="head_")
+            self.head = nn.Dense(outputs, prefix="head_")
 
     def hybrid_forward(self, F: Any, x: Any) -> Any:  # noqa: N803  # Gluon's own signature
-        """(n, 4 bins, h, w) -> (n, classes)."""
+        """(n, 4 bins, h, w) -> (n, outputs)."""
         x = self.features(x)
         return self.head(self.flat(F.concat(self.most(x), self.mean(x), dim=1)))
 
 
 class Members(nn.HybridBlock):  # type: ignore[misc]  # mxnet has no types
-    """Both networks: (n, 3, h, w) float32, normalised, h and w multiples of 8 from 16 -> (n, 2, classes) logits."""
+    """Both networks: (n, 3, h, w) float32, normalised, h and w multiples of 8 from 16 -> (n, 2, outputs) logits."""
 
-    def __init__(self, classes: int, widths: Any, edge_widths: Any, bins: int, std: Any) -> None:
+    def __init__(self, outputs: int, widths: Any, edge_widths: Any, bins: int, std: Any) -> None:
         super().__init__(prefix=PREFIX)
         with self.name_scope():
-            self.pixels = OnPixels(classes, widths, prefix="pixels_")
+            self.pixels = OnPixels(outputs, widths, prefix="pixels_")
             self.orientations = Orientations(bins, std, prefix="orientations_")
-            self.edges = OnEdges(classes, edge_widths, prefix="edges_")
+            self.edges = OnEdges(outputs, edge_widths, prefix="edges_")
 
     def hybrid_forward(self, F: Any, x: Any) -> Any:  # noqa: N803  # Gluon's own signature
         """Logits of each member."""
-        seen = self.orientations.seen(F, self.orientations(x))
-        return F.stack(self.pixels(x), self.edges(seen), axis=1) * SCALE
+        return F.stack(self.pixels(x), self.edges(self.orientations(x)), axis=1) * SCALE
 
 
 class Alone(nn.HybridBlock):  # type: ignore[misc]  # mxnet has no types
-    """The member on edges by itself, for steps of training that the other one skips: -> (n, 1, classes) logits."""
+    """The member on edges by itself, for steps of training that the other one skips: -> (n, 1, outputs) logits."""
 
     def __init__(self, members: Members) -> None:
         super().__init__(prefix="alone_")
@@ -215,15 +205,11 @@ class Alone(nn.HybridBlock):  # type: ignore[misc]  # mxnet has no types
 
     def hybrid_forward(self, F: Any, x: Any) -> Any:  # noqa: N803  # Gluon's own signature
         """Logits of the one member."""
-        seen = self.orientations.seen(F, self.orientations(x))
-        return F.expand_dims(self.edges(seen), axis=1) * SCALE
+        return F.expand_dims(self.edges(self.orientations(x)), axis=1) * SCALE
 
 
 class Mean(nn.HybridBlock):  # type: ignore[misc]  # mxnet has no types
-    """What ships: the weighted mean of the members' logits, (n, 3, h, w) -> (n, classes).
-
-    The edges are also read in the mirror, which costs little, since the oriented gradients are worked out once.
-    """
+    """What ships: the weighted mean of the members' logits, (n, 3, h, w) -> (n, outputs)."""
 
     def __init__(self, members: Members) -> None:
         super().__init__(prefix="mean_")
@@ -231,11 +217,7 @@ class Mean(nn.HybridBlock):  # type: ignore[misc]  # mxnet has no types
 
     def hybrid_forward(self, F: Any, x: Any) -> Any:  # noqa: N803  # Gluon's own signature
         """Mean over the members."""
-        orientations = self.members.orientations
-        folded = orientations(x)
-        both = F.concat(orientations.seen(F, folded), orientations.mirrored(F, folded), dim=0)
-        edges = self.members.edges(both)
-        edges = F.mean(F.reshape(edges, shape=(-4, 2, -1, -2)), axis=0)
+        edges = self.members.edges(self.members.orientations(x))
         return self.members.pixels(x) * (SCALE * (1 - EDGES)) + edges * (SCALE * EDGES)
 
 
@@ -248,13 +230,13 @@ def build(
     bins: int = 12,
     std: Sequence[float] = (64.0, 64.0, 64.0),
 ) -> Mean:
-    """A fresh network on the CPU. The same arguments give the same weights.
+    """A fresh network on the CPU, with an output for each class and one more, the last, for "none of them".
 
-    Its `members` are what trains, and `alone` is one of them.
+    The same arguments give the same weights. Its `members` are what trains, and `alone` is one of them.
     `std` are the standard deviations, in grey levels, by which the photos' channels are divided before they come in.
     """
     mx.random.seed(seed)
-    mean = Mean(Members(classes, widths, edge_widths, bins, std))
+    mean = Mean(Members(classes + 1, widths, edge_widths, bins, std))
     mean.initialize(mx.init.Xavier(rnd_type="gaussian", factor_type="in", magnitude=2), ctx=mx.cpu())
     mean.members.orientations.fix()
     for block in (mean.members, mean.alone, mean):

@@ -1,7 +1,8 @@
-"""Pictures of nothing that the model knows, drawn while training: it learns to spread its probability on them evenly.
+"""Pictures of none of the classes, which training shows the network as examples of "none of them".
 
 Noise of several grains, smooth gradients, stripes, rows of small marks on a plain ground, and training photos cut into
-shuffled tiles (their colours and textures without their shapes). Evaluate measures refusal on pictures of its own.
+shuffled tiles (their colours and textures without their shapes); and crops of natural photographs. Evaluate measures
+refusal on pictures of its own.
 """
 
 from __future__ import annotations
@@ -9,8 +10,12 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import numpy.typing as npt
+import sklearn.datasets
 
 Float32 = npt.NDArray[np.float32]
+UInt8 = npt.NDArray[np.uint8]
+
+CROPS = 2000
 
 
 def _noise(height: int, width: int, rng: np.random.Generator) -> Float32:
@@ -87,4 +92,25 @@ def draw(count: int, views: Float32, rng: np.random.Generator) -> Float32:
             picture[:] = _marks(height, width, rng)
         else:
             picture[:] = _shuffled(views[int(rng.integers(len(views)))], rng)
+    return drawn
+
+
+def crops(size: tuple[int, int], count: int = CROPS) -> UInt8:
+    """(count, h, w, 3) crops of the two photographs that scikit-learn ships, a temple and a flower: always the same.
+
+    Squares from the target's own size up to the whole photograph, turned by quarters and with channels exchanged, so
+    that two photographs give many textures and shapes (Asano and Saeed, 2023, learn from crops of a single one).
+    """
+    rng = np.random.default_rng(3)
+    photographs = [sklearn.datasets.load_sample_image(name) for name in ("china.jpg", "flower.jpg")]
+    drawn = np.empty((count, *size, 3), np.uint8)
+    for crop in drawn:
+        photograph = photographs[int(rng.integers(len(photographs)))]
+        shorter = min(photograph.shape[:2])
+        side = int(np.exp(rng.uniform(np.log(min(32, shorter)), np.log(shorter))))
+        top, left = (int(rng.integers(0, length - side + 1)) for length in photograph.shape[:2])
+        square = np.rot90(photograph[top : top + side, left : left + side], int(rng.integers(4)))
+        order = rng.permutation(3) if rng.random() < 0.5 else np.arange(3)
+        interpolation = cv2.INTER_AREA if side >= max(size) else cv2.INTER_LINEAR
+        crop[:] = cv2.resize(np.ascontiguousarray(square[:, :, order]), size[::-1], interpolation=interpolation)
     return drawn

@@ -16,9 +16,11 @@ import numpy as np
 import numpy.typing as npt
 import records
 from cluster import Exchange
+from progress import Progress
 from sklearn.model_selection import StratifiedKFold
 
 FINAL = "final"
+OUTLIERS = "outliers"  # folder of their pixels, below the job's scratch folder
 
 Float32 = npt.NDArray[np.float32]
 Int64 = npt.NDArray[np.int64]
@@ -26,7 +28,10 @@ Int64 = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Job:
-    """What all phases share; small enough to be sent to each process."""
+    """What all phases share; small enough to be sent to each process.
+
+    `scratch` holds the decoded training photos, and in its folder OUTLIERS the photos of other things.
+    """
 
     scratch: Path
     size: tuple[int, int]
@@ -36,6 +41,7 @@ class Job:
     recipe: fitting.Recipe
     model_dir: Path
     checkpoints: fitting.Checkpoints | None = None
+    progress: Progress | None = None
 
 
 @dataclass(frozen=True)
@@ -80,8 +86,14 @@ def _report(line: str) -> None:
 def run_one(phase: fitting.Phase, job: Job, exchange: Exchange | None = None) -> Outcome:
     """Train a phase in this process; the final one also exports its network, on the first host."""
     cv2.setNumThreads(0)
-    channel = fitting.Channel(records.mapped(job.scratch, job.size), job.mean, job.std, job.classes)
-    fit = fitting.fit(phase, channel, job.recipe, _report, job.checkpoints, exchange)
+    others = records.mapped(job.scratch / OUTLIERS, job.size).images
+    channel = fitting.Channel(records.mapped(job.scratch, job.size), job.mean, job.std, job.classes, others)
+
+    def report(line: str, epoch: int) -> None:
+        overall = job.progress.update(phase.name, epoch / job.recipe.epochs) if job.progress else ""
+        _report(f"{line} {overall}".rstrip())
+
+    fit = fitting.fit(phase, channel, job.recipe, report, job.checkpoints, exchange)
     if phase.name == FINAL and (exchange is None or exchange.rank == 0):
         fit.net.export(str(job.model_dir / "network"), epoch=0)
     return Outcome(fitting.predict(fit.net, channel, phase.held_out), fit.history)

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import decision
 import fused
 import inference
 import int8
@@ -31,7 +32,7 @@ UInt8 = npt.NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class Outcome:
-    """The `largest` difference (see int8.spread), and the share of photos `near` a decision: left to the float one."""
+    """`largest` difference (see decision.spread); share of photos `near` a decision, left to the float network."""
 
     largest: float
     margin: float
@@ -65,10 +66,9 @@ def export(folder: Path, photos: UInt8, about: dict[str, Any]) -> Outcome:
     symbol = _quantize(folder, data)
     exact = fused.Fused.load(folder / inference.SYMBOL, folder / inference.PARAMETERS)
     logits = fused.Fused(symbol, exact.arguments, exact.auxiliary)(data)
-    largest = float(int8.spread(logits, exact(data)).max())
+    largest = float(decision.spread(logits, exact(data)).max())
     margin = SAFETY * largest
-    temperature, threshold = float(about["temperature"]), float(about["threshold"])
-    near = float(int8.near(logits[: len(photos)], margin, temperature, threshold).mean())
+    near = float(decision.Rule.of(about).near(logits[: len(photos)], margin).mean())
     outcome = Outcome(largest, margin, near, near <= MOST)
     if outcome.kept:
         symbol.save(str(folder / int8.SYMBOL))

@@ -19,6 +19,7 @@ import numpy.typing as npt
 import preprocessing
 
 RECORDS, INDEX, ABOUT = "images.rec", "images.idx", "dataset.json"
+OUTLIERS = "outliers.rec"  # photos of other things, where the data have any
 
 UInt8 = npt.NDArray[np.uint8]
 Int64 = npt.NDArray[np.int64]
@@ -40,24 +41,20 @@ def about(channel: Path) -> dict[str, Any]:
     return loaded
 
 
-def stream(channel: Path) -> Iterator[tuple[int, bytes]]:
-    """(label, encoded photo) of each record in order, one at a time."""
-    reader = mx.recordio.MXRecordIO(str(channel / RECORDS), "r")
+def stream(path: Path) -> Iterator[tuple[int, bytes]]:
+    """(label, encoded photo) of each record of a file in order, one at a time."""
+    reader = mx.recordio.MXRecordIO(str(path), "r")
     try:
         number = 0
         while (record := reader.read()) is not None:
             header, photo = mx.recordio.unpack(record)
             label = float(np.asarray(header.label).ravel()[0])
             if not label.is_integer() or label < 0:
-                raise DataError(
-                    f"record {number} of {channel / RECORDS} has the label {label}, which is no class index"
-                )
+                raise DataError(f"record {number} of {path} has the label {label}, which is no class index")
             yield int(label), photo
             number += 1
     except mx.MXNetError as error:
-        raise DataError(
-            f"{channel / RECORDS} is damaged after record {number}: {str(error).splitlines()[0]}"
-        ) from error
+        raise DataError(f"{path} is damaged after record {number}: {str(error).splitlines()[0]}") from error
     finally:
         reader.close()
 
@@ -76,22 +73,35 @@ class Pixels:
         return len(self.labels)
 
 
-def decode(channel: Path, size: tuple[int, int], folder: Path) -> None:
-    """Decode every photo of the channel into `folder`, for `mapped`. DataError names the first photo that is broken."""
+def decode(path: Path, size: tuple[int, int], folder: Path) -> None:
+    """Decode every photo of the records at `path` into `folder`, for `mapped`.
+
+    DataError names the first photo that is broken.
+    """
     labels: list[int] = []
+    folder.mkdir(parents=True, exist_ok=True)
     with (folder / "images.raw").open("wb") as pixels:
-        for number, (label, photo) in enumerate(stream(channel)):
+        for number, (label, photo) in enumerate(stream(path)):
             try:
                 pixels.write(preprocessing.decode(photo, size).tobytes())
             except ValueError as error:
-                raise DataError(f"record {number} of {channel / RECORDS}: {error}") from error
+                raise DataError(f"record {number} of {path}: {error}") from error
             labels.append(label)
     np.save(folder / "labels.npy", np.array(labels, np.int64))
+
+
+def keep(images: UInt8, folder: Path) -> None:
+    """Write (n, h, w, 3) pixels that were not read from records into `folder`, for `mapped`; their labels are 0."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "images.raw").write_bytes(np.ascontiguousarray(images).tobytes())
+    np.save(folder / "labels.npy", np.zeros(len(images), np.int64))
 
 
 def mapped(folder: Path, size: tuple[int, int]) -> Pixels:
     """What `decode` wrote, without reading it into memory."""
     labels = np.load(folder / "labels.npy")
+    if not len(labels):
+        return Pixels(np.empty((0, *size, 3), np.uint8), labels)
     return Pixels(np.memmap(folder / "images.raw", np.uint8, "r", shape=(len(labels), *size, 3)), labels)
 
 

@@ -1,8 +1,9 @@
 """Trains the classifier, writes the artifact: `python3 train.py --train DIR --model-dir DIR --classes A,B`.
 
-The networks of k folds give out-of-fold predictions, from which temperature and threshold are fitted; the network that
-ships learns from all photos. Every network trains on one thread in a process of its own, so the result depends on seed,
-code and data, and not on how many cores there are. The test set is not among the inputs: nothing here can reach it.
+The networks of k folds give out-of-fold predictions, from which the temperature and both thresholds are fitted; the
+network that ships learns from all photos. All start from pretrained.params, unless told not to. Every network trains on
+one thread in a process of its own, so the result depends on seed, code and data, and not on how many cores there are.
+The test set is not among the inputs: nothing here can reach it.
 """
 
 from __future__ import annotations
@@ -31,15 +32,20 @@ import artifact  # noqa: E402
 import calibration  # noqa: E402
 import cluster  # noqa: E402
 import cv2  # noqa: E402
+import decision  # noqa: E402
 import fitting  # noqa: E402
-import inference  # noqa: E402
 import metrics  # noqa: E402
 import mxnet as mx  # noqa: E402
 import numpy as np  # noqa: E402
+import outliers  # noqa: E402
 import phases  # noqa: E402
 import PIL  # noqa: E402
+import pretrained  # noqa: E402
+import progress  # noqa: E402
 import quantization  # noqa: E402
 import records  # noqa: E402
+
+IN_DISTRIBUTION_KEPT = 0.97  # share of the training photos, out of fold, that are taken for one of the classes
 
 
 def _number(kind: type, low: float, high: float) -> Callable[[str], Any]:
@@ -71,7 +77,7 @@ def parser() -> argparse.ArgumentParser:
     env = os.environ.get
     flags = argparse.ArgumentParser(prog="train.py", description=__doc__, allow_abbrev=False)
     flags.add_argument("--classes", type=_classes, required=True, help="class names, separated by commas")
-    flags.add_argument("--epochs", type=_number(int, 1, 10_000), default=120)
+    flags.add_argument("--epochs", type=_number(int, 1, 10_000), default=30)
     flags.add_argument("--batch-size", type=_number(int, 2, 4096), default=32)
     flags.add_argument(
         "--learning-rate", type=_number(float, 1e-6, 10), default=0.05, help="the highest, after warm-up"
@@ -80,6 +86,7 @@ def parser() -> argparse.ArgumentParser:
     flags.add_argument("--target-precision", type=_number(float, 0.5, 0.9999), default=0.97, help="of accepted answers")
     flags.add_argument("--confidence-level", type=_number(float, 0.5, 0.9999), default=0.9, help="of its lower bound")
     flags.add_argument("--folds", type=_number(int, 2, 20), default=3)
+    flags.add_argument("--pretrained", choices=("yes", "no"), default="yes", help="start from the weights that ship")
     flags.add_argument("--image-size", type=_number(int, 16, 256), default=32, help="pixels a side")
     flags.add_argument("--code-sha256", default="unknown", help="hash of this code, for the record")
     # Where things are.
@@ -93,34 +100,60 @@ def parser() -> argparse.ArgumentParser:
 
 
 def load_channel(folder: Path, classes: list[str], size: tuple[int, int], folds: int, scratch: Path) -> dict[str, Any]:
-    """Decode the channel into `scratch` and check it against the flags. Returns its dataset.json."""
+    """Decode the channel into `scratch` and check it against the flags. Returns its dataset.json.
+
+    Photos of other things go into the folder OUTLIERS below: the channel's own, or crops of natural photographs where
+    it has none.
+    """
     about = records.about(folder)
     if about["classes"] != classes:
         raise records.DataError(
             f"the training records hold the classes {','.join(about['classes'])}, but --classes is {','.join(classes)}"
         )
-    records.decode(folder, size, scratch)
+    records.decode(folder / records.RECORDS, size, scratch)
     records.check(records.mapped(scratch, size), classes, folds)
+    if (folder / records.OUTLIERS).is_file():
+        records.decode(folder / records.OUTLIERS, size, scratch / phases.OUTLIERS)
+    else:
+        records.keep(outliers.crops(size), scratch / phases.OUTLIERS)
     return about
 
 
-def fingerprint(flags: argparse.Namespace, recipe: fitting.Recipe, data_sha256: str) -> str:
+def recipe_of(flags: argparse.Namespace) -> fitting.Recipe:
+    """The recipe that the flags ask for."""
+    return fitting.Recipe(
+        epochs=flags.epochs,
+        batch_size=flags.batch_size,
+        learning_rate=flags.learning_rate,
+        pretrained=flags.pretrained == "yes",
+    )
+
+
+def fingerprint(flags: argparse.Namespace, recipe: fitting.Recipe, *data_sha256: str) -> str:
     """Names a run for its checkpoints: equal when, and only when, the same networks come out of it."""
-    decides = [flags.code_sha256, data_sha256, flags.classes, flags.seed, flags.folds, flags.image_size]
+    decides = [flags.code_sha256, *data_sha256, flags.classes, flags.seed, flags.folds, flags.image_size]
     return hashlib.sha256(json.dumps([*decides, dataclasses.asdict(recipe)]).encode()).hexdigest()
 
 
 def calibrate(logits: Any, labels: Any, flags: argparse.Namespace) -> tuple[float, dict[str, Any]]:
-    """Temperature, and model.json's `out_of_fold`: threshold and figures on predictions of photos not learned from."""
-    temperature = calibration.fit_temperature(logits, labels)
-    probabilities = inference.softmax(logits, temperature)
+    """Temperature, and model.json's `out_of_fold`: thresholds and figures on predictions of photos not learned from.
+
+    `logits` are (n, classes + 1). The threshold of `in_distribution` is the one that IN_DISTRIBUTION_KEPT of the photos
+    reach, and the threshold of the confidence is fitted on those that do; the coverage is the share of all photos that
+    reach both.
+    """
+    temperature = calibration.fit_temperature(logits[:, :-1], labels)
+    answers = decision.answers(logits, temperature)
+    probabilities, inside = answers[:, :-1], answers[:, -1]
     confidence, predicted = probabilities.max(axis=1), probabilities.argmax(axis=1)
     right, wanted = predicted == labels, (flags.target_precision, flags.confidence_level)
-    threshold = calibration.fit_threshold(confidence, right, *wanted)
+    least = calibration.keeping(inside, IN_DISTRIBUTION_KEPT)
+    kept = inside >= least
+    threshold = calibration.fit_threshold(confidence[kept], right[kept], *wanted)
     per_class = {
         name: calibration.fit_threshold(confidence[mine], right[mine], *wanted).value
         for at, name in enumerate(flags.classes)
-        if (mine := predicted == at).any()
+        if (mine := kept & (predicted == at)).any()
     }
     return temperature, {
         "accuracy": float(right.mean()),
@@ -128,8 +161,10 @@ def calibrate(logits: Any, labels: Any, flags: argparse.Namespace) -> tuple[floa
         "ece": metrics.ece(probabilities, labels),
         "aurc": metrics.aurc(confidence, right),
         "count": len(labels),
+        "in_distribution_threshold": least,
         "per_class_thresholds": per_class,
         **dataclasses.asdict(threshold),
+        "coverage": threshold.coverage * float(kept.mean()),
     }
 
 
@@ -137,7 +172,7 @@ def run(flags: argparse.Namespace) -> dict[str, Any] | None:
     """Train, calibrate and write the artifact. Returns model.json's content; None on hosts but the first."""
     began = time.perf_counter()
     size = (flags.image_size, flags.image_size)
-    recipe = fitting.Recipe(epochs=flags.epochs, batch_size=flags.batch_size, learning_rate=flags.learning_rate)
+    recipe = recipe_of(flags)
     hosts = cluster.Cluster.from_environment(os.environ)
     if hosts.size > flags.batch_size:
         raise fitting.TrainingError(
@@ -150,16 +185,18 @@ def run(flags: argparse.Namespace) -> dict[str, Any] | None:
         labels = records.mapped(scratch, size).labels
         plan = phases.plan(labels, flags.folds, flags.seed)
         mean, std = phases.colour_statistics(records.mapped(scratch, size).images)
+        others = hashlib.sha256(records.mapped(scratch / phases.OUTLIERS, size).images.tobytes()).hexdigest()
         # SageMaker makes the folder when the job asks for checkpoints.
-        kept = fitting.Checkpoints(flags.checkpoints, fingerprint(flags, recipe, about["sha256"]))
+        kept = fitting.Checkpoints(flags.checkpoints, fingerprint(flags, recipe, about["sha256"], others))
         kept_if_asked = kept if flags.checkpoints.is_dir() else None
-        job = phases.Job(scratch, size, mean, std, len(flags.classes), recipe, flags.model_dir, kept_if_asked)
+        overall = progress.Progress(scratch, {phase.name: float(len(phase.rows)) for phase in plan})
+        job = phases.Job(scratch, size, mean, std, len(flags.classes), recipe, flags.model_dir, kept_if_asked, overall)
         with cluster.parameter_server(hosts, flags.parameter_server_port) as exchange:
             outcomes = phases.run_all(plan, job, flags.workers, exchange)
         photos = quantization.choose(records.mapped(scratch, size).images)
     if hosts.rank > 0:
         return None
-    logits = np.empty((len(labels), len(flags.classes)), np.float32)
+    logits = np.empty((len(labels), len(flags.classes) + 1), np.float32)
     for phase, outcome in zip(plan, outcomes, strict=True):
         logits[phase.held_out] = outcome.logits
     temperature, out_of_fold = calibrate(logits, labels, flags)
@@ -170,6 +207,8 @@ def run(flags: argparse.Namespace) -> dict[str, Any] | None:
         "std": std.tolist(),
         "temperature": temperature,
         "threshold": out_of_fold["value"],
+        "in_distribution_threshold": out_of_fold["in_distribution_threshold"],
+        "outliers": about.get("outliers", {}).get("train", {}),
         "target_precision": flags.target_precision,
         "data_label": about["label"],
         "data_sha256": about["sha256"],
@@ -204,6 +243,7 @@ def summarise(out_of_fold: dict[str, Any], temperature: float, flags: argparse.N
         "out_of_fold_nll": f"{out_of_fold['nll']:.4f}",
         "temperature": f"{temperature:.4f}",
         "threshold": f"{out_of_fold['value']:.4f}",
+        "in_distribution_threshold": f"{out_of_fold['in_distribution_threshold']:.4f}",
         "coverage": f"{out_of_fold['coverage']:.4f}",
         "accepted_precision": f"{out_of_fold['accepted_precision']:.4f}",
         "seconds": f"{seconds:.1f}",
@@ -226,7 +266,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser().error(f"unrecognized arguments: {' '.join(unknown)}")
     try:
         run(flags)
-    except (records.DataError, fitting.TrainingError, json.JSONDecodeError) as error:
+    except (records.DataError, fitting.TrainingError, pretrained.PretrainedError, json.JSONDecodeError) as error:
         print(f"train.py: {error}", file=sys.stderr)
         return 1
     return 0

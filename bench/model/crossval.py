@@ -1,9 +1,11 @@
 """5-fold cross-validation of the training job's recipe on its own training photos: no test photo is read.
 
     .venv-image/bin/python bench/model/crossval.py --train DIR --output crossval.json [--epochs N] [--seed 1]
+        [--others DIR --leave-out truck,cat]
 
 Each fold is trained as the training job trains its own, and predicts the photos that it held out. The temperature and
-the threshold are fitted on all of these predictions together, as the job does.
+the thresholds are fitted on all of these predictions together, as the job does. `--others` is a channel of photos of
+other things: those of the classes left out are never learned from, and tell how many of such photos are accepted.
 """
 
 from __future__ import annotations
@@ -15,51 +17,128 @@ for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
 os.environ["MXNET_ENGINE_TYPE"] = "NaiveEngine"
 
 import argparse  # noqa: E402
+import dataclasses  # noqa: E402
 import json  # noqa: E402
 import sys  # noqa: E402
 import tempfile  # noqa: E402
+import time  # noqa: E402
+from concurrent.futures import ProcessPoolExecutor  # noqa: E402
+from multiprocessing import get_context  # noqa: E402
 from pathlib import Path  # noqa: E402
+from typing import Any  # noqa: E402
 
 TRAINING = str(Path(__file__).resolve().parents[2] / "training")
 sys.path.insert(0, TRAINING)
 # The processes that train folds are new ones, and must find the modules too.
 os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [TRAINING, os.environ.get("PYTHONPATH", "")]))
 
+import decision  # noqa: E402
 import fitting  # noqa: E402
 import numpy as np  # noqa: E402
 import phases  # noqa: E402
 import records  # noqa: E402
 import train  # noqa: E402
+from sklearn.metrics import roc_auc_score  # noqa: E402
 
 FOLDS = 5
+
+
+def one_fold(fold: fitting.Phase, job: phases.Job, unseen: Path) -> tuple[Any, Any, float]:
+    """Logits of the photos held out, logits of the photos in `unseen`, and processor seconds."""
+    began = time.process_time()
+    others = records.mapped(job.scratch / phases.OUTLIERS, job.size).images
+    channel = fitting.Channel(records.mapped(job.scratch, job.size), job.mean, job.std, job.classes, others)
+    fit = fitting.fit(fold, channel, job.recipe, lambda line, epoch: None)
+    seconds = time.process_time() - began
+    strange = dataclasses.replace(channel, pixels=records.mapped(unseen, job.size))
+    return (
+        fitting.predict(fit.net, channel, fold.held_out),
+        fitting.predict(fit.net, strange, np.arange(len(strange.pixels))),
+        seconds,
+    )
+
+
+def share_out(others: Path, leave_out: list[str], size: tuple[int, int], scratch: Path) -> list[str]:
+    """Decode a channel of other things: what is learned from into OUTLIERS, the rest into `unseen`. The latter's names.
+
+    Without `leave_out`, all are learned from.
+    """
+    names = records.about(others)["classes"]
+    if missing := set(leave_out) - set(names):
+        sys.exit(f"--leave-out names {sorted(missing)[0]}, but the channel holds {', '.join(names)}")
+    records.decode(others / records.RECORDS, size, scratch / "all")
+    pixels = records.mapped(scratch / "all", size)
+    left = np.isin(pixels.labels, [names.index(name) for name in leave_out])
+    records.keep(pixels.images[~left], scratch / phases.OUTLIERS)
+    records.keep(pixels.images[left], scratch / "unseen")
+    return [names[label] for label in pixels.labels[left]]
+
+
+def refusal(outside: Any, names: list[str], inside: Any, temperature: float, figures: dict[str, Any]) -> dict[str, Any]:
+    """How photos of classes never learned from are told apart: accepted share by class, area under the ROC curve.
+
+    `outside` is a list of (n, classes + 1) logits of them, one a fold; `inside` the logits of the photos held out.
+    """
+    known, accepted = decision.log_odds(inside), []
+    for logits in outside:
+        answers = decision.answers(logits, temperature)
+        sure = answers[:, :-1].max(axis=1) >= figures["value"]
+        accepted.append(sure & (answers[:, -1] >= figures["in_distribution_threshold"]))
+    strange = np.concatenate([decision.log_odds(logits) for logits in outside])
+    taken = np.mean(accepted, axis=0)
+    by_class = {name: float(taken[np.array(names) == name].mean()) for name in sorted(set(names))}
+    ordered = np.sort(known)
+    at_95 = ordered[int(0.05 * len(ordered))]
+    return {
+        "accepted_by_class": by_class,
+        "auroc": float(roc_auc_score(np.repeat([1, 0], [len(known), len(strange)]), np.concatenate([known, strange]))),
+        "fpr_at_95_tpr": float((strange >= at_95).mean()),
+    }
 
 
 def main() -> None:
     """Train the folds, calibrate, and write the figures."""
     own = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     own.add_argument("--output", type=Path, required=True)
+    own.add_argument("--others", type=Path, help="channel of photos of other things")
+    own.add_argument("--leave-out", default="", help="classes of --others that are not learned from")
+    own.add_argument("--folds", type=int, default=FOLDS)
+    own.add_argument("--recipe", type=json.loads, default={}, help="JSON of recipe fields to change, to try variants")
     given, rest = own.parse_known_args()
     classes = records.about(Path(rest[rest.index("--train") + 1]))["classes"]
-    flags = train.parser().parse_args([*rest, "--classes", ",".join(classes), "--folds", str(FOLDS)])
-    recipe = fitting.Recipe(epochs=flags.epochs, batch_size=flags.batch_size, learning_rate=flags.learning_rate)
+    flags = train.parser().parse_args([*rest, "--classes", ",".join(classes), "--folds", str(given.folds)])
+    recipe = dataclasses.replace(train.recipe_of(flags), **given.recipe)
     size = (flags.image_size, flags.image_size)
     with tempfile.TemporaryDirectory(prefix="crossval-") as name:
         scratch = Path(name)
-        train.load_channel(flags.train, classes, size, FOLDS, scratch)
+        train.load_channel(flags.train, classes, size, given.folds, scratch)
+        names: list[str] = []
+        records.keep(np.empty((0, *size, 3), np.uint8), scratch / "unseen")
+        if given.others:
+            names = share_out(given.others, [name for name in given.leave_out.split(",") if name], size, scratch)
         pixels = records.mapped(scratch, size)
-        folds = phases.plan(pixels.labels, FOLDS, flags.seed)[:-1]
-        mean, std = phases.colour_statistics(pixels.images)
-        outcomes = phases.run_all(
-            folds, phases.Job(scratch, size, mean, std, len(classes), recipe, scratch), flags.workers
-        )
-        logits = np.empty((len(pixels), len(classes)), np.float32)
-        for fold, outcome in zip(folds, outcomes, strict=True):
-            logits[fold.held_out] = outcome.logits
-        temperature, figures = train.calibrate(logits, pixels.labels, flags)
-    by_fold = [
-        float((o.logits.argmax(1) == pixels.labels[f.held_out]).mean()) for f, o in zip(folds, outcomes, strict=True)
-    ]
-    found = {"folds": FOLDS, "seed": flags.seed, "temperature": temperature, "accuracy_by_fold": by_fold, **figures}
+        folds = phases.plan(pixels.labels, given.folds, flags.seed)[:-1]
+        job = phases.Job(scratch, size, *phases.colour_statistics(pixels.images), len(classes), recipe, scratch)
+        with ProcessPoolExecutor(flags.workers, mp_context=get_context("spawn")) as pool:
+            waiting = [pool.submit(one_fold, fold, job, scratch / "unseen") for fold in folds]
+            outcomes = [future.result() for future in waiting]
+        labels = np.array(pixels.labels)
+    logits = np.empty((len(labels), len(classes) + 1), np.float32)
+    for fold, (own_logits, _, _) in zip(folds, outcomes, strict=True):
+        logits[fold.held_out] = own_logits
+    temperature, figures = train.calibrate(logits, labels, flags)
+    right = logits[:, :-1].argmax(axis=1) == labels
+    found = {
+        "folds": given.folds,
+        "seed": flags.seed,
+        "temperature": temperature,
+        "accuracy_by_fold": [float(right[fold.held_out].mean()) for fold in folds],
+        **figures,
+        "processor_seconds": sum(seconds for _, _, seconds in outcomes),
+        "left_out": given.leave_out,
+    }
+    if names:
+        found |= refusal([outside for _, outside, _ in outcomes], names, logits, temperature, figures)
     given.output.write_text(json.dumps(found) + "\n", "utf-8")
 
 

@@ -7,6 +7,10 @@ Its parts, each of which `--only` picks:
     crossval    5-fold cross-validation on the training photos, with the same recipe
     timing      the training job again, for its seconds alone: leave the machine to it
     throughput  images a second of training, beside the bare forward and backward pass
+    serving     photos a second through the handler, beside another artifact's (`--beside`), in turn
+
+Photos of classes of the archive that are not asked for are shared out anew with each seed: a third of these classes is
+never learned from, and tells how many photos of other things are accepted.
 
 Each result is kept under `--work` as soon as it is there, and is not worked out again while the code that decides it
 stays the same; so a bench that was stopped goes on where it was, and the parts may run at different times. The test
@@ -20,6 +24,7 @@ import hashlib
 import json
 import os
 import platform
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -33,10 +38,11 @@ import report
 
 ROOT = Path(__file__).resolve().parents[2]
 HERE = Path(__file__).resolve().parent
-PARTS = ("seeds", "crossval", "timing", "throughput")
+PARTS = ("seeds", "crossval", "timing", "throughput", "serving")
 # What decides weights, threshold and figures; the handler's speed, say, does not.
 DECIDING = (
-    "augmentation", "calibration", "fitting", "metrics", "network", "outliers", "phases", "preprocessing", "records",
+    "augmentation", "calibration", "decision", "fitting", "metrics", "network", "outliers", "phases", "preprocessing",
+    "pretrained", "records", "train",
 )  # fmt: skip
 
 
@@ -46,6 +52,7 @@ def recipe_sha256() -> str:
     for name in DECIDING:
         digest.update((ROOT / "training" / f"{name}.py").read_bytes())
     digest.update((ROOT / "processing/evaluate/drawn.py").read_bytes())
+    digest.update((ROOT / "training/pretrained.params").read_bytes())
     return digest.hexdigest()
 
 
@@ -96,13 +103,14 @@ class Bench:
         path.with_suffix(".partial").replace(path)
         print(f"{name}: {json.dumps(result)}", flush=True)
 
-    def data(self, scratch: Path) -> Path:
-        """The photos, staged as the pipeline stages them, once."""
-        place = scratch / "data"
+    def data(self, scratch: Path, seed: int = 1) -> Path:
+        """The photos, staged as the pipeline stages them, once; other classes are left out with each seed, in turn."""
+        rotation = (seed - 1) % 3
+        place = scratch / f"data-{rotation}"
         if not place.exists():
             place.mkdir()
             stage = ["-m", "processing.stage", "--input", self.flags.archive, "--classes", self.flags.classes]
-            stage += ["--data-label", "cifar-100", "--seed", "1"]
+            stage += ["--data-label", "cifar-100", "--seed", "1", "--outlier-rotation", str(rotation)]
             stage += [part for name in ("train", "test", "photos") for part in (f"--{name}", str(place / name))]
             timed(stage, scratch / "stage.log")
         return place
@@ -110,7 +118,7 @@ class Bench:
     def train(self, seed: int, scratch: Path, folder: Path) -> dict[str, float]:
         """The training job, as the pipeline starts it but for the `--epochs` and `--folds` given; its seconds."""
         folder.mkdir(parents=True)
-        command = [str(ROOT / "training/train.py"), "--train", str(self.data(scratch) / "train")]
+        command = [str(ROOT / "training/train.py"), "--train", str(self.data(scratch, seed) / "train")]
         command += ["--model-dir", str(folder / "model"), "--classes", self.flags.classes, "--seed", str(seed)]
         for name in ("epochs", "folds"):
             if (value := getattr(self.flags, name)) is not None:
@@ -122,7 +130,7 @@ class Bench:
         folder = scratch / f"seed-{seed}"
         self.train(seed, scratch, folder)
         evaluate = ["-m", "processing.evaluate", "--model", str(folder / "model")]
-        evaluate += ["--test", str(self.data(scratch) / "test"), "--output", str(folder / "evaluation")]
+        evaluate += ["--test", str(self.data(scratch, seed) / "test"), "--output", str(folder / "evaluation")]
         timed(evaluate, folder / "evaluate.log")
         scored = json.loads((folder / "evaluation/evaluation.json").read_text("utf-8"))
         model = json.loads((folder / "model/model.json").read_text("utf-8"))
@@ -131,17 +139,21 @@ class Bench:
             "test_accuracy": scored["gate"]["accuracy"],
             "coverage": scored["gate"]["coverage"],
             "accepted_precision": scored["gate"]["accepted_precision"],
-            "strangers_accepted": scored["gate"]["out_of_distribution_accepted"],
+            "others_accepted": scored["gate"]["out_of_distribution_accepted"],
+            "drawn_accepted": scored["out_of_distribution"]["drawn"]["accepted"],
+            "auroc": scored["gate"]["out_of_distribution_auroc"],
+            "accepted_by_class": scored["out_of_distribution"].get("photos", {}).get("accepted_by_kind", {}),
             "nll": scored["calibration"]["nll"],
             "ece": scored["calibration"]["ece"],
             "brier": scored["calibration"]["brier"],
             "aurc": scored["risk_coverage"]["aurc"],
             "threshold": model["threshold"],
+            "in_distribution_threshold": model["in_distribution_threshold"],
             "temperature": model["temperature"],
             "out_of_fold_accuracy": model["out_of_fold"]["accuracy"],
             "out_of_fold_nll": model["out_of_fold"]["nll"],
             "out_of_fold_coverage": model["out_of_fold"]["coverage"],
-            "strangers_by_kind": scored["out_of_distribution"]["drawn"]["accepted_by_kind"],
+            "drawn_by_kind": scored["out_of_distribution"]["drawn"]["accepted_by_kind"],
             "hyperparameters": model["hyperparameters"],
             "photos": {"train": model["out_of_fold"]["count"], "test": scored["test"]["count"]},
             "weights_sha256": weights_sha256(folder),
@@ -157,13 +169,30 @@ class Bench:
         return {**seconds, "seed": seed, "load_before": load, "same_weights": same, "machine": machine()}
 
     def cross_validate(self, scratch: Path) -> dict[str, Any]:
-        """5 folds in two processes, or as many as there are cores."""
-        out = scratch / "crossval.json"
-        command = [str(HERE / "crossval.py"), "--train", str(self.data(scratch) / "train"), "--output", str(out)]
-        if self.flags.epochs is not None:
-            command += ["--epochs", str(self.flags.epochs)]
-        timed([*command, "--seed", str(self.flags.seeds[0])], scratch / "crossval.log")
-        found: dict[str, Any] = json.loads(out.read_text("utf-8"))
+        """5 folds with each of the first three seeds; the mean of their figures, and each."""
+        runs = []
+        for seed in self.flags.seeds[:3]:
+            out = scratch / f"crossval-{seed}.json"
+            command = [str(HERE / "crossval.py"), "--train", str(self.data(scratch, seed) / "train")]
+            command += ["--output", str(out), "--seed", str(seed)]
+            if self.flags.epochs is not None:
+                command += ["--epochs", str(self.flags.epochs)]
+            timed(command, scratch / "crossval.log")
+            runs.append(json.loads(out.read_text("utf-8")))
+        figures = ("accuracy", "nll", "ece", "aurc", "coverage", "accepted_precision")
+        means = {name: statistics.fmean(run[name] for run in runs) for name in figures}
+        return {"folds": runs[0]["folds"], "count": runs[0]["count"], "seeds": runs, **means}
+
+    def serving(self, scratch: Path) -> dict[str, Any]:
+        """Photos a second through the handler of a fresh artifact and of `--beside`, in turn."""
+        if self.flags.beside is None:
+            sys.exit("the part serving needs --beside, the folder of another artifact")
+        if not (scratch / "served/model").exists():
+            self.train(self.flags.seeds[0], scratch, scratch / "served")
+        log = scratch / "serving.log"
+        photos = str(self.data(scratch, self.flags.seeds[0]) / "test")
+        timed([str(HERE / "serving.py"), str(scratch / "served/model"), str(self.flags.beside), photos], log)
+        found: dict[str, Any] = json.loads(log.read_text("utf-8").strip().splitlines()[-1])
         return found
 
     def throughput(self, scratch: Path) -> dict[str, Any]:
@@ -198,6 +227,7 @@ def parser() -> argparse.ArgumentParser:
     flags.add_argument("--epochs", type=int, help="else the training job's own default")
     flags.add_argument("--folds", type=int, help="of the training job; else its own default")
     flags.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS), help="parts to run")
+    flags.add_argument("--beside", type=Path, help="unpacked artifact that serving is compared with")
     flags.add_argument("--work", type=Path, default=cache, help="where results are kept")
     flags.add_argument("--output", type=Path, default=ROOT / "docs", help="folder of model.md and model.json")
     return flags
@@ -216,10 +246,17 @@ def main() -> None:
                 for seed in flags.seeds:
                     bench.keep(f"seed-{seed}", partial(bench.one_seed, seed, scratch))
             else:
-                measure = {"crossval": bench.cross_validate, "timing": bench.timing, "throughput": bench.throughput}
+                measure = {
+                    "crossval": bench.cross_validate,
+                    "timing": bench.timing,
+                    "throughput": bench.throughput,
+                    "serving": bench.serving,
+                }
                 bench.keep(part, partial(measure[part], scratch))
     runs = [run for seed in flags.seeds if (run := bench.kept(f"seed-{seed}"))]
-    result = report.summary(runs, bench.kept("crossval"), bench.kept("timing"), bench.kept("throughput"))
+    result = report.summary(
+        runs, bench.kept("crossval"), bench.kept("timing"), bench.kept("throughput"), bench.kept("serving")
+    )
     flags.output.mkdir(parents=True, exist_ok=True)
     (flags.output / "model.json").write_text(json.dumps(result, indent=2) + "\n", "utf-8")
     (flags.output / "model.md").write_text(report.markdown(result), "utf-8")

@@ -34,6 +34,13 @@ class ConfidenceThresholdNotMet(Exception):
     """
 
 
+class NotAVehicleWeKnow(Exception):
+    """The photo most likely shows none of the vehicles that the model knows: a person has to look.
+
+    Its text is a JSON object with `message`, `vehicle` (the least unlikely one), `in_distribution` and `threshold`.
+    """
+
+
 class RouteNotConfigured(LookupError):
     """The model is sure, but routes.json has no entry for what it sees."""
 
@@ -97,31 +104,51 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     try:
         routed = check(event, ROUTES)
     except ConfidenceThresholdNotMet:
-        _count(below=1)
+        _count(below=1, unknown=0)
         raise
-    _count(below=0)
+    except NotAVehicleWeKnow:
+        _count(below=0, unknown=1)
+        raise
+    _count(below=0, unknown=0)
     return routed
 
 
 def check(event: dict[str, Any], routes: dict[str, Route]) -> dict[str, Any]:
     """Route the driver of the vehicle in the photo.
 
-    Returns `{"photo", "inference_id", "vehicle", "confidence", "threshold", "loading_bay", "order_range"}`. A
-    confidence equal to the threshold is enough: that is how the threshold was fitted.
+    Returns `{"photo", "inference_id", "vehicle", "confidence", "threshold", "loading_bay", "order_range"}`. A figure
+    equal to its threshold is enough: that is how the thresholds were fitted. Whether the photo shows a known vehicle is
+    asked first, for only then does the confidence say which; answers of models that were trained before this question
+    was asked carry no `in_distribution`, and are judged by their confidence alone.
 
-    Raises ConfidenceThresholdNotMet, RouteNotConfigured or InputNotUnderstood.
+    Raises NotAVehicleWeKnow, ConfidenceThresholdNotMet, RouteNotConfigured or InputNotUnderstood.
     """
     try:
         prediction = event["prediction"]
         vehicle, confidence, threshold = prediction["label"], prediction["confidence"], prediction["threshold"]
-        sure = bool(confidence >= threshold)
-        understood = 0 <= confidence <= 1 and 0 <= threshold <= 1  # false for NaN as well
-    except (KeyError, TypeError) as error:
+        inside, least = prediction.get("in_distribution", 1.0), prediction.get("in_distribution_threshold", 0.0)
+        sure, known = bool(confidence >= threshold), bool(inside >= least)
+        understood = all(0 <= figure <= 1 for figure in (confidence, threshold, inside, least))  # false for NaN as well
+    except (AttributeError, KeyError, TypeError) as error:
         raise InputNotUnderstood(
             f"Expected ClassifyImage's output with label, confidence and threshold: {error!r}"
         ) from error
     if not understood:
-        raise InputNotUnderstood(f"Confidence {confidence} and threshold {threshold} must be numbers from 0 to 1.")
+        raise InputNotUnderstood(
+            f"Confidence {confidence}, in_distribution {inside} and their thresholds {threshold} and {least} must be "
+            "numbers from 0 to 1."
+        )
+    if not known:
+        raise NotAVehicleWeKnow(
+            json.dumps(
+                {
+                    "message": f"at {inside:.4f}, below {least:.4f}, the photo shows none of the known vehicles",
+                    "vehicle": vehicle,
+                    "in_distribution": inside,
+                    "threshold": least,
+                }
+            )
+        )
     if not sure:
         raise ConfidenceThresholdNotMet(
             json.dumps(
@@ -148,15 +175,17 @@ def check(event: dict[str, Any], routes: dict[str, Route]) -> dict[str, Any]:
     }
 
 
-def _count(below: int) -> None:
-    """One data point for CloudWatch in the embedded metric format: the average of BelowThreshold is the share below."""
-    metric = {"Namespace": "LoadingBay", "Dimensions": [["Application"]], "Metrics": [{"Name": "BelowThreshold"}]}
+def _count(below: int, unknown: int) -> None:
+    """A data point for CloudWatch in the embedded metric format: the average of each figure is a share of photos."""
+    names = [{"Name": "BelowThreshold"}, {"Name": "NotAVehicleWeKnow"}]
+    metric = {"Namespace": "LoadingBay", "Dimensions": [["Application"]], "Metrics": names}
     print(
         json.dumps(
             {
                 "_aws": {"Timestamp": int(time.time() * 1000), "CloudWatchMetrics": [metric]},
                 "Application": os.environ.get("APPLICATION", "loadingbay"),
                 "BelowThreshold": below,
+                "NotAVehicleWeKnow": unknown,
             }
         )
     )

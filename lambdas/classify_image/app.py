@@ -103,8 +103,10 @@ def _clients() -> Clients:
 def classify(event: dict[str, Any], endpoint_name: str, clients: Clients) -> dict[str, Any]:
     """Ask the endpoint what the photo shows.
 
-    Returns `{"photo", "inference_id", "prediction": {"label", "confidence", "probabilities", "threshold"}}`; the
-    figures are probabilities, 0 to 1. The threshold comes with the answer, so a model is always judged by its own.
+    Returns `{"photo", "inference_id", "prediction": {"label", "confidence", "probabilities", "threshold",
+    "in_distribution", "in_distribution_threshold"}}`; the figures are probabilities, 0 to 1. The thresholds come with
+    the answer, so a model is always judged by its own; models that do not say whether a photo is one of their classes
+    leave the last two out.
 
     Raises one of the exceptions above; each names the photo or the endpoint and what to do.
     """
@@ -195,13 +197,16 @@ def _prediction(answer: bytes, endpoint_name: str) -> dict[str, Any]:
             "probabilities": {str(label): float(share) for label, share in first["probabilities"].items()},
             "threshold": float(document["threshold"]),
         }
+        if "in_distribution" in first:
+            prediction["in_distribution"] = float(first["in_distribution"])
+            prediction["in_distribution_threshold"] = float(document["in_distribution_threshold"])
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise PredictionNotUnderstood(
             f"Endpoint {endpoint_name} answered {answer[:200]!r}; expected JSON with one prediction and a threshold: "
             f"{error!r}"
         ) from error
-    for figure in ("confidence", "threshold"):
-        if not 0.0 <= prediction[figure] <= 1.0:  # false for NaN as well
+    for figure in ("confidence", "threshold", "in_distribution", "in_distribution_threshold"):
+        if figure in prediction and not 0.0 <= prediction[figure] <= 1.0:  # false for NaN as well
             raise PredictionNotUnderstood(
                 f"Endpoint {endpoint_name} answered {figure} {prediction[figure]}; expected a number from 0 to 1."
             )

@@ -46,5 +46,5 @@ def classify(target: Target, files: tuple[Path, ...], as_json: bool) -> None:
         served = registry.get(target, now.serves) if now.serves else None
         results.drawn_notice(out, served is not None and served.metadata.get("data_label") == "drawn samples")
         results.examples(out, outcomes, limit=None)
-    if any(o.status != "SUCCEEDED" and o.error != photos.BELOW_THRESHOLD for o in outcomes):
+    if any(o.status != "SUCCEEDED" and o.error not in photos.FOR_REVIEW for o in outcomes):
         sys.exit(1)

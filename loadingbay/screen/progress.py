@@ -126,7 +126,7 @@ class Screen:
     def update(self, seen: Execution | Epoch) -> None:
         """Shows the pipeline as just seen."""
         if isinstance(seen, Epoch):
-            self._epochs[seen.phase] = seen
+            self._epochs["all" if seen.overall else seen.phase] = seen
             self._line("epoch", f"  Train: {_figures(seen)}")
             return
         before = {step.name: step.status for step in self._execution.steps} if self._execution else {}
@@ -208,7 +208,14 @@ def _words(step: Step) -> str:
 
 
 def _figures(epoch: Epoch) -> str:
-    filled = round(12 * epoch.epoch / max(epoch.epochs, 1))
+    """The whole training job where its log says how far that is, else the one network that the line is about."""
+    if overall := epoch.overall:
+        return f"{_bar(overall.done / 100)} {overall}"
     accuracy = "" if epoch.accuracy is None else f"  accuracy {epoch.accuracy:.3f}"
-    bar = "━" * filled + "╌" * (12 - filled)
-    return f"{epoch.phase:<8} {bar} {epoch.epoch:>3}/{epoch.epochs}  loss {epoch.loss:.3f}{accuracy}"
+    share = epoch.epoch / max(epoch.epochs, 1)
+    return f"{epoch.phase:<8} {_bar(share)} {epoch.epoch:>3}/{epoch.epochs}  loss {epoch.loss:.3f}{accuracy}"
+
+
+def _bar(share: float) -> str:
+    filled = round(12 * share)
+    return "━" * filled + "╌" * (12 - filled)

@@ -17,7 +17,7 @@ from loadingbay.registry.history import Period
 from loadingbay.registry.versions import Version
 from loadingbay.screen.progress import command, duration, shown
 from loadingbay.serving.monitoring import Report
-from loadingbay.serving.photos import BELOW_THRESHOLD, Outcome, counted
+from loadingbay.serving.photos import FOR_REVIEW, Outcome, counted
 from loadingbay.story.run import Finished
 from loadingbay.story.summary import DRAWN, Summary
 from loadingbay.target import Target
@@ -71,10 +71,10 @@ def routes(out: Console, outcomes: list[Outcome]) -> None:
     table.add_column("photos", justify="right")
     for (vehicle, bay, reach), count in sorted(sent.items()):
         table.add_row(vehicle, bay, reach, str(count))
-    below = sum(o.error == BELOW_THRESHOLD for o in outcomes)
-    if below:
-        table.add_row("not sure enough", "review queue", "", str(below), style="yellow")
-    for error, count in Counter(o.error for o in outcomes if o.error and o.error != BELOW_THRESHOLD).items():
+    counts = Counter(o.error for o in outcomes if o.error)
+    for error in [known for known in FOR_REVIEW if known in counts]:
+        table.add_row(FOR_REVIEW[error], "review queue", "", str(counts.pop(error)), style="yellow")
+    for error, count in counts.items():
         table.add_row("failed", error, "", str(count), style="red")
     out.print(table)
 
@@ -103,7 +103,7 @@ def examples(out: Console, outcomes: list[Outcome], limit: int | None = _EXAMPLE
 def _kind(o: Outcome) -> int:
     if o.wrong:
         return 0
-    return 3 if o.status == "SUCCEEDED" else 2 if o.error == BELOW_THRESHOLD else 1
+    return 3 if o.status == "SUCCEEDED" else 2 if o.error in FOR_REVIEW else 1
 
 
 def _outcome(o: Outcome) -> tuple[str, str]:
@@ -111,8 +111,8 @@ def _outcome(o: Outcome) -> tuple[str, str]:
         return f"{o.loading_bay}, wrongly: it is a {o.label}", "red"
     if o.status == "SUCCEEDED":
         return f"{o.loading_bay}, orders {_reach(o)}", ""
-    if o.error == BELOW_THRESHOLD:
-        return "below the threshold: queued for review", "yellow"
+    if o.error in FOR_REVIEW:
+        return f"{FOR_REVIEW[o.error]}: queued for review", "yellow"
     return f"{o.error}: {o.cause}", "red"
 
 

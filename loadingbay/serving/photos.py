@@ -18,7 +18,8 @@ from loadingbay.target import Target
 
 PARALLEL = 8
 MAXIMUM_BYTES = 100 * 1024 * 1024  # nothing that is a photo; what the model takes is decided behind the upload
-BELOW_THRESHOLD = "ConfidenceThresholdNotMet"
+BELOW_THRESHOLD, NOT_KNOWN = "ConfidenceThresholdNotMet", "NotAVehicleWeKnow"
+FOR_REVIEW = {BELOW_THRESHOLD: "not sure enough", NOT_KNOWN: "not a vehicle we know"}  # outcomes, not failures
 
 
 @dataclass(frozen=True)
@@ -100,12 +101,14 @@ def classify(
 
 
 def counted(outcomes: list[Outcome]) -> str:
-    """`51 routed, 9 below the threshold; 1 of the routed is wrong`."""
+    """`51 routed, 6 below the threshold, 3 not a vehicle we know; 1 of the routed is wrong`."""
     routed = sum(o.status == "SUCCEEDED" for o in outcomes)
     below = sum(o.error == BELOW_THRESHOLD for o in outcomes)
-    others = len(outcomes) - routed - below
+    unknown = sum(o.error == NOT_KNOWN for o in outcomes)
+    others = len(outcomes) - routed - below - unknown
     wrong = sum(o.wrong for o in outcomes)
     text = f"{routed} routed, {below} below the threshold"
+    text += f", {unknown} not a vehicle we know" if unknown else ""
     text += f", {others} failed" if others else ""
     return text + (f"; {wrong} of the routed {'is' if wrong == 1 else 'are'} wrong" if routed else "")
 

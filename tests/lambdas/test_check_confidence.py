@@ -17,8 +17,8 @@ PHOTO = {"bucket": "b", "key": "a.png", "content_type": "image/png", "size": 10}
 ROUTE = {"loading_bay": "Bay 1", "order_range": {"from_km": 0, "to_km": 5}}
 
 
-def event(confidence, threshold, label="bicycle"):
-    prediction = {"label": label, "confidence": confidence, "probabilities": {}, "threshold": threshold}
+def event(confidence, threshold, label="bicycle", **more):
+    prediction = {"label": label, "confidence": confidence, "probabilities": {}, "threshold": threshold, **more}
     return {"photo": PHOTO, "inference_id": "run-1", "prediction": prediction}
 
 
@@ -54,6 +54,31 @@ def test_a_photo_is_routed_exactly_when_its_confidence_reaches_the_threshold(con
     assert routed == (confidence >= threshold)
 
 
+def inside(figure, threshold, confidence=0.98):
+    return event(confidence, 0.83, in_distribution=figure, in_distribution_threshold=threshold)
+
+
+@pytest.mark.parametrize("confidence", [0.98, 0.61])
+def test_a_photo_of_something_else_is_refused_as_such_however_sure_the_model_is(confidence):
+    with pytest.raises(app.NotAVehicleWeKnow) as caught:
+        app.check(inside(0.2, 0.4, confidence), {"bicycle": ROUTE})
+    assert json.loads(str(caught.value)) == {
+        "message": "at 0.2000, below 0.4000, the photo shows none of the known vehicles",
+        "vehicle": "bicycle",
+        "in_distribution": 0.2,
+        "threshold": 0.4,
+    }
+
+
+def test_a_known_vehicle_of_which_the_model_is_not_sure_is_refused_for_its_confidence():
+    with pytest.raises(app.ConfidenceThresholdNotMet):
+        app.check(inside(0.4, 0.4, confidence=0.61), {"bicycle": ROUTE})
+
+
+def test_a_photo_that_reaches_both_thresholds_is_routed():
+    assert app.check(inside(0.4, 0.4), {"bicycle": ROUTE})["vehicle"] == "bicycle"
+
+
 def test_an_unsure_vehicle_without_a_route_is_refused_for_its_confidence():
     with pytest.raises(app.ConfidenceThresholdNotMet):
         app.check(event(0.5, 0.83, "tractor"), {"bicycle": ROUTE})
@@ -65,7 +90,19 @@ def test_a_sure_vehicle_without_a_route_is_named():
 
 
 @pytest.mark.parametrize(
-    "bad", [{}, {"prediction": None}, event(None, 0.5), event("0.9", 0.5), event(1.5, 0.5), event(float("nan"), 0.5)]
+    "bad",
+    [
+        {},
+        {"prediction": None},
+        event(None, 0.5),
+        event("0.9", 0.5),
+        event(1.5, 0.5),
+        event(float("nan"), 0.5),
+        inside(1.5, 0.5),
+        inside(float("nan"), 0.5),
+        inside(None, 0.5),
+        inside(0.5, "0.5"),
+    ],
 )
 def test_a_prediction_without_sound_figures_is_refused(bad):
     with pytest.raises(app.InputNotUnderstood):
@@ -101,13 +138,18 @@ def test_broken_routes_are_refused_with_the_vehicle_and_the_field(text, said):
         app.read_routes(text)
 
 
-@pytest.mark.parametrize(("confidence", "below"), [(0.9, 0), (0.1, 1)])
-def test_every_photo_is_counted_in_the_embedded_metric_format(capsys, confidence, below):
-    with contextlib.suppress(app.ConfidenceThresholdNotMet):
-        app.handler(event(confidence, 0.5), None)
+@pytest.mark.parametrize(
+    ("photo", "below", "unknown"), [(event(0.9, 0.5), 0, 0), (event(0.1, 0.5), 1, 0), (inside(0.1, 0.5), 0, 1)]
+)
+def test_every_photo_is_counted_in_the_embedded_metric_format(capsys, photo, below, unknown):
+    with contextlib.suppress(app.ConfidenceThresholdNotMet, app.NotAVehicleWeKnow):
+        app.handler(photo, None)
     metric = json.loads(capsys.readouterr().out)
-    assert metric["BelowThreshold"] == below
-    assert metric["_aws"]["CloudWatchMetrics"][0]["Metrics"] == [{"Name": "BelowThreshold"}]
+    assert (metric["BelowThreshold"], metric["NotAVehicleWeKnow"]) == (below, unknown)
+    assert [one["Name"] for one in metric["_aws"]["CloudWatchMetrics"][0]["Metrics"]] == [
+        "BelowThreshold",
+        "NotAVehicleWeKnow",
+    ]
     assert metric["Application"] == "loadingbay"
 
 

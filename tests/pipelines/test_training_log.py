@@ -6,7 +6,7 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from pipelines.training_log import TRAINING_LOGS, Epoch, LogTail, parse
+from pipelines.training_log import TRAINING_LOGS, Epoch, LogTail, Overall, parse
 
 
 def test_an_epoch_is_read_from_its_line():
@@ -16,6 +16,13 @@ def test_an_epoch_is_read_from_its_line():
 
 def test_an_epoch_that_holds_nothing_out_has_no_accuracy():
     assert parse("phase=final epoch=1/2 train_loss=0.5") == Epoch("final", 1, 2, 0.5, None)
+
+
+def test_a_line_says_how_far_the_whole_job_is() -> None:
+    epoch = parse("phase=fold-2/3 epoch=24/30 train_loss=0.2 fits=1/4 done=62 left=20")
+    assert epoch is not None
+    assert epoch.overall == Overall(1, 4, 62, 20)
+    assert str(epoch.overall) == "1 of 4 fits, 62 %, 20 s left"
 
 
 @pytest.mark.parametrize(

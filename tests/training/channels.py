@@ -30,6 +30,19 @@ def write(folder: Path, count: int, classes: tuple[str, ...] = ("ant", "bee"), l
     return write_bodies(folder, bodies, labels, classes)
 
 
+def add_outliers(channel: Path, count: int, name: str = "cow") -> None:
+    """Photos of another thing, grey noise, beside a channel's own."""
+    rng = np.random.default_rng(9)
+    writer = mx.recordio.MXRecordIO(str(channel / "outliers.rec"), "w")
+    for row in range(count):
+        grey = np.repeat(rng.integers(100, 180, (32, 32, 1)), 3, axis=2).astype(np.uint8)
+        writer.write(mx.recordio.pack(mx.recordio.IRHeader(0, 0.0, row, 0), encoded(grey)))
+    writer.close()
+    about = json.loads((channel / "dataset.json").read_text())
+    about["outliers"] = {"train": {name: count}, "test": {"dog": 3}}
+    (channel / "dataset.json").write_text(json.dumps(about))
+
+
 def write_bodies(folder: Path, bodies: list[bytes], labels: list[int], classes: tuple[str, ...]) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     writer = mx.recordio.MXIndexedRecordIO(str(folder / "images.idx"), str(folder / "images.rec"), "w")

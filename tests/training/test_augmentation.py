@@ -4,7 +4,7 @@ import augmentation
 import cv2
 import numpy as np
 
-STILL = augmentation.Strength(0, 0, 0, 0, 0, 0, 0, 0)
+STILL = augmentation.Strength(0, 0, 0, 0, 0, 0, 0, 0, 0)
 
 
 def _photos(count: int = 4, side: int = 32) -> np.ndarray:

@@ -1,9 +1,11 @@
 """One network in training: schedule, averages, and the loss that goes wrong. Records that are read one at a time."""
 
+import dataclasses
 import tracemalloc
 from pathlib import Path
 
 import channels
+import decision
 import fitting
 import mxnet as mx
 import numpy as np
@@ -17,9 +19,9 @@ from hypothesis import strategies as st
 @pytest.fixture(scope="module")
 def channel(tmp_path_factory: pytest.TempPathFactory) -> fitting.Channel:
     folder = tmp_path_factory.mktemp("pixels")
-    records.decode(channels.write(folder / "channel", 32), (32, 32), folder)
+    records.decode(channels.write(folder / "channel", 32) / records.RECORDS, (32, 32), folder)
     pixels = records.mapped(folder, (32, 32))
-    return fitting.Channel(pixels, *phases.colour_statistics(pixels.images), 2)
+    return fitting.Channel(pixels, *phases.colour_statistics(pixels.images), 2, pixels.images[:0])
 
 
 def _phase(seed: int = 3) -> fitting.Phase:
@@ -29,15 +31,31 @@ def _phase(seed: int = 3) -> fitting.Phase:
 def test_a_loss_that_is_not_finite_ends_training_with_a_sentence(channel: fitting.Channel) -> None:
     recipe = fitting.Recipe(epochs=2, batch_size=8, learning_rate=1e30)
     with pytest.raises(fitting.TrainingError, match=r"the loss of final became (nan|inf) in epoch \d at learning rate"):
-        fitting.fit(_phase(), channel, recipe, lambda line: None)
+        fitting.fit(_phase(), channel, recipe, lambda line, epoch: None)
 
 
 def test_it_learns_what_is_easy(channel: fitting.Channel) -> None:
-    lines: list[str] = []
-    fit = fitting.fit(_phase(), channel, fitting.Recipe(epochs=8, batch_size=8), lines.append)
+    lines: list[tuple[str, int]] = []
+    recipe = fitting.Recipe(epochs=8, batch_size=8)
+    fit = fitting.fit(_phase(), channel, recipe, lambda line, epoch: lines.append((line, epoch)))
     logits = fitting.predict(fit.net, channel, np.arange(32))
-    assert (logits.argmax(axis=1) == channel.pixels.labels).all()
-    assert len(lines) == 8
+    assert logits.shape == (32, 3)
+    assert (logits[:, :2].argmax(axis=1) == channel.pixels.labels).all()
+    assert [epoch for _, epoch in lines] == list(range(1, 9))
+
+
+def test_it_learns_what_is_none_of_the_classes(channel: fitting.Channel) -> None:
+    grey = np.repeat(np.random.default_rng(1).integers(0, 256, (40, 32, 32, 1)), 3, axis=3).astype(np.uint8)
+    fit = fitting.fit(
+        _phase(),
+        dataclasses.replace(channel, outliers=grey[:20]),
+        fitting.Recipe(epochs=12, batch_size=8, outlier_share=0.5),
+        lambda line, epoch: None,
+    )
+    unseen = dataclasses.replace(channel, pixels=records.Pixels(grey[20:], np.zeros(20, np.int64)))
+    inside = decision.log_odds(fitting.predict(fit.net, channel, np.arange(32)))
+    outside = decision.log_odds(fitting.predict(fit.net, unseen, np.arange(20)))
+    assert inside.min() > outside.max()
 
 
 def test_a_prediction_does_not_depend_on_its_neighbours(channel: fitting.Channel) -> None:
@@ -63,14 +81,14 @@ def test_a_batch_holds_each_row_of_an_epoch_once_and_outliers_on_top(channel: fi
     batches = list(fitting.Fit(_phase(), channel, recipe).batches(0))
     assert [data.shape for data, _ in batches] == [(20, 3, 32, 32)] * 2
     targets = np.concatenate([targets.asnumpy() for _, targets in batches])
-    assert (np.abs(targets - 0.5) < 1e-6).all(axis=1).sum() == 8
-    assert (targets[:, 0] > 0.9).sum() == (targets[:, 1] > 0.9).sum() == 16
+    assert targets.sum(axis=0).tolist() == [16, 16, 8]
+    assert targets.max(axis=1).tolist() == [1] * 40
 
 
-def test_the_network_on_pixels_learns_at_every_second_step_and_the_one_on_edges_at_each(
+def test_the_network_on_pixels_can_learn_at_every_second_step_only(
     channel: fitting.Channel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fit = fitting.Fit(_phase(), channel, fitting.Recipe(epochs=1, batch_size=8, weight_decay=0.0))
+    fit = fitting.Fit(_phase(), channel, fitting.Recipe(epochs=1, batch_size=8, weight_decay=0.0, pixels_every=2))
     stepped: list[set[str]] = []
 
     def noted(step: int) -> None:
@@ -91,7 +109,7 @@ def test_records_are_not_held_in_memory(tmp_path: Path) -> None:
     channel = channels.write_bodies(tmp_path / "channel", bodies, [0, 1] * 100, ("ant", "bee"))
     size = sum(map(len, bodies))
     tracemalloc.start()
-    records.decode(channel, (32, 32), tmp_path)
+    records.decode(channel / records.RECORDS, (32, 32), tmp_path)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert size > 8_000_000
@@ -106,7 +124,7 @@ def test_a_damaged_record_file_is_named(tmp_path: Path) -> None:
     whole = (channel / "images.rec").read_bytes()
     (channel / "images.rec").write_bytes(whole[: len(whole) // 2] + b"\0" * 64)
     with pytest.raises(records.DataError, match=r"images\.rec is damaged after record \d"):
-        records.decode(channel, (32, 32), tmp_path)
+        records.decode(channel / records.RECORDS, (32, 32), tmp_path)
 
 
 def test_the_folds_hold_every_row_out_once_and_never_train_on_it() -> None:
@@ -120,7 +138,7 @@ def test_the_folds_hold_every_row_out_once_and_never_train_on_it() -> None:
 
 
 def test_the_exported_network_is_the_trained_one(channel: fitting.Channel, tmp_path: Path) -> None:
-    fit = fitting.fit(_phase(), channel, fitting.Recipe(epochs=1, batch_size=8), lambda line: None)
+    fit = fitting.fit(_phase(), channel, fitting.Recipe(epochs=1, batch_size=8), lambda line, epoch: None)
     fit.net.export(str(tmp_path / "network"), epoch=0)
     loaded = mx.gluon.SymbolBlock(
         mx.sym.load(str(tmp_path / "network-symbol.json")), mx.sym.var("data", dtype="float32")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import artifact
 import channels
+import decision
 import inference
 import network
 import numpy as np
@@ -22,7 +23,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     network.build(3, (16, 32, 64), (32, 32), seed=2).export(str(folder / "network"), epoch=0)
     about = {
         "classes": CLASSES, "image_size": [32, 32], "mean": [120.0] * 3, "std": [60.0] * 3, "temperature": 2.0,
-        "threshold": 0.8, "data_label": "photos",
+        "threshold": 0.8, "in_distribution_threshold": 0.3, "data_label": "photos",
     }  # fmt: skip
     artifact.write(folder, about, [])
     return folder
@@ -49,35 +50,38 @@ def test_a_photo_and_the_same_photo_in_json_give_the_same_answer(model: inferenc
     assert np.allclose(alone[0], inference.predict_fn(images, model)[0], atol=1e-6)
 
 
-def test_the_json_answer_names_label_confidence_probabilities_and_threshold(model: inference.Model) -> None:
-    probabilities = np.array([[0.1, 0.7, 0.2]], np.float32)
-    body, kind = inference.output_fn(probabilities, "*/*", model)
+def test_the_json_answer_says_which_class_whether_it_is_one_and_both_thresholds(model: inference.Model) -> None:
+    answers = np.array([[0.1, 0.7, 0.2, 0.9]], np.float32)
+    body, kind = inference.output_fn(answers, "*/*", model)
     answer = json.loads(body)
     assert kind == "application/json"
     assert answer["predictions"][0]["label"] == "bee"
     assert answer["predictions"][0]["confidence"] == pytest.approx(0.7)
     assert list(answer["predictions"][0]["probabilities"]) == CLASSES
-    assert answer["threshold"] == 0.8
+    assert answer["predictions"][0]["in_distribution"] == pytest.approx(0.9)
+    assert (answer["threshold"], answer["in_distribution_threshold"]) == (0.8, 0.3)
     assert answer["model"] == {"data_label": "photos"}
 
 
 def test_the_csv_answer_has_a_line_for_each_photo(model: inference.Model) -> None:
-    body, kind = inference.output_fn(np.array([[0.1, 0.7, 0.2], [0.9, 0.05, 0.05]], np.float32), "text/csv", model)
+    body, kind = inference.output_fn(
+        np.array([[0.1, 0.7, 0.2, 0.9], [0.9, 0.05, 0.05, 0.4]], np.float32), "text/csv", model
+    )
     rows = list(csv.reader(io.StringIO(body.decode())))
     assert kind == "text/csv"
     assert [row[0] for row in rows] == ["bee", "ant"]
-    assert [float(value) for value in rows[0][1:]] == pytest.approx([0.7, 0.1, 0.7, 0.2])
+    assert [float(value) for value in rows[0][1:]] == pytest.approx([0.7, 0.1, 0.7, 0.2, 0.9])
 
 
 def test_a_higher_temperature_is_less_sure_and_answers_the_same() -> None:
     logits = np.random.default_rng(0).normal(0, 3, (50, 3)).astype(np.float32)
-    cold, warm = inference.softmax(logits, 1.0), inference.softmax(logits, 3.0)
+    cold, warm = decision.softmax(logits, 1.0), decision.softmax(logits, 3.0)
     assert (cold.argmax(axis=1) == warm.argmax(axis=1)).all()
     assert (cold.max(axis=1) > warm.max(axis=1)).all()
 
 
 def test_huge_logits_do_not_overflow() -> None:
-    assert np.isfinite(inference.softmax(np.array([[1e30, -1e30]], np.float32), 0.05)).all()
+    assert np.isfinite(decision.softmax(np.array([[1e30, -1e30]], np.float32), 0.05)).all()
 
 
 @pytest.mark.parametrize(
@@ -101,7 +105,7 @@ def test_foreign_types_are_told_apart_from_bad_photos(model: inference.Model) ->
     with pytest.raises(inference.UnsupportedContentType, match="text/html"):
         inference.input_fn(b"<html>", "text/html")
     with pytest.raises(inference.UnsupportedContentType, match="image/png"):
-        inference.output_fn(np.eye(3, dtype=np.float32), "image/png", model)
+        inference.output_fn(np.eye(4, dtype=np.float32), "image/png", model)
 
 
 @pytest.mark.parametrize("name", [inference.MODEL, inference.SYMBOL, inference.PARAMETERS])

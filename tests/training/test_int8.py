@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import channels
+import decision
 import fused
 import inference
 import int8
@@ -17,7 +18,9 @@ import pytest
 import quantization
 
 SIZE = (32, 32)
-ABOUT: dict[str, Any] = {"mean": [90.0] * 3, "std": [60.0] * 3, "temperature": 1.5, "threshold": 0.7}
+ABOUT: dict[str, Any] = {"mean": [90.0] * 3, "std": [60.0] * 3, "temperature": 1.5, "threshold": 0.7,
+                          "in_distribution_threshold": 0.6}  # fmt: skip
+RULE = decision.Rule.of(ABOUT)
 MEAN, STD = np.float32(ABOUT["mean"]), np.float32(ABOUT["std"])
 
 
@@ -35,7 +38,7 @@ def _data(photos: np.ndarray) -> np.ndarray:
 def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Random weights, with heads that tell photos apart and an answer spread about zero."""
     folder = tmp_path_factory.mktemp("model")
-    net = network.build(2, (8, 16, 16), SIZE, seed=5, edge_widths=(16, 16))
+    net = network.build(2, (16, 32, 32), SIZE, seed=7, edge_widths=(32, 32))
     for name, parameter in net.collect_params().items():
         if "head_weight" in name:
             parameter.set_data(parameter.data() * 30)
@@ -62,19 +65,21 @@ def guarded(exported: Path, exact: fused.Fused, outcome: quantization.Outcome) -
 
 
 def _guard(folder: Path, exact: fused.Fused) -> int8.Network:
-    return int8.guard(folder, exact, _data(int8.probes(SIZE)), ABOUT["temperature"], ABOUT["threshold"])
+    return int8.guard(folder, exact, _data(int8.probes(SIZE)), RULE)
 
 
 def _same(some: np.ndarray, others: np.ndarray) -> None:
     temperature = ABOUT["temperature"]
     np.testing.assert_allclose(
-        inference.softmax(some, temperature), inference.softmax(others, temperature), atol=1e-5, rtol=0
+        decision.answers(some, temperature), decision.answers(others, temperature), atol=1e-5, rtol=0
     )
 
 
-def _decisions(logits: np.ndarray) -> list[tuple[int, bool]]:
-    probabilities = inference.softmax(logits, ABOUT["temperature"])
-    return [(int(row.argmax()), bool(row.max() >= ABOUT["threshold"])) for row in probabilities]
+def _decisions(logits: np.ndarray, rule: decision.Rule = RULE) -> list[tuple[int, bool, bool]]:
+    answers = decision.answers(logits, rule.temperature)
+    sure = answers[:, :-1].max(axis=1) >= rule.threshold
+    inside = answers[:, -1] >= rule.in_distribution_threshold
+    return list(zip(answers[:, :-1].argmax(axis=1).tolist(), sure.tolist(), inside.tolist(), strict=True))
 
 
 @pytest.mark.parametrize("count", [1, 3, 8, 21])
@@ -91,7 +96,7 @@ def test_fused_layers_give_the_probabilities_of_the_exported_network(
 def test_the_guard_keeps_every_decision_of_the_float_network(exact: fused.Fused, guarded: int8.Network) -> None:
     data = _data(_photos(1000, 4))
     decisions = _decisions(exact(data))
-    assert len(set(decisions)) == 4  # both classes, sure and not
+    assert len(set(decisions)) >= 6  # of eight: both classes, sure and not, one of them and not
     assert _decisions(guarded(data)) == decisions
 
 
@@ -102,7 +107,7 @@ def test_the_eight_bit_network_answers_all_but_the_photos_near_a_decision(
     served, true = guarded(data), exact(data)
     by_float = np.abs(served - true).max(axis=1) < 1e-5
     assert 0 < by_float.mean() < 0.6
-    assert int8.spread(served, true).max() < outcome.margin
+    assert decision.spread(served, true).max() < outcome.margin
 
 
 def test_an_answer_does_not_depend_on_the_rest_of_the_batch(guarded: int8.Network) -> None:
@@ -148,17 +153,13 @@ def test_it_is_not_kept_when_most_photos_are_near_a_decision(
 @pytest.mark.parametrize("classes", [2, 3, 7])
 def test_a_change_within_the_margin_alters_no_decision_that_is_not_near(classes: int) -> None:
     rng = np.random.default_rng(classes)
-    logits = rng.normal(0, 1.5, (20_000, classes)).astype(np.float32)
-    margin, temperature, threshold = 0.3, 0.8, 0.75
-
-    def decided(values: np.ndarray) -> np.ndarray:
-        probabilities = inference.softmax(values, temperature)
-        return probabilities.argmax(axis=1) * 2 + (probabilities.max(axis=1) >= threshold)
-
+    logits = rng.normal(0, 1.5, (20_000, classes + 1)).astype(np.float32)
+    margin, rule = 0.3, decision.Rule(0.8, 0.75, 0.7)
     change = rng.choice([-0.4999, 0.4999], logits.shape) * margin  # the worst within a spread of `margin`
-    change += rng.normal(0, 5, (len(logits), 1))  # what is common to all classes changes nothing
-    moved = decided(logits + change.astype(np.float32)) != decided(logits)
-    near = int8.near(logits, margin, temperature, threshold)
+    change += rng.normal(0, 5, (len(logits), 1))  # what is common to all logits changes nothing
+    before, after = _decisions(logits, rule), _decisions(logits + change.astype(np.float32), rule)
+    moved = np.array([one != other for one, other in zip(before, after, strict=True)])
+    near = rule.near(logits, margin)
     assert moved.any()
     assert not (moved & ~near).any()
-    assert near.mean() < 0.6
+    assert near.mean() < 0.75

@@ -1,4 +1,4 @@
-"""The two networks: what the fixed layer sees, the mirror, and what the artifact may depend on."""
+"""The two networks: what the fixed layer sees, and what the artifact may depend on."""
 
 import mxnet as mx
 import network
@@ -27,8 +27,7 @@ def _maps(folded: mx.nd.NDArray) -> np.ndarray:
 
 
 def _seen(net: network.Mean, photos: mx.nd.NDArray) -> np.ndarray:
-    layer = net.members.orientations
-    return _maps(layer.seen(mx.nd, layer(photos)))
+    return _maps(net.members.orientations(photos))
 
 
 @pytest.mark.parametrize(("degrees", "bin_"), [(0, 0), (30, 1), (90, 3), (180, 6), (300, 10)])
@@ -51,17 +50,11 @@ def test_brightness_and_contrast_hardly_change_the_edges(net: network.Mean) -> N
     assert np.abs(plain - changed).max() < 0.03
 
 
-def test_mirrored_maps_are_the_maps_of_the_mirrored_photo(net: network.Mean) -> None:
-    photos, layer = _noise(4), net.members.orientations
-    mirrored = layer.mirrored(mx.nd, layer(photos))
-    assert mirrored.shape == (4, 48, 8, 8)
-    assert np.allclose(_maps(mirrored), _seen(net, mx.nd.reverse(photos, axis=3)), atol=1e-5)
-
-
-def test_what_ships_is_the_mean_of_the_members_with_the_edges_read_both_ways(net: network.Mean) -> None:
+def test_what_ships_is_the_weighted_mean_of_the_members(net: network.Mean) -> None:
     photos = _noise(4)
-    members, mirrored = (net.members(p).asnumpy() for p in (photos, mx.nd.reverse(photos, axis=3)))
-    wanted = members[:, 0] / 3 + (members[:, 1] + mirrored[:, 1]) / 3
+    members = net.members(photos).asnumpy()
+    assert members.shape == (4, 2, 4)  # three classes, and none of them
+    wanted = members[:, 0] * (1 - network.EDGES) + members[:, 1] * network.EDGES
     assert np.allclose(net(photos).asnumpy(), wanted, atol=1e-5)
 
 
@@ -87,3 +80,11 @@ def test_outliers_are_finite_pictures_of_the_photos_size(seed: int, count: int, 
     drawn = outliers.draw(count, views, rng)
     assert drawn.shape == (count, side, side, 3)
     assert np.isfinite(drawn).all()
+
+
+@pytest.mark.parametrize("side", [16, 32, 96])
+def test_crops_of_natural_photographs_are_the_same_each_time_and_differ(side: int) -> None:
+    crops = outliers.crops((side, side), 12)
+    assert crops.shape == (12, side, side, 3)
+    assert np.array_equal(crops, outliers.crops((side, side), 12))
+    assert len({crop.tobytes() for crop in crops}) == 12

@@ -47,23 +47,27 @@ def trained(channel: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Pa
 
 def test_the_artifact_is_whole_and_answers(trained: tuple[Path, str]) -> None:
     model = inference.model_fn(str(trained[0] / "model"))
-    probabilities = inference.predict_fn(np.zeros((3, 32, 32, 3), np.uint8), model)
-    assert probabilities.shape == (3, 2)
-    assert np.allclose(probabilities.sum(axis=1), 1, atol=1e-6)
+    answers = inference.predict_fn(np.zeros((3, 32, 32, 3), np.uint8), model)
+    assert answers.shape == (3, 3)
+    assert np.allclose(answers[:, :2].sum(axis=1), 1, atol=1e-6)
     assert set(model.about) >= {
-        "classes", "image_size", "mean", "std", "temperature", "threshold", "target_precision", "data_label",
+        "classes", "image_size", "mean", "std", "temperature", "threshold", "in_distribution_threshold",
+        "outliers", "target_precision", "data_label",
         "data_sha256", "code_sha256", "seed", "versions", "hyperparameters", "out_of_fold",
     }  # fmt: skip
     assert model.about["out_of_fold"]["count"] == 32
+    assert 0 <= model.about["in_distribution_threshold"] <= 1
 
 
 def test_each_epoch_of_each_phase_has_its_line_and_its_history(trained: tuple[Path, str]) -> None:
     job, log = trained
     lines = [dict(pair.split("=", 1) for pair in line.split()) for line in log.splitlines() if "epoch=" in line]
-    wanted = {"phase", "epoch", "train_loss", "learning_rate", "seconds"}
+    wanted = {"phase", "epoch", "train_loss", "learning_rate", "seconds", "fits", "done", "left"}
     assert all(set(line) >= wanted for line in lines)
     assert [line["epoch"] for line in lines if line["phase"] == "fold-1/2"] == [f"{n}/6" for n in range(1, 7)]
     assert "validation_accuracy" in next(x for x in lines if x["phase"] == "fold-2/2" and x["epoch"] == "6/6")
+    assert (lines[-1]["fits"], lines[-1]["done"]) == ("3/3", "100")
+    assert [int(line["done"]) for line in lines] == sorted(int(line["done"]) for line in lines)
     history = json.loads((job / "model" / "history.json").read_text())
     assert len(history) == len(lines) == 18
     assert {entry["phase"] for entry in history} == {"fold-1/2", "fold-2/2", "final"}
@@ -108,6 +112,22 @@ def test_a_checkpoint_of_another_run_is_not_used_and_this_is_said(
     assert "fold-1-of-2.checkpoint is not used: it is of a run with other code, data or hyperparameters" in log
     assert "final.checkpoint is not used: it is damaged" in log
     assert _contents(tmp_path) == _contents(trained[0])
+
+
+def test_photos_of_other_things_change_the_network_and_are_counted_in_the_artifact(
+    trained: tuple[Path, str], tmp_path: Path
+) -> None:
+    channel = channels.write(tmp_path / "channel", 32)
+    channels.add_outliers(channel, 12)
+    _run(channel, tmp_path, "--epochs", "1")
+    assert json.loads((tmp_path / "model" / inference.MODEL).read_text())["outliers"] == {"cow": 12}
+
+
+def test_starting_from_nothing_gives_another_network(channel: Path, tmp_path: Path) -> None:
+    for pretrained in ("yes", "no"):
+        _run(channel, tmp_path / pretrained, "--epochs", "1", "--pretrained", pretrained)
+    weights = [_contents(tmp_path / pretrained)[inference.PARAMETERS] for pretrained in ("yes", "no")]
+    assert weights[0] != weights[1]
 
 
 def _free_port() -> int:

@@ -92,14 +92,15 @@ def test_what_is_wrong_with_lambda_itself_is_retried(task):
     assert retried(task) >= LAMBDA_TRANSIENT
 
 
-def test_the_confidence_error_ends_as_a_failure_of_its_name():
+def test_a_refusal_is_caught_by_its_name_and_ends_as_a_failure_of_it():
     (catcher,) = STATES["CheckConfidence"]["Catch"]
-    assert catcher["ErrorEquals"] == ["ConfidenceThresholdNotMet"]
-    assert "ConfidenceThresholdNotMet" in conditions("check_confidence")
+    assert catcher["ErrorEquals"] == ["ConfidenceThresholdNotMet", "NotAVehicleWeKnow"]
+    assert set(catcher["ErrorEquals"]) <= set(conditions("check_confidence"))
+    assert STATES["ReadCause"]["Parameters"]["error.$"] == "$.failure.Error"
     state = STATES[catcher["Next"]]
     while "Next" in state:
         state = STATES[state["Next"]]
-    assert (state["Type"], state["Error"]) == ("Fail", "ConfidenceThresholdNotMet")
+    assert (state["Type"], state["ErrorPath"]) == ("Fail", "$.error")
 
 
 def test_nothing_is_caught_that_has_no_name():

@@ -9,7 +9,7 @@ from rich.console import Console
 from loadingbay.screen import progress as module
 from loadingbay.screen.progress import Screen, duration, typed
 from pipelines.executions import Execution, Step
-from pipelines.training_log import Epoch
+from pipelines.training_log import Epoch, Overall
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
@@ -85,6 +85,20 @@ def test_on_a_terminal_the_steps_and_the_epochs_are_in_the_picture(output):
     shown = output.getvalue()
     assert "fold-1/3 ━━━━━━╌╌╌╌╌╌  30/60  loss 0.250  accuracy 0.910" in shown
     assert "Register" in shown
+
+
+def test_a_training_job_that_says_how_far_it_is_has_one_line(output):
+    terminal = Console(file=output, width=100, force_terminal=True, color_system=None)
+    screen = Screen(terminal)
+    with screen.part("Pipeline"):
+        screen.update(Execution("arn", "Executing", "", (_step("Train", "Executing"),)))
+        screen.update(Epoch("fold-2/3", 20, 30, 0.25, 0.91, Overall(2, 4, 58, 24)))
+        screen.update(Epoch("final", 15, 30, 0.25, None, Overall(3, 4, 62, 20)))
+        terminal.print(screen)
+    shown = output.getvalue()
+    assert "━━━━━━━╌╌╌╌╌ 3 of 4 fits, 62 %, 20 s left" in shown
+    assert "2 of 4" not in shown.split("3 of 4")[-1]
+    assert "fold-2/3" not in shown
 
 
 def test_commands_in_a_sentence_are_written_as_they_can_be_typed(monkeypatch):
