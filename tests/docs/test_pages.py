@@ -14,7 +14,22 @@ TRACKED = subprocess.run(
     text=True,
     check=True,
 ).stdout.split()
+MOST_COLUMNS = 120
 PAGES = [name for name in TRACKED if name.endswith(".md") and (ROOT / name).exists()]
+
+
+def _prose(page: str) -> list[str]:
+    """The lines of a page that are neither code nor rows of a table; none of a page that a command writes."""
+    text = (ROOT / page).read_text("utf-8")
+    if re.search(r"[Ww]ritten by `|Generated from|do not edit", text[:600]):
+        return []
+    lines = re.sub(r"^```.*?^```", "", text, flags=re.S | re.M).splitlines()
+    return [line for line in lines if not line.lstrip().startswith("|")]
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_line_of_prose_fits_a_terminal(page):
+    assert not [line for line in _prose(page) if len(line) > MOST_COLUMNS]
 
 
 @pytest.mark.parametrize("page", PAGES)
