@@ -109,7 +109,10 @@ def _require_trained(target: Target) -> None:
 
 
 def _trained(target: Target, arn: str) -> Version | None:
-    """Follows the execution that the build started; the version it registered, or None when it started none."""
+    """Follows the execution that the build started; the version it registered.
+
+    None when the build started none, or when nothing had changed and the execution registered none.
+    """
     if not arn:
         return None
     from loadingbay.story import training
@@ -117,7 +120,8 @@ def _trained(target: Target, arn: str) -> Version | None:
     with new_screen() as screen, screen.part("Pipeline") as part:
         ended = training.follow(target, screen, part, arn)
         training.require_success(ended)
-    return training.registered(target, ended).version
+    register = ended.step("Register")
+    return training.registered(target, ended).version if register and register.job else None
 
 
 def _tell(built: Built, version: Version | None, sha: str, as_json: bool) -> None:

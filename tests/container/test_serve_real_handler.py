@@ -28,7 +28,8 @@ import artifact, network
 folder = Path(sys.argv[1])
 network.build(2, (16, 32, 64), (32, 32), seed=3).export(str(folder / "network"))
 about = {"classes": ["bicycle", "motorcycle"], "image_size": [32, 32], "mean": [120.0, 118.0, 113.0],
-         "std": [65.0, 65.0, 65.0], "temperature": 1.5, "threshold": 0.8, "data_label": "noise"}
+         "std": [65.0, 65.0, 65.0], "temperature": 1.5, "threshold": 0.8, "in_distribution_threshold": 0.5,
+         "data_label": "noise"}
 artifact.write(folder, about, [])
 """
 # What the handler says of the files named, one at a time.
@@ -161,6 +162,11 @@ def test_a_bad_list_gets_400_with_a_sentence(server, body):
     assert len(json.loads(answer)["error"].split()) > 3
 
 
+def _figures(prediction):
+    """The classes' probabilities, then in_distribution."""
+    return [*prediction["probabilities"].values(), prediction["in_distribution"]]
+
+
 def test_batched_answers_are_those_of_one_photo_at_a_time(server, artifact, tmp_path):
     photos = [photo(seed) for seed in range(40)]
     names = [tmp_path / f"{number}.png" for number in range(len(photos))]
@@ -169,12 +175,12 @@ def test_batched_answers_are_those_of_one_photo_at_a_time(server, artifact, tmp_
     alone = np.array(json.loads(python(SCORE, artifact, *names)))
     with ThreadPoolExecutor(16) as pool:
         answers = [json.loads(body) for _, _, body in pool.map(server.invoke, photos)]
-    served = [list(answer["predictions"][0]["probabilities"].values()) for answer in answers]
+    served = [_figures(answer["predictions"][0]) for answer in answers]
     np.testing.assert_allclose(served, alone, atol=1e-5)
     instances = [{"image": base64.b64encode(body).decode()} for body in photos]
     body = json.dumps({"instances": instances}).encode()
     listed = json.loads(server.invoke(body, **{"Content-Type": "application/json"})[2])["predictions"]
-    np.testing.assert_allclose([list(one["probabilities"].values()) for one in listed], alone, atol=1e-5)
+    np.testing.assert_allclose([_figures(one) for one in listed], alone, atol=1e-5)
     assert np.ptp(alone[:, 0]) > 0.01  # the network does tell them apart
 
 

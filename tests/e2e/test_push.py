@@ -76,10 +76,11 @@ def test_a_commit_whose_tests_fail_ends_with_their_exit_code_and_changes_nothing
     assert _state(bay) == before
 
 
-def test_a_commit_that_builds_leaves_a_new_version_pending(bay: Any, push: Any) -> None:
+def test_a_commit_that_builds_and_changes_nothing_registers_nothing(bay: Any, push: Any) -> None:
     before = bay.versions()
+    executions = _state(bay)[1]
     done = push("echo all tests passed")
     assert done.exit_code == 0, done.output
-    (new,) = set(bay.versions()) - set(before)
-    assert bay.versions()[new]["ModelApprovalStatus"] == "PendingManualApproval"
-    assert f"Model version {new}" in done.stdout
+    assert "no new version" in done.stdout
+    assert set(bay.versions()) == set(before)
+    assert _state(bay)[1] == executions + 1

@@ -119,7 +119,7 @@ def _bomb() -> bytes:
         (_encode(_photo(), "JPEG")[:-200], "cannot be decoded"),
         (preprocessing.PNG_SIGNATURE, "cannot be decoded"),
         (b"\xff\xd8\xff", "cannot be decoded"),
-        (_bomb(), "too large"),
+        (_bomb(), "at most 50000000"),
         (_encode(_photo()) + b"\0" * preprocessing.MAX_BYTES, "at most"),
     ],
     ids=["empty", "text", "gif", "cut png", "cut jpeg", "signature only", "jpeg marker only", "bomb", "7 MB"],
