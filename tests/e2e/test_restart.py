@@ -56,7 +56,7 @@ def test_after_ctrl_c_in_the_middle_the_next_run_keeps_what_was_finished(bay: An
     )
     _wait_for_training(bay)
     process.send_signal(signal.SIGINT)
-    said, _ = process.communicate(timeout=60)
+    said, _ = process.communicate(timeout=120)
     assert process.returncode == 130, said
     assert "Traceback" not in said
     executions = bay.client("sagemaker").list_pipeline_executions(PipelineName="loadingbay")[
