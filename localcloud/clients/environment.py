@@ -86,6 +86,7 @@ def prepare(address: Address, home: Path, client: Any) -> None:
     folder = _folder(home)
     folder.mkdir(mode=0o700, exist_ok=True)
     for name, text in files(address).items():
+        (folder / name).touch(mode=0o600)
         (folder / name).write_text(text)
     iam = client("iam")
     principals = {"AWS": f"arn:aws:iam::{address.account}:root", "Service": ["sagemaker.amazonaws.com"]}

@@ -2,6 +2,7 @@
 
 import json
 import os
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -51,6 +52,13 @@ def run(shell: dict[str, str], program: str) -> Any:
     done = subprocess.run([sys.executable, "-c", program], env=shell, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
+
+
+def test_files_are_the_owners_alone_whatever_the_umask_is(shell: dict[str, str], cloud: Any) -> None:
+    written = [path for path in (cloud.home / "clients").iterdir() if path.is_file()]
+
+    assert written
+    assert {stat.S_IMODE(path.stat().st_mode) for path in written} == {0o600}
 
 
 def test_a_program_acts_as_the_role(shell: dict[str, str]) -> None:
