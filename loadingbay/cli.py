@@ -16,6 +16,7 @@ from typing import NoReturn
 import click
 
 from loadingbay.commands.bulk import bulk
+from loadingbay.commands.card import card
 from loadingbay.commands.classify import classify
 from loadingbay.commands.deploy import deploy
 from loadingbay.commands.destroy import destroy
@@ -69,6 +70,7 @@ cli.add_command(approve)
 cli.add_command(reject)
 cli.add_command(rollback)
 cli.add_command(history)
+cli.add_command(card)
 cli.add_command(classify)
 cli.add_command(bulk)
 cli.add_command(review)

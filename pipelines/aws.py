@@ -1,7 +1,8 @@
 """What commands on a person's machine, or in a build, need to know about AWS's answers.
 
-"Is it missing?", S3 addresses, lists over all pages, the approved versions of a group, the name of the endpoint that
-verifies. Clients are arguments. The Lambdas have their own: they are deployed without this package.
+"Is it missing?", S3 addresses, lists over all pages, the approved versions of a group, the names of the endpoint that
+verifies and of a version's model card. Clients are arguments. The Lambdas have their own: they are deployed without
+this package.
 """
 
 from __future__ import annotations
@@ -89,3 +90,8 @@ def approved_packages(sagemaker: Any, group: str) -> list[dict[str, Any]]:
 def verification_endpoint(endpoint: str) -> str:
     """The name of the endpoint on which a version is verified before `endpoint` serves it."""
     return f"{endpoint}-verify"
+
+
+def model_card(group: str, version: int) -> str:
+    """The name of the model card of a version, which WriteModelCard keeps."""
+    return f"{group}-v{version}"

@@ -2,6 +2,7 @@
 
 - `progress`: the parts of a command while they run, on stderr
 - `results`: tables of what came of it, on stdout
+- `card`: a model card, on stdout
 - `explain`: an exception as one sentence
 - `photo`: draws a photo with characters
 """

@@ -79,6 +79,8 @@ def _found(target: Target) -> Iterator[Item]:
     for group in sorted({*(arn.rsplit("/", 1)[-1] for arn in of("AWS::SageMaker::ModelPackageGroup")), stage}):
         if versions := _versions(sagemaker, group):
             yield Item("model versions", group, len(versions))
+    if cards := _cards(sagemaker, stage):
+        yield Item("model cards", stage, len(cards))
     for name in of("AWS::ECR::Repository"):
         if images := _images(target, name):
             yield Item("images", name, len(images))
@@ -159,6 +161,13 @@ def _versions(sagemaker: Any, group: str) -> list[str]:
         if aws.is_missing(error):
             return []
         raise
+
+
+def _cards(sagemaker: Any, group: str) -> list[str]:
+    """The model cards of the group's versions; those of a group `loadingbay-v2` begin as these do."""
+    ours = re.compile(rf"{re.escape(group)}-v\d+")
+    listed = aws.listed(sagemaker, "list_model_cards", "ModelCardSummaries", NameContains=group)
+    return [card["ModelCardName"] for card in listed if ours.fullmatch(card["ModelCardName"])]
 
 
 def _has_group(sagemaker: Any, group: str) -> bool:
@@ -257,6 +266,12 @@ def _delete_versions(target: Target, group: str) -> None:
         sagemaker.delete_model_package(ModelPackageName=arn)
 
 
+def _delete_cards(target: Target, group: str) -> None:
+    sagemaker = target.client("sagemaker")
+    for name in _cards(sagemaker, group):
+        sagemaker.delete_model_card(ModelCardName=name)
+
+
 def _delete_images(target: Target, repository: str) -> None:
     images = _images(target, repository)
     for start in range(0, len(images), 100):  # AWS takes so many in a call
@@ -312,6 +327,7 @@ _REMOVE: dict[str, Callable[[Target, str], Any]] = {
         PipelineName=name, ClientRequestToken=f"destroy-{name}-{time.time_ns()}".ljust(32, "0")
     ),
     "model versions": _delete_versions,
+    "model cards": _delete_cards,
     "images": _delete_images,
     "objects of bucket": _empty,
     "job logs": _delete_job_logs,

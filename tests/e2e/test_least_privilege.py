@@ -91,6 +91,10 @@ UNASKED = {
         "sqs:SendMessage": "an event that could not be handled is a dead letter",
     },
     "VerifyEndpointRole": {"s3:ListBucket": _MISSING},
+    "WriteModelCardRole": {
+        "s3:ListBucket": _MISSING,
+        "sqs:SendMessage": "an event that could not be handled is a dead letter",
+    },
 }
 
 

@@ -35,6 +35,7 @@ def _everything(bay: Any) -> str:
             sagemaker.list_models()["Models"],
             sagemaker.list_pipelines()["PipelineSummaries"],
             sagemaker.list_model_package_groups()["ModelPackageGroupSummaryList"],
+            sagemaker.list_model_cards()["ModelCardSummaries"],
             list(logs.get_paginator("describe_log_groups").paginate()),
             bay.client("s3").list_buckets()["Buckets"],
             bay.client("lambda").list_functions()["Functions"],

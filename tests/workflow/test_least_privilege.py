@@ -31,6 +31,10 @@ IMPLIED = {
     "verify_endpoint": {
         "s3:ListBucket": "S3 answers 404, and not 403, for photos that are not there",
     },
+    "write_model_card": {
+        "s3:ListBucket": "S3 answers 404, and not 403, for an evaluation that is not there",
+        "sqs:SendMessage": "Lambda sends what failed to the dead letters in the function's name",
+    },
 }
 ROLES = {
     "serialize_image": "SerializeImageRole",
@@ -38,6 +42,7 @@ ROLES = {
     "check_confidence": "CheckConfidenceRole",
     "deploy_model": "DeployModelRole",
     "verify_endpoint": "VerifyEndpointRole",
+    "write_model_card": "WriteModelCardRole",
 }
 # Operations of the same name in two services, of which a function calls the other one.
 OF_ANOTHER_SERVICE = {

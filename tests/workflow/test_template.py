@@ -69,7 +69,7 @@ def test_a_role_passes_only_a_role_of_this_stack_and_only_to_sagemaker(role):
 
 def test_no_two_functions_share_a_role():
     roles = [json.dumps(function["Role"]) for function in resources("AWS::Lambda::Function").values()]
-    assert len(roles) == len(set(roles)) == 5
+    assert len(roles) == len(set(roles)) == 6
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
@@ -113,8 +113,8 @@ def test_whoever_touches_encrypted_data_may_use_the_key():
 
 
 def test_whoever_starts_what_has_an_encrypted_disk_hands_the_key_on_to_aws_only():
-    """Jobs get a VolumeKmsKeyId from the pipeline's role, endpoints a KmsKeyId from DeployModel's."""
-    assert attached("hand-key-on") == {"PipelineRole", "DeployModelRole"}
+    """Jobs get their key from the pipeline's role, endpoints from DeployModel's, model cards from WriteModelCard's."""
+    assert attached("hand-key-on") == {"PipelineRole", "DeployModelRole", "WriteModelCardRole"}
     (policy,) = [p for p in resources("AWS::IAM::Policy").values() if p["PolicyName"] == "hand-key-on"]
     (grant,) = [s for s in policy["PolicyDocument"]["Statement"] if "kms:CreateGrant" in as_list(s["Action"])]
     assert grant["Condition"] == {"Bool": {"kms:GrantIsForAWSResource": "true"}}

@@ -63,6 +63,10 @@ class SageMaker:
             "list_pipeline_execution_steps": [("PipelineExecutionSteps", "StepName", "e1")],
             "list_model_package_groups": [("ModelPackageGroupSummaryList", "ModelPackageGroupName", "loadingbay")],
             "list_model_packages": [("ModelPackageSummaryList", "ModelPackageArn", "arn:x/loadingbay/1")],
+            "list_model_cards": [
+                ("ModelCardSummaries", "ModelCardName", n)
+                for n in ("loadingbay-v1", "loadingbay-two-v1", "loadingbay-v1-x")
+            ],
         }
 
     def _listed(self, operation):
@@ -104,6 +108,7 @@ def test_a_stage_is_what_its_stack_made_and_what_bears_its_name_and_no_other(tar
     assert Item("endpoint", "loadingbay") in items
     assert Item("endpoint", "loadingbay-verify") in items
     assert Item("objects of bucket", BUCKET) in items
+    assert Item("model cards", "loadingbay", 1) in items
     assert not [item for item in items if "two" in item.name or "other" in item.name]
 
 
@@ -127,6 +132,9 @@ def test_afterwards_nothing_is_left_and_again_does_nothing(target):
     destroy.remove(target, destroy.survey(target), say=said.append)
     assert target.client("s3").list_buckets()["Buckets"] == []
     assert target.clients["sagemaker"].status == "Stopped"
+    assert [name for name in target.clients["sagemaker"].gone if "-v1" in name and "-a" not in name] == [
+        "loadingbay-v1"
+    ]
     assert destroy.survey(target) == []
     assert said
 
