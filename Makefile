@@ -16,7 +16,7 @@ $(info This folder was renamed: setting the environments up again)
 $(shell rm -rf .venv .venv-image .venv-lint .uv)
 endif
 
-.PHONY: run up test unit e2e faults lint lock sbom setup clean help
+.PHONY: run up test unit unit-image unit-tools e2e faults lint lock sbom setup clean help
 
 help: ## what there is
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed 's/:.*## /\t/' | expand -t 12
@@ -58,12 +58,22 @@ $(UV):
 dev: .venv/dev.stamp .venv-image/test.stamp ## both environments with test tools
 
 # For a hurry, `make test TESTS=lint`.
-TESTS ?= lint unit e2e
+TESTS ?= unit lint e2e
 
-test: dev $(TESTS) ## everything CI runs
+# Lint and the unit tests of both environments share two cores; what each printed comes when it ends.
+BESIDE = $(patsubst unit,unit-tools unit-image,$(filter-out e2e,$(TESTS)))
 
-unit: dev ## fast tests: no network, no sleep
+test: dev ## everything CI runs
+	@$(if $(BESIDE),echo "Side by side, some minutes: $(BESIDE)")
+	@$(if $(BESIDE),$(MAKE) --no-print-directory --jobs 2 --output-sync=target $(BESIDE))
+	@$(if $(filter e2e,$(TESTS)),$(MAKE) --no-print-directory e2e)
+
+unit: unit-image unit-tools ## fast tests: no network, no sleep
+
+unit-image: dev
 	$(IMAGE_PY) -m pytest tests/training tests/processing tests/container
+
+unit-tools: dev
 	$(PY) -m pytest tests --ignore tests/training --ignore tests/processing --ignore tests/container --ignore tests/e2e
 
 e2e: dev ## the real local cloud, driven over HTTP
