@@ -64,7 +64,7 @@ TESTS ?= unit lint e2e
 BESIDE = $(patsubst unit,unit-tools unit-image,$(filter-out e2e,$(TESTS)))
 
 test: dev ## everything CI runs
-	@$(if $(BESIDE),echo "Side by side, some minutes: $(BESIDE)")
+	@$(if $(BESIDE),echo "Some minutes side by side: $(BESIDE)")
 	@$(if $(BESIDE),$(MAKE) --no-print-directory --jobs 2 --output-sync=target $(BESIDE))
 	@$(if $(filter e2e,$(TESTS)),$(MAKE) --no-print-directory e2e)
 
