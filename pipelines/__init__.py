@@ -1,9 +1,11 @@
 """The SageMaker pipeline, and what brings it up to date and starts it.
 
 - `definition`: builds the pipeline's definition; `builds` keeps what was built on disk
+- `sdk`: imports the SageMaker SDK, without credentials
 - `parameters`: the table of pipeline parameters
 - `sources`: the code that jobs run, as content-addressed objects in S3
-- `champion`: finds the version that a new one must not be worse than
+- `derived`: parameters that are worked out, such as the version that a new one must not be worse than
+- `aws`: what commands need to know about AWS's answers
 - `executions`: upserts the pipeline, starts, follows and stops executions; `training_log` reads epochs from their log
 - `promote`: registers the approved version of one stage in another
 - `__main__`: `python -m pipelines`, the commands that a build runs

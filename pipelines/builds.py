@@ -77,7 +77,7 @@ class Builder:
 def _code_hash() -> str:
     """What a definition depends on beside its settings: this package's text and the SDK's version."""
     digest = hashlib.sha256()
-    for name in ("definition.py", "parameters.py"):
+    for name in ("definition.py", "parameters.py", "sdk.py"):
         digest.update((_HERE / name).read_bytes())
     digest.update(f"{version('sagemaker')} {version('sagemaker-core')} {version('sagemaker-mlops')}".encode())
     return digest.hexdigest()[:16]
@@ -92,10 +92,10 @@ def _write(path: Path, text: str) -> None:
 
 
 def _build_from_stdin() -> None:
-    from pipelines import definition
+    from pipelines import definition, sdk
 
-    with definition.as_nobody():
-        definition.import_sdk()
+    with sdk.as_nobody():
+        sdk.import_sdk()
     settings = Settings(**json.loads(sys.stdin.read()))
     with redirect_stdout(sys.stderr):  # stdout carries the definition and nothing else
         built = definition.build(settings)

@@ -8,17 +8,12 @@ when, something that matters changed.
 from __future__ import annotations
 
 import json
-import logging
-import os
-import tempfile
-import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from pipelines.parameters import PARAMETERS
+from pipelines.sdk import as_nobody, import_sdk
 
 # The first stage. Each has its pipeline, its group of versions, its endpoint and its stack under the one name.
 DEFAULT_STAGE = "loadingbay"
@@ -50,8 +45,6 @@ METRICS = {
     "out-of-fold:nll": "out_of_fold_nll",
 }
 
-_TELEMETRY_OFF = "SchemaVersion: '1.0'\nSageMaker:\n  PythonSDK:\n    Modules:\n      TelemetryOptOut: true\n"
-
 
 @dataclass(frozen=True)
 class Settings:
@@ -74,43 +67,6 @@ class Settings:
     subnets: Sequence[str] = ()
     security_groups: Sequence[str] = ()
     key: str = ""
-
-
-def import_sdk() -> None:
-    """Imports the SDK; slow the first time. Call it `as_nobody`: the SDK makes clients while it is imported."""
-    logging.getLogger("sagemaker.config").setLevel(logging.ERROR)
-    import sagemaker.core.processing
-    import sagemaker.mlops.workflow.pipeline
-    import sagemaker.serve.model_builder
-    import sagemaker.train.model_trainer  # noqa: F401 - imported for the time it takes
-
-
-@contextmanager
-def as_nobody(region: str = "us-east-1") -> Iterator[None]:
-    """An environment in which the SDK looks for no credentials, asks IAM nothing and sends no telemetry."""
-    before = dict(os.environ)
-    with tempfile.TemporaryDirectory(prefix="loadingbay-sdk-") as folder:
-        config = Path(folder) / "config.yaml"
-        config.write_text(_TELEMETRY_OFF)
-        for name in [n for n in os.environ if n.startswith("AWS_")]:
-            del os.environ[name]
-        os.environ |= {
-            "AWS_DEFAULT_REGION": region,
-            "AWS_ACCESS_KEY_ID": "none",
-            "AWS_SECRET_ACCESS_KEY": "none",
-            "AWS_EC2_METADATA_DISABLED": "true",
-            "AWS_CONFIG_FILE": os.devnull,
-            "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
-            "SAGEMAKER_USER_CONFIG_OVERRIDE": str(config),
-            "SAGEMAKER_VALIDATE_ROLE": "false",
-        }
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # "no job being started" at each step, deprecations of its own
-                yield
-        finally:
-            os.environ.clear()
-            os.environ |= before
 
 
 def build(settings: Settings) -> str:
