@@ -19,6 +19,11 @@ from pipelines.sdk import as_nobody, import_sdk
 DEFAULT_STAGE = "loadingbay"
 CACHE = "P30D"
 
+TRAINING_SECONDS = 6 * 3600
+SPOT_SECONDS = 24 * 3600
+"""Of training on spare machines, the time in which there is none included."""
+_CODE_CHANNEL = "code"
+
 # What Evaluate writes under "metadata" and the package carries (CustomerMetadataProperties: strings, no commas).
 METADATA = (
     "classes",
@@ -52,7 +57,9 @@ class Settings:
 
     `stage` and `evaluate` are scripts, `training` is a sourcedir.tar.gz whose hash is `training_sha256`. `name` is the
     pipeline's and the model package group's. Jobs run in `subnets` with `security_groups`, if there are any, and
-    encrypt disks and outputs with the KMS key `key`, if there is one.
+    encrypt disks and outputs with the KMS key `key`, if there is one. `isolated`: their containers have no network;
+    `encrypted_traffic`: machines that train together encrypt what they send each other. `spot`: training runs on spare
+    machines and goes on from its checkpoints when they are taken away.
     """
 
     region: str
@@ -67,6 +74,9 @@ class Settings:
     subnets: Sequence[str] = ()
     security_groups: Sequence[str] = ()
     key: str = ""
+    isolated: bool = False
+    encrypted_traffic: bool = False
+    spot: bool = False
 
 
 def build(settings: Settings) -> str:
@@ -82,6 +92,7 @@ def build(settings: Settings) -> str:
 
 def _pipeline(settings: Settings) -> Any:
     import boto3
+    from sagemaker.core.drift_check_baselines import DriftCheckBaselines
     from sagemaker.core.model_metrics import MetricsSource, ModelMetrics
     from sagemaker.core.network import NetworkConfig
     from sagemaker.core.processing import ScriptProcessor
@@ -94,7 +105,7 @@ def _pipeline(settings: Settings) -> Any:
     )
     from sagemaker.core.shapes import ProcessingS3Input as S3Input
     from sagemaker.core.shapes import ProcessingS3Output as S3Output
-    from sagemaker.core.training.configs import Compute, InputData, Networking
+    from sagemaker.core.training.configs import CheckpointConfig, Compute, InputData, Networking
     from sagemaker.core.workflow.conditions import ConditionEquals, ConditionGreaterThanOrEqualTo
     from sagemaker.core.workflow.execution_variables import ExecutionVariables
     from sagemaker.core.workflow.functions import Join, JsonGet
@@ -146,7 +157,12 @@ def _pipeline(settings: Settings) -> Any:
         return Join(on="/", values=[base, ExecutionVariables.PIPELINE_EXECUTION_ID, *path])
 
     def processor() -> Any:
-        network = {"subnets": [*settings.subnets], "security_group_ids": [*settings.security_groups]}
+        vpc = {"subnets": [*settings.subnets], "security_group_ids": [*settings.security_groups]}
+        network = NetworkConfig(
+            enable_network_isolation=settings.isolated,
+            encrypt_inter_container_traffic=settings.encrypted_traffic or None,
+            **(vpc if settings.subnets else {}),
+        )
         return ScriptProcessor(
             role=settings.role,
             image_uri=settings.image,
@@ -155,7 +171,7 @@ def _pipeline(settings: Settings) -> Any:
             instance_type=parameters["ProcessingInstanceType"],
             volume_size_in_gb=parameters["VolumeSizeInGB"],
             max_runtime_in_seconds=3600,
-            network_config=NetworkConfig(**network) if settings.subnets else None,
+            network_config=network if settings.subnets or settings.isolated or settings.encrypted_traffic else None,
             volume_kms_key=settings.key or None,
             output_kms_key=settings.key or None,
             sagemaker_session=session,
@@ -204,6 +220,12 @@ def _pipeline(settings: Settings) -> Any:
     def staged(name: str) -> Any:
         return stage.properties.ProcessingOutputConfig.Outputs[name].S3Output.S3Uri
 
+    # A container without a network cannot fetch its code from S3: SageMaker gives it as a channel.
+    channels, code = [InputData(channel_name="train", data_source=staged("train"))], settings.training
+    if settings.isolated:
+        folder, _, archive = settings.training.rpartition("/")
+        channels.append(InputData(channel_name=_CODE_CHANNEL, data_source=f"{folder}/"))
+        code = f"/opt/ml/input/data/{_CODE_CHANNEL}/{archive}"
     trainer = ModelTrainer(
         sagemaker_session=session,
         role=settings.role,
@@ -212,21 +234,39 @@ def _pipeline(settings: Settings) -> Any:
         compute=Compute(
             instance_type=parameters["TrainingInstanceType"],
             instance_count=parameters["TrainingInstanceCount"],
+            enable_managed_spot_training=settings.spot,
             **({"volume_kms_key_id": settings.key} if settings.key else {}),
         ),
-        networking=(
-            Networking(subnets=[*settings.subnets], security_group_ids=[*settings.security_groups])
-            if settings.subnets
+        networking=Networking(
+            enable_network_isolation=settings.isolated,
+            enable_inter_container_traffic_encryption=settings.encrypted_traffic,
+            **(
+                {"subnets": [*settings.subnets], "security_group_ids": [*settings.security_groups]}
+                if settings.subnets
+                else {}
+            ),
+        ),
+        # SageMaker takes a time to wait for spot training only.
+        stopping_condition=StoppingCondition(
+            max_runtime_in_seconds=TRAINING_SECONDS,
+            **({"max_wait_time_in_seconds": SPOT_SECONDS} if settings.spot else {}),
+        ),
+        # The same for every execution, or the step cache would never hit: train.py knows a checkpoint of another run.
+        checkpoint_config=(
+            CheckpointConfig(
+                s3_uri=f"s3://{settings.bucket}/checkpoints/{settings.name}/{settings.training_sha256}",
+                local_path="/opt/ml/checkpoints",
+            )
+            if settings.spot
             else None
         ),
-        stopping_condition=StoppingCondition(max_runtime_in_seconds=6 * 3600),
         output_data_config=OutputDataConfig(
             s3_output_path=place("train"), **({"kms_key_id": settings.key} if settings.key else {})
         ),
         # The classic script-mode contract; with `source_code` the SDK would add channels named by the time of day.
         hyperparameters={
             "sagemaker_program": "train.py",
-            "sagemaker_submit_directory": settings.training,
+            "sagemaker_submit_directory": code,
             "classes": parameters["Classes"],
             "epochs": text("Epochs"),
             "batch-size": text("BatchSize"),
@@ -245,7 +285,7 @@ def _pipeline(settings: Settings) -> Any:
         description="Trains on the training records; fits temperature and threshold on out-of-fold predictions.",
         cache_config=cache,
         retry_policies=retries,
-        step_args=trainer.train(input_data_config=[InputData(channel_name="train", data_source=staged("train"))]),
+        step_args=trainer.train(input_data_config=channels),
     )
 
     evaluation = PropertyFile(name="Evaluation", output_name="evaluation", path="evaluation.json")
@@ -277,6 +317,12 @@ def _pipeline(settings: Settings) -> Any:
         return JsonGet(step_name=evaluate.name, property_file=evaluation, json_path=path)
 
     report = evaluate.properties.ProcessingOutputConfig.Outputs["evaluation"].S3Output.S3Uri
+
+    def source(name: str) -> Any:
+        return MetricsSource(content_type="application/json", s3_uri=Join(on="/", values=[report, name]))
+
+    # Figures of the model, and what the test photos look like: the stream is compared with both.
+    statistics = {"model_statistics": source("evaluation.json"), "model_data_statistics": source("statistics.json")}
     model = ModelBuilder(
         s3_model_data_url=train.properties.ModelArtifacts.S3ModelArtifacts,
         image_uri=settings.image,
@@ -293,11 +339,8 @@ def _pipeline(settings: Settings) -> Any:
             response_types=["application/json", "text/csv"],
             inference_instances=["ml.c5.large", "ml.c5.xlarge", "ml.m5.large"],
             transform_instances=["ml.c5.xlarge"],
-            model_metrics=ModelMetrics(
-                model_statistics=MetricsSource(
-                    content_type="application/json", s3_uri=Join(on="/", values=[report, "evaluation.json"])
-                )
-            ),
+            model_metrics=ModelMetrics(**statistics),
+            drift_check_baselines=DriftCheckBaselines(**statistics),
             # The commit is a parameter that no job takes: another commit alone keeps every step in the cache.
             customer_metadata_properties={
                 **{key: figure(f"metadata.{key}") for key in METADATA},

@@ -139,17 +139,17 @@ def _artifact(version: Mapping[str, Any]) -> str:
     return str(version["InferenceSpecification"]["Containers"][0]["ModelDataUrl"])
 
 
-def _statistics(version: Mapping[str, Any]) -> dict[str, Any]:
-    found: dict[str, Any] = version.get("ModelMetrics", {}).get("ModelQuality", {}).get("Statistics", {})
-    return found
+def _evaluation(version: Mapping[str, Any]) -> str:
+    """The folder that evaluation.json lies in, with a slash at its end; "" where none was registered."""
+    uri: str = version.get("ModelMetrics", {}).get("ModelQuality", {}).get("Statistics", {}).get("S3Uri", "")
+    return uri[: uri.rfind("/") + 1]
 
 
 def _objects(s3: Any, version: Mapping[str, Any], place: str) -> Iterator[tuple[str, str]]:
     """Each object to copy: its address, and its key in the other bucket."""
     yield _artifact(version), f"{place}/model.tar.gz"
-    evaluation = _statistics(version).get("S3Uri", "")
-    if evaluation:
-        folder = evaluation.rpartition("/")[0] + "/"
+    folder = _evaluation(version)
+    if folder:
         bucket, _, prefix = folder.removeprefix("s3://").partition("/")
         for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
             for item in page.get("Contents", []):
@@ -171,10 +171,21 @@ def _request(version: Mapping[str, Any], bucket: str, place: str) -> dict[str, A
         "CustomerMetadataProperties": {**metadata, _ORIGIN: version["ModelPackageArn"]},
         "ModelPackageDescription": f"Version {version['ModelPackageVersion']} of {version['ModelPackageGroupName']}.",
     }
-    statistics = _statistics(version)
-    if statistics:
-        name = statistics["S3Uri"].rpartition("/")[2]
-        moved = {**statistics, "S3Uri": f"s3://{bucket}/{place}/evaluation/{name}"}
-        moved.pop("ContentDigest", None)
-        request["ModelMetrics"] = {"ModelQuality": {"Statistics": moved}}
+    evaluation = _evaluation(version)
+    for member in ("ModelMetrics", "DriftCheckBaselines"):
+        moved = _moved(version.get(member, {}), evaluation, f"s3://{bucket}/{place}/evaluation/")
+        if moved:
+            request[member] = moved
     return request
+
+
+def _moved(said: Mapping[str, Any], evaluation: str, place: str) -> dict[str, dict[str, Any]]:
+    """ModelMetrics or DriftCheckBaselines with what lies in the folder `evaluation` at its new place, and no more."""
+    found: dict[str, dict[str, Any]] = {}
+    for kind, sources in said.items():
+        for name, source in sources.items():
+            if evaluation and source.get("S3Uri", "").startswith(evaluation):
+                kept = {key: value for key, value in source.items() if key != "ContentDigest"}
+                kept["S3Uri"] = place + source["S3Uri"].removeprefix(evaluation)
+                found.setdefault(kind, {})[name] = kept
+    return found

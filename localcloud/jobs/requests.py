@@ -46,7 +46,8 @@ def processing_job(cloud: Cloud, request: Document) -> Document:
 def training_job(cloud: Cloud, request: Document) -> Document:
     """The document of a training job that has not started yet. `request` fits botocore's model.
 
-    Keys, subnets, experiments, the debugger's hook and the profiler are recorded: they change no result.
+    Keys, subnets, network isolation, managed spot, experiments, the debugger's hook and the profiler are recorded: they
+    change no result.
     """
     refuse(
         request,
@@ -80,6 +81,7 @@ def training_job(cloud: Cloud, request: Document) -> Document:
     if "CheckpointConfig" in request:
         _uri(request["CheckpointConfig"]["S3Uri"], "CheckpointConfig.S3Uri")
         _local_path(request["CheckpointConfig"].get("LocalPath") or f"{OPT_ML}/checkpoints", "CheckpointConfig")
+    _waits_for_spare_machines(request)
     try:
         check_definitions(algorithm.get("MetricDefinitions", []))
     except ValueError as error:
@@ -100,6 +102,19 @@ def training_job(cloud: Cloud, request: Document) -> Document:
         }
     ]
     return document
+
+
+def _waits_for_spare_machines(request: Document) -> None:
+    """ValidationException in AWS's words for a MaxWaitTimeInSeconds that it does not take."""
+    condition = request.get("StoppingCondition", {})
+    if "MaxWaitTimeInSeconds" not in condition:
+        return
+    if not request.get("EnableManagedSpotTraining"):
+        raise validation_error(
+            "Invalid MaxWaitTimeInSeconds. It is only supported when EnableManagedSpotTraining is set to true"
+        )
+    if condition["MaxWaitTimeInSeconds"] < condition.get("MaxRuntimeInSeconds", 86_400):
+        raise validation_error("Invalid MaxWaitTimeInSeconds. It must be equal to or greater than MaxRuntimeInSeconds")
 
 
 def insert(cloud: Cloud, store_kind: str, label: str, document: Document) -> None:

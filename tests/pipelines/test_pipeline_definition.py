@@ -5,7 +5,8 @@ import os
 import re
 import subprocess
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
+from pathlib import Path
 
 import pytest
 from botocore.session import Session
@@ -29,6 +30,7 @@ SETTINGS = Settings(
     security_groups=["sg-0123456789abcdef0"],
     key="arn:aws:kms:eu-central-1:123456789012:key/0123",
 )
+GUARDED = replace(SETTINGS, subnets=(), security_groups=(), isolated=True, encrypted_traffic=True, spot=True)
 
 # Any attempt to reach anything, or to look up a name, ends the build.
 BLOCKED = """
@@ -37,13 +39,13 @@ def refuse(*args, **kwargs):
     raise AssertionError(f"a call while building: {args}")
 socket.socket.connect = socket.socket.connect_ex = socket.getaddrinfo = refuse
 from pipelines.definition import Settings, build
-sys.stdout.write(build(Settings(**json.load(sys.stdin))))
+json.dump([build(Settings(**settings)) for settings in json.load(sys.stdin)], sys.stdout)
 """
 
 
 @pytest.fixture(scope="module")
 def builds(tmp_path_factory, request):
-    """Two builds in two processes, with other hash seeds, other homes and other AWS settings, and no network."""
+    """Builds of both settings in two processes, with other hash seeds, homes and AWS settings, and no network."""
     processes = []
     for seed, region in (("1", "us-east-1"), ("4711", "ap-south-1")):
         environment = {
@@ -62,7 +64,7 @@ def builds(tmp_path_factory, request):
             text=True,
             env=environment,
         )
-        process.stdin.write(json.dumps(asdict(SETTINGS)))
+        process.stdin.write(json.dumps([asdict(SETTINGS), asdict(GUARDED)]))
         process.stdin.close()
         process.stdin = None
         processes.append(process)
@@ -70,17 +72,32 @@ def builds(tmp_path_factory, request):
     for process in processes:
         out, err = process.communicate(timeout=240)
         assert process.returncode == 0, err[-2000:]
-        texts.append(out)
+        texts.append(json.loads(out))
     return texts
 
 
 @pytest.fixture(scope="module")
-def definition(builds):
-    return json.loads(builds[0])
+def text(builds):
+    return builds[0][0]
+
+
+@pytest.fixture(scope="module")
+def definition(text):
+    return json.loads(text)
 
 
 @pytest.fixture(scope="module")
 def steps(definition):
+    return all_steps(definition)
+
+
+@pytest.fixture(scope="module")
+def guarded(builds):
+    """The steps where jobs have no network and training runs on spare machines."""
+    return all_steps(json.loads(builds[0][1]))
+
+
+def all_steps(definition):
     found = {}
     waiting = list(definition["Steps"])
     while waiting:
@@ -93,11 +110,11 @@ def steps(definition):
 
 def test_two_builds_in_two_processes_without_a_network_are_byte_identical(builds):
     assert builds[0] == builds[1]
-    assert builds[0]
+    assert len(builds[0]) == 2
 
 
-def test_it_fits_into_the_limit_of_a_definition(builds):
-    assert len(builds[0]) < 1_048_576
+def test_it_fits_into_the_limit_of_a_definition(text):
+    assert len(text) < 1_048_576
 
 
 def test_its_parameters_are_those_of_the_table(definition):
@@ -155,13 +172,13 @@ def test_an_execution_leaves_no_experiment_behind(definition):
     assert definition["PipelineExperimentConfig"] is None
 
 
-def test_every_address_of_code_contains_its_hash(builds):
-    addresses = re.findall(r's3://[^"]+\.(?:py|tar\.gz)"', builds[0])
+def test_every_address_of_code_contains_its_hash(text):
+    addresses = re.findall(r's3://[^"]+\.(?:py|tar\.gz)"', text)
     assert len(addresses) == 3
     assert all(f"/code/{SHA}/" in address for address in addresses)
 
 
-def test_what_is_no_cache_key_alone_differs_between_executions(steps):
+def test_what_is_no_cache_key_alone_differs_between_executions(steps, guarded):
     """An execution's id in a cache key would keep every step from ever being found in the cache."""
     keys = {
         "Stage": ("AppSpecification", "Environment", "ProcessingInputs"),
@@ -169,8 +186,9 @@ def test_what_is_no_cache_key_alone_differs_between_executions(steps):
         "Train": ("AlgorithmSpecification", "CheckpointConfig", "Environment", "HyperParameters", "InputDataConfig"),
     }
     for name, members in keys.items():
-        of_step = {m: steps[name]["Arguments"].get(m) for m in members}
-        assert "Execution." not in json.dumps(of_step), name
+        for of_settings in (steps, guarded):
+            of_step = {m: of_settings[name]["Arguments"].get(m) for m in members}
+            assert "Execution." not in json.dumps(of_step), name
 
 
 def test_the_commit_is_in_the_versions_metadata_and_in_no_job_so_that_another_one_keeps_the_cache(steps):
@@ -218,8 +236,43 @@ def test_a_version_waits_for_a_person_and_carries_its_figures(steps):
     package = steps["Register"]["Arguments"]
     assert package["ModelApprovalStatus"] == "PendingManualApproval"
     assert set(package["CustomerMetadataProperties"]) == {*METADATA, "git_commit"}
-    statistics = package["ModelMetrics"]["ModelQuality"]["Statistics"]["S3Uri"]
-    assert statistics["Std:Join"]["Values"][-1] == "evaluation.json"
+    for baselines in (package["ModelMetrics"], package["DriftCheckBaselines"]):
+        places = {
+            kind: said["Statistics"]["S3Uri"]["Std:Join"]["Values"][-1] for kind, said in baselines.items() if said
+        }
+        assert places == {"ModelQuality": "evaluation.json", "ModelDataQuality": "statistics.json"}
+
+
+def test_what_training_waits_for_is_said_for_spare_machines_only(steps, guarded):
+    """SageMaker refuses MaxWaitTimeInSeconds without EnableManagedSpotTraining."""
+    train, spot = steps["Train"]["Arguments"], guarded["Train"]["Arguments"]
+    assert (train["EnableManagedSpotTraining"], spot["EnableManagedSpotTraining"]) == (False, True)
+    assert "MaxWaitTimeInSeconds" not in train["StoppingCondition"]
+    assert "CheckpointConfig" not in train
+    assert spot["StoppingCondition"]["MaxWaitTimeInSeconds"] > spot["StoppingCondition"]["MaxRuntimeInSeconds"]
+    assert spot["CheckpointConfig"]["S3Uri"] == f"s3://{SETTINGS.bucket}/checkpoints/bay-two/{SHA}"
+
+
+def test_the_checkpoints_are_where_training_looks_for_them(guarded):
+    code = (Path(__file__).parents[2] / "training" / "train.py").read_text()
+    assert '.parent / "checkpoints"' in code, "beside the model's folder, /opt/ml/model"
+    assert guarded["Train"]["Arguments"]["CheckpointConfig"]["LocalPath"] == "/opt/ml/checkpoints"
+
+
+def test_without_a_network_every_job_has_its_code_from_sagemaker(steps, guarded):
+    for name in ("Stage", "Evaluate"):
+        assert not steps[name]["Arguments"]["NetworkConfig"]["EnableNetworkIsolation"]
+        network = guarded[name]["Arguments"]["NetworkConfig"]
+        assert network == {"EnableNetworkIsolation": True, "EnableInterContainerTrafficEncryption": True}
+    train = guarded["Train"]["Arguments"]
+    assert train["EnableNetworkIsolation"]
+    assert train["EnableInterContainerTrafficEncryption"]
+    code = train["InputDataConfig"][1]
+    folder = SETTINGS.training.removesuffix("sourcedir.tar.gz")
+    assert (code["ChannelName"], code["DataSource"]["S3DataSource"]["S3Uri"]) == ("code", folder)
+    # script-mode's own path: the training toolkit unpacks an archive that it finds there
+    assert train["HyperParameters"]["sagemaker_submit_directory"] == "/opt/ml/input/data/code/sourcedir.tar.gz"
+    assert steps["Train"]["Arguments"]["HyperParameters"]["sagemaker_submit_directory"] == SETTINGS.training
 
 
 @pytest.mark.parametrize(
@@ -231,10 +284,11 @@ def test_a_version_waits_for_a_person_and_carries_its_figures(steps):
         ("Register", "CreateModelPackage", {}),
     ],
 )
-def test_its_arguments_are_what_aws_takes(steps, name, operation, added):
+def test_its_arguments_are_what_aws_takes(steps, guarded, name, operation, added):
     model = Session().get_service_model("sagemaker").operation_model(operation)
-    report = ParamValidator().validate(_resolved(steps[name]["Arguments"]) | added, model.input_shape)
-    assert not report.has_errors(), report.generate_report()
+    for of_settings in (steps, guarded):
+        report = ParamValidator().validate(_resolved(of_settings[name]["Arguments"]) | added, model.input_shape)
+        assert not report.has_errors(), report.generate_report()
 
 
 def _resolved(value):

@@ -29,6 +29,7 @@ def s3():
     for key, body in {
         "train/model.tar.gz": b"weights",
         "evaluate/evaluation.json": b"{}",
+        "evaluate/statistics.json": b"{}",
         "evaluate/verification/bicycle-1.png": b"png",
         "evaluated-elsewhere/other.json": b"no",
     }.items():
@@ -52,7 +53,10 @@ def sagemaker():
 
 
 def register(sagemaker, approval="Approved", **metadata):
-    statistics = {"ContentType": "application/json", "S3Uri": "s3://staging-bucket/evaluate/evaluation.json"}
+    baselines = {
+        kind: {"Statistics": {"ContentType": "application/json", "S3Uri": f"s3://staging-bucket/evaluate/{name}.json"}}
+        for kind, name in (("ModelQuality", "evaluation"), ("ModelDataQuality", "statistics"))
+    }
     return sagemaker.create_model_package(
         ModelPackageGroupName="staging",
         ModelApprovalStatus=approval,
@@ -61,7 +65,8 @@ def register(sagemaker, approval="Approved", **metadata):
             "SupportedContentTypes": ["image/png"],
             "SupportedResponseMIMETypes": ["application/json"],
         },
-        ModelMetrics={"ModelQuality": {"Statistics": statistics}},
+        ModelMetrics=baselines,
+        DriftCheckBaselines=baselines,
         CustomerMetadataProperties={"threshold": "0.83", "verification": "passed", **metadata},
     )["ModelPackageArn"]
 
@@ -93,9 +98,20 @@ def test_the_evaluation_comes_whole_with_the_photos_to_verify_with(sagemaker, s3
     there = [item["Key"] for item in s3.list_objects_v2(Bucket="production-bucket")["Contents"]]
     assert sorted(key for key in there if key.startswith(folder)) == [
         f"{folder}evaluation.json",
+        f"{folder}statistics.json",
         f"{folder}verification/bicycle-1.png",
     ]
-    assert len(there) == 3  # and the artifact
+    assert len(there) == 4  # and the artifact
+
+
+def test_what_the_stream_is_compared_with_comes_too(sagemaker, s3):
+    register(sagemaker)
+    made = described(sagemaker, promote(sagemaker, s3, STAGING, PRODUCTION, OWNER).arn)
+    for member in ("ModelMetrics", "DriftCheckBaselines"):
+        places = {kind: said["Statistics"]["S3Uri"] for kind, said in made[member].items()}
+        assert set(places) == {"ModelQuality", "ModelDataQuality"}
+        for address in places.values():
+            assert s3.get_object(Bucket="production-bucket", Key=address.removeprefix("s3://production-bucket/"))
 
 
 def test_what_the_first_stage_noted_about_its_own_deployment_stays_there(sagemaker, s3):

@@ -23,6 +23,7 @@ model = pathlib.Path(os.environ["SM_MODEL_DIR"])
 (model / "code" / "inference.py").write_text("# handler")
 pathlib.Path(os.environ["SM_OUTPUT_DATA_DIR"], "history.json").write_text("[]")
 """
+SPOT = {"MaxRuntimeInSeconds": 60, "MaxWaitTimeInSeconds": 120}
 
 
 @pytest.fixture
@@ -68,6 +69,21 @@ def test_a_script_that_raises_leaves_the_exception_as_the_reason(kit: Kit) -> No
     assert job["TrainingJobStatus"] == "Failed"
     assert job["FailureReason"] == "AlgorithmError: ValueError: learning rate 9 is too large, exit code: 1"
     kit.wait_log(name, "Traceback (most recent call last):", "Training")
+
+
+def test_without_a_network_the_code_comes_as_a_channel(kit: Kit) -> None:
+    script = "print('from the channel')"
+    request = kit.training_request(script)
+    address = request["HyperParameters"]["sagemaker_submit_directory"]
+    request["HyperParameters"]["sagemaker_submit_directory"] = "/opt/ml/input/data/code/sourcedir.tar.gz"
+    source = {"S3DataType": "S3Prefix", "S3Uri": address.rpartition("/")[0] + "/"}
+    request["InputDataConfig"].append({"ChannelName": "code", "DataSource": {"S3DataSource": source}})
+    name = kit.training_job(script, **request, EnableNetworkIsolation=True, EnableInterContainerTrafficEncryption=True)
+    job = kit.wait_job(name, "training", 60)
+    assert job["TrainingJobStatus"] == "Completed", job
+    assert job["EnableNetworkIsolation"]
+    assert job["EnableInterContainerTrafficEncryption"]
+    kit.wait_log(name, "from the channel", "Training")
 
 
 def test_the_same_files_make_the_same_archive(kit: Kit) -> None:
@@ -131,9 +147,28 @@ time.sleep(600)
         time.sleep(0.1)
     kit.sm.stop_training_job(TrainingJobName=first)
     kit.wait_job(first, "training")
-    second = kit.training_job("", AlgorithmSpecification=plain(kit, script), CheckpointConfig=checkpoints)
-    assert kit.wait_job(second, "training")["TrainingJobStatus"] == "Completed"
+    spot = {"EnableManagedSpotTraining": True, "StoppingCondition": SPOT}
+    second = kit.training_job("", AlgorithmSpecification=plain(kit, script), CheckpointConfig=checkpoints, **spot)
+    job = kit.wait_job(second, "training")
+    assert job["TrainingJobStatus"] == "Completed"
+    assert {name: job[name] for name in spot} == spot
+    assert job["CheckpointConfig"] == checkpoints
     kit.wait_log(second, "resumed", "Training")
+
+
+@pytest.mark.parametrize(
+    ("spot", "condition", "words"),
+    [
+        (False, {"MaxRuntimeInSeconds": 60, "MaxWaitTimeInSeconds": 120}, "only supported when EnableManagedSpot"),
+        (True, {"MaxRuntimeInSeconds": 60, "MaxWaitTimeInSeconds": 30}, "equal to or greater than MaxRuntime"),
+    ],
+)
+def test_a_time_to_wait_that_aws_does_not_take_is_refused(
+    kit: Kit, spot: bool, condition: dict[str, int], words: str
+) -> None:
+    request = {**kit.training_request(""), "StoppingCondition": condition, "EnableManagedSpotTraining": spot}
+    with pytest.raises(ClientError, match=words):
+        kit.sm.create_training_job(TrainingJobName=f"{kit.prefix}-spot", **request)
 
 
 def test_each_host_of_a_job_has_a_process_and_their_models_are_merged(kit: Kit) -> None:
