@@ -12,6 +12,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from loadingbay.errors import WorkError
+from loadingbay.stack import local_cloud
 from loadingbay.stack.local_cloud import ROOT
 from loadingbay.stack.package import Package, package
 from loadingbay.target import Target
@@ -47,8 +48,8 @@ def deploy(
 ) -> dict[str, str]:
     """Makes the stack, by default the target's stage, be what the template and the Lambdas' code say; its outputs.
 
-    `parameters` override the template's defaults, or what an earlier deployment set. Raises WorkError with the reason
-    of the resource that failed first.
+    `parameters` override the template's defaults, or what an earlier deployment set; a new stack of the local cloud has
+    some other defaults. Raises WorkError with the reason of the resource that failed first.
     """
     cloudformation, stack = target.client("cloudformation"), stack or target.stage
     source = _fingerprint(template, parameters or {})
@@ -66,7 +67,8 @@ def deploy(
     known = {} if found is None or creating else {p["ParameterKey"]: p for p in found.get("Parameters", [])}
     bucket = artifacts_bucket(target)
     packed = _with_source(package(template, bucket), source)
-    given = _parameters(packed, _named(packed, stack, parameters or {}), known)
+    made_with = local_cloud.PARAMETERS if creating and target.local else {}
+    given = _parameters(packed, _wanted(packed, stack, parameters or {}, made_with), known)
     # Nothing is changed before this line.
     _ensure_bucket(target, bucket)
     upload_missing(target.client("s3"), bucket, packed.objects, owner=target.account)
@@ -168,10 +170,14 @@ def _parameters(packed: Package, wanted: Mapping[str, str], known: Mapping[str, 
     ]
 
 
-def _named(packed: Package, stack: str, wanted: Mapping[str, str]) -> dict[str, str]:
-    """The wanted parameters, and the stack's name as that of all it has: then a second stack is a second stage."""
+def _wanted(packed: Package, stack: str, wanted: Mapping[str, str], made_with: Mapping[str, str]) -> dict[str, str]:
+    """The wanted parameters, and those that the template has of `made_with` and of `Name`.
+
+    The stack's name is that of all it has: then a second stack is a second stage.
+    """
     declared = json.loads(packed.template).get("Parameters", {})
-    return {**({"Name": stack} if "Name" in declared else {}), **wanted}
+    others = {"Name": stack, **made_with}
+    return {**{name: value for name, value in others.items() if name in declared}, **wanted}
 
 
 def _template(target: Target, bucket: str, packed: Package) -> dict[str, str]:

@@ -147,6 +147,25 @@ def test_a_parameter_is_kept_by_the_next_deployment(target, template):
     assert deploy(target, template=template) == {"Stage": "two"}
 
 
+@pytest.mark.parametrize(("local", "expected"), [(True, "1"), (False, "300")])
+def test_only_a_stack_of_the_local_cloud_is_made_with_a_short_watch(
+    target, template, cloudformation, monkeypatch, local, expected
+):
+    watched = {**QUEUE, "Parameters": {"BakeSeconds": {"Type": "Number", "Default": "300"}}, "Outputs": {}}
+    template.write_text(json.dumps(watched))
+    monkeypatch.setattr(Target, "local", local)
+
+    def made_with():
+        return {p["ParameterKey"]: p["ParameterValue"] for p in cloudformation.stack["Parameters"]}
+
+    deploy(target, template=template)
+    assert made_with() == {"BakeSeconds": expected}
+    deploy(target, template=template, parameters={"BakeSeconds": "60"})
+    template.write_text(json.dumps({**watched, "Metadata": {}}))
+    deploy(target, template=template)
+    assert made_with() == {"BakeSeconds": "60"}, "what somebody chose is kept"
+
+
 def test_an_unknown_parameter_names_those_there_are(target, template, cloudformation):
     with pytest.raises(WorkError, match="the template has no parameter Stagee: it has Stage"):
         deploy(target, template=template, parameters={"Stagee": "two"})
