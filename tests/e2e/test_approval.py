@@ -130,6 +130,24 @@ def test_the_version_in_service_was_verified_before(bay: Any, second: int) -> No
 
 
 @pytest.mark.aws
+def test_every_version_has_a_model_card_that_follows_its_approval(bay: Any, second: int) -> None:
+    version = bay.versions()[1]
+    cards = {1: {}, second: {}}
+    deadline = time.monotonic() + bay.patience
+    while [card.get("status") for card in cards.values()] != ["Approved", "PendingReview"]:
+        assert time.monotonic() < deadline, cards
+        cards = {number: json.loads(bay.cli("card", number, "--json").stdout) for number in cards}
+    details = cards[1]["content"]["additional_information"]["custom_details"]
+    metadata = version["CustomerMetadataProperties"]
+    assert {name: details[name] for name in metadata} == metadata
+    assert metadata["approved_by"]
+    decision, *_ = cards[1]["content"]["evaluation_details"][0]["metric_groups"]
+    figures = {metric["name"]: metric["value"] for metric in decision["metric_data"]}
+    assert figures["accuracy"] == pytest.approx(float(metadata["accuracy"]), abs=1e-4)
+    assert "accuracy" in bay.cli("card", 1).stdout
+
+
+@pytest.mark.aws
 def test_a_dry_run_tells_what_would_be_done_and_does_nothing(bay: Any, second: int) -> None:
     plan = json.loads(bay.cli("approve", second, "--dry-run", "--json").stdout)
     assert [step["outcome"] for step in plan["course"]] == ["verify", "verify", "deploy", "live"]
