@@ -26,6 +26,7 @@ from loadingbay.commands.push import push
 from loadingbay.commands.review import label, review
 from loadingbay.commands.rollback import rollback
 from loadingbay.commands.run import build, run
+from loadingbay.commands.transform import transform
 from loadingbay.commands.tune import tune
 from loadingbay.commands.versions import approve, reject
 from loadingbay.commands.watch import logs, monitor, status
@@ -73,6 +74,7 @@ cli.add_command(history)
 cli.add_command(card)
 cli.add_command(classify)
 cli.add_command(bulk)
+cli.add_command(transform)
 cli.add_command(review)
 cli.add_command(label)
 cli.add_command(monitor)

@@ -7,7 +7,7 @@ How it is put together, one concept a file:
     loader       imports the handler once and forks workers from it: a new worker is ready in a moment
     worker       one process: event loop for HTTP, one thread for the model
     connection   one HTTP/1.1 connection (httptools parses): limits, timeouts, pipelining, orderly closing
-    application  what a request means: /ping, /invocations, /metrics
+    application  what a request means: /ping, /invocations, /execution-parameters, /metrics
     batcher      the queue in front of the model: the next batch is whatever queued while the last one ran
     exchange     one request and its answer
     handler      `code/inference.py` of the artifact, loaded and warmed up

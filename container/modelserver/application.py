@@ -1,7 +1,8 @@
-"""What a request means: /ping, /invocations, /metrics; and the limits on the memory that request bodies take."""
+"""What a request means: /ping, /invocations, /execution-parameters, /metrics; and the limits on what bodies take."""
 
 from __future__ import annotations
 
+import json
 import logging
 import time
 from abc import ABC, abstractmethod
@@ -17,8 +18,9 @@ from .settings import Settings
 
 log = logging.getLogger("modelserver")
 
-METHODS = {"ping": "GET", "metrics": "GET", "invocations": "POST"}
-_ROUTES = {b"/ping": "ping", b"/invocations": "invocations", b"/metrics": "metrics"}
+METHODS = {"ping": "GET", "execution-parameters": "GET", "metrics": "GET", "invocations": "POST"}
+_ROUTES = {f"/{route}".encode(): route for route in METHODS}
+_MOST_UNDER_WAY = 100  # MB
 HEALTHY = Reply(200, b'{"status":"Healthy"}\n')
 
 
@@ -57,7 +59,8 @@ class Application(ABC):
         target = exchange.target
         route = _ROUTES.get(target) or _ROUTES.get(_path(target))
         if route is None:
-            return error(404, "there is only GET /ping, GET /metrics and POST /invocations")
+            known = ", ".join(f"{method} /{route}" for route, method in METHODS.items())
+            return error(404, f"there is only {known}")
         exchange.route = route
         if exchange.method != METHODS[route]:
             allow = METHODS[route]
@@ -127,6 +130,8 @@ class Serving(Application):
                 return
         elif exchange.route == "ping":
             reply = HEALTHY
+        elif exchange.route == "execution-parameters":
+            reply = Reply(200, json.dumps(execution_parameters(self.settings)).encode())
         else:
             reply = Reply(200, self.metrics.render(), m.CONTENT_TYPE)
         exchange.connection.answer(exchange, reply)
@@ -161,6 +166,21 @@ class Serving(Application):
         if exchange in self.batcher.running:
             return error(504, f"the model did not answer {limit}")
         return error(503, f"the model was not free {limit}; try again")
+
+
+def execution_parameters(settings: Settings) -> dict[str, str | int]:
+    """What a batch transform job asks for before it starts: how much of what it may send at a time.
+
+    One photo a request, as many requests as the workers take in one call each. SageMaker refuses more than 100 MB
+    under way. https://docs.aws.amazon.com/sagemaker/latest/dg/your-algorithms-batch-code.html
+    """
+    payload = max(1, settings.max_body >> 20)  # MB; a photo that fits into it is accepted
+    wanted = settings.worker_count * settings.max_batch
+    return {
+        "MaxConcurrentTransforms": max(1, min(wanted, _MOST_UNDER_WAY // payload)),
+        "BatchStrategy": "SINGLE_RECORD",
+        "MaxPayloadInMB": payload,
+    }
 
 
 def _path(target: bytes) -> bytes:

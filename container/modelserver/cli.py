@@ -27,7 +27,8 @@ def main(arguments: list[str]) -> int:
     """Run `serve`; the exit code."""
     parser = argparse.ArgumentParser(
         prog="serve",
-        description="Serve the model artifact over HTTP: GET /ping, POST /invocations, GET /metrics.",
+        description="Serve the model artifact over HTTP: GET /ping, POST /invocations, GET /execution-parameters, "
+        "GET /metrics.",
         epilog="Environment:\n" + describe(),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

@@ -21,7 +21,7 @@ from loadingbay.target import Target
 from pipelines import aws
 
 PATIENCE = 1800.0  # seconds for one thing to go; an endpoint and a stack take minutes each
-_JOB_LOGS = ("/aws/sagemaker/ProcessingJobs", "/aws/sagemaker/TrainingJobs")
+_JOB_LOGS = ("/aws/sagemaker/ProcessingJobs", "/aws/sagemaker/TrainingJobs", "/aws/sagemaker/TransformJobs")
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,8 @@ def _found(target: Target) -> Iterator[Item]:
     buckets = sorted({*of("AWS::S3::Bucket"), *([kept] if _bucket_is_ours(target, kept) else [])})
     for name in buckets:
         yield Item("objects of bucket", name)
-    prefixes = [f"pipelines-{arn.rsplit('/', 1)[-1]}-" for arn, _ in executions] + [f"{stage}-monitor-"]
+    prefixes = [f"pipelines-{arn.rsplit('/', 1)[-1]}-" for arn, _ in executions]
+    prefixes += [f"{stage}-monitor-", f"{stage}-transform-"]
     for prefix in prefixes:
         if streams := list(_streams(target, prefix)):
             yield Item("job logs", prefix, len(streams))
@@ -141,7 +142,7 @@ def _serving(sagemaker: Any, stage: str) -> Iterator[Item]:
     """The endpoint, the one on trial, and the configurations and models that the deployer made for them."""
     endpoints = {stage, aws.verification_endpoint(stage)}
     # The whole name: the models of a stage `loadingbay-v2` begin as those of the stage `loadingbay` do.
-    ours = re.compile(rf"{re.escape(stage)}-v\d+-[0-9a-f]+(-verify)?")
+    ours = re.compile(rf"{re.escape(stage)}-(v\d+-[0-9a-f]+(-verify)?|transform-[\d-]+)")
     for kind, operation, key, name in (
         ("endpoint", "list_endpoints", "Endpoints", "EndpointName"),
         ("endpoint configuration", "list_endpoint_configs", "EndpointConfigs", "EndpointConfigName"),

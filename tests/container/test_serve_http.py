@@ -19,6 +19,12 @@ def test_ping_is_healthy_once_a_worker_is_ready(server):
     assert (status, headers["Content-Type"], json.loads(body)) == (200, "application/json", {"status": "Healthy"})
 
 
+def test_a_batch_transform_job_is_told_how_much_it_may_send(server):
+    status, headers, body = server.request("GET", "/execution-parameters")
+    assert (status, headers["Content-Type"]) == (200, "application/json")
+    assert json.loads(body) == {"MaxConcurrentTransforms": 16, "BatchStrategy": "SINGLE_RECORD", "MaxPayloadInMB": 6}
+
+
 def test_a_photo_is_answered_in_json_by_default(server):
     status, headers, body = server.invoke(b"value 51")
     assert (status, headers["Content-Type"]) == (200, "application/json")
@@ -76,6 +82,7 @@ def test_the_version_can_be_given(start):
         ("POST", "/ping", {}, b"x", 405),
         ("GET", "/invocations", {}, None, 405),
         ("PUT", "/invocations", {}, b"x", 405),
+        ("POST", "/execution-parameters", {}, b"x", 405),
         ("DELETE", "/metrics", {}, None, 405),
         ("POST", "/invocations", {"Content-Type": "image/png"}, b"", 400),
         ("POST", "/invocations", {"Content-Type": "image/png"}, b"not an image", 400),

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from container.modelserver import metrics as m
-from container.modelserver.application import Application
+from container.modelserver.application import Application, execution_parameters
 from container.modelserver.batcher import Batcher
 from container.modelserver.connection import MAX_HEADERS, Connection, State
 from container.modelserver.exchange import Exchange
@@ -18,6 +18,19 @@ from container.modelserver.handler import Handler, fingerprint, probe
 from container.modelserver.negotiation import best
 from container.modelserver.replies import Renderer, Reply, error
 from container.modelserver.settings import Settings, SettingsError, cores, describe, from_environment
+
+# -- batch transform --------------------------------------------------------------------------------------------------
+
+
+@given(workers=st.integers(1, 256), batch=st.integers(1, 1024), body=st.integers(1, 1 << 30))
+def test_a_transform_job_never_has_more_under_way_than_sagemaker_takes(workers, batch, body):
+    said = execution_parameters(Settings(workers=workers, max_batch=batch, max_body=body))
+    concurrent, payload = said["MaxConcurrentTransforms"], said["MaxPayloadInMB"]
+    assert concurrent >= 1
+    assert concurrent == 1 or concurrent * payload <= 100
+    assert payload == 1 or payload << 20 <= body
+    assert concurrent <= workers * batch
+
 
 # -- settings ---------------------------------------------------------------------------------------------------------
 

@@ -211,7 +211,7 @@ def test_no_object_that_a_version_needs_is_deleted_by_its_age():
     (bucket,) = resources("AWS::S3::Bucket").values()
     rules = bucket["LifecycleConfiguration"]["Rules"]
     expiring = {rule["Prefix"] for rule in rules if "ExpirationInDays" in rule}
-    assert expiring == {"data-capture/", "bulk-results/", "monitoring/", "checkpoints/"}
+    assert expiring == {"data-capture/", "bulk-results/", "monitoring/", "transforms/", "checkpoints/"}
     moving = {rule["Prefix"] for rule in rules if "Transitions" in rule}
     assert moving == {"pipelines/", "promoted/", "code/"}
 

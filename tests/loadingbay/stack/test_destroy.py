@@ -15,6 +15,7 @@ from loadingbay.stack.destroy import Item
 from loadingbay.target import Target
 
 BUCKET = "loadingbay-data"
+OF_THE_STAGE = ("loadingbay-v1-a", "loadingbay-transform-20261126-015000-000001")
 
 
 def _stack(stage, *, output="SourceHash", repository=""):
@@ -57,7 +58,7 @@ class SageMaker:
             "list_endpoint_configs": [
                 ("EndpointConfigs", "EndpointConfigName", n) for n in ("loadingbay-v1-a", "loadingbay-two-v1-a")
             ],
-            "list_models": [("Models", "ModelName", n) for n in ("loadingbay-v1-a", "loadingbay-two-v1-a", "other")],
+            "list_models": [("Models", "ModelName", n) for n in (*OF_THE_STAGE, "loadingbay-two-v1-a", "other")],
             "list_pipelines": [("PipelineSummaries", "PipelineName", n) for n in ("loadingbay", "loadingbay-two")],
             "list_pipeline_executions": [("PipelineExecutionSummaries", "PipelineExecutionArn", "arn:x/execution/e1")],
             "list_pipeline_execution_steps": [("PipelineExecutionSteps", "StepName", "e1")],
@@ -109,6 +110,7 @@ def test_a_stage_is_what_its_stack_made_and_what_bears_its_name_and_no_other(tar
     assert Item("endpoint", "loadingbay-verify") in items
     assert Item("objects of bucket", BUCKET) in items
     assert Item("model cards", "loadingbay", 1) in items
+    assert [item.name for item in items if item.kind == "model"] == list(OF_THE_STAGE)
     assert not [item for item in items if "two" in item.name or "other" in item.name]
 
 
