@@ -53,7 +53,6 @@ def training_job(cloud: Cloud, request: Document) -> Document:
         request,
         "DebugRuleConfigurations",
         "TensorBoardOutputConfig",
-        "RetryStrategy",
         "ServerlessJobConfig",
         "MlflowConfig",
         "ModelPackageConfig",

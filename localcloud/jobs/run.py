@@ -18,6 +18,7 @@ from localcloud.iam.identities import Identity
 from localcloud.jobs.failure import ErrorTail, JobError, algorithm_error, bounded
 from localcloud.jobs.layout import Host, addresses, make_hosts
 from localcloud.jobs.transfer import Mirror, Transfer
+from localcloud.sandbox.layer import add_layer
 from localcloud.sandbox.leftovers import NOTE, end_leftovers
 from localcloud.sandbox.process import ContainedProcess, Launchers, SandboxError
 from localcloud.sandbox.sandbox import Sandbox
@@ -232,6 +233,7 @@ class JobRun:
             **job.get("Environment", {}),
             **self.kind.variables(job, self._sandbox.root(host)),
         }
+        variables = add_layer(variables, host, self._sandbox.root(host))
         hosts_file = {self._hosts_file: "/etc/hosts"} if self._sandbox.mounts and HOSTS.exists() else {}
         plan = self._sandbox.plan(self.kind.command(job), variables, host, mounts=hosts_file, hostname=host.name)
         stream = f"{self.name}/{host.name}-{int(self.cloud.clock())}"

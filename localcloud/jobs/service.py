@@ -41,53 +41,71 @@ class JobService:
 
     def submit(self, store_kind: str, name: str, on_end: OnEnd | None = None) -> None:
         """Run a job whose document is in the store, when there is room. `on_end` is called once its end is stored."""
-        kind = KINDS[store_kind]
-        run = JobRun(
-            self._cloud, self._sandbox, self._launchers, kind, name, lambda s, m: self._change(kind, name, s, m)
-        )
         with self._lock:
             if self._closed:
                 return
-            self._runs[store_kind, name] = run
+            self._runs[store_kind, name] = self._new_run(store_kind, name)
             if on_end is not None:
                 self._listeners[store_kind, name] = on_end
-            self._pool.submit(self._run, run)
+            self._pool.submit(self._run, store_kind, name)
 
-    def _run(self, run: JobRun) -> None:
-        job = self._cloud.store.get(run.kind.store_kind, run.name)
+    def _new_run(self, store_kind: str, name: str) -> JobRun:
+        kind = KINDS[store_kind]
+        return JobRun(
+            self._cloud, self._sandbox, self._launchers, kind, name, lambda s, m: self._change(kind, name, s, m)
+        )
+
+    def _run(self, store_kind: str, name: str) -> None:
+        """Run a job, and again as long as its end is one that its RetryStrategy takes for none."""
         try:
             # A job that was stopped while it waited has its final status by now.
-            if job is not None and job[f"{run.kind.label}JobStatus"] == "InProgress" and not self._closed:
-                run.run(job)
+            while (job := self._in_progress(store_kind, name)) is not None and not self._closed:
+                self._runs[store_kind, name].run(job)
+                with self._lock:
+                    self._runs[store_kind, name] = self._new_run(store_kind, name)
         except Exception:
             # The job stays InProgress and is marked at the next start.
-            logger.exception("the end of job %s could not be stored", run.name)
+            logger.exception("the end of job %s could not be stored", name)
         finally:
             with self._lock:
-                self._runs.pop((run.kind.store_kind, run.name), None)
-                listener = self._listeners.pop((run.kind.store_kind, run.name), None)
+                self._runs.pop((store_kind, name), None)
+                listener = self._listeners.pop((store_kind, name), None)
             if listener is not None:
                 listener()
+
+    def _in_progress(self, store_kind: str, name: str) -> Document | None:
+        """The job's document if it is to run; one that was stopped between two tries ends here."""
+        kind = KINDS[store_kind]
+        job = self._cloud.store.get(store_kind, name)
+        if job is not None and job[f"{kind.label}JobStatus"] == "Stopping":
+            self._change(kind, name, "Stopped", {"secondary": "Stopped"})
+        return job if job is not None and job[f"{kind.label}JobStatus"] == "InProgress" else None
 
     def stop(self, store_kind: str, name: str) -> None:
         """Stop a job that waits or runs; nothing happens to one that has ended."""
         kind = KINDS[store_kind]
-        status = f"{kind.label}JobStatus"
         with self._lock:
-            run = self._runs.get((store_kind, name))
-        if run is None:
-            return
+            if (store_kind, name) not in self._runs:
+                return
         job = self._cloud.store.get(store_kind, name)
-        if job is None or job[status] != "InProgress":
+        if job is None or job[f"{kind.label}JobStatus"] != "InProgress":
             return
         if job.get("_secondary") == "Pending":
             self._change(kind, name, "Stopped", {"secondary": "Stopped"})
-        else:
-            self._change(kind, name, "Stopping", {"secondary": "Stopping"})
+            return
+        self._change(kind, name, "Stopping", {"secondary": "Stopping"})
+        # Looked up now: a try that begins later finds the job Stopping.
+        with self._lock:
+            run = self._runs.get((store_kind, name))
+        if run is not None:
             run.stop()
 
     def _change(self, kind: Kind, name: str, status: str, members: Document) -> None:
         """Write a change of state, then tell EventBridge if the status is a new one."""
+        if status == "Failed":
+            again = _next_try(self._cloud.store.get(kind.store_kind, name) or {}, members)
+            if again is not None:
+                status, members = "InProgress", again
         now = self._cloud.clock()
         changed = False
 
@@ -127,8 +145,12 @@ class JobService:
                 if status == "Stopping":
                     self._change(kind, job[f"{kind.label}JobName"], "Stopped", {})
                 elif status == "InProgress":
+                    name = job[f"{kind.label}JobName"]
                     reason = {"FailureReason": f"InternalServerError: {INTERRUPTED}", "_interrupted": True}
-                    self._change(kind, job[f"{kind.label}JobName"], "Failed", reason)
+                    if job["_secondary"] != "Restarting":
+                        self._change(kind, name, "Failed", reason)
+                    if self._in_progress(kind.store_kind, name):
+                        self.submit(kind.store_kind, name)
 
     def close(self) -> None:
         """Kill all jobs, which are marked as interrupted, and wait until that is stored."""
@@ -139,6 +161,22 @@ class JobService:
             run.interrupt()
         self._pool.shutdown(wait=True, cancel_futures=True)
         self._launchers.close()
+
+
+def _next_try(job: Document, members: Document) -> Document | None:
+    """What changes before a failed job is tried again, as its RetryStrategy asks for; None if it is not.
+
+    SageMaker tries again what failed of an InternalServerError. An interrupted job of a pipeline is left to its step,
+    which starts another one.
+    """
+    tried = job.get("_retries", 0)
+    if tried >= job.get("RetryStrategy", {}).get("MaximumRetryAttempts", 0):
+        return None
+    if not members.get("FailureReason", "").startswith("InternalServerError"):
+        return None
+    if members.get("_interrupted") and "_step" in job:
+        return None
+    return {"secondary": "Restarting", "_retries": tried + 1}
 
 
 def _secondary_status(job: Document, secondary: str, now: float) -> None:
@@ -162,6 +200,7 @@ def _secondary_status(job: Document, secondary: str, now: float) -> None:
 
 _MESSAGES = {
     "Pending": "Waiting for other jobs to end",
+    "Restarting": "Restarting the training job after an internal error",
     "Downloading": "Downloading the training data",
     "Training": "Training image download completed. Training in progress.",
     "Uploading": "Uploading generated training model",

@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 
+from localcloud.sandbox.layer import add_layer
 from localcloud.sandbox.process import ContainedProcess, SandboxError
 from localcloud.sandbox.sandbox import Place, Sandbox
 
@@ -56,7 +57,8 @@ class Instance:
             # Variables that name /opt/ml/model are rewritten to this.
             model.symlink_to(self._environment["SM_MODEL_DIR"])
         self.port = free_port()
-        variables = {**self._environment, "SAGEMAKER_BIND_TO_PORT": str(self.port), "SERVE_HOST": "127.0.0.1"}
+        environment = add_layer(self._environment, place, str(place.ml))
+        variables = {**environment, "SAGEMAKER_BIND_TO_PORT": str(self.port), "SERVE_HOST": "127.0.0.1"}
         # Ended by its parentage, also when the cloud is killed; its port must be reached, so it shares the network.
         plan = Sandbox().plan([command], variables, place)
         self._process = ContainedProcess(plan, self._directory, self._read)

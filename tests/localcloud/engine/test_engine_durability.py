@@ -136,3 +136,21 @@ def test_the_cache_survives_a_kill(own_cloud: Callable[[], Any]) -> None:
     second = again.start()
     again.wait(second)
     assert again.steps(second)["A"]["CacheHitResult"] == {"SourcePipelineExecutionArn": arn}
+
+
+def test_an_interrupted_job_with_a_retry_strategy_runs_again(own_cloud: Callable[[], Any]) -> None:
+    cloud = own_cloud()
+    kit = Kit(cloud)
+    waits = WAITS.replace("/opt/ml/processing/flag/go", "/opt/ml/input/data/train/go")
+    bare = {"TrainingImage": "image", "TrainingInputMode": "File", "ContainerEntrypoint": ["python3", "-c", waits]}
+    job = kit.training_job("", AlgorithmSpecification=bare, RetryStrategy={"MaximumRetryAttempts": 1})
+    once = kit.training_job("", AlgorithmSpecification=bare)
+    for name in (job, once):
+        kit.wait_log(name, "pid", "Training")
+    kit.put("data/train/go", "")
+    cloud.kill()
+    kit = Kit(own_cloud())
+    assert kit.wait_job(job, "training")["TrainingJobStatus"] == "Completed"
+    statuses = [change["Status"] for change in kit.wait_job(job, "training")["SecondaryStatusTransitions"]]
+    assert "Restarting" in statuses
+    assert kit.wait_job(once, "training")["FailureReason"] == STOPPED
