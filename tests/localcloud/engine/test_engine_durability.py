@@ -142,7 +142,9 @@ def test_an_interrupted_job_with_a_retry_strategy_runs_again(own_cloud: Callable
     cloud = own_cloud()
     kit = Kit(cloud)
     waits = WAITS.replace("/opt/ml/processing/flag/go", "/opt/ml/input/data/train/go")
-    bare = {"TrainingImage": "image", "TrainingInputMode": "File", "ContainerEntrypoint": ["python3", "-c", waits]}
+    kit.put("data/train/wait.py", waits)
+    entry = ["python3", "/opt/ml/input/data/train/wait.py"]
+    bare = {"TrainingImage": "image", "TrainingInputMode": "File", "ContainerEntrypoint": entry}
     job = kit.training_job("", AlgorithmSpecification=bare, RetryStrategy={"MaximumRetryAttempts": 1})
     once = kit.training_job("", AlgorithmSpecification=bare)
     for name in (job, once):
