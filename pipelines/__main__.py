@@ -18,7 +18,7 @@ from pipelines import derived, executions
 from pipelines.builds import Builder, BuildError
 from pipelines.definition import DEFAULT_STAGE
 from pipelines.parameters import PARAMETERS, Value, as_markdown
-from pipelines.promote import NEWEST, PromotionError
+from pipelines.promote import NEWEST, PromotionError, Stage
 from pipelines.promote import promote as promote_version
 from pipelines.sources import Sources, git_commit, image_address, image_tag, upload_missing
 
@@ -138,11 +138,20 @@ def _last_values(sagemaker: Any, pipeline: str) -> dict[str, str]:
 @main.command()
 @_STACK
 @click.option("--from", "origin", required=True, help="The stage whose version is promoted.")
+@click.option("--from-account", "account", help="The account of that stage. [default: this one]")
+@click.option("--from-profile", "profile", help="The profile that reads there. [default: whoever promotes]")
 @click.option("--version", "wanted", default=NEWEST, show_default=True, help="The version's ARN.")
-def promote(stack: str, origin: str, wanted: str) -> None:
+def promote(stack: str, origin: str, account: str | None, profile: str | None, wanted: str) -> None:
     """Register an approved version of another stage in this one, as approved: its deployment begins."""
-    account = _client("sts").get_caller_identity()["Account"]
-    done = promote_version(_client("sagemaker"), _client("s3"), _outputs(origin), _outputs(stack), account, wanted)
+    sagemaker, s3 = _client("sagemaker"), _client("s3")
+    here = _client("sts").get_caller_identity()["Account"]
+    there = (sagemaker, s3)
+    if profile:
+        session = boto3.Session(profile_name=profile)
+        there = (session.client("sagemaker"), session.client("s3"))
+    done = promote_version(
+        Stage(origin, account or here, *there), Stage(stack, here, sagemaker, s3), _outputs(stack)["BucketName"], wanted
+    )
     click.echo(f"{done.origin} {'was promoted' if done.new else 'had been promoted'} to {stack} as {done.arn}")
 
 

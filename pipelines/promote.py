@@ -1,7 +1,7 @@
 """Promotion of an approved version from one stage to another: the same artifact, image and figures, approved there.
 
-The artifact and the evaluation, with the photos that a deployment is verified with, are copied into the other stage's
-bucket: its roles read no bucket but their own. Clients are arguments; a promotion may be repeated.
+The stages may be in two accounts. The artifact and the evaluation, with the photos that a deployment is verified with,
+are copied into the other stage's bucket: its roles read no bucket but their own. A promotion may be repeated.
 """
 
 from __future__ import annotations
@@ -25,6 +25,27 @@ class PromotionError(Exception):
 
 
 @dataclass(frozen=True)
+class Stage:
+    """A stage as promotion sees it: its group of versions and its account, and boto3 clients that may work there.
+
+    `group` is the group's name. The clients of the stage that is promoted from may be of another account: then that
+    one's policies let them read (docs/cross-account.md).
+    """
+
+    group: str
+    account: str
+    sagemaker: Any
+    s3: Any
+
+    @property
+    def group_arn(self) -> str:
+        """The group, as it is named in requests from another account too."""
+        region = self.sagemaker.meta.region_name
+        partition = self.sagemaker.meta.partition
+        return f"arn:{partition}:sagemaker:{region}:{self.account}:model-package-group/{self.group}"
+
+
+@dataclass(frozen=True)
 class Promoted:
     """The version in the other stage, and whether this promotion made it."""
 
@@ -33,18 +54,15 @@ class Promoted:
     new: bool
 
 
-def promote(
-    sagemaker: Any, s3: Any, origin: Mapping[str, str], goal: Mapping[str, str], owner: str, wanted: str = NEWEST
-) -> Promoted:
-    """Register a version of the stack with outputs `origin` in the stack with outputs `goal`, as approved.
+def promote(origin: Stage, goal: Stage, bucket: str, wanted: str = NEWEST) -> Promoted:
+    """Register a version of the stage `origin` in the stage `goal`, as approved; its files go to `bucket` there.
 
-    `wanted` is the version's ARN, or NEWEST for the newest approved one; `owner` is the account of both stacks. A
-    version that was promoted before is not registered again. Raises PromotionError.
+    `wanted` is the version's ARN, or NEWEST for the newest approved one. A version that was promoted before is not
+    registered again. Raises PromotionError.
     """
-    group = goal["ModelPackageGroupName"]
-    if group == origin["ModelPackageGroupName"]:
-        raise PromotionError(f"the stage {group} cannot be promoted to itself: name another with --stage")
-    version = _approved(sagemaker, origin["ModelPackageGroupName"], wanted)
+    if (origin.group, origin.account) == (goal.group, goal.account):
+        raise PromotionError(f"the stage {goal.group} cannot be promoted to itself: name another with --stage")
+    version = _approved(origin, wanted)
     arn = version["ModelPackageArn"]
     verified = version.get("CustomerMetadataProperties", {}).get("verification")
     if verified != "passed":
@@ -52,26 +70,27 @@ def promote(
             f"{arn} is approved, but its verification in its own stage says {verified or 'nothing yet'}: wait until it "
             "serves there, `loadingbay status` shows it"
         )
-    there = _promoted(sagemaker, group, arn)
+    sagemaker = goal.sagemaker
+    there = _promoted(goal, arn)
     if there is not None:
-        return _again(sagemaker, there, arn, group)
-    place = f"promoted/{origin['ModelPackageGroupName']}/{version['ModelPackageVersion']}"
-    request = _request(version, goal["BucketName"], place)
-    for source, key in _objects(s3, version, place):
-        bucket, _, name = source.removeprefix("s3://").partition("/")
-        s3.copy_object(
-            Bucket=goal["BucketName"],
-            Key=key,
-            CopySource={"Bucket": bucket, "Key": name},
-            ExpectedBucketOwner=owner,
-            ExpectedSourceBucketOwner=owner,
-        )
+        return _again(sagemaker, there, arn, goal.group)
+    place = f"promoted/{origin.account}/{origin.group}/{version['ModelPackageVersion']}"
+    request = _request(version, bucket, place)
+    for source, key in _objects(origin, version, place):
+        _copy(origin, source, goal, bucket, key)
     made = sagemaker.create_model_package(
-        ModelPackageGroupName=group, ModelApprovalStatus="PendingManualApproval", **request
+        ModelPackageGroupName=goal.group, ModelApprovalStatus="PendingManualApproval", **request
     )["ModelPackageArn"]
     # A second step, because only an update takes the reason. If it is cut off here, the next promotion does it.
     _approve(sagemaker, made, arn)
     return Promoted(made, arn, new=True)
+
+
+def _copy(origin: Stage, source: str, goal: Stage, bucket: str, key: str) -> None:
+    """Read an object as whoever may read there, and write it as whoever may write here: they may be two."""
+    where, _, name = source.removeprefix("s3://").partition("/")
+    body = origin.s3.get_object(Bucket=where, Key=name, ExpectedBucketOwner=origin.account)["Body"]
+    goal.s3.upload_fileobj(body, bucket, key, ExtraArgs={"ExpectedBucketOwner": goal.account})
 
 
 def _again(sagemaker: Any, there: Mapping[str, Any], arn: str, group: str) -> Promoted:
@@ -92,16 +111,18 @@ def _approve(sagemaker: Any, made: str, arn: str) -> None:
     )
 
 
-def _approved(sagemaker: Any, group: str, wanted: str) -> dict[str, Any]:
+def _approved(origin: Stage, wanted: str) -> dict[str, Any]:
     """The wanted version of the group, which is approved."""
     if wanted == NEWEST:
-        for version in _versions(sagemaker, group, ModelApprovalStatus="Approved"):
+        for version in _versions(origin, ModelApprovalStatus="Approved"):
             return version
-        raise PromotionError(f"no version of {group} is approved: approve one there first")
-    if f":model-package/{group}/" not in wanted:
-        raise PromotionError(f"{wanted} is no version of {group}: give the ARN of one, or `{NEWEST}`")
+        raise PromotionError(f"no version of {origin.group} is approved: approve one there first")
+    if f":{origin.account}:model-package/{origin.group}/" not in wanted:
+        raise PromotionError(
+            f"{wanted} is no version of {origin.group} in account {origin.account}: give the ARN of one, or `{NEWEST}`"
+        )
     try:
-        named: dict[str, Any] = sagemaker.describe_model_package(ModelPackageName=wanted)
+        named: dict[str, Any] = origin.sagemaker.describe_model_package(ModelPackageName=wanted)
     except ClientError as error:
         if error.response["Error"]["Code"] not in {"ValidationException", "ResourceNotFound"}:
             raise
@@ -114,25 +135,27 @@ def _approved(sagemaker: Any, group: str, wanted: str) -> dict[str, Any]:
     return named
 
 
-def _promoted(sagemaker: Any, group: str, arn: str) -> dict[str, Any] | None:
+def _promoted(goal: Stage, arn: str) -> dict[str, Any] | None:
     """The newest version of the group that came from `arn`."""
-    found = _versions(sagemaker, group)
+    found = _versions(goal)
     return next((v for v in found if v.get("CustomerMetadataProperties", {}).get(_ORIGIN) == arn), None)
 
 
-def _versions(sagemaker: Any, group: str, **wanted: str) -> Iterator[dict[str, Any]]:
-    """The versions of a group, newest first, as described."""
-    pages = sagemaker.get_paginator("list_model_packages").paginate(
-        ModelPackageGroupName=group, SortBy="CreationTime", SortOrder="Descending", **wanted
+def _versions(stage: Stage, **wanted: str) -> Iterator[dict[str, Any]]:
+    """The versions of a stage, newest first, as described."""
+    pages = stage.sagemaker.get_paginator("list_model_packages").paginate(
+        ModelPackageGroupName=stage.group_arn, SortBy="CreationTime", SortOrder="Descending", **wanted
     )
     try:
         for page in pages:
             for item in page["ModelPackageSummaryList"]:
-                yield sagemaker.describe_model_package(ModelPackageName=item["ModelPackageArn"])
+                yield stage.sagemaker.describe_model_package(ModelPackageName=item["ModelPackageArn"])
     except ClientError as error:
         if error.response["Error"]["Code"] not in {"ValidationException", "ResourceNotFound"}:
             raise
-        raise PromotionError(f"there is no model package group {group}: deploy that stage first") from error
+        raise PromotionError(
+            f"there is no model package group {stage.group} in account {stage.account}: deploy that stage first"
+        ) from error
 
 
 def _artifact(version: Mapping[str, Any]) -> str:
@@ -145,13 +168,16 @@ def _evaluation(version: Mapping[str, Any]) -> str:
     return uri[: uri.rfind("/") + 1]
 
 
-def _objects(s3: Any, version: Mapping[str, Any], place: str) -> Iterator[tuple[str, str]]:
+def _objects(origin: Stage, version: Mapping[str, Any], place: str) -> Iterator[tuple[str, str]]:
     """Each object to copy: its address, and its key in the other bucket."""
     yield _artifact(version), f"{place}/model.tar.gz"
     folder = _evaluation(version)
     if folder:
         bucket, _, prefix = folder.removeprefix("s3://").partition("/")
-        for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
+        pages = origin.s3.get_paginator("list_objects_v2").paginate(
+            Bucket=bucket, Prefix=prefix, ExpectedBucketOwner=origin.account
+        )
+        for page in pages:
             for item in page.get("Contents", []):
                 yield f"s3://{bucket}/{item['Key']}", f"{place}/evaluation/{item['Key'].removeprefix(prefix)}"
 

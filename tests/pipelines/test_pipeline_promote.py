@@ -4,10 +4,10 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from pipelines.promote import PromotionError, promote
+from pipelines.promote import NEWEST, PromotionError, Stage
+from pipelines.promote import promote as promote_stage
 
-STAGING = {"BucketName": "staging-bucket", "ModelPackageGroupName": "staging"}
-PRODUCTION = {"BucketName": "production-bucket", "ModelPackageGroupName": "production"}
+STAGING, PRODUCTION = "staging", "production"
 OWNER = "123456789012"
 IMAGE = "123456789012.dkr.ecr.us-east-1.amazonaws.com/staging@sha256:" + "0" * 64
 
@@ -71,13 +71,19 @@ def register(sagemaker, approval="Approved", **metadata):
     )["ModelPackageArn"]
 
 
+def promote(sagemaker, s3, origin=STAGING, goal=PRODUCTION, wanted=NEWEST):
+    return promote_stage(
+        Stage(origin, OWNER, sagemaker, s3), Stage(goal, OWNER, sagemaker, s3), f"{goal}-bucket", wanted
+    )
+
+
 def described(sagemaker, arn):
     return sagemaker.describe_model_package(ModelPackageName=arn)
 
 
 def test_the_other_stage_gets_the_same_image_artifact_and_figures_and_they_are_approved(sagemaker, s3):
     origin = register(sagemaker)
-    done = promote(sagemaker, s3, STAGING, PRODUCTION, OWNER)
+    done = promote(sagemaker, s3)
     assert (done.origin, done.new) == (origin, True)
     made = described(sagemaker, done.arn)
     (container,) = made["InferenceSpecification"]["Containers"]
@@ -92,7 +98,7 @@ def test_the_other_stage_gets_the_same_image_artifact_and_figures_and_they_are_a
 
 def test_the_evaluation_comes_whole_with_the_photos_to_verify_with(sagemaker, s3):
     register(sagemaker)
-    made = described(sagemaker, promote(sagemaker, s3, STAGING, PRODUCTION, OWNER).arn)
+    made = described(sagemaker, promote(sagemaker, s3).arn)
     address = made["ModelMetrics"]["ModelQuality"]["Statistics"]["S3Uri"]
     folder = address.removeprefix("s3://production-bucket/").removesuffix("evaluation.json")
     there = [item["Key"] for item in s3.list_objects_v2(Bucket="production-bucket")["Contents"]]
@@ -106,7 +112,7 @@ def test_the_evaluation_comes_whole_with_the_photos_to_verify_with(sagemaker, s3
 
 def test_what_the_stream_is_compared_with_comes_too(sagemaker, s3):
     register(sagemaker)
-    made = described(sagemaker, promote(sagemaker, s3, STAGING, PRODUCTION, OWNER).arn)
+    made = described(sagemaker, promote(sagemaker, s3).arn)
     for member in ("ModelMetrics", "DriftCheckBaselines"):
         places = {kind: said["Statistics"]["S3Uri"] for kind, said in made[member].items()}
         assert set(places) == {"ModelQuality", "ModelDataQuality"}
@@ -116,14 +122,14 @@ def test_what_the_stream_is_compared_with_comes_too(sagemaker, s3):
 
 def test_what_the_first_stage_noted_about_its_own_deployment_stays_there(sagemaker, s3):
     register(sagemaker, verified_as="staging-v1-0123", verification="passed", approved_by="somebody")
-    made = described(sagemaker, promote(sagemaker, s3, STAGING, PRODUCTION, OWNER).arn)
+    made = described(sagemaker, promote(sagemaker, s3).arn)
     assert set(made["CustomerMetadataProperties"]) == {"threshold", "promoted_from"}
 
 
 def test_promoting_twice_registers_one_version(sagemaker, s3):
     register(sagemaker)
-    first = promote(sagemaker, s3, STAGING, PRODUCTION, OWNER)
-    again = promote(sagemaker, s3, STAGING, PRODUCTION, OWNER)
+    first = promote(sagemaker, s3)
+    again = promote(sagemaker, s3)
     assert (again.arn, again.new) == (first.arn, False)
     listed = sagemaker.list_model_packages(ModelPackageGroupName="production")["ModelPackageSummaryList"]
     assert len(listed) == 1
@@ -134,8 +140,8 @@ def test_a_promotion_that_was_cut_off_before_the_approval_is_finished_by_the_nex
     with monkeypatch.context() as cut:
         cut.setattr(sagemaker, "update_model_package", _interrupt)
         with pytest.raises(KeyboardInterrupt):
-            promote(sagemaker, s3, STAGING, PRODUCTION, OWNER)
-    done = promote(sagemaker, s3, STAGING, PRODUCTION, OWNER)
+            promote(sagemaker, s3)
+    done = promote(sagemaker, s3)
     assert not done.new
     assert described(sagemaker, done.arn)["ModelApprovalStatus"] == "Approved"
 
@@ -146,51 +152,55 @@ def _interrupt(**_):
 
 def test_what_the_other_stage_rejected_is_not_approved_there_again(sagemaker, s3):
     register(sagemaker)
-    done = promote(sagemaker, s3, STAGING, PRODUCTION, OWNER)
+    done = promote(sagemaker, s3)
     sagemaker.update_model_package(
         ModelPackageArn=done.arn, ModelApprovalStatus="Rejected", ApprovalDescription="too slow here"
     )
     with pytest.raises(PromotionError, match="rejected there: too slow here"):
-        promote(sagemaker, s3, STAGING, PRODUCTION, OWNER)
+        promote(sagemaker, s3)
 
 
 def test_only_what_is_approved_is_promoted(sagemaker, s3):
     register(sagemaker, approval="PendingManualApproval")
     with pytest.raises(PromotionError, match="no version of staging is approved"):
-        promote(sagemaker, s3, STAGING, PRODUCTION, OWNER)
+        promote(sagemaker, s3)
 
 
 @pytest.mark.parametrize(("noted", "told"), [("trying", "trying"), ("failed", "failed")])
 def test_a_version_that_has_not_passed_its_verification_is_not_promoted(sagemaker, s3, noted, told):
     register(sagemaker, verification=noted)
     with pytest.raises(PromotionError, match=f"verification in its own stage says {told}"):
-        promote(sagemaker, s3, STAGING, PRODUCTION, OWNER)
+        promote(sagemaker, s3)
 
 
 def test_a_stage_is_not_promoted_to_itself(sagemaker, s3):
     with pytest.raises(PromotionError, match="staging cannot be promoted to itself"):
-        promote(sagemaker, s3, STAGING, STAGING, OWNER)
+        promote(sagemaker, s3, STAGING, STAGING)
 
 
 def test_both_buckets_must_be_the_accounts_own(sagemaker, s3):
     register(sagemaker)
     seen = []
-    s3.meta.events.register("before-parameter-build.s3.CopyObject", lambda params, **_: seen.append(params))
-    promote(sagemaker, s3, STAGING, PRODUCTION, OWNER)
-    assert {(p["ExpectedBucketOwner"], p["ExpectedSourceBucketOwner"]) for p in seen} == {(OWNER, OWNER)}
+    for operation in ("GetObject", "ListObjectsV2", "PutObject"):
+        s3.meta.events.register(
+            f"before-parameter-build.s3.{operation}", lambda params, model, **_: seen.append((model.name, dict(params)))
+        )
+    promote(sagemaker, s3)
+    assert {name for name, _ in seen} == {"GetObject", "ListObjectsV2", "PutObject"}
+    assert {params.get("ExpectedBucketOwner") for _, params in seen} == {OWNER}
 
 
 def test_the_version_that_was_asked_about_is_promoted_though_a_newer_one_is_approved(sagemaker, s3):
     asked = register(sagemaker)
     register(sagemaker)
-    assert promote(sagemaker, s3, STAGING, PRODUCTION, OWNER, asked).origin == asked
+    assert promote(sagemaker, s3, wanted=asked).origin == asked
 
 
 def test_a_version_that_was_rejected_since_the_question_is_not_promoted(sagemaker, s3):
     asked = register(sagemaker, approval="Rejected")
     register(sagemaker)
     with pytest.raises(PromotionError, match="is Rejected, not Approved, since the question was asked"):
-        promote(sagemaker, s3, STAGING, PRODUCTION, OWNER, asked)
+        promote(sagemaker, s3, wanted=asked)
 
 
 @pytest.mark.parametrize(
@@ -199,4 +209,43 @@ def test_a_version_that_was_rejected_since_the_question_is_not_promoted(sagemake
 )
 def test_the_version_of_another_group_is_refused(sagemaker, s3, wanted, said):
     with pytest.raises(PromotionError, match=said):
-        promote(sagemaker, s3, STAGING, PRODUCTION, OWNER, wanted)
+        promote(sagemaker, s3, wanted=wanted)
+
+
+def test_a_version_goes_to_another_account_read_there_and_written_here(sagemaker, s3):
+    register(sagemaker)
+    role = boto3.client("sts").assume_role(RoleArn="arn:aws:iam::222222222222:role/build", RoleSessionName="build")
+    keys = {
+        "aws_access_key_id": role["Credentials"]["AccessKeyId"],
+        "aws_secret_access_key": role["Credentials"]["SecretAccessKey"],
+        "aws_session_token": role["Credentials"]["SessionToken"],
+    }
+    there_sagemaker, there_s3 = boto3.client("sagemaker", **keys), boto3.client("s3", **keys)
+    there_sagemaker.create_model_package_group(ModelPackageGroupName="staging")
+    there_s3.create_bucket(Bucket="bucket-of-the-other-account")
+    asked, told = [], []
+    for client, seen in ((s3, asked), (there_s3, told)):
+        client.meta.events.register(
+            "before-parameter-build.s3", lambda params, model, seen=seen, **_: seen.append((model.name, dict(params)))
+        )
+
+    origin = Stage("staging", OWNER, sagemaker, s3)
+    goal = Stage("staging", "222222222222", there_sagemaker, there_s3)
+    done = promote_stage(origin, goal, "bucket-of-the-other-account")
+
+    assert done.arn.split(":")[4:] == ["222222222222", "model-package/staging/1"], (
+        "the same name is another stage there"
+    )
+    assert {params["ExpectedBucketOwner"] for _, params in asked} == {OWNER}
+    assert {(name, params["ExpectedBucketOwner"]) for name, params in told} == {("PutObject", "222222222222")}
+    made = described(there_sagemaker, done.arn)
+    (container,) = made["InferenceSpecification"]["Containers"]
+    assert container["ModelDataUrl"] == f"s3://bucket-of-the-other-account/promoted/{OWNER}/staging/1/model.tar.gz"
+    assert container["Image"] == IMAGE, "the very image of the other account's repository"
+
+
+def test_the_arn_names_account_and_group_of_the_stage(sagemaker, s3):
+    stage = Stage("staging", "222222222222", sagemaker, s3)
+    assert stage.group_arn == "arn:aws:sagemaker:us-east-1:222222222222:model-package-group/staging"
+    with pytest.raises(PromotionError, match="in account 222222222222"):
+        promote_stage(stage, Stage("production", OWNER, sagemaker, s3), "b", register(sagemaker))

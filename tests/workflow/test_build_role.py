@@ -1,5 +1,6 @@
 """The build's role against the calls that the build really makes: boto3 is recorded, and each call looked up in IAM."""
 
+import io
 import json
 import re
 from fnmatch import fnmatchcase
@@ -27,7 +28,7 @@ SAID = [
     for said in resolved(policy["PolicyDocument"]["Statement"], holds=True)
 ]
 STATEMENTS = [said for said in SAID if said["Effect"] == "Allow"]
-PROMOTING = [policy["Fn::If"][1] for policy in POLICIES if "Fn::If" in policy]
+(PROMOTING,) = [policy["Fn::If"][1]["PolicyDocument"]["Statement"] for policy in POLICIES if "Fn::If" in policy]
 BOUNDARY = CICD["Boundary"]["Properties"]["PolicyDocument"]["Statement"]
 FILLED_IN = {
     "AWS::Partition": "aws",
@@ -36,6 +37,8 @@ FILLED_IN = {
     "AWS::URLSuffix": "amazonaws.com",
     "Stage": "loadingbay",
     "PromoteFrom": "staging",
+    "PromoteFromAccount": "111111111111",
+    "PromoteFromKeyArn": "arn:aws:kms:us-east-1:111111111111:key/0123",
 }
 
 SAGEMAKER = "arn:aws:sagemaker:us-east-1:000000000000"
@@ -55,7 +58,7 @@ Call = tuple[str, str, dict[str, Any]]
 class Cloud:
     """Answers as an AWS where `answers` is what there is; an operation without an answer finds nothing."""
 
-    def __init__(self, answers: dict[str, dict[str, Any]]) -> None:
+    def __init__(self, answers: dict[str, Any]) -> None:
         self.answers = answers
         self.calls: list[Call] = []
 
@@ -72,6 +75,7 @@ class Cloud:
 
     def _answer(self, model: Any, **_: Any) -> tuple[AWSResponse, dict[str, Any]]:
         found = self.answers.get(model.name)
+        found = found() if callable(found) else found
         status = 200 if found is not None else 404
         about = {"ResponseMetadata": {"HTTPStatusCode": status}}
         nothing = {"Error": {"Code": "ResourceNotFound", "Message": "There is none."}}
@@ -125,12 +129,6 @@ def needed(call: Call) -> list[tuple[str, str]]:
             return []  # everybody may
         case "s3", "ListObjectsV2":
             return [("s3:ListBucket", f"arn:aws:s3:::{request['Bucket']}")]
-        case "s3", "CopyObject":
-            source = request["CopySource"]  # botocore has made it bucket/key
-            return [
-                ("s3:GetObject", f"arn:aws:s3:::{source}"),
-                ("s3:PutObject", f"arn:aws:s3:::{request['Bucket']}/{request['Key']}"),
-            ]
         case "s3", "HeadObject":
             bucket = f"arn:aws:s3:::{request['Bucket']}"
             # Without the second S3 answers 403, and not 404, for what is not there.
@@ -147,8 +145,8 @@ def needed(call: Call) -> list[tuple[str, str]]:
             named = ("PipelineExecutionArn", "ModelPackageName", "ModelPackageArn")
             arns = [request[name] for name in named if name in request]
             arns += [f"{SAGEMAKER}:pipeline/{request['PipelineName']}"] if "PipelineName" in request else []
-            group = request.get("ModelPackageGroupName")
-            arns += [f"{SAGEMAKER}:model-package-group/{group}"] if group else []
+            group = request.get("ModelPackageGroupName", "")
+            arns += [group if ":" in group else f"{SAGEMAKER}:model-package-group/{group}"] if group else []
             passed = [("iam:PassRole", request["RoleArn"])] if "RoleArn" in request else []
             return [(f"sagemaker:{operation}", arns[0]), *passed]
     raise AssertionError(f"what does {service}:{operation} need?")
@@ -163,9 +161,12 @@ def granted(action: str, resource: str, statements: list[dict[str, Any]] = STATE
 
 def arn(resource: Any) -> str:
     """A statement's resource with the parameters filled in; that of another resource of the template is none."""
+    if isinstance(resource, dict) and "Ref" in resource:
+        return FILLED_IN.get(resource["Ref"], "other")
     text = resource if isinstance(resource, str) else resource.get("Fn::Sub", "")
-    text = text if isinstance(text, str) else text[0]
-    return re.sub(r"\$\{([\w:]+)\}", lambda found: FILLED_IN.get(found[1], "other"), text)
+    text, given = (text, {}) if isinstance(text, str) else text
+    known = {**FILLED_IN, **{name: arn(value) for name, value in given.items()}}
+    return re.sub(r"\$\{([\w:]+)\}", lambda found: known.get(found[1], "other"), text)
 
 
 @pytest.mark.parametrize(
@@ -226,26 +227,24 @@ def test_every_role_is_passed_to_named_services_only_and_to_all_that_run_as_one(
     assert services == trusted
 
 
-def promotion(monkeypatch: pytest.MonkeyPatch, wanted: str = "") -> list[Call]:
-    """What `python -m pipelines promote` calls when there is a version to promote."""
-    outputs = {
-        stage: {"BucketName": f"{stage}-000000000000-us-east-1", "ModelPackageGroupName": stage}
-        for stage in ("staging", "loadingbay")
-    }
+def promotion(monkeypatch: pytest.MonkeyPatch, wanted: str = "", account: str = "000000000000") -> list[Call]:
+    """What `python -m pipelines promote` calls when there is a version to promote, of a stage in this account."""
+    bucket = f"staging-{account}-us-east-1"
+    execution = f"s3://{bucket}/pipelines/staging/abc"
     version = {
-        "ModelPackageArn": f"{SAGEMAKER}:model-package/staging/7",
+        "ModelPackageArn": f"arn:aws:sagemaker:us-east-1:{account}:model-package/staging/7",
         "ModelPackageGroupName": "staging",
         "ModelPackageVersion": 7,
         "ModelApprovalStatus": "Approved",
         "CustomerMetadataProperties": {"verification": "passed"},
         "InferenceSpecification": {
-            "Containers": [{"Image": "i", "ModelDataUrl": f"s3://{outputs['staging']['BucketName']}/m.tar.gz"}]
+            "Containers": [{"Image": "i", "ModelDataUrl": f"{execution}/train/job/output/model.tar.gz"}]
         },
         "ModelMetrics": {
             "ModelQuality": {
                 "Statistics": {
                     "ContentType": "application/json",
-                    "S3Uri": f"s3://{outputs['staging']['BucketName']}/e/evaluation.json",
+                    "S3Uri": f"{execution}/evaluate/evaluation/evaluation.json",
                 }
             }
         },
@@ -255,29 +254,44 @@ def promotion(monkeypatch: pytest.MonkeyPatch, wanted: str = "") -> list[Call]:
             "GetCallerIdentity": {"Account": "000000000000"},
             "ListModelPackages": {"ModelPackageSummaryList": [{"ModelPackageArn": version["ModelPackageArn"]}]},
             "DescribeModelPackage": version,
-            "ListObjectsV2": {"Contents": [{"Key": "e/evaluation.json"}]},
-            "CopyObject": {},
+            "ListObjectsV2": {"Contents": [{"Key": "pipelines/staging/abc/evaluate/evaluation/evaluation.json"}]},
+            "GetObject": lambda: {"Body": io.BytesIO(b"{}")},
+            "PutObject": {},
             "CreateModelPackage": {"ModelPackageArn": PACKAGE},
             "UpdateModelPackage": {},
         }
     )
-    monkeypatch.setattr(pipelines, "_outputs", lambda stack: outputs[stack])
+    monkeypatch.setattr(pipelines, "_outputs", own_outputs)
     named = ["--version", wanted] if wanted else []
+    named += ["--from-account", account] if account != "000000000000" else []
     return run(cloud, monkeypatch, "promote", "--from", "staging", "--stage", "loadingbay", *named)
 
 
-@pytest.mark.parametrize("wanted", ["", f"{SAGEMAKER}:model-package/staging/7"])
-def test_a_build_that_promotes_may_do_each_call_of_the_promotion(monkeypatch, wanted):
-    calls = promotion(monkeypatch, wanted)
+def own_outputs(stack: str) -> dict[str, str]:
+    assert stack == "loadingbay", "a stack of another account cannot be read"
+    return OUTPUTS
+
+
+@pytest.mark.parametrize("account", ["000000000000", "111111111111"])
+@pytest.mark.parametrize("named", [False, True])
+def test_a_build_that_promotes_may_do_each_call_of_the_promotion(monkeypatch, named, account):
+    wanted = f"arn:aws:sagemaker:us-east-1:{account}:model-package/staging/7" if named else ""
+    calls = promotion(monkeypatch, wanted, account)
     assert calls[-1][1] == "UpdateModelPackage"
-    (policy,) = PROMOTING
-    allowed = STATEMENTS + policy["PolicyDocument"]["Statement"]
+    allowed = STATEMENTS + resolved(PROMOTING, holds=account != "000000000000")
     assert [need for call in calls for need in needed(call) if not granted(*need, allowed)] == []
+
+
+def test_a_build_that_promotes_from_another_account_may_read_its_key_only_there():
+    keys = [said for said in resolved(PROMOTING, holds=True) if "kms:Decrypt" in as_list(said["Action"])]
+    assert [said["Resource"] for said in keys] == [{"Ref": "PromoteFromKeyArn"}]
+    assert not [said for said in resolved(PROMOTING, holds=False) if "kms:Decrypt" in as_list(said["Action"])]
 
 
 def test_a_build_that_trains_may_not_touch_another_stage(monkeypatch):
     refused = [need for call in promotion(monkeypatch) for need in needed(call) if not granted(*need)]
-    assert ("s3:GetObject", "arn:aws:s3:::staging-000000000000-us-east-1/m.tar.gz") in refused
+    bucket = "arn:aws:s3:::staging-000000000000-us-east-1"
+    assert ("s3:GetObject", f"{bucket}/pipelines/staging/abc/train/job/output/model.tar.gz") in refused
 
 
 def test_the_build_makes_and_changes_roles_within_the_boundary_only():

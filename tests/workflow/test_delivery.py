@@ -179,6 +179,8 @@ def test_a_promotion_is_asked_about_when_a_version_passed_in_the_first_stage():
     assert pattern["source"] == [verification.EVENT_SOURCE]
     assert pattern["detail-type"] == [verification.EVENT_TYPE]
     assert pattern["detail"] == {"Stage": [{"Ref": "PromoteFrom"}]}
+    own = {"Fn::If": ["FromElsewhere", {"Ref": "PromoteFromAccount"}, {"Ref": "AWS::AccountId"}]}
+    assert pattern["account"] == [own], "a bus may take the events of other accounts"
 
 
 def test_the_version_that_the_event_names_is_the_one_asked_about_and_promoted():
@@ -227,6 +229,8 @@ def test_the_build_runs_the_file_of_its_kind_and_both_are_there():
 def test_the_build_gets_every_variable_that_the_buildspec_names():
     given = {item["Name"] for item in OF_KIND["AWS::CodeBuild::Project"]["Environment"]["EnvironmentVariables"]}
     assert given >= set(BUILDSPEC["env"]["variables"])
+    passed_on = re.findall(r"\$\{([A-Z_]+):\+", json.dumps([BUILDSPEC, PROMOTION]))
+    assert {"PROMOTE_FROM_ACCOUNT", "PROMOTE_TO_ACCOUNT", "KMS_KEY_ARN"} <= set(passed_on) <= given
     assert {"Name": "LOADINGBAY_CLOUD", "Value": "aws"} in OF_KIND["AWS::CodeBuild::Project"]["Environment"][
         "EnvironmentVariables"
     ]

@@ -21,8 +21,6 @@ GRANTED = {action for said in SAID if said["Effect"] == "Allow" for action in as
 NEVER_SET = "the template does not set this property"
 # Action (with *) -> why the build never needs it.
 NOT_NEEDED = {
-    "ecr:SetRepositoryPolicy": NEVER_SET,
-    "ecr:DeleteRepositoryPolicy": NEVER_SET,
     "kms:RetireGrant": "the repository is encrypted with AES256",
     "iam:*GroupPolicy": "every policy is a role's",
     "iam:*UserPolicy": "every policy is a role's",
@@ -122,6 +120,9 @@ def test_no_reason_is_given_for_what_no_handler_does():
 LONGEST = {
     "Stage": "s" * 24,
     "PromoteFrom": "p" * 24,
+    "PromoteFromAccount": "0" * 12,
+    "PromoteToAccount": "0" * 12,
+    "Account": "0" * 12,
     "AWS::StackName": "n" * 29,
     "AWS::Partition": "aws-us-gov",
     "AWS::Region": "ap-southeast-2",

@@ -7,6 +7,7 @@ import re
 import pytest
 import yaml
 from application import TEMPLATE, actions, as_list, expanded, machine, resources, statements, template
+from dependencies import resolved
 
 SNAPSHOT = TEMPLATE.parents[1] / "tests" / "workflow" / "expanded_template.json"
 ROLES = sorted(resources("AWS::IAM::Role"))
@@ -87,7 +88,8 @@ def test_the_bucket_is_encrypted_versioned_private_and_for_tls_only():
     assert bucket["VersioningConfiguration"] == {"Status": "Enabled"}
     assert set(bucket["PublicAccessBlockConfiguration"].values()) == {True}
     (policy,) = resources("AWS::S3::BucketPolicy").values()
-    (statement,) = policy["PolicyDocument"]["Statement"]
+    # With the defaults nobody else is let in.
+    (statement,) = resolved(policy["PolicyDocument"]["Statement"], holds=False)
     assert (statement["Effect"], statement["Principal"], statement["Action"]) == ("Deny", "*", "s3:*")
     assert statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
     assert len(statement["Resource"]) == 2
@@ -169,7 +171,10 @@ def test_a_stage_that_shares_images_may_run_them_and_has_no_repository():
     assert expanded()["Resources"]["Images"]["Condition"] == "OwnImages"
     pulled = {json.dumps(s["Resource"]) for s in statements("EndpointRole") if "ecr:BatchGetImage" in s["Action"]}
     (resource,) = map(json.loads, pulled)
-    named = {"Repository": {"Fn::If": ["OwnImages", {"Ref": "Name"}, {"Ref": "ImageRepository"}]}}
+    named = {
+        "Account": {"Fn::If": ["HasImageAccount", {"Ref": "ImageAccount"}, {"Ref": "AWS::AccountId"}]},
+        "Repository": {"Fn::If": ["OwnImages", {"Ref": "Name"}, {"Ref": "ImageRepository"}]},
+    }
     assert resource["Fn::Sub"][1] == template()["Outputs"]["ImageRepositoryUri"]["Value"]["Fn::Sub"][1] == named
 
 
