@@ -49,20 +49,28 @@ class Account:
             aws_secret_access_key=self.secret, config=Config(inject_host_prefix=False, s3={"addressing_style": "path"}),
         )  # fmt: skip
 
-    def run(self, *command: str, **variables: str) -> str:
-        """Run a command of the project with this account's credentials; what it says on stdout."""
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "LOADINGBAY_"))}
-        done = subprocess.run(
-            [sys.executable, "-m", *command],
-            cwd=ROOT,
-            env={
-                **kept, "AWS_ENDPOINT_URL": self.url, "AWS_ACCESS_KEY_ID": OTHER, "AWS_SECRET_ACCESS_KEY": self.secret,
-                "AWS_DEFAULT_REGION": "us-east-1", "LOADINGBAY_FOLDER": str(self.home.parent), **variables,
-            },
-            capture_output=True, text=True, timeout=120, check=False,
-        )  # fmt: skip
-        assert done.returncode == 0, done.stderr
-        return done.stdout
+    @property
+    def variables(self) -> dict[str, str]:
+        """Where this account is, and the keys of its owner."""
+        return {
+            "AWS_ENDPOINT_URL": self.url, "AWS_ACCESS_KEY_ID": OTHER, "AWS_SECRET_ACCESS_KEY": self.secret,
+            "AWS_DEFAULT_REGION": "us-east-1", "LOADINGBAY_FOLDER": str(self.home.parent),
+        }  # fmt: skip
+
+    def cli(self, *arguments: str) -> str:
+        """Run `loadingbay --stage production ...` in this account; what it says on stdout."""
+        return run("loadingbay.cli", "--stage", "production", *arguments, variables=self.variables)
+
+
+def run(*command: str, variables: dict[str, str]) -> str:
+    """Run a module of the project with these variables; what it says on stdout."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "LOADINGBAY_"))}
+    done = subprocess.run(
+        [sys.executable, "-m", *command], cwd=ROOT, env={**kept, **variables}, capture_output=True, text=True,
+        timeout=120, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +78,7 @@ def production(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Account]:
     """Another account, with a stage that takes its images from the first."""
     account = Account(tmp_path_factory.mktemp("production") / "cloud")
     images = ["--parameter", "ImageRepository=loadingbay", "--parameter", "ImageAccount=000000000000"]
-    account.run("loadingbay.cli", "--stage", "production", "deploy", *images)
+    account.cli("deploy", *images)
     yield account
     account.process.terminate()
     account.process.wait(30)
@@ -79,15 +87,19 @@ def production(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Account]:
 @pytest.fixture(scope="module")
 def promoted(bay: Any, story: dict[str, Any], production: Account) -> str:
     """The version of the first account, promoted; its ARN in the other."""
-    profile = production.home.parent / "config"
-    profile.write_text(
-        f"[profile staging]\nregion = us-east-1\nendpoint_url = {bay.url}\n"
-        f"aws_access_key_id = 000000000000\naws_secret_access_key = {bay.secret}\n"
+    keys = (("staging", bay.url, "000000000000", bay.secret), ("production", production.url, OTHER, production.secret))
+    config = production.home.parent / "config"
+    config.write_text(
+        "".join(
+            f"[profile {name}]\nregion = us-east-1\nendpoint_url = {url}\n"
+            f"aws_access_key_id = {account}\naws_secret_access_key = {secret}\n"
+            for name, url, account, secret in keys
+        )
     )
-    said = production.run(
+    said = run(
         "pipelines", "promote", "--stage", "production", "--from", bay.stage, "--from-account", "000000000000",
-        "--from-profile", "staging", "--version", story["model_package_arn"], AWS_CONFIG_FILE=str(profile),
-        AWS_IGNORE_CONFIGURED_ENDPOINT_URLS="false",
+        "--from-profile", "staging", "--version", story["model_package_arn"],
+        variables={"AWS_CONFIG_FILE": str(config), "AWS_PROFILE": "production"},
     )  # fmt: skip
     return said.split()[-1]
 
@@ -119,5 +131,5 @@ def test_the_other_account_verifies_and_serves_it_with_its_own_files(production:
         time.sleep(0.2)
     version = sagemaker.describe_model_package(ModelPackageName=promoted)
     assert version["CustomerMetadataProperties"]["verification"] == "passed"
-    card = json.loads(production.run("loadingbay.cli", "--stage", "production", "card", "1", "--json"))
+    card = json.loads(production.cli("card", "1", "--json"))
     assert card["content"]["additional_information"]["custom_details"]["promoted_from"]
