@@ -65,6 +65,7 @@ RESOURCES: dict[str, tuple[tuple[str, str], ...]] = {
     "DeleteModelCard": (("model-card", "ModelCardName"),),
     "DeleteModelPackage": (("model-package", "ModelPackageName"),),
     "DeleteModelPackageGroup": (("model-package-group", "ModelPackageGroupName"),),
+    "DeleteModelPackageGroupPolicy": (("model-package-group", "ModelPackageGroupName"),),
     "DeletePipeline": (("pipeline", "PipelineName"),),
     "DeleteTags": (("", "ResourceArn"),),
     "DescribeArtifact": (("artifact", "ArtifactArn"),),
@@ -79,6 +80,7 @@ RESOURCES: dict[str, tuple[tuple[str, str], ...]] = {
     "DescribePipelineExecution": _EXECUTION,
     "DescribeProcessingJob": (("processing-job", "ProcessingJobName"),),
     "DescribeTrainingJob": (("training-job", "TrainingJobName"),),
+    "GetModelPackageGroupPolicy": (("model-package-group", "ModelPackageGroupName"),),
     "InvokeEndpoint": (("endpoint", "EndpointName"),),
     "ListArtifacts": (),
     "ListAssociations": (),
@@ -98,6 +100,7 @@ RESOURCES: dict[str, tuple[tuple[str, str], ...]] = {
     "ListProcessingJobs": (),
     "ListTags": (("", "ResourceArn"),),
     "ListTrainingJobs": (),
+    "PutModelPackageGroupPolicy": (("model-package-group", "ModelPackageGroupName"),),
     "QueryLineage": (),
     "RetryPipelineExecution": _EXECUTION,
     # Who holds the token names no execution.

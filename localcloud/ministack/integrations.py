@@ -58,16 +58,18 @@ class _ModelPackageGroups:
         request.setdefault("ModelPackageGroupName", f"{stack}-{logical_id}")
         try:
             arn = self._cloud.call("CreateModelPackageGroup", request)["ModelPackageGroupArn"]
+            self._let_in(arn, properties)
         except ApiError as error:
             raise ValueError(error.message) from error
         return self._described(arn)
 
     def update(self, ref: str, old: dict[str, Any], new: dict[str, Any], stack: str) -> tuple[str, dict[str, Any]]:
-        """Change tags. ValueError for other members: on AWS they replace the group, which loses its versions."""
+        """Change tags and policy. ValueError for others: on AWS they replace the group, which loses its versions."""
         for name in ("ModelPackageGroupName", "ModelPackageGroupDescription"):
             if old.get(name) != new.get(name):
                 raise ValueError(f"{name} of {ref} cannot be changed: delete the group and create it again.")
         tags.remember(self._cloud.store, ref, new.get("Tags"))
+        self._let_in(ref, new)
         return self._described(ref)
 
     def delete(self, ref: str, properties: dict[str, Any]) -> None:
@@ -77,6 +79,14 @@ class _ModelPackageGroups:
         except ApiError as error:
             if error.code == "ConflictException":
                 raise ValueError(error.message) from error
+
+    def _let_in(self, arn: str, properties: dict[str, Any]) -> None:
+        """Give the group the policy that the template has for it, or take it away."""
+        request = {"ModelPackageGroupName": arn.rpartition("/")[2]}  # these take no ARN
+        if policy := properties.get("ModelPackageGroupPolicy"):
+            self._cloud.call("PutModelPackageGroupPolicy", {**request, "ResourcePolicy": json.dumps(policy)})
+        else:
+            self._cloud.call("DeleteModelPackageGroupPolicy", request)
 
     def _described(self, arn: str) -> tuple[str, dict[str, Any]]:
         group = self._cloud.call("DescribeModelPackageGroup", {"ModelPackageGroupName": arn})

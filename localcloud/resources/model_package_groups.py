@@ -1,5 +1,6 @@
 """Model package groups: what the numbered versions of one model are registered in."""
 
+import json
 from typing import Any
 
 from localcloud.api import ApiError, operation, page, pick, refuse, tags, validation_error
@@ -77,3 +78,35 @@ def delete_model_package_group(cloud: Cloud, request: dict[str, Any]) -> None:
             raise ApiError("ConflictException", f"Model Package Group {arn} cannot be deleted: it has model packages.")
         cloud.store.delete(KIND, name)
         tags.forget(cloud.store, arn)
+
+
+@operation("PutModelPackageGroupPolicy")
+def put_model_package_group_policy(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any]:
+    """Keep the group's resource policy, which must be JSON. There is one account: nobody is let in by it."""
+    try:
+        json.loads(request["ResourcePolicy"])
+    except ValueError as error:
+        raise validation_error(f"ResourcePolicy is not JSON: {error}.") from None
+    return _keep_policy(cloud, request["ModelPackageGroupName"], request["ResourcePolicy"])
+
+
+@operation("GetModelPackageGroupPolicy")
+def get_model_package_group_policy(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any]:
+    """The group's resource policy; ValidationException if it has none."""
+    group = find(cloud, request["ModelPackageGroupName"])
+    if not group.get("_Policy"):
+        raise validation_error(f"Cannot find resource policy for: {group['ModelPackageGroupArn']}")
+    return {"ResourcePolicy": group["_Policy"]}
+
+
+@operation("DeleteModelPackageGroupPolicy")
+def delete_model_package_group_policy(cloud: Cloud, request: dict[str, Any]) -> None:
+    """Delete the group's resource policy."""
+    _keep_policy(cloud, request["ModelPackageGroupName"], None)
+
+
+def _keep_policy(cloud: Cloud, name_or_arn: str, policy: str | None) -> dict[str, Any]:
+    with cloud.store.transaction():
+        group = find(cloud, name_or_arn)
+        cloud.store.update(KIND, group["ModelPackageGroupName"], {"_Policy": policy})
+    return {"ModelPackageGroupArn": group["ModelPackageGroupArn"]}

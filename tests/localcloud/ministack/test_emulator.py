@@ -148,7 +148,11 @@ def test_a_stack_can_have_a_model_package_group(cloud: Any) -> None:
         "Resources": {
             "Group": {
                 "Type": "AWS::SageMaker::ModelPackageGroup",
-                "Properties": {"ModelPackageGroupName": "of-a-stack", "Tags": [{"Key": "a", "Value": "b"}]},
+                "Properties": {
+                    "ModelPackageGroupName": "of-a-stack",
+                    "Tags": [{"Key": "a", "Value": "b"}],
+                    "ModelPackageGroupPolicy": {"Version": "2012-10-17", "Statement": []},
+                },
             }
         },
         "Outputs": {
@@ -167,6 +171,8 @@ def test_a_stack_can_have_a_model_package_group(cloud: Any) -> None:
     }
     assert outputs == {"Arn": arn, "Ref": arn}
     assert sagemaker.list_tags(ResourceArn=arn)["Tags"] == [{"Key": "a", "Value": "b"}]
+    policy = sagemaker.get_model_package_group_policy(ModelPackageGroupName="of-a-stack")["ResourcePolicy"]
+    assert json.loads(policy) == {"Version": "2012-10-17", "Statement": []}
     stacks.delete_stack(StackName="with-group")
     stacks.get_waiter("stack_delete_complete").wait(StackName="with-group", WaiterConfig={"Delay": 1})
     with pytest.raises(ClientError, match="does not exist"):

@@ -188,6 +188,18 @@ def test_an_update_of_metadata_is_told_with_what_it_changed(cloud: Any, sagemake
         assert message["detail"]["ModelApprovalStatus"] == "PendingManualApproval"
 
 
+def test_the_policy_of_a_group_is_kept_until_it_is_deleted(sagemaker: Any, group: str) -> None:
+    with pytest.raises(ClientError, match="is not JSON"):
+        sagemaker.put_model_package_group_policy(ModelPackageGroupName=group, ResourcePolicy="{")
+    sagemaker.put_model_package_group_policy(ModelPackageGroupName=group, ResourcePolicy='{"Statement": []}')
+    kept = sagemaker.get_model_package_group_policy(ModelPackageGroupName=group)["ResourcePolicy"]
+    assert kept == '{"Statement": []}'
+    sagemaker.delete_model_package_group_policy(ModelPackageGroupName=group)
+    with pytest.raises(ClientError, match="Cannot find resource policy for: arn:aws:sagemaker:") as error:
+        sagemaker.get_model_package_group_policy(ModelPackageGroupName=group)
+    assert error.value.response["Error"]["Code"] == "ValidationException"
+
+
 def test_tags_are_added_listed_and_deleted(sagemaker: Any, group: str) -> None:
     arn = sagemaker.describe_model_package_group(ModelPackageGroupName=group)["ModelPackageGroupArn"]
 
