@@ -18,7 +18,7 @@ Arn = Callable[[str, str], str]
 
 @dataclass(frozen=True)
 class Entity:
-    """One vertex. `lineage_type` is Artifact, TrialComponent or Context; `type` is narrower, such as DataSet."""
+    """One vertex. `lineage_type` is Artifact, Action, TrialComponent or Context; `type` is narrower, as DataSet."""
 
     arn: str
     name: str
@@ -30,11 +30,11 @@ class Entity:
 
 @dataclass(frozen=True)
 class Association:
-    """One edge, such as source ContributedTo destination."""
+    """One edge, such as source ContributedTo destination; the type may be missing."""
 
     source: str
     destination: str
-    type: str
+    type: str | None
     created: float
 
 
@@ -47,6 +47,21 @@ class Lineage:
     associations: dict[Association, None] = field(default_factory=dict)
     """Each once, in the order in which they were added."""
     _of: dict[str, list[Association]] = field(default_factory=dict)
+    _created: dict[str, str] = field(default_factory=dict)
+    """The ARNs of artifacts that clients created, by their sources."""
+
+    def add_created(self, entities: Iterable[Entity]) -> None:
+        """Add what clients created, before all else: an artifact of theirs stands for the jobs' data at its place."""
+        for entity in entities:
+            self.entities[entity.arn] = entity
+            if entity.lineage_type == "Artifact":
+                self._created.setdefault(entity.source, entity.arn)
+
+    def associate(self, associations: Iterable[Association]) -> None:
+        """Add associations that clients made, after all else; one whose end was deleted is left out."""
+        for made in associations:
+            if made.source in self.entities and made.destination in self.entities:
+                self._associate(made.source, made.destination, made.type, made.created)
 
     def add_jobs(self, label: str, jobs: Iterable[Document]) -> None:
         """Add processing or training jobs that have completed; `label` is Processing or Training."""
@@ -85,6 +100,8 @@ class Lineage:
                 yield association, association.destination
 
     def _artifact(self, kind: str, uri: str, created: float) -> str:
+        if uri in self._created:
+            return self._created[uri]
         digest = hashlib.sha256(uri.encode()).hexdigest()[:32]
         arn = self.arn("artifact", digest)
         # The same place is one artifact: what one job calls data, another may have made as a model.
@@ -98,7 +115,7 @@ class Lineage:
         self.entities.setdefault(arn, Entity(arn, name, kind, lineage_type, source, created))
         return arn
 
-    def _associate(self, source: str, destination: str, kind: str, created: float) -> None:
+    def _associate(self, source: str, destination: str, kind: str | None, created: float) -> None:
         association = Association(source, destination, kind, created)
         if association not in self.associations:
             self.associations[association] = None

@@ -50,6 +50,11 @@ class Place:
 _EXECUTION = (("pipeline", "PipelineExecutionArn"),)
 RESOURCES: dict[str, tuple[tuple[str, str], ...]] = {
     "AddTags": (("", "ResourceArn"),),
+    "AddAssociation": (("", "SourceArn"), ("", "DestinationArn")),
+    "AssociateTrialComponent": (
+        ("experiment-trial-component", "TrialComponentName"),
+        ("experiment-trial", "TrialName"),
+    ),
     "CreateEndpoint": (("endpoint", "EndpointName"), ("endpoint-config", "EndpointConfigName")),
     "CreateEndpointConfig": (("endpoint-config", "EndpointConfigName"),),
     "CreateModel": (("model", "ModelName"),),
@@ -59,6 +64,7 @@ RESOURCES: dict[str, tuple[tuple[str, str], ...]] = {
     "CreatePipeline": (("pipeline", "PipelineName"),),
     "CreateProcessingJob": (("processing-job", "ProcessingJobName"),),
     "CreateTrainingJob": (("training-job", "TrainingJobName"),),
+    "DeleteAssociation": (("", "SourceArn"), ("", "DestinationArn")),
     "DeleteEndpoint": (("endpoint", "EndpointName"),),
     "DeleteEndpointConfig": (("endpoint-config", "EndpointConfigName"),),
     "DeleteModel": (("model", "ModelName"),),
@@ -68,7 +74,6 @@ RESOURCES: dict[str, tuple[tuple[str, str], ...]] = {
     "DeleteModelPackageGroupPolicy": (("model-package-group", "ModelPackageGroupName"),),
     "DeletePipeline": (("pipeline", "PipelineName"),),
     "DeleteTags": (("", "ResourceArn"),),
-    "DescribeArtifact": (("artifact", "ArtifactArn"),),
     "DescribeEndpoint": (("endpoint", "EndpointName"),),
     "DescribeEndpointConfig": (("endpoint-config", "EndpointConfigName"),),
     "DescribeModel": (("model", "ModelName"),),
@@ -81,8 +86,11 @@ RESOURCES: dict[str, tuple[tuple[str, str], ...]] = {
     "DescribeProcessingJob": (("processing-job", "ProcessingJobName"),),
     "DescribeTrainingJob": (("training-job", "TrainingJobName"),),
     "GetModelPackageGroupPolicy": (("model-package-group", "ModelPackageGroupName"),),
+    "DisassociateTrialComponent": (
+        ("experiment-trial-component", "TrialComponentName"),
+        ("experiment-trial", "TrialName"),
+    ),
     "InvokeEndpoint": (("endpoint", "EndpointName"),),
-    "ListArtifacts": (),
     "ListAssociations": (),
     "ListEndpointConfigs": (),
     "ListEndpoints": (),
@@ -103,6 +111,7 @@ RESOURCES: dict[str, tuple[tuple[str, str], ...]] = {
     "PutModelPackageGroupPolicy": (("model-package-group", "ModelPackageGroupName"),),
     "QueryLineage": (),
     "RetryPipelineExecution": _EXECUTION,
+    "Search": (),
     # Who holds the token names no execution.
     "SendPipelineExecutionStepFailure": (),
     "SendPipelineExecutionStepSuccess": (),
@@ -117,6 +126,17 @@ RESOURCES: dict[str, tuple[tuple[str, str], ...]] = {
     "UpdatePipeline": (("pipeline", "PipelineName"),),
     "UpdatePipelineExecution": _EXECUTION,
 }
+_TRACKED = {
+    "Experiment": ("experiment", "ExperimentName"),
+    "Trial": ("experiment-trial", "TrialName"),
+    "TrialComponent": ("experiment-trial-component", "TrialComponentName"),
+    "Artifact": ("artifact", "ArtifactArn"),
+    "Action": ("action", "ActionName"),
+    "Context": ("context", "ContextName"),
+}
+for _name, _named in _TRACKED.items():
+    RESOURCES.update({f"{verb}{_name}": (_named,) for verb in ("Create", "Describe", "Update", "Delete")})
+    RESOURCES[f"List{_name}s"] = ()
 _ROLES = ("RoleArn", "ExecutionRoleArn")
 
 

@@ -1,10 +1,15 @@
-"""Lineage: ListArtifacts, DescribeArtifact, ListAssociations, QueryLineage, answered from jobs and model packages."""
+"""Lineage: associations and QueryLineage, over what clients created and what jobs and model packages tell."""
 
+from collections.abc import Callable, Iterator
 from typing import Any
 
-from localcloud.api import ApiError, operation, page, refuse
+from localcloud.api import ApiError, operation, page, pick, refuse, validation_error
 from localcloud.cloud import Cloud
 from localcloud.engine.lineage import Association, Entity, Lineage
+from localcloud.resources.tracking import ACTION, ARTIFACT, COMPONENT, CONTEXT, EXTRAS, Document, Extra, Resource
+from localcloud.state.store import DuplicateError
+
+_ASSOCIATION = "association"
 
 _MOST_VERTICES = 50
 _DEPTH = 10
@@ -12,10 +17,28 @@ _DEPTH = 10
 
 def _lineage(cloud: Cloud) -> Lineage:
     lineage = Lineage(cloud.arn)
+    created = (ARTIFACT, CONTEXT, ACTION, COMPONENT)
+    lineage.add_created(_entity(kind, made) for kind in created for made in cloud.store.documents(kind.kind))
     lineage.add_jobs("Processing", cloud.store.documents("processing-job"))
     lineage.add_jobs("Training", cloud.store.documents("training-job"))
     lineage.add_packages(cloud.store.documents("model-package"))
+    lineage.associate(
+        Association(made["SourceArn"], made["DestinationArn"], made.get("AssociationType"), made["CreationTime"])
+        for made in cloud.store.documents(_ASSOCIATION)
+    )
     return lineage
+
+
+def _entity(resource: Resource, made: Document) -> Entity:
+    source = made.get("Source", {})
+    return Entity(
+        made[resource.arn],
+        made.get(resource.name, ""),
+        made.get(f"{resource.label}Type") or source.get("SourceType", "SageMakerTrialComponent"),
+        resource.label,
+        source.get("SourceUri", ""),
+        made["CreationTime"],
+    )
 
 
 def _find(lineage: Lineage, arn: str) -> Entity:
@@ -25,35 +48,69 @@ def _find(lineage: Lineage, arn: str) -> Entity:
     return entity
 
 
-def _artifact(entity: Entity) -> dict[str, Any]:
-    return {
-        "ArtifactArn": entity.arn,
-        "ArtifactName": entity.name,
-        "Source": {"SourceUri": entity.source},
-        "ArtifactType": entity.type,
-        "CreationTime": entity.created,
-    }
+def _made_by_itself(lineage_type: str) -> Callable[[Cloud], Iterator[Document]]:
+    """The artifacts or contexts of jobs and model packages, which no client created."""
+
+    def documents(cloud: Cloud) -> Iterator[Document]:
+        for entity in _lineage(cloud).entities.values():
+            if entity.lineage_type == lineage_type:
+                yield {
+                    f"{lineage_type}Arn": entity.arn,
+                    f"{lineage_type}Name": entity.name,
+                    f"{lineage_type}Type": entity.type,
+                    "Source": {"SourceUri": entity.source},
+                    "CreationTime": entity.created,
+                }
+
+    return documents
 
 
-@operation("ListArtifacts")
-def list_artifacts(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any]:
-    """List the data, images, code, models and model packages of jobs that completed, newest first."""
-    uri, kind = request.get("SourceUri"), request.get("ArtifactType")
-    chosen = [
-        _artifact(entity)
-        for entity in _lineage(cloud).entities.values()
-        if entity.lineage_type == "Artifact" and uri in (None, entity.source) and kind in (None, entity.type)
-    ]
-    return page(request, chosen, member="ArtifactSummaries", summary=dict, name="ArtifactName", identity="ArtifactArn")
+def _without_associations(resource: Resource) -> Callable[[Cloud, Document], None]:
+    """A resource's associations end with it."""
+
+    def delete(cloud: Cloud, document: Document) -> None:
+        for made in cloud.store.documents(_ASSOCIATION):
+            if document[resource.arn] in (made["SourceArn"], made["DestinationArn"]):
+                cloud.store.delete(_ASSOCIATION, _place(made))
+
+    return delete
 
 
-@operation("DescribeArtifact")
-def describe_artifact(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any]:
-    """Describe an artifact, with the URI that it stands for."""
-    entity = _find(_lineage(cloud), request["ArtifactArn"])
-    if entity.lineage_type != "Artifact":
-        raise ApiError("ResourceNotFound", f"Artifact '{request['ArtifactArn']}' does not exist.")
-    return _artifact(entity)
+for _resource in (ARTIFACT, CONTEXT, ACTION):
+    EXTRAS[_resource.label] = Extra(
+        documents=_made_by_itself(_resource.label), before_delete=_without_associations(_resource)
+    )
+
+
+def _place(made: Document) -> str:
+    return f"{made['SourceArn']} {made['DestinationArn']}"
+
+
+@operation("AddAssociation")
+def add_association(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any]:
+    """Associate two artifacts, actions, contexts or trial components; an association that is there is refused."""
+    entities = _lineage(cloud)
+    for member in ("SourceArn", "DestinationArn"):
+        _find(entities, request[member])
+    document = {**request, "CreationTime": cloud.clock()}
+    try:
+        cloud.store.insert(_ASSOCIATION, _place(request), document)
+    except DuplicateError:
+        raise validation_error(
+            f"There is an association of {request['SourceArn']} with {request['DestinationArn']} already."
+        ) from None
+    return pick(request, "SourceArn", "DestinationArn")
+
+
+@operation("DeleteAssociation")
+def delete_association(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any]:
+    """Delete an association that AddAssociation made."""
+    if not cloud.store.delete(_ASSOCIATION, _place(request)):
+        raise ApiError(
+            "ResourceNotFound",
+            f"Association of '{request['SourceArn']}' with '{request['DestinationArn']}' does not exist.",
+        )
+    return pick(request, "SourceArn", "DestinationArn")
 
 
 @operation("ListAssociations")
