@@ -22,7 +22,7 @@ from localcloud.engine.step_types import JOBS
 from localcloud.engine.steps import Context, StepError
 from localcloud.jobs.events import announce
 from localcloud.jobs.failure import bounded
-from localcloud.jobs.patience import until_stored
+from localcloud.jobs.retried_writes import retry_until_stored
 from localcloud.jobs.service import JobService
 
 logger = logging.getLogger("localcloud")
@@ -320,7 +320,7 @@ class ExecutionRun:
         self._records.announce_step(step, document, before)
 
     def _stored(self, write: Callable[[], None]) -> None:
-        until_stored(write, lambda: self._closed)
+        retry_until_stored(write, lambda: self._closed)
 
     # Retries, stops, restarts
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from localcloud.cloud import Cloud
 from localcloud.jobs.events import announce
-from localcloud.jobs.patience import until_stored
+from localcloud.jobs.retried_writes import retry_until_stored
 from localcloud.jobs.processing import Processing
 from localcloud.jobs.run import INTERRUPTED, JobRun, Kind, end_orphans
 from localcloud.jobs.training import Training
@@ -129,7 +129,7 @@ class JobService:
         store = self._cloud.store
         # The job's files are gone when its end is stored; before that it may be they that fill the disk.
         wait = status in _FINAL
-        job = until_stored(lambda: store.update(kind.store_kind, name, edit), lambda: self._closed or not wait)
+        job = retry_until_stored(lambda: store.update(kind.store_kind, name, edit), lambda: self._closed or not wait)
         if changed:
             announce(self._cloud, kind.label, job)
 

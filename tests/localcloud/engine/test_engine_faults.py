@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from pipeline_kit import Kit, job_of
 
-from localcloud.jobs.patience import until_stored
+from localcloud.jobs.retried_writes import retry_until_stored
 from localcloud.jobs.run import sentence
 
 RETRY = {
@@ -97,7 +97,7 @@ def test_a_state_is_written_once_the_disk_takes_it() -> None:
             raise answer
         return answer
 
-    assert until_stored(write, lambda: False, pause=0) == "stored"
+    assert retry_until_stored(write, lambda: False, pause=0) == "stored"
 
 
 def test_a_state_that_cannot_be_written_is_given_up_when_the_cloud_ends() -> None:
@@ -105,4 +105,4 @@ def test_a_state_that_cannot_be_written_is_given_up_when_the_cloud_ends() -> Non
         raise sqlite3.OperationalError("database or disk is full")
 
     with pytest.raises(sqlite3.OperationalError):
-        until_stored(write, lambda: True, pause=0)
+        retry_until_stored(write, lambda: True, pause=0)

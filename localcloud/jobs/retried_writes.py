@@ -14,7 +14,7 @@ T = TypeVar("T")
 PAUSE = 1.0
 
 
-def until_stored(write: Callable[[], T], given_up: Callable[[], bool], pause: float = PAUSE) -> T:
+def retry_until_stored(write: Callable[[], T], given_up: Callable[[], bool], pause: float = PAUSE) -> T:
     """What `write` returns, once the store takes it. The end of a job is not forgotten because the disk was full then.
 
     `given_up` is asked after each failure: the local cloud ends, and the state is found out at the next start.
