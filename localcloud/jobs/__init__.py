@@ -1,11 +1,17 @@
-"""Runs SageMaker jobs as processes: the /opt/ml contract in a directory of each job's own, in the image environment.
+"""Runs SageMaker training and processing jobs as local processes, each with its own directory as /opt/ml.
 
-service     queues jobs and bounds how many run at once
-run         takes one job from its inputs to its outputs; `processing` and `training` are what differs
-requests    makes a job's document from a Create request, and refuses what would not be honoured
-layout      the directories and configuration files that a job finds
-transfer    moves files from and to S3
-archive, failure, metrics, events   model archives, reasons of failure, metrics in logs, events on the bus
+service         queues jobs, limits how many run at once, and stores their states
+run             runs one job: download of inputs, processes, upload of outputs
+processing      the parts of a run that are specific to processing jobs
+training        the parts of a run that are specific to training jobs
+requests        validates a Create request and makes the job's document from it
+layout          the directories and configuration files below /opt/ml
+transfer        downloads from S3, uploads to it, and mirrors a directory while a job runs
+archive         writes reproducible tar.gz files
+failure         makes the FailureReason of a failed job
+metrics         reads metrics from log lines by regular expression
+events          publishes state changes to EventBridge
+retried_writes  repeats a write to the store until it succeeds
 
 The processes themselves are started by `localcloud.sandbox`.
 """

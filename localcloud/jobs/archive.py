@@ -11,9 +11,9 @@ from pathlib import Path
 
 
 def collect(roots: Sequence[Path]) -> dict[str, Path]:
-    """The regular files under each root by relative path, sorted; of files at the same path the first root's counts.
+    """Return the regular files under `roots` by relative path, sorted; if two roots hold the same path, the first wins.
 
-    Symbolic links are left out: what they point to may lie outside of the job.
+    Symbolic links are skipped, because they may point outside the job's directory.
     """
     found: dict[str, Path] = {}
     for root in roots:
@@ -26,7 +26,7 @@ def collect(roots: Sequence[Path]) -> dict[str, Path]:
 
 
 def write_tar_gz(files: dict[str, Path], target: Path) -> None:
-    """Pack `files` (name in the archive -> file) into `target`."""
+    """Write the tar.gz file `target` from `files` (name in the archive -> file on disk)."""
     with (
         target.open("wb") as raw,
         gzip.GzipFile("", "wb", compresslevel=6, fileobj=raw, mtime=0) as zipped,

@@ -1,4 +1,4 @@
-"""The events that EventBridge gets of jobs: `SageMaker Training Job State Change` and the one for processing jobs."""
+"""Publishes the EventBridge events `SageMaker Training Job State Change` and the same for processing jobs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ logger = logging.getLogger("localcloud")
 
 
 def announce(cloud: Cloud, label: str, job: dict[str, Any]) -> None:
-    """Publish a job's new state. The job goes on if the bus does not take it; that is logged."""
+    """Publish a job's state; `label` is Training or Processing. A failure to publish is logged and not raised."""
     try:
         cloud.events.put(f"SageMaker {label} Job State Change", [job[f"{label}JobArn"]], detail(job))
     except Exception:
@@ -19,7 +19,7 @@ def announce(cloud: Cloud, label: str, job: dict[str, Any]) -> None:
 
 
 def detail(job: dict[str, Any]) -> dict[str, Any]:
-    """The members of the Describe answer; times as strings of milliseconds, as AWS writes them."""
+    """Return the event's detail: the Describe response with times as strings of milliseconds since 1970."""
     return {name: _milliseconds(name, value) for name, value in job.items() if not name.startswith("_")}
 
 

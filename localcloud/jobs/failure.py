@@ -1,4 +1,4 @@
-"""Turns what a failed job left behind into the one sentence that its FailureReason carries. Pure."""
+"""Makes the FailureReason of a failed job from its exit code, its message file and its stderr. Pure functions."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ _TOOLKIT_END = "Reporting training FAILURE"
 
 
 class JobError(Exception):
-    """A job cannot go on. `kind` is how SageMaker begins the reason: whose fault it is.
+    """A job failed. `kind` is the prefix of its FailureReason and says what caused the failure.
 
-    ClientError: the request, its inputs or outputs. AlgorithmError: the job's own code. InternalServerError: us.
+    ClientError: the request, its inputs or outputs. AlgorithmError: its code. InternalServerError: the local cloud.
     """
 
     def __init__(self, kind: str, message: str) -> None:
@@ -25,7 +25,7 @@ class JobError(Exception):
 class ErrorTail:
     """Reads a job's stderr line by line and remembers the last exception, else the last line.
 
-    What the training toolkit says after the script has failed is about the toolkit, and is left out.
+    Lines that the training toolkit writes after the script has failed are ignored.
     """
 
     def __init__(self) -> None:
@@ -35,7 +35,7 @@ class ErrorTail:
         self._over = False
 
     def line(self, text: str) -> None:
-        """Take one line without its newline."""
+        """Read one line, given without its newline."""
         self._over = self._over or text.endswith(_TOOLKIT_END)
         if self._over or not text.strip() or _TOOLKIT in text:
             return
@@ -48,17 +48,17 @@ class ErrorTail:
 
     @property
     def summary(self) -> str | None:
-        """The last line of the last traceback, or the last line at all."""
+        """The last line of the last traceback; without a traceback the last line; None if there was no line."""
         return self._exception or self._last
 
 
 def bounded(text: str, limit: int = MAX_REASON) -> str:
-    """The text cut to what AWS's member holds."""
+    """Return the text cut to at most `limit` characters (1,024: the limit of FailureReason)."""
     return text if len(text) <= limit else text[: limit - 3] + "..."
 
 
 def algorithm_error(message: str, tail: ErrorTail, exit_code: int) -> JobError:
-    """What a job that ended with `exit_code` is said to have failed of.
+    """Return the error of a job whose process ended with `exit_code`.
 
     `message` is what the job wrote to /opt/ml/output/failure or message. The training toolkit writes there only that
     the script failed, not why; then the exception takes its place. A negative exit code is the number of a signal.

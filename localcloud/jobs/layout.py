@@ -1,4 +1,4 @@
-"""The directories and configuration files that SageMaker puts before a job's process."""
+"""Creates the directories and configuration files that SageMaker provides below /opt/ml before a job starts."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from localcloud.sandbox.sandbox import OPT_ML, Place
 
 @dataclass(frozen=True)
 class Host(Place):
-    """One instance of a job: its directory, its name among the job's hosts, its place in their order."""
+    """One instance of a job: its directory, its host name (algo-1, algo-2, ...), and its index from 0."""
 
     name: str
     index: int
 
     def path(self, local: str) -> Path:
-        """The place of a LocalPath such as /opt/ml/processing/train; JobError if it is not under /opt/ml."""
+        """Return the local path of a LocalPath such as /opt/ml/processing/train; JobError if it is elsewhere."""
         parts = Path(local).parts
         if parts[:3] != ("/", "opt", "ml") or ".." in parts:
             raise JobError("ClientError", f"LocalPath {local!r} must lie under {OPT_ML}.")
@@ -28,7 +28,7 @@ class Host(Place):
 
 
 def make_hosts(directory: Path, count: int) -> list[Host]:
-    """The job's hosts with their empty directories made."""
+    """Create the empty directories of `count` hosts below `directory`, and return the hosts."""
     hosts = [Host(directory / f"algo-{n + 1}", f"algo-{n + 1}", n) for n in range(count)]
     for host in hosts:
         host.make()
@@ -46,13 +46,13 @@ def make_hosts(directory: Path, count: int) -> list[Host]:
 
 
 def addresses(hosts: list[Host]) -> str:
-    """A hosts file in which each host has a loopback address of its own."""
+    """Return the text of a hosts file that gives each host its own loopback address (127.0.0.1, 127.0.0.2, ...)."""
     lines = ["127.0.0.1 localhost", "::1 localhost"]
     return "\n".join([*lines, *(f"127.0.0.{host.index + 1} {host.name}" for host in hosts)]) + "\n"
 
 
 def resource_config(hosts: list[Host], host: Host, instance_type: str, names: list[str]) -> dict[str, Any]:
-    """resourceconfig.json. `names` are what the hosts are reached by, in order."""
+    """Return the content of resourceconfig.json for `host`. `names` are the hosts' names or addresses in order."""
     group = {"instance_group_name": "homogeneousCluster", "instance_type": instance_type, "hosts": names}
     return {
         "current_host": names[host.index],
@@ -65,7 +65,7 @@ def resource_config(hosts: list[Host], host: Host, instance_type: str, names: li
 
 
 def input_data_config(channels: list[Mapping[str, Any]]) -> dict[str, Any]:
-    """inputdataconfig.json for a training job's channels."""
+    """Return the content of inputdataconfig.json for a training job's channels."""
     return {
         channel["ChannelName"]: {
             "TrainingInputMode": "File",
@@ -80,6 +80,6 @@ def input_data_config(channels: list[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write a configuration file, making its directory."""
+    """Write `value` as JSON to `path`; creates the directory if needed."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(value, indent=2) + "\n")

@@ -1,4 +1,4 @@
-"""Reads metrics out of a training log by AlgorithmSpecification.MetricDefinitions."""
+"""Reads metrics from a training log with the regular expressions of AlgorithmSpecification.MetricDefinitions."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-import regex  # as in shapes.py; it can give up on a pattern that would search for ever
+import regex  # has a timeout, unlike `re`: a pattern may take exponential time
 
 _SECONDS_A_LINE = 0.05
 _MAX_LINE = 4096
@@ -21,7 +21,7 @@ class MetricReader:
         self._values: dict[str, tuple[float, float]] = {}
 
     def line(self, text: str) -> None:
-        """Look at one log line."""
+        """Search one log line (its first 4,096 characters) for every metric."""
         for name, pattern in self._patterns:
             try:
                 match = pattern.search(text[:_MAX_LINE], timeout=_SECONDS_A_LINE)
@@ -32,12 +32,12 @@ class MetricReader:
                 self._values[name] = (value, self._clock())
 
     def final(self) -> list[dict[str, Any]]:
-        """FinalMetricDataList: the last value of each metric seen."""
+        """Return FinalMetricDataList: the last value of each metric, with its time in seconds since 1970."""
         return [{"MetricName": n, "Value": value, "Timestamp": at} for n, (value, at) in self._values.items()]
 
 
 def check_definitions(definitions: Iterable[Mapping[str, str]]) -> None:
-    """Raise ValueError, with a sentence, for a regex that does not compile."""
+    """Raise ValueError that names the metric if its regex does not compile."""
     for definition in definitions:
         try:
             regex.compile(definition["Regex"])

@@ -1,4 +1,4 @@
-"""What is particular to processing jobs: inputs and outputs at LocalPaths, and an entry point given with the job."""
+"""The parts of a run that are specific to processing jobs: inputs and outputs at LocalPaths, and the entry point."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Document = dict[str, Any]
 
 
 class Processing:
-    """See `localcloud.jobs.run.Kind`."""
+    """Implements `localcloud.jobs.run.Kind`, which documents the methods, for processing jobs."""
 
     label = "Processing"
     store_kind = "processing-job"

@@ -1,4 +1,4 @@
-"""Makes the document of a new job from a Create request, and refuses by name what the local cloud would not honour."""
+"""Validates Create requests for jobs, rejects members that are not supported, and makes the jobs' documents."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ MAX_HOSTS = 16
 
 
 def processing_job(cloud: Cloud, request: Document) -> Document:
-    """The document of a processing job that has not started yet. `request` fits botocore's model.
+    """Return the document of a new processing job. `request` was already validated against botocore's model.
 
-    Keys, subnets and experiments are recorded: they change no result.
+    KMS keys, subnets and experiments are stored but have no effect. ApiError if a member is not supported or invalid.
     """
     cluster = request["ProcessingResources"]["ClusterConfig"]
     _instances(cluster, "processingResources.clusterConfig")
@@ -44,10 +44,10 @@ def processing_job(cloud: Cloud, request: Document) -> Document:
 
 
 def training_job(cloud: Cloud, request: Document) -> Document:
-    """The document of a training job that has not started yet. `request` fits botocore's model.
+    """Return the document of a new training job. `request` was already validated against botocore's model.
 
-    Keys, subnets, network isolation, managed spot, experiments, the debugger's hook and the profiler are recorded: they
-    change no result.
+    KMS keys, subnets, managed spot training, experiments, DebugHookConfig and ProfilerConfig are stored but have no
+    effect. ApiError if a member is not supported or invalid.
     """
     refuse(
         request,
@@ -117,7 +117,7 @@ def _waits_for_spare_machines(request: Document) -> None:
 
 
 def insert(cloud: Cloud, store_kind: str, label: str, document: Document) -> None:
-    """Put a new job's document into the store; ResourceInUse if the name is taken."""
+    """Store a new job's document and its tags; ApiError ResourceInUse if a job of that name exists."""
     given_tags = document.pop("_tags")
     try:
         cloud.store.insert(store_kind, document[f"{label}JobName"], document)

@@ -1,4 +1,4 @@
-"""Writes of states that nobody waits for: if the disk is full, they are tried until they are stored."""
+"""Repeats a write to the store that the database refuses (full disk, locked file) until it succeeds."""
 
 from __future__ import annotations
 
@@ -11,22 +11,31 @@ from typing import TypeVar
 logger = logging.getLogger("localcloud")
 
 T = TypeVar("T")
-PAUSE = 1.0
+PAUSE_SECONDS = 1.0
 
 
-def retry_until_stored(write: Callable[[], T], given_up: Callable[[], bool], pause: float = PAUSE) -> T:
-    """What `write` returns, once the store takes it. The end of a job is not forgotten because the disk was full then.
+def retry_until_stored(write: Callable[[], T], stop_retrying: Callable[[], bool], pause: float = PAUSE_SECONDS) -> T:
+    """Call `write` until it raises no sqlite3.OperationalError, and return its result.
 
-    `given_up` is asked after each failure: the local cloud ends, and the state is found out at the next start.
+    Used for states that must not be lost, such as the end of a job. The first failure is logged.
+
+    Args:
+        write: stores the state; called again after each failure.
+        stop_retrying: called after each failure; if it returns True (e.g. because the local cloud is closing), the
+            error is raised.
+        pause: seconds between two attempts.
+
+    Raises:
+        sqlite3.OperationalError: the write failed and `stop_retrying` returned True.
     """
-    told = False
+    logged = False
     while True:
         try:
             return write()
         except sqlite3.OperationalError as error:
-            if given_up():
+            if stop_retrying():
                 raise
-            if not told:
+            if not logged:
                 logger.warning("state cannot be stored (%s): free some space; trying again until it works", error)
-                told = True
+                logged = True
             time.sleep(pause)

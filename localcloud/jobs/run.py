@@ -1,4 +1,4 @@
-"""Takes one job from its inputs to its outputs. What processing and training jobs do differently is in their kinds."""
+"""Runs one job: downloads inputs, runs a process for each host, uploads outputs. `Kind` is specific to the job type."""
 
 from __future__ import annotations
 
@@ -30,45 +30,46 @@ Document = dict[str, Any]
 INTERRUPTED = "the local cloud was stopped while it ran"
 HOSTS = Path("/etc/hosts")
 STOP_GRACE = 30.0
-"""Seconds between SIGTERM and SIGKILL when a job is stopped (AWS waits 120)."""
+"""Seconds between SIGTERM and SIGKILL when a job is stopped (120 on AWS)."""
 
 
 class Kind(Protocol):
-    """What is particular to processing or to training jobs."""
+    """The part of a run that is specific to processing or to training jobs; `job` is the job's stored document."""
 
     label: str
-    """Begins the members of the document: Processing or Training."""
+    """Processing or Training: the prefix of members such as TrainingJobName and TrainingJobStatus."""
     store_kind: str
+    """The kind of the documents in the store: processing-job or training-job."""
     message_file: str
-    """Where under /opt/ml the job may leave words about how it ended."""
+    """File below /opt/ml in which the job may write a message about how it ended."""
 
     def hosts(self, job: Document) -> int:
-        """How many instances."""
+        """Return the number of hosts."""
 
     def max_runtime(self, job: Document) -> float | None:
-        """Seconds that the job's processes may run."""
+        """Return the seconds that the job's processes may run; None if not limited."""
 
     def prepare(self, run: JobRun, job: Document, hosts: list[Host], names: list[str]) -> list[Mirror]:
-        """Fetch inputs and write configuration; what is to be mirrored to S3 while the job runs."""
+        """Download inputs and write configuration files; return the mirrors that upload to S3 while the job runs."""
 
     def image(self, job: Document) -> str | None:
-        """The image that the job's container is made of."""
+        """Return the URI of the job's container image."""
 
     def command(self, job: Document) -> list[str]:
-        """What the container would run."""
+        """Return the command and its arguments that the container runs."""
 
     def variables(self, job: Document, root: str) -> Mapping[str, str]:
-        """The variables that SageMaker sets for the container; `root` is what the job sees as /opt/ml."""
+        """Return the environment variables that SageMaker sets; `root` is the path by which the job finds /opt/ml."""
 
     def line(self, run: JobRun, text: str) -> None:
-        """Look at a line of the log."""
+        """Process one line of the first host's log."""
 
     def deliver(self, run: JobRun, job: Document, hosts: list[Host], complete: bool) -> Document:
-        """Store the results; members for the job's document. `complete` is False after a stop or a failure."""
+        """Upload the results; return members to add to the document. `complete` is False after a stop or a failure."""
 
 
 class JobRun:
-    """One try at one job. `run` blocks until it ended; `stop` and `interrupt` may come from any thread."""
+    """One attempt to run one job. `run` blocks until it has ended; `stop` and `interrupt` may come from any thread."""
 
     def __init__(
         self, cloud: Cloud, sandbox: Sandbox, launchers: Launchers, kind: Kind, name: str, change: Change
@@ -80,7 +81,7 @@ class JobRun:
         self.transfer = Transfer(cloud.s3, self.cancelled)
         self.directory = cloud.settings.jobs_dir / kind.label.lower() / name
         self.notes: dict[str, Any] = {}
-        """What the kind wants to keep while the job runs, e.g. its reader of metrics."""
+        """Objects that the kind keeps while the job runs, e.g. the MetricReader."""
         self._sandbox, self._launchers, self._change = sandbox, launchers, change
         self._group = f"/aws/sagemaker/{kind.label}Jobs"
         self._tail = ErrorTail()
@@ -89,7 +90,7 @@ class JobRun:
         self._ending: str | None = None
 
     def run(self, job: Document) -> None:
-        """Do the job and write how it ended."""
+        """Run the job to its end, remove its directory, and store the final status; errors become its FailureReason."""
         try:
             ended = self._work(job)
         except JobError as error:
@@ -113,7 +114,7 @@ class JobRun:
             process.kill()
         if self._identity is not None:
             self._identity.release()
-        # First, because these files may be what fills the disk that the end is to be stored on.
+        # Removed before the final status is stored: these files may be what fills the disk.
         shutil.rmtree(self.directory, ignore_errors=True)
         self._change(ended.pop("status"), ended)
 
@@ -121,7 +122,9 @@ class JobRun:
         return {"_interrupted": True} if self._ending == INTERRUPTED else {}
 
     def _act_as(self, role: str | None, image: str | None) -> None:
-        """All that follows is done in the name of the job's role, as far as that may."""
+        """Assume the job's role, use it for all transfers, and check its permissions for the log and the image.
+
+        JobError if the role cannot be assumed or may not pull the image. Without permission to log, there is no log."""
         settings = self.cloud.settings
         place = Place(settings.account, settings.region)
         try:
@@ -132,7 +135,7 @@ class JobRun:
         try:
             self._identity.require(log_needs(self._group, f"{self.name}/algo-1", place))
         except ApiError as error:
-            # SageMaker runs such a job too, and nobody learns what it says.
+            # SageMaker runs such a job too, without a log.
             logger.warning("job %s has no log: %s", self.name, error.message)
             self._logged = False
         try:
@@ -154,7 +157,7 @@ class JobRun:
         for mirror in mirrors:
             mirror.start()
         try:
-            code = self._processes_end(job, hosts)
+            code = self._run_processes(job, hosts)
         finally:
             self._finish(mirrors)
         message = self._message(hosts)
@@ -176,7 +179,7 @@ class JobRun:
         return self.kind.deliver(self, job, hosts, complete)
 
     def _names(self, hosts: list[Host]) -> list[str]:
-        """What the hosts are reached by: their names if the sandbox can give them a hosts file, else addresses."""
+        """Return the hosts' names if the sandbox can mount a hosts file, else their addresses."""
         if not self._sandbox.mounts:
             return ["localhost"] if len(hosts) == 1 else [f"127.0.0.{host.index + 1}" for host in hosts]
         self._hosts_file.write_text(addresses(hosts))
@@ -186,8 +189,8 @@ class JobRun:
     def _hosts_file(self) -> Path:
         return self.directory / "hosts"
 
-    def _processes_end(self, job: Document, hosts: list[Host]) -> int:
-        """Start a process on each host and wait for all; the first exit code that is not 0, else 0."""
+    def _run_processes(self, job: Document, hosts: list[Host]) -> int:
+        """Start a process for each host and wait for all; return the first exit code that is not 0, else 0."""
         if not self._sandbox.mounts:
             self.say(["This machine allows no mount namespace: /opt/ml is rewritten to the job's directory in the"
                       " command, its arguments and the environment."])  # fmt: skip
@@ -207,7 +210,7 @@ class JobRun:
                 problems.append(error)
             codes.append(code)
             if code != 0:
-                # A host that waits for one that has failed would wait for ever.
+                # Other hosts may wait for the failed one; without this they would never end.
                 self._terminate()
 
         others = [threading.Thread(target=wait, args=(p,), daemon=True) for p in self._processes[1:]]
@@ -249,7 +252,7 @@ class JobRun:
         return ContainedProcess(plan, host.directory, on_line, self._launchers)
 
     def say(self, lines: list[str]) -> None:
-        """Write lines of our own to the job's log."""
+        """Write lines from the local cloud to the job's log."""
         stream = f"{self.name}/algo-1-{int(self.cloud.clock())}"
         if self._logged:
             self.cloud.logs.put(self._group, stream, lines)
@@ -263,7 +266,7 @@ class JobRun:
         return timer
 
     def stop(self, secondary: str = "Stopped") -> None:
-        """Ask the job to end; it is made to after STOP_GRACE seconds. Returns at once."""
+        """Send SIGTERM to the job's processes, and SIGKILL after STOP_GRACE seconds. Returns at once."""
         with self._lock:
             if self._ending is not None:
                 return
@@ -272,7 +275,7 @@ class JobRun:
         self._terminate()
 
     def interrupt(self) -> None:
-        """The local cloud ends: kill the job, and leave word of why."""
+        """Kill the job because the local cloud is closing; its FailureReason says so."""
         with self._lock:
             self._ending = INTERRUPTED
         self.cancelled.set()
@@ -288,7 +291,7 @@ class JobRun:
             mirror.finish()
 
     def _message(self, hosts: list[Host]) -> str:
-        """What the job wrote about its end, of the first host that wrote anything; at most 4 KiB."""
+        """Return the message file of the first host that wrote one, at most 4 KiB; "" if there is none."""
         for host in hosts:
             path = host.ml / self.kind.message_file
             if path.is_file() and not path.is_symlink():
@@ -302,7 +305,7 @@ Change = Callable[[str, Document], None]
 
 
 def sentence(error: OSError) -> str:
-    """What the machine would not do, and what to do about it."""
+    """Return an OSError as a sentence: what failed, on which file, and what to do."""
     where = f" ({error.filename})" if error.filename else ""
     if error.errno == errno.ENOSPC:
         return f"the disk of the local cloud is full{where}; free some space and run it again"
@@ -312,7 +315,7 @@ def sentence(error: OSError) -> str:
 
 
 def end_orphans(jobs_dir: Path) -> int:
-    """End what an earlier local cloud, killed itself, left running of its jobs, and remove their directories."""
+    """End job processes that a killed local cloud left running, and remove job directories; return how many."""
     ended = end_leftovers(jobs_dir.glob(f"*/*/*/{NOTE}"), jobs_dir)
     for directory in jobs_dir.glob("*/*"):
         shutil.rmtree(directory, ignore_errors=True)

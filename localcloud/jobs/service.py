@@ -1,4 +1,4 @@
-"""Queues jobs, runs as many at once as the machine should bear, and writes their states down before telling anyone."""
+"""Queues jobs, limits how many run at once, and stores each new state before it is published."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import Any
 
 from localcloud.cloud import Cloud
 from localcloud.jobs.events import announce
-from localcloud.jobs.retried_writes import retry_until_stored
 from localcloud.jobs.processing import Processing
+from localcloud.jobs.retried_writes import retry_until_stored
 from localcloud.jobs.run import INTERRUPTED, JobRun, Kind, end_orphans
 from localcloud.jobs.training import Training
 from localcloud.sandbox.process import Launchers
@@ -40,7 +40,7 @@ class JobService:
         self._closed = False
 
     def submit(self, store_kind: str, name: str, on_end: OnEnd | None = None) -> None:
-        """Run a job whose document is in the store, when there is room. `on_end` is called once its end is stored."""
+        """Queue a job whose document is in the store. `on_end` is called after its final state was stored."""
         with self._lock:
             if self._closed:
                 return
@@ -58,7 +58,7 @@ class JobService:
     def _run(self, store_kind: str, name: str) -> None:
         """Run a job, and again as long as its end is one that its RetryStrategy takes for none."""
         try:
-            # A job that was stopped while it waited has its final status by now.
+            # A job that was stopped while it was queued already has its final status.
             while (job := self._in_progress(store_kind, name)) is not None and not self._closed:
                 self._runs[store_kind, name].run(job)
                 with self._lock:
@@ -82,7 +82,7 @@ class JobService:
         return job if job is not None and job[f"{kind.label}JobStatus"] == "InProgress" else None
 
     def stop(self, store_kind: str, name: str) -> None:
-        """Stop a job that waits or runs; nothing happens to one that has ended."""
+        """Stop a job that is queued or running; no effect on one that has ended."""
         kind = KINDS[store_kind]
         with self._lock:
             if (store_kind, name) not in self._runs:
@@ -101,7 +101,7 @@ class JobService:
             run.stop()
 
     def _change(self, kind: Kind, name: str, status: str, members: Document) -> None:
-        """Write a change of state, then tell EventBridge if the status is a new one."""
+        """Store a change of state, then publish it to EventBridge if the status changed."""
         if status == "Failed":
             again = _next_try(self._cloud.store.get(kind.store_kind, name) or {}, members)
             if again is not None:
@@ -127,14 +127,14 @@ class JobService:
                 _secondary_status(job, secondary if after != "Stopping" else "Stopping", now)
 
         store = self._cloud.store
-        # The job's files are gone when its end is stored; before that it may be they that fill the disk.
-        wait = status in _FINAL
-        job = retry_until_stored(lambda: store.update(kind.store_kind, name, edit), lambda: self._closed or not wait)
+        # Only a final status is retried: the job's files are removed by then, so that the disk may have room again.
+        final = status in _FINAL
+        job = retry_until_stored(lambda: store.update(kind.store_kind, name, edit), lambda: self._closed or not final)
         if changed:
             announce(self._cloud, kind.label, job)
 
     def recover(self) -> None:
-        """After a start: end what still runs of earlier jobs, and mark their documents with the reason."""
+        """At the start: end processes left by an earlier local cloud, and set their jobs to Failed or Stopped."""
         ended = end_orphans(self._cloud.settings.jobs_dir)
         if ended:
             logger.warning("ended %d processes of jobs that a killed local cloud left behind", ended)
@@ -153,7 +153,7 @@ class JobService:
                         self.submit(kind.store_kind, name)
 
     def close(self) -> None:
-        """Kill all jobs, which are marked as interrupted, and wait until that is stored."""
+        """Kill all jobs, and wait until each is stored as interrupted."""
         with self._lock:
             self._closed = True
             runs = list(self._runs.values())
@@ -180,7 +180,7 @@ def _next_try(job: Document, members: Document) -> Document | None:
 
 
 def _secondary_status(job: Document, secondary: str, now: float) -> None:
-    """Keep SecondaryStatus and its transitions, and at the end the times that are derived from them."""
+    """Update SecondaryStatus and its transitions in `job`, and after the end also TrainingTimeInSeconds."""
     transitions = job.setdefault("SecondaryStatusTransitions", [])
     if not transitions or transitions[-1]["Status"] != secondary:
         if transitions:

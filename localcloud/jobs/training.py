@@ -1,4 +1,4 @@
-"""What is particular to training jobs: channels, hyperparameters, checkpoints, metrics, and the model's archive."""
+"""The parts of a run that are specific to training jobs: channels, hyperparameters, checkpoints, metrics, model."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Document = dict[str, Any]
 
 
 class Training:
-    """See `localcloud.jobs.run.Kind`."""
+    """Implements `localcloud.jobs.run.Kind`, which documents the methods, for training jobs."""
 
     label = "Training"
     store_kind = "training-job"
@@ -71,7 +71,7 @@ class Training:
         run.notes["metrics"].line(text)
 
     def deliver(self, run: JobRun, job: Document, hosts: list[Host], complete: bool) -> Document:
-        """The model is stored after a stop too, if there is one; what lies in output/data is stored in any case."""
+        """Upload the files in output/data however the job ended, and the model if it completed or was stopped."""
         output = job["OutputDataConfig"]
         base = Location.parse(output["S3OutputPath"]).join(f"{job['TrainingJobName']}/output")
         members: Document = {}
@@ -95,7 +95,7 @@ class Training:
 
 
 def _checkpoints(run: JobRun, job: Document, host: Host) -> list[Mirror]:
-    """Fetch what an earlier, interrupted job saved, and keep S3 up to date with what this one saves."""
+    """Download existing checkpoints from S3, and return the mirror that uploads new ones while the job runs."""
     config = job.get("CheckpointConfig")
     if config is None:
         return []

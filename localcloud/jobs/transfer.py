@@ -1,4 +1,4 @@
-"""Moves files between S3 and a job's directory. Which key becomes which file is decided by pure functions."""
+"""Moves files between S3 and a job's directory."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ _ONE_REQUEST = 16 * 2**20
 
 @dataclass(frozen=True)
 class Location:
-    """An s3:// URI, taken apart."""
+    """The bucket and key of an s3:// URI."""
 
     bucket: str
     key: str
 
     @classmethod
     def parse(cls, uri: str) -> Location:
-        """ClientError, as a JobError, if this is not an S3 URI."""
+        """Parse `uri`; JobError of kind ClientError if it is not an S3 URI."""
         bucket, _, key = uri.removeprefix("s3://").partition("/")
         if not uri.startswith("s3://") or not bucket:
             raise JobError("ClientError", f"{uri!r} is not an S3 URI such as s3://bucket/prefix.")
@@ -38,15 +38,15 @@ class Location:
         return f"s3://{self.bucket}/{self.key}"
 
     def join(self, name: str) -> Location:
-        """The location of `name` under this prefix."""
+        """Return the location of `name` under this prefix."""
         return Location(self.bucket, f"{self.key.rstrip('/')}/{name}".lstrip("/"))
 
 
 def relative_paths(keys: Iterable[str], prefix: str) -> dict[str, PurePosixPath]:
-    """Where each key under `prefix` goes inside the input's directory. Keys that mark folders are left out.
+    """Return for each key under `prefix` its path in the input's directory. Keys that end in / are left out.
 
-    A key equal to the prefix goes in by its own name. If the prefix names a folder, paths are relative to it; else (a
-    prefix that ends in the middle of a name) to the folder above.
+    If a key equals the prefix, it is the only one, under its file name. If the prefix is a folder, paths are relative
+    to it; otherwise (the prefix ends within a name) to the folder above.
 
     Raises:
         JobError: a key would leave the directory.
@@ -70,14 +70,14 @@ def relative_paths(keys: Iterable[str], prefix: str) -> dict[str, PurePosixPath]
 
 
 class Transfer:
-    """Downloads and uploads through one S3 client. `cancelled` ends a transfer between two files."""
+    """Downloads and uploads with one boto3 S3 client. Setting `cancelled` ends a download before its next file."""
 
     def __init__(self, s3: Any, cancelled: threading.Event | None = None) -> None:
         self._s3 = s3
         self._cancelled = cancelled or threading.Event()
 
     def keys(self, location: Location) -> list[str]:
-        """All keys that begin with the location's."""
+        """Return all keys that start with the location's key; JobError if they cannot be listed."""
         found: list[str] = []
         try:
             for answer in self._s3.get_paginator("list_objects_v2").paginate(
@@ -89,7 +89,7 @@ class Transfer:
         return found
 
     def read_text(self, location: Location, limit: int, version: str | None = None) -> str:
-        """A text object of at most `limit` bytes."""
+        """Return a UTF-8 object of at most `limit` bytes; JobError if it is larger or cannot be read."""
         place = {"Bucket": location.bucket, "Key": location.key, **({"VersionId": version} if version else {})}
         try:
             body = self._s3.get_object(**place)["Body"].read(limit + 1)
@@ -102,16 +102,17 @@ class Transfer:
             raise JobError("ClientError", f"{location} is not UTF-8 text.") from None
 
     def read_json(self, location: Location, limit: int = 2**22) -> Any:
-        """A JSON object of at most `limit` bytes."""
+        """Return the parsed JSON of an object of at most `limit` bytes; JobError if it is larger or not JSON."""
         try:
             return json.loads(self.read_text(location, limit))
         except (ValueError, RecursionError) as error:
             raise JobError("ClientError", f"{location} is not JSON: {error}.") from None
 
     def download(self, uri: str, target: Path, manifest: bool = False, shard: tuple[int, int] = (0, 1)) -> int:
-        """Download an object, or all under a prefix, into the directory `target`; how many files it were.
+        """Download an object, or all objects under a prefix, into the directory `target`.
 
-        `shard` (i, n) takes every n-th file, beginning with the i-th: how files are shared out between hosts.
+        `manifest` says that `uri` is a manifest file that lists the objects. `shard` (i, n) downloads every n-th file,
+        starting with the i-th (ShardedByS3Key). Returns the number of files of all shards. JobError if there is none.
         """
         target.mkdir(parents=True, exist_ok=True)
         location = Location.parse(uri)
@@ -154,7 +155,7 @@ class Transfer:
             raise _problem(f"{source} cannot be downloaded", error) from None
 
     def put(self, path: Path, target: Location) -> None:
-        """Upload one file."""
+        """Upload one file; JobError if S3 refuses it."""
         try:
             if path.stat().st_size <= _ONE_REQUEST:
                 with path.open("rb") as file:
@@ -165,7 +166,7 @@ class Transfer:
             raise _problem(f"{target} cannot be uploaded", error) from None
 
     def upload(self, source: Path, uri: str) -> int:
-        """Upload all files of a directory under a prefix; how many."""
+        """Upload all files of a directory under a prefix; return how many."""
         location, files = Location.parse(uri), collect([source])
         for name, path in files.items():
             self.put(path, location.join(name))
@@ -177,10 +178,10 @@ class Transfer:
 
 
 class Mirror:
-    """Keeps a prefix equal to what a directory holds while a job runs: checkpoints, continuous outputs.
+    """Uploads new and changed files of a directory to S3 while a job runs: checkpoints, continuous outputs.
 
-    A file is uploaded when its size or time changed since the last pass and it did not change during the pass before,
-    so that half-written files wait; the last pass takes everything. Nothing is deleted from S3.
+    A file is uploaded once its size and modification time are the same in two passes, `interval` seconds apart, so
+    that no half-written file is sent; the last pass uploads everything. Nothing is deleted from S3.
     """
 
     def __init__(self, transfer: Transfer, source: Path, uri: str, interval: float = 2.0) -> None:
@@ -209,7 +210,7 @@ class Mirror:
                 self._pass(settled=True)
                 self.problem = None
             except (JobError, OSError) as error:
-                # Told by finish() if it lasts; the next pass tries again.
+                # The next pass tries again; finish() raises it if it persists.
                 self.problem = JobError("InternalServerError", str(error))
 
     def _pass(self, *, settled: bool) -> None:

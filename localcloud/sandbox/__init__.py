@@ -1,8 +1,8 @@
-"""Processes that see and reach only what is theirs: jobs and model servers run in them.
+"""Runs jobs and model servers as processes that are isolated from each other and end with the local cloud.
 
-launcher   the script that runs one command in namespaces of its own, and ends all that it started
-sandbox    which namespaces this machine allows, and the plan of what a command sees
-layer      what a process installs with pip, apart from the environment that it runs in
-process    starts a launcher, hands on the command's output, and ends it
-leftovers  what a killed local cloud left running, known by what is never given to another process
+launcher   the script that runs one command in its own namespaces, and ends every process it started
+sandbox    finds which namespaces this machine allows, and plans what a command sees
+layer      gives a process a folder of its own for what it installs with pip, on top of its environment
+process    starts a launcher, passes on the command's output line by line, and stops it
+leftovers  ends processes that a killed local cloud left running
 """

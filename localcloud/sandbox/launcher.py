@@ -64,7 +64,7 @@ class Plan:
         self.mounts, self.hidden, self.visible, self.hostname = mounts or [], hidden or [], visible or [], hostname
 
     def pack(self) -> bytes:
-        """The plan as bytes that end with their own length known; ValueError if a value holds a null byte."""
+        """Return the plan as bytes, preceded by their length; ValueError if a value holds a null byte."""
         lists = [self.argv, self.environment, [self.cwd], [self.namespaces]]
         lists += [self.mounts, self.hidden, self.visible, [self.hostname]]
         fields = [field for values in lists for field in (b"%d" % len(values), *values)]
@@ -75,7 +75,7 @@ class Plan:
 
     @classmethod
     def read(cls, control: int) -> Plan:
-        """The plan that comes over a socket; EOFError if it is closed first."""
+        """Read a packed plan from the socket `control`; EOFError if it is closed first."""
         head = b""
         while not head.endswith(b"\n"):
             head += _received(control, 1)
@@ -118,8 +118,8 @@ def _mount(source: bytes, target: bytes, flags: int, kind: bytes | None = None, 
 
 
 def main(control: int) -> None:
-    """Do what the plan on `control` says; does not return."""
-    # Nothing that the command may send ends this process: a container's process 1 is as deaf.
+    """Read the plan from `control`, run its command, and report how it ended; does not return."""
+    # Signals from the command must not end this process: process 1 of a container ignores them too.
     for number in signal.valid_signals() - {signal.SIGCHLD, signal.SIGKILL, signal.SIGSTOP}:
         with contextlib.suppress(OSError):
             signal.signal(number, signal.SIG_IGN)
@@ -150,7 +150,7 @@ def main(control: int) -> None:
 
 
 def _separate(*, user: bool) -> None:
-    """Leave for new namespaces; children are in the new PID namespace."""
+    """Enter new namespaces; only children are in the new PID namespace."""
     uid, gid = os.geteuid(), os.getegid()
     _call("no new namespace", _libc.unshare(_NEW_NAMESPACES | (_NEW_USER if user else 0)))
     if user:
@@ -168,14 +168,14 @@ def _write(path: str, text: str) -> None:
 
 
 def _confine(plan: Plan) -> None:
-    """Mount what the plan says; nothing of it is seen outside of this mount namespace."""
+    """Make the mounts of the plan; they are visible in this mount namespace only."""
     if plan.hostname:
         _call("no host name", _libc.sethostname(plan.hostname, len(plan.hostname)))
     _mount(b"none", b"/", _REC | _PRIVATE)
     # A container whose own /proc is partly masked gets no new one; its processes are then seen, but out of reach.
     with contextlib.suppress(RefusedError):
         _mount(b"proc", b"/proc", _NOSUID | _NODEV | _NOEXEC, b"proc")
-    # Opened before anything is covered: they may lie in each other's way.
+    # Opened before anything is mounted, because a mount may hide the source of another.
     sources = [os.open(path, os.O_PATH) for path in plan.mounts[::2]]
     shown = [(path, os.open(path, os.O_PATH)) for path in plan.visible if os.path.exists(path)]
     targets = plan.mounts[1::2]
@@ -192,7 +192,7 @@ def _confine(plan: Plan) -> None:
 
 
 def _add_opt_ml() -> None:
-    """Cover /opt by something that shows all it holds and an empty directory `ml` besides."""
+    """Mount a tmpfs on /opt that shows its present entries and an empty directory `ml`."""
     held = [(entry, os.open(entry.path, os.O_PATH | os.O_NOFOLLOW)) for entry in os.scandir(b"/opt")]
     links = {entry.name: os.readlink(entry.path) for entry, _ in held if entry.is_symlink()}
     directories = {entry.name for entry, _ in held if entry.is_dir(follow_symlinks=False)}
@@ -226,7 +226,7 @@ def _bind(file: int, target: bytes, *, directory: bool) -> None:
 
 
 def _block_devices() -> Iterator[bytes]:
-    """The disks that could be read past every permission."""
+    """The block devices in /dev, which would give access to disks regardless of file permissions."""
     for entry in os.scandir(b"/dev"):
         with contextlib.suppress(OSError):
             if entry.stat(follow_symlinks=False).st_mode & 0o170000 == 0o060000:
@@ -234,7 +234,7 @@ def _block_devices() -> Iterator[bytes]:
 
 
 def _drop_capabilities() -> None:
-    """Keep what a container's root may do; a file's set-user-id bit gives nothing back."""
+    """Drop all capabilities but those of Docker's default; set-user-ID files cannot restore them."""
     with open("/proc/sys/kernel/cap_last_cap") as file:
         for number in set(range(int(file.read()) + 1)) - set(_KEPT_CAPABILITIES):
             _prctl("capabilities cannot be bounded", _CAPBSET_DROP, number)
@@ -247,7 +247,7 @@ def _drop_capabilities() -> None:
 
 
 def _supervise(plan: Plan, control: int) -> int:
-    """Run the command; its exit code, once it ended or the other side asked for its end."""
+    """Run the command and return its exit code; pass TERMINATE on as SIGTERM. EOFError if the socket is closed."""
     woken, wake = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
     signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
     signal.signal(signal.SIGCHLD, lambda *_: None)
@@ -274,7 +274,7 @@ def _supervise(plan: Plan, control: int) -> int:
 
 
 def _collect(command: int) -> int | None:
-    """Take leave of children that ended; the command's exit code if it is among them."""
+    """Reap children that have ended; return the command's exit code if it is among them, else None."""
     code = None
     with contextlib.suppress(ChildProcessError):
         while (ended := os.waitpid(-1, os.WNOHANG))[0]:
@@ -284,7 +284,7 @@ def _collect(command: int) -> int | None:
 
 
 def _become(plan: Plan) -> None:
-    """Turn this process into the command; 127 or 126, as a shell has it, if that cannot be started."""
+    """Replace this process by the command; exits with 127 or 126, as a shell does, if it cannot be started."""
     code = 125
     try:
         signal.set_wakeup_fd(-1)
@@ -309,7 +309,7 @@ def _become(plan: Plan) -> None:
 
 
 def _end_children() -> None:
-    """Kill and collect every child until there is none: an orphan of one that was killed is ours by then."""
+    """Kill and reap children until there are none; orphans of killed children become children of this process."""
     while True:
         for process in _children():
             with contextlib.suppress(ProcessLookupError):

@@ -1,4 +1,4 @@
-"""A process's own layer above an environment: what it installs with pip or uv ends with it, as in a container."""
+"""Gives a process a folder for packages of its own, so that what it installs with pip or uv ends with it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ends what a killed local cloud left running, and nobody else's process.
+"""Ends processes that a killed local cloud left running, and no others.
 
 A launcher ends by itself, with all it started, when the local cloud is gone. The next local cloud makes sure of that:
 each launcher is known by its number, its start in clock ticks since boot and the boot's id, which together are never
@@ -16,15 +16,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 NOTE = "process"
-"""The file in a command's directory that tells the identity of its first process."""
+"""The file in a command's directory that holds the identity of its launcher."""
 VARIABLE = "LOCALCLOUD_DIRECTORY"
 """Names the command's directory to all its processes, where there are no namespaces."""
-_PATIENCE_MS = 5000
+_WAIT_MILLISECONDS = 5000
 
 
 @dataclass(frozen=True)
 class Identity:
-    """A process, so that no other one is ever taken for it."""
+    """Identifies a process uniquely, even if its PID is reused."""
 
     pid: int
     started: int
@@ -33,13 +33,13 @@ class Identity:
 
     @classmethod
     def of(cls, pid: int) -> Identity:
-        """The process that has this number now; OSError if there is none."""
+        """Return the identity of the process with this PID; OSError if there is none."""
         fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
         return cls(pid, int(fields[19]), Path("/proc/sys/kernel/random/boot_id").read_text().strip())
 
     @classmethod
     def read(cls, note: Path) -> Identity | None:
-        """The identity that `write` left in a file; None if it holds none."""
+        """Return the identity that `write` stored in a file; None if there is none."""
         try:
             pid, started, boot = note.read_text().split()
             return cls(int(pid), int(started), boot)
@@ -47,12 +47,12 @@ class Identity:
             return None
 
     def write(self, note: Path) -> None:
-        """Keep it in a file."""
+        """Store the identity in a file."""
         note.write_text(f"{self.pid} {self.started} {self.boot}\n")
 
     @contextlib.contextmanager
     def held(self) -> Iterator[int | None]:
-        """A descriptor of this very process, which stays its own whatever number others get; None if it has ended."""
+        """Yield a pidfd of this process, which stays valid if its PID is reused; None if it has ended."""
         file = None
         try:
             with contextlib.suppress(OSError):
@@ -67,9 +67,9 @@ class Identity:
 
 
 def end_leftovers(notes: Iterable[Path], directory: Path) -> int:
-    """Wait for the end of the launchers that `notes` tell of, or kill them; how many there still were.
+    """Wait 5 s for each launcher whose identity is in `notes` to end, then kill it.
 
-    Processes that say that they belong below `directory` (see VARIABLE) are killed.
+    Also kills processes whose variable VARIABLE names `directory` or a path below it. Returns how many were found.
     """
     found = 0
     for identity in filter(None, map(Identity.read, notes)):
@@ -84,9 +84,9 @@ def end_leftovers(notes: Iterable[Path], directory: Path) -> int:
 
 
 def end_marked(directory: Path) -> int:
-    """Kill every process whose variable says that it belongs to `directory` or below; how many there were."""
+    """Kill processes whose variable VARIABLE names `directory` or a path below it; return how many."""
     killed: set[int] = set()
-    # A process may start another one while we look: look again until a pass finds none.
+    # A process may start another one during a pass: repeat until a pass finds none.
     while found := [process for process in _numbers() if _kill_if_marked(process, os.fsencode(directory))]:
         killed.update(found)
     return len(killed)
@@ -115,4 +115,4 @@ def _numbers() -> Iterator[int]:
 def _ended(process: int) -> bool:
     poll = select.poll()
     poll.register(process, select.POLLIN)
-    return bool(poll.poll(_PATIENCE_MS))
+    return bool(poll.poll(_WAIT_MILLISECONDS))

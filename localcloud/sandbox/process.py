@@ -1,4 +1,4 @@
-"""Starts one command through a launcher, hands on its output line by line as it comes, and ends it with all it started.
+"""Starts a command through a launcher, passes on its output line by line, and stops all its processes.
 
 A launcher takes some milliseconds to be ready, so one is kept in reserve (`Launchers`).
 """
@@ -25,7 +25,7 @@ OnLine = Callable[[str, str], None]
 
 
 class SandboxError(Exception):
-    """The machine did not start the command as planned; the message says what it refused. Not the command's fault."""
+    """The machine could not start the command as planned; the message says what failed. Not the command's fault."""
 
 
 class _Launcher:
@@ -36,7 +36,7 @@ class _Launcher:
         with theirs:
             self.popen = subprocess.Popen(
                 [sys.executable, "-I", "-S", launcher.__file__, str(theirs.fileno())],
-                # Nothing of ours but the output and the socket: the command's variables come with the plan.
+                # The launcher inherits only its output and the socket; the command's variables are part of the plan.
                 env={},
                 cwd="/",
                 pass_fds=(theirs.fileno(),),
@@ -53,7 +53,7 @@ class _Launcher:
 
 
 class Launchers:
-    """Gives out launchers, with one in reserve. May be used from any thread."""
+    """Keeps one launcher started in advance. May be used from any thread."""
 
     def __init__(self) -> None:
         self._reserve: queue.Queue[_Launcher] = queue.Queue(1)
@@ -61,7 +61,7 @@ class Launchers:
         self._closed = False
 
     def take(self) -> _Launcher:
-        """The one in reserve, or else a new one; the next is made ready meanwhile."""
+        """Return the launcher in reserve, or else a new one; starts the next in the background."""
         try:
             taken = self._reserve.get_nowait()
         except queue.Empty:
@@ -87,7 +87,7 @@ class Launchers:
 
 
 class ContainedProcess:
-    """A command that runs as its plan says; `directory` is its own, where its identity is noted. All threads may call.
+    """A running command. `directory` is its own and holds its identity. May be used from any thread.
 
     Raises OSError if no process can be started, ValueError if a part of the plan holds a null byte.
     """
@@ -117,7 +117,7 @@ class ContainedProcess:
             thread.start()
 
     def _watch(self) -> None:
-        """Take the launcher's word on how the command ended, and see to it that nothing of it is left."""
+        """Read from the launcher how the command ended, and make sure that none of its processes is left."""
         said = b""
         with contextlib.suppress(OSError):
             while more := self._control.recv(65536):
@@ -159,7 +159,7 @@ class ContainedProcess:
         return self._code
 
     def terminate(self, grace: float) -> None:
-        """Ask all its processes to end, and after `grace` seconds make them. Returns at once."""
+        """Send SIGTERM to its processes, and kill them after `grace` seconds. Returns at once."""
         with self._lock:
             if self._timer is not None or self._code is not None or self._killed:
                 return
@@ -170,7 +170,7 @@ class ContainedProcess:
             self._timer.start()
 
     def kill(self) -> None:
-        """End it and all that it started now, and return when they are gone."""
+        """Kill it and all processes it started, and return when they have ended."""
         with self._lock:
             if self._code is None:
                 self._killed = True
@@ -181,22 +181,22 @@ class ContainedProcess:
 
 
 def _read(stream: IO[bytes] | None, name: str, on_line: OnLine) -> None:
-    """Lines of at most MAX_LINE bytes; a longer one is handed on in pieces. A carriage return ends a line too."""
+    """Lines of at most MAX_LINE bytes; a longer one is passed on in pieces. A carriage return ends a line too."""
     if stream is None:
         return
     rest = b""
     while chunk := stream.read(65536):
         *lines, rest = (rest + chunk).replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n")
         for line in lines:
-            _hand_on(line, name, on_line)
+            _pass_on(line, name, on_line)
         while len(rest) > MAX_LINE:
             piece, rest = rest[:MAX_LINE], rest[MAX_LINE:]
-            _hand_on(piece, name, on_line)
+            _pass_on(piece, name, on_line)
     if rest:
-        _hand_on(rest, name, on_line)
+        _pass_on(rest, name, on_line)
     stream.close()
 
 
-def _hand_on(line: bytes, name: str, on_line: OnLine) -> None:
+def _pass_on(line: bytes, name: str, on_line: OnLine) -> None:
     for start in range(0, len(line), MAX_LINE) or (0,):
         on_line(name, line[start : start + MAX_LINE].decode("utf-8", "replace"))

@@ -1,4 +1,4 @@
-"""Plans what a command sees: its own /opt/ml and no other process where the machine has namespaces, else other paths.
+"""Plans what a command sees: its own /opt/ml and no other process; without namespaces, rewritten paths.
 
 With namespaces the command's directory is mounted on /opt/ml, the home of the local cloud looks empty, and no process
 but the command's own can be seen or signalled. Without them (`Sandbox()`), every path below /opt/ml in the command and
@@ -43,7 +43,7 @@ class Place:
 
 @dataclass(frozen=True)
 class Sandbox:
-    """How commands are kept apart on this machine.
+    """How commands are isolated from each other on this machine.
 
     `namespaces` is "user" (a user namespace too, which needs no root), "root", or "" where the machine allows none.
     `hidden` is the home of the local cloud; `visible` are directories that commands need although they may lie in it.
@@ -75,7 +75,7 @@ class Sandbox:
         mounts: Mapping[Path, str] | None = None,
         hostname: str = "",
     ) -> Plan:
-        """What the launcher does to run `command` with `variables` in /opt/ml of `place`.
+        """Return the launcher's plan to run `command` with the environment `variables` and `place` as /opt/ml.
 
         `mounts` are files and directories that the command sees at further paths, and `hostname` is its host's name;
         both need namespaces.
@@ -107,12 +107,12 @@ def _environment(variables: Mapping[str, str]) -> list[bytes]:
 
 
 def rewrite(text: str, ml: Path) -> str:
-    """The text with every path under /opt/ml changed to one under `ml`."""
+    """Return the text with every path under /opt/ml changed to one under `ml`."""
     return _PATH.sub(lambda _: str(ml), text)
 
 
 def detect(directory: Path, hidden: Path | None = None, visible: tuple[Path, ...] = ()) -> Sandbox:
-    """The best sandbox that works on this machine, found out by a trial in `directory`."""
+    """Return the sandbox with the strongest isolation that works here: each is tried in `directory`, up to 10 s."""
     for namespaces in ("user", "root"):
         sandbox = Sandbox(namespaces, hidden, visible)
         if _works(sandbox, directory):

@@ -1,1 +1,12 @@
-"""Endpoints at work: model server processes, the requests to them, and data capture."""
+"""Runs SageMaker endpoints: model server processes, requests to them, and data capture.
+
+manager     deploys, updates, deletes and restores endpoints; knows which servers answer for each
+fleet       the servers of one deployment: variants, their instances, and restarts
+instance    one model server process
+artifacts   unpacks model archives safely
+shift       the steps in which an update moves requests to new servers
+serverless  what a serverless variant accepts
+invoke      InvokeEndpoint: forwards requests to the servers
+capture     data capture: writes requests and responses to S3
+metrics     publishes the endpoints' metrics to CloudWatch
+"""

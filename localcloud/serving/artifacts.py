@@ -1,4 +1,4 @@
-"""Model archives are unpacked without trust: nothing leaves the directory, nothing but files, bounded in size."""
+"""Unpacks untrusted model archives (.tar.gz): files and directories only, inside one directory, bounded in size."""
 
 import gzip
 import shutil
@@ -12,15 +12,15 @@ MOST_MEMBERS = 20_000
 MOST_RATIO = 100
 """Unpacked bytes for each byte of the archive. gzip reaches 1,032 with zeros; weights stay below 2."""
 FREE_BYTES = 256 * 1024**2
-"""An archive may unpack to this much whatever its ratio."""
+"""Up to this unpacked size the ratio is not checked."""
 
 
-# A header and a rounded-up end for each member, and the end of the archive.
+# Bytes for each member's header and padding, and for the end of the archive.
 _MARGIN = MOST_MEMBERS * 1024 + 20_480
 
 
 class ArtifactError(Exception):
-    """The archive is not one that is unpacked; the message names the member and what is wrong with it."""
+    """The archive was rejected; the message names the member and what is wrong with it."""
 
 
 def unpack(archive: Path, target: Path, most_bytes: int = MOST_BYTES, free_bytes: int = FREE_BYTES) -> None:
@@ -35,7 +35,7 @@ def unpack(archive: Path, target: Path, most_bytes: int = MOST_BYTES, free_bytes
     except (tarfile.TarError, EOFError, zlib.error, OSError) as error:
         shutil.rmtree(target, ignore_errors=True)
         if isinstance(error, OSError) and error.errno is not None:
-            # The disk's fault (full, or not to be written), not the archive's: gzip's own errors have no number.
+            # An error of the disk (full, read-only), not of the archive: gzip's own errors have no errno.
             raise
         raise ArtifactError(f"it is not a whole .tar.gz archive ({error})") from error
     except ArtifactError:
@@ -93,5 +93,5 @@ def _write(tar: tarfile.TarFile, member: tarfile.TarInfo, place: Path) -> None:
         raise ArtifactError(f"its member {member.name!r} has no content")
     with source, place.open("wb") as sink:
         shutil.copyfileobj(source, sink, 1024 * 1024)
-    # Ownership and times are ours; of the mode only whether it may be run is kept.
+    # Owner, times and mode of the archive are ignored, except the owner's execute bit.
     place.chmod(0o755 if member.mode & 0o100 else 0o644)

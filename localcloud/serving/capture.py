@@ -1,8 +1,8 @@
-"""Data capture: requests and answers as JSON lines in S3, in SageMaker's format and paths.
+"""Data capture: writes requests and responses as JSON lines to S3, in SageMaker's format and under its keys.
 
-A record is appended to a spool file before its answer goes out, in tens of microseconds, so that a kill -9 loses none
-whose answer somebody has. All else is off the path of the answer: about once a second a thread turns the spool into
-objects in S3. What a killed cloud had spooled is sent at its next start, under the same key: nothing comes twice.
+A record is appended to a spool file before its response is sent, so that a kill -9 loses no record of a response that
+was received. About once a second a thread writes the spool files to S3. Files that a killed local cloud left are sent
+at its next start under the same keys, so that no record is written twice.
 """
 
 import base64
@@ -26,20 +26,20 @@ logger = logging.getLogger("localcloud")
 
 _EVERY_SECONDS = 1.0
 _MOST_BYTES = 64 * 1024 * 1024
-# A spool file is read whole when it is sent: one that has grown to this is closed, and the next one begun.
+# A spool file is read into memory when it is sent: at this size the next file is started.
 _SPOOL_BYTES = 64 * 1024 * 1024
-# A record in the spool: the lengths of three parts, then the parts: what is known of it as JSON, body, answer.
+# A record in the spool: the lengths of three parts in bytes, then the parts: metadata as JSON, body, answer.
 _FRAME = struct.Struct(">III")
 
 
 @dataclass(frozen=True)
 class Captured:
-    """One answered request."""
+    """A request that was answered, with its response; `time` is in seconds since 1970."""
 
     endpoint: str
     variant: str
     role: str | None
-    """In whose name it is written."""
+    """ARN of the role with which the record is written to S3."""
     config: dict[str, Any]
     """The endpoint's DataCaptureConfig."""
     content_type: str
@@ -57,7 +57,7 @@ class Captured:
 
 
 def wanted(config: dict[str, Any] | None) -> bool:
-    """Whether this request is one of the sample."""
+    """Decide by chance, with InitialSamplingPercentage, whether to capture a request; False if capture is off."""
     if config is None or config.get("EnableCapture") is False:
         return False
     percentage: int = config["InitialSamplingPercentage"]
@@ -65,7 +65,7 @@ def wanted(config: dict[str, Any] | None) -> bool:
 
 
 def record(captured: Captured) -> dict[str, Any]:
-    """The JSON object of one line, as AWS writes it."""
+    """Return the JSON object of one line, in the format of AWS."""
     header = captured.config.get("CaptureContentTypeHeader") or {}
     modes = {option["CaptureMode"] for option in captured.config["CaptureOptions"]}
     data = {}
@@ -100,20 +100,20 @@ def _encoded(content_type: str, body: bytes, header: dict[str, list[str]]) -> tu
 
 
 def object_key(prefix: str, endpoint: str, variant: str, moment: datetime, identity: uuid.UUID) -> str:
-    """`<prefix>/<endpoint>/<variant>/yyyy/mm/dd/hh/<minute>-<second>-<ms>-<uuid>.jsonl`."""
+    """Return `<prefix>/<endpoint>/<variant>/yyyy/mm/dd/hh/<minute>-<second>-<ms>-<uuid>.jsonl`."""
     name = f"{moment:%M-%S}-{moment.microsecond // 1000:03d}-{identity}.jsonl"
     return "/".join(part for part in (prefix.strip("/"), endpoint, variant, f"{moment:%Y/%m/%d/%H}", name) if part)
 
 
 class Recorder:
-    """Takes captured requests, on the event loop or in any thread; one thread sends what they wrote down to S3.
+    """Appends captured requests to spool files, from any thread; a thread of its own writes them to S3.
 
-    `s3(role)` is a boto3 client in the name of the model's role.
+    `spool` is the directory of the files; `s3(role)` returns a boto3 S3 client with the credentials of that role.
     """
 
     def __init__(self, spool: Path, s3: Callable[[str | None], Any]) -> None:
         self._spool = spool
-        # Not named as those are that wait to be sent: the thread must not take it while it is written.
+        # Not named *.spool: the thread must not send it while it is written.
         self._current = spool / "captures.open"
         self._s3 = s3
         self._writing = threading.Lock()
@@ -124,7 +124,7 @@ class Recorder:
         self._work = threading.Event()
         self._stopping = threading.Event()
         spool.mkdir(parents=True, exist_ok=True)
-        # What a killed cloud left is whole but for its last record: it is not written on, but sent.
+        # A file left by a killed local cloud may end with an incomplete record: it is sent, not appended to.
         self._close()
         self._work.set()
         self._thread = threading.Thread(target=self._run, name="data-capture", daemon=True)
@@ -132,11 +132,11 @@ class Recorder:
 
     @property
     def full(self) -> bool:
-        """Whether requests should wait a moment: the disk takes nothing, and 64 MiB are kept in memory."""
+        """Whether new requests must wait: the disk cannot be written, and more than 64 MiB are kept in memory."""
         return self._kept_bytes > _MOST_BYTES
 
     def put(self, captured: Captured) -> None:
-        """Write one down. What the disk does not take is kept, and tried again."""
+        """Append a record to the spool; if the disk cannot be written, keep it in memory and try again later."""
         with self._writing:
             if self._kept or not self._append(captured):
                 self._kept.append(captured)
@@ -145,7 +145,7 @@ class Recorder:
             self._work.set()
 
     def stop(self) -> None:
-        """Send all that was taken to S3, and end."""
+        """Write all records to S3 and end the thread; waits at most 30 s."""
         self._stopping.set()
         self._work.set()
         self._thread.join(30)
@@ -172,7 +172,7 @@ class Recorder:
         return True
 
     def _close(self) -> None:
-        """The current spool takes no more: it is ready to be sent."""
+        """Close the current spool file and rename it, so that it is sent."""
         if self._file is not None:
             os.close(self._file)
             self._file = None
@@ -211,7 +211,7 @@ class Recorder:
                     data = "".join(lines).encode()
                     self._s3(role).put_object(Bucket=bucket, Key=key, Body=data, ContentType="application/jsonlines")
             except ClientError as error:
-                # The bucket is gone or closed; the records stay on disk, out of the way of the others.
+                # The bucket is missing or access is denied; the file is renamed so that it is not tried again.
                 logger.warning("data capture: S3 refuses %s: %s", spool, error)
                 spool.rename(spool.with_suffix(".refused"))
                 continue
@@ -221,7 +221,7 @@ class Recorder:
 
 
 def _read(spool: Path) -> Iterator[Captured]:
-    """The spool's records; a last one that a kill cut short is left out: nobody got its answer."""
+    """Yield the records of a spool file; an incomplete last one is skipped: its response was never sent."""
     with spool.open("rb") as frames:
         while head := frames.read(_FRAME.size):
             sizes = _FRAME.unpack(head) if len(head) == _FRAME.size else (1, 0, 0)
@@ -233,7 +233,7 @@ def _read(spool: Path) -> Iterator[Captured]:
 
 
 def _objects(spool: Path) -> Iterator[tuple[tuple[str, str, str, str | None, datetime], list[str]]]:
-    """The spool's lines by destination, endpoint, variant, role and hour."""
+    """Yield the JSON lines of a spool file by destination, endpoint, variant, role and hour."""
     found: dict[tuple[str, str, str, str | None, str], tuple[datetime, list[str]]] = {}
     for one in _read(spool):
         moment = datetime.fromtimestamp(one.time, UTC)

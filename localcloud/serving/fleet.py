@@ -1,4 +1,4 @@
-"""The servers behind one deployment of an endpoint: variants by weight, instances of each, replaced when they die."""
+"""The model servers of one deployment of an endpoint: variants by weight and their instances."""
 
 import logging
 import random
@@ -31,18 +31,18 @@ _LONGEST_PAUSE = 30.0
 
 
 class DeployError(Exception):
-    """A fleet did not come up; the message is the endpoint's FailureReason."""
+    """A fleet did not start; the message is the endpoint's FailureReason."""
 
 
 @dataclass
 class Variant:
-    """One production variant at work. `spec` is the snapshot that the endpoint keeps (see `resources/endpoints.py`)."""
+    """One running variant. `spec` is its snapshot in the endpoint's document (see `resources/endpoints.py`)."""
 
     spec: dict[str, Any]
     weight: float
     instances: list[Instance] = field(default_factory=list)
     identity: Identity | None = None
-    """The model's role, once it is assumed."""
+    """The model's role; None until it was assumed."""
     logged: bool = True
 
     @property
@@ -50,13 +50,13 @@ class Variant:
         return str(self.spec["VariantName"])
 
     def pick(self) -> Instance | None:
-        """The healthy instance with the fewest requests under way."""
+        """Return the healthy instance with the fewest requests in progress; None if none is healthy."""
         healthy = [instance for instance in self.instances if instance.healthy]
         return min(healthy, key=lambda instance: instance.busy, default=None)
 
 
 class Fleet:
-    """All variants of one deployment, in a own directory; started and stopped from threads, used from the loop."""
+    """All variants of one deployment. Started and stopped from threads, used by the event loop."""
 
     def __init__(
         self,
@@ -73,26 +73,26 @@ class Fleet:
         """The DataCaptureConfig that holds for requests to this fleet, or None."""
         self.variants = [Variant(spec, spec["Weight"]) for spec in snapshot["Variants"]]
         self.shadows = [Variant(spec, spec["Weight"]) for spec in snapshot.get("Shadows", [])]
-        """Variants that get copies of requests, and whose answers nobody gets."""
+        """Variants that get copies of requests; their responses are discarded."""
         self._changing = threading.Lock()
         self._stopping = threading.Event()
         self._cloud_stopping = cloud_stopping
 
     @property
     def size(self) -> int:
-        """How many servers there are."""
+        """The number of servers of all production variants."""
         return sum(variant.spec["Count"] for variant in self.variants)
 
     @property
     def busy(self) -> int:
-        """Requests under way."""
+        """The number of requests in progress, shadow variants included."""
         return sum(instance.busy for _, instance in self._all())
 
     def _all(self) -> list[tuple[Variant, Instance]]:
         return [(variant, i) for variant in self.variants + self.shadows for i in variant.instances]
 
     def choose(self, target: str | None = None) -> tuple[Variant, Instance | None]:
-        """A variant by weight (or the named one: KeyError if there is none), and a healthy server of it, if any."""
+        """Return a variant by weight, or the one named `target` (KeyError if missing), and a healthy server or None."""
         if target is not None:
             variant = next((v for v in self.variants if v.name == target), None)
             if variant is None:
@@ -102,14 +102,15 @@ class Fleet:
         return variant, variant.pick()
 
     def shadow(self) -> list[Variant]:
-        """The shadow variants that get a copy of this request: by their weight beside that of production."""
+        """Choose by chance, by weight relative to production, the shadow variants that get a copy."""
         whole = sum(variant.weight for variant in self.variants)
         return [v for v in self.shadows if random.random() * whole < v.weight]  # noqa: S311 - not a secret
 
     def start(self) -> None:
-        """Fetch the models, start all servers side by side, return when all are healthy; else DeployError, all stopped.
+        """Download the models, start all servers in parallel, and return when all are healthy.
 
-        A model that was fetched for this directory before is used again.
+        A model that is already in the directory is not downloaded again. DeployError, with all servers stopped, if a
+        model cannot be downloaded or a server does not become healthy.
         """
         try:
             for variant in self.variants + self.shadows:
@@ -124,7 +125,7 @@ class Fleet:
         threading.Thread(target=self._watch, name=f"watch-{self._endpoint}", daemon=True).start()
 
     def _act_as_role(self, variant: Variant) -> None:
-        """What a variant does from here on is done in the name of its model's role."""
+        """Assume the role of the variant's model and check its permissions for image and log; DeployError."""
         settings, spec = self._cloud.settings, variant.spec
         place = Place(settings.account, settings.region)
         try:
@@ -157,7 +158,7 @@ class Fleet:
             unpack(archive, unpacked)
         except (ClientError, BotoCoreError) as error:
             if isinstance(error, ClientError) and error.response["ResponseMetadata"]["HTTPStatusCode"] == 403:
-                # AWS's words: S3 answers HEAD without any.
+                # The message of AWS: a HEAD response from S3 has none.
                 role = variant.spec.get("RoleArn")
                 raise DeployError(
                     f'Could not access model data at {url}. Please ensure that the role "{role}" '
@@ -223,7 +224,7 @@ class Fleet:
             raise errors[0]
 
     def scale(self, variant: Variant, count: int) -> None:
-        """Change the number of a variant's servers; new ones take requests once they are healthy. DeployError."""
+        """Change the number of a variant's servers; new ones get requests once healthy. DeployError if one fails."""
         added = [self._new_instance(variant) for _ in range(count - len(variant.instances))]
         try:
             self._in_parallel([(variant, instance) for instance in added], self._start_instance)
@@ -242,7 +243,7 @@ class Fleet:
             instance.stop()
 
     def _watch(self) -> None:
-        """Restart servers that ended or stopped answering pings, at once first, then after growing pauses."""
+        """Restart servers that ended or missed 3 pings: at once, then after pauses that grow from 0.5 to 30 s."""
         missed: dict[Instance, int] = {}
         again: dict[Instance, tuple[float, float]] = {}
         next_ping = time.monotonic() + _PING_EVERY
@@ -272,13 +273,13 @@ class Fleet:
                     logger.warning("endpoint %s: %s", self._endpoint, error)
 
     def drain(self, seconds: float = 60.0) -> None:
-        """Wait until no request is under way."""
-        # A request may just have chosen a server here and not yet be counted.
+        """Wait until no request is in progress, at most `seconds`."""
+        # A request may have chosen a server and not be counted yet.
         time.sleep(0.05)
         _drain(lambda: self.busy, seconds)
 
     def stop(self) -> None:
-        """Stop all servers, side by side."""
+        """Stop all servers, in parallel, and release the roles."""
         self._stopping.set()
         self._in_parallel(self._all(), lambda _variant, instance: instance.stop())
         for variant in self.variants + self.shadows:
@@ -286,7 +287,7 @@ class Fleet:
                 variant.identity.release()
 
     def remove(self) -> None:
-        """Stop, and delete the directory."""
+        """Stop all servers and delete the directory."""
         self.stop()
         shutil.rmtree(self.directory, ignore_errors=True)
 

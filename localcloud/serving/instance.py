@@ -1,4 +1,4 @@
-"""One model server: a process of the image environment that serves an artifact on a port of its own."""
+"""One model server: the program `serve` of the image environment, as a process that listens on its own port."""
 
 import contextlib
 import http.client
@@ -18,11 +18,11 @@ STOP_SECONDS = 10.0
 
 
 class ServerError(Exception):
-    """A model server did not come up; the message ends with the last line it said."""
+    """A model server did not start; the message ends with the last line of its log."""
 
 
 def free_port() -> int:
-    """A TCP port of 127.0.0.1 that was free a moment ago."""
+    """Return a TCP port of 127.0.0.1 that is free; another process may take it at any time."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -30,9 +30,9 @@ def free_port() -> int:
 
 
 class Instance:
-    """A server process and what is known of it.
+    """A model server process and its state.
 
-    `busy` counts requests under way (changed by the event loop only); `healthy` says whether to send it more.
+    `busy` is the number of requests in progress (changed by the event loop only); `healthy`: it may get more.
     """
 
     def __init__(self, directory: Path, environment: dict[str, str], say: Callable[[str], None]) -> None:
@@ -46,7 +46,7 @@ class Instance:
         self.busy = 0
 
     def start(self) -> None:
-        """Start the process; it is not healthy yet. ServerError if there is no `serve` to run."""
+        """Start the process without waiting until it is healthy; ServerError if there is no program `serve`."""
         command = shutil.which("serve", path=self._environment["PATH"])
         if command is None:
             raise ServerError(f"There is no program `serve` on the image's PATH {self._environment['PATH']}")
@@ -54,12 +54,12 @@ class Instance:
         place.make()
         model = place.ml / "model"
         if not model.is_symlink():
-            # Variables that name /opt/ml/model are rewritten to this.
+            # The path that /opt/ml/model in an environment variable is rewritten to.
             model.symlink_to(self._environment["SM_MODEL_DIR"])
         self.port = free_port()
         environment = add_layer(self._environment, place, str(place.ml))
         variables = {**environment, "SAGEMAKER_BIND_TO_PORT": str(self.port), "SERVE_HOST": "127.0.0.1"}
-        # Ended by its parentage, also when the cloud is killed; its port must be reached, so it shares the network.
+        # Without namespaces: its processes are still ended with the local cloud, as children of the launcher.
         plan = Sandbox().plan([command], variables, place)
         self._process = ContainedProcess(plan, self._directory, self._read)
 
@@ -70,11 +70,11 @@ class Instance:
 
     @property
     def alive(self) -> bool:
-        """Whether the process, or anything that it started, runs."""
+        """Whether the process, or one that it started, is running."""
         return self._process is not None and self._process.alive
 
     def ping(self, timeout: float = 2.0) -> bool:
-        """Whether GET /ping gives 200."""
+        """Whether GET /ping returns 200 within `timeout` seconds."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
         try:
             connection.request("GET", "/ping")
@@ -85,7 +85,7 @@ class Instance:
             connection.close()
 
     def wait_healthy(self, seconds: float, stopping: threading.Event) -> None:
-        """Return once it answers pings; ServerError if it ends first, or not within `seconds`, or `stopping` is set."""
+        """Wait until it answers pings; ServerError if it ends, after `seconds`, or if `stopping` is set."""
         deadline = time.monotonic() + seconds
         pause = 0.05
         while not self.ping():
@@ -103,11 +103,11 @@ class Instance:
         self.healthy = True
 
     def last_line(self) -> str:
-        """The last line of its log that says something: a traceback's last, else simply the last."""
-        return self._last_lines[-1].strip() if self._last_lines else "it said nothing"
+        """Return the last line of its log that is not empty."""
+        return self._last_lines[-1].strip() if self._last_lines else "it logged nothing"
 
     def stop(self, seconds: float = STOP_SECONDS) -> None:
-        """Ask it and all it started to end, make them after `seconds`; returns when they are gone."""
+        """Send SIGTERM to its processes, kill them after `seconds`, and return when they have ended."""
         self.healthy = False
         if self._process is not None:
             self._process.terminate(seconds)

@@ -1,4 +1,4 @@
-"""InvokeEndpoint: SageMaker's runtime in front of the model servers, on the event loop, with keep-alive connections."""
+"""InvokeEndpoint of the SageMaker runtime: forwards requests to model servers over keep-alive connections."""
 
 import asyncio
 import contextlib
@@ -22,11 +22,11 @@ from localcloud.serving.manager import Manager
 
 MOST_BYTES = 6_291_456
 TIMEOUT_SECONDS = 60.0
-# A server that died is replaced within seconds; requests wait for it rather than fail, but not any number of them.
+# A server that ended is restarted within seconds: up to this many requests wait for it, up to this many seconds.
 _WAIT_SECONDS = 30.0
 _MOST_WAITING = 256
 _MOST_SHADOWS = 64
-# A captured request up to this many bytes is written down faster than a thread is asked to.
+# Captured requests up to this many bytes are written on the event loop: quicker than handing them to a thread.
 _WRITTEN_AT_ONCE = 262_144
 _DYING_SECONDS = 0.1
 _LOST = (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError)
@@ -56,7 +56,7 @@ class Invoker:
         self._shadows: set[asyncio.Task[None]] = set()
 
     async def __call__(self, name: str, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request."""
+        """Answer one request to the endpoint `name` (percent-encoded)."""
         try:
             members = self._members(scope)
             body = await _body(scope, receive)
@@ -83,7 +83,7 @@ class Invoker:
             await self._session.close()
 
     def _members(self, scope: Scope) -> dict[str, str]:
-        """The request's members that travel as headers, checked against the model."""
+        """Return the request's members sent as headers, validated against botocore's model; ApiError if invalid."""
         members = {}
         problems = []
         for raw, value in scope["headers"]:
@@ -113,14 +113,14 @@ class Invoker:
                 status, received, answer = await self._send(instance, sent, body)
                 break
             except aiohttp.ClientConnectorError:
-                # Nobody listens: it never got the request.
+                # Connection refused: the server did not get the request.
                 instance.healthy = False
                 fleet, variant, instance = await self._choose(endpoint, members.get("TargetVariant"))
             except (aiohttp.ClientError, TimeoutError) as error:
                 lost += 1
                 if lost == 1 and isinstance(error, _LOST):
-                    # A kept connection whose server has just gone. Answering has no effects, so ask once more; but
-                    # a process that was killed takes a moment to be seen dead, and its port with it.
+                    # The server of a kept connection has ended. A prediction has no side effects, so it is sent once
+                    # more, after a pause in which the end of a killed process becomes visible.
                     await asyncio.sleep(_DYING_SECONDS)
                     if not instance.alive:
                         instance.healthy = False
@@ -155,10 +155,10 @@ class Invoker:
     ) -> None:
         if fleet.capture is None or not wanted(fleet.capture):
             return
-        patience = time.monotonic() + _WAIT_SECONDS
+        deadline = time.monotonic() + _WAIT_SECONDS
         while self._manager.recorder.full:
-            if time.monotonic() > patience:
-                sentence = "Captured requests wait for a disk that takes nothing: make room on it, or end the capture."
+            if time.monotonic() > deadline:
+                sentence = "Captured requests cannot be written to the disk: free some space, or disable data capture."
                 raise ApiError("ServiceUnavailable", sentence, 503)
             await asyncio.sleep(0.01)
         captured = Captured(
@@ -181,7 +181,7 @@ class Invoker:
     def _start_shadow(
         self, endpoint: str, fleet: Fleet, shadow: Variant, members: dict[str, str], sent: dict[str, str], body: bytes
     ) -> None:
-        """Send a copy to a shadow variant without waiting for it. One that cannot keep up gets fewer."""
+        """Send a copy to a shadow variant without waiting for it; no copy if 64 are already in progress."""
         chosen = shadow.pick()
         if chosen is None or len(self._shadows) >= _MOST_SHADOWS:
             return
@@ -189,7 +189,7 @@ class Invoker:
         async def run(instance: Instance) -> None:
             started, sending = time.time(), time.perf_counter()
             status, answered = 0, ("", b"")
-            # A failure is seen in the shadow's metrics, and nowhere else.
+            # A failure is recorded in the shadow's metrics only.
             with contextlib.suppress(aiohttp.ClientError, TimeoutError):
                 status, received, answer = await self._send(instance, sent, body)
                 answered = (received.get("Content-Type", "application/octet-stream"), answer)
@@ -203,7 +203,7 @@ class Invoker:
         task.add_done_callback(self._shadows.discard)
 
     async def _choose(self, endpoint: str, target: str | None) -> tuple[Fleet, Variant, Instance]:
-        """A server for the request; waits a while for one that is being replaced or restored."""
+        """Return a healthy server for the request; waits up to 30 s for one being restarted. ApiError if none."""
         deadline = time.monotonic() + _WAIT_SECONDS
         waiting = False
         try:
@@ -226,7 +226,7 @@ class Invoker:
                     self._waiting += 1
                     waiting = True
                 if time.monotonic() > deadline:
-                    raise _unavailable(endpoint, f"none came up within {_WAIT_SECONDS:.0f} s")
+                    raise _unavailable(endpoint, f"none started within {_WAIT_SECONDS:.0f} s")
                 await asyncio.sleep(0.02)
         finally:
             self._waiting -= waiting
@@ -241,7 +241,7 @@ class Invoker:
                 auto_decompress=False,
                 skip_auto_headers=("User-Agent", "Accept-Encoding"),
                 trust_env=False,
-                # Cookies and redirects are no part of the contract.
+                # Model servers set no cookies.
                 cookie_jar=aiohttp.DummyCookieJar(),
             )
         instance.busy += 1
@@ -294,7 +294,7 @@ def _unavailable(endpoint: str, why: str) -> ApiError:
 
 
 async def _body(scope: Scope, receive: Receive) -> bytes:
-    """The whole body; 413 as AWS gives it if it is longer than 6,291,456 bytes, without reading on."""
+    """Read the whole body; ApiError 413, as AWS has it, as soon as it is longer than 6,291,456 bytes."""
     headers = dict(scope["headers"])
     if int(headers.get(b"content-length", b"0") or b"0") > MOST_BYTES:
         raise _too_long()

@@ -1,7 +1,7 @@
-"""Brings endpoints from the state they are in to the state that was asked for, and knows where requests go.
+"""Deploys, updates, deletes and restores endpoints, and knows which fleet of servers answers for each.
 
-An endpoint's document holds what serves (`_Live`) and what is to serve (`_Pending`), each a snapshot of configuration
-and models. So a deployment goes on after a restart, also when models or configurations were deleted meanwhile.
+An endpoint's document holds the deployment in service (`_Live`) and the one in progress (`_Pending`), each a snapshot
+of configuration and models. A deployment therefore continues after a restart even if these were deleted meanwhile.
 """
 
 import logging
@@ -29,7 +29,7 @@ logger = logging.getLogger("localcloud")
 KIND = "endpoint"
 _LONGEST_REASON = 1024
 _LOOK_EVERY = 0.5
-# In these states nothing answers, nor will again by itself.
+# In these states an endpoint does not answer, and will not without a new request to change it.
 _OVER = ("Failed", "Deleting")
 
 
@@ -42,23 +42,23 @@ class Manager:
         self._routing = threading.Lock()
         self._writers: dict[str | None, Identity] = {}
         self.routes: dict[str, Fleet] = {}
-        """The fleet that answers for an endpoint. Swapped in one step; read by the event loop without a lock."""
+        """The fleet that answers for an endpoint. Replaced in one step; read by the event loop without a lock."""
         self.shifting: dict[str, tuple[Fleet, float]] = {}
-        """During an update: the new fleet and its share of the requests."""
+        """During an update: the new fleet and its share of the requests (0 to 1)."""
         self.starting: set[str] = set()
-        """Endpoints in service whose servers are coming up again after a restart of the cloud: requests wait."""
+        """Endpoints in service whose servers are starting after a restart of the local cloud: requests to them wait."""
         self._resumed = False
         self.recorder = Recorder(cloud.settings.endpoints_dir / ".captures", self._s3_as)
         self.metrics = Metrics(cloud.client("cloudwatch"))
 
     def _s3_as(self, role: str | None) -> Any:
-        """S3 in the name of a model's role, which captured requests are written in."""
+        """Return an S3 client with the credentials of a model's role, for writing captured requests."""
         if role not in self._writers:
             self._writers[role] = self._cloud.identities.assume(role)
         return self._writers[role].client("s3")
 
     def fleet_of(self, name: str) -> Fleet | None:
-        """The fleet for the next request to an endpoint: during an update by chance, in the step's share."""
+        """Return the fleet for the next request, or None; during an update chosen by chance with the present share."""
         moving = self.shifting.get(name)
         if moving is not None and random.random() < moving[1]:  # noqa: S311 - not a secret
             return moving[0]
@@ -66,29 +66,29 @@ class Manager:
 
     @property
     def stopping(self) -> bool:
-        """Whether the cloud stops: no endpoint answers any more."""
+        """Whether the local cloud is stopping: endpoints no longer answer."""
         return self._stopping.is_set()
 
     def awaited(self, name: str) -> bool:
-        """Whether an endpoint that has no fleet is in service all the same: its servers come up after a restart."""
+        """Whether an endpoint without a fleet is in service, its servers still starting after a restart."""
         if self._resumed or name in self.starting:
             return name in self.starting
-        # The port answers before everything is taken up again.
+        # Requests are accepted before `resume` has seen every endpoint.
         document = self._cloud.store.get(KIND, name)
         return document is not None and bool(document.get("_Live")) and document["EndpointStatus"] not in _OVER
 
-    # Work, each in a thread of its own
+    # Operations; each runs in its own thread
 
     def begin(self, name: str) -> None:
-        """Deploy what is pending for an endpoint."""
+        """Start the pending deployment of an endpoint."""
         self._cloud.runner.start(f"deploy-{name}", self._deploy, name)
 
     def begin_weights(self, name: str, wanted: list[dict[str, Any]]) -> None:
-        """Change weights and counts of variants in place."""
+        """Start to change weights and instance counts of an endpoint's variants (DesiredWeightsAndCapacities)."""
         self._cloud.runner.start(f"scale-{name}", self._reweigh, name, wanted)
 
     def begin_delete(self, name: str) -> None:
-        """Take an endpoint down and forget it."""
+        """Start to stop an endpoint's servers and delete its document and files."""
         self._cloud.runner.start(f"delete-{name}", self._delete, name)
 
     def _deploy(self, name: str) -> None:
@@ -99,7 +99,7 @@ class Manager:
         fleet = self._fleet(name, pending)
         try:
             fleet.start()
-        except Exception as error:  # whatever it is: an endpoint must not stay Creating for ever
+        except Exception as error:  # any error: the endpoint must not stay in Creating
             if not self._stopping.is_set():
                 self._give_up(name, _reason(error))
                 fleet.remove()
@@ -133,7 +133,7 @@ class Manager:
 
         self._change(name, live)
         if old is not None:
-            # Blue/green: the old servers answer what they were given, wait as asked, and go.
+            # Blue/green: the old servers finish their requests, wait TerminationWaitInSeconds, and are stopped.
             policy = (pending.get("DeploymentConfig") or {}).get("BlueGreenUpdatePolicy") or {}
             old.drain()
             self._stopping.wait(policy.get("TerminationWaitInSeconds", 0))
@@ -142,7 +142,7 @@ class Manager:
                 old.remove()
 
     def _shift(self, name: str, fleet: Fleet, deployment: dict[str, Any] | None) -> str | None:
-        """Move the requests over step by step, watching alarms; None when all are moved, else why not."""
+        """Move requests to the new fleet in steps while watching alarms; return None, or why it was not completed."""
         watched, most = shift.alarms(deployment), shift.longest(deployment)
         started = time.monotonic()
         for step in shift.steps(deployment, fleet.size):
@@ -173,7 +173,7 @@ class Manager:
         return [alarm["AlarmName"] for alarm in listed["MetricAlarms"]]
 
     def _give_up(self, name: str, reason: str) -> None:
-        """A first deployment that fails leaves a failed endpoint; an update that fails leaves the one that serves."""
+        """Store a failed deployment: a new endpoint becomes Failed, an updated one stays InService as it was."""
         logger.warning("endpoint %s: %s", name, reason)
 
         def failed(document: dict[str, Any]) -> None:
@@ -214,7 +214,7 @@ class Manager:
         shutil.rmtree(self._cloud.settings.endpoints_dir / name, ignore_errors=True)
 
     def _restore(self, name: str, then: Callable[[str], None] | None) -> None:
-        """Bring the servers of an endpoint in service up again, then go on with what was pending."""
+        """Start the servers of an endpoint in service again, then call `then` (the pending deployment)."""
         document = self._cloud.store.get(KIND, name)
         if document is None:
             return
@@ -235,7 +235,7 @@ class Manager:
     # Start and stop of the cloud
 
     def resume(self) -> None:
-        """Take every endpoint up where it was left; returns at once, servers come up in the background."""
+        """Continue every endpoint where it was at the last stop. Returns at once; servers start in the background."""
         directory = self._cloud.settings.endpoints_dir
         _end_leftovers(directory)
         keep = set()
@@ -248,7 +248,7 @@ class Manager:
             elif live and status not in _OVER:
                 self.starting.add(name)
                 if status in ("Updating", "RollingBack") and not pending:
-                    # A change of weights, or a roll back, that was cut off: what served before serves.
+                    # A change of weights or a rollback was interrupted: the deployment in service stays.
                     self._change(name, lambda d: d.update(EndpointStatus="InService"))
                 self._cloud.runner.start(f"restore-{name}", self._restore, name, self._deploy if pending else None)
             elif pending:
@@ -330,7 +330,7 @@ _EVENT_STATUS = {
 
 
 def announce(cloud: Cloud, document: dict[str, Any]) -> None:
-    """SageMaker Endpoint State Change, as documented: status in capitals, times in milliseconds."""
+    """Publish SageMaker Endpoint State Change, as AWS documents it: times in milliseconds since 1970."""
     detail = {
         **pick(document, "EndpointName", "EndpointArn", "EndpointConfigName", "FailureReason"),
         "ProductionVariants": variant_summaries(document.get("_Live") or document.get("_Pending")),
@@ -342,7 +342,7 @@ def announce(cloud: Cloud, document: dict[str, Any]) -> None:
 
 
 def variant_summaries(snapshot: dict[str, Any] | None, member: str = "Variants") -> list[dict[str, Any]]:
-    """ProductionVariantSummary of each variant (or, of member "Shadows", shadow variant) of a snapshot."""
+    """Return the ProductionVariantSummary of each variant of a snapshot; `member` "Shadows": of its shadow variants."""
     return [
         {
             "VariantName": variant["VariantName"],
@@ -369,7 +369,7 @@ def _capacity(variant: dict[str, Any]) -> dict[str, Any]:
 
 
 def _end_leftovers(directory: Path) -> None:
-    """End the servers of a cloud that was killed, and remove their directories."""
+    """End servers that a killed local cloud left running, and remove their directories."""
     notes = list(directory.glob(f"*/*/*/*/{NOTE}"))
     end_leftovers(notes, directory)
     for note in notes:

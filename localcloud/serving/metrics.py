@@ -1,4 +1,4 @@
-"""AWS/SageMaker metrics of endpoints in CloudWatch, by endpoint and variant, so that alarms on them work."""
+"""Publishes the AWS/SageMaker metrics of endpoints to CloudWatch, by endpoint and variant."""
 
 import threading
 from collections import Counter
@@ -13,7 +13,7 @@ _MOST_VALUES = 150
 
 
 class Metrics:
-    """Counts requests in memory; a thread publishes what came together every 5 s. CloudWatch is a boto3 client."""
+    """Counts requests in memory; a thread publishes the counts every 5 s. `cloudwatch` is a boto3 client."""
 
     def __init__(self, cloudwatch: Any) -> None:
         self._cloudwatch = cloudwatch
@@ -22,7 +22,7 @@ class Metrics:
         self._periodic = Periodic("publishing the metrics of endpoints", EVERY_SECONDS, self.publish)
 
     def put(self, endpoint: str, variant: str, status: int, model_seconds: float, all_seconds: float) -> None:
-        """One request that a model server answered with `status` (0: it gave no answer)."""
+        """Count one request. `status` is the model server's HTTP status (0: no response); times are in seconds."""
         server_error = status >= 500 or status == 0
         values = {
             "Invocations": 1.0,
@@ -38,7 +38,7 @@ class Metrics:
                 counters.setdefault(name, Counter())[value] += 1
 
     def publish(self) -> None:
-        """Send what was counted since the last time."""
+        """Send the counts since the last call to CloudWatch."""
         with self._lock:
             counts, self._counts = self._counts, {}
         for (endpoint, variant), counters in counts.items():
@@ -47,7 +47,7 @@ class Metrics:
             self._cloudwatch.put_metric_data(Namespace=NAMESPACE, MetricData=data)
 
     def stop(self) -> None:
-        """Publish the rest, and end."""
+        """Publish the remaining counts and end the thread."""
         self._periodic.stop()
 
 
@@ -68,7 +68,7 @@ def _data(name: str, counter: Counter[float], dimensions: list[dict[str, str]]) 
 
 
 def _rounded(value: float) -> float:
-    """Two digits that count: percentiles stay right to a few per cent, and few different values have to be kept."""
+    """Round to two significant digits: percentiles are right within 5 %, and few distinct values are kept."""
     if value <= 0:
         return 0.0
     return round(value, 1 - floor(log10(value)))

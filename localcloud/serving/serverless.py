@@ -1,4 +1,4 @@
-"""Serverless variants: what AWS documents that they take and do not take. Pure.
+"""Checks what serverless variants accept, as AWS documents it. Pure functions.
 
 Sources: ProductionVariantServerlessConfig in the API reference; "Serverless Inference" and "Invoke a serverless
 endpoint" in SageMaker's developer guide. Locally such a variant is one server that always runs: memory is recorded, not
@@ -15,7 +15,7 @@ _MEMORY = range(1024, 6144 + 1, 1024)
 
 
 def check_config(request: dict[str, Any], models: dict[str, dict[str, Any]]) -> None:
-    """Refuse an endpoint configuration with a serverless variant that AWS would refuse; `models` by name."""
+    """Raise ApiError if AWS would refuse the serverless variant of CreateEndpointConfig; `models` are by name."""
     variants = request["ProductionVariants"]
     if not any(variant.get("ServerlessConfig") for variant in variants + request.get("ShadowProductionVariants", [])):
         return
@@ -53,7 +53,7 @@ def _check_size(config: dict[str, Any]) -> None:
 
 
 def check_update(live: dict[str, Any], pending: dict[str, Any]) -> None:
-    """AWS converts a serverless endpoint to one with instances, and never the other way."""
+    """Raise ApiError if an update would make an endpoint with instances serverless, which AWS refuses."""
     if any(v.get("Serverless") for v in pending["Variants"]) and not any(v.get("Serverless") for v in live["Variants"]):
         raise validation_error(
             "An endpoint with instances cannot be updated to a serverless one: delete it and create it anew."
@@ -61,7 +61,7 @@ def check_update(live: dict[str, Any], pending: dict[str, Any]) -> None:
 
 
 def check_load(spec: dict[str, Any], busy: int, size: int) -> None:
-    """Refuse a request that a variant's snapshot, with `busy` requests under way, has no room for."""
+    """Raise ApiError for a request of `size` bytes that is too long, or if `busy` requests reach MaxConcurrency."""
     config = spec.get("Serverless")
     if config is None:
         return
@@ -70,5 +70,5 @@ def check_load(spec: dict[str, Any], busy: int, size: int) -> None:
     if busy >= config["MaxConcurrency"]:
         raise ApiError(
             "ThrottlingException",
-            f"Rate exceeded: {busy} requests are under way, and MaxConcurrency is {config['MaxConcurrency']}.",
+            f"Rate exceeded: {busy} requests are in progress, and MaxConcurrency is {config['MaxConcurrency']}.",
         )

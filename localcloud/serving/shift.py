@@ -1,4 +1,4 @@
-"""How an update moves requests from the old servers to the new: pure, from the documented deployment options."""
+"""Plans in which steps an update moves requests to the new servers, from DeploymentConfig. Pure functions."""
 
 from dataclasses import dataclass
 from math import ceil
@@ -12,14 +12,14 @@ _LINEAR = (10, 50)
 
 @dataclass(frozen=True)
 class Step:
-    """Send this share of the requests to the new servers, then watch the alarms for this long."""
+    """Send `share` (0 to 1) of the requests to the new servers, then watch the alarms for `seconds`."""
 
     share: float
     seconds: float
 
 
 def check(deployment: dict[str, Any] | None, instances: int) -> None:
-    """Refuse what AWS refuses, by name what is not done here, before anything starts."""
+    """Raise ApiError for a DeploymentConfig that AWS refuses or that is not supported here; `instances`: servers."""
     if not deployment:
         return
     refuse(deployment, "RollingUpdatePolicy")
@@ -46,7 +46,7 @@ def check(deployment: dict[str, Any] | None, instances: int) -> None:
 
 
 def steps(deployment: dict[str, Any] | None, instances: int) -> list[Step]:
-    """The steps of a deployment that `check` let pass; the last one has share 1."""
+    """Return the steps of a DeploymentConfig that `check` accepted; the last has share 1."""
     routing = ((deployment or {}).get("BlueGreenUpdatePolicy") or {}).get("TrafficRoutingConfiguration")
     if not routing:
         return [Step(1.0, 0.0)]
@@ -61,13 +61,13 @@ def steps(deployment: dict[str, Any] | None, instances: int) -> list[Step]:
 
 
 def alarms(deployment: dict[str, Any] | None) -> list[str]:
-    """The alarms that roll the update back."""
+    """Return the names of the alarms that roll the update back."""
     listed = ((deployment or {}).get("AutoRollbackConfiguration") or {}).get("Alarms", [])
     return [alarm["AlarmName"] for alarm in listed]
 
 
 def longest(deployment: dict[str, Any] | None) -> float | None:
-    """Seconds after which an update that is not done is rolled back."""
+    """Return the seconds after which an unfinished update is rolled back; None if not limited."""
     value = ((deployment or {}).get("BlueGreenUpdatePolicy") or {}).get("MaximumExecutionTimeoutInSeconds")
     return None if value is None else float(value)
 

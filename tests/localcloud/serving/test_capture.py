@@ -127,7 +127,7 @@ def test_a_stop_sends_everything_by_endpoint_and_hour(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_could_not_be_sent_is_sent_by_the_next_recorder_without_its_cut_last_record(tmp_path: Path) -> None:
+def test_the_next_recorder_sends_what_is_left_without_a_cut_last_record(tmp_path: Path) -> None:
     bucket = Bucket()
     bucket.error = ConnectionError("no S3")
     first = Recorder(tmp_path, lambda _role: bucket)

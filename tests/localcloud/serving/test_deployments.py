@@ -132,7 +132,7 @@ def endpoint(cloud: Any, request: pytest.FixtureRequest) -> Endpoint:
     return Endpoint(cloud, request.node.name.replace("_", "-")[:40].strip("-"))
 
 
-def test_files_that_cannot_be_written_fail_the_endpoint_which_can_then_be_deleted(endpoint: Endpoint) -> None:
+def test_an_endpoint_whose_files_cannot_be_written_fails_and_is_deletable(endpoint: Endpoint) -> None:
     endpoints = endpoint.cloud.home / "endpoints"
     endpoints.mkdir(exist_ok=True)
     (endpoints / endpoint.name).write_text("a file where the directory should be")

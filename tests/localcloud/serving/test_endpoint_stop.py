@@ -23,7 +23,7 @@ def artifact(**files: str) -> bytes:
     return data.getvalue()
 
 
-def test_a_stopping_cloud_answers_what_it_took_and_refuses_the_rest_as_unavailable(
+def test_a_stopping_cloud_finishes_requests_and_refuses_new_ones(
     own_cloud: Callable[[], Any],
 ) -> None:
     cloud = own_cloud()

@@ -48,7 +48,7 @@ def test_what_serverless_endpoints_do_not_have_is_refused_by_name(
         serverless.check_config(asked, {"model": model})
 
 
-def test_instances_do_not_become_serverless_but_serverless_may_become_instances() -> None:
+def test_serverless_may_become_instances_but_not_the_other_way() -> None:
     instances, without = {"Variants": [{"Serverless": None}]}, {"Variants": [{"Serverless": CONFIG}]}
 
     serverless.check_update(without, instances)
@@ -66,7 +66,7 @@ def artifact(**files: str) -> bytes:
     return data.getvalue()
 
 
-def test_a_serverless_endpoint_answers_within_its_concurrency_and_throttles_beyond(cloud: Any) -> None:
+def test_a_serverless_endpoint_throttles_beyond_its_concurrency(cloud: Any) -> None:
     sagemaker, name = cloud.client("sagemaker"), "serverless"
     s3 = cloud.client("s3")
     s3.create_bucket(Bucket=BUCKET)
