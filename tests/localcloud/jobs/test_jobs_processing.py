@@ -36,18 +36,19 @@ shutil.copytree(root / "data", root / "out", dirs_exist_ok=True)
 def test_the_environment_is_clean_and_the_images_python_comes_first(kit: Kit) -> None:
     script = """
 import json, os, pathlib, sys
-(pathlib.Path("/opt/ml/processing/out") / "env.json").write_text(json.dumps({**os.environ, "prefix": sys.prefix}))
+(pathlib.Path("/opt/ml/processing/out") / "env.json").write_text(json.dumps({**os.environ, "path": sys.path}))
 """
     name = kit.processing_job(script, Environment={"MINE": "yes"})
     assert kit.wait_job(name)["ProcessingJobStatus"] == "Completed"
     environment = json.loads(kit.get("out/job/env.json"))
     assert "SECRET_OF_THE_SHELL" not in environment
     assert environment["MINE"] == "yes"
-    assert environment["prefix"].endswith(".venv-image")
+    assert environment["VIRTUAL_ENV"].endswith("/home/layer")
+    assert any(".venv-image/" in folder for folder in environment["path"])
     assert environment["AWS_ENDPOINT_URL"] == kit.cloud.url
     assert environment["PROCESSING_JOB_NAME"] == name
-    allowed = {"PATH", "HOME", "TMPDIR", "LANG", "VIRTUAL_ENV", "PYTHONUNBUFFERED", "MINE", "prefix", "PWD", "SHLVL",
-               "OLDPWD", "_", "LC_CTYPE"}  # fmt: skip
+    allowed = {"PATH", "HOME", "TMPDIR", "LANG", "VIRTUAL_ENV", "PYTHONUNBUFFERED", "MINE", "path", "PWD", "SHLVL",
+               "OLDPWD", "_", "LC_CTYPE", "PYTHONPATH", "PIP_PYTHON"}  # fmt: skip
     assert {n for n in environment if not n.startswith(("AWS_", "PROCESSING_JOB_"))} <= allowed
 
 
