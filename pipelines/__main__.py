@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from pipelines import derived, executions
 from pipelines.builds import Builder, BuildError
-from pipelines.definition import DEFAULT_STAGE
+from pipelines.definition import DEFAULT_STAGE, Settings
 from pipelines.parameters import PARAMETERS, Value, as_markdown
 from pipelines.promote import NEWEST, PromotionError, Stage
 from pipelines.promote import promote as promote_version
@@ -49,14 +50,23 @@ def _outputs(stack: str) -> dict[str, str]:
     return {item["OutputKey"]: item["OutputValue"] for item in described.get("Outputs", [])}
 
 
-def _build(stack: str, image: str | None) -> tuple[str, str, str, Sources]:
-    """Definition, role, bucket and sources for what the stack's outputs say."""
+@dataclass(frozen=True)
+class _Built:
+    """The definition, and what it was built from: settings, sources and the stack's outputs."""
+
+    definition: str
+    settings: Settings
+    sources: Sources
+    outputs: dict[str, str]
+
+
+def _build(stack: str, image: str | None) -> _Built:
     outputs = _outputs(stack)
     sources = Sources.read()
     address = image or image_address(_client("ecr"), outputs["ImageRepositoryUri"], image_tag())
     settings = sources.settings(outputs, region=str(boto3.Session().region_name), image=address)
     definition = Builder(Path(".loadingbay") / "definitions").definition(settings)
-    return definition, settings.role, settings.bucket, sources
+    return _Built(definition, settings, sources, outputs)
 
 
 @main.command()
@@ -64,7 +74,7 @@ def _build(stack: str, image: str | None) -> tuple[str, str, str, Sources]:
 @_IMAGE
 def build(stack: str, image: str | None) -> None:
     """Print the pipeline definition as JSON."""
-    click.echo(_build(stack, image)[0])
+    click.echo(_build(stack, image).definition)
 
 
 @main.command()
@@ -72,11 +82,13 @@ def build(stack: str, image: str | None) -> None:
 @_IMAGE
 @click.option("--json", "as_json", is_flag=True, help="Print JSON: pipeline, result, uploaded, newest_execution.")
 def upsert(stack: str, image: str | None, as_json: bool) -> None:
-    """Upload the code and create or update the pipeline."""
-    definition, role, bucket, sources = _build(stack, image)
+    """Upload the code and create or update the pipeline and that of monitoring."""
+    built = _build(stack, image)
     account, sagemaker = _client("sts").get_caller_identity()["Account"], _client("sagemaker")
-    uploaded = upload_missing(_client("s3"), bucket, sources.all(), owner=account)
-    result = executions.upsert(sagemaker, definition, role, stack)
+    sources = built.sources
+    uploaded = upload_missing(_client("s3"), built.settings.bucket, sources.all(), owner=account)
+    result = executions.upsert(sagemaker, built.definition, built.settings.role, stack)
+    executions.upsert_monitoring(sagemaker, sources.monitoring_settings(built.outputs, image=built.settings.image))
     if as_json:
         document = {
             "pipeline": stack,

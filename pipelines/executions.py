@@ -10,13 +10,16 @@ from typing import Any, Literal
 
 from botocore.exceptions import ClientError
 
+from pipelines import monitoring
 from pipelines.aws import is_missing
 from pipelines.definition import DEFAULT_STAGE
 from pipelines.derived import same_definition
+from pipelines.monitoring import MonitoringSettings
 from pipelines.parameters import Value, as_request
 from pipelines.training_log import TRAINING_LOGS, Epoch, LogTail, parse
 
 ENDED = frozenset({"Succeeded", "Failed", "Stopped"})
+DESCRIPTION = "Loading Bay: stages photos, trains, evaluates, and registers what passes the gate."
 TRIAL = "tune-"  # how the display name of an execution begins that only tries parameters
 
 
@@ -64,7 +67,7 @@ class Execution:
 
 
 def upsert(
-    sagemaker: Any, definition: str, role: str, name: str = DEFAULT_STAGE
+    sagemaker: Any, definition: str, role: str, name: str = DEFAULT_STAGE, description: str = DESCRIPTION
 ) -> Literal["created", "updated", "unchanged"]:
     """Gives the pipeline `name` this definition (JSON text) and role (ARN); what had to be done for it."""
     try:
@@ -81,9 +84,20 @@ def upsert(
         PipelineName=name,
         PipelineDefinition=definition,
         RoleArn=role,
-        PipelineDescription="Loading Bay: stages photos, trains, evaluates, and registers what passes the gate.",
+        PipelineDescription=description,
     )
     return "created"
+
+
+def upsert_monitoring(sagemaker: Any, settings: MonitoringSettings) -> Literal["created", "updated", "unchanged"]:
+    """Brings the stage's monitoring pipeline up to date; what had to be done for it."""
+    return upsert(
+        sagemaker,
+        monitoring.build(settings),
+        settings.role,
+        f"{settings.name}{monitoring.SUFFIX}",
+        "Loading Bay: looks at what the endpoint was asked and answered, and tells what changed.",
+    )
 
 
 def newest(sagemaker: Any, name: str = DEFAULT_STAGE) -> str:

@@ -18,6 +18,7 @@ from botocore.exceptions import ClientError
 
 from pipelines.aws import exists, is_missing
 from pipelines.definition import Settings
+from pipelines.monitoring import MonitoringSettings
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -141,6 +142,21 @@ class Sources:
         """Each of them."""
         return (self.stage, self.evaluate, self.monitor, self.training)
 
+    def monitoring_settings(self, outputs: Mapping[str, str], *, image: str) -> MonitoringSettings:
+        """What the monitoring pipeline's definition is built from, for the stack with these outputs."""
+        return MonitoringSettings(
+            name=outputs["ModelPackageGroupName"],
+            bucket=outputs["BucketName"],
+            role=outputs["MonitoringRoleArn"],
+            image=image,
+            monitor=f"s3://{outputs['BucketName']}/{self.monitor.key}",
+            function=outputs["WatchStreamArn"],
+            subnets=_listed(outputs, "SubnetIds"),
+            security_groups=_listed(outputs, "SecurityGroupIds"),
+            key=outputs.get("KmsKeyArn", ""),
+            isolated=outputs.get("JobNetworkIsolation") == "yes",
+        )
+
     def settings(self, outputs: Mapping[str, str], *, region: str, image: str) -> Settings:
         """What the definition is built from, for the stack with these outputs; the sources lie in its bucket."""
         bucket = outputs["BucketName"]
@@ -148,16 +164,13 @@ class Sources:
         def address(source: Source) -> str:
             return f"s3://{bucket}/{source.key}"
 
-        def listed(name: str) -> tuple[str, ...]:
-            return tuple(filter(None, outputs.get(name, "").split(",")))
-
         return Settings(
             region=region,
             bucket=bucket,
             role=outputs["PipelineRoleArn"],
             name=outputs["ModelPackageGroupName"],
-            subnets=listed("SubnetIds"),
-            security_groups=listed("SecurityGroupIds"),
+            subnets=_listed(outputs, "SubnetIds"),
+            security_groups=_listed(outputs, "SecurityGroupIds"),
             key=outputs.get("KmsKeyArn", ""),
             isolated=outputs.get("JobNetworkIsolation") == "yes",
             encrypted_traffic=outputs.get("JobTrafficEncryption") == "yes",
@@ -168,6 +181,10 @@ class Sources:
             training=address(self.training),
             training_sha256=self.training.sha256,
         )
+
+
+def _listed(outputs: Mapping[str, str], name: str) -> tuple[str, ...]:
+    return tuple(filter(None, outputs.get(name, "").split(",")))
 
 
 def git_commit(root: Path = ROOT) -> str:

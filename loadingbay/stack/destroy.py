@@ -19,6 +19,7 @@ from loadingbay.errors import WorkError
 from loadingbay.stack import deploy
 from loadingbay.target import Target
 from pipelines import aws
+from pipelines.monitoring import SUFFIX as MONITORING
 
 PATIENCE = 1800.0  # seconds for one thing to go; an endpoint and a stack take minutes each
 _JOB_LOGS = ("/aws/sagemaker/ProcessingJobs", "/aws/sagemaker/TrainingJobs", "/aws/sagemaker/TransformJobs")
@@ -69,13 +70,14 @@ def _found(target: Target) -> Iterator[Item]:
 
     for name in of("AWS::Events::Rule"):
         yield Item("rule", name)
-    executions = _executions(sagemaker, stage)
+    pipelines = {name: _executions(sagemaker, name) for name in _pipelines(sagemaker, stage)}
+    executions = [execution for found in pipelines.values() for execution in found]
     for arn, status in executions:
         if status in {"Executing", "Stopping"}:
             yield Item("running execution", arn)
     yield from _serving(sagemaker, stage)
-    if executions is not None and _has_pipeline(sagemaker, stage):
-        yield Item("pipeline", stage, len(executions))
+    for name, found in pipelines.items():
+        yield Item("pipeline", name, len(found))
     for group in sorted({*(arn.rsplit("/", 1)[-1] for arn in of("AWS::SageMaker::ModelPackageGroup")), stage}):
         if versions := _versions(sagemaker, group):
             yield Item("model versions", group, len(versions))
@@ -121,11 +123,9 @@ def _resources(target: Target, stack: str) -> Iterator[tuple[str, str]]:
                 yield item["ResourceType"], item["PhysicalResourceId"].split("|")[-1]
 
 
-def _executions(sagemaker: Any, stage: str) -> list[tuple[str, str]]:
-    """(ARN, status) of the executions of the stage's pipeline; none when there is no pipeline."""
-    if not _has_pipeline(sagemaker, stage):
-        return []
-    pages = sagemaker.get_paginator("list_pipeline_executions").paginate(PipelineName=stage)
+def _executions(sagemaker: Any, pipeline: str) -> list[tuple[str, str]]:
+    """(ARN, status) of the executions of a pipeline."""
+    pages = sagemaker.get_paginator("list_pipeline_executions").paginate(PipelineName=pipeline)
     return [
         (item["PipelineExecutionArn"], item["PipelineExecutionStatus"])
         for page in pages
@@ -133,9 +133,11 @@ def _executions(sagemaker: Any, stage: str) -> list[tuple[str, str]]:
     ]
 
 
-def _has_pipeline(sagemaker: Any, stage: str) -> bool:
+def _pipelines(sagemaker: Any, stage: str) -> list[str]:
+    """Those of the stage's two pipelines that there are."""
     pages = sagemaker.get_paginator("list_pipelines").paginate(PipelineNamePrefix=stage)
-    return any(item["PipelineName"] == stage for page in pages for item in page["PipelineSummaries"])
+    there = {item["PipelineName"] for page in pages for item in page["PipelineSummaries"]}
+    return [name for name in (stage, f"{stage}{MONITORING}") if name in there]
 
 
 def _serving(sagemaker: Any, stage: str) -> Iterator[Item]:

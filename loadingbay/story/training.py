@@ -68,10 +68,17 @@ def definition(target: Target, stack: Mapping[str, str], builder: Builder) -> st
 
 
 def upsert(target: Target, stack: Mapping[str, str], builder: Builder) -> Upserted:
-    """Uploads the code that is not there yet, and creates or updates the pipeline."""
+    """Uploads the code that is not there yet, and creates or updates the pipeline and that of monitoring."""
     upload_missing(target.client("s3"), stack["BucketName"], Sources.read().all(), owner=target.account)
+    upsert_monitoring(target, stack)
     text = definition(target, stack, builder)
     return Upserted(text, executions.upsert(target.client("sagemaker"), text, stack["PipelineRoleArn"], target.stage))
+
+
+def upsert_monitoring(target: Target, stack: Mapping[str, str]) -> None:
+    """Creates or updates the monitoring pipeline, whose code is uploaded already."""
+    image = image_address(target.client("ecr"), stack["ImageRepositoryUri"], image_tag())
+    executions.upsert_monitoring(target.client("sagemaker"), Sources.read().monitoring_settings(stack, image=image))
 
 
 def parameters(

@@ -4,6 +4,8 @@ __main__    the command: arguments, and from captures to outputs
 lines       reads folders of JSON lines that others wrote
 captures    captured requests and answers, as a table
 labels      what the photos really showed
+labelled    the labelled photos one by one, to learn from
+estimates   shares of the whole stream, with intervals
 photos      what the photos of the stream look like
 figures     monitoring.json
 drift       how the confidence differs from that on the test photos

@@ -13,13 +13,14 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from processing import evaluation, job, statistics
 from processing.job import JobError
-from processing.monitor import figures, photos, violations
+from processing.monitor import figures, labelled, photos, violations
 from processing.monitor.captures import TIME, read_captures
 from processing.monitor.figures import Monitoring
 from processing.monitor.labels import read_labels, with_truth
@@ -37,7 +38,9 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--labels", type=Path, help="a folder of *.jsonl and *.csv; may be missing")
     parser.add_argument("--evaluation", type=Path, help="what Evaluate wrote; may be missing")
     parser.add_argument("--output", type=Path, default=processing / "monitoring")
+    parser.add_argument("--labelled", type=Path, help="where to put the labelled photos one by one; nowhere by default")
     parser.add_argument("--hours", type=float, help="look back this far from now; all that is there by default")
+    parser.add_argument("--since", type=_time, default="", help="look at answers since then, as 2026-11-23T14:00:00Z")
     parser.add_argument(
         "--level",
         type=float,
@@ -48,29 +51,47 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def monitor(options: argparse.Namespace) -> tuple[Monitoring, list[Violation]]:
-    """Reads, writes all files, and returns the figures. JobError when nothing was captured."""
+def _time(text: str) -> str:
+    """A time of ISO 8601 in the form TIME, "" for ""; what has no time zone is UTC."""
+    if not text:
+        return ""
+    at = datetime.fromisoformat(text)
+    return at.replace(tzinfo=at.tzinfo or UTC).astimezone(UTC).strftime(TIME)
+
+
+def monitor(options: argparse.Namespace) -> tuple[Monitoring, list[Violation]] | None:
+    """Reads, writes all files, and returns the figures.
+
+    JobError when nothing was captured; but with --since, where that is no fault, None, and a count of 0 in the files.
+    """
     evaluated = evaluation.read(options.evaluation)
     fallback = float(evaluated["metadata"]["threshold"]) if evaluated else None
-    since = datetime.now(UTC) - timedelta(hours=options.hours) if options.hours else None
-    answers, unread = read_captures(options.captures, since.strftime(TIME) if since else "", fallback)
+    answers, unread = read_captures(options.captures, fallback)
+    labels = read_labels(options.labels)
+    answers = with_truth(answers, labels)
+    if options.labelled:
+        labelled.write(options.labelled, answers)
+    since = options.since
+    if options.hours:
+        since = max(since, (datetime.now(UTC) - timedelta(hours=options.hours)).strftime(TIME))
+    answers = answers[answers["time"] >= since].reset_index(drop=True)
+    options.output.mkdir(parents=True, exist_ok=True)
+    if answers.empty and options.since:
+        _write(options.output, {"count": 0}, [])
+        return None
     if answers.empty:
         span = f"in the last {options.hours:g} hours" if options.hours else f"in {options.captures}"
         rest = f"; {unread.lines} lines could not be read" if unread.lines else ""
         raise JobError(
             f"No answers were captured {span}{rest}: classify a photo, and wait until its capture is written."
         )
-    labels = read_labels(options.labels)
-    answers = with_truth(answers, labels.truth)
     columns = {"confidence": answers["confidence"].to_numpy(), **photos.features(answers)}
     baseline = statistics.read(options.evaluation)
     differences = statistics.compare(baseline, columns)
     found = figures.build(answers, unread, labels, evaluated, differences)
     violated = violations.find(found, differences, evaluated, options.level)
     found["violations"] = [one["feature_name"] for one in violated]
-    options.output.mkdir(parents=True, exist_ok=True)
-    for name, content in (("monitoring", found), ("constraint_violations", {"violations": violated})):
-        (options.output / f"{name}.json").write_text(json.dumps(content, indent=2, allow_nan=False) + "\n")
+    _write(options.output, found, violated)
     histograms = {
         name: baseline[name].like(values) if name in baseline else Histogram.of(values)
         for name, values in columns.items()
@@ -80,6 +101,11 @@ def monitor(options: argparse.Namespace) -> tuple[Monitoring, list[Violation]]:
     draw_stream(options.output / "stream.png", answers, found, evaluated)
     draw_report(options.output / "report.png", answers, found, evaluated, evaluation.read_history(options.evaluation))
     return found, violated
+
+
+def _write(folder: Path, found: Mapping[str, Any], violated: Sequence[Violation]) -> None:
+    for name, content in (("monitoring", found), ("constraint_violations", {"violations": violated})):
+        (folder / f"{name}.json").write_text(json.dumps(content, indent=2, allow_nan=False) + "\n")
 
 
 def summary(found: Monitoring, violated: Sequence[Violation]) -> Iterator[str]:
@@ -103,7 +129,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parse_arguments(arguments)
 
     def work() -> None:
-        for line in summary(*monitor(options)):
+        found = monitor(options)
+        for line in summary(*found) if found else [f"nothing was captured since {options.since}"]:
             print(line, flush=True)
 
     return job.run(work, options.message)

@@ -39,8 +39,8 @@ class Answer(NamedTuple):
     offset: int  # of the line in it
 
 
-def read_captures(folder: Path, since: str = "", fallback: float | None = None) -> tuple[pd.DataFrame, Tally]:
-    """A table of all answers captured from `since` on (in the form TIME), oldest first, and what was not to be read.
+def read_captures(folder: Path, fallback: float | None = None) -> tuple[pd.DataFrame, Tally]:
+    """A table of all captured answers, oldest first, and what was not to be read.
 
     The columns are the fields of Answer, and `accepted`, `unknown` (not in distribution: a photo of something else) and
     `unsure` (in distribution, but below the confidence threshold), of which one is true. `fallback` is the threshold of
@@ -50,7 +50,7 @@ def read_captures(folder: Path, since: str = "", fallback: float | None = None) 
     rows: list[Answer] = []
     for line in read(folder, (".jsonl",), tally):
         try:
-            rows += [answer for answer in _answers(line, fallback) if answer.time >= since]
+            rows += _answers(line, fallback)
         except UNREADABLE:
             tally.lines += 1
     table = pd.DataFrame(rows, columns=Answer._fields).drop_duplicates(["event", "number"], keep="last")
@@ -110,8 +110,8 @@ def payload(part: Mapping[str, Any]) -> bytes:
     return (content if isinstance(content, str) else json.dumps(content)).encode()
 
 
-def read_photo(path: Path, offset: int, number: int) -> Image.Image | None:
-    """The photo of a captured request, upright and at most 128 pixels a side; None when it cannot be shown."""
+def photo_bytes(path: Path, offset: int, number: int) -> bytes | None:
+    """The photo of a captured request as it was sent; None when it was not captured."""
     try:
         with path.open("rb") as file:
             file.seek(offset)
@@ -119,6 +119,17 @@ def read_photo(path: Path, offset: int, number: int) -> Image.Image | None:
         body = payload(part)
         if "json" in part["observedContentType"]:
             body = base64.b64decode(parse(body)["instances"][number]["image"])
+    except (OSError, *UNREADABLE):
+        return None
+    return body
+
+
+def read_photo(path: Path, offset: int, number: int) -> Image.Image | None:
+    """The photo of a captured request, upright and at most 128 pixels a side; None when it cannot be shown."""
+    body = photo_bytes(path, offset, number)
+    if body is None:
+        return None
+    try:
         with opened(body) as image:
             image.draft("RGB", (256, 256))
             photo = ImageOps.exif_transpose(image).convert("RGB")

@@ -10,6 +10,7 @@ import pandas as pd
 
 from processing.evaluation import Evaluation
 from processing.monitor.drift import drift
+from processing.monitor.estimates import Estimate, estimates
 from processing.monitor.labels import NEITHER, Labels
 from processing.monitor.lines import Tally
 from processing.statistics import Difference
@@ -44,6 +45,7 @@ class Monitoring(TypedDict):
     unreadable_files: list[str]
     ignored_files: list[str]
     drift: dict[str, Any]  # of the confidence
+    estimates: dict[str, Estimate | None]  # of the whole stream, by the method of estimates.py
     violations: list[str]  # names of the figures in constraint_violations.json
     differences: dict[str, dict[str, float]]  # from the test photos, by column: the fields of statistics.Difference
 
@@ -90,6 +92,7 @@ def build(
         unreadable_files=[*unread.files, *labels.tally.files],
         ignored_files=[*unread.ignored, *labels.tally.ignored],
         drift=drift(answers["confidence"].to_numpy(), evaluation),
+        estimates=estimates(answers),
         violations=[],
         differences={name: asdict(one) for name, one in differences.items()},
     )

@@ -24,9 +24,14 @@ _HEADINGS = {"inferenceid", "inference_id", "eventid", "event_id"}
 
 @dataclass
 class Labels:
-    """Labels by inference id or event id; how many entries say that there is no label yet; what was not to be read."""
+    """Labels by inference id or event id, with their times and sources ("" where they do not say).
+
+    `not_yet` is how many entries say that there is no label yet.
+    """
 
     truth: dict[str, str]
+    times: dict[str, str]
+    sources: dict[str, str]
     not_yet: int
     tally: Tally
 
@@ -34,46 +39,57 @@ class Labels:
 def read_labels(folder: Path | None) -> Labels:
     """All labels below a folder, which may be missing. Of several for one id that of the latest `labelTime` counts, or
     else the last."""
-    labels = Labels({}, 0, Tally())
-    times: dict[str, str] = {}
+    labels = Labels({}, {}, {}, 0, Tally())
     for line in read(folder, (".jsonl", ".csv"), labels.tally) if folder and folder.exists() else ():
         try:
-            for identity, label, time in _entries(line):
+            for identity, label, time, source in _entries(line):
                 if label is None:
                     labels.not_yet += 1
-                elif time >= times.get(identity, ""):
-                    labels.truth[identity], times[identity] = text(label), time
+                elif time >= labels.times.get(identity, ""):
+                    labels.truth[identity] = text(label)
+                    labels.times[identity], labels.sources[identity] = time, source
         except UNREADABLE:
             labels.tally.lines += 1
     return labels
 
 
-def _entries(line: Line) -> Iterator[tuple[str, Any, str]]:
-    """(id, label or None, time of the label or "") in a line; one of UNREADABLE when it is none."""
+def _entries(line: Line) -> Iterator[tuple[str, Any, str, str]]:
+    """(id, label or None, time, source) in a line, "" for a time or source that is not said; else one of UNREADABLE."""
     if line.path.suffix.lower() == ".csv":
         (row,) = csv.reader([line.content.decode("utf-8-sig").strip()])
         identity, label = (cell.strip() for cell in row)
         if identity.lower() not in _HEADINGS:
-            yield text(identity), label or None, ""
+            yield text(identity), label or None, "", ""
         return
     entry = parse(line.content)
     if "groundTruthData" in entry:
         about, data = entry["eventMetadata"], entry["groundTruthData"]
         if data is not None and data.get("encoding", "CSV") not in ("CSV", "JSON"):
             raise ValueError("a label is text")
-        yield text(about["eventId"]), data and data["data"], str(about.get("labelTime", ""))
+        time, source = (str(about.get(name, "")) for name in ("labelTime", "labelSource"))
+        yield text(about["eventId"]), data and data["data"], time, source
     else:
-        yield text(entry.get("inferenceId") or entry["eventId"]), entry["label"], ""
+        yield text(entry.get("inferenceId") or entry["eventId"]), entry["label"], "", ""
 
 
-def with_truth(answers: pd.DataFrame, truth: Mapping[str, str]) -> pd.DataFrame:
-    """The answers with `truth`, what the photo showed (None where it is not known), and `wrong`, a known mistake.
+def with_truth(answers: pd.DataFrame, labels: Labels) -> pd.DataFrame:
+    """The answers with `truth`, what the photo showed (None where it is not known), and `wrong`, a known mistake;
+    `label_time` and `source` are the label's.
 
     Labels are found by inference id, else by event id. An answer to a photo of none of the classes is a mistake when it
     was accepted; as one that a person has to look at it is right.
     """
-    found = answers["identity"].map(truth).fillna(answers["event"].map(truth)).astype(object)
+
+    def looked_up(values: Mapping[str, str]) -> pd.Series:
+        return answers["identity"].map(values).fillna(answers["event"].map(values)).astype(object)
+
+    found = looked_up(labels.truth)
     known = found.notna()
     neither = found == NEITHER
     wrong = known & ((~neither & (found != answers["label"])) | (neither & answers["accepted"]))
-    return answers.assign(truth=found.where(known, None), wrong=wrong)
+    return answers.assign(
+        truth=found.where(known, None),
+        wrong=wrong,
+        label_time=looked_up(labels.times).fillna(""),
+        source=looked_up(labels.sources).fillna(""),
+    )

@@ -48,6 +48,8 @@ PIPELINE_ROLE = "arn:aws:iam::000000000000:role/loadingbay-PipelineRole-1A2B3C"
 OUTPUTS = {
     "BucketName": "loadingbay-000000000000-us-east-1",
     "PipelineRoleArn": PIPELINE_ROLE,
+    "MonitoringRoleArn": PIPELINE_ROLE.replace("PipelineRole", "MonitoringRole"),
+    "WatchStreamArn": "arn:aws:lambda:us-east-1:000000000000:function:loadingbay-watch-stream",
     "ModelPackageGroupName": "loadingbay",
     "ImageRepositoryUri": "000000000000.dkr.ecr.us-east-1.amazonaws.com/loadingbay",
 }

@@ -31,6 +31,7 @@ IMPLIED = {
     "verify_endpoint": {
         "s3:ListBucket": "S3 answers 404, and not 403, for photos that are not there",
     },
+    "watch_stream": {},
     "write_model_card": {
         "s3:ListBucket": "S3 answers 404, and not 403, for an evaluation that is not there",
         "sqs:SendMessage": "Lambda sends what failed to the dead letters in the function's name",
@@ -42,6 +43,7 @@ ROLES = {
     "check_confidence": "CheckConfidenceRole",
     "deploy_model": "DeployModelRole",
     "verify_endpoint": "VerifyEndpointRole",
+    "watch_stream": "WatchStreamRole",
     "write_model_card": "WriteModelCardRole",
 }
 # Operations of the same name in two services, of which a function calls the other one.
@@ -55,6 +57,7 @@ OF_ANOTHER_SERVICE = {
 NAMED_OTHERWISE = {
     "lambda:Invoke": "lambda:InvokeFunction",
     "monitoring:DescribeAlarms": "cloudwatch:DescribeAlarms",
+    "s3:ListObjectsV2": "s3:ListBucket",
 }
 
 
@@ -81,7 +84,7 @@ def called_actions(*sources: str) -> set[str]:
 
 def test_the_check_finds_calls_and_paginators():
     source = "c = boto3.client('s3')\nc.get_object(Bucket='b')\nc.get_paginator('list_objects_v2')"
-    assert called_actions(source) == {"s3:GetObject", "s3:ListObjectsV2"}
+    assert called_actions(source) == {"s3:GetObject", "s3:ListBucket"}
 
 
 def test_a_call_in_a_second_module_is_found():

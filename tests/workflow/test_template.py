@@ -25,6 +25,8 @@ def test_the_outputs_are_those_that_the_command_line_reads():
         "BucketName",
         "ImageRepositoryUri",
         "PipelineRoleArn",
+        "MonitoringRoleArn",
+        "WatchStreamArn",
         "ModelPackageGroupName",
         "EndpointName",
         "InferenceStateMachineArn",
@@ -67,13 +69,13 @@ def test_every_role_can_be_bounded(role):
 def test_a_role_passes_only_a_role_of_this_stack_and_only_to_sagemaker(role):
     for statement in statements(role):
         if "iam:PassRole" in as_list(statement["Action"]):
-            assert statement["Resource"]["Fn::GetAtt"][0] in {"PipelineRole", "EndpointRole"}
+            assert statement["Resource"]["Fn::GetAtt"][0] in {"PipelineRole", "MonitoringRole", "EndpointRole"}
             assert statement["Condition"] == {"StringEquals": {"iam:PassedToService": "sagemaker.amazonaws.com"}}
 
 
 def test_no_two_functions_share_a_role():
     roles = [json.dumps(function["Role"]) for function in resources("AWS::Lambda::Function").values()]
-    assert len(roles) == len(set(roles)) == 6
+    assert len(roles) == len(set(roles)) == len(FUNCTIONS)
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
@@ -119,14 +121,14 @@ def test_whoever_touches_encrypted_data_may_use_the_key():
 
 def test_whoever_starts_what_has_an_encrypted_disk_hands_the_key_on_to_aws_only():
     """Jobs get their key from the pipeline's role, endpoints from DeployModel's, model cards from WriteModelCard's."""
-    assert attached("hand-key-on") == {"PipelineRole", "DeployModelRole", "WriteModelCardRole"}
+    assert attached("hand-key-on") == {"PipelineRole", "MonitoringRole", "DeployModelRole", "WriteModelCardRole"}
     (policy,) = [p for p in resources("AWS::IAM::Policy").values() if p["PolicyName"] == "hand-key-on"]
     (grant,) = [s for s in policy["PolicyDocument"]["Statement"] if "kms:CreateGrant" in as_list(s["Action"])]
     assert grant["Condition"] == {"Bool": {"kms:GrantIsForAWSResource": "true"}}
 
 
 def test_whoever_runs_in_the_vpc_may_join_it():
-    assert attached("join-network") == {"PipelineRole", "EndpointRole"}
+    assert attached("join-network") == {"PipelineRole", "MonitoringRole", "EndpointRole"}
     for role in function_roles():  # test_creation_order.py says why these have it in themselves
         policies = resources("AWS::IAM::Role")[role]["Policies"]
         assert [p["Fn::If"][0] for p in policies if "Fn::If" in p] == ["HasNetwork"], role
@@ -190,7 +192,8 @@ def test_every_alarm_tells_the_topic_and_is_quiet_without_data():
     assert len(alarms) >= 6
     for name, alarm in alarms.items():
         assert alarm["AlarmActions"] == alarm["OKActions"] == [{"Ref": "Alarms"}], name
-        assert alarm["TreatMissingData"] == "notBreaching", name
+        # Between two periods of monitoring there are no data, and what was found stands.
+        assert alarm["TreatMissingData"] == ("ignore" if name == "Drift" else "notBreaching"), name
 
 
 def test_a_failed_execution_of_this_stages_pipeline_reaches_the_topic():
@@ -198,7 +201,8 @@ def test_a_failed_execution_of_this_stages_pipeline_reaches_the_topic():
     rule = resources("AWS::Events::Rule")["PipelineFailed"]
     assert set(rule["EventPattern"]["detail"]) == {"pipelineArn", "currentPipelineExecutionStatus"}
     assert rule["EventPattern"]["detail"]["currentPipelineExecutionStatus"] == ["Failed"]
-    assert rule["EventPattern"]["detail"]["pipelineArn"][0]["Fn::Sub"].endswith(":pipeline/${Name}")
+    pipelines = [arn["Fn::Sub"].rpartition(":")[2] for arn in rule["EventPattern"]["detail"]["pipelineArn"]]
+    assert pipelines == ["pipeline/${Name}", "pipeline/${Name}-monitoring"]
     assert rule["Targets"][0]["Arn"] == {"Ref": "Alarms"}
     (policy,) = resources("AWS::SNS::TopicPolicy").values()
     publishers = {said["Principal"]["Service"] for said in policy["PolicyDocument"]["Statement"]}

@@ -111,6 +111,7 @@ class Story:
         self.data = lambda: DATA
         monkeypatch.setattr(up, "deploy", lambda *_, **__: STACK)
         monkeypatch.setattr(training, "definition", lambda *_: "{}")
+        monkeypatch.setattr(training, "upsert_monitoring", lambda *_: None)
         monkeypatch.setattr(provide, "acquire", lambda *_, **__: self.data())
         monkeypatch.setattr(release, "fetch_photos", lambda *_: [Photo("x.png", root / "x.png", "bicycle")])
         monkeypatch.setattr(release, "approve", lambda *given: self.approved.append(given[-1].number))

@@ -613,8 +613,8 @@ def test_any_value_anywhere_in_a_capture_is_read_or_counted(tmp_path_factory, da
     answers, unread = captures.read_captures(folder)
     assert len(answers) - 1 in (0, 1, 2, 3)
     assert unread.lines == (0 if len(answers) > 1 else 1)
-    nothing = labels.Labels({}, 0, lines.Tally())
-    found = figures_module.build(labels.with_truth(answers, {}), unread, nothing, None, {})
+    nothing = labels.Labels({}, {}, {}, 0, lines.Tally())
+    found = figures_module.build(labels.with_truth(answers, nothing), unread, nothing, None, {})
     json.dumps(found, allow_nan=False)
 
 

@@ -1,0 +1,86 @@
+"""The handler of WatchStream, `watch_stream.app.handler`: a task of the monitoring pipeline in, its outputs out."""
+
+from __future__ import annotations
+
+import logging
+import os
+from datetime import UTC, datetime
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import boto3
+from botocore.config import Config
+
+from . import metrics, periods
+from .collecting import collect
+from .reading import Clients, NotReadable, document, write
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.typing import LambdaContext
+
+logging.basicConfig(level=logging.INFO)  # without effect in Lambda, whose runtime has set a handler
+logging.getLogger("botocore").setLevel(logging.WARNING)
+logger = logging.getLogger(__name__)
+
+_MAX_SUBJECT = 100  # SNS's
+
+
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """`{"task": "collect" | "publish" | "announce", ...}` in; the step's output parameters out."""
+    clients = Clients(
+        *_boto3_clients(),
+        endpoint=os.environ["ENDPOINT_NAME"],
+        bucket=os.environ["BUCKET_NAME"],
+        topic=os.environ["ALARMS_TOPIC_ARN"],
+    )
+    if event["task"] == "collect":
+        found = collect(float(event["window_hours"]), float(event["look_back_hours"]), datetime.now(UTC), clients)
+        logger.info("%s", found)
+        return found
+    if event["task"] == "publish":
+        return publish(event["report"], event["version"], event["time"], clients)
+    return announce(clients)
+
+
+def publish(report: str, version: str, time: str, clients: Clients) -> dict[str, Any]:
+    """Publishes the figures of a period and adds it to the periods before it; how many violations there are, and last.
+
+    `report` is the S3 address of what the Monitor job wrote, `time` that of the period in ISO 8601.
+    """
+    folder = report.removeprefix(f"s3://{clients.bucket}/").rstrip("/")
+    monitoring = document(clients, f"{folder}/monitoring.json")
+    violated = document(clients, f"{folder}/constraint_violations.json")
+    if monitoring is None or violated is None:
+        raise NotReadable(f"{report} holds no monitoring.json with its constraint_violations.json")
+    if not monitoring["count"]:  # an hour's files were there, but of the time before the window
+        return {"violations": 0, "lasting": 0, "begun": 0}
+    earlier = (document(clients, periods.KEY) or {}).get("periods", [])
+    latest = periods.period(monitoring, violated["violations"], version, time)
+    all_periods = periods.added(earlier, latest)
+    write(clients, periods.KEY, {"periods": all_periods, "lasting": periods.lasting(all_periods),
+                                 "sentences": periods.sentences(all_periods)})  # fmt: skip
+    lasting = len(periods.lasting(all_periods))
+    metrics.publish(monitoring, len(violated["violations"]), lasting, clients.endpoint)
+    return {"violations": len(violated["violations"]), "lasting": lasting, "begun": len(periods.begun(all_periods))}
+
+
+def announce(clients: Clients) -> dict[str, Any]:
+    """Tells the topic, a sentence each, which violations have begun to last; the number of sentences."""
+    all_periods = (document(clients, periods.KEY) or {}).get("periods", [])
+    begun = periods.begun(all_periods) if all_periods else {}
+    if begun:
+        subject = f"{clients.endpoint}: {', '.join(begun)}"[:_MAX_SUBJECT]
+        text = "\n".join(f"{sentence}." for sentence in begun.values())
+        clients.sns.publish(TopicArn=clients.topic, Subject=subject, Message=text)
+        logger.warning("%s", text)
+    return {"sentences": len(begun)}
+
+
+@cache
+def _boto3_clients() -> tuple[Any, Any, Any]:
+    config = Config(connect_timeout=2, read_timeout=20, retries={"mode": "standard", "max_attempts": 4})
+    return (
+        boto3.client("s3", config=config),
+        boto3.client("sagemaker", config=config),
+        boto3.client("sns", config=config),
+    )

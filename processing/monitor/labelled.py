@@ -1,0 +1,72 @@
+"""Writes the photos whose label is known, one by one and named by their content: what the next version learns from.
+
+    photos/<sha256>.png|jpg    the photo as it was asked about
+    entries/<sha256>.json      what it shows, and where that is known from: `Entry`
+
+Of several answers to one photo the entry is that of the latest label. Names depend on the content alone, so writing the
+same again changes nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any, TypedDict, cast
+
+import pandas as pd
+
+from processing.monitor.captures import photo_bytes
+from processing.photos import PhotoError, check, suffix
+
+
+class Entry(TypedDict):
+    """What a labelled photo shows, which request it was, and what was answered."""
+
+    photo: str  # its name below photos/
+    truth: str  # a class, or `neither`
+    inference_id: str
+    inference_time: str
+    label_time: str  # "" where the label has none
+    source: str  # review, correction or known; "" where the label does not say
+    answer: str
+    confidence: float
+    accepted: bool
+
+
+def write(folder: Path, answers: pd.DataFrame) -> int:
+    """Writes the labelled photos of a table of answers with truth; how many different ones. Others are left out."""
+    photos, entries = folder / "photos", folder / "entries"
+    for made in (photos, entries):
+        made.mkdir(parents=True, exist_ok=True)
+    known = answers[answers["truth"].notna()].sort_values("label_time", kind="stable")
+    written: set[str] = set()
+    for row in (cast(Any, row) for row in known.itertuples()):
+        body = photo_bytes(row.path, row.offset, row.number)
+        if body is None or not _usable(body):
+            continue
+        digest = hashlib.sha256(body).hexdigest()
+        name = f"{digest}{suffix(body)}"
+        (photos / name).write_bytes(body)
+        entry = Entry(
+            photo=name,
+            truth=row.truth,
+            inference_id=row.identity,
+            inference_time=row.time,
+            label_time=row.label_time,
+            source=row.source,
+            answer=row.label,
+            confidence=row.confidence,
+            accepted=bool(row.accepted),
+        )
+        (entries / f"{digest}.json").write_text(json.dumps(entry, sort_keys=True) + "\n", "utf-8")
+        written.add(digest)
+    return len(written)
+
+
+def _usable(body: bytes) -> bool:
+    try:
+        check(body)
+    except PhotoError:
+        return False
+    return True
