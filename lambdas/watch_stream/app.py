@@ -54,12 +54,13 @@ def publish(report: str, version: str, time: str, clients: Clients) -> dict[str,
         raise NotReadable(f"{report} holds no monitoring.json with its constraint_violations.json")
     if not monitoring["count"]:  # an hour's files were there, but of the time before the window
         return {"violations": 0, "lasting": 0, "begun": 0}
-    earlier = (document(clients, periods.KEY) or {}).get("periods", [])
+    before = document(clients, periods.KEY) or {}
     latest = periods.period(monitoring, violated["violations"], version, time)
-    all_periods = periods.added(earlier, latest)
-    write(clients, periods.KEY, {"periods": all_periods, "lasting": periods.lasting(all_periods),
-                                 "sentences": periods.sentences(all_periods)})  # fmt: skip
-    lasting = len(periods.lasting(all_periods))
+    all_periods = periods.added(before.get("periods", []), latest)
+    sentences = periods.sentences(all_periods)
+    alarm = periods.alarm(before.get("alarm", ""), latest, bool(sentences))
+    write(clients, periods.KEY, {"periods": all_periods, "sentences": sentences, "alarm": alarm})
+    lasting = len(sentences)
     metrics.publish(monitoring, len(violated["violations"]), lasting, clients.endpoint)
     return {"violations": len(violated["violations"]), "lasting": lasting, "begun": len(periods.begun(all_periods))}
 

@@ -77,6 +77,17 @@ def sentences(periods: Sequence[Period]) -> dict[str, str]:
     }
 
 
+def alarm(before: str, latest: Period, lasts: bool) -> str:
+    """The name of the alarm, "" while no violation lasts: the same from its beginning to its end, and no other has it.
+
+    `before` is the name after the period before. It is made of the version in service and the time of the beginning.
+    """
+    if not lasts:
+        return ""
+    version = f"v{latest['version']}-"
+    return before if before.startswith(version) else f"{version}{str(latest['time']).replace(':', '')}"
+
+
 def begun(periods: Sequence[Period]) -> dict[str, str]:
     """The sentences of the violations that last now and did not in the period before."""
     before = lasting(periods[:-1]) if len(periods) > 1 and periods[-2]["version"] == periods[-1]["version"] else {}

@@ -638,3 +638,43 @@ def test_any_name_of_a_class_can_be_drawn(watch, name):
     status, found, _, error = watch([capture(1, 0.9, label=name, inference_id="a")], labels=labels)
     assert (status, error) == (0, "")
     assert found["mistakes"] == 1
+
+
+def entries(folder):
+    return {path.stem: json.loads(path.read_text()) for path in (folder / "labelled" / "entries").glob("*.json")}
+
+
+def test_labelled_photos_are_written_one_by_one_and_once(watch, tmp_path, monkeypatch):
+    monkeypatch.setattr(monitor, "draw_stream", lambda *_: None)
+    monkeypatch.setattr(monitor, "draw_report", lambda *_: None)
+    lines = [capture(n, 0.9, inference_id=name, body=photo(c)) for n, (name, c) in enumerate(
+        [("a", "red"), ("b", "blue"), ("again", "red"), ("unlabelled", "green"), ("broken", "green")])]  # fmt: skip
+    lines.append(capture(9, 0.9, inference_id="no-photo", body=b"none"))
+    known = [
+        truth("a", "bicycle", labelTime="2026-04-29T01:00:00Z", labelSource="review"),
+        truth("b", "neither", labelTime="2026-04-29T01:00:00Z"),
+        truth("again", "motorcycle", labelTime="2026-04-29T02:00:00Z", labelSource="correction"),
+        truth("no-photo", "bicycle"),
+        truth("nobody", "bicycle"),
+    ]
+    status, _, folder, _ = watch(lines, labels=known, more=["--labelled", tmp_path / "labelled"])
+    assert status == 0
+    said = {entry["inference_id"]: (entry["truth"], entry["source"]) for entry in entries(folder).values()}
+    assert said == {"again": ("motorcycle", "correction"), "b": ("neither", "")}
+    for digest, entry in entries(folder).items():
+        assert entry["photo"] == f"{digest}.png"
+        assert (folder / "labelled" / "photos" / entry["photo"]).read_bytes().startswith(b"\x89PNG")
+
+
+def test_answers_before_the_window_are_read_for_their_labels_only(watch, tmp_path, monkeypatch):
+    monkeypatch.setattr(monitor, "draw_stream", lambda *_: None)
+    monkeypatch.setattr(monitor, "draw_report", lambda *_: None)
+    lines = [capture(1, 0.9, inference_id="early"), capture(120, 0.9, inference_id="late")]
+    more = ["--labelled", tmp_path / "labelled", "--since", "2026-04-29T01:01:00+01:00"]
+    _, found, folder, _ = watch(lines, labels=[truth("early", "bicycle")], more=more)
+    assert (found["count"], found["labelled"], len(entries(folder))) == (1, 0, 1)
+
+
+def test_a_window_without_answers_is_no_failure(watch):
+    status, found, folder, _ = watch([capture(1, 0.9)], more=["--since", "2027-01-01T00:00:00Z"])
+    assert (status, found, violated(folder)) == (0, {"count": 0}, {})
