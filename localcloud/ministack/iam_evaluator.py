@@ -6,6 +6,7 @@ MiniStack asks this evaluator for its own services (S3, Lambda, SQS and others);
 from __future__ import annotations
 
 import importlib
+import json
 import logging
 import secrets
 import threading
@@ -27,7 +28,7 @@ _NAMES = {
         "enforce", "pin_signed_request", "pin_signed_body", "evaluate_resource_policy", "EvalContext", "AuthError",
         "pin_request_origin",
     ),
-    "core.iam_actions": ("access_denied_response", "identity_denial_message"),
+    "core.iam_actions": ("access_denied_response", "identity_denial_message", "request_tag_context"),
     "core.router": ("extract_access_key_id",),
     "services.sts": ("register_session", "_sessions"),
     "services.iam": ("_roles",),
@@ -50,6 +51,7 @@ class Evaluator:
         self._treat_loopback_as_tls(modules["app"])
         self._record_decisions()
         self._name_s3_objects_in_denials()
+        self._tell_what_events_say()
 
     def access(self) -> dict[str, Any]:
         """Decisions since the start: `allowed`, sorted actions by role name; `denied`, the last 200 denials in order.
@@ -194,3 +196,26 @@ class Evaluator:
             return respond(service, action, principal_arn, request_id, **options)
 
         self._actions.access_denied_response = response
+
+    def _tell_what_events_say(self) -> None:
+        """Set events:source and events:detail-type of PutEvents, which MiniStack's conditions do not know."""
+        tags_of = self._actions.request_tag_context
+
+        def context(service: str, action: str, body: bytes, params: Any) -> dict[str, Any]:
+            said: dict[str, Any] = tags_of(service, action, body, params)
+            return {**said, **event_keys(body)} if action == "events:PutEvents" else said
+
+        self._actions.request_tag_context = context
+
+
+def event_keys(body: bytes) -> dict[str, Any]:
+    """The condition keys of a PutEvents request: source and detail-type of its entries, a list where they differ."""
+    try:
+        entries = json.loads(body)["Entries"]
+        told = {
+            key: sorted({str(entry.get(member, "")) for entry in entries})
+            for key, member in (("events:source", "Source"), ("events:detail-type", "DetailType"))
+        }
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return {}
+    return {key: values[0] if len(values) == 1 else values for key, values in told.items()}

@@ -3,6 +3,7 @@
 import io
 import json
 import re
+from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -15,6 +16,8 @@ from click.testing import CliRunner
 from dependencies import resolved
 from samtranslator.yaml_helper import yaml_parse
 
+from loadingbay.stack.deploy import deploy
+from loadingbay.target import Target
 from pipelines import __main__ as pipelines
 
 CICD = yaml_parse((ROOT / "workflow" / "cicd.yaml").read_text())["Resources"]
@@ -78,7 +81,7 @@ class Cloud:
     def _answer(self, model: Any, **_: Any) -> tuple[AWSResponse, dict[str, Any]]:
         found = self.answers.get(model.name)
         found = found() if callable(found) else found
-        status = 200 if found is not None else 404
+        status = 404 if found is None else 400 if "Error" in found else 200
         about = {"ResponseMetadata": {"HTTPStatusCode": status}}
         nothing = {"Error": {"Code": "ResourceNotFound", "Message": "There is none."}}
         return AWSResponse("", status, {}, None), {**about, **(nothing if found is None else found)}
@@ -131,6 +134,12 @@ def needed(call: Call) -> list[tuple[str, str]]:
             return []  # everybody may
         case "s3", "ListObjectsV2":
             return [("s3:ListBucket", f"arn:aws:s3:::{request['Bucket']}")]
+        case "s3", "CreateBucket":
+            return [("s3:CreateBucket", f"arn:aws:s3:::{request['Bucket']}")]
+        case "s3", "PutPublicAccessBlock":
+            return [("s3:PutBucketPublicAccessBlock", f"arn:aws:s3:::{request['Bucket']}")]
+        case "s3", "HeadBucket":
+            return [("s3:ListBucket", f"arn:aws:s3:::{request['Bucket']}")]
         case "s3", "HeadObject":
             bucket = f"arn:aws:s3:::{request['Bucket']}"
             # Without the second S3 answers 403, and not 404, for what is not there.
@@ -140,6 +149,10 @@ def needed(call: Call) -> list[tuple[str, str]]:
         case "ecr", _:
             repository = request["repositoryName"]
             return [(f"ecr:{operation}", f"arn:aws:ecr:us-east-1:000000000000:repository/{repository}")]
+        case "cloudformation", "CreateChangeSet":
+            transform = "arn:aws:cloudformation:us-east-1:aws:transform/Serverless-2016-10-31"
+            stack = f"arn:aws:cloudformation:us-east-1:000000000000:stack/{request['StackName']}/1f2e"
+            return [("cloudformation:CreateChangeSet", stack), ("cloudformation:CreateChangeSet", transform)]
         case "cloudformation", _:
             stack = f"arn:aws:cloudformation:us-east-1:000000000000:stack/{request['StackName']}/1f2e"
             return [(f"cloudformation:{operation}", stack)]
@@ -185,6 +198,77 @@ def test_the_build_may_do_each_call_that_the_pipelines_commands_make(answers, ar
     calls = run(Cloud(answers), monkeypatch, *arguments)
     assert calls[-1][1] == last
     assert [need for call in calls for need in needed(call) if not granted(*need)] == []
+
+
+STACK = {
+    "StackName": "loadingbay", "StackStatus": "CREATE_COMPLETE", "CreationTime": datetime(2026, 11, 3, tzinfo=UTC),
+    "Outputs": [{"OutputKey": key, "OutputValue": value} for key, value in OUTPUTS.items()],
+}  # fmt: skip
+
+
+def deployment(there: bool) -> list[Call]:
+    """What `loadingbay deploy` calls, the first time or once the stack and the bucket for packages are there."""
+    deployed = [there]
+
+    def stacks() -> dict[str, Any]:
+        if deployed[0]:
+            return {"Stacks": [STACK]}
+        return {"Error": {"Code": "ValidationError", "Message": "Stack with id loadingbay does not exist"}}
+
+    def executed() -> dict[str, Any]:
+        deployed[0] = True
+        return {}
+
+    cloud = Cloud(
+        {
+            "GetCallerIdentity": {"Account": "000000000000"},
+            "DescribeStacks": stacks,
+            "CreateChangeSet": {"Id": "arn:aws:cloudformation:us-east-1:000000000000:changeSet/c/1"},
+            "DescribeChangeSet": {"Status": "CREATE_COMPLETE"},
+            "ExecuteChangeSet": executed,
+            **{name: {} for name in ("CreateBucket", "PutPublicAccessBlock", "PutObject")},
+            **({"HeadBucket": {}} if there else {}),
+        }
+    )
+    target = Target("aws", None, "us-east-1")
+    services = ("cloudformation", "s3", "sts")
+    target.clients.update({service: cloud.client(service) for service in services})
+    deploy(target)
+    return cloud.calls
+
+
+@pytest.mark.parametrize("there", [False, True], ids=["first deployment", "update"])
+def test_the_build_may_do_each_call_that_a_deployment_makes(there):
+    calls = deployment(there)
+    operations = {operation for _, operation, _ in calls}
+    assert {"CreateChangeSet", "ExecuteChangeSet", "PutObject"} <= operations
+    assert ("CreateBucket" in operations) != there
+    assert [need for call in calls for need in needed(call) if not granted(*need)] == []
+
+
+def test_a_deployment_sends_what_is_too_long_for_a_request_by_s3():
+    (request,) = [request for _, operation, request in deployment(there=True) if operation == "CreateChangeSet"]
+    assert request["TemplateURL"].startswith("https://s3.us-east-1.amazonaws.com/loadingbay-artifacts-000000000000-")
+    assert request["ChangeSetType"] == "UPDATE"
+    assert set(request["Capabilities"]) >= {"CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND"}
+
+
+def test_the_build_may_do_each_call_that_the_images_script_makes():
+    script = (ROOT / "workflow" / "image.sh").read_text()
+    asked = {"".join(word.title() for word in name.split("-")) for name in re.findall(r"aws ecr ([a-z-]+)", script)}
+    assert asked == {"GetLoginPassword", "DescribeImages"}
+    repository = "arn:aws:ecr:us-east-1:000000000000:repository/loadingbay"
+    # A login is an authorization token; a push uploads layers, looks whether they are there, and puts the image.
+    pushing = (
+        "BatchCheckLayerAvailability",
+        "InitiateLayerUpload",
+        "UploadLayerPart",
+        "CompleteLayerUpload",
+        "PutImage",
+    )
+    pulling = ("BatchGetImage", "GetDownloadUrlForLayer")
+    assert all(granted(f"ecr:{action}", repository) for action in (*pushing, *pulling, "DescribeImages"))
+    assert granted("ecr:GetAuthorizationToken", "*")
 
 
 def test_a_start_compares_with_the_champion_and_so_reads_it(monkeypatch):
@@ -330,3 +414,9 @@ def test_the_boundary_allows_what_the_applications_roles_need_and_no_more():
     within = {action for said in BOUNDARY for action in as_list(said["Action"])}
     assert wanted == within
     assert [action for action in within if action.startswith(("iam:", "sts:"))] == ["iam:PassRole"]
+
+
+def test_each_role_of_the_delivery_can_be_bounded_as_an_account_may_demand():
+    roles = {name: resource["Properties"] for name, resource in CICD.items() if resource["Type"] == "AWS::IAM::Role"}
+    bounded = {"Fn::If": ["HasBoundary", {"Ref": "PermissionsBoundaryArn"}, {"Ref": "AWS::NoValue"}]}
+    assert {name: role.get("PermissionsBoundary") for name, role in roles.items()} == dict.fromkeys(roles, bounded)

@@ -366,6 +366,19 @@ def test_a_rule_starts_a_machine_only_if_its_role_may(roles: Roles) -> None:
     assert states.list_executions(stateMachineArn=started[False])["executions"] == []
 
 
+def test_a_condition_on_the_source_of_an_event_is_kept(roles: Roles) -> None:
+    bus = "arn:aws:events:us-east-1:000000000000:event-bus/default"
+    said = {"events:source": "ours", "events:detail-type": "Said"}
+    allowed = {"Action": "events:PutEvents", "Resource": bus, "Condition": {"StringEquals": said}}
+    events = roles.session(allowed)("events")
+    ours = {"Source": "ours", "DetailType": "Said", "Detail": "{}"}
+    assert events.put_events(Entries=[ours])["FailedEntryCount"] == 0
+    theirs = {**ours, "Source": "theirs"}
+    for entries in ([theirs], [{**ours, "DetailType": "Other"}], [ours, theirs]):
+        code, message = refusal(lambda sent=entries: events.put_events(Entries=sent))
+        assert (code, "events:PutEvents" in message) == ("AccessDeniedException", True)
+
+
 # What was decided
 
 
