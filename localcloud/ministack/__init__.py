@@ -10,6 +10,7 @@ metrics             data points of CloudWatch kept together
 lambda_workers      how many Lambda workers there are, and what they print
 schedules           SageMaker pipelines as targets of schedules and rules
 integrations        SageMaker as CloudFormation resources and Step Functions integrations
+sagemaker_types     models, endpoints and pipelines as CloudFormation resources
 iam_evaluator       decisions of IAM policies
 access_keys         secrets of the access keys that were given out
 iam_services        roles enforced on calls to the emulator's services

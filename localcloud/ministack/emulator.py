@@ -153,11 +153,16 @@ class Emulator:
         )
         # Importing CloudFormation takes longer than all else together, so it is looked at here and imported at need.
         spec = importlib.util.find_spec("ministack.services.cloudformation")
-        source = Path(spec.origin or "").parent / "provisioners.py" if spec else Path()
-        need(
-            source.is_file() and "\n_RESOURCE_HANDLERS = {" in source.read_text(),
-            "the private name ministack.services.cloudformation.provisioners._RESOURCE_HANDLERS is missing",
-        )
+        folder = Path(spec.origin or "").parent if spec else Path()
+        for module, name, begins in (
+            ("provisioners", "_RESOURCE_HANDLERS", "\n_RESOURCE_HANDLERS = {"),
+            ("stacks", "_runs_on_worker_thread", "\ndef _runs_on_worker_thread(resource_type: str) -> bool:"),
+        ):
+            source = folder / f"{module}.py"
+            need(
+                source.is_file() and begins in source.read_text(),
+                f"the private name ministack.services.cloudformation.{module}.{name} is missing",
+            )
 
     @contextlib.contextmanager
     def scope(self) -> Iterator[None]:
@@ -202,8 +207,14 @@ class Emulator:
             types, self._resource_types = self._resource_types, {}
             handlers = importlib.import_module("ministack.services.cloudformation.provisioners")._RESOURCE_HANDLERS
             handlers.update(types)
+            self._run_in_threads(importlib.import_module("ministack.services.cloudformation.stacks"), types)
             self._delete_buckets_whole(handlers["AWS::S3::Bucket"])
             self._check_functions_of_stacks(handlers["AWS::Lambda::Function"])
+
+    def _run_in_threads(self, stacks: Any, types: Mapping[str, Any]) -> None:
+        """Resources of these types call the port, so the event loop must go on while they are made."""
+        already = stacks._runs_on_worker_thread
+        stacks._runs_on_worker_thread = lambda name: name in types or already(name)
 
     def _delete_buckets_whole(self, bucket: dict[str, Any]) -> None:
         """A bucket that its stack deletes stays deleted: MiniStack leaves its folder and finds it at the next start."""

@@ -7,12 +7,12 @@ from botocore.exceptions import ClientError, ParamValidationError
 
 from localcloud.api import ApiError, tags
 from localcloud.cloud import Cloud
-from localcloud.ministack import map_runs
+from localcloud.ministack import map_runs, sagemaker_types
 from localcloud.ministack.emulator import Emulator
 
 
 def register(emulator: Emulator, cloud: Cloud) -> None:
-    """Add AWS::SageMaker::ModelPackageGroup to CloudFormation; InvokeEndpoint and ResultWriter to Step Functions."""
+    """Add SageMaker's types to CloudFormation; InvokeEndpoint and ResultWriter to Step Functions."""
     groups = _ModelPackageGroups(cloud)
     emulator.register_integration(
         "arn:aws:states:::aws-sdk:sagemakerruntime:invokeEndpoint", lambda parameters: _invoke(cloud, parameters)
@@ -20,6 +20,8 @@ def register(emulator: Emulator, cloud: Cloud) -> None:
     emulator.register_pipeline_target(lambda request: cloud.call("StartPipelineExecution", request))
     map_runs.install(lambda bucket, key, body: _put(cloud, bucket, key, body), emulator.durable.executions.of_map_run)
     emulator.register_resource_type("AWS::SageMaker::ModelPackageGroup", groups.create, groups.update, groups.delete)
+    for name, made in sagemaker_types.types(cloud).items():
+        emulator.register_resource_type(name, made.create, made.update, made.delete)
 
 
 def _put(cloud: Cloud, bucket: str, key: str, body: bytes) -> None:
