@@ -58,9 +58,13 @@ class Type:
         return made
 
     def delete(self, ref: str, properties: Document) -> None:
-        """Delete it; no error if it is not there."""
+        """Delete it and wait until it is gone; no error if it is not there."""
+        name = ref.rpartition("/")[2]
         try:
-            self.cloud.call(f"Delete{self.label}", self._named(ref.rpartition("/")[2], "Delete"))
+            self.cloud.call(f"Delete{self.label}", self._named(name, "Delete"))
+            while self._described(name).get("EndpointStatus") == "Deleting":
+                if self.cloud.runner.stopping.wait(_POLL_SECONDS):
+                    return
         except ApiError as error:
             if "Could not find" not in error.message and "does not exist" not in error.message:
                 raise ValueError(error.message) from error
