@@ -1,12 +1,14 @@
 """Endpoints: create, update in place, change weights, describe, list, delete. `serving/manager.py` does the work."""
 
+from dataclasses import replace
 from typing import Any
 
 from localcloud.api import ApiError, operation, page, pick, refuse, tags, validation_error
 from localcloud.cloud import Cloud
 from localcloud.resources import endpoint_configs, models
 from localcloud.serving import serverless, shift
-from localcloud.serving.manager import KIND, announce, variant_summaries
+from localcloud.serving.deployment import KIND, Deployment, VariantSpec, in_progress, live, pending
+from localcloud.serving.manager import announce
 
 _MOST_INSTANCES = 8
 
@@ -19,33 +21,34 @@ def find(cloud: Cloud, name: str) -> dict[str, Any]:
     return endpoint
 
 
-def _snapshot(cloud: Cloud, config_name: str) -> dict[str, Any]:
-    """Everything that is needed to serve a configuration, also when it and its models are gone."""
+def _deployment(cloud: Cloud, config_name: str, deployment_config: dict[str, Any] | None) -> Deployment:
+    """A new deployment of a configuration; ApiError if the configuration or one of its models is missing."""
     config = endpoint_configs.find(cloud, config_name)
-    return {
-        "EndpointConfigName": config_name,
-        "Variants": [_variant(cloud, variant) for variant in config["ProductionVariants"]],
-        "Shadows": [_variant(cloud, variant) for variant in config.get("ShadowProductionVariants", [])],
-        "DataCaptureConfig": config.get("DataCaptureConfig"),
-        "Directory": cloud.new_id(),
-        "StartTime": cloud.clock(),
-    }
+    return Deployment(
+        endpoint_config_name=config_name,
+        variants=[_variant(cloud, variant) for variant in config["ProductionVariants"]],
+        shadows=[_variant(cloud, variant) for variant in config.get("ShadowProductionVariants", [])],
+        data_capture_config=config.get("DataCaptureConfig"),
+        deployment_config=deployment_config,
+        directory=cloud.new_id(),
+        start_time=cloud.clock(),
+    )
 
 
-def _variant(cloud: Cloud, variant: dict[str, Any]) -> dict[str, Any]:
+def _variant(cloud: Cloud, variant: dict[str, Any]) -> VariantSpec:
     without_instances = variant.get("ServerlessConfig")
     count = 1 if without_instances else variant["InitialInstanceCount"]
     start_seconds = variant.get("ContainerStartupHealthCheckTimeoutInSeconds")
     _check_count(variant["VariantName"], count)
-    return {
-        "VariantName": variant["VariantName"],
-        "Weight": variant["InitialVariantWeight"],
-        "Count": count,
-        "Serverless": without_instances,
-        "StartSeconds": serverless.START_SECONDS if without_instances else start_seconds,
-        "ResolutionTime": cloud.clock(),
-        **models.served_container(cloud, models.find(cloud, variant["ModelName"])),
-    }
+    return VariantSpec(
+        variant_name=variant["VariantName"],
+        weight=variant["InitialVariantWeight"],
+        count=count,
+        serverless=without_instances,
+        start_seconds=serverless.START_SECONDS if without_instances else start_seconds,
+        resolution_time=cloud.clock(),
+        **vars(models.served_container(cloud, models.find(cloud, variant["ModelName"]))),
+    )
 
 
 def _check_count(variant: str, count: int) -> None:
@@ -56,10 +59,10 @@ def _check_count(variant: str, count: int) -> None:
         )
 
 
-def _check_deployment(cloud: Cloud, deployment: dict[str, Any] | None, pending: dict[str, Any]) -> None:
+def _check_deployment(cloud: Cloud, deployment: Deployment) -> None:
     """Refuse what AWS refuses of deployment options, and alarms that are not there."""
-    shift.check(deployment, sum(variant["Count"] for variant in pending["Variants"]))
-    names = shift.alarms(deployment)
+    shift.check(deployment.deployment_config, deployment.servers)
+    names = shift.alarms(deployment.deployment_config)
     if names:
         listed = cloud.client("cloudwatch").describe_alarms(AlarmNames=names)
         there = {alarm["AlarmName"] for alarm in listed["MetricAlarms"] + listed["CompositeAlarms"]}
@@ -74,9 +77,8 @@ def create_endpoint(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any]:
     name = request["EndpointName"]
     arn = cloud.arn(KIND, name)
     now = cloud.clock()
-    pending = _snapshot(cloud, request["EndpointConfigName"])
-    pending["DeploymentConfig"] = request.get("DeploymentConfig")
-    _check_deployment(cloud, pending["DeploymentConfig"], pending)
+    deployment = _deployment(cloud, request["EndpointConfigName"], request.get("DeploymentConfig"))
+    _check_deployment(cloud, deployment)
     with cloud.store.transaction():
         _check_name(cloud, name)
         document = {
@@ -86,7 +88,7 @@ def create_endpoint(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any]:
             "EndpointStatus": "Creating",
             "CreationTime": now,
             "LastModifiedTime": now,
-            "_Pending": pending,
+            **in_progress(deployment),
         }
         cloud.store.insert(KIND, name, document)
         tags.remember(cloud.store, arn, request.get("Tags"))
@@ -105,20 +107,18 @@ def _check_name(cloud: Cloud, name: str) -> None:
 @operation("UpdateEndpoint")
 def update_endpoint(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any]:
     """Update blue/green: requests move to the new servers once all are healthy; if that fails the old ones stay."""
-    deployment = request.get("DeploymentConfig")
     name = request["EndpointName"]
     find(cloud, name)
-    pending = _snapshot(cloud, request["EndpointConfigName"])
-    _check_deployment(cloud, deployment, pending)
+    deployment = _deployment(cloud, request["EndpointConfigName"], request.get("DeploymentConfig"))
+    _check_deployment(cloud, deployment)
     with cloud.store.transaction():
-        document = _in_service(cloud, name)
-        serverless.check_update(document["_Live"], pending)
-        if deployment is None and request.get("RetainDeploymentConfig"):
-            deployment = document.get("LastDeploymentConfig")
-        pending["DeploymentConfig"] = deployment
+        document, served = _in_service(cloud, name)
+        serverless.check_update(served, deployment)
+        if deployment.deployment_config is None and request.get("RetainDeploymentConfig"):
+            deployment = replace(deployment, deployment_config=document.get("LastDeploymentConfig"))
         if request.get("RetainAllVariantProperties"):
             excluded = {e["VariantPropertyType"] for e in request.get("ExcludeRetainedVariantProperties", [])}
-            _retain(document["_Live"], pending, excluded)
+            deployment = _retain(served, deployment, excluded)
         document = cloud.store.update(
             KIND,
             name,
@@ -126,7 +126,7 @@ def update_endpoint(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any]:
                 "EndpointStatus": "Updating",
                 "LastModifiedTime": cloud.clock(),
                 "FailureReason": None,
-                "_Pending": pending,
+                **in_progress(deployment),
             },
         )
     announce(cloud, document)
@@ -134,17 +134,19 @@ def update_endpoint(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any]:
     return {"EndpointArn": document["EndpointArn"]}
 
 
-def _retain(live: dict[str, Any], pending: dict[str, Any], excluded: set[str]) -> None:
-    """Keep weights, counts and capture of the variants that stay, but for the excluded kinds."""
-    before = {variant["VariantName"]: variant for variant in live["Variants"]}
-    for variant in pending["Variants"]:
-        old = before.get(variant["VariantName"])
-        if old is not None and "DesiredWeight" not in excluded:
-            variant["Weight"] = old["Weight"]
-        if old is not None and "DesiredInstanceCount" not in excluded:
-            variant["Count"] = old["Count"]
-    if "DataCaptureConfig" not in excluded:
-        pending["DataCaptureConfig"] = live.get("DataCaptureConfig")
+def _retain(served: Deployment, deployment: Deployment, excluded: set[str]) -> Deployment:
+    """Return `deployment` with weights, counts and data capture of `served`; `excluded` are VariantPropertyTypes."""
+    kept = {"DesiredWeight": "weight", "DesiredInstanceCount": "count"}
+    names = [name for kind, name in kept.items() if kind not in excluded]
+    before = {variant.variant_name: variant for variant in served.variants}
+    variants = [
+        replace(variant, **{name: getattr(before[variant.variant_name], name) for name in names})
+        if variant.variant_name in before
+        else variant
+        for variant in deployment.variants
+    ]
+    capture = (deployment if "DataCaptureConfig" in excluded else served).data_capture_config
+    return replace(deployment, variants=variants, data_capture_config=capture)
 
 
 @operation("UpdateEndpointWeightsAndCapacities")
@@ -152,9 +154,9 @@ def update_endpoint_weights_and_capacities(cloud: Cloud, request: dict[str, Any]
     """Change the share of requests, or the number of servers, of variants."""
     name, wanted = request["EndpointName"], request["DesiredWeightsAndCapacities"]
     with cloud.store.transaction():
-        document = _in_service(cloud, name)
-        known = [variant["VariantName"] for variant in document["_Live"]["Variants"]]
-        if any(variant.get("Serverless") for variant in document["_Live"]["Variants"]):
+        document, served = _in_service(cloud, name)
+        known = [variant.variant_name for variant in served.variants]
+        if served.serverless:
             raise validation_error(f"Endpoint {name!r} is serverless: it has no instances and no weights to change.")
         names = [one["VariantName"] for one in wanted]
         if len(set(names)) < len(names):
@@ -175,33 +177,35 @@ def update_endpoint_weights_and_capacities(cloud: Cloud, request: dict[str, Any]
     return {"EndpointArn": document["EndpointArn"]}
 
 
-def _in_service(cloud: Cloud, name: str) -> dict[str, Any]:
-    """The endpoint, if it can be changed now."""
+def _in_service(cloud: Cloud, name: str) -> tuple[dict[str, Any], Deployment]:
+    """The endpoint and its deployment in service; ValidationException if it cannot be changed now."""
     document = find(cloud, name)
+    served = live(document)
     status, arn = document["EndpointStatus"], document["EndpointArn"]
     if status in ("Creating", "Updating", "RollingBack", "Deleting") or name in cloud.endpoints.starting:
         raise validation_error(f'Cannot update in-progress endpoint "{arn}".')
-    if status != "InService":
+    if status != "InService" or served is None:
         raise validation_error(f'Cannot update endpoint "{arn}" in status {status}: delete it and create it anew.')
-    return document
+    return document, served
 
 
 @operation("DescribeEndpoint")
 def describe_endpoint(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any]:
     """Describe an endpoint, with a deployment that is in progress."""
     document = find(cloud, request["EndpointName"])
-    if document.get("_Live"):
-        document["ProductionVariants"] = variant_summaries(document["_Live"])
-        document["ShadowProductionVariants"] = variant_summaries(document["_Live"], "Shadows") or None
-        pending = document.get("_Pending")
-        if pending:
-            document["PendingDeploymentSummary"] = {
-                **pick(pending, "EndpointConfigName", "StartTime"),
-                "ProductionVariants": [
-                    {**summary, **({"CurrentInstanceCount": 0} if "CurrentInstanceCount" in summary else {})}
-                    for summary in variant_summaries(pending)
-                ],
-            }
+    served, wanted = live(document), pending(document)
+    if served:
+        document["ProductionVariants"] = [variant.summary() for variant in served.variants]
+        document["ShadowProductionVariants"] = [variant.summary() for variant in served.shadows] or None
+    if served and wanted:
+        document["PendingDeploymentSummary"] = {
+            "EndpointConfigName": wanted.endpoint_config_name,
+            "StartTime": wanted.start_time,
+            "ProductionVariants": [
+                {**summary, **({"CurrentInstanceCount": 0} if "CurrentInstanceCount" in summary else {})}
+                for summary in (variant.summary() for variant in wanted.variants)
+            ],
+        }
     return document
 
 

@@ -8,6 +8,7 @@ from botocore.exceptions import ClientError
 from localcloud.api import operation, page, pick, refuse, tags, validation_error
 from localcloud.cloud import Cloud
 from localcloud.resources import model_packages
+from localcloud.serving.deployment import ServedContainer
 from localcloud.state.store import DuplicateError
 
 KIND = "model"
@@ -22,8 +23,8 @@ def find(cloud: Cloud, name: str) -> dict[str, Any]:
     return model
 
 
-def served_container(cloud: Cloud, model: dict[str, Any]) -> dict[str, Any]:
-    """What runs for a model: `{"Image", "ModelDataUrl" (may be missing), "Environment", "Isolated", "RoleArn"}`.
+def served_container(cloud: Cloud, model: dict[str, Any]) -> ServedContainer:
+    """Return what runs for a model, whose document is like a CreateModel request; ApiError if it cannot be served.
 
     A container that names a model package gets image, artifact and variables from there; its own variables win.
     """
@@ -40,13 +41,13 @@ def served_container(cloud: Cloud, model: dict[str, Any]) -> dict[str, Any]:
         base = containers[0]
     source = (container.get("ModelDataSource") or base.get("ModelDataSource") or {}).get("S3DataSource")
     url = container.get("ModelDataUrl") or base.get("ModelDataUrl") or (source or {}).get("S3Uri")
-    return {
-        "Image": container.get("Image") or base.get("Image"),
-        **({"ModelDataUrl": url} if url else {}),
-        "Environment": {**base.get("Environment", {}), **container.get("Environment", {})},
-        "Isolated": model.get("EnableNetworkIsolation", False),
-        "RoleArn": model.get("ExecutionRoleArn"),
-    }
+    return ServedContainer(
+        image=container.get("Image") or base.get("Image"),
+        model_data_url=url or None,
+        environment={**base.get("Environment", {}), **container.get("Environment", {})},
+        isolated=model.get("EnableNetworkIsolation", False),
+        role_arn=model.get("ExecutionRoleArn"),
+    )
 
 
 def s3_place(url: str) -> tuple[str, str]:
@@ -81,10 +82,10 @@ def create_model(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any]:
     """Create a model; its artifact must be in S3 by now."""
     check_request(request)
     served = served_container(cloud, request)
-    if not served["Image"]:
+    if not served.image:
         raise validation_error("The container names neither an Image nor a ModelPackageName.")
-    if "ModelDataUrl" in served:
-        _check_artifact(cloud, served["ModelDataUrl"])
+    if served.model_data_url is not None:
+        _check_artifact(cloud, served.model_data_url)
     name = request["ModelName"]
     arn = cloud.arn(KIND, name)
     document = {

@@ -1,6 +1,7 @@
 """Runs SageMaker endpoints: model server processes, requests to them, and data capture.
 
 manager     deploys, updates, deletes and restores endpoints; knows which servers answer for each
+deployment  what an endpoint serves, as its document keeps it
 fleet       the servers of one deployment: variants, their instances, and restarts
 instance    one model server process
 artifacts   unpacks model archives safely

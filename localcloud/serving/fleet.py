@@ -6,7 +6,7 @@ import shutil
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from localcloud.cloud import Cloud
 from localcloud.iam.access import Place, image_needs, log_needs
 from localcloud.iam.identities import Identity
 from localcloud.serving.artifacts import ArtifactError, unpack
+from localcloud.serving.deployment import Deployment, VariantSpec
 from localcloud.serving.instance import Instance, ServerError
 from localcloud.settings import ISOLATED
 
@@ -36,10 +37,9 @@ class DeployError(Exception):
 
 @dataclass
 class Variant:
-    """One running variant. `spec` is its snapshot in the endpoint's document (see `resources/endpoints.py`)."""
+    """One running variant: what is wanted of it, and its servers."""
 
-    spec: dict[str, Any]
-    weight: float
+    spec: VariantSpec
     instances: list[Instance] = field(default_factory=list)
     identity: Identity | None = None
     """The model's role; None until it was assumed."""
@@ -47,7 +47,7 @@ class Variant:
 
     @property
     def name(self) -> str:
-        return str(self.spec["VariantName"])
+        return self.spec.variant_name
 
     def pick(self) -> Instance | None:
         """Return the healthy instance with the fewest requests in progress; None if none is healthy."""
@@ -63,16 +63,16 @@ class Fleet:
         cloud: Cloud,
         endpoint: str,
         directory: Path,
-        snapshot: dict[str, Any],
+        deployment: Deployment,
         cloud_stopping: threading.Event,
     ) -> None:
         self._cloud = cloud
         self._endpoint = endpoint
         self.directory = directory
-        self.capture: dict[str, Any] | None = snapshot.get("DataCaptureConfig")
+        self.capture: dict[str, Any] | None = deployment.data_capture_config
         """The DataCaptureConfig that holds for requests to this fleet, or None."""
-        self.variants = [Variant(spec, spec["Weight"]) for spec in snapshot["Variants"]]
-        self.shadows = [Variant(spec, spec["Weight"]) for spec in snapshot.get("Shadows", [])]
+        self.variants = [Variant(spec) for spec in deployment.variants]
+        self.shadows = [Variant(spec) for spec in deployment.shadows]
         """Variants that get copies of requests; their responses are discarded."""
         self._changing = threading.Lock()
         self._stopping = threading.Event()
@@ -81,7 +81,7 @@ class Fleet:
     @property
     def size(self) -> int:
         """The number of servers of all production variants."""
-        return sum(variant.spec["Count"] for variant in self.variants)
+        return sum(variant.spec.count for variant in self.variants)
 
     @property
     def busy(self) -> int:
@@ -98,13 +98,13 @@ class Fleet:
             if variant is None:
                 raise KeyError(target)
             return variant, variant.pick()
-        variant = random.choices(self.variants, [v.weight for v in self.variants])[0]  # noqa: S311 - not a secret
+        variant = random.choices(self.variants, [v.spec.weight for v in self.variants])[0]  # noqa: S311 - not a secret
         return variant, variant.pick()
 
     def shadow(self) -> list[Variant]:
         """Choose by chance, by weight relative to production, the shadow variants that get a copy."""
-        whole = sum(variant.weight for variant in self.variants)
-        return [v for v in self.shadows if random.random() * whole < v.weight]  # noqa: S311 - not a secret
+        whole = sum(variant.spec.weight for variant in self.variants)
+        return [v for v in self.shadows if random.random() * whole < v.spec.weight]  # noqa: S311 - not a secret
 
     def start(self) -> None:
         """Download the models, start all servers in parallel, and return when all are healthy.
@@ -116,7 +116,7 @@ class Fleet:
             for variant in self.variants + self.shadows:
                 self._act_as_role(variant)
                 self._fetch_model(variant)
-                for _ in range(variant.spec["Count"]):
+                for _ in range(variant.spec.count):
                     variant.instances.append(self._new_instance(variant))
             self._in_parallel(self._all(), self._start_instance)
         except BaseException:
@@ -129,8 +129,8 @@ class Fleet:
         settings, spec = self._cloud.settings, variant.spec
         place = Place(settings.account, settings.region)
         try:
-            variant.identity = self._cloud.identities.assume(spec.get("RoleArn"))
-            variant.identity.require(image_needs(spec.get("Image")))
+            variant.identity = self._cloud.identities.assume(spec.role_arn)
+            variant.identity.require(image_needs(spec.image))
         except ApiError as error:
             raise DeployError(f"Variant {variant.name} cannot be served. {error.message}") from error
         try:
@@ -143,7 +143,7 @@ class Fleet:
         model = self.directory / variant.name / "model"
         if model.exists():
             return
-        url = variant.spec.get("ModelDataUrl")
+        url = variant.spec.model_data_url
         if url is None:
             model.mkdir(parents=True)
             return
@@ -159,9 +159,8 @@ class Fleet:
         except (ClientError, BotoCoreError) as error:
             if isinstance(error, ClientError) and error.response["ResponseMetadata"]["HTTPStatusCode"] == 403:
                 # The message of AWS: a HEAD response from S3 has none.
-                role = variant.spec.get("RoleArn")
                 raise DeployError(
-                    f'Could not access model data at {url}. Please ensure that the role "{role}" '
+                    f'Could not access model data at {url}. Please ensure that the role "{variant.spec.role_arn}" '
                     'exists and that its trust relationship policy allows the action "sts:AssumeRole" for the service '
                     'principal "sagemaker.amazonaws.com". Also ensure that the role has "s3:GetObject" permissions and '
                     f"that the object is located in {self._cloud.settings.region}."
@@ -184,8 +183,8 @@ class Fleet:
         environment = {
             **settings.process_environment(directory / "opt" / "ml"),
             **(variant.identity.variables if variant.identity is not None else {}),
-            **(ISOLATED if spec.get("Isolated") else {}),
-            **spec["Environment"],
+            **(ISOLATED if spec.isolated else {}),
+            **spec.environment,
             "SM_MODEL_DIR": str(self.directory / variant.name / "model"),
         }
         group, stream = f"/aws/sagemaker/Endpoints/{self._endpoint}", f"{variant.name}/{name}"
@@ -199,7 +198,7 @@ class Fleet:
     def _start_instance(self, variant: Variant, instance: Instance) -> None:
         try:
             instance.start()
-            instance.wait_healthy(variant.spec.get("StartSeconds") or _START_SECONDS, self._cloud_stopping)
+            instance.wait_healthy(variant.spec.start_seconds or _START_SECONDS, self._cloud_stopping)
         except (ServerError, OSError) as error:
             raise DeployError(
                 f"The primary container for production variant {variant.name} did not pass the ping health check. "
@@ -235,7 +234,7 @@ class Fleet:
         with self._changing:
             kept, removed = variant.instances[:count], variant.instances[count:]
             variant.instances = kept + added
-            variant.spec["Count"] = count
+            variant.spec = replace(variant.spec, count=count)
         for instance in removed:
             instance.healthy = False
         for instance in removed:

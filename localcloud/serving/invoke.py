@@ -102,7 +102,7 @@ class Invoker:
 
     async def _invoke(self, endpoint: str, members: dict[str, str], body: bytes) -> tuple[dict[str, str], bytes]:
         fleet, variant, instance = await self._choose(endpoint, members.get("TargetVariant"))
-        serverless.check_load(variant.spec, sum(one.busy for one in variant.instances), len(body))
+        serverless.check_load(variant.spec.serverless, sum(one.busy for one in variant.instances), len(body))
         sent = {_PASSED[name]: value for name, value in members.items() if name in _PASSED}
         sent.setdefault("Content-Type", "application/octet-stream")
         started, begun = time.time(), time.perf_counter()
@@ -164,7 +164,7 @@ class Invoker:
         captured = Captured(
             endpoint=endpoint,
             variant=variant.name,
-            role=variant.spec.get("RoleArn"),
+            role=variant.spec.role_arn,
             config=fleet.capture,
             content_type=members.get("ContentType", "application/octet-stream"),
             body=body,

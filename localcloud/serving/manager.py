@@ -1,7 +1,7 @@
 """Deploys, updates, deletes and restores endpoints, and knows which fleet of servers answers for each.
 
-An endpoint's document holds the deployment in service (`_Live`) and the one in progress (`_Pending`), each a snapshot
-of configuration and models. A deployment therefore continues after a restart even if these were deleted meanwhile.
+An endpoint's document holds the deployment in service and the one in progress (see `deployment.py`). A deployment
+therefore continues after a restart even if its configuration or models were deleted meanwhile.
 """
 
 import logging
@@ -10,6 +10,7 @@ import shutil
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +22,12 @@ from localcloud.iam.identities import Identity
 from localcloud.sandbox.leftovers import NOTE, end_leftovers
 from localcloud.serving import shift
 from localcloud.serving.capture import Recorder
+from localcloud.serving.deployment import KIND, Deployment, in_progress, in_service, live, pending
 from localcloud.serving.fleet import DeployError, Fleet
 from localcloud.serving.metrics import Metrics
 
 logger = logging.getLogger("localcloud")
 
-KIND = "endpoint"
 _LONGEST_REASON = 1024
 _LOOK_EVERY = 0.5
 # In these states an endpoint does not answer, and will not without a new request to change it.
@@ -75,7 +76,7 @@ class Manager:
             return name in self.starting
         # Requests are accepted before `resume` has seen every endpoint.
         document = self._cloud.store.get(KIND, name)
-        return document is not None and bool(document.get("_Live")) and document["EndpointStatus"] not in _OVER
+        return document is not None and live(document) is not None and document["EndpointStatus"] not in _OVER
 
     # Operations; each runs in its own thread
 
@@ -95,8 +96,10 @@ class Manager:
         document = self._cloud.store.get(KIND, name)
         if document is None:
             return
-        pending = document["_Pending"]
-        fleet = self._fleet(name, pending)
+        deployment = pending(document)
+        if deployment is None:
+            return
+        fleet = self._fleet(name, deployment)
         try:
             fleet.start()
         except Exception as error:  # any error: the endpoint must not stay in Creating
@@ -105,11 +108,11 @@ class Manager:
                 fleet.remove()
             return
         old = self.routes.get(name)
-        reason = self._shift(name, fleet, pending.get("DeploymentConfig")) if old is not None else None
+        reason = self._shift(name, fleet, deployment.deployment_config) if old is not None else None
         if reason is not None:
             self.shifting.pop(name, None)
             if not self._stopping.is_set():
-                self._change(name, lambda d: d.update(EndpointStatus="RollingBack", _Pending=None))
+                self._change(name, lambda d: d.update(EndpointStatus="RollingBack", **in_progress(None)))
                 fleet.drain()
             fleet.stop()
             if not self._stopping.is_set():
@@ -119,22 +122,21 @@ class Manager:
         if not self._route(name, fleet):
             return
 
-        def live(document: dict[str, Any]) -> None:
+        def deployed(document: dict[str, Any]) -> None:
             document.update(
-                EndpointConfigName=pending["EndpointConfigName"],
+                EndpointConfigName=deployment.endpoint_config_name,
                 EndpointStatus="InService",
                 LastModifiedTime=self._cloud.clock(),
                 FailureReason=None,
-                DataCaptureConfig=_capture_summary(pending),
-                LastDeploymentConfig=pending.get("DeploymentConfig"),
-                _Live=pending,
-                _Pending=None,
+                DataCaptureConfig=deployment.capture_summary(),
+                LastDeploymentConfig=deployment.deployment_config,
+                **in_service(deployment),
             )
 
-        self._change(name, live)
+        self._change(name, deployed)
         if old is not None:
             # Blue/green: the old servers finish their requests, wait TerminationWaitInSeconds, and are stopped.
-            policy = (pending.get("DeploymentConfig") or {}).get("BlueGreenUpdatePolicy") or {}
+            policy = (deployment.deployment_config or {}).get("BlueGreenUpdatePolicy") or {}
             old.drain()
             self._stopping.wait(policy.get("TerminationWaitInSeconds", 0))
             old.stop()
@@ -178,10 +180,10 @@ class Manager:
 
         def failed(document: dict[str, Any]) -> None:
             document.update(
-                EndpointStatus="InService" if document.get("_Live") else "Failed",
+                EndpointStatus="InService" if live(document) else "Failed",
                 FailureReason=reason[:_LONGEST_REASON],
                 LastModifiedTime=self._cloud.clock(),
-                _Pending=None,
+                **in_progress(None),
             )
 
         self._change(name, failed)
@@ -195,12 +197,14 @@ class Manager:
                 if "DesiredInstanceCount" in one:
                     fleet.scale(variant, one["DesiredInstanceCount"])
                 if "DesiredWeight" in one:
-                    variant.weight = variant.spec["Weight"] = one["DesiredWeight"]
+                    variant.spec = replace(variant.spec, weight=one["DesiredWeight"])
             except (DeployError, OSError) as error:
                 reason = _reason(error)[:_LONGEST_REASON]
 
         def changed(document: dict[str, Any]) -> None:
-            document["_Live"]["Variants"] = [variant.spec for variant in fleet.variants]
+            served = live(document)
+            if served is not None:
+                document.update(in_service(replace(served, variants=[variant.spec for variant in fleet.variants])))
             document.update(EndpointStatus="InService", FailureReason=reason, LastModifiedTime=self._cloud.clock())
 
         self._change(name, changed)
@@ -216,9 +220,10 @@ class Manager:
     def _restore(self, name: str, then: Callable[[str], None] | None) -> None:
         """Start the servers of an endpoint in service again, then call `then` (the pending deployment)."""
         document = self._cloud.store.get(KIND, name)
-        if document is None:
+        deployment = live(document) if document is not None else None
+        if deployment is None:
             return
-        fleet = self._fleet(name, document["_Live"])
+        fleet = self._fleet(name, deployment)
         try:
             fleet.start()
         except Exception as error:  # as in _deploy
@@ -241,17 +246,17 @@ class Manager:
         keep = set()
         for document in self._cloud.store.documents(KIND):
             name, status = document["EndpointName"], document["EndpointStatus"]
-            live, pending = document.get("_Live"), document.get("_Pending")
-            keep |= {(name, snapshot["Directory"]) for snapshot in (live, pending) if snapshot}
+            served, wanted = live(document), pending(document)
+            keep |= {(name, deployment.directory) for deployment in (served, wanted) if deployment}
             if status == "Deleting":
                 self.begin_delete(name)
-            elif live and status not in _OVER:
+            elif served and status not in _OVER:
                 self.starting.add(name)
-                if status in ("Updating", "RollingBack") and not pending:
+                if status in ("Updating", "RollingBack") and not wanted:
                     # A change of weights or a rollback was interrupted: the deployment in service stays.
                     self._change(name, lambda d: d.update(EndpointStatus="InService"))
-                self._cloud.runner.start(f"restore-{name}", self._restore, name, self._deploy if pending else None)
-            elif pending:
+                self._cloud.runner.start(f"restore-{name}", self._restore, name, self._deploy if wanted else None)
+            elif wanted:
                 self.begin(name)
         self._resumed = True
         for place in directory.glob("*/*"):
@@ -285,9 +290,9 @@ class Manager:
         fleet.stop()
         return False
 
-    def _fleet(self, name: str, snapshot: dict[str, Any]) -> Fleet:
-        directory = self._cloud.settings.endpoints_dir / name / snapshot["Directory"]
-        return Fleet(self._cloud, name, directory, snapshot, self._stopping)
+    def _fleet(self, name: str, deployment: Deployment) -> Fleet:
+        directory = self._cloud.settings.endpoints_dir / name / deployment.directory
+        return Fleet(self._cloud, name, directory, deployment, self._stopping)
 
     def _change(self, name: str, change: Callable[[dict[str, Any]], None]) -> None:
         """Change the endpoint's document and tell the bus."""
@@ -304,20 +309,6 @@ def _reason(error: Exception) -> str:
     return f"InternalServerError: {type(error).__name__}: {error}"
 
 
-def _capture_summary(snapshot: dict[str, Any]) -> dict[str, Any] | None:
-    config = snapshot.get("DataCaptureConfig")
-    if config is None:
-        return None
-    enabled = config.get("EnableCapture", True)
-    return {
-        "EnableCapture": enabled,
-        "CaptureStatus": "Started" if enabled else "Stopped",
-        "CurrentSamplingPercentage": config["InitialSamplingPercentage"],
-        "DestinationS3Uri": config["DestinationS3Uri"],
-        "KmsKeyId": config.get("KmsKeyId", ""),
-    }
-
-
 _EVENT_STATUS = {
     "InService": "IN_SERVICE",
     "OutOfService": "OUT_OF_SERVICE",
@@ -331,41 +322,15 @@ _EVENT_STATUS = {
 
 def announce(cloud: Cloud, document: dict[str, Any]) -> None:
     """Publish SageMaker Endpoint State Change, as AWS documents it: times in milliseconds since 1970."""
+    deployment = live(document) or pending(document)
     detail = {
         **pick(document, "EndpointName", "EndpointArn", "EndpointConfigName", "FailureReason"),
-        "ProductionVariants": variant_summaries(document.get("_Live") or document.get("_Pending")),
+        "ProductionVariants": [variant.summary() for variant in deployment.variants] if deployment else [],
         "EndpointStatus": _EVENT_STATUS[document["EndpointStatus"]],
         "CreationTime": int(document["CreationTime"] * 1000),
         "LastModifiedTime": int(document["LastModifiedTime"] * 1000),
     }
     cloud.events.put("SageMaker Endpoint State Change", [document["EndpointArn"]], detail)
-
-
-def variant_summaries(snapshot: dict[str, Any] | None, member: str = "Variants") -> list[dict[str, Any]]:
-    """Return the ProductionVariantSummary of each variant of a snapshot; `member` "Shadows": of its shadow variants."""
-    return [
-        {
-            "VariantName": variant["VariantName"],
-            "DeployedImages": [
-                {
-                    "SpecifiedImage": variant["Image"],
-                    "ResolvedImage": variant["Image"],
-                    "ResolutionTime": variant["ResolutionTime"],
-                }
-            ],
-            "CurrentWeight": variant["Weight"],
-            "DesiredWeight": variant["Weight"],
-            **_capacity(variant),
-        }
-        for variant in (snapshot or {}).get(member, [])
-    ]
-
-
-def _capacity(variant: dict[str, Any]) -> dict[str, Any]:
-    config = variant.get("Serverless")
-    if config:
-        return {"CurrentServerlessConfig": config, "DesiredServerlessConfig": config}
-    return {"CurrentInstanceCount": variant["Count"], "DesiredInstanceCount": variant["Count"]}
 
 
 def _end_leftovers(directory: Path) -> None:

@@ -8,6 +8,7 @@ enforced, and there is no cold start.
 from typing import Any
 
 from localcloud.api import ApiError, validation_error
+from localcloud.serving.deployment import Deployment
 
 MOST_BYTES = 4_194_304
 START_SECONDS = 180
@@ -52,17 +53,19 @@ def _check_size(config: dict[str, Any]) -> None:
         )
 
 
-def check_update(live: dict[str, Any], pending: dict[str, Any]) -> None:
+def check_update(live: Deployment, pending: Deployment) -> None:
     """Raise ApiError if an update would make an endpoint with instances serverless, which AWS refuses."""
-    if any(v.get("Serverless") for v in pending["Variants"]) and not any(v.get("Serverless") for v in live["Variants"]):
+    if pending.serverless and not live.serverless:
         raise validation_error(
             "An endpoint with instances cannot be updated to a serverless one: delete it and create it anew."
         )
 
 
-def check_load(spec: dict[str, Any], busy: int, size: int) -> None:
-    """Raise ApiError for a request of `size` bytes that is too long, or if `busy` requests reach MaxConcurrency."""
-    config = spec.get("Serverless")
+def check_load(config: dict[str, Any] | None, busy: int, size: int) -> None:
+    """Raise ApiError if AWS would refuse a request to a variant with this ServerlessConfig (None: with instances).
+
+    `size` is the request's length in bytes, `busy` the number of requests in progress.
+    """
     if config is None:
         return
     if size > MOST_BYTES:

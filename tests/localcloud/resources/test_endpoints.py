@@ -120,7 +120,9 @@ def test_a_model_server_has_a_clean_environment(cloud: Any, runtime: Any, name: 
     assert "SECRET_OF_THE_SHELL" not in environment
     assert environment["OWN"] == "variable"
     assert environment["AWS_ENDPOINT_URL"] == cloud.url
-    assert environment["PATH"].split(":")[1].endswith(".venv-image/bin")
+    layer, below = environment["PATH"].split(":")[1:3]
+    assert layer.endswith("/home/layer/bin")
+    assert below.endswith(".venv-image/bin")
     assert environment["HOME"].startswith(str(cloud.home))
 
 

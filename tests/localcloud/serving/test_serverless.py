@@ -11,6 +11,7 @@ from botocore.exceptions import ClientError
 
 from localcloud.api import ApiError
 from localcloud.serving import serverless
+from localcloud.serving.deployment import Deployment, VariantSpec
 
 CONFIG = {"MemorySizeInMB": 2048, "MaxConcurrency": 2}
 VARIANT = {"VariantName": "AllTraffic", "ModelName": "model", "ServerlessConfig": CONFIG}
@@ -48,8 +49,15 @@ def test_what_serverless_endpoints_do_not_have_is_refused_by_name(
         serverless.check_config(asked, {"model": model})
 
 
+def deployment(serverless: dict[str, Any] | None) -> Deployment:
+    variant = VariantSpec(
+        image="image:1", variant_name="AllTraffic", weight=1.0, count=1, serverless=serverless, resolution_time=0.0
+    )
+    return Deployment(endpoint_config_name="config", variants=[variant], directory="d", start_time=0.0)
+
+
 def test_serverless_may_become_instances_but_not_the_other_way() -> None:
-    instances, without = {"Variants": [{"Serverless": None}]}, {"Variants": [{"Serverless": CONFIG}]}
+    instances, without = deployment(serverless=None), deployment(serverless=CONFIG)
 
     serverless.check_update(without, instances)
     with pytest.raises(ApiError, match="cannot be updated to a serverless one"):
