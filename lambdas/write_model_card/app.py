@@ -28,7 +28,7 @@ logging.basicConfig(level=logging.INFO)  # without effect in Lambda, whose runti
 logging.getLogger("botocore").setLevel(logging.WARNING)
 logger = logging.getLogger(__name__)
 
-_ROUNDS = 5
+_ROUNDS = 8
 _MAX_EVALUATION_BYTES = 8 << 20
 _ABSENT = {"NoSuchKey", "NoSuchBucket", "404"}
 
@@ -68,10 +68,16 @@ def write(package_arn: str, clients: Clients) -> dict[str, Any]:
         said = json.loads(card["Content"]) if card else {}
         content = merged(describe(version, _evaluation(version, clients)), said)
         status = STATUS[version["ModelApprovalStatus"]]
-        if card and (said, card["ModelCardStatus"]) == (content, status):
+        if card is None:
+            _create(name, content, status, clients)
+        elif said != content:
+            # SageMaker takes content and status in two calls only; the next round sees to the other.
+            clients.sagemaker.update_model_card(ModelCardName=name, Content=json.dumps(content))
+        elif card["ModelCardStatus"] != status:
+            clients.sagemaker.update_model_card(ModelCardName=name, ModelCardStatus=status)
+        else:
             return {"card": name, "written": written}
-        _put(name, content, status, card is None, clients)
-        logger.info("Card %s says %s", name, status)
+        logger.info("Card %s was written, for a version that is %s", name, version["ModelApprovalStatus"])
     raise StillChanging(f"The card {name} was changed by others {_ROUNDS} times while it was written.")
 
 
@@ -81,14 +87,12 @@ def card_name(package_arn: str) -> str:
     return f"{group}-v{number}"
 
 
-def _put(name: str, content: Content, status: str, new: bool, clients: Clients) -> None:
-    request = {"ModelCardName": name, "Content": json.dumps(content), "ModelCardStatus": status}
-    if not new:
-        clients.sagemaker.update_model_card(**request)
-        return
+def _create(name: str, content: Content, status: str, clients: Clients) -> None:
     key = {"SecurityConfig": {"KmsKeyId": clients.key}} if clients.key else {}
     try:
-        clients.sagemaker.create_model_card(**request, **key)
+        clients.sagemaker.create_model_card(
+            ModelCardName=name, Content=json.dumps(content), ModelCardStatus=status, **key
+        )
     except ClientError as error:
         # Another delivery made it a moment ago; the next round looks at it.
         if error.response["Error"]["Code"] != "ConflictException":

@@ -69,6 +69,8 @@ def create_model_card(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any]:
 @operation("UpdateModelCard")
 def update_model_card(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any]:
     """Change content or status, as the next version. An archived card cannot be changed."""
+    if {"Content", "ModelCardStatus"} <= set(request):
+        raise validation_error("You cannot update both model card content and model card status in a single call.")
     if "Content" in request:
         _check_content(request["Content"])
     with cloud.store.transaction():

@@ -65,6 +65,8 @@ class Registry(FakeSageMaker):
 
     def update_model_card(self, **request):
         self._check("UpdateModelCard", request)
+        if {"Content", "ModelCardStatus"} <= set(request):
+            raise refusal("UpdateModelCard", "You cannot update both content and status in a single call.")
         self.cards[request["ModelCardName"]].append({**self.cards[request["ModelCardName"]][-1], **request})
 
     def said(self, name="loadingbay-v1"):
@@ -145,8 +147,8 @@ def test_an_approval_is_written_into_the_card_with_who_gave_it(sagemaker, client
     sagemaker.decide(1, "Approved")
     sagemaker.metadata(1)["approved_by"] = "arn:aws:iam::000000000000:user/ada"
     write(clients)
-    first, second = sagemaker.cards["loadingbay-v1"]
-    assert (first["ModelCardStatus"], second["ModelCardStatus"]) == ("PendingReview", "Approved")
+    statuses = [card["ModelCardStatus"] for card in sagemaker.cards["loadingbay-v1"]]
+    assert statuses == ["PendingReview", "PendingReview", "Approved"], "first the content, then the status"
     assert sagemaker.said()["model_package_details"]["model_approval_status"] == "Approved"
     assert sagemaker.said()["additional_information"]["custom_details"]["approved_by"].endswith("user/ada")
 
@@ -189,7 +191,7 @@ def test_a_decision_between_reading_and_writing_is_written_as_well(sagemaker, cl
         sagemaker.decide(1, "Approved")
 
     sagemaker.create_model_card = late
-    assert write(clients)["written"] == 2
+    assert write(clients)["written"] == 3
     assert sagemaker.cards["loadingbay-v1"][-1]["ModelCardStatus"] == "Approved"
 
 

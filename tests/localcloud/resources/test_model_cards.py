@@ -25,12 +25,13 @@ def content(text: str) -> str:
 
 
 def test_a_change_is_a_version_and_earlier_ones_stay(sagemaker: Any, card: str) -> None:
-    sagemaker.update_model_card(ModelCardName=card, ModelCardStatus="Approved", Content=content("second"))
+    sagemaker.update_model_card(ModelCardName=card, Content=content("second"))
+    sagemaker.update_model_card(ModelCardName=card, ModelCardStatus="Approved")
 
     newest = sagemaker.describe_model_card(ModelCardName=card)
     first = sagemaker.describe_model_card(ModelCardName=card, ModelCardVersion=1)
 
-    assert (newest["ModelCardVersion"], newest["ModelCardStatus"]) == (2, "Approved")
+    assert (newest["ModelCardVersion"], newest["ModelCardStatus"]) == (3, "Approved")
     assert (first["ModelCardStatus"], first["Content"]) == ("Draft", content("first"))
     assert newest["CreationTime"] == first["CreationTime"]
     assert newest["LastModifiedBy"]["IamIdentity"]["Arn"]
@@ -71,6 +72,11 @@ def test_a_deleted_card_is_gone_with_its_versions(sagemaker: Any, card: str) -> 
         ("ConflictException", "already exists", lambda s, n: create(s, n)),
         ("ValidationException", "is not JSON", lambda s, n: create(s, f"{n}-x", "{")),
         ("ValidationException", "must be a JSON object", lambda s, n: create(s, f"{n}-x", "[]")),
+        (
+            "ValidationException",
+            "both model card content and model card status",
+            lambda s, n: s.update_model_card(ModelCardName=n, Content="{}", ModelCardStatus="Approved"),
+        ),
         ("ResourceNotFound", "version: 7", lambda s, n: s.describe_model_card(ModelCardName=n, ModelCardVersion=7)),
         ("ResourceNotFound", "does not exist", lambda s, n: s.update_model_card(ModelCardName="no", Content="{}")),
     ],
