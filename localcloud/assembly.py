@@ -24,6 +24,8 @@ from localcloud.ministack.emulator import Emulator
 from localcloud.ministack.iam_evaluator import Evaluator
 from localcloud.ministack.iam_services import enforce_roles
 from localcloud.ministack.persistence import Saver
+from localcloud.sandbox.process import Launchers
+from localcloud.sandbox.sandbox import detect
 from localcloud.serving.invoke import Invoker
 from localcloud.serving.manager import Manager
 from localcloud.settings import READ_SECONDS, Settings
@@ -64,9 +66,11 @@ class Assembly:
         self._emulator.printed = self._printed.read
         self._protocol = Protocol(self.cloud)
         self.cloud.call = self._protocol.call
-        self.cloud.jobs = JobService(self.cloud, settings.max_jobs)
+        sandbox = detect(settings.jobs_dir, settings.home, (settings.image_env, settings.image_root))
+        self._launchers = Launchers()
+        self.cloud.jobs = JobService(self.cloud, settings.max_jobs, sandbox, self._launchers)
         self.cloud.engine = Engine(self.cloud, self.cloud.jobs)
-        self.cloud.endpoints = Manager(self.cloud)
+        self.cloud.endpoints = Manager(self.cloud, sandbox, self._launchers)
         self._emulator.wrap_handlers(self._saved)
         self._emulator.register_service(self._protocol.handle)
         integrations.register(self._emulator, self.cloud)
@@ -109,6 +113,7 @@ class Assembly:
                 await asyncio.to_thread(stop)
             except Exception:
                 logger.exception("stopping %s failed", name)
+        await asyncio.to_thread(self._launchers.close)
         await self._invoker.close()
         await asyncio.to_thread(self.cloud.runner.stop)
         await asyncio.to_thread(self._printed.stop)

@@ -7,7 +7,7 @@ from pathlib import Path
 READ_SECONDS = 910
 
 # The variables of a process under EnableNetworkIsolation, over all others: no credentials, and proxies that answer
-# nothing. It is no firewall.
+# nothing, for machines that give it no network of its own.
 ISOLATED = {
     **dict.fromkeys(("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_ENDPOINT_URL"), ""),
     **dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), "http://127.0.0.1:9"),

@@ -237,8 +237,17 @@ class JobRun:
             **self.kind.variables(job, self._sandbox.root(host)),
         }
         variables = add_layer(variables, host, self._sandbox.root(host))
+        network = "alone" if _isolated(job) else "shared"
+        if network == "alone" and self.kind.hosts(job) > 1:
+            # They may call each other, and there is no network between several that is not the machine's.
+            self.say(
+                ["EnableNetworkIsolation: the processes of a job on several instances share the machine's network."]
+            )
+            network = "shared"
         hosts_file = {self._hosts_file: "/etc/hosts"} if self._sandbox.mounts and HOSTS.exists() else {}
-        plan = self._sandbox.plan(self.kind.command(job), variables, host, mounts=hosts_file, hostname=host.name)
+        plan = self._sandbox.plan(
+            self.kind.command(job), variables, host, mounts=hosts_file, hostname=host.name, network=network
+        )
         stream = f"{self.name}/{host.name}-{int(self.cloud.clock())}"
 
         def on_line(source: str, text: str) -> None:

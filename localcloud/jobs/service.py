@@ -15,7 +15,7 @@ from localcloud.jobs.retried_writes import retry_until_stored
 from localcloud.jobs.run import INTERRUPTED, JobRun, Kind, end_orphans
 from localcloud.jobs.training import Training
 from localcloud.sandbox.process import Launchers
-from localcloud.sandbox.sandbox import Sandbox, detect
+from localcloud.sandbox.sandbox import Sandbox
 
 logger = logging.getLogger("localcloud")
 
@@ -28,11 +28,9 @@ _FINAL = ("Completed", "Failed", "Stopped")
 class JobService:
     """The jobs of one local cloud. All methods may be called from any thread."""
 
-    def __init__(self, cloud: Cloud, max_jobs: int, sandbox: Sandbox | None = None) -> None:
+    def __init__(self, cloud: Cloud, max_jobs: int, sandbox: Sandbox, launchers: Launchers) -> None:
         self._cloud = cloud
-        settings = cloud.settings
-        self._sandbox = sandbox or detect(settings.jobs_dir, settings.home, (settings.image_env, settings.image_root))
-        self._launchers = Launchers()
+        self._sandbox, self._launchers = sandbox, launchers
         self._pool = ThreadPoolExecutor(max_jobs, thread_name_prefix="job")
         self._lock = threading.Lock()
         self._runs: dict[tuple[str, str], JobRun] = {}
@@ -160,7 +158,6 @@ class JobService:
         for run in runs:
             run.interrupt()
         self._pool.shutdown(wait=True, cancel_futures=True)
-        self._launchers.close()
 
 
 def _next_try(job: Document, members: Document) -> Document | None:

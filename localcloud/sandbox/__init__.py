@@ -1,6 +1,7 @@
 """Runs jobs and model servers as processes that are isolated from each other and end with the local cloud.
 
 launcher   the script that runs one command in its own namespaces, and ends every process it started
+relay      passes connections on to a model server whose network has no other way in
 sandbox    finds which namespaces this machine allows, and plans what a command sees
 layer      gives a process a folder of its own for what it installs with pip, on top of its environment
 process    starts a launcher, passes on the command's output line by line, and stops it

@@ -27,13 +27,15 @@ from collections.abc import Iterator
 
 TERMINATE = b"T"
 OPT_ML = b"/opt/ml"
+SHARED, ALONE = b"shared", b"alone"
 
 # From <sched.h>, <sys/mount.h>, <sys/prctl.h> and <linux/capability.h>.
 _NEW_NAMESPACES = 0x00020000 | 0x04000000 | 0x08000000 | 0x20000000  # mount, UTS, IPC, PID
-_NEW_USER = 0x10000000
+_NEW_USER, _NEW_NETWORK = 0x10000000, 0x40000000
 _NOSUID, _NODEV, _NOEXEC, _BIND, _REC, _PRIVATE = 2, 4, 8, 4096, 16384, 1 << 18
 _PDEATHSIG, _CAPBSET_DROP, _SUBREAPER, _NO_NEW_PRIVS = 1, 24, 36, 38
 _CAPABILITIES_3 = 0x20080522
+_INTERFACE_UP, _SET_INTERFACE_FLAGS = 1, 0x8914  # <net/if.h>, <linux/sockios.h>
 # What a container's root may do by Docker's default, without making device files: chown, dac_override, fowner, fsetid,
 # kill, setgid, setuid, setpcap, net_bind_service, net_raw, sys_chroot.
 _KEPT_CAPABILITIES = (0, 1, 3, 4, 5, 6, 7, 8, 10, 13, 18)
@@ -47,6 +49,8 @@ class Plan:
     `argv` and `environment` (NAME=VALUE) are the command's, `cwd` its directory. With `namespaces` ("" for none,
     "user" for a user namespace too, "root" without one) the pairs `mounts` (source, target) are bound, the
     directories `hidden` are covered by empty ones, but for what is in `visible`, and `hostname` is the host's name.
+    `network` is SHARED for the machine's, ALONE for one with nothing but a loopback of its own, or a port's number: as
+    ALONE, and connections to that port of the machine's 127.0.0.1 are passed on to it (see `relay.py`).
     """
 
     def __init__(
@@ -59,14 +63,16 @@ class Plan:
         hidden: list[bytes] | None = None,
         visible: list[bytes] | None = None,
         hostname: bytes = b"",
+        network: bytes = SHARED,
     ) -> None:
         self.argv, self.environment, self.cwd, self.namespaces = argv, environment, cwd, namespaces
         self.mounts, self.hidden, self.visible, self.hostname = mounts or [], hidden or [], visible or [], hostname
+        self.network = network
 
     def pack(self) -> bytes:
         """Return the plan as bytes, preceded by their length; ValueError if a value holds a null byte."""
         lists = [self.argv, self.environment, [self.cwd], [self.namespaces]]
-        lists += [self.mounts, self.hidden, self.visible, [self.hostname]]
+        lists += [self.mounts, self.hidden, self.visible, [self.hostname], [self.network]]
         fields = [field for values in lists for field in (b"%d" % len(values), *values)]
         if any(b"\0" in field for field in fields):
             raise ValueError("a null byte cannot be part of a command, a variable or a path")
@@ -85,8 +91,8 @@ class Plan:
             return [next(fields) for _ in range(int(next(fields)))]
 
         argv, environment, [cwd], [namespaces] = values(), values(), values(), values()
-        mounts, hidden, visible, [hostname] = values(), values(), values(), values()
-        return cls(argv, environment, cwd, namespaces, mounts, hidden, visible, hostname)
+        mounts, hidden, visible, [hostname], [network] = values(), values(), values(), values(), values()
+        return cls(argv, environment, cwd, namespaces, mounts, hidden, visible, hostname, network)
 
 
 def _received(control: int, size: int) -> bytes:
@@ -133,8 +139,12 @@ def main(control: int) -> None:
                 os.waitpid(first, 0)
                 os._exit(0)
             _prctl("the end of the parent cannot be watched", _PDEATHSIG, signal.SIGKILL)
+            if plan.network != SHARED:
+                _separate_network(plan.network)
             _confine(plan)
         else:
+            if plan.network != SHARED:
+                _share_network("it allows no namespaces at all")
             _prctl("orphans cannot be collected", _SUBREAPER, 1)
         message = b"EXIT %d" % _supervise(plan, control)
     except EOFError:
@@ -157,6 +167,36 @@ def _separate(*, user: bool) -> None:
         # The command is root in its own namespace, and the local cloud's user outside of it.
         for name, text in (("setgroups", "deny"), ("uid_map", f"0 {uid} 1"), ("gid_map", f"0 {gid} 1")):
             _write(f"/proc/self/{name}", text)
+
+
+def _separate_network(network: bytes) -> None:
+    """Leave for a network that holds a loopback only, or say in the command's output that the machine has none."""
+    # Only needed here, and their import takes longer than all the rest of the start.
+    import fcntl
+    import socket
+    import struct
+
+    listener = socket.create_server(("127.0.0.1", int(network)), backlog=1024) if network != ALONE else None
+    if _libc.unshare(_NEW_NETWORK) == -1:
+        _share_network(os.strerror(ctypes.get_errno()))
+        if listener is not None:
+            listener.close()
+        return
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
+        request = struct.pack("16sh22x", b"lo", _INTERFACE_UP)
+        fcntl.ioctl(any_socket, _SET_INTERFACE_FLAGS, request)
+    if listener is not None:
+        if os.fork() == 0:
+            script = os.path.join(os.path.dirname(os.path.abspath(__file__)), "relay.py")
+            listener.set_inheritable(True)
+            os.execv(sys.executable, [sys.executable, "-I", "-S", script, str(listener.fileno()), network.decode()])
+        listener.close()
+
+
+def _share_network(reason: str) -> None:
+    os.write(
+        1, b"This machine gave the process no network of its own (%s): it shares the machine's.\n" % reason.encode()
+    )
 
 
 def _write(path: str, text: str) -> None:
@@ -247,7 +287,11 @@ def _drop_capabilities() -> None:
 
 
 def _supervise(plan: Plan, control: int) -> int:
-    """Run the command and return its exit code; pass TERMINATE on as SIGTERM. EOFError if the socket is closed."""
+    """Run the command and return its exit code; pass TERMINATE on as SIGTERM. EOFError if the socket is closed.
+
+    A command that dies of SIGTERM itself, such as a shell, may have children that still end in order: they are waited
+    for until they have ended or the socket is closed.
+    """
     woken, wake = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
     signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
     signal.signal(signal.SIGCHLD, lambda *_: None)
@@ -258,29 +302,34 @@ def _supervise(plan: Plan, control: int) -> int:
     poll = select.poll()
     poll.register(control, select.POLLIN)
     poll.register(woken, select.POLLIN)
+    code, asked = None, False
     while True:
         ready = [file for file, _ in poll.poll()]
         if woken in ready:
             os.read(woken, 4096)
-            code = _collect(command)
-            if code is not None:
+            ended, others = _collect(command)
+            code = ended if code is None else code
+            if code is not None and not (others and asked and code == -signal.SIGTERM):
                 return code
         if control in ready:
             if os.read(control, 1) != TERMINATE:
                 raise EOFError
+            asked = True
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 # Not collected yet, so the group's number is still the command's.
                 os.kill(-1 if os.getpid() == 1 else -command, signal.SIGTERM)
 
 
-def _collect(command: int) -> int | None:
-    """Reap children that have ended; return the command's exit code if it is among them, else None."""
+def _collect(command: int) -> tuple[int | None, bool]:
+    """Reap children that have ended; return the command's exit code if it is among them, and whether any are left."""
     code = None
-    with contextlib.suppress(ChildProcessError):
+    try:
         while (ended := os.waitpid(-1, os.WNOHANG))[0]:
             if ended[0] == command:
                 code = os.waitstatus_to_exitcode(ended[1])
-    return code
+    except ChildProcessError:
+        return code, False
+    return code, True
 
 
 def _become(plan: Plan) -> None:

@@ -2,7 +2,8 @@
 
 With namespaces the command's directory is mounted on /opt/ml, the home of the local cloud looks empty, and no process
 but the command's own can be seen or signalled. Without them (`Sandbox()`), every path below /opt/ml in the command and
-its variables is rewritten to the command's directory, and its processes are ended by their parentage.
+its variables is rewritten to the command's directory, and its processes are ended by their parentage. In both ways the
+paths that a command is given are ASCII, whatever the home is called: some libraries open no others.
 """
 
 from __future__ import annotations
@@ -47,11 +48,13 @@ class Sandbox:
 
     `namespaces` is "user" (a user namespace too, which needs no root), "root", or "" where the machine allows none.
     `hidden` is the home of the local cloud; `visible` are directories that commands need although they may lie in it.
+    `ascii_hidden` is another path of `hidden`, for commands without namespaces where its own is not ASCII.
     """
 
     namespaces: str = ""
     hidden: Path | None = None
     visible: tuple[Path, ...] = ()
+    ascii_hidden: Path | None = None
 
     @property
     def mounts(self) -> bool:
@@ -60,7 +63,13 @@ class Sandbox:
 
     def root(self, place: Place) -> str:
         """The path by which a command finds its /opt/ml."""
-        return OPT_ML if self.mounts else str(place.ml)
+        return OPT_ML if self.mounts else str(self._seen(place.ml))
+
+    def _seen(self, path: Path) -> Path:
+        """The path by which a command without namespaces is told of a directory."""
+        if self.ascii_hidden is None or self.hidden is None or not path.is_relative_to(self.hidden):
+            return path
+        return self.ascii_hidden / path.relative_to(self.hidden)
 
     def own_variables(self, place: Place) -> dict[str, str]:
         """HOME and TMPDIR of a command, in its own /opt/ml."""
@@ -74,17 +83,20 @@ class Sandbox:
         *,
         mounts: Mapping[Path, str] | None = None,
         hostname: str = "",
+        network: str = "shared",
     ) -> Plan:
         """Return the launcher's plan to run `command` with the environment `variables` and `place` as /opt/ml.
 
         `mounts` are files and directories that the command sees at further paths, and `hostname` is its host's name;
-        both need namespaces.
+        both need namespaces. `network` is "shared", "alone" or a port (see `Plan`); where the machine has no network
+        namespaces the command says so in its output and shares.
         """
         if not self.mounts:
-            command = [rewrite(part, place.ml) for part in command]
-            variables = {name: rewrite(value, place.ml) for name, value in variables.items()}
+            seen = self._seen(place.ml)
+            command = [rewrite(part, seen) for part in command]
+            variables = {name: rewrite(value, seen) for name, value in variables.items()}
             variables = {**variables, VARIABLE: str(place.directory)}
-            return Plan(_bytes(command), _environment(variables), os.fsencode(place.ml))
+            return Plan(_bytes(command), _environment(variables), os.fsencode(seen), network=network.encode())
         bound = [item for source, target in {place.ml: OPT_ML, **(mounts or {})}.items() for item in (source, target)]
         return Plan(
             _bytes(command),
@@ -95,6 +107,7 @@ class Sandbox:
             hidden=_bytes([self.hidden] if self.hidden else []),
             visible=_bytes(self.visible),
             hostname=hostname.encode(),
+            network=network.encode(),
         )
 
 
@@ -117,7 +130,14 @@ def detect(directory: Path, hidden: Path | None = None, visible: tuple[Path, ...
         sandbox = Sandbox(namespaces, hidden, visible)
         if _works(sandbox, directory):
             return sandbox
-    return Sandbox()
+    return Sandbox("", hidden, visible, ascii_path(hidden) if hidden is not None else None)
+
+
+def ascii_path(directory: Path) -> Path | None:
+    """Another path of a directory, in ASCII and as long as this process lives; None if its own is ASCII."""
+    if str(directory).isascii():
+        return None
+    return Path(f"/proc/{os.getpid()}/fd/{os.open(directory, os.O_PATH)}")
 
 
 def _works(sandbox: Sandbox, directory: Path) -> bool:

@@ -17,9 +17,11 @@ from localcloud.api import ApiError
 from localcloud.cloud import Cloud
 from localcloud.iam.access import Place, image_needs, log_needs
 from localcloud.iam.identities import Identity
+from localcloud.sandbox.process import Launchers
+from localcloud.sandbox.sandbox import Sandbox
 from localcloud.serving.artifacts import ArtifactError, unpack
 from localcloud.serving.deployment import Deployment, VariantSpec
-from localcloud.serving.instance import Instance, ServerError
+from localcloud.serving.instance import Instance, MachineError, ServerError
 from localcloud.settings import ISOLATED
 
 logger = logging.getLogger("localcloud")
@@ -33,6 +35,16 @@ _LONGEST_PAUSE = 30.0
 
 class DeployError(Exception):
     """A fleet did not start; the message is the endpoint's FailureReason."""
+
+
+class ServiceError(DeployError):
+    """A fleet did not start, and not because of its models: the fault is the machine's, or the local cloud's.
+
+    The FailureReason begins as SageMaker's does when it fails itself, so that its readers blame no model for it.
+    """
+
+    def __init__(self, sentence: str) -> None:
+        super().__init__(f"Request to service failed. {sentence}")
 
 
 @dataclass
@@ -65,8 +77,11 @@ class Fleet:
         directory: Path,
         deployment: Deployment,
         cloud_stopping: threading.Event,
+        sandbox: Sandbox,
+        launchers: Launchers,
     ) -> None:
         self._cloud = cloud
+        self._sandbox, self._launchers = sandbox, launchers
         self._endpoint = endpoint
         self.directory = directory
         self.capture: dict[str, Any] | None = deployment.data_capture_config
@@ -165,9 +180,9 @@ class Fleet:
                     'principal "sagemaker.amazonaws.com". Also ensure that the role has "s3:GetObject" permissions and '
                     f"that the object is located in {self._cloud.settings.region}."
                 ) from error
-            raise DeployError(
-                f"Failed to download model data for variant {variant.name} from {url}: {error}"
-            ) from error
+            said = f"Failed to download model data for variant {variant.name} from {url}: {error}"
+            ours = not isinstance(error, ClientError) or error.response["ResponseMetadata"]["HTTPStatusCode"] >= 500
+            raise (ServiceError if ours else DeployError)(said) from error
         except ArtifactError as error:
             raise DeployError(
                 f"Failed to extract model data archive {url} of variant {variant.name}: {error}"
@@ -185,7 +200,6 @@ class Fleet:
             **(variant.identity.variables if variant.identity is not None else {}),
             **(ISOLATED if spec.isolated else {}),
             **spec.environment,
-            "SM_MODEL_DIR": str(self.directory / variant.name / "model"),
         }
         group, stream = f"/aws/sagemaker/Endpoints/{self._endpoint}", f"{variant.name}/{name}"
 
@@ -193,13 +207,17 @@ class Fleet:
             if variant.logged:
                 self._cloud.logs.put(group, stream, [line])
 
-        return Instance(directory, environment, say)
+        model = self.directory / variant.name / "model"
+        isolated = spec.isolated
+        return Instance(directory, model, environment, say, self._sandbox, self._launchers, isolated=isolated)
 
     def _start_instance(self, variant: Variant, instance: Instance) -> None:
         try:
             instance.start()
             instance.wait_healthy(variant.spec.start_seconds or _START_SECONDS, self._cloud_stopping)
-        except (ServerError, OSError) as error:
+        except MachineError as error:
+            raise ServiceError(f"A server of production variant {variant.name} did not start: {error}") from error
+        except ServerError as error:
             raise DeployError(
                 f"The primary container for production variant {variant.name} did not pass the ping health check. "
                 f"{error}"

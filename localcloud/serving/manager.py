@@ -20,10 +20,12 @@ from localcloud.api import pick
 from localcloud.cloud import Cloud
 from localcloud.iam.identities import Identity
 from localcloud.sandbox.leftovers import NOTE, end_leftovers
+from localcloud.sandbox.process import Launchers
+from localcloud.sandbox.sandbox import Sandbox
 from localcloud.serving import shift
 from localcloud.serving.capture import Recorder
 from localcloud.serving.deployment import KIND, Deployment, in_progress, in_service, live, pending
-from localcloud.serving.fleet import DeployError, Fleet
+from localcloud.serving.fleet import DeployError, Fleet, ServiceError
 from localcloud.serving.metrics import Metrics
 
 logger = logging.getLogger("localcloud")
@@ -37,8 +39,9 @@ _OVER = ("Failed", "Deleting")
 class Manager:
     """The endpoints of one local cloud."""
 
-    def __init__(self, cloud: Cloud) -> None:
+    def __init__(self, cloud: Cloud, sandbox: Sandbox, launchers: Launchers) -> None:
         self._cloud = cloud
+        self._sandbox, self._launchers = sandbox, launchers
         self._stopping = threading.Event()
         self._routing = threading.Lock()
         self._writers: dict[str | None, Identity] = {}
@@ -292,7 +295,7 @@ class Manager:
 
     def _fleet(self, name: str, deployment: Deployment) -> Fleet:
         directory = self._cloud.settings.endpoints_dir / name / deployment.directory
-        return Fleet(self._cloud, name, directory, deployment, self._stopping)
+        return Fleet(self._cloud, name, directory, deployment, self._stopping, self._sandbox, self._launchers)
 
     def _change(self, name: str, change: Callable[[dict[str, Any]], None]) -> None:
         """Change the endpoint's document and tell the bus."""
@@ -305,8 +308,8 @@ def _reason(error: Exception) -> str:
         return str(error)
     logger.error("a deployment failed", exc_info=error)
     if isinstance(error, OSError):
-        return f"The endpoint's files cannot be written: {error.strerror or error}"
-    return f"InternalServerError: {type(error).__name__}: {error}"
+        return str(ServiceError(f"The endpoint's files cannot be written: {error.strerror or error}"))
+    return str(ServiceError(f"{type(error).__name__}: {error}"))
 
 
 _EVENT_STATUS = {

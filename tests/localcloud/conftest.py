@@ -1,5 +1,6 @@
 """One real local cloud for all tests of this folder: a process, driven over HTTP with boto3."""
 
+import contextlib
 import os
 import re
 import signal
@@ -118,8 +119,8 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 @pytest.fixture(scope="session")
 def cloud(tmp_path_factory: pytest.TempPathFactory, image: tuple[Path, Path]) -> Iterator[RunningCloud]:
-    """The cloud that most tests share; each test uses names of its own."""
-    running = start_cloud(tmp_path_factory.mktemp("cloud"), *image)
+    """The cloud that most tests share, in a folder beyond ASCII; each test uses names of its own."""
+    running = start_cloud(tmp_path_factory.mktemp("cloud-é"), *image)
     yield running
     assert running.stop() == 0, running.log()
 
@@ -157,6 +158,24 @@ def gone(pid: int, seconds: float = 5.0) -> bool:
             return True
         time.sleep(0.05)
     return False
+
+
+def outside(server: str) -> int:
+    """The process, as this machine counts, of a model server that says that it is `server` (see model_server.py)."""
+    namespace, number, _ = server.split()
+    for entry in Path("/proc").iterdir():
+        with contextlib.suppress(OSError):
+            if entry.name.isdigit() and str((entry / "ns" / "pid").readlink()) == namespace:
+                numbers = re.search(r"^NSpid:(.*)$", (entry / "status").read_text(), re.MULTILINE)
+                if numbers and numbers[1].split()[-1] == number:
+                    return int(entry.name)
+    raise LookupError(server)
+
+
+@pytest.fixture(name="outside")
+def outside_fixture() -> Callable[[str], int]:
+    """`outside(server)`: the process of a model server by what it says in the member `server` of its answers."""
+    return outside
 
 
 @pytest.fixture(name="gone")

@@ -1,18 +1,23 @@
 """A model server with no packages, for tests: SageMaker's HTTP contract around a folder of text files.
 
 Files of the artifact steer it: `/ping` is 200 once `delay` seconds have passed; `fail` makes the start fail with its
-text; `slow` is the seconds an answer takes. `/invocations` answers {"model": <text of `name`>, "bytes": n, "pid": ...};
-the body b"raise" gives 500, b"die" ends the process, b"environment" shows the process's variables.
+text; `slow` is the seconds an answer takes. `/invocations` answers {"model": <text of `name`>, "bytes": n, "server":
+its PID namespace, its number in there and its start}; the body b"raise" gives 500, b"die" ends the process,
+b"environment" shows the process's variables and how many processes it sees, b"exists PATH" whether it sees a file,
+b"connect PORT" whether it reaches a port of 127.0.0.1.
 """
 
 import json
 import os
+import socket
 import sys
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 MODEL = Path(os.environ["SM_MODEL_DIR"])
+STARTED = Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19]
+SERVER = f"{Path('/proc/self/ns/pid').readlink()} {os.getpid()} {STARTED}"
 
 
 def text(name: str, default: str = "") -> str:
@@ -38,13 +43,19 @@ class Handler(BaseHTTPRequestHandler):
         answer = {
             "model": text("name"),
             "bytes": len(body),
-            "pid": os.getpid(),
+            "server": SERVER,
             "content_type": self.headers["content-type"],
             "accept": self.headers["accept"],
             "attributes": self.headers["x-amzn-sagemaker-custom-attributes"],
         }
         if body == b"environment":
             answer["environment"] = dict(os.environ)
+            answer["processes"] = sum(entry.name.isdigit() for entry in Path("/proc").iterdir())
+        if body.startswith(b"exists "):
+            answer["exists"] = Path(body[7:].decode()).exists()
+        if body.startswith(b"connect "):
+            with socket.socket() as probe:
+                answer["connected"] = probe.connect_ex(("127.0.0.1", int(body[8:]))) == 0
         self.answer(200, answer)
 
     def answer(self, status: int, body: object) -> None:

@@ -103,7 +103,7 @@ class Site:
         return seen
 
     def server_pids(self, endpoint: str = ENDPOINT) -> list[int]:
-        """The model servers of an endpoint: one process group each, led by these."""
+        """The launchers of an endpoint's model servers: what serves descends from one, and ends with it."""
         endpoints = self.bay.folder / ".loadingbay" / "cloud" / "endpoints" / endpoint
         return [int(file.read_text().split()[0]) for file in endpoints.glob("*/*/i-*/process")]
 

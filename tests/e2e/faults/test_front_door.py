@@ -19,9 +19,14 @@ MOST_MILLISECONDS = 3.0
 def test_the_front_door_adds_at_most_three_milliseconds(site: Any) -> None:
     site.wait_served("good")
     [server] = site.server_pids()
-    [listening] = [c for c in psutil.Process(server).net_connections("tcp") if c.status == psutil.CONN_LISTEN]
+    [listening] = {
+        connection.laddr
+        for process in psutil.Process(server).children(recursive=True)
+        for connection in process.net_connections("tcp")
+        if connection.status == psutil.CONN_LISTEN
+    }
     ways = {
-        "direct": (http.client.HTTPConnection("127.0.0.1", listening.laddr.port), "/invocations"),
+        "direct": (http.client.HTTPConnection("127.0.0.1", listening.port), "/invocations"),
         "through": (http.client.HTTPConnection("127.0.0.1", site.bay.port), "/endpoints/loadingbay/invocations"),
     }
     photos = list(site.photos.values())

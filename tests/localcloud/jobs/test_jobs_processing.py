@@ -170,8 +170,16 @@ pathlib.Path(f"/opt/ml/processing/out/{config['current_host']}.json").write_text
     assert len(set(found.values())) == 2
 
 
-def test_a_job_under_network_isolation_has_no_credentials(kit: Kit) -> None:
-    script = "import os; print('key', repr(os.environ['AWS_ACCESS_KEY_ID']), os.environ['HTTPS_PROXY'], flush=True)"
+def test_a_job_under_network_isolation_has_no_credentials_and_no_network(kit: Kit) -> None:
+    script = f"""
+import os, socket
+reached = socket.socket().connect_ex(("127.0.0.1", {kit.cloud.port})) == 0
+print("key", repr(os.environ["AWS_ACCESS_KEY_ID"]), os.environ["HTTPS_PROXY"], flush=True)
+print("reached", reached, flush=True)
+"""
     job = kit.processing_job(script, NetworkConfig={"EnableNetworkIsolation": True})
     assert kit.wait_job(job)["ProcessingJobStatus"] == "Completed"
-    assert kit.wait_log(job, "key")[0] == "key '' http://127.0.0.1:9"
+    lines = kit.wait_log(job, "reached")
+    assert "key '' http://127.0.0.1:9" in lines
+    # A machine that has no network namespaces says so in the log.
+    assert ("reached True" in lines) == any("no network of its own" in line for line in lines)

@@ -250,3 +250,22 @@ def test_with_max_results_the_page_is_cut_before_the_status(kit: Kit) -> None:
     assert listed["TrainingJobSummaries"] == []
     assert [job["TrainingJobStatus"] for job in rest["TrainingJobSummaries"]] == ["Failed"]
     assert len(kit.sm.list_training_jobs(NameContains=kit.prefix, StatusEquals="Failed")["TrainingJobSummaries"]) == 1
+
+
+def test_a_script_of_the_toolkit_ends_in_order_when_stopped(kit: Kit) -> None:
+    script = """
+import os, pathlib, signal, sys, time
+def save(*_):
+    time.sleep(0.3)
+    pathlib.Path(os.environ["SM_MODEL_DIR"], "partial").write_text("epoch 3")
+    sys.exit(0)
+signal.signal(signal.SIGTERM, save)
+print("ready", flush=True)
+time.sleep(600)
+"""
+    name = kit.training_job(script)
+    kit.wait_log(name, "ready", "Training")
+    kit.sm.stop_training_job(TrainingJobName=name)
+    job = kit.wait_job(name, "training")
+    assert job["TrainingJobStatus"] == "Stopped"
+    assert [m.name for m in members(kit.get(f"models/{name}/output/model.tar.gz"))] == ["partial"]

@@ -107,19 +107,21 @@ def test_messages_and_executions_are_kept_half_a_second_later(own_cloud: Any) ->
     assert cloud.client("stepfunctions").describe_execution(executionArn=execution)["status"] == "SUCCEEDED"
 
 
-def test_an_endpoint_serves_again_after_a_kill_and_its_old_server_is_gone(own_cloud: Any, gone: Any) -> None:
+def test_an_endpoint_serves_again_after_a_kill_and_its_old_server_is_gone(
+    own_cloud: Any, gone: Any, outside: Any
+) -> None:
     cloud = own_cloud()
     put_model(cloud, "model", name="kept")
     cloud.client("sagemaker").create_endpoint(EndpointName="kept", EndpointConfigName="model")
     wait_in_service(cloud, "kept")
-    old = invoke(cloud, "kept")["pid"]
+    old = outside(invoke(cloud, "kept")["server"])
     cloud.kill()
 
     cloud = own_cloud()
     answer = invoke(cloud, "kept")
 
     assert answer["model"] == "kept"
-    assert answer["pid"] != old
+    assert outside(answer["server"]) != old
     assert gone(old)
 
 
@@ -195,12 +197,12 @@ def test_an_approval_is_told_again_after_a_kill(own_cloud: Any) -> None:
     assert json.loads(message["Body"])["resources"] == [package]
 
 
-def test_a_stopped_cloud_leaves_no_process_and_no_pid_file(own_cloud: Any, gone: Any) -> None:
+def test_a_stopped_cloud_leaves_no_process_and_no_pid_file(own_cloud: Any, gone: Any, outside: Any) -> None:
     cloud = own_cloud()
     put_model(cloud, "model", name="kept")
     cloud.client("sagemaker").create_endpoint(EndpointName="kept", EndpointConfigName="model")
     wait_in_service(cloud, "kept")
-    pid = invoke(cloud, "kept")["pid"]
+    pid = outside(invoke(cloud, "kept")["server"])
 
     assert cloud.stop() == 0
 

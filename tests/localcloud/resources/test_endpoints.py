@@ -1,5 +1,6 @@
 """Endpoints from creation to deletion, over HTTP, with a tiny model server behind them."""
 
+import contextlib
 import io
 import json
 import os
@@ -46,7 +47,15 @@ def artifact(**files: str) -> bytes:
     return data.getvalue()
 
 
-def configure(cloud: Any, name: str, /, capture: dict[str, Any] | None = None, count: int = 1, **files: str) -> str:
+def configure(
+    cloud: Any,
+    name: str,
+    /,
+    capture: dict[str, Any] | None = None,
+    count: int = 1,
+    isolated: bool = False,
+    **files: str,
+) -> str:
     """A model with these files, and a configuration of one variant that serves it; both under `name`."""
     cloud.client("s3").put_object(Bucket=BUCKET, Key=f"{name}.tar.gz", Body=artifact(**files))
     sagemaker = cloud.client("sagemaker")
@@ -58,6 +67,7 @@ def configure(cloud: Any, name: str, /, capture: dict[str, Any] | None = None, c
             "Environment": {"OWN": "variable"},
         },
         ExecutionRoleArn="arn:aws:iam::000000000000:role/any",
+        EnableNetworkIsolation=isolated,
     )
     sagemaker.create_endpoint_config(
         EndpointConfigName=name,
@@ -120,10 +130,41 @@ def test_a_model_server_has_a_clean_environment(cloud: Any, runtime: Any, name: 
     assert "SECRET_OF_THE_SHELL" not in environment
     assert environment["OWN"] == "variable"
     assert environment["AWS_ENDPOINT_URL"] == cloud.url
-    layer, below = environment["PATH"].split(":")[1:3]
-    assert layer.endswith("/home/layer/bin")
-    assert below.endswith(".venv-image/bin")
-    assert environment["HOME"].startswith(str(cloud.home))
+    _, layer, image = environment["PATH"].split(":")[:3]
+    assert layer.endswith("/layer/bin")
+    assert image.endswith(".venv-image/bin")
+    paths = [environment[variable] for variable in ("HOME", "TMPDIR", "SM_MODEL_DIR")]
+    assert all(path.isascii() for path in paths), paths
+
+
+def test_a_model_server_neither_sees_the_cloud_nor_its_files(cloud: Any, runtime: Any, name: str) -> None:
+    serve(cloud, name)
+
+    answer = invoke(runtime, name, b"environment")
+
+    if answer["environment"]["SM_MODEL_DIR"] != "/opt/ml/model":
+        pytest.skip("this machine allows no namespaces")
+    assert answer["processes"] <= 4
+    assert not invoke(runtime, name, f"exists {cloud.home}/sagemaker.sqlite".encode())["exists"]
+
+
+def test_a_model_under_network_isolation_answers_and_reaches_nothing(cloud: Any, runtime: Any, name: str) -> None:
+    serve(cloud, name, isolated=True, name="alone")
+
+    answer = invoke(runtime, name, f"connect {cloud.port}".encode())
+
+    assert answer["model"] == "alone"
+    lines = log_lines(cloud, name, "model server ready")
+    # A machine that has no network namespaces says so in the log.
+    assert answer["connected"] == any("no network of its own" in line for line in lines)
+
+
+def test_a_fault_of_the_machine_is_not_told_as_one_of_the_model(cloud: Any, name: str) -> None:
+    endpoint = serve(cloud, name, fail="OSError: [Errno 28] No space left on device")
+
+    assert endpoint["EndpointStatus"] == "Failed"
+    assert endpoint["FailureReason"].startswith("Request to service failed. ")
+    assert endpoint["FailureReason"].endswith("No space left on device")
 
 
 def test_a_server_that_does_not_start_fails_the_endpoint(cloud: Any, name: str) -> None:
@@ -142,18 +183,23 @@ def test_an_archive_that_climbs_out_fails_the_endpoint_by_name(cloud: Any, sagem
     assert not list(cloud.home.rglob("climbed"))
 
 
+def log_lines(cloud: Any, name: str, last: str) -> list[str]:
+    """The lines of an endpoint's log, once `last` is among them."""
+    deadline = time.monotonic() + 5
+    lines: list[str] = []
+    while last not in lines and time.monotonic() < deadline:
+        with contextlib.suppress(ClientError):  # the group is made with its first line
+            found = cloud.client("logs").filter_log_events(logGroupName=f"/aws/sagemaker/Endpoints/{name}")
+            lines = [event["message"] for event in found["events"]]
+    return lines
+
+
 def test_the_log_of_a_server_is_in_cloudwatch(cloud: Any, name: str) -> None:
     serve(cloud, name)
-    logs = cloud.client("logs")
-    group = f"/aws/sagemaker/Endpoints/{name}"
 
-    deadline = time.monotonic() + 5
-    messages: list[str] = []
-    while "model server ready" not in messages and time.monotonic() < deadline:
-        messages = [event["message"] for event in logs.filter_log_events(logGroupName=group)["events"]]
-
-    assert "model server ready" in messages
-    assert logs.describe_log_streams(logGroupName=group)["logStreams"][0]["logStreamName"].startswith("AllTraffic/i-")
+    assert "model server ready" in log_lines(cloud, name, "model server ready")
+    streams = cloud.client("logs").describe_log_streams(logGroupName=f"/aws/sagemaker/Endpoints/{name}")
+    assert streams["logStreams"][0]["logStreamName"].startswith("AllTraffic/i-")
 
 
 def test_an_update_moves_requests_to_the_new_model_without_a_failure(
@@ -195,15 +241,17 @@ def test_an_endpoint_in_progress_is_not_updated_again(cloud: Any, sagemaker: Any
         sagemaker.update_endpoint(EndpointName=name, EndpointConfigName=name)
 
 
-def test_a_killed_server_is_replaced_and_requests_wait_for_it(cloud: Any, runtime: Any, name: str) -> None:
+def test_a_killed_server_is_replaced_and_requests_wait_for_it(
+    cloud: Any, runtime: Any, name: str, outside: Callable[[str], int]
+) -> None:
     serve(cloud, name, name="steady")
-    pid = invoke(runtime, name)["pid"]
+    server = invoke(runtime, name)["server"]
 
-    os.kill(pid, signal.SIGKILL)
+    os.kill(outside(server), signal.SIGKILL)
     after = [invoke(runtime, name) for _ in range(5)]
 
     assert {answer["model"] for answer in after} == {"steady"}
-    assert pid not in {answer["pid"] for answer in after}
+    assert server not in {answer["server"] for answer in after}
 
 
 def test_a_request_that_ends_the_server_fails_alone(cloud: Any, runtime: Any, name: str) -> None:
@@ -247,9 +295,9 @@ def test_requests_are_shared_among_instances(cloud: Any, runtime: Any, name: str
     from concurrent.futures import ThreadPoolExecutor
 
     with ThreadPoolExecutor(4) as pool:
-        pids = list(pool.map(lambda _: invoke(runtime, name)["pid"], range(4)))
+        servers = list(pool.map(lambda _: invoke(runtime, name)["server"], range(4)))
 
-    assert len(set(pids)) == 2
+    assert len(set(servers)) == 2
 
 
 def test_variants_share_requests_by_weight_and_can_be_named(
@@ -394,10 +442,10 @@ def test_requests_and_answers_are_captured_in_the_documented_format(cloud: Any, 
 
 
 def test_a_deleted_endpoint_is_gone_with_its_servers(
-    cloud: Any, sagemaker: Any, runtime: Any, name: str, gone: Any
+    cloud: Any, sagemaker: Any, runtime: Any, name: str, gone: Any, outside: Callable[[str], int]
 ) -> None:
     serve(cloud, name)
-    pid = invoke(runtime, name)["pid"]
+    pid = outside(invoke(runtime, name)["server"])
 
     sagemaker.delete_endpoint(EndpointName=name)
     sagemaker.get_waiter("endpoint_deleted").wait(EndpointName=name, WaiterConfig={"Delay": 1, "MaxAttempts": 10})

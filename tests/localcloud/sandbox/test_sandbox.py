@@ -2,16 +2,19 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import httpx
 import pytest
 
 from localcloud.sandbox.leftovers import NOTE, Identity, end_leftovers
 from localcloud.sandbox.process import ContainedProcess, Launchers, SandboxError
-from localcloud.sandbox.sandbox import Place, Sandbox, detect, rewrite
+from localcloud.sandbox.sandbox import Place, Sandbox, ascii_path, detect, rewrite
+from localcloud.serving.instance import free_port
 
 
 @pytest.mark.parametrize(
@@ -150,6 +153,25 @@ def test_terminate_lets_a_command_end_by_itself(sandbox: Sandbox, tmp_path: Path
     assert ("stdout", "ending") in lines
 
 
+def test_terminate_leaves_time_to_what_a_command_without_a_handler_started(sandbox: Sandbox, tmp_path: Path) -> None:
+    child = "trap 'sleep 0.2; echo saved; exit 0' TERM; echo ready; while true; do sleep 0.02; done"
+    process, lines = run(sandbox, tmp_path, ["sh", "-c", 'sh -c "$0" & wait; exit 7', child])
+    until(lines)
+    process.terminate(20)
+    assert process.wait(20) == -signal.SIGTERM
+    assert ("stdout", "saved") in lines
+
+
+def test_a_command_that_ends_in_order_does_not_wait_for_the_rest(sandbox: Sandbox, tmp_path: Path) -> None:
+    seconds = marker()
+    script = f"trap 'exit 5' TERM; (trap '' TERM; exec sleep {seconds}) & echo ready; while true; do sleep 0.02; done"
+    process, lines = run(sandbox, tmp_path, ["sh", "-c", script])
+    until(lines)
+    process.terminate(60)
+    assert process.wait(20) == 5
+    assert gone(seconds)
+
+
 def test_a_command_without_a_handler_ends_at_terminate(sandbox: Sandbox, tmp_path: Path) -> None:
     process, _ = run(sandbox, tmp_path, ["sleep", marker()])
     time.sleep(0.3)
@@ -285,6 +307,56 @@ def test_what_the_machine_refuses_is_not_the_commands_fault(separate: Sandbox, t
 def test_a_null_byte_is_refused(sandbox: Sandbox, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="null byte"):
         run(sandbox, tmp_path, ["true"], {"A": "b\0c"})
+
+
+REACH = """
+import socket, sys
+try:
+    socket.create_connection(("127.0.0.1", int(sys.argv[1])), 5)
+    print("reached")
+except OSError as error:
+    print(error.strerror)
+"""
+
+
+def test_a_command_alone_reaches_nothing_on_the_machine(sandbox: Sandbox, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        command = [sys.executable, "-c", REACH, str(server.getsockname()[1])]
+        process, lines = run(sandbox, tmp_path, command, network="alone")
+        assert process.wait(20) == 0
+    said = [text for _, text in lines]
+    # A machine that cannot keep it apart says so.
+    shared = ["gave the process no network of its own" in text for text in said[:1]] == [True]
+    assert said[-1] == ("reached" if shared else "Connection refused"), said
+    assert shared == (not sandbox.mounts) or os.geteuid() != 0
+
+
+def test_the_port_of_a_server_that_is_alone_is_passed_on(sandbox: Sandbox, tmp_path: Path) -> None:
+    port = free_port()
+    (tmp_path / "algo-1" / "opt" / "ml").mkdir(parents=True)
+    (tmp_path / "algo-1" / "opt" / "ml" / "page").write_bytes(b"x" * 1_000_000)
+    serve = [sys.executable, "-m", "http.server", "--bind", "127.0.0.1", str(port)]
+    process, _ = run(sandbox, tmp_path, serve, network=str(port))
+    deadline = time.monotonic() + 20
+    while True:
+        try:
+            answer = httpx.get(f"http://127.0.0.1:{port}/page", trust_env=False)
+            break
+        except httpx.HTTPError:
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+    assert answer.content == b"x" * 1_000_000
+    process.terminate(20)
+    assert process.wait(20) == -signal.SIGTERM
+
+
+def test_without_namespaces_too_the_path_of_opt_ml_is_ascii(tmp_path: Path) -> None:
+    home = tmp_path / "état"
+    home.mkdir()
+    sandbox = Sandbox("", home, (), ascii_path(home))
+    seen = say(sandbox, home, 'echo "$HOME"; ls -d /opt/ml/home; test /opt/ml/home -ef "$HOME" && echo same')
+    assert [path.isascii() for path in seen] == [True, True, True]
+    assert seen[2] == "same"
 
 
 def test_the_host_name_is_the_hosts(separate: Sandbox, tmp_path: Path) -> None:
