@@ -12,6 +12,7 @@ from importlib.metadata import version
 from typing import IO, Any
 
 from localcloud.http.connections import raise_descriptor_limit, serve_http
+from localcloud.sandbox.leftovers import Identity
 from localcloud.settings import Settings, StartError
 from localcloud.state.credentials import owner_secret
 from localcloud.state.periodic import Periodic
@@ -34,14 +35,14 @@ def claim_home(settings: Settings) -> IO[str]:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
         handle.seek(0)
-        pid = handle.read().strip() or "unknown"
+        pid = next(iter(handle.read().split()), "unknown")
         handle.close()
         raise StartError(
             f"A local cloud already runs on {settings.home} (process {pid}); stop it first, or give another --home."
         ) from error
     handle.seek(0)
     handle.truncate()
-    handle.write(str(os.getpid()))
+    handle.write(str(Identity.of(os.getpid())))
     handle.flush()
     return handle
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 # How long an answer of the port may take: a Lambda function may run for 15 minutes.
 READ_SECONDS = 910
+PID_FILE = "localcloud.pid"
 
 # The variables of a process under EnableNetworkIsolation, over all others: no credentials, and proxies that answer
 # nothing, for machines that give it no network of its own.
@@ -77,7 +78,8 @@ class Settings:
 
     @property
     def pid_file(self) -> Path:
-        return self.home / "localcloud.pid"
+        """Holds the identity of the cloud's process while it runs; its lock is the home's."""
+        return self.home / PID_FILE
 
     def client_environment(self) -> dict[str, str]:
         """The AWS variables that clients, jobs, Lambdas and model servers get."""

@@ -7,6 +7,7 @@ exported variables. So a command's `set -e` is its own.
 from __future__ import annotations
 
 import os
+import select
 import selectors
 import signal
 import subprocess
@@ -100,10 +101,10 @@ class Build:
         )
         try:
             self._stream(process)
-            status = process.wait()
         except BaseException:
             _end(process)
             raise
+        status = process.wait()
         status = 128 - status if status < 0 else status  # killed by a signal, as a shell counts it
         self._remember(status)
         return status
@@ -114,7 +115,7 @@ class Build:
         with process.stdout as pipe, selectors.DefaultSelector() as selector:
             selector.register(pipe, selectors.EVENT_READ)
             while True:
-                ended = process.poll() is not None
+                ended = _has_ended(process)
                 if selector.select(0 if ended else 0.1):
                     read = os.read(pipe.fileno(), 65536)
                     if not read:
@@ -148,14 +149,20 @@ class Build:
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """Ends a command and all that it started: first by the interrupt it knows, so that tests can tidy up."""
-    for number, seconds in ((signal.SIGINT, _INTERRUPT_SECONDS), (signal.SIGKILL, 5.0)):
-        try:
-            os.killpg(process.pid, number)
-            process.wait(seconds)
-        except ProcessLookupError:
-            return
-        except subprocess.TimeoutExpired:
-            continue
-        else:
-            return
+    """Ends a command and all that it started: first by the interrupt it knows, so that tests can tidy up.
+
+    Until it is collected, its number, which is the group's too, is given to no other process.
+    """
+    watched = os.pidfd_open(process.pid)
+    try:
+        os.killpg(process.pid, signal.SIGINT)
+        select.select([watched], [], [], _INTERRUPT_SECONDS)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    finally:
+        os.close(watched)
+
+
+def _has_ended(process: subprocess.Popen[bytes]) -> bool:
+    """Whether it has ended; unlike `poll` this does not collect it."""
+    return os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None

@@ -157,7 +157,10 @@ def _start(target: Target, waiting: Callable[[], None]) -> bool:
 
 
 def stop(target: Target) -> bool:
-    """Stops the local cloud, which saves its state first; whether one ran. Raises WorkError when it does not end."""
+    """Stops the local cloud, which saves its state first; whether one ran.
+
+    Raises WorkError when it does not end, or when what answers is not the process that the home's own file names.
+    """
     found = running(target)
     if found is None:
         return False
@@ -167,16 +170,30 @@ def stop(target: Target) -> bool:
     except ProcessLookupError:
         return True
     try:
-        # Held before it is asked again: the number may have become another process's since the first answer.
-        again = running(target)
-        if again is None or int(again["pid"]) != pid:
-            return True
+        # Held before it is looked at: the number may have become another process's since the answer.
+        if not _is_named_by(_home(target), pid):
+            if running(target) is None:
+                return True
+            raise WorkError(
+                f"what answers on port {target.port} says that it is process {pid}, but the local cloud of "
+                f"{_home(target)} is another or none: nothing was stopped"
+            )
         signal.pidfd_send_signal(process, signal.SIGTERM)
         if select.select([process], [], [], STOP_SECONDS)[0]:
             return True
     finally:
         os.close(process)
     raise WorkError(f"the local cloud (process {pid}) did not stop within {STOP_SECONDS:.0f} s: see {log_file(target)}")
+
+
+def _is_named_by(home: Path, pid: int) -> bool:
+    """Whether a process is the one that claimed the home: by its number, its start in clock ticks and the boot's id."""
+    try:
+        started = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        return (home / "localcloud.pid").read_text().split() == [str(pid), started, boot]
+    except OSError:
+        return False
 
 
 def _home(target: Target) -> Path:

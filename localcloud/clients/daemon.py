@@ -1,7 +1,9 @@
 """A local cloud in the background: started, found by its home, stopped."""
 
+import contextlib
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -11,7 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import psutil
+from localcloud.sandbox.leftovers import Identity
+from localcloud.settings import PID_FILE
 
 _START_SECONDS = _STOP_SECONDS = 60.0
 # Straight to loopback: a proxy of the environment must not be asked for 127.0.0.1.
@@ -46,7 +49,11 @@ def find(home: Path) -> Daemon | None:
         return None
     if not isinstance(health, dict) or health.get("home") != str(home):
         return None
-    return Daemon(url, int(health["pid"]), health)
+    identity = Identity.read(home / PID_FILE)
+    # Anybody can answer on a port; only the cloud of this home can have left its note there.
+    if identity is None or identity.pid != health.get("pid"):
+        return None
+    return Daemon(url, identity.pid, health)
 
 
 def start(home: Path, options: list[str]) -> Daemon:
@@ -81,16 +88,19 @@ def start(home: Path, options: list[str]) -> Daemon:
 
 
 def stop(home: Path) -> bool:
-    """Stop the local cloud of a home, which stores its state first; returns whether one ran."""
-    running = find(home)
-    if running is None:
+    """Stop the local cloud of a home, which stores its state first; returns whether one ran.
+
+    The process is the one that left its identity in the home, whatever answers on the port. DaemonError if it does not
+    end.
+    """
+    identity = Identity.read(home / PID_FILE)
+    if identity is None:
         return False
-    try:
-        process = psutil.Process(running.pid)
-        process.send_signal(signal.SIGTERM)
-        process.wait(_STOP_SECONDS)
-    except psutil.NoSuchProcess:
-        return True
-    except psutil.TimeoutExpired:
-        raise DaemonError(f"Process {running.pid} did not end within {_STOP_SECONDS:.0f} s.") from None
+    with identity.held() as process:
+        if process is None:
+            return False
+        with contextlib.suppress(ProcessLookupError):
+            signal.pidfd_send_signal(process, signal.SIGTERM)
+        if not select.select([process], [], [], _STOP_SECONDS)[0]:
+            raise DaemonError(f"Process {identity.pid} did not end within {_STOP_SECONDS:.0f} s.")
     return True

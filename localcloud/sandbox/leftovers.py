@@ -48,22 +48,21 @@ class Identity:
 
     def write(self, note: Path) -> None:
         """Store the identity in a file."""
-        note.write_text(f"{self.pid} {self.started} {self.boot}\n")
+        note.write_text(str(self))
+
+    def __str__(self) -> str:
+        return f"{self.pid} {self.started} {self.boot}\n"
 
     @contextlib.contextmanager
     def held(self) -> Iterator[int | None]:
         """Yield a pidfd of this process, which stays valid if its PID is reused; None if it has ended."""
-        file = None
-        try:
+        with contextlib.ExitStack() as closing:
+            process = None
             with contextlib.suppress(OSError):
                 file = os.pidfd_open(self.pid)
-                if Identity.of(self.pid) != self:
-                    os.close(file)
-                    file = None
-            yield file
-        finally:
-            if file is not None:
-                os.close(file)
+                closing.callback(os.close, file)
+                process = file if Identity.of(self.pid) == self else None
+            yield process
 
 
 def end_leftovers(notes: Iterable[Path], directory: Path) -> int:

@@ -108,7 +108,7 @@ class Site:
         return [int(file.read_text().split()[0]) for file in endpoints.glob("*/*/i-*/process")]
 
     def cloud_pid(self) -> int:
-        return int((self.bay.folder / ".loadingbay" / "cloud" / "localcloud.pid").read_text())
+        return int((self.bay.folder / ".loadingbay" / "cloud" / "localcloud.pid").read_text().split()[0])
 
     def lost_captures(self, answered: list[Asked], prefix: str = ENDPOINT) -> int:
         """How many acknowledged answers are in no capture file, once all had time to arrive."""

@@ -151,3 +151,30 @@ def test_an_interrupted_build_leaves_no_process(tmp_path):
     deadline = time.monotonic() + 5
     while psutil.pid_exists(int(printed[0])):
         assert time.monotonic() < deadline
+
+
+def test_an_interrupt_after_a_command_ended_signals_only_what_it_left(tmp_path, monkeypatch):
+    run = Run(tmp_path, {"build": {"commands": [f"sleep 60 & echo $! > '{tmp_path}/pid'"]}})
+    signalled = []
+
+    def kill(group, number):
+        # Its number is the ended command's as long as nobody collects it: no other process can have been given it.
+        assert os.waitid(os.P_PID, group, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+        signalled.append(number)
+        real(group, number)
+
+    def interrupt(process):
+        process.stdout.close()
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+        raise KeyboardInterrupt
+
+    real = os.killpg
+    monkeypatch.setattr(os, "killpg", kill)
+    monkeypatch.setattr(run.build, "_stream", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        run.go()
+    assert signalled == [signal.SIGINT, signal.SIGKILL]
+    left = psutil.Process(int((tmp_path / "pid").read_text()))
+    deadline = time.monotonic() + 5
+    while left.is_running() and left.status() != psutil.STATUS_ZOMBIE:
+        assert time.monotonic() < deadline

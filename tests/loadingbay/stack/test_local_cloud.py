@@ -18,6 +18,9 @@ from loadingbay.target import Target
 HEALTHY = """
 import http.server, json, os, sys
 home, port = sys.argv[1], int(sys.argv[2])
+started = open("/proc/self/stat").read().rpartition(")")[2].split()[19]
+with open(f"{home}/localcloud.pid", "w") as note:
+    note.write(f"{os.getpid()} {started} {open('/proc/sys/kernel/random/boot_id').read()}")
 class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         body = json.dumps({"status": "ok", "pid": os.getpid(), "home": home, "port": port}).encode()
@@ -140,13 +143,16 @@ def test_stopping_ends_the_process(target, program):
     assert local_cloud.stop(target) is False
 
 
-def test_a_process_that_took_the_clouds_number_is_not_signalled(target, monkeypatch):
-    with local_cloud.subprocess.Popen(["sleep", "600"]) as stranger:
-        answers = iter([{"pid": stranger.pid}, None])
-        monkeypatch.setattr(local_cloud, "running", lambda _target: next(answers))
-        local_cloud.stop(target)
-        assert stranger.poll() is None
-        stranger.kill()
+def test_a_process_that_took_the_clouds_number_is_not_signalled(target, program):
+    program(HEALTHY)
+    local_cloud.start(target)
+    pid = local_cloud.running(target)["pid"]
+    note = target.home / "localcloud.pid"
+    for other in (f"{pid} 1 {note.read_text().split()[2]}\n", note.read_text().replace("-", "x"), f"{pid}", ""):
+        note.write_text(other)
+        with pytest.raises(WorkError, match=f"port {target.port} says that it is process {pid}.*nothing was stopped"):
+            local_cloud.stop(target)
+        assert psutil.pid_exists(pid)
 
 
 def test_a_missing_image_environment_says_how_to_make_it(target, tmp_path):
