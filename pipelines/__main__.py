@@ -154,16 +154,21 @@ def _last_values(sagemaker: Any, pipeline: str) -> dict[str, str]:
 @click.option("--from-profile", "profile", help="The profile that reads there. [default: whoever promotes]")
 @click.option("--version", "wanted", default=NEWEST, show_default=True, help="The version's ARN.")
 def promote(stack: str, origin: str, account: str | None, profile: str | None, wanted: str) -> None:
-    """Register an approved version of another stage in this one, as approved: its deployment begins."""
+    """Register an approved version of another stage in this one, as approved: its deployment begins.
+
+    Its image also runs this stage's monitoring, whose pipeline is brought up to date.
+    """
     sagemaker, s3 = _client("sagemaker"), _client("s3")
     here = _client("sts").get_caller_identity()["Account"]
     there = (sagemaker, s3)
     if profile:
         session = boto3.Session(profile_name=profile)
         there = (session.client("sagemaker"), session.client("s3"))
-    done = promote_version(
-        Stage(origin, account or here, *there), Stage(stack, here, sagemaker, s3), _outputs(stack)["BucketName"], wanted
-    )
+    outputs, sources = _outputs(stack), Sources.read()
+    bucket = outputs["BucketName"]
+    done = promote_version(Stage(origin, account or here, *there), Stage(stack, here, sagemaker, s3), bucket, wanted)
+    upload_missing(s3, bucket, (sources.monitor,), owner=here)
+    executions.upsert_monitoring(sagemaker, sources.monitoring_settings(outputs, image=done.image))
     click.echo(f"{done.origin} {'was promoted' if done.new else 'had been promoted'} to {stack} as {done.arn}")
 
 

@@ -47,10 +47,11 @@ class Stage:
 
 @dataclass(frozen=True)
 class Promoted:
-    """The version in the other stage, and whether this promotion made it."""
+    """The version in the other stage with its image's address, and whether this promotion made it."""
 
     arn: str
     origin: str
+    image: str
     new: bool
 
 
@@ -83,7 +84,7 @@ def promote(origin: Stage, goal: Stage, bucket: str, wanted: str = NEWEST) -> Pr
     )["ModelPackageArn"]
     # A second step, because only an update takes the reason. If it is cut off here, the next promotion does it.
     _approve(sagemaker, made, arn)
-    return Promoted(made, arn, new=True)
+    return Promoted(made, arn, _image(version), new=True)
 
 
 def _copy(origin: Stage, source: str, goal: Stage, bucket: str, key: str) -> None:
@@ -102,7 +103,7 @@ def _again(sagemaker: Any, there: Mapping[str, Any], arn: str, group: str) -> Pr
         )
     if there["ModelApprovalStatus"] != "Approved":
         _approve(sagemaker, there["ModelPackageArn"], arn)
-    return Promoted(there["ModelPackageArn"], arn, new=False)
+    return Promoted(there["ModelPackageArn"], arn, _image(there), new=False)
 
 
 def _approve(sagemaker: Any, made: str, arn: str) -> None:
@@ -156,6 +157,10 @@ def _versions(stage: Stage, **wanted: str) -> Iterator[dict[str, Any]]:
         raise PromotionError(
             f"there is no model package group {stage.group} in account {stage.account}: deploy that stage first"
         ) from error
+
+
+def _image(version: Mapping[str, Any]) -> str:
+    return str(version["InferenceSpecification"]["Containers"][0]["Image"])
 
 
 def _artifact(version: Mapping[str, Any]) -> str:

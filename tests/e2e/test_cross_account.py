@@ -115,6 +115,8 @@ def test_the_version_is_registered_and_approved_in_the_other_account(
     first = bay.versions()[1]["InferenceSpecification"]["Containers"][0]
     assert container["Image"] == first["Image"]
     assert container["ModelDataUrl"].startswith(f"s3://production-{OTHER}-us-east-1/promoted/000000000000/")
+    monitoring = production.client("sagemaker").describe_pipeline(PipelineName="production-monitoring")
+    assert first["Image"] in monitoring["PipelineDefinition"]
 
 
 def test_the_other_account_verifies_and_serves_it_with_its_own_files(production: Account, promoted: str) -> None:

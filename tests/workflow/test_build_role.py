@@ -47,6 +47,7 @@ FILLED_IN = {
 SAGEMAKER = "arn:aws:sagemaker:us-east-1:000000000000"
 EXECUTION = f"{SAGEMAKER}:pipeline/loadingbay/execution/abcdefghijkl"
 PACKAGE = f"{SAGEMAKER}:model-package/loadingbay/7"
+IMAGE = "000000000000.dkr.ecr.us-east-1.amazonaws.com/staging@sha256:0123"
 PIPELINE_ROLE = "arn:aws:iam::000000000000:role/loadingbay-PipelineRole-1A2B3C"
 OUTPUTS = {
     "BucketName": "loadingbay-000000000000-us-east-1",
@@ -324,7 +325,7 @@ def promotion(monkeypatch: pytest.MonkeyPatch, wanted: str = "", account: str = 
         "ModelApprovalStatus": "Approved",
         "CustomerMetadataProperties": {"verification": "passed"},
         "InferenceSpecification": {
-            "Containers": [{"Image": "i", "ModelDataUrl": f"{execution}/train/job/output/model.tar.gz"}]
+            "Containers": [{"Image": IMAGE, "ModelDataUrl": f"{execution}/train/job/output/model.tar.gz"}]
         },
         "ModelMetrics": {
             "ModelQuality": {
@@ -345,6 +346,7 @@ def promotion(monkeypatch: pytest.MonkeyPatch, wanted: str = "", account: str = 
             "PutObject": {},
             "CreateModelPackage": {"ModelPackageArn": PACKAGE},
             "UpdateModelPackage": {},
+            "CreatePipeline": {},
         }
     )
     monkeypatch.setattr(pipelines, "_outputs", own_outputs)
@@ -363,7 +365,8 @@ def own_outputs(stack: str) -> dict[str, str]:
 def test_a_build_that_promotes_may_do_each_call_of_the_promotion(monkeypatch, named, account):
     wanted = f"arn:aws:sagemaker:us-east-1:{account}:model-package/staging/7" if named else ""
     calls = promotion(monkeypatch, wanted, account)
-    assert calls[-1][1] == "UpdateModelPackage"
+    operations = [operation for _, operation, _ in calls]
+    assert operations.index("UpdateModelPackage") < operations.index("CreatePipeline")
     allowed = STATEMENTS + resolved(PROMOTING, holds=account != "000000000000")
     assert [need for call in calls for need in needed(call) if not granted(*need, allowed)] == []
 
@@ -420,3 +423,10 @@ def test_each_role_of_the_delivery_can_be_bounded_as_an_account_may_demand():
     roles = {name: resource["Properties"] for name, resource in CICD.items() if resource["Type"] == "AWS::IAM::Role"}
     bounded = {"Fn::If": ["HasBoundary", {"Ref": "PermissionsBoundaryArn"}, {"Ref": "AWS::NoValue"}]}
     assert {name: role.get("PermissionsBoundary") for name, role in roles.items()} == dict.fromkeys(roles, bounded)
+
+
+def test_a_stage_that_promotes_is_monitored_by_the_image_that_it_serves(monkeypatch):
+    (made,) = [request for _, operation, request in promotion(monkeypatch) if operation == "CreatePipeline"]
+    assert made["PipelineName"] == "loadingbay-monitoring"
+    (image,) = re.findall(r'"ImageUri":"([^"]+)"', made["PipelineDefinition"])
+    assert image == IMAGE
