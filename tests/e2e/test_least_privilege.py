@@ -22,6 +22,8 @@ _LARGE = "a file that is sent in parts"
 _DELIVERY = "Step Functions sends its log; MiniStack keeps none"
 _TRACE = "MiniStack traces nothing"
 _SCALING = "an endpoint that scales by itself"
+_FOLLOWED = "SageMaker Pipelines asks how the job is; the local engine is told"
+_TAGGED = "SageMaker Pipelines tags what it creates"
 _PRUNED = "once an hour what older versions left is pruned"
 # Granted, and not asked for in this story: why the role needs it all the same. By the role's logical name, "" is any.
 UNASKED = {
@@ -45,12 +47,12 @@ UNASKED = {
     "PipelineRole": {
         "s3:AbortMultipartUpload": _LARGE,
         "s3:GetBucketLocation": _REGION,
-        "sagemaker:DescribeProcessingJob": "SageMaker Pipelines asks how the job is; the local engine is told",
-        "sagemaker:DescribeTrainingJob": "SageMaker Pipelines asks how the job is; the local engine is told",
+        "sagemaker:DescribeProcessingJob": _FOLLOWED,
+        "sagemaker:DescribeTrainingJob": _FOLLOWED,
         "sagemaker:StopProcessingJob": "an execution that is stopped stops its jobs",
         "sagemaker:StopTrainingJob": "an execution that is stopped stops its jobs",
-        "sagemaker:AddTags": "SageMaker Pipelines tags what it creates",
-        "sagemaker:ListTags": "SageMaker Pipelines tags what it creates",
+        "sagemaker:AddTags": _TAGGED,
+        "sagemaker:ListTags": _TAGGED,
     },
     "EndpointRole": {
         "s3:GetBucketLocation": _REGION,
@@ -91,6 +93,16 @@ UNASKED = {
         "sqs:SendMessage": "an event that could not be handled is a dead letter",
     },
     "VerifyEndpointRole": {"s3:ListBucket": _MISSING},
+    "MonitoringRole": {
+        "s3:AbortMultipartUpload": _LARGE,
+        "s3:GetBucketLocation": _REGION,
+        "sagemaker:DescribeProcessingJob": _FOLLOWED,
+        "sagemaker:StopProcessingJob": "an execution that is stopped stops its jobs",
+        "sagemaker:AddTags": _TAGGED,
+        "sagemaker:ListTags": _TAGGED,
+    },
+    "MonitoringTimerRole": {"sagemaker:StartPipelineExecution": "the schedule's hour does not come in the story"},
+    "WatchStreamRole": {"sns:Publish": "violations that last, over three periods"},
     "WriteModelCardRole": {
         "s3:ListBucket": _MISSING,
         "sqs:SendMessage": "an event that could not be handled is a dead letter",
@@ -187,7 +199,7 @@ def roles(guarded: Any, told: dict[str, Any]) -> Guarded:
 
 @pytest.fixture(scope="module")
 def story_access(roles: Guarded, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """What the story was allowed and denied: the run, a folder at once, and a photo that arrives by itself."""
+    """What the story was allowed and denied: the run, a folder, a photo that arrives by itself, and monitoring."""
     folder = tmp_path_factory.mktemp("folder")
     for photo in sorted((roles.bay.folder / "runs" / "latest" / "photos").glob("*.png"))[:4]:
         shutil.copy(photo, folder)
@@ -199,7 +211,22 @@ def story_access(roles: Guarded, tmp_path_factory: pytest.TempPathFactory) -> di
     while len(states.list_executions(stateMachineArn=machine)["executions"]) == before:
         assert time.monotonic() < deadline
         time.sleep(0.1)
+    sagemaker = roles.bay.client("sagemaker")
+    arn = sagemaker.start_pipeline_execution(PipelineName="loadingbay-monitoring")["PipelineExecutionArn"]
+    ended, failure = ended_as(sagemaker, arn)
+    assert ended == "Succeeded", failure
     return roles.access()
+
+
+def ended_as(sagemaker: Any, arn: str) -> tuple[str, str]:
+    """An execution's status once it ended, and why it failed."""
+    deadline = time.monotonic() + 60
+    while (found := sagemaker.describe_pipeline_execution(PipelineExecutionArn=arn))[
+        "PipelineExecutionStatus"
+    ] == "Executing":
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    return found["PipelineExecutionStatus"], found.get("FailureReason", "")
 
 
 def classify(roles: Guarded, told: dict[str, Any]) -> dict[str, Any]:
@@ -229,10 +256,7 @@ def start(roles: Guarded, told: dict[str, Any], **parameters: str) -> dict[str, 
     arn = sagemaker.start_pipeline_execution(
         PipelineName="loadingbay", PipelineParameters=[{"Name": name, "Value": value} for name, value in given.items()]
     )["PipelineExecutionArn"]
-    deadline = time.monotonic() + 60
-    while sagemaker.describe_pipeline_execution(PipelineExecutionArn=arn)["PipelineExecutionStatus"] == "Executing":
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
+    ended_as(sagemaker, arn)
     steps: dict[str, dict[str, Any]] = roles.bay.steps(arn)
     return steps
 
