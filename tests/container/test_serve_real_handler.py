@@ -162,6 +162,26 @@ def test_a_bad_list_gets_400_with_a_sentence(server, body):
     assert len(json.loads(answer)["error"].split()) > 3
 
 
+def test_a_batch_transform_job_is_answered_as_it_sends(server):
+    """As many requests at a time as the image says, PNG and JPEG mixed under one type, an answer for each photo."""
+    said = json.loads(server.request("GET", "/execution-parameters")[2])
+    assert said["BatchStrategy"] == "SINGLE_RECORD"
+    photos = [photo(seed, kind=kind) for seed in range(12) for kind in ("PNG", "JPEG")]
+
+    def send(body):
+        headers = {"Content-Type": "application/octet-stream", "Accept": "application/json"}
+        return server.request("POST", "/invocations", body, headers)
+
+    with ThreadPoolExecutor(said["MaxConcurrentTransforms"]) as job:
+        answers = list(job.map(send, photos))
+    assert {status for status, *_ in answers} == {200}
+    for _, _, body in answers:
+        answer = json.loads(body)
+        (prediction,) = answer["predictions"]
+        assert {"label", "confidence", "in_distribution"} <= set(prediction)
+        assert {"threshold", "in_distribution_threshold"} <= set(answer)
+
+
 def _figures(prediction):
     """The classes' probabilities, then in_distribution."""
     return [*prediction["probabilities"].values(), prediction["in_distribution"]]
