@@ -17,9 +17,9 @@ from typing import Any
 import boto3
 import pytest
 from botocore.config import Config
-from real_account import RefusedError, compare, switched
 
 from loadingbay.target import choose
+from tests.e2e.real_account import RefusedError, compare, switched
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -11,9 +11,9 @@ from typing import Any
 
 import httpx
 import pytest
-from signing import signed
 
 from loadingbay.serving.photos import FOR_REVIEW
+from tests.fakes.signing import signed
 
 _MISSING = "without it S3 answers 403, not 404, for what is not there"
 _REGION = "SageMaker looks for the bucket's region"

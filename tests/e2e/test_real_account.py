@@ -1,7 +1,8 @@
 """The tests touch AWS only when the switch, the account and a stage of their own are named."""
 
 import pytest
-from real_account import Account, RefusedError, compare, switched
+
+from tests.e2e.real_account import Account, RefusedError, compare, switched
 
 WHOLE = {"LOADINGBAY_TEST_CLOUD": "aws", "LOADINGBAY_TEST_ACCOUNT": "123456789012"}
 

@@ -8,9 +8,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from test_story import test_the_registered_version_says_what_it_is_made_of as _version_is_whole
-
 from loadingbay.serving.photos import FOR_REVIEW
+from tests.e2e.test_story import test_the_registered_version_says_what_it_is_made_of as _version_is_whole
 
 
 def _pid(bay: Any) -> int:

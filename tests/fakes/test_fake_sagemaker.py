@@ -1,7 +1,8 @@
 """The fake is judged by its refusals: a malformed request or answer fails the test that sends it."""
 
 import pytest
-from fake_sagemaker import FakeSageMaker
+
+from tests.fakes.fake_sagemaker import FakeSageMaker
 
 
 @pytest.fixture

@@ -6,10 +6,11 @@ from typing import Any
 
 import boto3
 import pytest
-from deployment_cloud import DeploymentCloud
-from deployment_steps import converge, drain
-from lambda_cases import BUCKET, ROOT
 from moto import mock_aws
+
+from tests.lambdas.deployment_cloud import DeploymentCloud
+from tests.lambdas.deployment_steps import converge, drain
+from tests.lambdas.lambda_cases import BUCKET, ROOT
 
 
 @pytest.fixture(autouse=True)

@@ -5,7 +5,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from fake_sagemaker import NAME, FakeSageMaker, refusal
+from tests.fakes.fake_sagemaker import NAME, FakeSageMaker, refusal
 
 TRIAL = f"{NAME}-verify"
 

@@ -4,11 +4,11 @@ from datetime import timedelta
 from functools import partial
 
 from botocore.exceptions import ClientError
-from fake_sagemaker import OURS
 
 from lambdas.deploy_model import app
 from lambdas.deploy_model.environment import Clients, read_settings
 from lambdas.deploy_model.verification import NotVerified
+from tests.fakes.fake_sagemaker import OURS
 
 ENVIRONMENT = {
     "ENDPOINT_NAME": "loadingbay",

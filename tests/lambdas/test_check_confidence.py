@@ -9,9 +9,9 @@ import sys
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from lambda_cases import ROOT
 
 from lambdas.check_confidence import app
+from tests.lambdas.lambda_cases import ROOT
 
 PHOTO = {"bucket": "b", "key": "a.png", "content_type": "image/png", "size": 10}
 ROUTE = {"loading_bay": "Bay 1", "order_range": {"from_km": 0, "to_km": 5}}

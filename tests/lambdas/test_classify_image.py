@@ -9,9 +9,9 @@ import pytest
 from botocore.exceptions import ReadTimeoutError
 from botocore.response import StreamingBody
 from botocore.stub import ANY, Stubber
-from lambda_cases import BUCKET, PNG
 
 from lambdas.classify_image import app
+from tests.lambdas.lambda_cases import BUCKET, PNG
 
 ANSWER = {
     "predictions": [{"label": "bicycle", "confidence": 0.98, "probabilities": {"bicycle": 0.98, "motorcycle": 0.02}}],

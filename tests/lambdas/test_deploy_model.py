@@ -4,14 +4,14 @@ import json
 from datetime import timedelta
 
 import pytest
-from deployment_cloud import TRIAL
-from deployment_steps import HOURLY, converge, deliver, drain, play
-from fake_sagemaker import NAME
-from lambda_cases import ROOT
 
 from lambdas.deploy_model import environment
 from lambdas.deploy_model.verification import NotVerified
 from lambdas.verify_endpoint import app as verify_endpoint
+from tests.fakes.fake_sagemaker import NAME
+from tests.lambdas.deployment_cloud import TRIAL
+from tests.lambdas.deployment_steps import HOURLY, converge, deliver, drain, play
+from tests.lambdas.lambda_cases import ROOT
 
 
 def test_nothing_is_deployed_before_a_version_is_approved(cloud, recorded):

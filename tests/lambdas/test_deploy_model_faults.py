@@ -5,12 +5,12 @@ import logging
 
 import pytest
 from botocore.exceptions import ClientError
-from deployment_cloud import TRIAL
-from deployment_steps import ENVIRONMENT, HOURLY, converge, drain, patience
-from fake_sagemaker import refusal
 
 from lambdas.deploy_model.environment import SettingsMissing, read_settings
 from lambdas.deploy_model.verification import NotVerified
+from tests.fakes.fake_sagemaker import refusal
+from tests.lambdas.deployment_cloud import TRIAL
+from tests.lambdas.deployment_steps import ENVIRONMENT, HOURLY, converge, drain, patience
 
 
 def test_an_endpoint_that_is_deleted_while_it_is_read_is_not_there(serving, monkeypatch):

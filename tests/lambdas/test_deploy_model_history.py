@@ -2,8 +2,8 @@
 
 from datetime import datetime
 
-from deployment_steps import HOURLY, converge, drain
-from fake_sagemaker import NAME
+from tests.fakes.fake_sagemaker import NAME
+from tests.lambdas.deployment_steps import HOURLY, converge, drain
 
 
 def test_the_history_has_each_change_of_what_is_served_once_with_who_approved_it(serving):

@@ -2,10 +2,11 @@
 
 from datetime import timedelta
 
-from deployment_cloud import TRIAL, DeploymentCloud
-from deployment_steps import HOURLY, deliver, drain, patience, play
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from tests.lambdas.deployment_cloud import TRIAL, DeploymentCloud
+from tests.lambdas.deployment_steps import HOURLY, deliver, drain, patience, play
 
 faults = st.sampled_from([(), (), ("broken",), ("wrong",)])
 which = st.integers(0, 5)

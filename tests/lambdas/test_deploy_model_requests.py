@@ -1,6 +1,6 @@
 """What DeployModel asks SageMaker for: models, configurations, updates that are watched, scaling."""
 
-from deployment_steps import HOURLY, converge, drain
+from tests.lambdas.deployment_steps import HOURLY, converge, drain
 
 
 def test_the_container_is_told_its_version(serving):

@@ -7,9 +7,9 @@ import boto3
 import pytest
 from botocore.response import StreamingBody
 from botocore.stub import Stubber
-from lambda_cases import BUCKET, JPEG, PNG
 
 from lambdas.serialize_image import app
+from tests.lambdas.lambda_cases import BUCKET, JPEG, PNG
 
 
 def test_a_small_png_travels_inline_with_its_version(s3, upload):

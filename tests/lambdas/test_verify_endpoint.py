@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 from botocore.exceptions import ClientError, ReadTimeoutError
-from lambda_cases import BUCKET
 
 from lambdas.verify_endpoint import app
 from lambdas.verify_endpoint.verdict import MAX_PHOTOS, Limits, Tally, chosen
+from tests.lambdas.lambda_cases import BUCKET
 
 LIMITS = Limits(tolerance=0.05, milliseconds=500)
 PLACE = "pipelines/loadingbay/abc/evaluate/evaluation"

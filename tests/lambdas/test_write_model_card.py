@@ -6,12 +6,12 @@ from datetime import UTC, datetime
 import pytest
 from botocore.exceptions import ClientError
 from cfnlint.schema.manager import PROVIDER_SCHEMA_MANAGER
-from fake_sagemaker import FakeSageMaker, refusal
 from jsonschema import Draft7Validator
-from lambda_cases import BUCKET
 
 from lambdas.write_model_card import app
 from lambdas.write_model_card.content import describe, merged
+from tests.fakes.fake_sagemaker import FakeSageMaker, refusal
+from tests.lambdas.lambda_cases import BUCKET
 
 EXECUTION = f"s3://{BUCKET}/pipelines/loadingbay/abc"
 CONTAINER = {

@@ -18,9 +18,9 @@ import psutil
 import pytest
 from botocore.config import Config
 from hypothesis import HealthCheck, settings
-from signing import signed
 
 from localcloud.state.credentials import owner_secret
+from tests.fakes.signing import signed
 
 ROOT = Path(__file__).parents[2]
 

@@ -2,9 +2,9 @@
 
 import pytest
 from botocore.exceptions import ClientError
-from fake_sagemaker import FakeSageMaker, refusal
 
 from pipelines import aws
+from tests.fakes.fake_sagemaker import FakeSageMaker, refusal
 
 
 @pytest.mark.parametrize("code", ["ResourceNotFound", "ResourceNotFoundException", "ValidationException"])

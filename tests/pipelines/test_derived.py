@@ -2,10 +2,10 @@
 
 import boto3
 import pytest
-from fake_sagemaker import FakeSageMaker, refusal
 from moto import mock_aws
 
 from pipelines import derived
+from tests.fakes.fake_sagemaker import FakeSageMaker, refusal
 
 BUCKET = "champion-bucket"
 NOBODY = f"s3://{BUCKET}/champion/none"

@@ -4,7 +4,6 @@ import dataclasses
 import tracemalloc
 from pathlib import Path
 
-import channels
 import decision
 import fitting
 import mxnet as mx
@@ -14,6 +13,8 @@ import pytest
 import records
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from tests.training import channels
 
 
 @pytest.fixture(scope="module")

@@ -7,12 +7,13 @@ import json
 from pathlib import Path
 
 import artifact
-import channels
 import decision
 import inference
 import network
 import numpy as np
 import pytest
+
+from tests.training import channels
 
 CLASSES = ["ant", "bee", "cat"]
 

@@ -4,7 +4,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-import channels
 import decision
 import fused
 import inference
@@ -16,6 +15,8 @@ import outliers
 import preprocessing
 import pytest
 import quantization
+
+from tests.training import channels
 
 SIZE = (32, 32)
 ABOUT: dict[str, Any] = {"mean": [90.0] * 3, "std": [60.0] * 3, "temperature": 1.5, "threshold": 0.7,

@@ -2,13 +2,14 @@
 
 from pathlib import Path
 
-import channels
 import mxnet as mx
 import network
 import numpy as np
 import pretrain
 import pretrained
 import pytest
+
+from tests.training import channels
 
 FLAGS = ["--epochs", "1", "--batch-size", "8"]
 

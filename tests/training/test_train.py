@@ -8,11 +8,12 @@ import sys
 import time
 from pathlib import Path
 
-import channels
 import inference
 import numpy as np
 import pytest
 import train
+
+from tests.training import channels
 
 SCRIPT = Path(train.__file__)
 FLAGS = ["--classes", "ant,bee", "--epochs", "6", "--folds", "2", "--batch-size", "8", "--workers", "1"]

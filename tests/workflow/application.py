@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import boto3
-from dependencies import resolved
 from samtranslator.parser.parser import Parser
 from samtranslator.translator.translator import Translator
 from samtranslator.yaml_helper import yaml_parse
+
+from tests.workflow.dependencies import resolved
 
 ROOT = Path(__file__).resolve().parents[2]
 TEMPLATE = ROOT / "workflow" / "template.yaml"

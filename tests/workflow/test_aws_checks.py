@@ -5,7 +5,7 @@ import os
 import re
 from pathlib import Path
 
-from application import ROOT
+from tests.workflow.application import ROOT
 
 DOCUMENT = ROOT / "docs" / "aws.md"
 START, END = "<!-- checks: begin -->", "<!-- checks: end -->"

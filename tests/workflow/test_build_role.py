@@ -9,16 +9,16 @@ from typing import Any
 
 import boto3
 import pytest
-from application import ROOT, as_list, expanded
 from botocore.awsrequest import AWSResponse
 from cfnlint.schema.manager import PROVIDER_SCHEMA_MANAGER
 from click.testing import CliRunner
-from dependencies import resolved
 from samtranslator.yaml_helper import yaml_parse
 
 from loadingbay.stack.deploy import deploy
 from loadingbay.target import Target
 from pipelines import __main__ as pipelines
+from tests.workflow.application import ROOT, as_list, expanded
+from tests.workflow.dependencies import resolved
 
 CICD = yaml_parse((ROOT / "workflow" / "cicd.yaml").read_text())["Resources"]
 POLICIES = CICD["BuildRole"]["Properties"]["Policies"]

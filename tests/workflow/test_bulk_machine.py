@@ -3,7 +3,8 @@
 import json
 
 import pytest
-from application import as_list, bulk_machine, machine, resources, statements
+
+from tests.workflow.application import as_list, bulk_machine, machine, resources, statements
 
 MAP = bulk_machine()["States"]["ClassifyAll"]
 CHILD = MAP["ItemProcessor"]

@@ -4,8 +4,9 @@ import copy
 from typing import Any
 
 import pytest
-from application import as_list, expanded
-from dependencies import Template, before, granted_before, made
+
+from tests.workflow.application import as_list, expanded
+from tests.workflow.dependencies import Template, before, granted_before, made
 
 # Lambda refuses CreateFunction, Step Functions CreateStateMachine, without these in the execution role.
 TRACING = {"xray:PutTraceSegments", "xray:PutTelemetryRecords"}

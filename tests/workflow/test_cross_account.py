@@ -8,14 +8,14 @@ import re
 from typing import Any
 
 import pytest
-from application import expanded, template
-from dependencies import resolved
 from ministack.core.iam_evaluator import EvalContext, evaluate_resource_policy
 from samtranslator.yaml_helper import yaml_parse
-from test_build_role import CICD, needed, promotion
-from test_delivery import CICD_FILE
 
 from lambdas.deploy_model import verification
+from tests.workflow.application import expanded, template
+from tests.workflow.dependencies import resolved
+from tests.workflow.test_build_role import CICD, needed, promotion
+from tests.workflow.test_delivery import CICD_FILE
 
 STAGING, PRODUCTION, STRANGER = "111111111111", "000000000000", "222222222222"
 BUCKET = f"arn:aws:s3:::staging-{STAGING}-us-east-1"

@@ -9,12 +9,12 @@ import sys
 import botocore.session
 import pytest
 import yaml
-from application import ROOT
 from botocore.validate import ParamValidator
 from samtranslator.yaml_helper import yaml_parse
 
 from lambdas.deploy_model import verification
 from pipelines.sources import Sources, image_tag
+from tests.workflow.application import ROOT
 
 BUILDSPEC = yaml.safe_load((ROOT / "buildspec.yml").read_text())
 IMAGE = (ROOT / "workflow" / "image.sh").read_text()

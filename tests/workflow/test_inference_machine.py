@@ -7,7 +7,8 @@ from typing import Any
 
 import cfnlint.api
 import pytest
-from application import BULK_MACHINE, MACHINE, ROOT, machine, resources
+
+from tests.workflow.application import BULK_MACHINE, MACHINE, ROOT, machine, resources
 
 STATES = machine()["States"]
 TASKS = sorted(name for name, state in STATES.items() if state["Type"] == "Task")

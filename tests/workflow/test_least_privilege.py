@@ -4,8 +4,9 @@ import ast
 
 import botocore.session
 import pytest
-from application import ROOT, actions
 from botocore import xform_name
+
+from tests.workflow.application import ROOT, actions
 
 # What a function may do for being a Lambda with a log and a trace.
 EVERY_FUNCTION = {"logs:CreateLogStream", "logs:PutLogEvents", "xray:PutTraceSegments", "xray:PutTelemetryRecords"}

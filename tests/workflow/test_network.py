@@ -2,8 +2,9 @@
 
 import re
 
-from application import ROOT
 from samtranslator.yaml_helper import yaml_parse
+
+from tests.workflow.application import ROOT
 
 RESOURCES = yaml_parse((ROOT / "workflow" / "network.yaml").read_text())["Resources"]
 # The endpoint of each boto3 client, where it has another name.

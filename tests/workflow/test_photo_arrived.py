@@ -5,9 +5,9 @@ import re
 from typing import Any
 
 import pytest
-from application import ROOT, resources
 
 from lambdas.serialize_image import app
+from tests.workflow.application import ROOT, resources
 
 EVENT = json.loads((ROOT / "tests" / "events" / "photo_created.json").read_text())
 OBJECT = EVENT["detail"]["object"]

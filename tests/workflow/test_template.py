@@ -6,8 +6,9 @@ import re
 
 import pytest
 import yaml
-from application import TEMPLATE, actions, as_list, expanded, machine, resources, statements, template
-from dependencies import resolved
+
+from tests.workflow.application import TEMPLATE, actions, as_list, expanded, machine, resources, statements, template
+from tests.workflow.dependencies import resolved
 
 SNAPSHOT = TEMPLATE.parents[1] / "tests" / "workflow" / "expanded_template.json"
 ROLES = sorted(resources("AWS::IAM::Role"))

@@ -8,9 +8,9 @@ import json
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "container"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
 
-from modelserver.handler import fingerprint
+from container.modelserver.handler import fingerprint
 
 
 def answers(model: Path, photos: Path) -> dict[str, dict[str, float]]:

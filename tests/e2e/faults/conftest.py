@@ -11,10 +11,11 @@ from typing import Any
 
 import boto3
 import pytest
-import variants
 from botocore.config import Config
-from load import SAME, Asked, Known, Load, ask
-from table import Row, Table
+
+from tests.e2e.faults import variants
+from tests.e2e.faults.load import SAME, Asked, Known, Load, ask
+from tests.e2e.faults.table import Row, Table
 
 ROOT = Path(__file__).resolve().parents[3]
 ENDPOINT = "loadingbay"

@@ -1,12 +1,11 @@
 """Mixed load on a local cloud that is killed again and again, and a comparison with what was acknowledged.
 
-`.venv/bin/python tests/e2e/faults/kill_load.py --kills 100 --lines 100000 --seed 1` prints what was lost as JSON.
+`.venv/bin/python -m tests.e2e.faults.kill_load --kills 100 --lines 100000 --seed 1` prints what was lost as JSON.
 """
 
 import argparse
 import contextlib
 import hashlib
-import importlib.util
 import io
 import json
 import random
@@ -22,6 +21,8 @@ from pathlib import Path
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
+
+from tests.localcloud.conftest import start_cloud
 
 ROOT = Path(__file__).resolve().parents[3]
 PLAIN, VERSIONED, QUEUE, ROUTED, GROUP, MACHINE, STREAM = (
@@ -363,21 +364,8 @@ def _empty_archive() -> bytes:
     return data.getvalue()
 
 
-def _clouds() -> Any:
-    """The module that starts clouds for the tests of `localcloud`."""
-    path = ROOT / "tests" / "localcloud" / "conftest.py"
-    sys.path += [str(path.parent), str(ROOT / "tests" / "fakes")]
-    given = importlib.util.spec_from_file_location("localcloud_conftest", path)
-    assert given is not None
-    assert given.loader is not None
-    module = sys.modules[given.name] = importlib.util.module_from_spec(given)
-    given.loader.exec_module(module)
-    return module
-
-
 def run(folder: Path, kills: int, lines: int, seed: int, load_seconds: float = 1.5) -> dict[str, Any]:
     """Kill a cloud of its own in `folder` at random moments; acknowledged and lost by kind, and seconds of starts."""
-    clouds = _clouds()
     serve = folder / "image" / "bin" / "serve"
     serve.parent.mkdir(parents=True)
     serve.write_text(f"#!/bin/sh\nexec {sys.executable} {ROOT / 'tests' / 'localcloud' / 'model_server.py'}\n")
@@ -388,7 +376,7 @@ def run(folder: Path, kills: int, lines: int, seed: int, load_seconds: float = 1
 
     def start() -> Any:
         began = time.monotonic()
-        cloud = clouds.start_cloud(folder / "home", ROOT / ".venv-image", serve.parent.parent)
+        cloud = start_cloud(folder / "home", ROOT / ".venv-image", serve.parent.parent)
         starts.append(time.monotonic() - began)
         return cloud
 

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from load import CONNECTIONS, EACH_PER_SECOND
+from tests.e2e.faults.load import CONNECTIONS, EACH_PER_SECOND
 
 _PAGE = """\
 # Faults

@@ -8,10 +8,11 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-import malformed
 import pytest
 from botocore.exceptions import ClientError
-from test_server_faults import configure
+
+from tests.e2e.faults import malformed
+from tests.e2e.faults.test_server_faults import configure
 
 pytestmark = pytest.mark.faults
 

@@ -4,7 +4,8 @@ import time
 from typing import Any
 
 import pytest
-import variants
+
+from tests.e2e.faults import variants
 
 pytestmark = pytest.mark.faults
 

@@ -7,8 +7,9 @@ from typing import Any
 
 import psutil
 import pytest
-from signing import signed
-from table import Figure
+
+from tests.e2e.faults.table import Figure
+from tests.fakes.signing import signed
 
 pytestmark = pytest.mark.faults
 

@@ -7,8 +7,9 @@ import os
 from pathlib import Path
 from typing import Any
 
-import kill_load
 import pytest
+
+from tests.e2e.faults import kill_load
 
 KILLS, LINES = int(os.environ.get("FAULTS_KILLS", "4")), int(os.environ.get("FAULTS_LINES", "20000"))
 

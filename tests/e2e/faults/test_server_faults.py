@@ -8,7 +8,8 @@ from uuid import uuid4
 
 import psutil
 import pytest
-import variants
+
+from tests.e2e.faults import variants
 
 NAME = "under-faults"
 

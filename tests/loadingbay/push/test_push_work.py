@@ -5,12 +5,12 @@ import subprocess
 
 import pytest
 from click.testing import CliRunner
-from test_push_source import git
 
 from loadingbay.commands import push as command
 from loadingbay.errors import UsageError, WorkError
 from loadingbay.push import source, work
 from loadingbay.target import Target, choose
+from tests.loadingbay.push.test_push_source import git
 
 
 @pytest.fixture

@@ -5,12 +5,12 @@ from datetime import UTC, datetime
 
 import pytest
 from click.testing import CliRunner
-from fake_sagemaker import FakeSageMaker, refusal
 
 from loadingbay.commands.card import card as command
 from loadingbay.errors import UsageError, WorkError
 from loadingbay.registry import cards
 from loadingbay.target import Target
+from tests.fakes.fake_sagemaker import FakeSageMaker, refusal
 
 METRIC = {"name": "accuracy", "type": "number", "value": 0.93, "notes": "95 % interval 0.8625 to 0.9657"}
 CONTENT = {

@@ -6,13 +6,13 @@ import json
 import pytest
 from botocore.exceptions import ClientError
 from click.testing import CliRunner
-from fake_sagemaker import FakeSageMaker, refusal
 
 from loadingbay.commands import transform as command
 from loadingbay.errors import UsageError, WorkError
 from loadingbay.registry import versions as registry
 from loadingbay.serving.transform import transform
 from loadingbay.target import Target
+from tests.fakes.fake_sagemaker import FakeSageMaker, refusal
 
 STACK = {"BucketName": "bay", "PipelineRoleArn": "arn:aws:iam::000000000000:role/loadingbay-PipelineRole-1"}
 SURE = {"predictions": [{"label": "bicycle", "confidence": 0.99, "in_distribution": 0.9}]}

@@ -5,7 +5,6 @@ import io
 import json
 
 import pytest
-from fake_sagemaker import FakeSageMaker
 from rich.console import Console
 
 from loadingbay.data import provide
@@ -20,6 +19,7 @@ from loadingbay.target import Target
 from pipelines import executions
 from pipelines.builds import Builder
 from pipelines.executions import Execution, Step
+from tests.fakes.fake_sagemaker import FakeSageMaker
 
 ARN = "arn:aws:sagemaker:us-east-1:000000000000:pipeline/loadingbay/execution/abcdefghijkl"
 STACK = {

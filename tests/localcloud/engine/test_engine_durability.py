@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pipeline_kit import Kit, job_of
+
+from tests.localcloud.pipeline_kit import Kit, job_of
 
 STOPPED = "InternalServerError: the local cloud was stopped while it ran"
 # Waits the first time, and goes through once the object `go` is there: a new try downloads it.

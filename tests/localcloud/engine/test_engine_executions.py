@@ -8,7 +8,8 @@ from typing import Any
 import psutil
 import pytest
 from botocore.exceptions import ClientError
-from pipeline_kit import ROLE, Kit, definition, job_of
+
+from tests.localcloud.pipeline_kit import ROLE, Kit, definition, job_of
 
 WRITE = """
 import json, pathlib, sys

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from pipeline_kit import Kit, job_of
 
 from localcloud.jobs.retried_writes import retry_until_stored
 from localcloud.jobs.run import sentence
+from tests.localcloud.pipeline_kit import Kit, job_of
 
 RETRY = {
     "RetryPolicies": [

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
-from pipeline_kit import ROLE, Kit
+
+from tests.localcloud.pipeline_kit import ROLE, Kit
 
 ANSWERS = """
 def handler(event, context):

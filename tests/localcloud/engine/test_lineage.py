@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
-from pipeline_kit import Kit
+
+from tests.localcloud.pipeline_kit import Kit
 
 TRAIN = "import pathlib; pathlib.Path('/opt/ml/model/weights').write_text('1')"
 

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
-from pipeline_kit import Kit
+
+from tests.localcloud.pipeline_kit import Kit
 
 TRAIN = """
 import argparse, os, pathlib

@@ -13,7 +13,8 @@ import httpx
 import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
-from pipeline_kit import BUCKET, Kit
+
+from tests.localcloud.pipeline_kit import BUCKET, Kit
 
 ACCOUNT = "arn:aws:iam::000000000000"
 SAGEMAKER = "arn:aws:sagemaker:us-east-1:000000000000"

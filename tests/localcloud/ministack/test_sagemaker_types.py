@@ -6,10 +6,10 @@ import tarfile
 from typing import Any
 
 import pytest
-from pipeline_kit import ROLE, Kit, definition
 
 from localcloud.api.shapes import service_model
 from localcloud.ministack.sagemaker_types import typed
+from tests.localcloud.pipeline_kit import ROLE, Kit, definition
 
 
 @pytest.fixture(scope="module")

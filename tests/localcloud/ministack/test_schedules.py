@@ -7,9 +7,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from pipeline_kit import definition
 
 from localcloud.ministack.schedules import pipeline_request
+from tests.localcloud.pipeline_kit import definition
 
 ACCOUNT = "arn:aws:iam::000000000000"
 PIPELINE = "arn:aws:sagemaker:us-east-1:000000000000:pipeline"

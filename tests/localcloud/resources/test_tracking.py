@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
-from pipeline_kit import Kit
+
+from tests.localcloud.pipeline_kit import Kit
 
 
 @pytest.fixture(scope="module")

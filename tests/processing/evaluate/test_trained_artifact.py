@@ -13,15 +13,13 @@ import pytest
 
 os.environ.setdefault("MXNET_ENGINE_TYPE", "NaiveEngine")
 ROOT = Path(__file__).resolve().parents[3]
-sys.path.insert(0, str(ROOT / "tests" / "training"))
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # MXNet 1.9.1 warns of its own use of numpy.bool when it is imported
     import mxnet  # noqa: F401
-import channels  # noqa: E402
-
 from processing import datasets  # noqa: E402
 from processing.evaluate import __main__ as evaluate  # noqa: E402
 from processing.evaluate import answers  # noqa: E402
+from tests.training import channels  # noqa: E402
 
 CLASSES = ("ant", "bee")
 
