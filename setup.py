@@ -9,5 +9,6 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.11,<3.12",
     packages=find_packages(include=["loadingbay*", "pipelines*"]),
+    package_data={"loadingbay.console": ["templates/*", "static/*"]},
     entry_points={"console_scripts": ["loadingbay = loadingbay.cli:main"]},
 )

@@ -18,6 +18,7 @@ import click
 from loadingbay.commands.bulk import bulk
 from loadingbay.commands.card import card
 from loadingbay.commands.classify import classify
+from loadingbay.commands.console import console
 from loadingbay.commands.deploy import deploy
 from loadingbay.commands.destroy import destroy
 from loadingbay.commands.history import history
@@ -79,6 +80,7 @@ cli.add_command(review)
 cli.add_command(label)
 cli.add_command(monitor)
 cli.add_command(status)
+cli.add_command(console)
 cli.add_command(logs)
 cli.add_command(build)
 cli.add_command(push)

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from botocore.exceptions import ClientError
 
 from pipelines import monitoring
-from pipelines.aws import is_missing
+from pipelines.aws import is_missing, listed
 from pipelines.definition import DEFAULT_STAGE
 from pipelines.derived import same_definition
 from pipelines.monitoring import MonitoringSettings
@@ -111,6 +111,55 @@ def newest(sagemaker: Any, name: str = DEFAULT_STAGE) -> str:
             return ""
         raise
     return str(found[0]["PipelineExecutionArn"]) if found else ""
+
+
+@dataclass(frozen=True)
+class Summary:
+    """An execution in a list."""
+
+    arn: str
+    title: str
+    status: str
+    started: datetime
+
+    @property
+    def id(self) -> str:
+        """The last part of its ARN."""
+        return self.arn.rsplit("/", 1)[-1]
+
+
+def page(sagemaker: Any, name: str, size: int, token: str = "") -> tuple[list[Summary], str]:
+    """At most `size` executions of the pipeline, the newest first, and the token of the next page, "" on the last.
+
+    Nothing when there is no such pipeline.
+    """
+    more = {"NextToken": token} if token else {}
+    try:
+        answer = sagemaker.list_pipeline_executions(
+            PipelineName=name, SortBy="CreationTime", SortOrder="Descending", MaxResults=size, **more
+        )
+    except ClientError as error:
+        if is_missing(error) and not token:
+            return [], ""
+        raise
+    found = [
+        Summary(
+            item["PipelineExecutionArn"],
+            item.get("PipelineExecutionDisplayName", ""),
+            item["PipelineExecutionStatus"],
+            item["StartTime"],
+        )
+        for item in answer["PipelineExecutionSummaries"]
+    ]
+    return found, answer.get("NextToken", "")
+
+
+def values(sagemaker: Any, arn: str) -> dict[str, str]:
+    """The parameters that the execution was started with, as text by name; what is not there had its default."""
+    listed_values = listed(
+        sagemaker, "list_pipeline_parameters_for_execution", "PipelineParameters", PipelineExecutionArn=arn
+    )
+    return {item["Name"]: item["Value"] for item in listed_values}
 
 
 def start(

@@ -69,10 +69,7 @@ def _classes(target: Target) -> list[str]:
     from loadingbay.registry import versions as registry
     from loadingbay.stack.deploy import outputs
 
-    now = registry.endpoint(target, outputs(target)["EndpointName"])
-    if now is None or not now.serves:
-        raise WorkError("no model is deployed yet, so it is not known which classes to ask for")
-    return registry.get(target, now.serves).metadata["classes"].split()
+    return registry.served_classes(target, outputs(target)["EndpointName"])
 
 
 def _keys(classes: Sequence[str]) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import click
 
 from loadingbay.commands.versions import comment_option, decide_and_wait, dry_run_option, show_plan
-from loadingbay.errors import UsageError
 from loadingbay.options import AS_JSON, require_running, with_target
 from loadingbay.target import Target
 
@@ -20,15 +19,7 @@ def rollback(target: Target, comment: str, dry_run: bool, as_json: bool) -> None
     from loadingbay.registry import versions as registry
 
     require_running(target)
-    approved = registry.approved(target, limit=2)
-    if not approved:
-        raise UsageError("no version is approved, so there is nothing to go back from: `loadingbay approve VERSION`")
-    if len(approved) == 1:
-        raise UsageError(
-            f"version {approved[0].number} is the only approved one, so there is nothing to go back to: approve "
-            "another one first, or `loadingbay reject` it; the endpoint then keeps what it serves"
-        )
-    live, before = approved
+    live, before = registry.rollback(target)
     if dry_run:
         show_plan(target, live, approve=False, as_json=as_json)
         return

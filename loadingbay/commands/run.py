@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from loadingbay.commands.console import open_console
 from loadingbay.errors import UsageError
 from loadingbay.options import (
     AS_JSON,
@@ -29,10 +30,13 @@ from pipelines.parameters import Value
     help="A CIFAR-100 archive, or a folder of photos: DIR/<class>/*.png or *.jpg. "
     "[default: CIFAR100_ARCHIVE, the cache, a download, or drawn samples]",
 )
+@click.option("--console", "with_console", is_flag=True, help="Open the console first, and keep it until Ctrl-C.")
 @click.option("--approve", is_flag=True, help="Approve the new version, then classify photos and draw the report.")
 @parameter_options
 @AS_JSON
-def run(target: Target, data: Path | None, approve: bool, as_json: bool, **values: Value | None) -> None:
+def run(
+    target: Target, data: Path | None, with_console: bool, approve: bool, as_json: bool, **values: Value | None
+) -> None:
     """Train, evaluate and register a model version; with --approve, also deploy it and send photos through."""
     from loadingbay.screen import results
     from loadingbay.story.run import run as do
@@ -40,6 +44,7 @@ def run(target: Target, data: Path | None, approve: bool, as_json: bool, **value
     if data is not None and not data.exists():
         raise UsageError(f"--data {data}: there is no such archive or folder")
     chosen = {name: value for name, value in values.items() if value is not None}
+    page = open_console(target) if with_console else None
     with new_screen() as screen:
         if target.kind == "aws":
             screen.say(f"Running on {target.name}: jobs and the endpoint cost money there.", style="yellow")
@@ -51,6 +56,9 @@ def run(target: Target, data: Path | None, approve: bool, as_json: bool, **value
         results.finished(out, done, folder())
     else:
         results.pending(out, done, target)
+    if page is not None:
+        click.echo("The console stays until Ctrl-C.", err=True)
+        page.join()
 
 
 @click.command(short_help="Print the pipeline's definition.")

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from loadingbay.errors import WorkError
 from loadingbay.options import AS_JSON, new_screen, print_json, require_running, with_target
 from loadingbay.target import Target
 
@@ -84,9 +83,7 @@ def show_plan(target: Target, version: Version, *, approve: bool, as_json: bool)
     from loadingbay.stack.deploy import outputs
 
     name = outputs(target)["EndpointName"]
-    plan = deployments.plan(target, name, version.arn, "Approved" if approve else "Rejected")
-    if plan is None:
-        raise WorkError(f"the plan is made by the function {name}-deploy-model, which you may not invoke")
+    plan = deployments.decision(target, name, version.arn, approve=approve)
     if as_json:
         print_json(plan)
     else:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -55,11 +55,28 @@ class Queue:
         answer = self.sqs.get_queue_attributes(QueueUrl=self.url, AttributeNames=["ApproximateNumberOfMessages"])
         return int(answer["Attributes"]["ApproximateNumberOfMessages"])
 
-    def take(self) -> Iterator[Item | NotReadableError]:
-        """The photos one after the other, each taken when it is asked for; ends when the queue is empty."""
+    def age(self, cloudwatch: Any, name: str) -> float | None:
+        """Seconds that the oldest photo has waited, by SQS's metric; None where that has no point in the last hour."""
+        now = datetime.now(UTC)
+        points = cloudwatch.get_metric_statistics(
+            Namespace="AWS/SQS",
+            MetricName="ApproximateAgeOfOldestMessage",
+            Dimensions=[{"Name": "QueueName", "Value": name}],
+            StartTime=now - timedelta(hours=1),
+            EndTime=now,
+            Period=300,
+            Statistics=["Maximum"],
+        )["Datapoints"]
+        return float(max(points, key=lambda point: point["Timestamp"])["Maximum"]) if points else None
+
+    def take(self, wait: int = 1) -> Iterator[Item | NotReadableError]:
+        """The photos one after the other, each taken when it is asked for; ends when the queue is empty.
+
+        On AWS a queue can answer that it is empty when it is not, unless it is given some seconds to `wait`.
+        """
         while True:
             messages = self.sqs.receive_message(
-                QueueUrl=self.url, MaxNumberOfMessages=1, VisibilityTimeout=HIDDEN_SECONDS, WaitTimeSeconds=1
+                QueueUrl=self.url, MaxNumberOfMessages=1, VisibilityTimeout=HIDDEN_SECONDS, WaitTimeSeconds=wait
             ).get("Messages", [])
             if not messages:
                 return

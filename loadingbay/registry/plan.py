@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -35,3 +36,16 @@ def plan(target: Target, endpoint: str, arn: str = "", approval: str = "") -> di
     if answer.get("FunctionError"):
         raise WorkError(f"the deployment cannot be planned: {document.get('errorMessage', document)}")
     return document
+
+
+def decision(target: Target, endpoint: str, arn: str, *, approve: bool) -> dict[str, Any]:
+    """The plan as it would be with this version approved or rejected. Raises WorkError when we may not ask for it."""
+    found = plan(target, endpoint, arn, "Approved" if approve else "Rejected")
+    if found is None:
+        raise WorkError(f"the plan is made by the function {endpoint}-deploy-model, which you may not invoke")
+    return found
+
+
+def details(action: Mapping[str, Any]) -> str:
+    """What an action of a plan is about: `name=value` of each of its members that says something."""
+    return " ".join(f"{key}={value}" for key, value in action.items() if key != "action" and value not in ("", False))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -15,6 +16,7 @@ from loadingbay.registry import plan as deployments
 from loadingbay.target import Target
 from pipelines import aws
 
+_PARALLEL = 8
 _LOOKS_BEFORE_ASKING = 10  # whether the deployment is stuck
 
 
@@ -51,8 +53,15 @@ class Version:
 
 def versions(target: Target, limit: int | None = None) -> list[Version]:
     """The versions of the group, the highest number first, at most `limit`; none when there is no group yet."""
+    return page(target, 0, limit)[0]
+
+
+def page(target: Target, skip: int, limit: int | None) -> tuple[list[Version], int]:
+    """At most `limit` versions after the first `skip`, the highest number first, and how many there are in all."""
     found = aws.packages(target.client("sagemaker"), target.stage)
-    return [get(target, item["ModelPackageArn"]) for item in found[:limit]]
+    asked = found[skip : None if limit is None else skip + limit]
+    with ThreadPoolExecutor(_PARALLEL, thread_name_prefix="describe") as pool:
+        return list(pool.map(lambda item: get(target, item["ModelPackageArn"]), asked)), len(found)
 
 
 def get(target: Target, arn: str) -> Version:
@@ -106,6 +115,22 @@ def approved(target: Target, limit: int | None = None) -> list[Version]:
     return [get(target, item["ModelPackageArn"]) for item in found[:limit]]
 
 
+def rollback(target: Target) -> tuple[Version, Version]:
+    """(the version to reject, the approved one before it, which then takes its place).
+
+    Raises UsageError when fewer than two are approved.
+    """
+    found = approved(target, limit=2)
+    if not found:
+        raise UsageError("no version is approved, so there is nothing to go back from: `loadingbay approve VERSION`")
+    if len(found) == 1:
+        raise UsageError(
+            f"version {found[0].number} is the only approved one, so there is nothing to go back to: approve "
+            "another one first, or `loadingbay reject` it; the endpoint then keeps what it serves"
+        )
+    return found[0], found[1]
+
+
 @dataclass(frozen=True)
 class Endpoint:
     """An endpoint as it is, `changed` at that time. `serves` is the ARN of the model package in service, if it says."""
@@ -137,6 +162,16 @@ def endpoint(target: Target, name: str) -> Endpoint | None:
         config,
         described.get("LastModifiedTime"),
     )
+
+
+def served_classes(target: Target, name: str) -> list[str]:
+    """The classes of the version that the endpoint serves. Raises WorkError when nothing is in service."""
+    now = endpoint(target, name)
+    if now is None or not now.serves:
+        raise WorkError(
+            "no model is deployed yet, so it is not known which classes to ask for: `loadingbay approve VERSION`"
+        )
+    return get(target, now.serves).metadata["classes"].split()
 
 
 def _served(target: Target, config_name: str) -> str:
@@ -211,6 +246,11 @@ def _stuck(target: Target, name: str) -> str:
     except WorkError:
         return ""
     return str(planned["because"]) if planned is not None and planned["outcome"] == "stuck" else ""
+
+
+def how_far(target: Target, name: str, version: Version) -> str:
+    """How far the endpoint is on its way to the version: its status, or that of the one that verifies it."""
+    return _how_far(target, name, endpoint(target, name), version)
 
 
 def _how_far(target: Target, name: str, now: Endpoint | None, version: Version) -> str:

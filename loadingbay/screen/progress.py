@@ -98,6 +98,11 @@ class Screen:
         if self._live:
             self._live.stop()
 
+    @property
+    def execution(self) -> Execution | None:
+        """The pipeline execution as last seen."""
+        return self._execution
+
     @contextmanager
     def part(self, name: str) -> Iterator[Part]:
         """A part that is running inside the `with`, done after it, and failed if that raises."""

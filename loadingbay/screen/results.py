@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from loadingbay.registry.history import Period
+from loadingbay.registry.plan import details
 from loadingbay.registry.versions import Version
 from loadingbay.screen.progress import command, duration, shown
 from loadingbay.serving.monitoring import Report
@@ -141,7 +142,7 @@ def finished(out: Console, done: Finished, root: Path) -> None:
     out.print("Try next:")
     out.print(f"  {command()} classify {shown(latest / 'photos' / photo.name) if photo else 'PHOTO'}", soft_wrap=True)
     out.print(f"  {command()} run --learning-rate 0.03", soft_wrap=True)
-    out.print(f"  {command()} status", soft_wrap=True)
+    out.print(f"  {command()} console   a page to approve, review, watch and try", soft_wrap=True)
 
 
 def pending(out: Console, done: Finished, target: Target) -> None:
@@ -264,8 +265,7 @@ def plan(out: Console, document: dict[str, Any]) -> None:
     for step, planned in enumerate(document["course"], start=1):
         table.add_row(str(step), Text(planned["outcome"], style="bold"), planned["because"])
         for action in planned["actions"]:
-            details = {key: value for key, value in action.items() if key != "action" and value not in {"", False}}
-            table.add_row("", action["action"], Text(" ".join(f"{key}={value}" for key, value in details.items())))
+            table.add_row("", action["action"], Text(details(action)))
     out.print(table)
 
 

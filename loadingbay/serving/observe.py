@@ -31,6 +31,23 @@ def last_execution(target: Target) -> Execution | None:
     return executions.describe(sagemaker, arn) if arn else None
 
 
+def alarms(target: Target) -> list[dict[str, Any]]:
+    """The stage's CloudWatch alarms, those that ring first: name, state, since when, what it watches, and why."""
+    pages = target.client("cloudwatch").get_paginator("describe_alarms").paginate(AlarmNamePrefix=f"{target.stage}-")
+    found = [
+        {
+            "name": alarm["AlarmName"].removeprefix(f"{target.stage}-"),
+            "state": alarm["StateValue"],
+            "since": alarm["StateUpdatedTimestamp"],
+            "about": alarm.get("AlarmDescription", ""),
+            "why": alarm.get("StateReason", ""),
+        }
+        for page in pages
+        for alarm in page["MetricAlarms"]
+    ]
+    return sorted(found, key=lambda alarm: (alarm["state"] != "ALARM", alarm["name"]))
+
+
 def status_of(target: Target) -> dict[str, Any]:
     """What runs, as JSON. A local cloud that does not run is a status, not an error."""
     document: dict[str, Any] = {"cloud": {"name": target.kind, "endpoint_url": target.endpoint_url, "running": True}}
@@ -93,17 +110,17 @@ def logs_of(target: Target, step: str | None) -> Iterator[str]:
 
 def _of_step_or_lambda(target: Target, step: str | None) -> Iterator[str]:
     execution = last_execution(target)
-    known = {s.name.lower(): s for s in execution.steps if _group(s.job)} if execution else {}
+    known = {s.name.lower(): s for s in execution.steps if log_group(s.job)} if execution else {}
     if step is None:
         if not known:
             raise WorkError("no step has run yet: `loadingbay run` runs the pipeline")
         failed = [s for s in known.values() if s.status == "Failed"]
         for found in failed or known.values():
             yield f"--- {found.name}"
-            yield from _job_lines(target, _group(found.job), found.job.rsplit("/", 1)[-1])
+            yield from _job_lines(target, log_group(found.job), found.job.rsplit("/", 1)[-1])
     elif step.lower() in known:
         job = known[step.lower()].job
-        yield from _job_lines(target, _group(job), job.rsplit("/", 1)[-1])
+        yield from _job_lines(target, log_group(job), job.rsplit("/", 1)[-1])
     else:
         group = _lambda_group(target, step)
         if group is None:
@@ -123,7 +140,7 @@ def _own_log(target: Target) -> Iterator[str]:
         yield from (line.rstrip("\n") for line in lines)
 
 
-def _group(job: str) -> str:
+def log_group(job: str) -> str:
     """The log group of the job with this ARN; "" when it is no job."""
     kind = job.split(":")[-1].split("/")[0]
     return _JOB_LOGS.get(kind, "")

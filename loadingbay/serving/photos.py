@@ -78,13 +78,8 @@ def classify(
     s3, machine = target.client("s3"), target.client("stepfunctions")
 
     def one(photo: Photo) -> Outcome:
-        name = _execution_name(prefix, photo.name)
-        # Not below incoming/: what arrives there is classified by itself, under a name that we would have to find.
-        key = f"photos/{name}{photo.path.suffix.lower()}"
-        s3.put_object(Bucket=bucket, Key=key, Body=photo.path.read_bytes())
-        arn = machine.start_execution(
-            stateMachineArn=state_machine, name=name, input=json.dumps({"bucket": bucket, "key": key})
-        )["executionArn"]
+        key = upload(s3, bucket, photo.name, photo.path.read_bytes(), prefix)
+        arn = start(machine, state_machine, bucket, key)
         return _wait(machine, photo, arn, f"s3://{bucket}/{key}", 0.05 if target.local else 1.0)
 
     listed = list(photos)
@@ -98,6 +93,25 @@ def classify(
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
     return [outcomes[photo.name] for photo in listed]
+
+
+def upload(s3: Any, bucket: str, name: str, body: bytes, prefix: str) -> str:
+    """Uploads a photo that a person knows as `name`; its key. `prefix` makes the names of executions readable."""
+    # Not below incoming/: what arrives there is classified by itself, under a name that we would have to find.
+    key = f"photos/{execution_name(prefix, name)}{Path(name).suffix.lower()}"
+    s3.put_object(Bucket=bucket, Key=key, Body=body)
+    return key
+
+
+def start(machine: Any, state_machine: str, bucket: str, key: str, name: str = "") -> str:
+    """Starts the state machine for an uploaded photo; the execution's ARN. It is named as the photo, else `name`."""
+    return str(
+        machine.start_execution(
+            stateMachineArn=state_machine,
+            name=name or Path(key).stem,
+            input=json.dumps({"bucket": bucket, "key": key}),
+        )["executionArn"]
+    )
 
 
 def counted(outcomes: list[Outcome]) -> str:
@@ -151,7 +165,7 @@ def labels(folder: Path) -> dict[str, str]:
     return document
 
 
-def _execution_name(prefix: str, photo: str) -> str:
+def execution_name(prefix: str, photo: str) -> str:
     """Unique, readable, and short enough to be an inference id (64 characters)."""
     stem = "".join(c if c.isascii() and (c.isalnum() or c in "-_") else "-" for c in Path(photo).stem)
     return f"{prefix[:16]}-{stem[:36]}-{uuid.uuid4().hex[:8]}"

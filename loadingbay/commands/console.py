@@ -1,0 +1,41 @@
+"""`console`: the pages on which people approve, review, watch and try."""
+
+from __future__ import annotations
+
+import os
+import threading
+
+import click
+
+from loadingbay.options import folder, with_target
+from loadingbay.target import Target
+
+PORT = 4748
+
+
+@click.command(short_help="Open a page to approve, review, watch and try.")
+@with_target
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=PORT, show_default=True, help="The port; 0 takes any that is free."
+)
+@click.option("--open/--no-open", "browser", default=True, show_default=True, help="Open it in the browser.")
+def console(target: Target, port: int, browser: bool) -> None:
+    """Serve the console on this machine, with your own rights, until Ctrl-C.
+
+    The address that is printed is good once: whoever opens it gets a session of twelve hours. Nothing but this machine
+    can reach it.
+    """
+    open_console(target, port, browser=browser).join()
+
+
+def open_console(target: Target, port: int = PORT, *, browser: bool = True) -> threading.Thread:
+    """Serves the console in a thread, prints its address and opens it in the browser; the thread. WorkError if not."""
+    from loadingbay.console.server import prepare
+
+    ready = prepare(target, folder(), port=port, environment=os.environ)
+    serving = threading.Thread(target=ready.serve, daemon=True, name="console")
+    serving.start()
+    click.echo(f"The console, once: {ready.address}", err=True)
+    if browser:
+        click.launch(ready.address)
+    return serving

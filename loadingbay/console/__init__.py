@@ -1,0 +1,14 @@
+"""The console: the command line's work as pages in a browser, for whoever runs `loadingbay console`.
+
+Nothing is decided here: what a page shows or does is a function that a command calls too.
+
+- `server`: the port, the address with its one-time token, start and stop
+- `application`: the routes, and what each request is given
+- `door`: who comes in: token, session, Host, Origin and form tokens, and the headers of every answer
+- `pages`: templates, and failures as pages that say what to do
+- `live`: parts of a page that change while it is open, as server-sent events
+- `work`: what takes longer than a request, in threads
+- `now`, `versions`, `decisions`, `review`, `photos`, `runs`, `history`: the pages
+- `graph`: the pipeline's steps and their order, from its definition
+- `plots`: figures as SVG shapes
+"""

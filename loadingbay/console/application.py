@@ -1,0 +1,73 @@
+"""Puts the console together: its routes behind the door, and what each handler is given."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from botocore.exceptions import BotoCoreError, ClientError
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, RedirectResponse, Response
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from loadingbay.console import decisions, history, now, photos, review, runs, versions
+from loadingbay.console.door import Door, Keys
+from loadingbay.console.pages import Pages, failed, pages
+from loadingbay.console.review import Desks
+from loadingbay.console.work import Tasks
+from loadingbay.errors import WorkError
+from loadingbay.serving.photos import MAXIMUM_BYTES
+from loadingbay.serving.recent import Recent
+from loadingbay.target import Target
+
+STATIC = Path(__file__).parent / "static"
+
+
+def application(
+    target: Target, root: Path, *, port: int, keys: Keys, author: str, environment: Mapping[str, str]
+) -> Starlette:
+    """The console's ASGI application for a target.
+
+    `root` is where `.loadingbay` and `runs` lie, `port` the one that it will answer on, `keys` what its tokens come
+    from, `author` the name that labels carry, and `environment` is where a run looks for its data.
+    """
+    routes = [
+        *now.ROUTES,
+        *versions.ROUTES,
+        *decisions.ROUTES,
+        *review.ROUTES,
+        *photos.ROUTES,
+        *runs.ROUTES,
+        *history.ROUTES,
+        Route("/another-browser", _another_browser, methods=["POST"]),
+        Route("/favicon.ico", lambda _: RedirectResponse("/static/icon.svg", 308)),
+        Mount("/static", StaticFiles(directory=STATIC)),
+    ]
+    app = Starlette(
+        routes=routes,
+        middleware=[Middleware(Door, keys=keys, port=port, limits={"photos": MAXIMUM_BYTES})],
+        exception_handlers={
+            HTTPException: failed,
+            WorkError: failed,
+            ClientError: failed,
+            BotoCoreError: failed,
+            OSError: failed,
+            Exception: failed,
+        },
+    )
+    app.state.pages = Pages(target, root, author, environment, f"http://127.0.0.1:{port}")
+    app.state.keys = keys
+    app.state.tasks = Tasks()
+    app.state.desks = Desks()
+    app.state.recent = Recent(target)
+    return app
+
+
+def _another_browser(request: Request) -> Response:
+    """A new address with a one-time token, for a second browser or person on this machine."""
+    address = f"{pages(request).address}/enter?token={request.app.state.keys.token()}"
+    return PlainTextResponse(address)

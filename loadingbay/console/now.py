@@ -1,0 +1,101 @@
+"""The page Now: the pipeline with its steps, the endpoint, the recent answers, alarms, and the review queue, live."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from botocore.exceptions import ClientError
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from loadingbay.console import plots
+from loadingbay.console.graph import Node, nodes
+from loadingbay.console.live import Look, stream
+from loadingbay.console.pages import Pages, pages
+from loadingbay.console.steps import Progress
+from loadingbay.learning.review import Queue
+from loadingbay.registry import versions as registry
+from loadingbay.serving.observe import alarms, last_execution
+from loadingbay.serving.recent import Recent
+from loadingbay.target import Target
+from pipelines import aws
+
+
+def _now(request: Request) -> Response:
+    here = pages(request)
+    here.stack()
+    return here.render(request, "now.html", title="Now", parts=_parts(here, Progress(here.target), _recent(request)))
+
+
+def _now_live(request: Request) -> Response:
+    here, recent, progress = pages(request), _recent(request), Progress(pages(request).target)
+    return stream(request, lambda: Look(_parts(here, progress, recent)))
+
+
+def _recent(request: Request) -> Recent:
+    found: Recent = request.app.state.recent
+    return found
+
+
+def _parts(here: Pages, progress: Progress, recent: Recent) -> dict[str, str]:
+    """The parts of the page by their id."""
+    stack = here.stack()
+    looks: dict[str, Callable[[], dict[str, Any]]] = {
+        "pipeline": lambda: _pipeline(here, progress),
+        "service": lambda: _service(here, stack),
+        "recent": lambda: _answers(stack, recent),
+        "queue": lambda: _queue(here, stack),
+        "alarms": lambda: {"alarms": alarms(here.target)},
+    }
+    with ThreadPoolExecutor(len(looks), thread_name_prefix="look") as pool:
+        seen = {name: pool.submit(look) for name, look in looks.items()}
+        return {name: here.fragment(f"{name}.html", **found.result()) for name, found in seen.items()}
+
+
+def _pipeline(here: Pages, progress: Progress) -> dict[str, Any]:
+    execution = last_execution(here.target)
+    return {
+        "execution": execution,
+        "graph": graph(here.target),
+        "epochs": progress.epochs(execution) if execution else [],
+    }
+
+
+def graph(target: Target) -> list[Node]:
+    """The steps of the stage's pipeline as it is defined now; [] when there is none."""
+    try:
+        described = target.client("sagemaker").describe_pipeline(PipelineName=target.stage)
+    except ClientError as error:
+        if not aws.is_missing(error):
+            raise
+        return []
+    return nodes(described["PipelineDefinition"])
+
+
+def _service(here: Pages, stack: dict[str, str]) -> dict[str, Any]:
+    now = registry.endpoint(here.target, stack["EndpointName"])
+    version = registry.get(here.target, now.serves) if now and now.serves else None
+    due = registry.due(here.target)
+    waits = due is not None and (now is None or now.serves != due.arn or now.status != "InService")
+    how = registry.how_far(here.target, stack["EndpointName"], due) if due and waits else ""
+    return {"now": now, "version": version, "due": due if waits else None, "how_far": how}
+
+
+def _answers(stack: dict[str, str], recent: Recent) -> dict[str, Any]:
+    answers = recent.answers(stack)
+    threshold = answers[-1].threshold if answers else None
+    accepted = sum(answer.accepted for answer in answers) / len(answers) if answers else None
+    plot = plots.stream([(answer.confidence, answer.accepted) for answer in answers], threshold)
+    return {"answers": answers, "threshold": threshold, "accepted": accepted, "plot": plot}
+
+
+def _queue(here: Pages, stack: dict[str, str]) -> dict[str, Any]:
+    queue = Queue(here.target.client("sqs"), here.target.client("s3"), stack["ReviewQueueUrl"], stack["BucketName"])
+    name = stack["ReviewQueueUrl"].rsplit("/", 1)[-1]
+    return {"waiting": queue.waiting(), "age": queue.age(here.target.client("cloudwatch"), name)}
+
+
+ROUTES = [Route("/", _now), Route("/events", _now_live)]

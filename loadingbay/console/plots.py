@@ -1,0 +1,99 @@
+"""Figures as shapes in the coordinates of an SVG of 320 by 180: what `plot.html` draws."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+WIDTH, HEIGHT = 320, 180
+LEFT, RIGHT, TOP, BOTTOM = 40, 16, 18, 30
+Point = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Plot:
+    """Lines and dots of one picture. `title` is what a screen reader says; `lines` and `dots` are (style, shape)."""
+
+    title: str
+    across: str
+    up: str
+    ticks_across: tuple[tuple[float, str], ...]
+    ticks_up: tuple[tuple[float, str], ...]
+    lines: tuple[tuple[str, str], ...] = ()
+    dots: tuple[tuple[str, float, float, float], ...] = ()
+    width: int = WIDTH
+    height: int = HEIGHT
+
+
+def x(value: float, lowest: float = 0.0, highest: float = 1.0) -> float:
+    """Where a value lies from left to right."""
+    return round(LEFT + (WIDTH - LEFT - RIGHT) * _part(value, lowest, highest), 1)
+
+
+def y(value: float, lowest: float = 0.0, highest: float = 1.0) -> float:
+    """Where a value lies from bottom to top."""
+    return round(HEIGHT - BOTTOM - (HEIGHT - TOP - BOTTOM) * _part(value, lowest, highest), 1)
+
+
+def _part(value: float, lowest: float, highest: float) -> float:
+    return min(1.0, max(0.0, (value - lowest) / ((highest - lowest) or 1.0)))
+
+
+def _line(points: Sequence[Point], lowest: float, highest: float) -> str:
+    return " ".join(f"{x(across)},{y(up, lowest, highest)}" for across, up in points)
+
+
+def _shares(lowest: float = 0.0, highest: float = 1.0) -> tuple[tuple[float, str], ...]:
+    middle = (lowest + highest) / 2
+    return tuple((y(value, lowest, highest), f"{value:.0%}") for value in (lowest, middle, highest))
+
+
+_ACROSS = tuple((x(value), f"{value:.0%}") for value in (0.0, 0.5, 1.0))
+
+
+def reliability(versions: Sequence[tuple[str, Sequence[dict[str, float]]]]) -> Plot:
+    """How often the answers of a confidence were right, of each version (name, bins of evaluation.json)."""
+    lines = [("even", _line([(0, 0), (1, 1)], 0, 1))]
+    dots = []
+    for number, (_, bins) in enumerate(versions):
+        full = [one for one in bins if one.get("count")]
+        lines.append((f"s{number}", _line([(one["confidence"], one["accuracy"]) for one in full], 0, 1)))
+        dots += [(f"s{number}", x(one["confidence"]), y(one["accuracy"]), 2.5) for one in full]
+    title = "Reliability: share that was right against confidence; on the diagonal, confidence is honest"
+    return Plot(title, "confidence", "right", _ACROSS, _shares(), tuple(lines), tuple(dots))
+
+
+def risk_coverage(versions: Sequence[tuple[str, dict[str, Sequence[float]]]]) -> Plot:
+    """The share of wrong answers when only the surest are given, of each version (name, risk_coverage)."""
+    most = max([0.05, *(max(curve.get("risk") or [0.0]) for _, curve in versions)])
+    lines = tuple(
+        (f"s{number}", _line(list(zip(curve.get("coverage", ()), curve.get("risk", ()), strict=False)), 0, most))
+        for number, (_, curve) in enumerate(versions)
+    )
+    title = "Risk and coverage: share of wrong answers when so many of the surest are given"
+    return Plot(title, "answered", "wrong", _ACROSS, _shares(0, most), lines)
+
+
+def stream(answers: Sequence[tuple[float, bool]], threshold: float | None) -> Plot:
+    """Confidence of the newest answers (confidence, whether acted upon), the oldest on the left, and the threshold."""
+    lowest = min([0.5, *(confidence for confidence, _ in answers)])
+    step = 1 / max(len(answers) - 1, 1)
+    dots = tuple(
+        ("accepted" if accepted else "refused", x(number * step), y(confidence, lowest, 1.0), 2.2)
+        for number, (confidence, accepted) in enumerate(answers)
+    )
+    lines = (("threshold", _line([(0, threshold), (1, threshold)], lowest, 1.0)),) if threshold is not None else ()
+    title = f"Confidence of the newest {len(answers)} answers against the threshold"
+    return Plot(title, "older to newer", "confidence", (), _shares(lowest), lines, dots)
+
+
+def over_time(points: Sequence[tuple[datetime, float]], title: str, up: str) -> Plot:
+    """A share along the time."""
+    if not points:
+        return Plot(title, "", up, (), _shares())
+    first, last = points[0][0].timestamp(), points[-1][0].timestamp()
+    span = (last - first) or 1.0
+    placed = [((moment.timestamp() - first) / span, value) for moment, value in points]
+    dots = tuple(("s0", x(across), y(value), 2.5) for across, value in placed)
+    return Plot(title, "older to newer", up, (), _shares(), (("s0", _line(placed, 0, 1)),), dots)

@@ -1,0 +1,189 @@
+"""The page Review: one photo at a time, the model's answer only when asked for, the next one already loaded.
+
+Each open page has a desk, named by a number that its tab drew. What lies on a desk is hidden from everybody else by the
+queue itself, for `HIDDEN_SECONDS`; what was left there longer than that is not the desk's any more.
+"""
+
+from __future__ import annotations
+
+import itertools
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from loadingbay.console.pages import Pages, pages
+from loadingbay.console.shown import as_picture
+from loadingbay.errors import UsageError
+from loadingbay.learning.labels import NEITHER, check_truth
+from loadingbay.learning.review import HIDDEN_SECONDS, Item, NotReadableError, Queue
+from loadingbay.registry import versions as registry
+
+_ON_DESK = 2  # the one that is looked at, and the one that is loaded meanwhile
+_DESKS = 100
+_EMPTY_SECONDS = 2.0  # after the queue gave nothing, it is not asked again for so long
+_MARGIN = 20.0  # a photo this close to being shown to others is given up
+
+
+@dataclass(frozen=True)
+class Held:
+    """A photo on a desk. The page knows it by its number: its own name often says what it shows."""
+
+    number: int
+    item: Item
+    taken: float
+
+
+@dataclass
+class Desk:
+    """What one open page holds: photos, the last one that was labelled, and how many were."""
+
+    held: list[Held] = field(default_factory=list)
+    last: Held | None = None
+    labelled: int = 0
+    skipped: set[str] = field(default_factory=set)
+    unreadable: int = 0
+    empty_at: float = -_EMPTY_SECONDS
+    numbers: Iterator[int] = field(default_factory=itertools.count)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def fill(self, queue: Queue, wait: int) -> None:
+        """Takes photos until two lie here, or the queue gives no more that was not skipped here before."""
+        now = time.monotonic()
+        self.held = [one for one in self.held if now - one.taken < HIDDEN_SECONDS - _MARGIN]
+        while len(self.held) < _ON_DESK and now - self.empty_at >= _EMPTY_SECONDS:
+            item = next(queue.take(wait), None)
+            if item is None:
+                self.empty_at = now
+            elif isinstance(item, NotReadableError):
+                self.unreadable += 1
+            elif item.inference_id in self.skipped:
+                queue.give_back(item)
+                self.empty_at = now
+            else:
+                self.held.append(Held(next(self.numbers), item, now))
+
+    def find(self, number: str) -> Held:
+        """The photo of that number. Raises UsageError when it is not here any more."""
+        for one in self.held:
+            if str(one.number) == number:
+                return one
+        raise UsageError("this photo is not yours any more: it lay here too long, or was answered in another window")
+
+
+class Desks:
+    """The desks by session and tab; the oldest is given up when there are too many."""
+
+    def __init__(self) -> None:
+        self._desks: OrderedDict[tuple[str, str], Desk] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def of(self, session: str, tab: str) -> Desk:
+        """The desk of a tab of a session."""
+        if not tab.isalnum() or len(tab) > 40:
+            raise UsageError("the page's number is missing: load the page anew")
+        with self._lock:
+            desk = self._desks.setdefault((session, tab), Desk())
+            self._desks.move_to_end((session, tab))
+            while len(self._desks) > _DESKS:
+                self._desks.popitem(last=False)
+            return desk
+
+
+def _review(request: Request) -> Response:
+    here = pages(request)
+    stack = here.stack()
+    classes = registry.served_classes(here.target, stack["EndpointName"])
+    return here.render(
+        request,
+        "review.html",
+        title="Review",
+        classes=classes,
+        neither=NEITHER,
+        waiting=_queue(here, stack).waiting(),
+        minutes=HIDDEN_SECONDS // 60,
+    )
+
+
+def _queue(here: Pages, stack: dict[str, str]) -> Queue:
+    return Queue(here.target.client("sqs"), here.target.client("s3"), stack["ReviewQueueUrl"], stack["BucketName"])
+
+
+def _desk(request: Request, tab: str) -> Desk:
+    desks: Desks = request.app.state.desks
+    return desks.of(request.state.session.key, tab)
+
+
+def _act(request: Request) -> Response:
+    """Does what a key said, and answers with what lies on the desk then."""
+    here, form, word = pages(request), request.state.form, request.path_params["word"]
+    if word not in {"take", "label", "skip", "undo", "leave"}:
+        raise HTTPException(404, "A photo can be taken, labelled, skipped, asked again, or left.")
+    stack = here.stack()
+    queue, desk = _queue(here, stack), _desk(request, form.get("tab", ""))
+    with desk.lock:
+        if word == "label":
+            one = desk.find(form.get("number", ""))
+            truth = check_truth(form.get("truth", ""), registry.served_classes(here.target, stack["EndpointName"]))
+            queue.label(one.item, truth, here.author, datetime.now(UTC))
+            desk.held.remove(one)
+            desk.last, desk.labelled = one, desk.labelled + 1
+        elif word == "skip":
+            one = desk.find(form.get("number", ""))
+            queue.skip(one.item)
+            desk.held.remove(one)
+            desk.skipped.add(one.item.inference_id)
+        elif word == "undo" and desk.last is not None:
+            # It is asked once more: its next label is the later one, and counts.
+            desk.held.insert(0, replace(desk.last, taken=time.monotonic()))
+            desk.last, desk.labelled = None, desk.labelled - 1
+        elif word == "leave":
+            for one in desk.held:
+                queue.give_back(one.item)
+            desk.held.clear()
+            return JSONResponse({})
+        desk.fill(queue, wait=0 if here.target.local else 1)
+        return JSONResponse(_state(desk, queue))
+
+
+def _state(desk: Desk, queue: Queue) -> dict[str, Any]:
+    return {
+        "photos": [one.number for one in desk.held],
+        "waiting": queue.waiting() + len(desk.held),
+        "labelled": desk.labelled,
+        "undo": desk.last is not None,
+        "unreadable": desk.unreadable,
+    }
+
+
+def _photo(request: Request) -> Response:
+    here = pages(request)
+    item = _desk(request, request.path_params["tab"]).find(request.path_params["number"]).item
+    body = _queue(here, here.stack()).photo(item)
+    if body is None:
+        raise HTTPException(404, "The photo was deleted from S3.")
+    return as_picture(body)
+
+
+def _answer(request: Request) -> Response:
+    """What the model said, for whoever asks."""
+    item = _desk(request, request.path_params["tab"]).find(request.path_params["number"]).item
+    said = {name: item.prediction.get(name) for name in ("label", "confidence", "threshold")}
+    # The name of a file often says what it shows, so it is hidden as long as the answer is.
+    return JSONResponse({**said, "photo": item.photo["key"]})
+
+
+ROUTES = [
+    Route("/review", _review),
+    Route("/review/{word:str}", _act, methods=["POST"]),
+    Route("/review/{tab}/{number}/photo", _photo),
+    Route("/review/{tab}/{number}/answer", _answer),
+]

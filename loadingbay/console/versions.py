@@ -1,0 +1,157 @@
+"""The pages Versions, one version, and several side by side."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from loadingbay.console import plots
+from loadingbay.console.live import Look, stream
+from loadingbay.console.pages import Pages, pages
+from loadingbay.console.shown import photo_response
+from loadingbay.errors import UsageError
+from loadingbay.registry import comparison, evaluations
+from loadingbay.registry import versions as registry
+from loadingbay.registry.versions import Version
+
+PAGE = 25
+_MOST = 4  # side by side
+_DIFFERING = 24  # photos on which versions disagree, at most shown
+_NOT_COMPARED = ("accuracy", "coverage", "accepted_precision", "approved_by", "out_of_distribution_", "verif")
+
+
+def _table(request: Request) -> Response:
+    here = pages(request)
+    stack = here.stack()
+    skip = max(0, _whole(request.query_params.get("skip", "0"), "skip"))
+    found, count = registry.page(here.target, skip, PAGE)
+    now = registry.endpoint(here.target, stack["EndpointName"])
+    return here.render(
+        request, "versions.html", title="Versions", versions=found, count=count, skip=skip, size=PAGE, now=now
+    )
+
+
+def _one(request: Request) -> Response:
+    here = pages(request)
+    stack = here.stack()
+    version = registry.numbered(here.target, request.path_params["number"])
+    found = evaluations.evaluation(here.target, version)
+    return here.render(
+        request,
+        "version.html",
+        title=f"Version {version.number}",
+        version=version,
+        rows=comparison.rows([found]),
+        confusion=_confusion(found),
+        plots=_plots([(f"version {version.number}", found)]),
+        state=_state(here, stack, version),
+        asked_for=request.query_params.get("decided", ""),
+    )
+
+
+def _state(here: Pages, stack: dict[str, str], version: Version) -> dict[str, Any]:
+    """What is happening with the version: whether it serves, is being verified, or was refused, and why."""
+    now = registry.endpoint(here.target, stack["EndpointName"])
+    serves = now is not None and now.serves == version.arn and now.status == "InService"
+    how = (
+        ""
+        if serves or version.approval != "Approved"
+        else registry.how_far(here.target, stack["EndpointName"], version)
+    )
+    return {"version": version, "serves": serves, "how_far": how, "status": now.status if now else ""}
+
+
+def _one_live(request: Request) -> Response:
+    here = pages(request)
+    number = request.path_params["number"]
+
+    def look() -> Look:
+        state = _state(here, here.stack(), registry.numbered(here.target, number))
+        return Look({"state": here.fragment("version_state.html", state=state)})
+
+    return stream(request, look)
+
+
+def _compare(request: Request) -> Response:
+    here = pages(request)
+    here.stack()
+    numbers = [_whole(text, "v") for text in dict.fromkeys(request.query_params.getlist("v"))]
+    if not 2 <= len(numbers) <= _MOST:
+        raise UsageError(f"{len(numbers)} versions were chosen: tick two to {_MOST} of them, then compare")
+    found = [registry.numbered(here.target, number) for number in sorted(numbers)]
+    documents = [evaluations.evaluation(here.target, version) for version in found]
+    named = [(f"version {version.number}", document) for version, document in zip(found, documents, strict=True)]
+    return here.render(
+        request,
+        "compare.html",
+        title=f"Versions {', '.join(str(version.number) for version in found)}",
+        versions=found,
+        rows=comparison.rows(documents),
+        confusions=[_confusion(document) for document in documents],
+        plots=_plots(named),
+        differing=_metadata_that_differs(found),
+        disagreements=_disagreements(here, found),
+    )
+
+
+def _plots(named: list[tuple[str, dict[str, Any]]]) -> list[plots.Plot]:
+    bins = [(name, one.get("calibration", {}).get("bins", [])) for name, one in named]
+    curves = [(name, one.get("risk_coverage", {})) for name, one in named]
+    return [plots.reliability(bins), plots.risk_coverage(curves)] if any(one for _, one in named) else []
+
+
+def _confusion(evaluation: dict[str, Any]) -> dict[str, dict[str, int]]:
+    metrics = evaluation.get("multiclass_classification_metrics", {})
+    found: dict[str, dict[str, int]] = metrics.get("confusion_matrix", {})
+    return found
+
+
+def _metadata_that_differs(found: list[Version]) -> list[tuple[str, list[str]]]:
+    """(name, value of each version) of what made them, such as data and code, where it is not the same in all."""
+    names = sorted({n for version in found for n in version.metadata if not n.startswith(_NOT_COMPARED)})
+    listed = [(name, [version.metadata.get(name, "") for version in found]) for name in names]
+    return [(name, values) for name, values in listed if len(set(values)) > 1]
+
+
+def _disagreements(here: Pages, found: list[Version]) -> list[dict[str, Any]]:
+    """The verification photos, of the first version's, to which the versions gave different answers."""
+    answers = [evaluations.verification_answers(here.target, version) for version in found]
+    labels = evaluations.verification_labels(here.target, found[0])
+    common = [name for name in answers[0] if all(name in other for other in answers[1:])]
+    # The same name means the same photo only where the data are the same.
+    if len({version.metadata.get("data_sha256") for version in found}) > 1:
+        return []
+    return [
+        {"name": name, "truth": labels.get(name, ""), "answers": [each[name] for each in answers]}
+        for name in common
+        if len({each[name]["label"] for each in answers}) > 1
+    ][:_DIFFERING]
+
+
+def _photo(request: Request) -> Response:
+    here = pages(request)
+    here.stack()
+    version = registry.numbered(here.target, request.path_params["number"])
+    name = request.path_params["name"]
+    if name not in evaluations.verification_labels(here.target, version):
+        raise HTTPException(404, f"Version {version.number} has no verification photo of that name.")
+    return photo_response(here.target, evaluations.verification_photo(version, name))
+
+
+def _whole(text: str, name: str) -> int:
+    if not text.isdecimal() or len(text) > 9:
+        raise UsageError(f"{name}={text[:40]!r}: must be a whole number")
+    return int(text)
+
+
+ROUTES = [
+    Route("/versions", _table),
+    Route("/versions/compare", _compare),
+    Route("/versions/{number:int}", _one),
+    Route("/versions/{number:int}/events", _one_live),
+    Route("/versions/{number:int}/verification/{name}", _photo),
+]

@@ -1,0 +1,152 @@
+"""The pages: what they show and do, that nothing in them is markup, and what they say when something fails."""
+
+import pytest
+from fake_sagemaker import refusal
+
+MARKUP = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>"
+
+
+def _escaped(text):
+    assert "<script>alert" not in text
+    assert "<img src=x" not in text
+    assert "&lt;script&gt;" in text or "\\u003cscript" in text
+
+
+def test_the_first_page_says_what_to_do_in_an_empty_cloud(desk):
+    text = desk.get("/").text
+    for said in ("has not run yet", "No endpoint yet", "Nothing was captured yet", "queue is empty"):
+        assert said in text
+
+
+@pytest.mark.parametrize(
+    ("address", "said"),
+    [
+        ("/versions", "No version is registered yet"),
+        ("/photos", "No model is deployed yet"),
+        ("/runs", "has not run yet"),
+        ("/history", "Nothing has been in service yet"),
+    ],
+)
+def test_an_empty_page_says_what_to_do(desk, address, said):
+    assert said in desk.get(address).text
+
+
+def test_the_table_pages_through_many_versions(desk):
+    for _ in range(60):
+        desk.sagemaker.register()
+    first, second = desk.get("/versions").text, desk.get("/versions?skip=25").text
+    assert "60 versions" in first
+    assert ">60</a>" in first
+    assert ">35</a>" in second
+    assert ">60</a>" not in second
+    assert len(desk.sagemaker.requests("DescribeModelPackage")) == 50
+
+
+def test_a_comment_is_never_markup(served):
+    assert served.post("/versions/1/reject", {"comment": MARKUP}).status_code == 303
+    assert served.sagemaker.packages[1]["ApprovalDescription"] == MARKUP
+    for address in ("/versions", "/versions/1"):
+        _escaped(served.get(address).text)
+
+
+def test_a_decision_shows_its_plan_and_does_nothing_yet(served):
+    text = served.get("/versions/1/reject").text
+    assert "It is verified first." in text
+    assert "CreateModel" in text
+    assert served.sagemaker.status[1] == "Approved"
+
+
+def test_a_confirmed_decision_is_in_the_registry(served):
+    number = served.sagemaker.register()
+    answer = served.post(f"/versions/{number}/approve", {"comment": "better\nat night"})
+    assert answer.headers["location"] == f"/versions/{number}?decided=approve"
+    assert served.sagemaker.status[number] == "Approved"
+    assert served.sagemaker.packages[number]["ApprovalDescription"] == "better at night"
+
+
+def test_a_rollback_needs_a_version_to_go_back_to(served):
+    answer = served.get("/rollback")
+    assert answer.status_code == 400
+    assert "is the only approved one" in answer.text
+
+
+def test_a_rollback_rejects_the_newest_with_a_comment(served):
+    served.sagemaker.decide(served.sagemaker.register(), "Approved")
+    text = served.get("/rollback").text
+    assert "Roll back from version 2 to version 1" in text
+    assert 'action="/versions/2/reject"' in text
+    assert 'value="rolled back to version 1"' in text
+
+
+def test_a_refusal_names_the_missing_permission(served):
+    def refuse(**_):
+        message = "User: arn:aws:iam::0:user/ada is not authorized to perform: sagemaker:ListModelPackages"
+        raise refusal("ListModelPackages", message, "AccessDeniedException")
+
+    served.sagemaker.list_model_packages = refuse
+    served.sagemaker.get_paginator = lambda _: type("Pages", (), {"paginate": refuse})
+    answer = served.get("/versions")
+    assert answer.status_code == 403
+    assert "ask for sagemaker:ListModelPackages" in answer.text
+
+
+@pytest.mark.parametrize("query", ["v=1", "v=1&v=x", "v=1&v=99", ""])
+def test_a_comparison_of_nothing_is_a_sentence(served, query):
+    answer = served.get(f"/versions/compare?{query}")
+    assert answer.status_code == 400
+    assert 'class="failure"' in answer.text
+
+
+def test_what_is_not_there_is_not_found(desk):
+    assert desk.get("/nowhere").status_code == 404
+    assert desk.get("/photos/..%2F..%2Fx").status_code == 404
+
+
+def test_a_wrong_parameter_is_said_beside_it_and_starts_nothing(desk, monkeypatch):
+    monkeypatch.setattr("loadingbay.console.runs.do", lambda *_, **__: pytest.fail("it was started"))
+    answer = desk.post("/runs", {"Epochs": "0", "LearningRate": MARKUP, "data": "/no/such/folder"})
+    assert answer.status_code == 400
+    for said in ("3 values are not allowed", "--epochs 0: must be 1 to 1,000", "there is no such archive or folder"):
+        assert said in answer.text
+    _escaped(answer.text)
+
+
+def test_the_form_starts_a_run_with_what_differs_from_the_defaults(desk, monkeypatch):
+    given = {}
+    monkeypatch.setattr("loadingbay.console.runs.do", lambda *_, **named: given.update(named) or 1 / 0)
+    answer = desk.post("/runs", {"Epochs": "4", "Seed": "1"})
+    assert answer.status_code == 303
+    desk.get(answer.headers["location"])
+    assert given["values"] == {"Epochs": 4}
+    assert given["approve"] is False
+
+
+def test_a_log_is_never_markup(desk, monkeypatch):
+    from datetime import UTC, datetime
+
+    from pipelines.executions import Execution, Step
+
+    job = "arn:aws:sagemaker:us-east-1:000000000000:training-job/train"
+    step = Step("Train", "TrainingJob", "Failed", datetime.now(UTC), datetime.now(UTC), False, MARKUP, job)
+    monkeypatch.setattr("pipelines.executions.describe", lambda _, arn: Execution(arn, "Failed", "", (step,)))
+    monkeypatch.setattr("pipelines.executions.values", lambda *_: {"DataLabel": MARKUP})
+    logs = desk.target.client("logs")
+    logs.create_log_group(logGroupName="/aws/sagemaker/TrainingJobs")
+    logs.create_log_stream(logGroupName="/aws/sagemaker/TrainingJobs", logStreamName="train/a")
+    now = int(datetime.now(UTC).timestamp() * 1000)
+    logs.put_log_events(
+        logGroupName="/aws/sagemaker/TrainingJobs",
+        logStreamName="train/a",
+        logEvents=[{"timestamp": now, "message": MARKUP}],
+    )
+    _escaped(desk.get("/runs/abc").text)
+
+
+def test_a_sent_photo_is_uploaded_and_its_execution_started(served):
+    headers = {"Origin": "http://127.0.0.1:4748", "X-CSRF-Token": served.csrf}
+    answer = served.browser.post("/photos?name=..%2F%3Cb%3E.png", content=b"\x89PNG\r\n\x1a\n", headers=headers)
+    location = answer.json()["location"]
+    assert location.startswith("/photos/console-")
+    assert "<b>" not in served.get(location).text
+    keys = [item["Key"] for item in served.target.client("s3").list_objects_v2(Bucket="data")["Contents"]]
+    assert keys == [f"photos/{location.removeprefix('/photos/')}.png"]
