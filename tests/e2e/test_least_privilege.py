@@ -87,6 +87,7 @@ UNASKED = {
         "cloudwatch:DeleteAlarms": _SCALING,
         "cloudwatch:PutMetricAlarm": _SCALING,
         "sagemaker:UpdateEndpointWeightsAndCapacities": _SCALING,
+        "sagemaker:DescribeEndpointConfig": _SCALING,
         "sagemaker:DeleteEndpointConfig": _PRUNED,
         "sagemaker:DeleteModel": _PRUNED,
         "sagemaker:ListModels": _PRUNED,

@@ -26,6 +26,7 @@ IMPLIED = {
         "cloudwatch:PutMetricAlarm": "PutScalingPolicy makes its alarms in the caller's name",
         "cloudwatch:DeleteAlarms": "DeregisterScalableTarget deletes them",
         "sagemaker:UpdateEndpointWeightsAndCapacities": "RegisterScalableTarget brings the instances into its range",
+        "sagemaker:DescribeEndpointConfig": "RegisterScalableTarget looks at the variant in the caller's name",
         "iam:PassRole": "CreateModel names the role of the container",
         "sqs:SendMessage": "Lambda sends what failed to the dead letters in the function's name",
     },

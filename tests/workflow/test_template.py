@@ -249,3 +249,20 @@ def test_what_the_template_becomes_is_what_was_reviewed():
     if os.environ.get("REWRITE_SNAPSHOTS"):
         SNAPSHOT.write_text(now)
     assert now == SNAPSHOT.read_text(), "what CloudFormation gets has changed: see the docstring of this test"
+
+
+def test_whoever_makes_the_endpoint_scale_may_do_what_aws_asks_for():
+    """https://docs.aws.amazon.com/sagemaker/latest/dg/endpoint-auto-scaling-prerequisites.html, with named resources.
+
+    The service-linked role is the account's, made once: the parameter says how.
+    """
+    asked = {
+        "sagemaker:DescribeEndpoint",
+        "sagemaker:DescribeEndpointConfig",
+        "sagemaker:UpdateEndpointWeightsAndCapacities",
+        "cloudwatch:PutMetricAlarm",
+        "cloudwatch:DescribeAlarms",
+        "cloudwatch:DeleteAlarms",
+    }
+    assert asked <= actions("DeployModelRole")
+    assert "create-service-linked-role" in template()["Parameters"]["EndpointMaxInstanceCount"]["Description"]
