@@ -121,7 +121,22 @@ def load(text: str) -> dict[str, Any]:
         raise DefinitionError(f"The definition is not JSON: {error}.") from None
     if not isinstance(document, dict):
         raise DefinitionError("The definition must be a JSON object.")
+    for place in _null_characters(document):
+        raise DefinitionError(f"{place} holds a null character, which no variable, argument or file name can hold.")
     return document
+
+
+def _null_characters(value: Any, place: str = "") -> Iterator[str]:
+    """The places of strings with a null character, such as `Steps[0].Arguments.Environment.A`."""
+    if isinstance(value, str) and "\0" in value:
+        yield place
+    elif isinstance(value, list):
+        for number, item in enumerate(value):
+            yield from _null_characters(item, f"{place}[{number}]")
+    elif isinstance(value, dict):
+        for name, item in value.items():
+            yield from _null_characters(name, place or "The definition")
+            yield from _null_characters(item, f"{place}.{name}".lstrip("."))
 
 
 def parse_document(document: dict[str, Any]) -> Definition:

@@ -45,6 +45,15 @@ def test_a_definition_of_the_sdk_parses_and_passes_every_check() -> None:
     [
         (lambda d: d.update(Version="2019-01-01"), "Version is '2019-01-01'"),
         (lambda d: d.update(Steps=[]), "has no steps"),
+        (
+            lambda d: argument(d, "Train").update(Environment={"A": "b\0"}),
+            "Steps[1].Arguments.Environment.A holds a null",
+        ),
+        (
+            lambda d: argument(d, "Train").update(Environment={"A\0": "b"}),
+            "Steps[1].Arguments.Environment holds a null",
+        ),
+        (lambda d: d["Parameters"][0].update(DefaultValue="\0"), "Parameters[0].DefaultValue holds a null character"),
         (lambda d: d["Steps"].append(d["Steps"][0]), "'Stage' occurs more than once"),
         (lambda d: d["Steps"][0].update(Type="EMR"), "Step 'Stage' is of type 'EMR', which the local cloud does"),
         (lambda d: d["Steps"][0].update(Name="a b"), "the name 'a b' may hold only"),
