@@ -10,7 +10,7 @@ import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import lru_cache
 from typing import Any
 from urllib.parse import SplitResult, parse_qsl, quote, unquote
@@ -23,6 +23,7 @@ from botocore.utils import normalize_url_path
 _ALGORITHM = "AWS4-HMAC-SHA256"
 _MOST_SECONDS_APART = 15 * 60
 _LONGEST_EXPIRES = 7 * 24 * 3600
+_DATE = re.compile(r"\d{8}T\d{6}Z", re.ASCII)
 _HEX_DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
@@ -119,6 +120,13 @@ def _read(given: Mapping[str, str], headers: Mapping[str, str], token: str, expi
     return Signature(scope[0], scope[3], given["Signature"], token, scope[2], given["Date"], names, expires)
 
 
+def _epoch_seconds(date: str) -> float | None:
+    try:
+        return datetime.fromisoformat(date).timestamp() if _DATE.fullmatch(date) else None
+    except ValueError:
+        return None
+
+
 def check_time(signature: Signature, now: float | None = None) -> None:
     """SignatureError if the signature was made too long ago, or is of the future; `now` in epoch seconds."""
     now = time.time() if now is None else now
@@ -126,12 +134,9 @@ def check_time(signature: Signature, now: float | None = None) -> None:
         if now > int(signature.date):
             raise SignatureError("expired", "Request has expired")
         return
-    try:
-        made = datetime.strptime(signature.date, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC).timestamp()
-    except ValueError:
-        raise SignatureError(
-            "incomplete", f"X-Amz-Date={signature.date[:40]}: must look like 20261125T221500Z."
-        ) from None
+    made = _epoch_seconds(signature.date)
+    if made is None:
+        raise SignatureError("incomplete", f"X-Amz-Date={signature.date[:40]}: must look like 20261125T221500Z.")
     latest = made + (_MOST_SECONDS_APART if signature.expires is None else signature.expires)
     if now > latest:
         raise SignatureError("expired", "Request has expired" if signature.expires else "The signature has expired.")
