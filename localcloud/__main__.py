@@ -4,14 +4,16 @@ import os
 import shlex
 import sys
 from collections import deque
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 
 from localcloud.settings import Settings, StartError
 
 HOME = Path("~/.localcloud")
+ENVIRONMENTS = Path("~/.cache/localcloud/environments")
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -19,9 +21,9 @@ def main() -> None:
     """SageMaker and the AWS services around it, on this machine, for its owner only."""
 
 
-def _absolute(_context: click.Context, _option: click.Parameter, value: Path) -> Path:
+def _absolute(_context: click.Context, _option: click.Parameter, value: Path | None) -> Path | None:
     # Not resolved: an environment is known by its own path, not by what its links lead to.
-    return value.expanduser().absolute()
+    return None if value is None else value.expanduser().absolute()
 
 
 home_option = click.option(
@@ -33,26 +35,42 @@ home_option = click.option(
     envvar="LOCALCLOUD_HOME",
     help="Directory that holds all state.",
 )
+_IMAGE_OPTIONS = [
+    click.option(
+        "--images",
+        type=click.Path(path_type=Path),
+        callback=_absolute,
+        envvar="LOCALCLOUD_IMAGES",
+        help="File of rules that say which environment stands for an image, asked before the shipped ones.",
+    ),
+    click.option(
+        "--environments",
+        type=click.Path(path_type=Path),
+        default=ENVIRONMENTS,
+        show_default=True,
+        callback=_absolute,
+        envvar="LOCALCLOUD_ENVIRONMENTS",
+        help="Directory of the environments that stand for images.",
+    ),
+]
 _SERVER_OPTIONS = [
     home_option,
+    *_IMAGE_OPTIONS,
     click.option(
         "--port", type=click.IntRange(0, 65535), default=4747, show_default=True, help="Port; 0 takes a free one."
     ),
     click.option(
         "--image-env",
         type=click.Path(path_type=Path),
-        default=Path(sys.prefix),
-        show_default="the environment that runs this command",
         callback=_absolute,
-        help="Virtual environment that jobs and endpoints run in, in place of container images.",
+        help="Virtual environment that stands for every image no rule matches; without it, such images are refused.",
     ),
     click.option(
         "--image-root",
         type=click.Path(path_type=Path),
-        default=Path(sys.prefix),
-        show_default="likewise",
+        show_default="that of --image-env",
         callback=_absolute,
-        help="Directory whose bin/ comes first on the PATH of jobs and endpoints.",
+        help="Directory whose bin/ comes first on the PATH of the processes of these images.",
     ),
     click.option(
         "--account", default="000000000000", show_default=True, help="Number of the AWS account that is simulated."
@@ -64,15 +82,19 @@ _SERVER_OPTIONS = [
 ]
 
 
-def server_options(command: Any) -> Any:
-    """The options of a server, on `serve` and `up`."""
-    for option in reversed(_SERVER_OPTIONS):
-        command = option(command)
-    return command
+def options(of: list[Any]) -> Callable[[Any], Any]:
+    """A decorator that gives a command these options, in this order."""
+
+    def decorate(command: Any) -> Any:
+        for option in reversed(of):
+            command = option(command)
+        return command
+
+    return decorate
 
 
 @main.command()
-@server_options
+@options(_SERVER_OPTIONS)
 def serve(**options: Any) -> None:
     """Run in the foreground until SIGTERM or ctrl-C."""
     from localcloud.server import serve
@@ -84,14 +106,14 @@ def serve(**options: Any) -> None:
 
 
 @main.command()
-@server_options
+@options(_SERVER_OPTIONS)
 def up(home: Path, **options: Any) -> None:
     """Start in the background, and make what `localcloud env` needs."""
     from localcloud.clients import daemon
 
     words = [f"--{name.replace('_', '-')}" for name, value in options.items() if value is True]
     for name, value in options.items():
-        if not isinstance(value, bool):
+        if value is not None and not isinstance(value, bool):
             words += [f"--{name.replace('_', '-')}", str(value)]
     try:
         running = daemon.start(home, words)
@@ -149,6 +171,28 @@ def down(home: Path) -> None:
 
 
 @main.command()
+@options(_IMAGE_OPTIONS)
+@click.option("--make", metavar="NAME", help="Make the environment of this name now, rather than on its first use.")
+def images(images: Path | None, environments: Path, make: str | None) -> None:
+    """List the environments that stand for container images."""
+    from localcloud.images.catalog import CatalogError, known_rules
+    from localcloud.images.environments import Images, InstallError, installer_variables
+
+    try:
+        known = Images(environments, known_rules(images), None, installer_variables(os.environ))
+        if make is None:
+            for rule, place, made in known.listed():
+                click.echo(f"{rule.name:<14} {'made' if made else '-':<5} {rule.pattern}\n{'':<20} {place}")
+            return
+        named = next((rule for rule, _, _ in known.listed() if rule.name == make), None)
+        if named is None:
+            _fail(f"No image rule has the name {make!r}: `localcloud images` lists them.")
+        click.echo(known.make(named, click.echo))
+    except (CatalogError, InstallError) as error:
+        _fail(str(error))
+
+
+@main.command()
 def operations() -> None:
     """Print the page of SageMaker operations that are there, as Markdown."""
     from localcloud.http.operations import page
@@ -181,7 +225,7 @@ def _prepare(home: Path, running: Any) -> Any:
     return address
 
 
-def _fail(message: str) -> None:
+def _fail(message: str) -> NoReturn:
     click.echo(message, err=True)
     sys.exit(1)
 

@@ -17,6 +17,8 @@ from localcloud.http.front import Front
 from localcloud.http.protocol import Protocol
 from localcloud.http.signature import Key, SignatureError
 from localcloud.iam.identities import Enforced, Unenforced
+from localcloud.images.catalog import CatalogError, known_rules
+from localcloud.images.environments import Images, Runtime
 from localcloud.jobs.service import JobService
 from localcloud.ministack import integrations, interrupted_stacks
 from localcloud.ministack.access_keys import AccessKeys
@@ -28,7 +30,7 @@ from localcloud.sandbox.process import Launchers
 from localcloud.sandbox.sandbox import detect
 from localcloud.serving.invoke import Invoker
 from localcloud.serving.manager import Manager
-from localcloud.settings import READ_SECONDS, Settings
+from localcloud.settings import READ_SECONDS, Settings, StartError
 from localcloud.state.embedded_metrics import EmbeddedMetrics
 from localcloud.state.events import Outbox
 from localcloud.state.logs import BatchedLogs
@@ -48,6 +50,7 @@ class Assembly:
             logger.warning("stack %s: its change was interrupted when the local cloud was stopped", stack)
         self._emulator = Emulator(settings)
         store = Store(settings.database)
+        images = _images(settings)
         self._outbox = Outbox(store, self._emulator.put_event)
         clients = _clients(settings)
         evaluator = Evaluator(settings, self._emulator) if settings.enforce_iam else None
@@ -58,6 +61,7 @@ class Assembly:
             logs=BatchedLogs(self._emulator.put_log_events),
             s3=clients("s3"),
             client=clients,
+            images=images,
             identities=Unenforced(clients) if evaluator is None else Enforced(evaluator, settings),
         )
         self._saver = Saver(self._emulator.files, self._emulator.durable.settle)
@@ -66,7 +70,7 @@ class Assembly:
         self._emulator.printed = self._printed.read
         self._protocol = Protocol(self.cloud)
         self.cloud.call = self._protocol.call
-        sandbox = detect(settings.jobs_dir, settings.home, (settings.image_env, settings.image_root))
+        sandbox = detect(settings.jobs_dir, settings.home, settings.visible)
         self._launchers = Launchers()
         self.cloud.jobs = JobService(self.cloud, settings.max_jobs, sandbox, self._launchers)
         self.cloud.engine = Engine(self.cloud, self.cloud.jobs)
@@ -125,6 +129,17 @@ class Assembly:
         self._saver.stop()
         self._emulator.close()
         self.cloud.store.close()
+
+
+def _images(settings: Settings) -> Images:
+    fallback = None
+    if settings.image_env is not None:
+        fallback = Runtime(settings.image_env, settings.image_root or settings.image_env)
+    try:
+        rules = known_rules(settings.images)
+    except CatalogError as error:
+        raise StartError(f"{error}.") from None
+    return Images(settings.environments, rules, fallback, settings.installer)
 
 
 def _operation(path: str, headers: dict[str, str], body: bytes, query: dict[str, list[str]]) -> str:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from localcloud.iam.identities import Identities
+from localcloud.images.environments import Images
 from localcloud.settings import Settings
 from localcloud.state.store import Store
 
@@ -100,6 +101,7 @@ class Cloud:
     logs: Logs
     s3: Any
     client: Callable[[str], Any]
+    images: Images
     identities: Identities
     clock: Callable[[], float] = _now
     runner: Runner = field(default_factory=Runner)

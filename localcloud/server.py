@@ -12,6 +12,7 @@ from importlib.metadata import version
 from typing import IO, Any
 
 from localcloud.http.connections import raise_descriptor_limit, serve_http
+from localcloud.images.environments import installer_variables
 from localcloud.sandbox.leftovers import Identity
 from localcloud.settings import Settings, StartError
 from localcloud.state.credentials import owner_secret
@@ -65,9 +66,10 @@ def claim_port(port: int) -> socket.socket:
 
 def serve(settings: Settings) -> None:
     """Run a local cloud in the foreground until SIGTERM or SIGINT; StartError if it cannot start."""
-    for name, path in (("--image-env", settings.image_env / "bin"), ("--image-root", settings.image_root)):
-        if not path.is_dir():
-            raise StartError(f"{name}: {path} is not a directory.")
+    if settings.image_env is not None and not (settings.image_env / "bin").is_dir():
+        raise StartError(f"--image-env: {settings.image_env / 'bin'} is not a directory.")
+    if settings.image_root is not None and not settings.image_root.is_dir():
+        raise StartError(f"--image-root: {settings.image_root} is not a directory.")
     # All state is the owner's alone: what is made from here on is readable by nobody else.
     os.umask(0o077)
     write_to_stderr()
@@ -77,7 +79,9 @@ def serve(settings: Settings) -> None:
             secret = owner_secret(settings.home, settings.account)
         except (OSError, ValueError) as error:
             raise StartError(str(error)) from error
-        settings = replace(settings, port=listener.getsockname()[1], secret=secret)
+        settings = replace(
+            settings, port=listener.getsockname()[1], secret=secret, installer=installer_variables(os.environ)
+        )
         asyncio.run(_serve(settings, listener))
 
 

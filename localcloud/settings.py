@@ -1,7 +1,14 @@
 """The settings of a local cloud, the paths inside its home directory, and the variables of its processes."""
 
+from __future__ import annotations
+
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from localcloud.images.environments import Runtime
 
 # How long an answer of the port may take: a Lambda function may run for 15 minutes.
 READ_SECONDS = 910
@@ -30,14 +37,20 @@ class DiskError(BaseException):
 class Settings:
     """The command line's options, with the port and secret that were found at the start.
 
-    `home` holds all state. `image_env` is the virtual environment that stands for every container image, and
-    `image_root/bin` comes before it on the PATH of jobs and model servers.
+    `home` holds all state. `images` is the user's file of image rules, asked before the shipped ones. `image_env` is
+    the virtual environment that stands for every container image that no rule matches, and `image_root/bin` comes
+    before it on the PATH of jobs and model servers; without it such an image is refused.
     """
 
     home: Path
     port: int
-    image_env: Path
-    image_root: Path
+    image_env: Path | None = None
+    image_root: Path | None = None
+    images: Path | None = None
+    environments: Path = Path("environments")
+    """Directory of the environments that stand for images."""
+    installer: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """Environment variables for the installer of these environments."""
     account: str = "000000000000"
     """The account's number, and the access key of its owner."""
     region: str = "us-east-1"
@@ -49,6 +62,12 @@ class Settings:
     """Whether roles are held to their policies; otherwise every signed request is allowed."""
     strict: bool = False
     """Whether an answer that breaks AWS's own model is an error (for tests) rather than a log line."""
+
+    @property
+    def visible(self) -> tuple[Path, ...]:
+        """The directories that jobs need although they may lie in the home, which is hidden from them."""
+        given = (self.image_env, self.image_root, self.environments)
+        return tuple(path for path in given if path is not None)
 
     @property
     def endpoint_url(self) -> str:
@@ -93,18 +112,19 @@ class Settings:
             "AWS_EC2_METADATA_DISABLED": "true",
         }
 
-    def process_environment(self, home: Path) -> dict[str, str]:
-        """A clean set of variables for a process of the image environment whose own directory is `home`.
+    def process_environment(self, home: Path, runtime: Runtime) -> dict[str, str]:
+        """A clean set of variables for a process of an image that `runtime` stands for; its own directory is `home`.
 
         The caller adds what SageMaker sets for its kind of process. Nothing is taken from the server's environment.
         """
-        path = [self.image_root / "bin", self.image_env / "bin", "/usr/local/bin", "/usr/bin", "/bin"]
+        path = [runtime.root / "bin", runtime.environment / "bin", "/usr/local/bin", "/usr/bin", "/bin"]
         return {
             "PATH": ":".join(str(part) for part in path),
             "HOME": str(home),
             "TMPDIR": str(home / "tmp"),
             "LANG": "C.UTF-8",
             "PYTHONUNBUFFERED": "1",
-            "VIRTUAL_ENV": str(self.image_env),
+            "VIRTUAL_ENV": str(runtime.environment),
             **self.client_environment(),
+            **runtime.variables,
         }

@@ -7,9 +7,8 @@ from typing import Any
 from botocore.model import Shape
 
 from localcloud.engine.references import is_reference
+from localcloud.images import ANY_IMAGE
 
-# Stands for an image that a reference names: a check of image addresses must let it pass.
-ANY_IMAGE = "image-known-at-run-time"
 # What a reference may come to be, as harmless as the member's rules allow.
 _BY_MEMBER = {
     "LocalPath": "/opt/ml/processing/any",

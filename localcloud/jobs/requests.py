@@ -7,6 +7,8 @@ from typing import Any
 
 from localcloud.api import ApiError, refuse, tags, validation_error
 from localcloud.cloud import Cloud
+from localcloud.images import ANY_IMAGE
+from localcloud.images.catalog import UnknownImageError
 from localcloud.jobs.failure import JobError
 from localcloud.jobs.metrics import check_definitions
 from localcloud.jobs.transfer import Location
@@ -26,6 +28,7 @@ def processing_job(cloud: Cloud, request: Document) -> Document:
     _instances(cluster, "processingResources.clusterConfig")
     if "ContainerEntrypoint" not in request["AppSpecification"]:
         raise _refused("an image's own entry point; give AppSpecification.ContainerEntrypoint")
+    _image(cloud, request["AppSpecification"]["ImageUri"])
     for item in request.get("ProcessingInputs", []):
         name, source = f"ProcessingInputs {item['InputName']!r}", item.get("S3Input")
         if source is None or "DatasetDefinition" in item or item.get("AppManaged"):
@@ -61,6 +64,7 @@ def training_job(cloud: Cloud, request: Document) -> Document:
     algorithm = request.get("AlgorithmSpecification") or {}
     if "TrainingImage" not in algorithm:
         raise _refused("a training job without AlgorithmSpecification.TrainingImage")
+    _image(cloud, algorithm["TrainingImage"])
     resources = request.get("ResourceConfig") or {}
     if "InstanceGroups" in resources or "InstancePreferences" in resources or "InstanceCount" not in resources:
         raise _refused("a ResourceConfig other than InstanceType and InstanceCount")
@@ -147,6 +151,15 @@ def _instances(resources: Document, where: str) -> None:
         raise validation_error(
             f"{where}.instanceCount is {count}; the local cloud runs 1 to {MAX_HOSTS} processes for a job."
         )
+
+
+def _image(cloud: Cloud, address: str) -> None:
+    if address == ANY_IMAGE:
+        return
+    try:
+        cloud.images.check(address)
+    except UnknownImageError as error:
+        raise validation_error(str(error)) from None
 
 
 def _uri(uri: str, where: str) -> None:

@@ -15,6 +15,8 @@ from localcloud.api import ApiError
 from localcloud.cloud import Cloud
 from localcloud.iam.access import Place, image_needs, log_needs
 from localcloud.iam.identities import Identity
+from localcloud.images.catalog import UnknownImageError
+from localcloud.images.environments import InstallError, Runtime
 from localcloud.jobs.failure import ErrorTail, JobError, algorithm_error, bounded
 from localcloud.jobs.layout import Host, addresses, make_hosts
 from localcloud.jobs.transfer import Mirror, Transfer
@@ -76,6 +78,7 @@ class JobRun:
     ) -> None:
         self.cloud, self.kind, self.name = cloud, kind, name
         self._identity: Identity | None = None
+        self._runtime: Runtime
         self._logged = True
         self.cancelled = threading.Event()
         self.transfer = Transfer(cloud.s3, self.cancelled)
@@ -149,6 +152,7 @@ class JobRun:
 
     def _work(self, job: Document) -> Document:
         self._act_as(job.get("RoleArn"), self.kind.image(job))
+        self._runtime = self._prepare_image(self.kind.image(job))
         hosts = make_hosts(self.directory, self.kind.hosts(job))
         names = self._names(hosts)
         self._change("InProgress", {"secondary": "Downloading"})
@@ -174,6 +178,13 @@ class JobRun:
             return {"status": "Failed", "FailureReason": bounded(str(error)), **exit_message, **left}
         self._change("InProgress", {"secondary": "Uploading"})
         return {"status": "Completed", **exit_message, **self._deliver(job, hosts, complete=True)}
+
+    def _prepare_image(self, address: str | None) -> Runtime:
+        """What stands for the job's image; made, with its progress in the job's log, if this is its first use."""
+        try:
+            return self.cloud.images.prepare(address or "", lambda line: self.say([line]), self.cancelled)
+        except (InstallError, UnknownImageError) as error:
+            raise JobError("ClientError", str(error)) from None
 
     def _deliver(self, job: Document, hosts: list[Host], *, complete: bool) -> Document:
         return self.kind.deliver(self, job, hosts, complete)
@@ -229,7 +240,7 @@ class JobRun:
     def _start(self, job: Document, host: Host) -> ContainedProcess:
         own = self._sandbox.own_variables(host)
         variables = {
-            **self.cloud.settings.process_environment(host.ml),
+            **self.cloud.settings.process_environment(host.ml, self._runtime),
             **(self._identity.variables if self._identity is not None else {}),
             **(ISOLATED if _isolated(job) else {}),
             **own,

@@ -17,6 +17,8 @@ from localcloud.api import ApiError
 from localcloud.cloud import Cloud
 from localcloud.iam.access import Place, image_needs, log_needs
 from localcloud.iam.identities import Identity
+from localcloud.images.catalog import UnknownImageError
+from localcloud.images.environments import InstallError, Runtime
 from localcloud.sandbox.process import Launchers
 from localcloud.sandbox.sandbox import Sandbox
 from localcloud.serving.artifacts import ArtifactError, unpack
@@ -55,6 +57,8 @@ class Variant:
     instances: list[Instance] = field(default_factory=list)
     identity: Identity | None = None
     """The model's role; None until it was assumed."""
+    runtime: Runtime = field(init=False)
+    """What stands for the model's image; set when the fleet starts."""
     logged: bool = True
 
     @property
@@ -146,6 +150,7 @@ class Fleet:
         try:
             variant.identity = self._cloud.identities.assume(spec.role_arn)
             variant.identity.require(image_needs(spec.image))
+            variant.runtime = self._prepare_image(variant)
         except ApiError as error:
             raise DeployError(f"Variant {variant.name} cannot be served. {error.message}") from error
         try:
@@ -153,6 +158,20 @@ class Fleet:
         except ApiError as error:
             logger.warning("variant %s of endpoint %s has no log: %s", variant.name, self._endpoint, error.message)
             variant.logged = False
+
+    def _prepare_image(self, variant: Variant) -> Runtime:
+        """What stands for the variant's image; made, with its progress in the log, if this is its first use."""
+        group = f"/aws/sagemaker/Endpoints/{self._endpoint}"
+        try:
+            return self._cloud.images.prepare(
+                variant.spec.image or "",
+                lambda line: self._cloud.logs.put(group, f"{variant.name}/image", [line]),
+                self._cloud_stopping,
+            )
+        except InstallError as error:
+            raise ServiceError(str(error)) from error
+        except UnknownImageError as error:
+            raise DeployError(f"Variant {variant.name} cannot be served. {error}") from error
 
     def _fetch_model(self, variant: Variant) -> None:
         model = self.directory / variant.name / "model"
@@ -196,7 +215,7 @@ class Fleet:
         name = f"i-{self._cloud.new_id(17)}"
         directory = self.directory / variant.name / name
         environment = {
-            **settings.process_environment(directory / "opt" / "ml"),
+            **settings.process_environment(directory / "opt" / "ml", variant.runtime),
             **(variant.identity.variables if variant.identity is not None else {}),
             **(ISOLATED if spec.isolated else {}),
             **spec.environment,

@@ -81,14 +81,16 @@ class RunningCloud:
         return self.process.wait(30)
 
 
-def start_cloud(home: Path, image_env: Path, image_root: Path, *options: str) -> RunningCloud:
-    """A local cloud on a free port, once it says it is ready."""
+def start_cloud(home: Path, image_env: Path | None, image_root: Path | None, *options: str) -> RunningCloud:
+    """A local cloud on a free port, once it says it is ready; without an `image_env`, only by its image rules."""
+    given = {"--image-env": image_env, "--image-root": image_root}
+    images = [str(word) for option, value in given.items() if value is not None for word in (option, value)]
     home.mkdir(parents=True, exist_ok=True)
     with (home / "stderr").open("wb") as log:
         process = subprocess.Popen(
             [
                 *(sys.executable, "-m", "localcloud", "serve", "--home", home, "--port", "0", "--strict"),
-                *("--image-env", image_env, "--image-root", image_root, *options),
+                *(*images, *options),
             ],
             cwd=ROOT,
             stderr=log,

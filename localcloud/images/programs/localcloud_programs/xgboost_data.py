@@ -1,0 +1,50 @@
+"""Reads CSV and libsvm as XGBoost's containers do: no header, and in training files the label in the first column."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import xgboost
+
+CSV = ("text/csv", "csv")
+LIBSVM = ("text/libsvm", "text/x-libsvm", "libsvm")
+
+
+def training_matrix(folder: Path, content_type: str) -> xgboost.DMatrix:
+    """The rows of all files of a channel; ValueError if there are none or the type is not CSV or libsvm."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("."))
+    if not files:
+        raise ValueError(f"the channel {folder.name} has no files")
+    kind = content_type.partition(";")[0].strip().lower()
+    if kind in CSV:
+        table = np.concatenate([_table(path.read_text()) for path in files])
+        return xgboost.DMatrix(table[:, 1:], label=table[:, 0])
+    if kind in LIBSVM:
+        from scipy.sparse import vstack
+        from sklearn.datasets import load_svmlight_file
+
+        parts = [load_svmlight_file(str(path), zero_based=True) for path in files]
+        width = max(rows.shape[1] for rows, _ in parts)
+        for rows, _ in parts:
+            rows.resize(rows.shape[0], width)
+        return xgboost.DMatrix(vstack([rows for rows, _ in parts]), label=np.concatenate([y for _, y in parts]))
+    raise ValueError(f"the content type {content_type!r} is not served; give text/csv or text/libsvm")
+
+
+def request_matrix(body: str, content_type: str) -> xgboost.DMatrix:
+    """The rows of a request, which have no label in CSV; ValueError for another type."""
+    if content_type in CSV:
+        return xgboost.DMatrix(_table(body))
+    if content_type in LIBSVM:
+        from sklearn.datasets import load_svmlight_file
+
+        rows = "\n".join(line if ":" not in line.split()[0] else f"0 {line}" for line in body.splitlines() if line)
+        return xgboost.DMatrix(load_svmlight_file(io.BytesIO(rows.encode()), zero_based=True)[0])
+    raise ValueError(f"the content type {content_type!r} is not served; give text/csv or text/libsvm")
+
+
+def _table(text: str) -> np.ndarray:
+    return pd.read_csv(io.StringIO(text), header=None, dtype=np.float32).to_numpy()
