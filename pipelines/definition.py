@@ -35,6 +35,10 @@ METADATA = (
     "accepted_precision",
     "out_of_distribution_accepted",
     "out_of_distribution_auroc",
+    "accuracy_interval",
+    "recent_photos",
+    "recent_accuracy",
+    "recent_accuracy_interval",
     "data_label",
     "data_sha256",
     "code_sha256",
@@ -177,13 +181,13 @@ def _pipeline(settings: Settings) -> Any:
             sagemaker_session=session,
         )
 
-    def input_(name: str, uri: Any, folder: str) -> Any:
+    def input_(name: str, uri: Any, folder: str, kind: str = "S3Prefix") -> Any:
         return ProcessingInput(
             input_name=name,
             s3_input=S3Input(
                 s3_uri=uri,
                 local_path=f"/opt/ml/processing/{folder}",
-                s3_data_type="S3Prefix",
+                s3_data_type=kind,
                 s3_input_mode="File",
             ),
         )
@@ -203,13 +207,18 @@ def _pipeline(settings: Settings) -> Any:
         retry_policies=retries,
         step_args=processor().run(
             code=settings.stage,
-            inputs=[input_("data", parameters["InputData"], "input/data")],
-            outputs=[output("stage", name) for name in ("train", "test", "photos")],
+            inputs=[
+                input_("data", parameters["InputData"], "input/data"),
+                input_("labelled", parameters["LabelledPhotos"], "input/labelled", "ManifestFile"),
+            ],
+            outputs=[output("stage", name) for name in ("train", "test", "recent", "photos")],
             arguments=[
                 "--input", "/opt/ml/processing/input/data",
                 "--train", "/opt/ml/processing/train",
                 "--test", "/opt/ml/processing/test",
                 "--photos", "/opt/ml/processing/photos",
+                "--labelled", "/opt/ml/processing/input/labelled",
+                "--recent", "/opt/ml/processing/recent",
                 "--classes", parameters["Classes"],
                 "--data-label", parameters["DataLabel"],
                 "--seed", text("Seed"),
@@ -300,12 +309,14 @@ def _pipeline(settings: Settings) -> Any:
             inputs=[
                 input_("model", train.properties.ModelArtifacts.S3ModelArtifacts, "model"),
                 input_("test", staged("test"), "test"),
+                input_("recent", staged("recent"), "recent"),
                 input_("champion", parameters["Champion"], "champion"),
             ],
             outputs=[output("evaluate", "evaluation")],
             arguments=[
                 "--model", "/opt/ml/processing/model/model.tar.gz",
                 "--test", "/opt/ml/processing/test",
+                "--recent", "/opt/ml/processing/recent",
                 "--champion-model", "/opt/ml/processing/champion",
                 "--tolerance", text("ChampionTolerance"),
                 "--output", "/opt/ml/processing/evaluation",
@@ -339,6 +350,7 @@ def _pipeline(settings: Settings) -> Any:
             response_types=["application/json", "text/csv"],
             inference_instances=["ml.c5.large", "ml.c5.xlarge", "ml.m5.large"],
             transform_instances=["ml.c5.xlarge"],
+            description=parameters["Reason"],
             model_metrics=ModelMetrics(**statistics),
             drift_check_baselines=DriftCheckBaselines(**statistics),
             # The commit is a parameter that no job takes: another commit alone keeps every step in the cache.
@@ -361,7 +373,11 @@ def _pipeline(settings: Settings) -> Any:
                 figure("gate.champion_accuracy"),
                 " (0 if there is none), and a loss of ",
                 parameters["ChampionTolerance"],
-                " is tolerated",
+                " is tolerated; on recent photos it has ",
+                figure("gate.recent_accuracy"),
+                " and the approved version ",
+                figure("gate.recent_champion_accuracy"),
+                " (0 without recent photos), of which it must have more",
             ],
         ),
     )
@@ -379,6 +395,7 @@ def _pipeline(settings: Settings) -> Any:
         conditions=[
             ConditionGreaterThanOrEqualTo(left=figure("gate.accuracy"), right=parameters["MinimumAccuracy"]),
             ConditionGreaterThanOrEqualTo(left=figure("gate.not_worse_than_champion"), right=1.0),
+            ConditionGreaterThanOrEqualTo(left=figure("gate.better_on_recent"), right=1.0),
         ],
         if_steps=[known],
         else_steps=[missed],

@@ -20,9 +20,11 @@ from pipelines.definition import DEFAULT_STAGE
 from pipelines.parameters import BY_NAME, Value, as_text
 
 _NO_CHAMPION = "champion/none"
+_LABELLED = "labelled/"
+_NOTHING_LABELLED = f"{_LABELLED}none.manifest"
 DERIVED = frozenset({"Champion", "RegisteredModel"})
 """The parameters that `complete` works out."""
-_CHANGES_NOTHING = frozenset({"GitCommit"})  # no job takes it
+_CHANGES_NOTHING = frozenset({"GitCommit", "Reason"})  # no job takes it
 _LOOKED_AT = 20  # so many of the newest versions: an older one's steps may have left the cache
 
 
@@ -40,9 +42,11 @@ def complete(
     """`values` with Champion and RegisteredModel, unless they are among them, for an execution of `definition`.
 
     `bucket` is the stage's: while no version is approved, Champion is the address of an empty object there, because a
-    job's input must exist.
+    job's input must exist; and LabelledPhotos, unless given, is a list of none.
     """
     chosen = dict(values)
+    if "LabelledPhotos" not in chosen:
+        chosen["LabelledPhotos"] = _nothing_labelled(s3, bucket)
     if "Champion" not in chosen:
         chosen["Champion"] = _champion(sagemaker, s3, bucket, definition, chosen, group)
     if "RegisteredModel" in chosen:
@@ -52,6 +56,15 @@ def complete(
         if before is not None and before.get("Champion") == chosen["Champion"]:
             return Derived(chosen | {"RegisteredModel": _artifact(package)}, str(package["ModelPackageArn"]))
     return Derived(chosen)
+
+
+def _nothing_labelled(s3: Any, bucket: str) -> str:
+    """The list for an execution without labelled photos: SageMaker takes no empty one."""
+    listed = [{"prefix": f"s3://{bucket}/{_LABELLED}"}, "none.json"]
+    for key, content in ((f"{_LABELLED}none.json", []), (_NOTHING_LABELLED, listed)):
+        if not aws.exists(s3, bucket, key):
+            s3.put_object(Bucket=bucket, Key=key, Body=json.dumps(content).encode())
+    return f"s3://{bucket}/{_NOTHING_LABELLED}"
 
 
 def same_definition(one: str, other: str) -> bool:
@@ -119,4 +132,7 @@ def _compared(values: Mapping[str, Value]) -> dict[str, str]:
     if unknown := set(values) - set(BY_NAME):
         raise ValueError(f"unknown pipeline parameters: {', '.join(sorted(unknown))}")
     left_out = DERIVED | _CHANGES_NOTHING
-    return {name: text for name, text in as_text(values).items() if name not in left_out}
+    said = as_text(values)
+    if said.get("LabelledPhotos", "").endswith(f"/{_NOTHING_LABELLED}"):
+        del said["LabelledPhotos"]  # the list of none, and no list, are the same
+    return {name: text for name, text in said.items() if name not in left_out}

@@ -110,6 +110,9 @@ PARAMETERS: tuple[Parameter, ...] = (
     Parameter("RegisteredModel", "String", "none", "Where the model.tar.gz of the version lies that the same inputs "
               "gave before: if training gives it again, from the cache, no second version is registered.",
               option=False),
+    Parameter("LabelledPhotos", "String", None, "The list of photos that people labelled: some are learned from, some "
+              "are the recent test.", form="s3", option=False),
+    Parameter("Reason", "String", "trained by hand", "Why the version exists, for its description.", option=False),
     Parameter("GitCommit", "String", "unknown", "The commit that this runs, for the version's metadata.", option=False),
     Parameter("Classes", "String", "bicycle,motorcycle", "The vehicles to tell apart.", form="classes"),
     Parameter("Epochs", "Integer", 30, "Passes over the training photos.", 1, 1000, searched=True),

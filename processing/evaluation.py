@@ -22,6 +22,9 @@ class Gate(TypedDict):
     out_of_distribution_auroc: float
     champion_accuracy: float
     not_worse_than_champion: float
+    recent_accuracy: float  # of the photos that people labelled; 0 without any
+    recent_champion_accuracy: float
+    better_on_recent: float  # 1 when there is nothing to be better at
 
 
 class Bin(TypedDict):
@@ -67,6 +70,7 @@ class Evaluation(TypedDict):
     per_class_thresholds: dict[str, dict[str, float]]
     out_of_distribution: dict[str, Any]
     champion: dict[str, Any]
+    recent: dict[str, Any]
     confidences: list[float]
     correct: list[bool]
     worst_mistakes: list[dict[str, Any]]

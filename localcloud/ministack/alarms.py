@@ -1,12 +1,15 @@
 """CloudWatch alarms as AWS evaluates them: one metric with these dimensions, period by period, missing data as set.
 
 Unpatched, MiniStack evaluates every metric of that name whatever its dimensions, takes all periods as one, and leaves
-an alarm without new data in its state: one endpoint's metric would raise another endpoint's alarm, for good.
+an alarm without new data in its state: one endpoint's metric would raise another endpoint's alarm, for good. And no
+event would tell EventBridge of the change.
 Source: CloudWatch User Guide, "Alarm evaluation" and "Configuring how CloudWatch alarms treat missing data".
 """
 
+import functools
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 from localcloud.ministack.private_names import find_names
@@ -62,10 +65,38 @@ def state(
     return None if missing == "ignore" else "INSUFFICIENT_DATA"
 
 
-def install(cloudwatch: Any) -> None:
-    """Make ministack.services.cloudwatch evaluate alarms by `state`; it evaluates whenever a metric arrives."""
+def event(alarm: Mapping[str, Any], before: str, after: str, reason: str) -> dict[str, Any]:
+    """The detail of "CloudWatch Alarm State Change" (CloudWatch User Guide, "Alarm events and EventBridge")."""
+    now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.000+0000")
+    dimensions = {one["Name"]: one["Value"] for one in alarm.get("Dimensions") or []}
+    metric = {"namespace": alarm.get("Namespace"), "name": alarm.get("MetricName"), "dimensions": dimensions}
+    statistic = {"metric": metric, "period": alarm.get("Period"), "stat": alarm.get("Statistic")}
+    return {
+        "alarmName": alarm["AlarmName"],
+        "state": {"value": after, "reason": reason, "timestamp": now},
+        "previousState": {"value": before, "timestamp": now},
+        "configuration": {
+            "description": alarm.get("AlarmDescription") or "",
+            "metrics": [{"id": "m1", "metricStat": statistic, "returnData": True}],
+        },
+    }
+
+
+def install(cloudwatch: Any, put_event: Callable[[str, list[str], Mapping[str, Any]], None]) -> None:
+    """Make ministack.services.cloudwatch evaluate alarms by `state`, whenever a metric arrives, and tell each change.
+
+    `put_event(detail type, resources, detail)` puts an event of source aws.cloudwatch on the default bus.
+    """
     find_names(cloudwatch, *_NAMES)
-    original = cloudwatch._evaluate_alarm
+    original, act = cloudwatch._evaluate_alarm, cloudwatch._dispatch_alarm_actions
+
+    @functools.wraps(act)
+    def dispatch(alarm: dict[str, Any], before: str, after: str, reason: str, *rest: Any) -> None:
+        act(alarm, before, after, reason, *rest)
+        if before != after:
+            put_event("CloudWatch Alarm State Change", [alarm["AlarmArn"]], event(alarm, before, after, reason))
+
+    cloudwatch._dispatch_alarm_actions = dispatch
 
     def evaluate(alarm: dict[str, Any]) -> None:
         if not alarm.get("MetricName") or alarm.get("ComparisonOperator") not in _COMPARISONS:

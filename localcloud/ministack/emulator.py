@@ -6,6 +6,7 @@ sentence that names it, instead of failing in the middle of a run.
 
 import asyncio
 import contextlib
+import functools
 import importlib
 import importlib.util
 import json
@@ -114,7 +115,7 @@ class Emulator:
         patches.retry_events(self._modules)
         patches.fail_on_a_full_disk(self._modules)
         encryption.install(self._modules["services.s3"], settings)
-        alarms.install(self._modules["services.cloudwatch"])
+        alarms.install(self._modules["services.cloudwatch"], functools.partial(self.put_event, source="aws.cloudwatch"))
         metrics.install(self._modules["services.cloudwatch"])
         patches.copy_by_entry(self._modules)
         self.files = StateFiles(self._main, self._modules["core.persistence"])
@@ -272,10 +273,12 @@ class Emulator:
 
     # EventBridge and CloudWatch Logs, without going through HTTP
 
-    def put_event(self, detail_type: str, resources: list[str], detail: Mapping[str, Any]) -> None:
-        """An event of source aws.sagemaker on the default bus; PutEvents over HTTP refuses that source, as AWS does."""
+    def put_event(
+        self, detail_type: str, resources: list[str], detail: Mapping[str, Any], source: str = "aws.sagemaker"
+    ) -> None:
+        """An event of an AWS source on the default bus; PutEvents over HTTP refuses such sources, as AWS does."""
         entry = {
-            "Source": "aws.sagemaker",
+            "Source": source,
             "DetailType": detail_type,
             "Resources": resources,
             "Detail": json.dumps(detail),

@@ -4,6 +4,7 @@ __main__             the command: arguments, what is asked, and what is written
 artifact             unpacks an artifact and reads what it says of itself
 answers              asks an artifact's handler, in a process of its own
 report               works out evaluation.json
+recent      the photos that people labelled, and no version is trained on
 champion             the paired comparison with the version approved now
 out_of_distribution  figures on photos of other things
 drawn                seven kinds of drawn pictures of other things

@@ -1,7 +1,7 @@
 """Scores a model artifact on the test records, as served: every photo goes through the handler that ships inside it.
 
     python3 -m processing.evaluate --model MODEL.tar.gz --test DIR --output DIR [--champion-model DIR_OR_TAR
-    --tolerance 0.02]
+    --tolerance 0.02] [--recent DIR]
 
 Writes evaluation.json (SageMaker's model-quality shape, and under `gate` the figures that decide), evaluation.png,
 history.json, statistics.json (what the test photos look like, in SageMaker's form), and verification/: labelled photos
@@ -29,7 +29,7 @@ import numpy as np
 
 from processing import datasets, evaluation, job, statistics
 from processing.datasets import Photos
-from processing.evaluate import artifact, champion, drawn, verification
+from processing.evaluate import artifact, champion, drawn, recent, verification
 from processing.evaluate.answers import Answers, ask, result
 from processing.evaluate.artifact import Artifact
 from processing.evaluation import Evaluation
@@ -41,6 +41,7 @@ from processing.statistics import Histogram
 def run(flags: argparse.Namespace) -> Evaluation:
     """Evaluate and write all outputs; what evaluation.json says."""
     photos, others = _read_test(flags.test)
+    lately = _read_recent(flags.recent, photos.classes)
     kinds = drawn.photos()
     flags.output.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="models-") as scratch:
@@ -48,14 +49,17 @@ def run(flags: argparse.Namespace) -> Evaluation:
         classes = model.about["classes"]
         if classes != photos.classes:
             raise JobError(f"the model knows {','.join(classes)}, but the test records hold {','.join(photos.classes)}")
-        sets = [photos.bodies, *others.values(), *kinds.values()]
+        sets = [photos.bodies, *others.values(), *kinds.values(), lately.bodies]
         asked = ask(model.folder, classes, [body for bodies in sets for body in bodies])
-        rival = _ask_champion(flags.champion_model, photos, Path(scratch) / "champion")
+        asked_of_both = [*photos.bodies, *lately.bodies]
+        rival = _ask_champion(flags.champion_model, photos.classes, asked_of_both, Path(scratch) / "champion")
         # The figures and the picture need libraries that take seconds to load: the models answer meanwhile.
         from processing.evaluate import picture, report
 
         answered = iter(_divided(result(asked), sets))
         answers = next(answered)
+        champions = _champions(rival[1]) if rival else None
+        theirs = _divided(champions, [photos.bodies, lately.bodies]) if champions else None
         found = report.build(
             model.about,
             artifact.metrics(model),
@@ -63,7 +67,8 @@ def run(flags: argparse.Namespace) -> Evaluation:
             answers,
             others={name: next(answered) for name in others},
             drawn={kind: next(answered) for kind in kinds},
-            rival=(rival[0], _champions(rival[1])) if rival else None,
+            rival=(rival[0], theirs[0] if theirs else None) if rival else None,
+            recently=recent.judge(lately, next(answered), theirs[1] if theirs else None),
             tolerance=flags.tolerance,
         )
         evaluation.write(flags.output, found)
@@ -80,6 +85,16 @@ def _read_test(channel: Path) -> tuple[Photos, Mapping[str, list[bytes]]]:
     if not photos.bodies:
         raise JobError(f"{channel / datasets.PHOTOS} holds no photo to evaluate on")
     return photos, datasets.read_outliers(channel, "test")
+
+
+def _read_recent(folder: Path | None, classes: list[str]) -> Photos:
+    """The recent test photos; none when there is no such folder. JobError when they are of other classes."""
+    if folder is None or not (folder / datasets.ABOUT).is_file():
+        return Photos([], [], classes)
+    photos = datasets.read(folder)
+    if photos.classes != classes:
+        raise JobError(f"the recent photos are of {','.join(photos.classes)}, the test photos of {','.join(classes)}")
+    return photos
 
 
 def _baseline(photos: Photos, answers: Answers) -> dict[str, Any]:
@@ -102,16 +117,17 @@ def _divided(answers: Answers, sets: Sequence[Sequence[bytes]]) -> list[Answers]
     return parts
 
 
-def _ask_champion(place: Path | None, photos: Photos, scratch: Path) -> tuple[Artifact, Future[Answers] | None] | None:
-    """The champion, asked about the test photos unless it knows other classes; None when there is no champion."""
+def _ask_champion(
+    place: Path | None, classes: list[str], bodies: Sequence[bytes], scratch: Path
+) -> tuple[Artifact, Future[Answers] | None] | None:
+    """The champion, asked about the photos unless it knows other classes; None when there is no champion."""
     if place is None or not champion.is_there(place):
         return None
     try:
         rival = artifact.load(place, scratch)
     except JobError as error:
         raise _of_champion(error) from error
-    same = rival.about["classes"] == photos.classes
-    return rival, ask(rival.folder, photos.classes, photos.bodies) if same else None
+    return rival, ask(rival.folder, classes, bodies) if rival.about["classes"] == classes else None
 
 
 def _champions(asked: Future[Answers] | None) -> Answers | None:
@@ -133,6 +149,7 @@ def parser() -> argparse.ArgumentParser:
         "--model", type=Path, default=Path(f"{place}/model/{artifact.ARTIFACT}"), help="model.tar.gz, or its folder"
     )
     flags.add_argument("--test", type=Path, default=Path(f"{place}/test"))
+    flags.add_argument("--recent", type=Path, help="photos of the stream that people labelled; may be missing")
     flags.add_argument("--output", type=Path, default=Path(f"{place}/evaluation"))
     flags.add_argument(
         "--champion-model", type=Path, default=Path(f"{place}/champion"), help="may be missing, or hold none"

@@ -30,13 +30,15 @@ def build(
     others: Mapping[str, Answers],
     drawn: Mapping[str, Answers],
     rival: tuple[Artifact, Answers | None] | None,
+    recently: Mapping[str, Any],
     tolerance: float,
 ) -> Evaluation:
     """Everything that evaluation.json says.
 
     `answers` are to the test photos, `others` to photos of classes that the model does not know (by class, may be
     empty), `drawn` to drawn pictures of other things (by kind). `rival` is the champion and what it answers to the test
-    photos, None for the latter when it knows other classes. `metrics` is the artifact's metrics.py.
+    photos, None for the latter when it knows other classes. `recently` is what recent.judge says. `metrics` is the
+    artifact's metrics.py.
     """
     probabilities, labels = answers.probabilities, np.array(photos.labels, np.int64)
     predicted, confidence, taken = probabilities.argmax(axis=1), answers.confidence, answers.accepted
@@ -58,7 +60,11 @@ def build(
         out_of_distribution_auroc=seen["auroc"],
         champion_accuracy=float(judged.get("accuracy", 0.0)),
         not_worse_than_champion=float(judged["not_worse"]),
+        recent_accuracy=float(recently.get("accuracy", 0.0)),
+        recent_champion_accuracy=float(recently.get("champion", {}).get("accuracy", 0.0)),
+        better_on_recent=float(recently["better"]),
     )
+    intervals = _intervals(right, taken)
     best_constant = np.bincount(labels, minlength=len(photos.classes)).max() / len(labels)
     return Evaluation(
         multiclass_classification_metrics={
@@ -67,7 +73,7 @@ def build(
             "confusion_matrix": metrics.confusion(labels, predicted, photos.classes),
         },
         gate=gate,
-        confidence_intervals=_intervals(right, taken),
+        confidence_intervals=intervals,
         calibration={
             "nll": metrics.nll(probabilities, labels),
             "ece": metrics.ece(probabilities, labels),
@@ -92,6 +98,7 @@ def build(
             **refusal,
         },
         champion=judged,
+        recent=dict(recently),
         # Photo by photo, in the order of the records: what monitoring compares the stream with.
         confidences=[round(float(value), 6) for value in confidence[shown]],
         correct=right[shown].tolist(),
@@ -102,7 +109,7 @@ def build(
                 zip(photos.classes, np.bincount(labels, minlength=len(photos.classes)).tolist(), strict=True)
             ),
         ),
-        metadata=metadata(about, gate),
+        metadata={**metadata(about, gate), **_tested(intervals["accuracy"], recently)},
     )
 
 
@@ -122,10 +129,25 @@ def _intervals(right: Bools, taken: Bools) -> dict[str, list[float]]:
     return found
 
 
+def _tested(interval: list[float], recently: Mapping[str, Any]) -> dict[str, str]:
+    """Figures of the old and the recent test with their intervals, `none` without recent photos."""
+
+    def words(ends: list[float] | None) -> str:
+        return f"{ends[0]:.4f} to {ends[1]:.4f}" if ends else "none"
+
+    accuracy = recently.get("accuracy")
+    return {
+        "accuracy_interval": words(interval),
+        "recent_photos": str(recently["count"]),
+        "recent_accuracy": "none" if accuracy is None else f"{accuracy:.4f}",
+        "recent_accuracy_interval": words(recently.get("interval")),
+    }
+
+
 def metadata(about: About, gate: Gate) -> dict[str, str]:
     """What becomes the package's CustomerMetadataProperties: strings without the comma, which SageMaker forbids."""
     texts = {key: str(about.get(key, "unknown")) for key in ("data_label", "data_sha256", "code_sha256", "seed")}
-    figures = {name: f"{value:.4f}" for name, value in gate.items() if "champion" not in name}
+    figures = {name: f"{value:.4f}" for name, value in gate.items() if "champion" not in name and "recent" not in name}
     return {
         "classes": " ".join(about["classes"]),
         "threshold": f"{about['threshold']:.4f}",

@@ -6,5 +6,6 @@ plain_pickle   unpickles plain data without running anything
 photo_folders  reads folders of labelled photos
 outliers       which classes that were not asked for are learned from, and which are tested on
 rows           labelled photos on their way into records
+labelled       photos that people labelled while a version was in service
 samples        a few test photos as files
 """

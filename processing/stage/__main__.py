@@ -1,6 +1,7 @@
 """Turns photos into the records that training and evaluation read: one image format, two splits, checked throughout.
 
     python3 -m processing.stage --input PATH --train DIR --test DIR --photos DIR --classes bicycle,motorcycle --seed 1
+        [--labelled DIR --recent DIR]
 
 PATH is an archive in CIFAR-100's python format (`*.tar.gz`), a folder that holds one, or a folder of labelled photos
 `<class>/*.png|jpg|jpeg`. Photos of classes that were not asked for are written beside the others, as examples of what
@@ -20,7 +21,7 @@ from pathlib import Path
 from processing import datasets, job
 from processing.datasets import Side
 from processing.job import JobError
-from processing.stage import outliers, samples
+from processing.stage import labelled, outliers, samples
 from processing.stage.archives import archive_splits
 from processing.stage.photo_folders import folder_splits
 from processing.stage.rows import Row, Splits, some
@@ -67,6 +68,8 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--photos", type=Path, default=processing / "photos", help="for a sample of test photos as files"
     )
+    parser.add_argument("--labelled", type=Path, help="photos that people labelled; may be missing")
+    parser.add_argument("--recent", type=Path, help="for those of them that are only tested on; nowhere by default")
     parser.add_argument("--classes", default="bicycle,motorcycle")
     parser.add_argument("--data-label", choices=DATA_LABELS, default="cifar-100")
     parser.add_argument("--seed", type=int, default=1)
@@ -85,12 +88,18 @@ def stage(options: argparse.Namespace) -> Iterator[str]:
     """Does the work; yields what it did, a line at a time."""
     classes = parse_classes(options.classes)
     splits = read_input(options.input, classes, options.seed, options.outlier_rotation)
+    people = labelled.read(options.labelled, classes, splits.test)
+    splits = labelled.added(splits, people)
     yield from splits.notes
     label = "drawn samples" if splits.drawn else options.data_label
     sides: tuple[tuple[Side, Path, Sequence[Row]], ...] = (
         ("train", options.train, splits.train),
         ("test", options.test, splits.test),
     )
+    if options.recent:
+        datasets.write(
+            options.recent, ((row.label, row.load()) for row in people.recent), classes, label=label, source="labels"
+        )
     for side, folder, rows in sides:
         dataset = datasets.write(
             folder,

@@ -207,9 +207,11 @@ def test_training_cannot_reach_the_test_photos(steps):
     assert "Steps.Stage.ProcessingOutputConfig.Outputs['train']" in train
 
 
-def test_the_gate_wants_the_accuracy_and_no_loss_to_the_champion(steps):
-    accuracy, champion = steps["Gate"]["Arguments"]["Conditions"]
-    assert {accuracy["Type"], champion["Type"]} == {"GreaterThanOrEqualTo"}
+def test_the_gate_wants_accuracy_no_loss_and_to_be_better_on_recent_photos(steps):
+    accuracy, champion, recent = steps["Gate"]["Arguments"]["Conditions"]
+    assert {accuracy["Type"], champion["Type"], recent["Type"]} == {"GreaterThanOrEqualTo"}
+    assert recent["LeftValue"]["Std:JsonGet"]["Path"] == "gate.better_on_recent"
+    assert recent["RightValue"] == 1.0
     assert accuracy["LeftValue"]["Std:JsonGet"]["Path"] == "gate.accuracy"
     assert accuracy["RightValue"] == {"Get": "Parameters.MinimumAccuracy"}
     assert champion["LeftValue"]["Std:JsonGet"]["Path"] == "gate.not_worse_than_champion"
@@ -225,6 +227,19 @@ def test_a_missed_gate_says_the_figures_and_the_bars(steps):
         "Parameters.ChampionTolerance",
     ):
         assert part in message
+
+
+def test_labelled_photos_are_a_list_and_the_recent_ones_reach_evaluate_only(steps):
+    inputs = {i["InputName"]: i["S3Input"] for i in steps["Stage"]["Arguments"]["ProcessingInputs"]}
+    assert inputs["labelled"]["S3DataType"] == "ManifestFile"
+    assert inputs["labelled"]["S3Uri"] == {"Get": "Parameters.LabelledPhotos"}
+    assert "['recent']" in json.dumps(steps["Evaluate"]["Arguments"]["ProcessingInputs"])
+    assert "['recent']" not in json.dumps(steps["Train"])
+
+
+def test_a_version_says_why_it_exists(steps):
+    registered = [step for name, step in steps.items() if name.startswith("Register")]
+    assert '"ModelPackageDescription": {"Get": "Parameters.Reason"}' in json.dumps(registered)
 
 
 def test_the_champion_is_an_input_so_that_another_one_is_another_evaluation(steps):

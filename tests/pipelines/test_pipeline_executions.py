@@ -65,11 +65,14 @@ def test_an_error_other_than_absence_is_not_taken_for_it(sagemaker, stub):
 
 def test_parameters_out_of_range_start_nothing(sagemaker, stub):
     with pytest.raises(ValueError, match="--epochs 0"):
-        executions.start(sagemaker, {"InputData": "s3://bucket/x", "Champion": "s3://bucket/y", "Epochs": 0})
+        executions.start(
+            sagemaker,
+            {"InputData": "s3://bucket/x", "Champion": "s3://bucket/y", "LabelledPhotos": "s3://bucket/l", "Epochs": 0},
+        )
 
 
 def test_a_trial_runs_the_steps_it_names_under_its_title(sagemaker, stub):
-    values = {"InputData": "s3://bucket/x", "Champion": "s3://bucket/y"}
+    values = {"InputData": "s3://bucket/x", "Champion": "s3://bucket/y", "LabelledPhotos": "s3://bucket/l"}
     stub.add_response(
         "start_pipeline_execution",
         {"PipelineExecutionArn": ARN},

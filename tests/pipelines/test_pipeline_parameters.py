@@ -46,10 +46,18 @@ def test_a_seed_is_taken_exactly_when_it_is_in_range(seed):
 
 
 def test_a_request_has_the_given_values_as_text_in_the_tables_order():
-    request = as_request({"Epochs": 3, "InputData": "s3://bucket/data/x/", "Champion": "s3://bucket/c"})
+    request = as_request(
+        {
+            "Epochs": 3,
+            "InputData": "s3://bucket/data/x/",
+            "Champion": "s3://bucket/c",
+            "LabelledPhotos": "s3://bucket/l",
+        }
+    )
     assert request == [
         {"Name": "InputData", "Value": "s3://bucket/data/x/"},
         {"Name": "Champion", "Value": "s3://bucket/c"},
+        {"Name": "LabelledPhotos", "Value": "s3://bucket/l"},
         {"Name": "Epochs", "Value": "3"},
     ]
 

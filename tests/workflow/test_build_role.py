@@ -105,7 +105,10 @@ TRAINED = {
     "HeadObject": {},
     "ListPipelineExecutions": {"PipelineExecutionSummaries": [{"PipelineExecutionArn": EXECUTION}]},
     "ListPipelineParametersForExecution": {
-        "PipelineParameters": [{"Name": "InputData", "Value": "s3://loadingbay-000000000000-us-east-1/data/x"}]
+        "PipelineParameters": [
+            {"Name": "InputData", "Value": "s3://loadingbay-000000000000-us-east-1/data/x"},
+            {"Name": "LabelledPhotos", "Value": "s3://loadingbay-000000000000-us-east-1/labelled/none.manifest"},
+        ]
     },
     "ListModelPackages": {"ModelPackageSummaryList": [{"ModelPackageArn": PACKAGE, "ModelPackageVersion": 7}]},
     "DescribeModelPackage": {

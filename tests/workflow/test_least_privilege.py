@@ -34,6 +34,7 @@ IMPLIED = {
         "s3:ListBucket": "S3 answers 404, and not 403, for photos that are not there",
     },
     "watch_stream": {},
+    "retrain": {"sqs:SendMessage": "Lambda sends what failed to the dead letters in the function's name"},
     "write_model_card": {
         "s3:ListBucket": "S3 answers 404, and not 403, for an evaluation that is not there",
         "sqs:SendMessage": "Lambda sends what failed to the dead letters in the function's name",
@@ -45,6 +46,7 @@ ROLES = {
     "check_confidence": "CheckConfidenceRole",
     "deploy_model": "DeployModelRole",
     "verify_endpoint": "VerifyEndpointRole",
+    "retrain": "RetrainRole",
     "watch_stream": "WatchStreamRole",
     "write_model_card": "WriteModelCardRole",
 }

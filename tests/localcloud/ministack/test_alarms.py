@@ -1,5 +1,6 @@
 """When an alarm goes off: period by period, for the dimensions that it names, and with missing data as it says."""
 
+import json
 import time
 from typing import Any
 
@@ -104,3 +105,23 @@ def test_an_alarm_set_by_hand_stays_until_its_metric_says_otherwise(cloud: Any) 
     datum = {"MetricName": "Errors", "Value": 0.0, "Timestamp": time.time()}
     cloudwatch.put_metric_data(Namespace="Short", MetricData=[datum])
     assert shown() == "OK"
+
+
+def test_a_change_of_state_starts_what_a_rule_says(cloud: Any) -> None:
+    events, queues, cloudwatch = (cloud.client(name) for name in ("events", "sqs", "cloudwatch"))
+    url = queues.create_queue(QueueName="alarm-changes")["QueueUrl"]
+    arn = queues.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    pattern = {"source": ["aws.cloudwatch"], "detail": {"alarmName": ["told"], "state": {"value": ["ALARM"]}}}
+    events.put_rule(Name="alarm-changes", EventPattern=json.dumps(pattern))
+    events.put_targets(Rule="alarm-changes", Targets=[{"Id": "q", "Arn": arn}])
+    cloudwatch.put_metric_alarm(
+        AlarmName="told", Namespace="N", MetricName="M", Statistic="Maximum", Period=60, EvaluationPeriods=1,
+        Threshold=0, ComparisonOperator="GreaterThanThreshold", TreatMissingData="ignore",
+    )  # fmt: skip
+    for _ in range(2):  # the second changes nothing
+        cloudwatch.put_metric_data(Namespace="N", MetricData=[{"MetricName": "M", "Value": 1}])
+    answer = queues.receive_message(QueueUrl=url, WaitTimeSeconds=5, MaxNumberOfMessages=10)
+    (told,) = [json.loads(message["Body"]) for message in answer["Messages"]]
+    assert told["detail-type"] == "CloudWatch Alarm State Change"
+    assert told["detail"]["previousState"]["value"] == "INSUFFICIENT_DATA"
+    assert told["detail"]["configuration"]["metrics"][0]["metricStat"]["metric"]["name"] == "M"

@@ -1,0 +1,153 @@
+"""Reads the state that a plan is made from."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from .dataset import PREFIX, Photo
+from .plan import Alarm, Record, State
+
+RECORDS = "retraining/"
+PERIODS = "monitoring/periods.json"
+_TRIAL = "tune-"  # how the display name of an execution begins that only tries parameters
+_SENT_WITH_IT = "known"  # source of the labels of photos that a run sends: test photos
+_ABSENT = {"NoSuchKey", "404"}
+_AT_ONCE = 16  # S3 objects read at the same time
+
+
+@dataclass(frozen=True)
+class Clients:
+    """The boto3 clients, the stage's bucket, and its name: that of its pipeline and of its group of versions."""
+
+    s3: Any
+    sagemaker: Any
+    bucket: str
+    stage: str
+
+
+def read_state(clients: Clients, now: datetime) -> State:
+    """The state as S3 and SageMaker say it is. Without a pipeline there are no parameters."""
+    running, parameters = _executions(clients)
+    return State(
+        now=now,
+        alarm=_alarm(document(clients, PERIODS) or {}),
+        records=[_record(clients, each) for each in _documents(clients, RECORDS)],
+        running=running,
+        photos=[
+            _photo(entry) for entry in _documents(clients, f"{PREFIX}entries/") if entry.get("source") != _SENT_WITH_IT
+        ],
+        parameters=parameters,
+        classes=parameters.get("Classes", "").split(","),
+        champion=_champion(clients),
+    )
+
+
+def document(clients: Clients, key: str) -> dict[str, Any] | None:
+    """A JSON object of the bucket; None when there is none, or it is something else."""
+    try:
+        found = json.loads(clients.s3.get_object(Bucket=clients.bucket, Key=key)["Body"].read())
+    except ClientError as error:
+        if error.response["Error"]["Code"] in _ABSENT:
+            return None
+        raise
+    except ValueError:
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def record_key(alarm: str) -> str:
+    """Where the record of the retraining for an alarm lies."""
+    return f"{RECORDS}{alarm}.json"
+
+
+def _documents(clients: Clients, prefix: str) -> list[dict[str, Any]]:
+    """All JSON objects below a prefix, in the order of their keys."""
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        found = pool.map(lambda key: document(clients, key), list(_keys(clients, prefix)))
+        return [each for each in found if each is not None]
+
+
+def _keys(clients: Clients, prefix: str) -> Iterator[str]:
+    more: dict[str, str] = {}
+    while True:
+        page = clients.s3.list_objects_v2(Bucket=clients.bucket, Prefix=prefix, **more)
+        yield from (item["Key"] for item in page.get("Contents", []))
+        if not page.get("IsTruncated"):
+            return
+        more["ContinuationToken"] = page["NextContinuationToken"]
+
+
+def _alarm(periods: Mapping[str, Any]) -> Alarm | None:
+    said = periods.get("alarm")
+    return Alarm(str(said), tuple(map(str, periods.get("sentences", {}).values()))) if said else None
+
+
+def _photo(entry: Mapping[str, Any]) -> Photo:
+    return Photo(str(entry.get("photo", "")), str(entry.get("truth", "")), str(entry.get("inference_time", "")))
+
+
+def _record(clients: Clients, said: Mapping[str, Any]) -> Record:
+    execution = str(said.get("execution", ""))
+    return Record(
+        alarm=str(said["alarm"]),
+        time=datetime.fromisoformat(said["time"]).astimezone(UTC),
+        photos=frozenset((str(name), str(truth)) for name, truth in said["photos"]),
+        parameters=said["parameters"],
+        execution=execution,
+        status=_status(clients, execution) if execution else "",
+        refused=str(said.get("refused", "")),
+    )
+
+
+def _status(clients: Clients, execution: str) -> str:
+    try:
+        found = clients.sagemaker.describe_pipeline_execution(PipelineExecutionArn=execution)
+    except ClientError as error:
+        if error.response["Error"]["Code"] == "ResourceNotFound":  # SageMaker forgets executions after a while
+            return ""
+        raise
+    return str(found["PipelineExecutionStatus"])
+
+
+def _executions(clients: Clients) -> tuple[str, dict[str, str]]:
+    """The execution that runs, or ""; and the parameters of the newest that succeeded."""
+    try:
+        listed = clients.sagemaker.list_pipeline_executions(PipelineName=clients.stage, MaxResults=100)
+    except ClientError as error:
+        if error.response["Error"]["Code"] == "ResourceNotFound":
+            return "", {}
+        raise
+    found = listed["PipelineExecutionSummaries"]
+    running = next((one for one in found if one["PipelineExecutionStatus"] in {"Executing", "Stopping"}), None)
+    # A trial's parameters were nobody's choice.
+    chosen = (one for one in found if not one.get("PipelineExecutionDisplayName", "").startswith(_TRIAL))
+    last = next((one for one in chosen if one["PipelineExecutionStatus"] == "Succeeded"), None)
+    parameters = {}
+    if last:
+        listed = clients.sagemaker.list_pipeline_parameters_for_execution(
+            PipelineExecutionArn=last["PipelineExecutionArn"], MaxResults=100
+        )
+        parameters = {item["Name"]: item["Value"] for item in listed["PipelineParameters"]}
+    return running["PipelineExecutionArn"] if running else "", parameters
+
+
+def _champion(clients: Clients) -> str:
+    """Where the artifact of the newest approved version lies; "" without one."""
+    found = clients.sagemaker.list_model_packages(
+        ModelPackageGroupName=clients.stage,
+        ModelApprovalStatus="Approved",
+        SortBy="CreationTime",
+        SortOrder="Descending",
+        MaxResults=1,
+    )["ModelPackageSummaryList"]
+    if not found:
+        return ""
+    package = clients.sagemaker.describe_model_package(ModelPackageName=found[0]["ModelPackageArn"])
+    return str(package["InferenceSpecification"]["Containers"][0]["ModelDataUrl"])
