@@ -24,6 +24,7 @@ from loadingbay.commands.destroy import destroy
 from loadingbay.commands.history import history
 from loadingbay.commands.local import down, up
 from loadingbay.commands.push import push
+from loadingbay.commands.retrain import retrain
 from loadingbay.commands.review import label, review
 from loadingbay.commands.rollback import rollback
 from loadingbay.commands.run import build, run
@@ -78,6 +79,7 @@ cli.add_command(bulk)
 cli.add_command(transform)
 cli.add_command(review)
 cli.add_command(label)
+cli.add_command(retrain)
 cli.add_command(monitor)
 cli.add_command(status)
 cli.add_command(console)
