@@ -65,6 +65,7 @@ def build(settings: MonitoringSettings) -> str:
         "Parameters": [
             {"Name": "WindowHours", "Type": "Float", "DefaultValue": 24.0},
             {"Name": "LookBackHours", "Type": "Float", "DefaultValue": 168.0},
+            {"Name": "ReviewShare", "Type": "Float", "DefaultValue": 0.02},
             {"Name": "Level", "Type": "Float", "DefaultValue": 0.002},
             {"Name": "ProcessingInstanceType", "Type": "String", "DefaultValue": "ml.m5.large"},
         ],
@@ -164,6 +165,7 @@ def _monitor(settings: MonitoringSettings) -> Document:
                 "--labels", f"{stream}/labels",
                 "--evaluation", _join("/", stream, _output("Collect", "evaluation")),
                 "--since", _output("Collect", "since"),
+                "--review-share", _join("", _get("Parameters.ReviewShare")),
                 "--level", _join("", _get("Parameters.Level")),
                 "--output", f"{_PLACE}/monitoring",
                 "--labelled", f"{_PLACE}/labelled",

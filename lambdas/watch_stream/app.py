@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import boto3
 from botocore.config import Config
 
-from . import metrics, periods
+from . import metrics, periods, sampling
 from .collecting import collect
 from .reading import Clients, NotReadable, document, write
 
@@ -32,6 +32,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         endpoint=os.environ["ENDPOINT_NAME"],
         bucket=os.environ["BUCKET_NAME"],
         topic=os.environ["ALARMS_TOPIC_ARN"],
+        review_queue=os.environ["REVIEW_QUEUE_URL"],
     )
     if event["task"] == "collect":
         found = collect(float(event["window_hours"]), float(event["look_back_hours"]), datetime.now(UTC), clients)
@@ -61,6 +62,8 @@ def publish(report: str, version: str, time: str, clients: Clients) -> dict[str,
     alarm = periods.alarm(before.get("alarm", ""), latest, bool(sentences))
     write(clients, periods.KEY, {"periods": all_periods, "sentences": sentences, "alarm": alarm})
     lasting = len(sentences)
+    sent = sampling.send(folder, clients)
+    logger.info("%d of the accepted photos go to a person", sent)
     metrics.publish(monitoring, len(violated["violations"]), lasting, clients.endpoint)
     return {"violations": len(violated["violations"]), "lasting": lasting, "begun": len(periods.begun(all_periods))}
 
@@ -78,10 +81,11 @@ def announce(clients: Clients) -> dict[str, Any]:
 
 
 @cache
-def _boto3_clients() -> tuple[Any, Any, Any]:
+def _boto3_clients() -> tuple[Any, Any, Any, Any]:
     config = Config(connect_timeout=2, read_timeout=20, retries={"mode": "standard", "max_attempts": 4})
     return (
         boto3.client("s3", config=config),
         boto3.client("sagemaker", config=config),
         boto3.client("sns", config=config),
+        boto3.client("sqs", config=config),
     )

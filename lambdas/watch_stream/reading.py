@@ -23,14 +23,16 @@ class NotReadable(RuntimeError):
 
 @dataclass(frozen=True)
 class Clients:
-    """The boto3 clients, and the stage's endpoint (also its group of versions), bucket and topic for alarms."""
+    """The boto3 clients; the stage's endpoint (also its group of versions), bucket, alarm topic and review queue."""
 
     s3: Any
     sagemaker: Any
     sns: Any
+    sqs: Any
     endpoint: str
     bucket: str
     topic: str
+    review_queue: str
 
 
 @dataclass(frozen=True)
@@ -99,6 +101,21 @@ def keys(clients: Clients, prefix: str, delimiter: str = "") -> Iterator[str]:
 
 def document(clients: Clients, key: str) -> dict[str, Any] | None:
     """A JSON object of the bucket, None when there is none. Raises NotReadable when it is something else."""
+    found = _json(clients, key)
+    if found is not None and not isinstance(found, dict):
+        raise NotReadable(f"s3://{clients.bucket}/{key} holds no JSON object")
+    return found
+
+
+def listed(clients: Clients, key: str) -> list[dict[str, Any]]:
+    """A JSON list of objects of the bucket, empty when there is none. Raises NotReadable when it is something else."""
+    found = _json(clients, key)
+    if found is not None and not (isinstance(found, list) and all(isinstance(one, dict) for one in found)):
+        raise NotReadable(f"s3://{clients.bucket}/{key} holds no JSON list of objects")
+    return found or []
+
+
+def _json(clients: Clients, key: str) -> Any:
     try:
         body = clients.s3.get_object(Bucket=clients.bucket, Key=key)["Body"].read(_MAX_BYTES + 1)
     except ClientError as error:
@@ -106,12 +123,9 @@ def document(clients: Clients, key: str) -> dict[str, Any] | None:
             return None
         raise
     try:
-        found = json.loads(body)
+        return json.loads(body)
     except ValueError as error:
         raise NotReadable(f"s3://{clients.bucket}/{key} is not JSON: {error}") from error
-    if not isinstance(found, dict):
-        raise NotReadable(f"s3://{clients.bucket}/{key} holds no JSON object")
-    return found
 
 
 def write(clients: Clients, key: str, content: Any) -> None:

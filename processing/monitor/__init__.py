@@ -5,6 +5,7 @@ lines       reads folders of JSON lines that others wrote
 captures    captured requests and answers, as a table
 labels      what the photos really showed
 labelled    the labelled photos one by one, to learn from
+sure_ones   a sample of the accepted answers, for people to look at
 estimates   shares of the whole stream, with intervals
 photos      what the photos of the stream look like
 figures     monitoring.json

@@ -20,7 +20,7 @@ from typing import Any
 
 from processing import evaluation, job, statistics
 from processing.job import JobError
-from processing.monitor import figures, labelled, photos, violations
+from processing.monitor import figures, labelled, photos, sure_ones, violations
 from processing.monitor.captures import TIME, read_captures
 from processing.monitor.figures import Monitoring
 from processing.monitor.labels import read_labels, with_truth
@@ -39,6 +39,7 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--evaluation", type=Path, help="what Evaluate wrote; may be missing")
     parser.add_argument("--output", type=Path, default=processing / "monitoring")
     parser.add_argument("--labelled", type=Path, help="where to put the labelled photos one by one; nowhere by default")
+    parser.add_argument("--review-share", type=float, default=0.0, help="of the accepted answers, for people to see")
     parser.add_argument("--hours", type=float, help="look back this far from now; all that is there by default")
     parser.add_argument("--since", type=_time, default="", help="look at answers since then, as 2026-11-23T14:00:00Z")
     parser.add_argument(
@@ -79,6 +80,8 @@ def monitor(options: argparse.Namespace) -> tuple[Monitoring, list[Violation]] |
     if answers.empty and options.since:
         _write(options.output, {"count": 0}, [])
         return None
+    if options.labelled:
+        sure_ones.write(options.output, options.labelled / "photos", answers, options.review_share)
     if answers.empty:
         span = f"in the last {options.hours:g} hours" if options.hours else f"in {options.captures}"
         rest = f"; {unread.lines} lines could not be read" if unread.lines else ""

@@ -53,7 +53,9 @@ def clients(monkeypatch):
         s3, sns = boto3.client("s3", region_name="us-east-1"), boto3.client("sns", region_name="us-east-1")
         s3.create_bucket(Bucket="data")
         topic = sns.create_topic(Name="alarms")["TopicArn"]
-        yield Clients(s3, SageMaker(), sns, "loadingbay", "data", topic)
+        sqs = boto3.client("sqs", region_name="us-east-1")
+        url = sqs.create_queue(QueueName="review")["QueueUrl"]
+        yield Clients(s3, SageMaker(), sns, sqs, "loadingbay", "data", topic, url)
 
 
 def put(clients, *keys):
@@ -161,6 +163,18 @@ def test_a_new_version_begins_anew(clients):
 def test_a_step_that_is_repeated_counts_once(clients):
     publish(clients, 1)
     assert publish(clients, 1)["lasting"] == 0
+
+
+def test_each_accepted_photo_of_the_sample_goes_to_a_person_once(clients):
+    chosen = [{"inference_id": name, "photo": f"{name}.png", "prediction": {"label": "bicycle"}} for name in "ab"]
+    for hour, some in ((1, chosen[:1]), (2, chosen)):  # the second period holds the first one's answers too
+        clients.s3.put_object(Bucket="data", Key="monitoring/x/sure_ones.json", Body=json.dumps(some))
+        publish(clients, hour)
+    waiting = clients.sqs.receive_message(QueueUrl=clients.review_queue, MaxNumberOfMessages=10)["Messages"]
+    bodies = sorted((json.loads(message["Body"]) for message in waiting), key=lambda body: body["inference_id"])
+    assert [body["inference_id"] for body in bodies] == ["a", "b"]
+    assert bodies[0]["photo"] == {"bucket": "data", "key": "labelled/photos/a.png", "version_id": None}
+    assert {body["reason"] for body in bodies} == {"SampleOfTheSureOnes"}
 
 
 def metrics_of(text):
