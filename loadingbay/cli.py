@@ -28,6 +28,7 @@ from loadingbay.commands.retrain import retrain
 from loadingbay.commands.review import label, review
 from loadingbay.commands.rollback import rollback
 from loadingbay.commands.run import build, run
+from loadingbay.commands.threshold import threshold
 from loadingbay.commands.transform import transform
 from loadingbay.commands.tune import tune
 from loadingbay.commands.versions import approve, reject
@@ -80,6 +81,7 @@ cli.add_command(transform)
 cli.add_command(review)
 cli.add_command(label)
 cli.add_command(retrain)
+cli.add_command(threshold)
 cli.add_command(monitor)
 cli.add_command(status)
 cli.add_command(console)

@@ -3,5 +3,6 @@
 - `labels`: what photos really showed, stored in S3 in SageMaker's Ground Truth form
 - `review`: the queue of photos that the model was not sure of, one at a time
 - `retraining`: asks the function that trains with the labels, or what it would do and why
+- `threshold`: what another confidence threshold would cost, on labelled traffic
 - `requests`: which inference ids belong to requests that were made
 """
