@@ -18,7 +18,12 @@ from pipelines.parameters import BY_NAME
 
 ARN = "arn:aws:sagemaker:us-east-1:000000000000:pipeline/loadingbay/execution/"
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
-SHARED = {"InputData": "s3://bucket/data/", "Champion": "s3://bucket/champion/none", "Epochs": 5}
+SHARED = {
+    "InputData": "s3://bucket/data/",
+    "Champion": "s3://bucket/champion/none",
+    "LabelledPhotos": "s3://bucket/labelled/none.manifest",
+    "Epochs": 5,
+}
 SPACE = {"LearningRate": parse(BY_NAME["LearningRate"], "0.001:1")}
 
 
