@@ -24,9 +24,9 @@ from typing import Any
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
-sys.path[:0] = [str(HERE), str(ROOT)]
+sys.path.insert(0, str(ROOT))
 
-import ours  # noqa: E402 - beside this script
+from bench.engine import ours  # noqa: E402
 
 # Versions of what is compared; change them together with the table.
 PEERS = {

@@ -18,12 +18,11 @@ import time
 from pathlib import Path
 from typing import Any
 
-HERE = Path(__file__).resolve().parent
-ROOT = HERE.parents[1]
-sys.path[:0] = [str(HERE), str(ROOT)]
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT))
 
-import ours  # noqa: E402 - beside this script
-from run import machine, spread  # noqa: E402 - beside this script
+from bench.engine import ours  # noqa: E402
+from bench.engine.run import machine, spread  # noqa: E402
 
 HEADING = "# What a step costs"
 ROLE = "arn:aws:iam::000000000000:role/bench"

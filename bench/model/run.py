@@ -34,10 +34,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import report
-
 ROOT = Path(__file__).resolve().parents[2]
 HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(ROOT))
+
+from bench.model import report  # noqa: E402
+
 PARTS = ("seeds", "crossval", "timing", "throughput", "serving")
 # What decides weights, threshold and figures; the handler's speed, say, does not.
 DECIDING = (

@@ -20,13 +20,9 @@ from typing import Any
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
-sys.path[:0] = [str(HERE), str(ROOT)]
+sys.path.insert(0, str(ROOT))
 
-import client  # noqa: E402 - beside this script
-import contenders  # noqa: E402
-import material  # noqa: E402
-import report  # noqa: E402
-import server  # noqa: E402
+from bench.serving import client, contenders, material, report, server  # noqa: E402
 
 
 def say(text: str) -> None:

@@ -17,7 +17,8 @@ from typing import Any
 
 import httpx
 import psutil
-from contenders import Contender, Start
+
+from bench.serving.contenders import Contender, Start
 
 
 class StartError(RuntimeError):

@@ -1,8 +1,10 @@
 """The parts of the model server, each alone: settings, accept, replies, batches, counters, connections."""
 
+import asyncio
 import itertools
 import os
 from dataclasses import fields
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -24,7 +26,7 @@ from container.modelserver.settings import Settings, SettingsError, cores, descr
 
 @given(workers=st.integers(1, 256), batch=st.integers(1, 1024), body=st.integers(1, 1 << 30))
 def test_a_transform_job_never_has_more_under_way_than_sagemaker_takes(workers, batch, body):
-    said = execution_parameters(Settings(workers=workers, max_batch=batch, max_body=body))
+    said: dict[str, Any] = execution_parameters(Settings(workers=workers, max_batch=batch, max_body=body))
     concurrent, payload = said["MaxConcurrentTransforms"], said["MaxPayloadInMB"]
     assert concurrent >= 1
     assert concurrent == 1 or concurrent * payload <= 100
@@ -112,7 +114,7 @@ class Dummy:
 
 
 def exchange(body, accept="application/json"):
-    one = Exchange(Dummy())
+    one = Exchange(cast("Any", Dummy()))
     one.body, one.content_type, one.accept = body, "image/png", accept
     return one
 
@@ -235,7 +237,7 @@ def test_a_dead_worker_s_gauges_go_and_its_counters_stay(table):
 # -- connections ------------------------------------------------------------------------------------------------------
 
 
-class Transport:
+class Transport(asyncio.Transport):
     """What a connection writes; no network."""
 
     def __init__(self):

@@ -102,7 +102,7 @@ def _forms(photo: Image.Image) -> dict[str, bytes]:
 
 
 @pytest.fixture(scope="module")
-def forms(bay: Any, version: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+def forms(bay: Any, version: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> dict[Any, Any]:
     """(what Evaluate answers, what the endpoint answers) to a photo of each class in every form."""
     folder = tmp_path_factory.mktemp("forms")
     quality = version["ModelMetrics"]["ModelQuality"]["Statistics"]["S3Uri"].rpartition("/")[0]

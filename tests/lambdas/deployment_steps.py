@@ -25,7 +25,9 @@ HOURLY = {"detail-type": "Scheduled Event", "source": "aws.events", "detail": {}
 def converge(cloud, event, wait=lambda: False, **environment):
     """DeployModel handles the event; without `wait` there is no time to wait for an endpoint that is busy."""
     ours, now = OURS.rsplit("/", 1)[1], lambda: cloud.clock
-    clients = Clients(*[cloud] * 6, "loadingbay-verify-endpoint", "s3://b/deployments", ours, now)
+    clients = Clients(
+        cloud, cloud, cloud, cloud, cloud, cloud, "loadingbay-verify-endpoint", "s3://b/deployments", ours, now
+    )
     settings = read_settings(ENVIRONMENT | environment)
     if event.get("dry_run"):
         return app.preview(event, settings, clients)

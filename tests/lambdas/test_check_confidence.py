@@ -14,7 +14,7 @@ from lambdas.check_confidence import app
 from tests.lambdas.lambda_cases import ROOT
 
 PHOTO = {"bucket": "b", "key": "a.png", "content_type": "image/png", "size": 10}
-ROUTE = {"loading_bay": "Bay 1", "order_range": {"from_km": 0, "to_km": 5}}
+ROUTE: app.Route = {"loading_bay": "Bay 1", "order_range": {"from_km": 0, "to_km": 5}}
 
 
 def event(confidence, threshold, label="bicycle", **more):

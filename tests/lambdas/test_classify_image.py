@@ -13,7 +13,7 @@ from botocore.stub import ANY, Stubber
 from lambdas.classify_image import app
 from tests.lambdas.lambda_cases import BUCKET, PNG
 
-ANSWER = {
+ANSWER: dict[str, Any] = {
     "predictions": [{"label": "bicycle", "confidence": 0.98, "probabilities": {"bicycle": 0.98, "motorcycle": 0.02}}],
     "threshold": 0.83,
     "model": {"data_label": "drawn samples"},

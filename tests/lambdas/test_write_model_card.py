@@ -2,6 +2,7 @@
 
 import json
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
@@ -18,7 +19,7 @@ CONTAINER = {
     "Image": "000000000000.dkr.ecr.us-east-1.amazonaws.com/loadingbay:1",
     "ModelDataUrl": f"{EXECUTION}/train/pipelines-abc-Train-9x/output/model.tar.gz",
 }
-EVALUATION = {
+EVALUATION: dict[str, Any] = {
     "gate": {
         "accuracy": 0.93,
         "coverage": 0.8,

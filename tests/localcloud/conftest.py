@@ -89,7 +89,7 @@ def start_cloud(home: Path, image_env: Path | None, image_root: Path | None, *op
     with (home / "stderr").open("wb") as log:
         process = subprocess.Popen(
             [
-                *(sys.executable, "-m", "localcloud", "serve", "--home", home, "--port", "0", "--strict"),
+                *(sys.executable, "-m", "localcloud", "serve", "--home", str(home), "--port", "0", "--strict"),
                 *(*images, *options),
             ],
             cwd=ROOT,

@@ -25,9 +25,11 @@ def start(*options: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def ask(cloud: Any, path: str, method: str = "GET", body: bytes = b"", **headers: str) -> tuple[int, Any]:
+def ask(
+    cloud: Any, path: str, method: str = "GET", body: bytes = b"", headers: dict[str, str] | None = None
+) -> tuple[int, Any]:
     with contextlib.closing(http.client.HTTPConnection("127.0.0.1", cloud.port, timeout=10)) as connection:
-        connection.request(method, path, body, headers)
+        connection.request(method, path, body, headers or {})
         answer = connection.getresponse()
         return answer.status, json.loads(answer.read())
 
@@ -85,14 +87,14 @@ def test_the_port_is_open_on_loopback_only(cloud: Any) -> None:
 
 
 def test_web_pages_are_refused(cloud: Any) -> None:
-    status, answer = ask(cloud, "/_localcloud/health", Origin="https://example.com")
+    status, answer = ask(cloud, "/_localcloud/health", headers={"Origin": "https://example.com"})
 
     assert (status, "'origin'" in answer["message"]) == (403, True)
 
 
 @pytest.mark.parametrize("header", ["Sec-Fetch-Site", "Sec-Fetch-Mode", "Referer"])
 def test_a_picture_on_a_web_page_cannot_ask_for_anything(cloud: Any, header: str) -> None:
-    assert ask(cloud, "/_localcloud/health", **{header: "https://example.com"})[0] == 403
+    assert ask(cloud, "/_localcloud/health", headers={header: "https://example.com"})[0] == 403
 
 
 def test_a_link_cannot_act_by_the_query_protocol(cloud: Any) -> None:
@@ -102,7 +104,7 @@ def test_a_link_cannot_act_by_the_query_protocol(cloud: Any) -> None:
 
 
 def test_a_rebound_host_name_is_refused(cloud: Any) -> None:
-    status, answer = ask(cloud, "/", Host="evil.example.com")
+    status, answer = ask(cloud, "/", headers={"Host": "evil.example.com"})
 
     assert (status, "evil.example.com" in answer["message"]) == (403, True)
 

@@ -1,5 +1,6 @@
 """Definitions kept on disk: the SDK's process runs only when something that goes in has changed."""
 
+import subprocess
 import sys
 from dataclasses import replace
 
@@ -16,14 +17,14 @@ SETTINGS = Settings("r", "bucket", "role", "image", "s3://b/a.py", "s3://b/b.py"
 def processes(monkeypatch):
     """Builds by a quick program instead of the SDK; the list of its starts."""
     started = []
-    popen = builds.subprocess.Popen
+    popen = subprocess.Popen
 
     def start(_command, **options):
         program = "import sys; sys.stdout.write('built from ' + sys.stdin.read())"
         started.append(popen([sys.executable, "-c", program], **options))
         return started[-1]
 
-    monkeypatch.setattr(builds.subprocess, "Popen", start)
+    monkeypatch.setattr("pipelines.builds.subprocess.Popen", start)
     return started
 
 
@@ -67,10 +68,11 @@ def test_closing_ends_a_process_that_was_not_needed(tmp_path, processes):
 
 
 def test_a_build_that_fails_is_not_remembered_and_says_its_last_line(tmp_path, monkeypatch):
-    popen = builds.subprocess.Popen
+    popen = subprocess.Popen
     program = "import sys; sys.exit('Traceback\\nValueError: no such step')"
     monkeypatch.setattr(
-        builds.subprocess, "Popen", lambda _command, **options: popen([sys.executable, "-c", program], **options)
+        "pipelines.builds.subprocess.Popen",
+        lambda _command, **options: popen([sys.executable, "-c", program], **options),
     )
     with pytest.raises(BuildError, match="could not be built: ValueError: no such step"):
         Builder(tmp_path).definition(SETTINGS)

@@ -72,7 +72,11 @@ def test_parameters_out_of_range_start_nothing(sagemaker, stub):
 
 
 def test_a_trial_runs_the_steps_it_names_under_its_title(sagemaker, stub):
-    values = {"InputData": "s3://bucket/x", "Champion": "s3://bucket/y", "LabelledPhotos": "s3://bucket/l"}
+    values: dict[str, str | int | float] = {
+        "InputData": "s3://bucket/x",
+        "Champion": "s3://bucket/y",
+        "LabelledPhotos": "s3://bucket/l",
+    }
     stub.add_response(
         "start_pipeline_execution",
         {"PipelineExecutionArn": ARN},

@@ -13,12 +13,12 @@ import boto3
 import pytest
 from moto import mock_aws
 
+from pipelines.aws import exists
 from pipelines.sources import (
     Source,
     Sources,
     application,
     archive,
-    exists,
     files_of,
     fingerprint,
     git_commit,

@@ -22,7 +22,7 @@ SIZE = (32, 32)
 ABOUT: dict[str, Any] = {"mean": [90.0] * 3, "std": [60.0] * 3, "temperature": 1.5, "threshold": 0.7,
                           "in_distribution_threshold": 0.6}  # fmt: skip
 RULE = decision.Rule.of(ABOUT)
-MEAN, STD = np.float32(ABOUT["mean"]), np.float32(ABOUT["std"])
+MEAN, STD = np.array(ABOUT["mean"], np.float32), np.array(ABOUT["std"], np.float32)
 
 
 def _photos(count: int, seed: int = 0) -> np.ndarray:

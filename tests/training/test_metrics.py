@@ -38,11 +38,11 @@ def test_risk_coverage_by_hand() -> None:
 def test_risk_coverage_does_not_depend_on_the_order_of_equals(rows: list[tuple[int, bool]], random: object) -> None:
     shuffled = list(rows)
     random.shuffle(shuffled)  # type: ignore[attr-defined]  # hypothesis' random.Random
-    curves = [
+    one, other = (
         metrics.risk_coverage(np.array([r[0] for r in some], float), np.array([r[1] for r in some]))[1]
         for some in (rows, shuffled)
-    ]
-    assert np.allclose(*curves)
+    )
+    assert np.allclose(one, other)
 
 
 def test_nothing_accepted_has_precision_nought() -> None:

@@ -1,14 +1,11 @@
 """The bench of the model: what it keeps between runs, and what its page says of goals and of parts not measured."""
 
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "bench/model"))
-import report
-import run
+from bench.model import report, run
 
 
 def _seed(number: int, accuracy: float) -> dict[str, Any]:

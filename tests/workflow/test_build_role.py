@@ -124,7 +124,7 @@ def run(cloud: Cloud, monkeypatch: pytest.MonkeyPatch, *arguments: str) -> list[
     """What `python -m pipelines` calls; the SDK, which builds without a call, is not imported for it."""
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
     monkeypatch.setattr(pipelines, "_client", cloud.client)
-    monkeypatch.setattr(pipelines.Builder, "definition", lambda *_: json.dumps({"Version": "new"}))
+    monkeypatch.setattr("pipelines.builds.Builder.definition", lambda *_: json.dumps({"Version": "new"}))
     done = CliRunner().invoke(pipelines.main, arguments, catch_exceptions=False)
     assert done.exit_code == 0, done.output
     return cloud.calls

@@ -1,6 +1,7 @@
 """Each Lambda's role grants what its code calls: neither more nor fewer."""
 
 import ast
+from typing import Any
 
 import botocore.session
 import pytest
@@ -72,7 +73,7 @@ def called_actions(*sources: str) -> set[str]:
     by another, so the modules are looked at together.
     """
     nodes = [node for source in sources for node in ast.walk(ast.parse(source))]
-    calls = [node for node in nodes if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)]
+    calls: list[Any] = [node for node in nodes if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)]
     services = {call.args[0].value for call in calls if call.func.attr == "client"}
     # A method that is handed on to be called elsewhere counts as well.
     names = {node.attr for node in nodes if isinstance(node, ast.Attribute)}

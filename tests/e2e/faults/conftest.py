@@ -186,7 +186,12 @@ def _known(folder: Path, photos: dict[str, bytes], healthy: dict[str, variants.F
             path = folder / label / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content)
-    command = [ROOT / ".venv-image/bin/python", "-B", Path(__file__).with_name("answers.py"), folder / "photos"]
+    command: list[Path | str] = [
+        ROOT / ".venv-image/bin/python",
+        "-B",
+        Path(__file__).with_name("answers.py"),
+        folder / "photos",
+    ]
     said = subprocess.run(
         [*command, *(folder / label for label in healthy)], check=True, stdout=subprocess.PIPE, text=True
     )

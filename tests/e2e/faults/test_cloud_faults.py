@@ -59,7 +59,7 @@ def test_a_graceful_stop_answers_what_it_took_and_loses_nothing(site: Any) -> No
 def test_a_full_queue_is_said_at_once_and_what_was_taken_is_answered(site: Any) -> None:
     name = "full-queue"
     sagemaker = site.bay.client("sagemaker")
-    limits = {"SERVE_WORKERS": "1", "SERVE_MAX_BATCH": "1", "SERVE_QUEUE": "2"}
+    limits: dict[str, Any] = {"SERVE_WORKERS": "1", "SERVE_MAX_BATCH": "1", "SERVE_QUEUE": "2"}
     config = configure(site, name, site.upload("good", site.files), **limits)
     sagemaker.create_endpoint(EndpointName=name, EndpointConfigName=config)
     site.wait_served("good", name)

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from fake_sagemaker import FakeSageMaker, refusal
 from moto import mock_aws
 from starlette.testclient import TestClient
 
 from loadingbay.console.application import application
 from loadingbay.console.door import Keys
 from loadingbay.target import Target
+from tests.fakes.fake_sagemaker import FakeSageMaker, refusal
 
 PORT = 4748
 ORIGIN = f"http://127.0.0.1:{PORT}"

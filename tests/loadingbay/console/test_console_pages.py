@@ -1,7 +1,8 @@
 """The pages: what they show and do, that nothing in them is markup, and what they say when something fails."""
 
 import pytest
-from fake_sagemaker import refusal
+
+from tests.fakes.fake_sagemaker import refusal
 
 MARKUP = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>"
 

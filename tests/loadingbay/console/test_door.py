@@ -3,7 +3,8 @@
 import re
 
 import pytest
-from conftest import ORIGIN
+
+from tests.loadingbay.console.conftest import ORIGIN
 
 
 def test_a_token_is_good_once(desk):

@@ -136,7 +136,7 @@ def test_a_failed_write_leaves_nothing_behind(tmp_path, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(archive.tarfile.TarFile, "addfile", full)
+    monkeypatch.setattr("loadingbay.data.samples.archive.tarfile.TarFile.addfile", full)
     with pytest.raises(OSError, match="No space left"):
         samples.write_archive(tmp_path / "x.tar.gz", train=2, test=2)
     assert list(tmp_path.iterdir()) == []

@@ -120,7 +120,12 @@ def test_what_is_printed_comes_while_the_command_runs(tmp_path):
     first, waited = threading.Event(), tmp_path / "go on"
     phases = {"build": {"commands": [f"echo first >&2; while [ ! -e '{waited}' ]; do sleep 0.01; done; echo last"]}}
     run = Run(tmp_path, phases)
-    run.build.log = lambda printed: (run._print(printed), first.set())
+
+    def log(printed):
+        run._print(printed)
+        first.set()
+
+    run.build.log = log
     thread = threading.Thread(target=run.go)
     thread.start()
     assert first.wait(10)

@@ -86,7 +86,7 @@ class SageMaker:
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
-    monkeypatch.setattr(registry.time, "sleep", lambda _: None)
+    monkeypatch.setattr("loadingbay.registry.versions.time.sleep", lambda _: None)
 
 
 def _target(sagemaker):

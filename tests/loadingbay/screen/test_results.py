@@ -22,7 +22,7 @@ def out():
 
 
 def _outcome(name, confidence, status="SUCCEEDED", vehicle="bicycle", label="bicycle", error=None):
-    reach = {"from_km": 0, "to_km": 5} if status == "SUCCEEDED" else None
+    reach: dict[str, float] | None = {"from_km": 0, "to_km": 5} if status == "SUCCEEDED" else None
     return Outcome(name, label, status, vehicle, confidence, 0.8, "Bay 1", reach, error, "because", "arn", "id")
 
 

@@ -66,7 +66,7 @@ TIMED_OUT = {"Status": "FAILED", "Input": json.dumps({"key": "slow"}), "Error": 
 
 @pytest.fixture
 def target(monkeypatch):
-    monkeypatch.setattr(module.time, "sleep", lambda _: None)
+    monkeypatch.setattr("loadingbay.serving.bulk.time.sleep", lambda _: None)
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "testing")
     with mock_aws():

@@ -26,7 +26,7 @@ STACK = {
 
 @pytest.fixture
 def target(monkeypatch):
-    monkeypatch.setattr(monitoring.time, "sleep", lambda _: None)
+    monkeypatch.setattr("loadingbay.serving.monitoring.time.sleep", lambda _: None)
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "testing")
     with mock_aws():
@@ -50,21 +50,21 @@ def test_captures_that_are_there_are_not_waited_for(target):
 def test_captures_that_never_come_are_counted_when_patience_ends(target, monkeypatch):
     _capture(target, "one", "a")
     clock = iter(range(0, 100_000, 100))
-    monkeypatch.setattr(monitoring.time, "monotonic", lambda: next(clock))
+    monkeypatch.setattr("loadingbay.serving.monitoring.time.monotonic", lambda: next(clock))
     assert monitoring.wait_for_captures(target, URI, "loadingbay", ["a", "b", "c"], datetime.now(UTC)) == 2
 
 
 def test_files_of_another_time_are_not_read(target, monkeypatch):
     _capture(target, "one", "a")
     clock = iter(range(0, 100_000, 100))
-    monkeypatch.setattr(monitoring.time, "monotonic", lambda: next(clock))
+    monkeypatch.setattr("loadingbay.serving.monitoring.time.monotonic", lambda: next(clock))
     tomorrow = datetime.now(UTC) + timedelta(days=1)
     assert monitoring.wait_for_captures(target, URI, "loadingbay", ["a"], tomorrow) == 1
 
 
 def test_a_file_that_grew_between_two_looks_is_read_again(target, monkeypatch):
     _capture(target, "one", "a")
-    monkeypatch.setattr(monitoring.time, "sleep", lambda _: _capture(target, "one", "a", "b"))
+    monkeypatch.setattr("loadingbay.serving.monitoring.time.sleep", lambda _: _capture(target, "one", "a", "b"))
     assert monitoring.wait_for_captures(target, URI, "loadingbay", ["a", "b"], datetime.now(UTC)) == 0
 
 

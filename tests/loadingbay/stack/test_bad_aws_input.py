@@ -10,7 +10,6 @@ from moto import mock_aws
 
 from loadingbay.errors import UsageError, WorkError
 from loadingbay.screen.explain import sentence
-from loadingbay.stack import deploy as module
 from loadingbay.stack.deploy import deploy
 from loadingbay.stack.local_cloud import ROOT
 from loadingbay.story.training import require_image
@@ -166,8 +165,8 @@ def test_a_stack_that_never_comes_to_rest_is_not_waited_for_without_end(account,
             return {"Stacks": [{"StackStatus": "UPDATE_IN_PROGRESS"}]}
 
     now = iter(range(0, 100_000, 600))
-    monkeypatch.setattr(module.time, "monotonic", lambda: next(now))
-    monkeypatch.setattr(module.time, "sleep", lambda _: None)
+    monkeypatch.setattr("loadingbay.stack.deploy.time.monotonic", lambda: next(now))
+    monkeypatch.setattr("loadingbay.stack.deploy.time.sleep", lambda _: None)
     account.clients["cloudformation"] = Busy()
     with pytest.raises(WorkError, match="has been in UPDATE_IN_PROGRESS for 30 min"):
         deploy(account)

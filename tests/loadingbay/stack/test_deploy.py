@@ -8,7 +8,6 @@ from botocore.exceptions import ClientError
 from moto import mock_aws
 
 from loadingbay.errors import WorkError
-from loadingbay.stack import deploy as module
 from loadingbay.stack.deploy import deploy, outputs
 from loadingbay.target import Target
 
@@ -109,7 +108,7 @@ def template(tmp_path):
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
-    monkeypatch.setattr(module.time, "sleep", lambda _: None)
+    monkeypatch.setattr("loadingbay.stack.deploy.time.sleep", lambda _: None)
 
 
 def test_a_stack_that_is_not_there_is_created(target, template):

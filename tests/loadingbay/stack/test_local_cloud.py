@@ -2,6 +2,7 @@
 
 import os
 import socket
+import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -41,7 +42,7 @@ def target(tmp_path):
 @pytest.fixture
 def program(monkeypatch, target, request):
     """What is started instead of the local cloud, with home and port as its arguments."""
-    popen = local_cloud.subprocess.Popen
+    popen = subprocess.Popen
     started = []
 
     def use(text):
@@ -51,7 +52,7 @@ def program(monkeypatch, target, request):
             started.append(popen([sys.executable, "-c", text, *arguments], **options))
             return started[-1]
 
-        monkeypatch.setattr(local_cloud.subprocess, "Popen", start)
+        monkeypatch.setattr("loadingbay.stack.local_cloud.subprocess.Popen", start)
 
     yield use
     for process in started:
@@ -83,9 +84,10 @@ def test_it_is_a_session_of_its_own_so_that_ctrl_c_is_not_for_it(target, program
 def test_a_cloud_that_enforces_iam_is_started_with_that_option(target, program, monkeypatch):
     program("import sys; sys.exit('started')")
     commands = []
-    popen = local_cloud.subprocess.Popen
+    popen = subprocess.Popen
     monkeypatch.setattr(
-        local_cloud.subprocess, "Popen", lambda command, **o: commands.append(command) or popen(command, **o)
+        "loadingbay.stack.local_cloud.subprocess.Popen",
+        lambda command, **o: commands.append(command) or popen(command, **o),
     )
     for enforce_iam in (True, False):
         with pytest.raises(WorkError, match="started"):

@@ -99,12 +99,9 @@ class Story:
         self.root, self.output, self.approved = root, io.StringIO(), []
         self.sagemaker, self.s3, self.monkeypatch = FakeSageMaker(), S3(), monkeypatch
         self.sagemaker.register()
-        for operation, answer in {
-            "DescribePipeline": {"PipelineDefinition": "{}", "RoleArn": "role"},
-            "StartPipelineExecution": {"PipelineExecutionArn": ARN},
-            "DescribeProcessingJob": _outputs,
-        }.items():
-            self.sagemaker.answer(operation, answer)
+        self.sagemaker.answer("DescribePipeline", {"PipelineDefinition": "{}", "RoleArn": "role"})
+        self.sagemaker.answer("StartPipelineExecution", {"PipelineExecutionArn": ARN})
+        self.sagemaker.answer("DescribeProcessingJob", _outputs)
         clients = {"sagemaker": self.sagemaker, "s3": self.s3, "logs": None}
         self.target = Target("endpoint", "http://127.0.0.1:1", "us-east-1", clients=clients)
         self.target.__dict__["account"] = "000000000000"  # asked for once, then known

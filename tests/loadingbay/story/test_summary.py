@@ -65,7 +65,7 @@ def test_a_summary_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
     def fail(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(runs.Path, "replace", fail)
+    monkeypatch.setattr("loadingbay.story.summary.Path.replace", fail)
     with pytest.raises(WorkError, match="No space left on device"):
         runs.write(tmp_path, Summary(data="photos"))
     assert json.loads((tmp_path / "summary.json").read_text())["data"] == "cifar-100"

@@ -1,15 +1,22 @@
 """What a search may try, and what is no range and no choice."""
 
 import math
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from loadingbay.tuning.space import Dimension, defaults_within, parse
-from pipelines.parameters import BY_NAME
+from pipelines.parameters import BY_NAME, Parameter
 
 RATE, BATCH = BY_NAME["LearningRate"], BY_NAME["BatchSize"]
+
+
+def dimension(parameter: Parameter, text: str) -> Dimension:
+    parsed = parse(parameter, text)
+    assert isinstance(parsed, Dimension)
+    return parsed
 
 
 def test_one_value_is_not_searched():
@@ -18,18 +25,19 @@ def test_one_value_is_not_searched():
 
 
 def test_a_range_is_searched_between_its_bounds_on_a_logarithmic_scale():
-    distribution = parse(RATE, "0.01:0.2").distribution()
+    distribution: Any = dimension(RATE, "0.01:0.2").distribution()
     assert (distribution.low, distribution.high, distribution.log) == (0.01, 0.2, True)
 
 
 def test_a_range_of_whole_numbers_gives_whole_numbers():
-    distribution = parse(BATCH, "8:64").distribution()
+    distribution: Any = dimension(BATCH, "8:64").distribution()
     assert (distribution.low, distribution.high) == (8, 64)
     assert isinstance(distribution.to_external_repr(10.0), int)
 
 
 def test_choices_are_what_is_chosen_from():
-    assert parse(BATCH, "16, 32,64").distribution().choices == (16, 32, 64)
+    distribution: Any = dimension(BATCH, "16, 32,64").distribution()
+    assert distribution.choices == (16, 32, 64)
 
 
 @pytest.mark.parametrize(
@@ -55,15 +63,14 @@ def test_what_is_not_allowed_is_refused_by_name_and_text(parameter, text, says):
 def test_a_range_holds_its_bounds_and_what_lies_between(one, other):
     low, high = sorted((one, other))
     if low < high:
-        dimension = parse(RATE, f"{low}:{high}")
-        assert isinstance(dimension, Dimension)
-        assert low in dimension
-        assert high in dimension
-        assert min(math.sqrt(low) * math.sqrt(high), high) in dimension
-        assert high * 1.01 not in dimension
+        searched = dimension(RATE, f"{low}:{high}")
+        assert low in searched
+        assert high in searched
+        assert min(math.sqrt(low) * math.sqrt(high), high) in searched
+        assert high * 1.01 not in searched
 
 
 def test_the_defaults_are_the_trial_to_beat_only_where_all_of_them_are_in_the_space():
-    space = {"LearningRate": parse(RATE, "0.01:0.2"), "BatchSize": parse(BATCH, "16,32")}
+    space = {"LearningRate": dimension(RATE, "0.01:0.2"), "BatchSize": dimension(BATCH, "16,32")}
     assert defaults_within(space) == {"LearningRate": RATE.default, "BatchSize": BATCH.default}
-    assert defaults_within(space | {"BatchSize": parse(BATCH, "8,16")}) is None
+    assert defaults_within(space | {"BatchSize": dimension(BATCH, "8,16")}) is None

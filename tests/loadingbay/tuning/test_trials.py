@@ -5,6 +5,7 @@ import io
 import math
 import threading
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
@@ -18,13 +19,19 @@ from pipelines.parameters import BY_NAME
 
 ARN = "arn:aws:sagemaker:us-east-1:000000000000:pipeline/loadingbay/execution/"
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
-SHARED = {
+
+
+def _range(text: str) -> Any:
+    return parse(BY_NAME["LearningRate"], text)
+
+
+SHARED: dict[str, Any] = {
     "InputData": "s3://bucket/data/",
     "Champion": "s3://bucket/champion/none",
     "LabelledPhotos": "s3://bucket/labelled/none.manifest",
     "Epochs": 5,
 }
-SPACE = {"LearningRate": parse(BY_NAME["LearningRate"], "0.001:1")}
+SPACE: dict[str, Any] = {"LearningRate": _range("0.001:1")}
 
 
 def _nll(rate):
@@ -222,7 +229,7 @@ def test_an_interrupted_search_stops_what_runs_and_the_next_tries_it_again():
     assert len({execution["PipelineExecutionDisplayName"] for execution in sagemaker.executions}) == 4
 
 
-def test_an_error_of_the_cloud_ends_the_search_and_is_what_it_raises():
+def test_an_error_of_the_cloud_ends_the_search_and_is_what_it_raises(monkeypatch):
     sagemaker = SageMaker(hanging=[1])
     answer = sagemaker.start_pipeline_execution
 
@@ -231,7 +238,7 @@ def test_an_error_of_the_cloud_ends_the_search_and_is_what_it_raises():
             raise ClientError({"Error": {"Code": "AccessDenied", "Message": ""}}, "StartPipelineExecution")
         return answer(**request)
 
-    sagemaker.start_pipeline_execution = refuse
+    monkeypatch.setattr(sagemaker, "start_pipeline_execution", refuse)
     with pytest.raises(ClientError, match="AccessDenied"):
         _search(sagemaker, 3, parallel=2)
     assert sagemaker.executions[0]["status"] == "Stopped"
@@ -246,4 +253,4 @@ def test_a_study_is_named_by_what_trains_and_not_by_what_comes_after():
     assert name == study_name(definition, SHARED | {"Champion": "s3://bucket/other", "GitCommit": "b"}, SPACE)
     assert name != study_name(definition.replace("1", "2"), SHARED, SPACE)
     assert name != study_name(definition, SHARED | {"Epochs": 6}, SPACE)
-    assert name != study_name(definition, SHARED, {"LearningRate": parse(BY_NAME["LearningRate"], "0.01:1")})
+    assert name != study_name(definition, SHARED, {"LearningRate": _range("0.01:1")})

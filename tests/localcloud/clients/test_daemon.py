@@ -19,7 +19,7 @@ def command(tmp_path: Path, image: tuple[Path, Path]) -> Callable[..., subproces
     """Run `localcloud WORD` on this test's home."""
 
     def run(word: str, *options: object) -> subprocess.CompletedProcess[str]:
-        words = [sys.executable, "-m", "localcloud", word, "--home", tmp_path / "home", *map(str, options)]
+        words = [sys.executable, "-m", "localcloud", word, "--home", str(tmp_path / "home"), *map(str, options)]
         return subprocess.run(words, capture_output=True, text=True, check=False, timeout=100)
 
     return run

@@ -43,7 +43,7 @@ def gate(kit: Kit) -> list[dict[str, Any]]:
     ]
 
 
-BAR = [
+BAR: list[dict[str, Any]] = [
     {"Name": "Bar", "Type": "Float", "DefaultValue": 0.85},
     {"Name": "Accuracy", "Type": "String", "DefaultValue": "0.9"},
 ]

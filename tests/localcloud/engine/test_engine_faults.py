@@ -2,7 +2,7 @@
 
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -11,7 +11,7 @@ from localcloud.jobs.retried_writes import retry_until_stored
 from localcloud.jobs.run import sentence
 from tests.localcloud.pipeline_kit import Kit, job_of
 
-RETRY = {
+RETRY: dict[str, Any] = {
     "RetryPolicies": [
         {
             "ExceptionType": ["SageMaker.JOB_INTERNAL_ERROR"],
@@ -89,7 +89,7 @@ def test_a_full_or_read_only_disk_is_told_in_a_sentence(number: int, words: str)
 
 
 def test_a_state_is_written_once_the_disk_takes_it() -> None:
-    answers = iter([sqlite3.OperationalError("database or disk is full"), "stored"])
+    answers: Iterator[Exception | str] = iter([sqlite3.OperationalError("database or disk is full"), "stored"])
 
     def write() -> str:
         answer = next(answers)

@@ -18,6 +18,9 @@ class Scope:
     def execution(self, name: str) -> Any:
         return f"<{name}>"
 
+    def experiment(self, name: str) -> Any:
+        raise UnknownReferenceError(name)
+
     def properties(self, step: str) -> Any:
         outputs = [
             {"OutputName": "test", "S3Output": {"S3Uri": "s3://b/test"}},

@@ -30,7 +30,9 @@ def arrived(request: AWSRequest) -> Request:
     return Request(request.method, url.path, url.query, headers)
 
 
-def signed(service: str, path: str, query: str, body: bytes, key: Key = KEY, **headers: str) -> Request:
+def signed(
+    service: str, path: str, query: str, body: bytes, key: Key = KEY, headers: dict[str, str] | None = None
+) -> Request:
     url = f"http://127.0.0.1:4747{path}" + (f"?{query}" if query else "")
     request = AWSRequest("POST", url, data=body, headers=headers)
     SIGNERS[service](Credentials("AKIA", key.secret, key.token), service, "us-east-1").add_auth(request)
@@ -92,7 +94,7 @@ def test_presigned_urls_of_version_2_are_accepted(key: Key) -> None:
     ],
 )
 def test_a_changed_request_is_refused(change: dict[str, Any]) -> None:
-    request = signed("sagemaker", "/path", "a=1", b"body", **{"Content-Type": "application/json"})
+    request = signed("sagemaker", "/path", "a=1", b"body", headers={"Content-Type": "application/json"})
     headers = {**request.headers, **change.pop("headers", {})}
 
     with pytest.raises(SignatureError):

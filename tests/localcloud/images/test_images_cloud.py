@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
-from conftest import start_cloud
+
+from tests.localcloud.conftest import start_cloud
 
 ROLE = "arn:aws:iam::000000000000:role/any"
 ARGUMENTS = {

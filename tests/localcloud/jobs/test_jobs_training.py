@@ -148,7 +148,7 @@ time.sleep(600)
         time.sleep(0.1)
     kit.sm.stop_training_job(TrainingJobName=first)
     kit.wait_job(first, "training")
-    spot = {"EnableManagedSpotTraining": True, "StoppingCondition": SPOT}
+    spot: dict[str, Any] = {"EnableManagedSpotTraining": True, "StoppingCondition": SPOT}
     second = kit.training_job("", AlgorithmSpecification=plain(kit, script), CheckpointConfig=checkpoints, **spot)
     job = kit.wait_job(second, "training")
     assert job["TrainingJobStatus"] == "Completed"

@@ -6,6 +6,7 @@ import time
 import uuid
 import zipfile
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import boto3
@@ -51,7 +52,7 @@ class Roles:
         return f"{ACCOUNT}:role/{name}"
 
     def allow_passing_itself(self, role: str, *statements: dict[str, Any]) -> None:
-        passing = {"Action": "iam:PassRole", "Resource": role}
+        passing: dict[str, Any] = {"Action": "iam:PassRole", "Resource": role}
         passing["Condition"] = {"StringEquals": {"iam:PassedToService": "sagemaker.amazonaws.com"}}
         self.iam.put_role_policy(
             RoleName=role.rpartition("/")[2], PolicyName="p", PolicyDocument=document(passing, *statements)
@@ -153,7 +154,7 @@ def test_a_wrong_signature_is_refused(roles: Roles) -> None:
     for service, call in (("sagemaker", "list_models"), ("sagemaker-runtime", "invoke_endpoint")):
         forged = roles.client(service, given.access_key, "not the secret", given.token)
         request = {"EndpointName": "bay", "Body": b""} if call == "invoke_endpoint" else {}
-        code, _ = refusal(lambda forged=forged, call=call, request=request: getattr(forged, call)(**request))
+        code, _ = refusal(partial(getattr(forged, call), **request))
         assert "Signature" in code
 
 
@@ -376,7 +377,7 @@ def test_a_condition_on_the_source_of_an_event_is_kept(roles: Roles) -> None:
     assert events.put_events(Entries=[ours])["FailedEntryCount"] == 0
     theirs = {**ours, "Source": "theirs"}
     for entries in ([theirs], [{**ours, "DetailType": "Other"}], [ours, theirs]):
-        code, message = refusal(lambda sent=entries: events.put_events(Entries=sent))
+        code, message = refusal(partial(events.put_events, Entries=entries))
         assert (code, "events:PutEvents" in message) == ("AccessDeniedException", True)
 
 

@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from localcloud.ministack import s3_commits
 from localcloud.ministack.s3_commits import Commits, repair
 
 
@@ -50,7 +49,7 @@ def test_after_a_kill_at_any_step_an_object_is_the_old_or_the_new_one(
         return original(*args, **options)
 
     with monkeypatch.context() as patched:
-        patched.setattr(s3_commits.Path, step, killed)
+        patched.setattr(f"localcloud.ministack.s3_commits.Path.{step}", killed)
         with contextlib.suppress(Killed):
             Commits(tmp_path / "commits").put(str(path), new, sidecar(new))
     Commits(tmp_path / "commits").recover()
@@ -69,7 +68,7 @@ def test_a_put_that_does_not_fit_changes_nothing(tmp_path: Path, monkeypatch: py
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patched:
-        patched.setattr(s3_commits.Path, "write_bytes", full)
+        patched.setattr("localcloud.ministack.s3_commits.Path.write_bytes", full)
         with pytest.raises(OSError, match="No space"):
             Commits(tmp_path / "commits").put(str(path), b"new", sidecar(b"new"))
 

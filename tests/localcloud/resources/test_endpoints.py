@@ -379,7 +379,7 @@ def test_an_absent_endpoint_is_a_validation_error(runtime: Any) -> None:
     ],
 )
 def test_members_that_are_wrong_or_not_implemented_are_refused_by_name(
-    cloud: Any, members: dict[str, str], sentence: str
+    cloud: Any, members: dict[str, Any], sentence: str
 ) -> None:
     runtime = cloud.client("sagemaker-runtime")
     if "InferenceId" in members:

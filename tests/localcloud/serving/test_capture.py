@@ -197,11 +197,11 @@ def test_records_that_come_while_others_are_sent_are_sent_later(tmp_path: Path) 
         sending(**members)
         recorder.put(captured(inference_id=f"meanwhile-{next(number)}"))
 
-    bucket.put_object = put_object  # type: ignore[method-assign]
+    bucket.put_object = put_object
     recorder.put(captured(inference_id="first"))
     while not bucket.objects:
         time.sleep(0.01)
-    bucket.put_object = sending  # type: ignore[method-assign]
+    bucket.put_object = sending
     recorder.stop()
 
     assert {line["eventMetadata"]["inferenceId"] for line in bucket.lines()} == {

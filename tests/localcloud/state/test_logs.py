@@ -58,7 +58,11 @@ def test_a_group_that_cannot_be_written_does_not_stop_the_others(caplog: pytest.
 def test_a_writer_far_ahead_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("localcloud.state.logs._MOST_WAITING", 10)
     gate = threading.Event()
-    logs = BatchedLogs(lambda group, stream, events: gate.wait(5) and None)
+
+    def write(_group: str, _stream: str, _events: list[dict[str, Any]]) -> None:
+        gate.wait(5)
+
+    logs = BatchedLogs(write)
     logs.put("group", "stream", ["first"])
     time.sleep(0.05)
     writer = threading.Thread(target=lambda: [logs.put("group", "stream", ["x"]) for _ in range(15)])

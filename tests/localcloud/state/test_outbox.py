@@ -10,7 +10,7 @@ from localcloud.state.store import Store
 def test_many_events_are_pruned_once(tmp_path: Path) -> None:
     pruned = []
     outbox = Outbox(Store(tmp_path / "store.db"), lambda detail_type, resources, detail: None)
-    outbox.prune = lambda: pruned.append(1)  # type: ignore[method-assign]
+    outbox.prune = lambda: pruned.append(1)
     for number in range(20):
         outbox.put("Change", [], {"number": number})
     assert len(pruned) == 1

@@ -5,6 +5,7 @@ import json
 import shutil
 import tarfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -368,7 +369,7 @@ def _with_others(folder: Path, photos: Path) -> Path:
     rng = np.random.default_rng(3)
     known = datasets.read(photos)
     others = {name: [lambda tint=tint: encoded(tinted(tint, rng)) for _ in range(10)] for name, tint in SIDES}
-    sides = {"train": {}, "test": others}
+    sides: dict[datasets.Side, Any] = {"train": {}, "test": others}
     pairs = zip(known.labels, known.bodies, strict=True)
     datasets.write(folder, pairs, known.classes, label="photos", source="test", side="test", outliers=sides)
     return folder

@@ -3,7 +3,7 @@
 import pytest
 
 from processing.datasets import Photos
-from processing.evaluate.answers import Answers
+from processing.evaluate.answers import Answers, Prediction
 from processing.evaluate.recent import judge
 
 CLASSES = ["bicycle", "motorcycle"]
@@ -11,7 +11,7 @@ CLASSES = ["bicycle", "motorcycle"]
 
 def answers(*labels, confidence=0.9):
     """Answers of these classes, by index."""
-    predictions = []
+    predictions: list[Prediction] = []
     for label in labels:
         shares = {CLASSES[label]: confidence, CLASSES[1 - label]: 1 - confidence}
         predictions.append({"label": CLASSES[label], "confidence": confidence, "probabilities": shares})

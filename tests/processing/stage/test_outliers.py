@@ -2,6 +2,7 @@
 
 import io
 import json
+from typing import Any
 
 import numpy as np
 import pytest
@@ -44,7 +45,7 @@ def test_over_the_rotations_each_class_is_tested_on_once(names):
 @settings(max_examples=200, deadline=None)
 @given(st.dictionaries(st.text(max_size=3), st.integers(1, 40), max_size=8), st.integers(0, 120))
 def test_photos_are_bounded_and_come_evenly_from_the_classes(counts, most):
-    photos = {name: [(name, number) for number in range(count)] for name, count in counts.items()}
+    photos: dict[str, Any] = {name: [(name, number) for number in range(count)] for name, count in counts.items()}
     kept = outliers.bounded(photos, most)
     assert sum(map(len, kept.values())) == min(most, sum(counts.values()))
     assert all(set(kept[name]) <= set(photos[name]) and len(set(kept[name])) == len(kept[name]) for name in kept)

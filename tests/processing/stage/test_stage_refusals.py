@@ -7,6 +7,7 @@ import pickle
 import struct
 import tarfile
 import zlib
+from typing import Any
 
 import numpy as np
 import pytest
@@ -145,7 +146,7 @@ def test_a_pickle_that_asks_for_memory_is_refused_at_once(tmp_path, refusal):
 
 def nested(depth=70):
     """A small pickle whose written form would have 2 to the depth parts."""
-    value = ()
+    value: tuple[Any, ...] = ()
     for _ in range(depth):
         value = (value, value)
     return value
