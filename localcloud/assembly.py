@@ -68,7 +68,8 @@ class Assembly:
         self._emulator.changed = self._saver.mark
         self._printed = EmbeddedMetrics(clients("cloudwatch"))
         self._emulator.printed = self._printed.read
-        self._protocol = Protocol(self.cloud)
+        self._access_keys = AccessKeys(self._emulator)
+        self._protocol = Protocol(self.cloud, self._access_keys.principal)
         self.cloud.call = self._protocol.call
         sandbox = detect(settings.jobs_dir, settings.home, settings.visible)
         self._launchers = Launchers()
@@ -81,7 +82,6 @@ class Assembly:
         if evaluator is not None:
             enforce_roles(evaluator, self._emulator, settings)
         self._invoker = Invoker(self.cloud, self.cloud.endpoints)
-        self._access_keys = AccessKeys(self._emulator)
         self.front = Front(self._emulator.app, self._invoker, self._key_of, self.cloud.identities.access)
 
     def _key_of(self, access_key: str) -> Key:

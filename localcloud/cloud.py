@@ -8,6 +8,7 @@ import string
 import threading
 import time
 from collections.abc import Callable, Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -79,6 +80,10 @@ class Runner:
             thread.join(max(0.0, deadline - time.monotonic()))
 
 
+SIGNED_BY: ContextVar[tuple[str, str] | None] = ContextVar("SIGNED_BY", default=None)
+"""(ARN, id) of the role or IAM user whose request is answered; None for the account's owner."""
+
+
 def _now() -> float:
     """Epoch seconds to the millisecond, which is how SageMaker tells times."""
     return round(time.time(), 3)
@@ -115,7 +120,10 @@ class Cloud:
         return f"arn:aws:sagemaker:{self.settings.region}:{self.settings.account}:{kind}/{name}"
 
     def user(self) -> dict[str, Any]:
-        """SageMaker's UserContext of a request: this machine's user."""
+        """SageMaker's UserContext of a request: the role or user that signed it, for the owner this machine's user."""
+        signed_by = SIGNED_BY.get()
+        if signed_by is not None:
+            return {"IamIdentity": {"Arn": signed_by[0], "PrincipalId": signed_by[1]}}
         try:
             name = pwd.getpwuid(os.getuid()).pw_name
         except KeyError:

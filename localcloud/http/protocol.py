@@ -1,14 +1,16 @@
 """AWS JSON 1.1 for SageMaker's control plane: read the request, run the registered operation, answer in AWS's form."""
 
 import asyncio
+import contextvars
 import json
 import logging
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from localcloud.api import OPERATIONS, ApiError
 from localcloud.api.shapes import check_request, service_model, shape_answer
-from localcloud.cloud import Cloud
+from localcloud.cloud import SIGNED_BY, Cloud
 from localcloud.iam.identities import Identity, authorize
 
 logger = logging.getLogger("localcloud")
@@ -20,8 +22,12 @@ Answer = tuple[int, dict[str, str], bytes]
 class Protocol:
     """Answers SageMaker's requests; `handle` has the signature that MiniStack's dispatcher expects of a service."""
 
-    def __init__(self, cloud: Cloud) -> None:
+    def __init__(
+        self, cloud: Cloud, signed_by: Callable[[Mapping[str, str]], tuple[str, str] | None] = lambda _: None
+    ) -> None:
+        """`signed_by(headers)` is (ARN, id) of the role or user that signed a request, None for the owner."""
         self._cloud = cloud
+        self._signed_by = signed_by
         self._model = service_model("sagemaker")
         self._names = set(self._model.operation_names)
         # Operations may block on SQLite, S3 or a process; the event loop must not.
@@ -41,7 +47,11 @@ class Protocol:
             )
         try:
             caller = self._cloud.identities.caller(headers)
-            answer = await asyncio.get_running_loop().run_in_executor(self._threads, self.call_json, name, body, caller)
+            SIGNED_BY.set(self._signed_by(headers))
+            context = contextvars.copy_context()
+            answer = await asyncio.get_running_loop().run_in_executor(
+                self._threads, context.run, self.call_json, name, body, caller
+            )
         except ApiError as error:
             return error_answer(error)
         except Exception as error:

@@ -12,7 +12,7 @@ schedules           SageMaker pipelines as targets of schedules and rules
 integrations        SageMaker as CloudFormation resources and Step Functions integrations
 sagemaker_types     models, endpoints and pipelines as CloudFormation resources
 iam_evaluator       decisions of IAM policies
-access_keys         secrets of the access keys that were given out
+access_keys         access keys that were given out, and those that functions act as their roles with
 iam_services        roles enforced on calls to the emulator's services
 
 What is acknowledged is on disk:
