@@ -24,6 +24,7 @@ _TRACE = "MiniStack traces nothing"
 _SCALING = "an endpoint that scales by itself"
 _FOLLOWED = "SageMaker Pipelines asks how the job is; the local engine is told"
 _TAGGED = "SageMaker Pipelines tags what it creates"
+_LASTING = "violations that last, and enough labels"
 _PRUNED = "once an hour what older versions left is pruned"
 # Granted, and not asked for in this story: why the role needs it all the same. By the role's logical name, "" is any.
 UNASKED = {
@@ -103,7 +104,16 @@ UNASKED = {
         "sagemaker:ListTags": _TAGGED,
     },
     "MonitoringTimerRole": {"sagemaker:StartPipelineExecution": "the schedule's hour does not come in the story"},
-    "WatchStreamRole": {"sns:Publish": "violations that last, over three periods"},
+    "WatchStreamRole": {
+        "sns:Publish": "violations that last, over three periods",
+        "sqs:SendMessage": "accepted photos of which nobody has said what they show",
+    },
+    "RetrainRole": {
+        "sagemaker:DescribePipelineExecution": _LASTING,
+        "sagemaker:StartPipelineExecution": _LASTING,
+        "s3:PutObject": _LASTING,
+        "sqs:SendMessage": "an event that could not be handled is a dead letter",
+    },
     "WriteModelCardRole": {
         "s3:ListBucket": _MISSING,
         "sqs:SendMessage": "an event that could not be handled is a dead letter",
@@ -216,6 +226,7 @@ def story_access(roles: Guarded, tmp_path_factory: pytest.TempPathFactory) -> di
     arn = sagemaker.start_pipeline_execution(PipelineName="loadingbay-monitoring")["PipelineExecutionArn"]
     ended, failure = ended_as(sagemaker, arn)
     assert ended == "Succeeded", failure
+    assert "no violation lasts" in roles.bay.cli("retrain", "--dry-run").stdout
     return roles.access()
 
 
