@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 import click
 
 from loadingbay.options import AS_JSON, folder, new_screen, print_json, require_running, with_target
@@ -10,9 +12,13 @@ from loadingbay.target import Target
 
 @click.command(short_help="Draw confidence, drift and accuracy.")
 @with_target
+@click.option("--history", is_flag=True, help="List what the schedule found, period by period, instead.")
 @AS_JSON
-def monitor(target: Target, as_json: bool) -> None:
+def monitor(target: Target, history: bool, as_json: bool) -> None:
     """Read the captured requests back and draw confidence, drift and accuracy."""
+    if history:
+        _history(target, as_json)
+        return
     from loadingbay.screen import results
     from loadingbay.screen.progress import shown
     from loadingbay.serving.observe import monitor_now
@@ -27,6 +33,30 @@ def monitor(target: Target, as_json: bool) -> None:
     out = results.console()
     results.drawn_notice(out, drawn)
     results.monitored(out, report)
+
+
+def _history(target: Target, as_json: bool) -> None:
+    """Prints the periods of monitoring, the newest last, and the alarm."""
+    from loadingbay.learning import periods
+    from loadingbay.stack.deploy import outputs
+
+    require_running(target)
+    watch = periods.read(target, outputs(target)["BucketName"])
+    if as_json:
+        listed = [{**asdict(one), "time": one.time.isoformat()} for one in watch.periods]
+        print_json({"periods": listed, "alarm": watch.alarm, "sentences": watch.sentences})
+        return
+    if not watch.periods:
+        click.echo("The schedule has found nothing yet: it runs once an hour, and needs photos since then.")
+    for one in watch.periods:
+        accuracy = f"{one.accuracy.low:.2f} to {one.accuracy.high:.2f}" if one.accuracy else "not known"
+        named = ", ".join(one.violations) or "-"
+        click.echo(
+            f"{one.time:%Y-%m-%d %H:%M}  version {one.version:>3}  {one.count:6d} answers  "
+            f"{one.accepted:4.0%} accepted  accuracy {accuracy:>12}  {named}"
+        )
+    for sentence in watch.sentences:
+        click.echo(f"Lasts: {sentence}")
 
 
 @click.command(short_help="Show what runs and what there is.")

@@ -4,5 +4,6 @@
 - `review`: the queue of photos that the model was not sure of, one at a time
 - `retraining`: asks the function that trains with the labels, or what it would do and why
 - `threshold`: what another confidence threshold would cost, on labelled traffic
+- `periods`: what the monitoring pipeline found, period by period, and the alarm
 - `requests`: which inference ids belong to requests that were made
 """
