@@ -107,6 +107,7 @@ class Assembly:
         await asyncio.to_thread(self._emulator.resume)
         await asyncio.to_thread(self._outbox.resend)
         await asyncio.to_thread(self.cloud.endpoints.resume)
+        self._invoker.asynchronous.resume()
         await asyncio.to_thread(self.cloud.engine.recover)
 
     async def cloud_stopping(self) -> None:

@@ -12,12 +12,12 @@ from localcloud.http.guard import answers_stack, refusal
 from localcloud.http.signature import Key, Request, SignatureError, check, check_time, read
 from localcloud.settings import DiskError
 
-_INVOCATIONS = re.compile(r"^/endpoints/([^/]+)/invocations$")
+_INVOCATIONS = re.compile(r"^/endpoints/([^/]+)/(?:async-)?invocations$")
 _HEALTH = "/_localcloud/health"
 
 
 class Front:
-    """Answers `/_localcloud/...` and InvokeEndpoint; hands everything else to the emulator.
+    """Answers `/_localcloud/...` and InvokeEndpoint(Async); hands everything else to the emulator.
 
     `key_of(access key)` gives what a signature is checked against, or raises SignatureError.
     """

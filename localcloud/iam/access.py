@@ -91,6 +91,7 @@ RESOURCES: dict[str, tuple[tuple[str, str], ...]] = {
         ("experiment-trial", "TrialName"),
     ),
     "InvokeEndpoint": (("endpoint", "EndpointName"),),
+    "InvokeEndpointAsync": (("endpoint", "EndpointName"),),
     "ListAssociations": (),
     "ListEndpointConfigs": (),
     "ListEndpoints": (),

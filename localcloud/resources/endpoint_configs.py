@@ -24,7 +24,6 @@ def create_endpoint_config(cloud: Cloud, request: dict[str, Any]) -> dict[str, A
     """Create a configuration. Instance type, volume and key are recorded and have no effect on one machine."""
     refuse(
         request,
-        "AsyncInferenceConfig",
         "ExplainerConfig",
         "EnableNetworkIsolation",
         "MetricsConfig",
@@ -41,6 +40,7 @@ def create_endpoint_config(cloud: Cloud, request: dict[str, Any]) -> dict[str, A
         raise validation_error(f"Variant names must be unique; given: {', '.join(names)}.")
     served = {variant["ModelName"]: models.find(cloud, variant["ModelName"]) for variant in variants}
     serverless.check_config(request, served)
+    _check_async(request, variants)
     for variant in variants:
         _check_variant(variant)
     if not any(variant["InitialVariantWeight"] for variant in request["ProductionVariants"]):
@@ -55,6 +55,7 @@ def create_endpoint_config(cloud: Cloud, request: dict[str, Any]) -> dict[str, A
             "EndpointConfigName",
             "ProductionVariants",
             "ShadowProductionVariants",
+            "AsyncInferenceConfig",
             "DataCaptureConfig",
             "KmsKeyId",
             "ExecutionRoleArn",
@@ -70,6 +71,20 @@ def create_endpoint_config(cloud: Cloud, request: dict[str, Any]) -> dict[str, A
             raise validation_error(f'Cannot create already existing endpoint configuration "{arn}".') from None
         tags.remember(cloud.store, arn, request.get("Tags"))
     return {"EndpointConfigArn": arn}
+
+
+def _check_async(request: dict[str, Any], variants: list[dict[str, Any]]) -> None:
+    """Refuse what AWS refuses of an asynchronous endpoint, and one that does not say where answers go."""
+    config = request.get("AsyncInferenceConfig")
+    if config is None:
+        return
+    if len(variants) > 1 or any(variant.get("ServerlessConfig") for variant in variants):
+        raise validation_error("An asynchronous endpoint has one production variant, with instances.")
+    if not config["OutputConfig"].get("S3OutputPath"):
+        raise validation_error("AsyncInferenceConfig needs OutputConfig.S3OutputPath.")
+    for name in ("S3OutputPath", "S3FailurePath"):
+        if config["OutputConfig"].get(name):
+            models.s3_place(config["OutputConfig"][name].rstrip("/") + "/answer")
 
 
 def _check_variant(variant: dict[str, Any]) -> None:

@@ -29,6 +29,7 @@ def _deployment(cloud: Cloud, config_name: str, deployment_config: dict[str, Any
         variants=[_variant(cloud, variant) for variant in config["ProductionVariants"]],
         shadows=[_variant(cloud, variant) for variant in config.get("ShadowProductionVariants", [])],
         data_capture_config=config.get("DataCaptureConfig"),
+        async_inference_config=config.get("AsyncInferenceConfig"),
         deployment_config=deployment_config,
         directory=cloud.new_id(),
         start_time=cloud.clock(),
@@ -197,6 +198,7 @@ def describe_endpoint(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any]:
     if served:
         document["ProductionVariants"] = [variant.summary() for variant in served.variants]
         document["ShadowProductionVariants"] = [variant.summary() for variant in served.shadows] or None
+        document["AsyncInferenceConfig"] = served.async_inference_config
     if served and wanted:
         document["PendingDeploymentSummary"] = {
             "EndpointConfigName": wanted.endpoint_config_name,

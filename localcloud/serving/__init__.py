@@ -8,6 +8,7 @@ artifacts   unpacks model archives safely
 shift       the steps in which an update moves requests to new servers
 serverless  what a serverless variant accepts
 invoke      InvokeEndpoint: forwards requests to the servers
+asynchronous  InvokeEndpointAsync: requests whose answers go to S3
 capture     data capture: writes requests and responses to S3
 metrics     publishes the endpoints' metrics to CloudWatch
 """

@@ -78,6 +78,8 @@ class Deployment:
     shadows: list[VariantSpec] = field(default_factory=list)
     """Variants that get copies of requests; their responses are discarded."""
     data_capture_config: dict[str, Any] | None = None
+    async_inference_config: dict[str, Any] | None = None
+    """AsyncInferenceConfig of an endpoint that is invoked asynchronously, or None."""
     deployment_config: dict[str, Any] | None = None
     """How the update to this deployment moves requests (DeploymentConfig)."""
     directory: str

@@ -90,6 +90,7 @@ class Fleet:
         self.directory = directory
         self.capture: dict[str, Any] | None = deployment.data_capture_config
         """The DataCaptureConfig that holds for requests to this fleet, or None."""
+        self.async_config = deployment.async_inference_config
         self.variants = [Variant(spec) for spec in deployment.variants]
         self.shadows = [Variant(spec) for spec in deployment.shadows]
         """Variants that get copies of requests; their responses are discarded."""

@@ -1,10 +1,11 @@
-"""InvokeEndpoint of the SageMaker runtime: forwards requests to model servers over keep-alive connections."""
+"""InvokeEndpoint and InvokeEndpointAsync of the SageMaker runtime, answered by model servers."""
 
 import asyncio
 import contextlib
 import json
 import time
 from collections.abc import Mapping
+from typing import Any
 from urllib.parse import unquote
 
 import aiohttp
@@ -14,7 +15,8 @@ from localcloud.api import ApiError
 from localcloud.api.asgi import Receive, Scope, Send
 from localcloud.api.shapes import check_member, service_model
 from localcloud.cloud import Cloud
-from localcloud.serving import serverless
+from localcloud.serving import asynchronous, serverless
+from localcloud.serving.asynchronous import AsyncInvoker
 from localcloud.serving.capture import Captured, wanted
 from localcloud.serving.fleet import Fleet, Variant
 from localcloud.serving.instance import Instance
@@ -39,18 +41,35 @@ _PASSED = {
 }
 
 
+class _Limits:
+    """How long an answer may be, in bytes, and how many seconds it may take."""
+
+    def __init__(self, most_bytes: int, seconds: float) -> None:
+        self.most_bytes = most_bytes
+        self.timeout = aiohttp.ClientTimeout(total=seconds, connect=5)
+
+
+_AT_ONCE = _Limits(MOST_BYTES, TIMEOUT_SECONDS)
+
+
+def _headers(operation: str) -> dict[str, tuple[str, Shape]]:
+    """Name and shape of the members that an operation takes as headers, by the header's name in small letters."""
+    members = service_model("sagemaker-runtime").operation_model(operation).input_shape.members
+    return {
+        member.serialization["name"].lower(): (name, member)
+        for name, member in members.items()
+        if member.serialization.get("location") == "header"
+    }
+
+
 class Invoker:
-    """Answers `POST /endpoints/NAME/invocations`."""
+    """Answers `POST /endpoints/NAME/invocations`, and `.../async-invocations`."""
 
     def __init__(self, cloud: Cloud, manager: Manager) -> None:
         self._cloud = cloud
         self._manager = manager
-        members = service_model("sagemaker-runtime").operation_model("InvokeEndpoint").input_shape.members
-        self._headers: dict[str, tuple[str, Shape]] = {
-            member.serialization["name"].lower(): (name, member)
-            for name, member in members.items()
-            if member.serialization.get("location") == "header"
-        }
+        self._headers = {name: _headers(name) for name in ("InvokeEndpoint", "InvokeEndpointAsync")}
+        self.asynchronous = AsyncInvoker(cloud, self._invoke_async, manager.s3_as, lambda: manager.stopping)
         self._session: aiohttp.ClientSession | None = None
         self._waiting = 0
         self._shadows: set[asyncio.Task[None]] = set()
@@ -58,11 +77,17 @@ class Invoker:
     async def __call__(self, name: str, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request to the endpoint `name` (percent-encoded)."""
         try:
-            members = self._members(scope)
+            endpoint = unquote(name)
+            operation = "InvokeEndpointAsync" if scope["path"].endswith("/async-invocations") else "InvokeEndpoint"
+            members = self._members(scope, operation)
             body = await _body(scope, receive)
-            self._cloud.identities.admit(scope, body, "InvokeEndpoint", {"EndpointName": unquote(name)})
-            headers, answer = await self._invoke(unquote(name), members, body)
-            status = 200
+            self._cloud.identities.admit(scope, body, operation, {"EndpointName": endpoint})
+            if operation == "InvokeEndpointAsync":
+                status = 202
+                headers, answer = await self._accept(endpoint, members)
+            else:
+                status = 200
+                headers, answer = await self._invoke(endpoint, members, body)
         except ApiError as error:
             status = error.status
             answer = json.dumps({"Message": error.message, **error.members}).encode()
@@ -78,19 +103,38 @@ class Invoker:
         await send({"type": "http.response.body", "body": answer})
 
     async def close(self) -> None:
-        """Close the connections to the servers."""
+        """Stop with asynchronous requests, and close the connections to the servers."""
+        await self.asynchronous.close()
         if self._session is not None:
             await self._session.close()
 
-    def _members(self, scope: Scope) -> dict[str, str]:
+    async def _accept(self, endpoint: str, members: dict[str, Any]) -> tuple[dict[str, str], bytes]:
+        """Keep an asynchronous request; 202 and where its answer will be."""
+        if not members.get("InputLocation", "").startswith("s3://"):
+            raise _invalid("InvokeEndpointAsync needs InputLocation, an address such as s3://bucket/key.")
+        fleet, variant, _ = await self._choose(endpoint, None)
+        accepted = self.asynchronous.accept(endpoint, members, fleet.async_config, variant.spec)
+        headers = {"Content-Type": "application/json"}
+        for member in ("OutputLocation", "FailureLocation"):
+            if accepted[member] is not None:
+                headers[f"X-Amzn-SageMaker-{member}"] = accepted[member]
+        return headers, json.dumps({"InferenceId": accepted["InferenceId"]}).encode()
+
+    async def _invoke_async(
+        self, endpoint: str, members: dict[str, str], body: bytes, seconds: float
+    ) -> tuple[dict[str, str], bytes]:
+        return await self._invoke(endpoint, members, body, _Limits(asynchronous.MOST_BYTES, seconds))
+
+    def _members(self, scope: Scope, operation: str) -> dict[str, Any]:
         """Return the request's members sent as headers, validated against botocore's model; ApiError if invalid."""
-        members = {}
+        members: dict[str, Any] = {}
         problems = []
         for raw, value in scope["headers"]:
-            known = self._headers.get(raw.decode("latin-1").lower())
+            known = self._headers[operation].get(raw.decode("latin-1").lower())
             if known is not None:
                 name, shape = known
-                members[name] = value.decode("latin-1")
+                text = value.decode("latin-1")
+                members[name] = int(text) if shape.type_name == "integer" and text.isdecimal() else text
                 problems += check_member(shape, members[name], name)
         if problems:
             plural = "s" if len(problems) > 1 else ""
@@ -100,8 +144,12 @@ class Invoker:
                 raise _invalid(f"The local cloud does not implement {name}; leave it out.")
         return members
 
-    async def _invoke(self, endpoint: str, members: dict[str, str], body: bytes) -> tuple[dict[str, str], bytes]:
+    async def _invoke(
+        self, endpoint: str, members: dict[str, str], body: bytes, limits: _Limits = _AT_ONCE
+    ) -> tuple[dict[str, str], bytes]:
         fleet, variant, instance = await self._choose(endpoint, members.get("TargetVariant"))
+        if fleet.async_config is not None and limits is _AT_ONCE:
+            raise _invalid(f"Endpoint {endpoint} is asynchronous: use InvokeEndpointAsync.")
         serverless.check_load(variant.spec.serverless, sum(one.busy for one in variant.instances), len(body))
         sent = {_PASSED[name]: value for name, value in members.items() if name in _PASSED}
         sent.setdefault("Content-Type", "application/octet-stream")
@@ -110,7 +158,7 @@ class Invoker:
         while True:
             sending = time.perf_counter()
             try:
-                status, received, answer = await self._send(instance, sent, body)
+                status, received, answer = await self._send(instance, sent, body, limits)
                 break
             except aiohttp.ClientConnectorError:
                 # Connection refused: the server did not get the request.
@@ -232,12 +280,11 @@ class Invoker:
             self._waiting -= waiting
 
     async def _send(
-        self, instance: Instance, headers: dict[str, str], body: bytes
+        self, instance: Instance, headers: dict[str, str], body: bytes, limits: _Limits = _AT_ONCE
     ) -> tuple[int, Mapping[str, str], bytes]:
         if self._session is None:
             self._session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=30),
-                timeout=aiohttp.ClientTimeout(total=TIMEOUT_SECONDS, connect=5),
                 auto_decompress=False,
                 skip_auto_headers=("User-Agent", "Accept-Encoding"),
                 trust_env=False,
@@ -246,7 +293,7 @@ class Invoker:
             )
         instance.busy += 1
         try:
-            return await _exchange(self._session, instance.port, headers, body)
+            return await _exchange(self._session, instance.port, headers, body, limits)
         finally:
             instance.busy -= 1
 
@@ -267,16 +314,17 @@ class Invoker:
 
 
 async def _exchange(
-    session: aiohttp.ClientSession, port: int, headers: dict[str, str], body: bytes
+    session: aiohttp.ClientSession, port: int, headers: dict[str, str], body: bytes, limits: _Limits
 ) -> tuple[int, Mapping[str, str], bytes]:
     url = f"http://127.0.0.1:{port}/invocations"
-    async with session.post(url, data=body, headers=headers, allow_redirects=False) as response:
-        answer = await response.content.read(MOST_BYTES + 1)
-        while len(answer) <= MOST_BYTES and (more := await response.content.read(MOST_BYTES + 1 - len(answer))):
+    most = limits.most_bytes
+    async with session.post(url, data=body, headers=headers, allow_redirects=False, timeout=limits.timeout) as response:
+        answer = bytearray(await response.content.read(most + 1))
+        while len(answer) <= most and (more := await response.content.read(most + 1 - len(answer))):
             answer += more
-        if len(answer) > MOST_BYTES:
-            raise aiohttp.ClientPayloadError(f"the answer is longer than {MOST_BYTES:,} bytes")
-        return response.status, response.headers, answer
+        if len(answer) > most:
+            raise aiohttp.ClientPayloadError(f"the answer is longer than {most:,} bytes")
+        return response.status, response.headers, bytes(answer)
 
 
 def _broken(error: Exception) -> str:

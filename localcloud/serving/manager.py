@@ -52,10 +52,10 @@ class Manager:
         self.starting: set[str] = set()
         """Endpoints in service whose servers are starting after a restart of the local cloud: requests to them wait."""
         self._resumed = False
-        self.recorder = Recorder(cloud.settings.endpoints_dir / ".captures", self._s3_as)
+        self.recorder = Recorder(cloud.settings.endpoints_dir / ".captures", self.s3_as)
         self.metrics = Metrics(cloud.client("cloudwatch"))
 
-    def _s3_as(self, role: str | None) -> Any:
+    def s3_as(self, role: str | None) -> Any:
         """Return an S3 client with the credentials of a model's role, for writing captured requests."""
         if role not in self._writers:
             self._writers[role] = self._cloud.identities.assume(role)
