@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
-from pipeline_kit import BUCKET, ROLE, Kit
+
+from tests.localcloud.pipeline_kit import BUCKET, ROLE, Kit
 
 
 def endpoint(kit: Kit, slow: str = "0", **output: Any) -> str:

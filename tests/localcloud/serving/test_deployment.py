@@ -48,7 +48,11 @@ def test_the_keys_in_the_store_stay_as_they_were() -> None:
     served = live({"_Live": stored})
 
     assert served is not None
-    assert served.document() == {**stored, "Variants": [{**variant, "ModelDataUrl": None}]}
+    assert served.document() == {
+        **stored,
+        "Variants": [{**variant, "ModelDataUrl": None}],
+        "AsyncInferenceConfig": None,
+    }
 
 
 def test_the_summary_of_a_variant_without_instances_has_no_count() -> None:
