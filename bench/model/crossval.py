@@ -1,11 +1,14 @@
 """5-fold cross-validation of the training job's recipe on its own training photos: no test photo is read.
 
     .venv-image/bin/python bench/model/crossval.py --train DIR --output crossval.json [--epochs N] [--seed 1]
-        [--others DIR --leave-out truck,cat]
+        [--unseen DIR | --others DIR --leave-out truck,cat]
 
 Each fold is trained as the training job trains its own, and predicts the photos that it held out. The temperature and
-the thresholds are fitted on all of these predictions together, as the job does. `--others` is a channel of photos of
-other things: those of the classes left out are never learned from, and tell how many of such photos are accepted.
+the thresholds are fitted on all of these predictions together, as the job does. The same photos are asked about once
+more after they were saved as JPEG: a network that takes the traces of compression for "other" would refuse them.
+
+Photos of other things that are never learned from tell how many of them are accepted: those of `--unseen`, Stage's test
+channel (its test photos are not read), or the classes of `--others`, a channel of other things, that are left out.
 """
 
 from __future__ import annotations
@@ -32,6 +35,7 @@ sys.path.insert(0, TRAINING)
 # The processes that train folds are new ones, and must find the modules too.
 os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [TRAINING, os.environ.get("PYTHONPATH", "")]))
 
+import augmentation  # noqa: E402
 import decision  # noqa: E402
 import fitting  # noqa: E402
 import numpy as np  # noqa: E402
@@ -43,19 +47,40 @@ from sklearn.metrics import roc_auc_score  # noqa: E402
 FOLDS = 5
 
 
-def one_fold(fold: fitting.Phase, job: phases.Job, unseen: Path) -> tuple[Any, Any, float]:
-    """Logits of the photos held out, logits of the photos in `unseen`, and processor seconds."""
+def one_fold(fold: fitting.Phase, job: phases.Job, unseen: Path) -> tuple[Any, Any, Any, float]:
+    """Logits of the photos held out, of the same saved as JPEG, of those in `unseen`, and processor seconds."""
     began = time.process_time()
     others = records.mapped(job.scratch / phases.OUTLIERS, job.size).images
     channel = fitting.Channel(records.mapped(job.scratch, job.size), job.mean, job.std, job.classes, others)
     fit = fitting.fit(fold, channel, job.recipe, lambda line, epoch: None)
     seconds = time.process_time() - began
-    strange = dataclasses.replace(channel, pixels=records.mapped(unseen, job.size))
+    rng = np.random.default_rng(fold.seed)
+    saved = augmentation.recompress(channel.pixels.images[fold.held_out], 1.0, rng)
+    again, strange = (
+        dataclasses.replace(channel, pixels=pixels)
+        for pixels in (records.Pixels(saved, fold.held_out), records.mapped(unseen, job.size))
+    )
     return (
         fitting.predict(fit.net, channel, fold.held_out),
+        fitting.predict(fit.net, again, np.arange(len(again.pixels))),
         fitting.predict(fit.net, strange, np.arange(len(strange.pixels))),
         seconds,
     )
+
+
+def accepted(logits: Any, temperature: float, figures: dict[str, Any]) -> Any:
+    """(n,) bool: the answers that reach both thresholds."""
+    answers = decision.answers(logits, temperature)
+    return (answers[:, :-1].max(axis=1) >= figures["value"]) & (answers[:, -1] >= figures["in_distribution_threshold"])
+
+
+def unseen_of(channel: Path, size: tuple[int, int], folder: Path) -> list[str]:
+    """Decode a test channel's photos of other things into `folder`; the class name of each. None, when it has none."""
+    if not (channel / records.OUTLIERS).is_file():
+        return []
+    records.decode(channel / records.OUTLIERS, size, folder)
+    names = list(records.about(channel)["outliers"]["test"])
+    return [names[label] for label in records.mapped(folder, size).labels]
 
 
 def share_out(others: Path, leave_out: list[str], size: tuple[int, int], scratch: Path) -> list[str]:
@@ -79,13 +104,9 @@ def refusal(outside: Any, names: list[str], inside: Any, temperature: float, fig
 
     `outside` is a list of (n, classes + 1) logits of them, one a fold; `inside` the logits of the photos held out.
     """
-    known, accepted = decision.log_odds(inside), []
-    for logits in outside:
-        answers = decision.answers(logits, temperature)
-        sure = answers[:, :-1].max(axis=1) >= figures["value"]
-        accepted.append(sure & (answers[:, -1] >= figures["in_distribution_threshold"]))
+    known = decision.log_odds(inside)
     strange = np.concatenate([decision.log_odds(logits) for logits in outside])
-    taken = np.mean(accepted, axis=0)
+    taken = np.mean([accepted(logits, temperature, figures) for logits in outside], axis=0)
     by_class = {name: float(taken[np.array(names) == name].mean()) for name in sorted(set(names))}
     ordered = np.sort(known)
     at_95 = ordered[int(0.05 * len(ordered))]
@@ -100,6 +121,7 @@ def main() -> None:
     """Train the folds, calibrate, and write the figures."""
     own = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     own.add_argument("--output", type=Path, required=True)
+    own.add_argument("--unseen", type=Path, help="Stage's test channel, for its photos of other things")
     own.add_argument("--others", type=Path, help="channel of photos of other things")
     own.add_argument("--leave-out", default="", help="classes of --others that are not learned from")
     own.add_argument("--folds", type=int, default=FOLDS)
@@ -114,7 +136,9 @@ def main() -> None:
         train.load_channel(flags.train, classes, size, given.folds, scratch)
         names: list[str] = []
         records.keep(np.empty((0, *size, 3), np.uint8), scratch / "unseen")
-        if given.others:
+        if given.unseen:
+            names = unseen_of(given.unseen, size, scratch / "unseen")
+        elif given.others:
             names = share_out(given.others, [name for name in given.leave_out.split(",") if name], size, scratch)
         pixels = records.mapped(scratch, size)
         folds = phases.plan(pixels.labels, given.folds, flags.seed)[:-1]
@@ -123,9 +147,9 @@ def main() -> None:
             waiting = [pool.submit(one_fold, fold, job, scratch / "unseen") for fold in folds]
             outcomes = [future.result() for future in waiting]
         labels = np.array(pixels.labels)
-    logits = np.empty((len(labels), len(classes) + 1), np.float32)
-    for fold, (own_logits, _, _) in zip(folds, outcomes, strict=True):
-        logits[fold.held_out] = own_logits
+    logits, saved = (np.empty((len(labels), len(classes) + 1), np.float32) for _ in range(2))
+    for fold, (own_logits, saved_logits, _, _) in zip(folds, outcomes, strict=True):
+        logits[fold.held_out], saved[fold.held_out] = own_logits, saved_logits
     temperature, figures = train.calibrate(logits, labels, flags)
     right = logits[:, :-1].argmax(axis=1) == labels
     found = {
@@ -134,11 +158,13 @@ def main() -> None:
         "temperature": temperature,
         "accuracy_by_fold": [float(right[fold.held_out].mean()) for fold in folds],
         **figures,
-        "processor_seconds": sum(seconds for _, _, seconds in outcomes),
+        "accuracy_as_jpeg": float((saved[:, :-1].argmax(axis=1) == labels).mean()),
+        "coverage_as_jpeg": float(accepted(saved, temperature, figures).mean()),
+        "processor_seconds": sum(seconds for *_, seconds in outcomes),
         "left_out": given.leave_out,
     }
     if names:
-        found |= refusal([outside for _, outside, _ in outcomes], names, logits, temperature, figures)
+        found |= refusal([outside for _, _, outside, _ in outcomes], names, logits, temperature, figures)
     given.output.write_text(json.dumps(found) + "\n", "utf-8")
 
 

@@ -175,13 +175,17 @@ class Bench:
         runs = []
         for seed in self.flags.seeds[:3]:
             out = scratch / f"crossval-{seed}.json"
-            command = [str(HERE / "crossval.py"), "--train", str(self.data(scratch, seed) / "train")]
+            data = self.data(scratch, seed)
+            command = [str(HERE / "crossval.py"), "--train", str(data / "train"), "--unseen", str(data / "test")]
             command += ["--output", str(out), "--seed", str(seed)]
             if self.flags.epochs is not None:
                 command += ["--epochs", str(self.flags.epochs)]
             timed(command, scratch / "crossval.log")
             runs.append(json.loads(out.read_text("utf-8")))
-        figures = ("accuracy", "nll", "ece", "aurc", "coverage", "accepted_precision")
+        figures = ["accuracy", "nll", "ece", "aurc", "coverage", "accepted_precision"]
+        figures += ["accuracy_as_jpeg", "coverage_as_jpeg"]
+        if all("auroc" in run for run in runs):  # the archive has other classes
+            figures += ["auroc", "fpr_at_95_tpr"]
         means = {name: statistics.fmean(run[name] for run in runs) for name in figures}
         return {"folds": runs[0]["folds"], "count": runs[0]["count"], "seeds": runs, **means}
 

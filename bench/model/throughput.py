@@ -43,7 +43,7 @@ def main() -> None:
     rows = np.arange(PHOTOS)
     fit = fitting.Fit(
         fitting.Phase("final", rows, rows[:0], 1),
-        fitting.Channel(pixels, spread * 2, spread, 2, np.zeros((0, 32, 32, 3), np.uint8)),
+        fitting.Channel(pixels, spread * 2, spread, 2, pixels.images[:0]),
         fitting.Recipe(epochs=1000),
     )
     batches = list(fit.batches(0))

@@ -7,7 +7,7 @@ report               works out evaluation.json
 recent      the photos that people labelled, and no version is trained on
 champion             the paired comparison with the version approved now
 out_of_distribution  figures on photos of other things
-drawn                seven kinds of drawn pictures of other things
+drawn                eleven kinds of drawn pictures of other things
 picture              evaluation.png
 verification         labelled photos and their answers, with which a deployment is checked
 """

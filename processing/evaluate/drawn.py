@@ -1,9 +1,10 @@
 """Pictures that show none of the classes, to measure how many a model accepts.
 
-Seven kinds, all drawn: flat colour, camera noise, a page of text, a checkerboard, and three everyday scenes: a house, a
-face, a tree. Training has outliers of its own (outliers.py): noise, smooth colours and rows of marks resemble three of
-these kinds (the marks were added because pages of text were accepted, so that share is flattered), the other four it
-never practised. The shares are reported by kind.
+Eleven kinds, all drawn: flat colour, camera noise, a page of text, a checkerboard, three everyday scenes (a house, a
+face, a tree), and what a camera or a person sends by mistake: a black frame, an empty yard, a logo, a screenshot.
+Training has outliers of its own (outliers.py): noise, smooth colours and rows of marks resemble four of these kinds
+(the marks were added because pages of text were accepted, so that share is flattered), the others it never practised.
+The shares are reported by kind.
 """
 
 from __future__ import annotations
@@ -110,9 +111,73 @@ def tree(rng: np.random.Generator) -> Image.Image:
     return picture
 
 
+def black_frame(rng: np.random.Generator) -> Image.Image:
+    """A camera that saw next to no light: a few grey levels of noise over black."""
+    pixels = np.clip(rng.normal(rng.uniform(0, 12), rng.uniform(0.5, 6), (32, 32, 3)), 0, 255).astype(np.uint8)
+    return Image.fromarray(pixels)
+
+
+def yard(rng: np.random.Generator) -> Image.Image:
+    """A loading yard with nobody in it: sky, a wall with doors, tarmac with a line or two."""
+    picture, draw, horizon = _scene(rng)
+    top, wall = horizon - int(rng.integers(50, 120)), _colour(rng, 60, 220)
+    draw.rectangle((0, top, SIDE, horizon), fill=wall)
+    door, wide = _colour(rng, 20, 200), int(rng.integers(40, 80))
+    for left in range(int(rng.integers(0, 30)), SIDE, wide + int(rng.integers(15, 50))):
+        draw.rectangle((left, top + 20, left + wide, horizon), fill=door)
+    for _ in range(int(rng.integers(1, 4))):
+        start, end = int(rng.integers(0, SIDE)), int(rng.integers(0, SIDE))
+        draw.line((start, horizon, end, SIDE), fill=_colour(rng, 150), width=int(rng.integers(3, 9)))
+    return picture
+
+
+def logo(rng: np.random.Generator) -> Image.Image:
+    """A sign on a plain ground: a disc, ring or shield, a letter on it, perhaps a word below."""
+    picture = Image.new("RGB", (SIDE, SIDE), _colour(rng) if rng.random() < 0.5 else (255, 255, 255))
+    draw = ImageDraw.Draw(picture)
+    centre, r, ink = SIDE // 2, int(rng.integers(50, 110)), _colour(rng)
+    box = (centre - r, centre - r, centre + r, centre + r)
+    form = int(rng.integers(3))
+    if form == 0:
+        draw.ellipse(box, fill=ink)
+    elif form == 1:
+        draw.ellipse(box, outline=ink, width=int(rng.integers(8, 30)))
+    else:
+        draw.polygon(
+            [(centre - r, centre - r), (centre + r, centre - r), (centre + r, centre), (centre, centre + r),
+             (centre - r, centre)], fill=ink,
+        )  # fmt: skip
+    letter = str(rng.choice(list("ABEGKMRSXZ")))
+    draw.text((centre, centre), letter, fill=_colour(rng), font=ImageFont.load_default(r), anchor="mm")
+    if rng.random() < 0.5:
+        word = "".join(rng.choice(list("ACEILNORST"), 7))
+        draw.text((centre, SIDE - 18), word, fill=ink, font=ImageFont.load_default(30), anchor="mm")
+    return picture
+
+
+def screenshot(rng: np.random.Generator) -> Image.Image:
+    """A desktop: a bar along one side, windows with title bars and lines of text."""
+    picture = Image.new("RGB", (SIDE, SIDE), _colour(rng))
+    draw = ImageDraw.Draw(picture)
+    font = ImageFont.load_default(10)
+    for _ in range(int(rng.integers(1, 4))):
+        left, top = int(rng.integers(0, 120)), int(rng.integers(0, 120))
+        right, bottom = left + int(rng.integers(70, 136)), top + int(rng.integers(60, 120))
+        draw.rectangle((left, top, right, bottom), fill=_colour(rng, 180), outline=_colour(rng, 0, 120))
+        draw.rectangle((left, top, right, top + 14), fill=_colour(rng, 40, 200))
+        for y in range(top + 20, bottom - 12, 13):
+            words = "".join(rng.choice(list("abcdefgh    "), int(rng.integers(6, 20))))
+            draw.text((left + 6, y), words, fill=_colour(rng, 0, 100), font=font)
+    bar = _colour(rng, 0, 120)
+    draw.rectangle((0, SIDE - 18, SIDE, SIDE), fill=bar)
+    for left in range(6, int(rng.integers(40, 200)), 22):
+        draw.rectangle((left, SIDE - 15, left + 12, SIDE - 3), fill=_colour(rng))
+    return picture
+
+
 KINDS: dict[str, Callable[[np.random.Generator], Image.Image]] = {
     "flat colour": flat, "noise": noise, "text": text, "checkerboard": checkerboard, "house": house, "face": face,
-    "tree": tree,
+    "tree": tree, "black frame": black_frame, "empty yard": yard, "logo": logo, "screenshot": screenshot,
 }  # fmt: skip
 
 

@@ -1,11 +1,12 @@
 """The bench of the model: what it keeps between runs, and what its page says of goals and of parts not measured."""
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from bench.model import report, run
+from bench.model import report, run, throughput
 
 
 def _seed(number: int, accuracy: float) -> dict[str, Any]:
@@ -19,6 +20,13 @@ def _seed(number: int, accuracy: float) -> dict[str, Any]:
         "drawn_by_kind": {"tree": 0.5},
         "accepted_by_class": {"cat": 0.1},
     }
+
+
+def _crossval(coverage_as_jpeg: float) -> dict[str, Any]:
+    figures = dict.fromkeys(("accuracy", "nll", "ece", "aurc", "coverage", "accepted_precision", "auroc"), 0.9)
+    seeds = [{"accuracy": 0.9, "accepted_by_class": {"cat": share}} for share in (0.1, 0.3)]
+    jpeg = {"accuracy_as_jpeg": 0.9, "coverage_as_jpeg": coverage_as_jpeg, "fpr_at_95_tpr": 0.1}
+    return {"folds": 5, "count": 1000, "seeds": seeds, **figures, **jpeg}
 
 
 def _goal(result: dict[str, Any], figure: str) -> dict[str, Any]:
@@ -54,6 +62,25 @@ def test_the_page_has_a_column_for_each_seed_and_an_interval() -> None:
     page = report.markdown(report.summary([_seed(3, 0.92), _seed(7, 0.94)], None, None, None))
     assert "| seed 3 | seed 7 |" in page
     assert "| test accuracy | **0.930** | ± 0.127 | 0.920 | 0.940 |" in page  # 12.7 standard errors of 0.01
+
+
+def test_the_page_tells_how_photos_saved_as_jpeg_fare() -> None:
+    page = report.markdown(report.summary([], _crossval(0.89), None, None))
+    assert "coverage 0.890, so that traces of compression are not taken for other things" in page
+    assert "compression are taken" in report.markdown(report.summary([], _crossval(0.5), None, None))
+
+
+def test_the_page_has_the_mean_share_accepted_of_each_class() -> None:
+    assert "accepted cat 0.20." in report.markdown(report.summary([], _crossval(0.9), None, None))
+
+
+def test_training_rates_are_measured(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(throughput, "PHOTOS", 32)
+    monkeypatch.setattr(throughput, "ROUNDS", 1)
+    throughput.main()
+    found = json.loads(capsys.readouterr().out)
+    assert found["training"] > 0
+    assert found["share"] == pytest.approx(found["training"] / found["bare"])
 
 
 def test_a_result_is_kept_until_the_code_that_decides_it_changes(
