@@ -16,7 +16,7 @@ $(info This folder was renamed: setting the environments up again)
 $(shell rm -rf .venv .venv-image .venv-lint .uv)
 endif
 
-.PHONY: run up test unit unit-image unit-tools e2e faults lint lock sbom setup clean help
+.PHONY: run up test unit unit-image unit-tools e2e drift faults lint lock sbom setup clean help
 
 help: ## what there is
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed 's/:.*## /\t/' | expand -t 12
@@ -78,6 +78,9 @@ unit-tools: dev
 
 e2e: dev ## the real local cloud, driven over HTTP
 	$(PY) -m pytest tests/e2e -m "not faults"
+
+drift: setup ## a camera changes: alarm, labels, a new version by itself, and a picture of it (10 minutes)
+	@$(PY) -m bench.drift.story --camera out-of-focus
 
 faults: dev ## kills, floods and misleads the local cloud under load, and writes docs/faults.md
 	FAULTS_REPORT=$(CURDIR)/docs FAULTS_KILLS=100 FAULTS_LINES=100000 $(PY) -m pytest tests/e2e/faults/test_kills.py

@@ -1,6 +1,6 @@
 """A camera changes while photos stream: the alarm rings, people label, a new version is trained, approved and serves.
 
-    CIFAR100_ARCHIVE=... .venv/bin/python -m bench.drift.story [--camera askew|out-of-focus|night]
+    .venv/bin/python -m bench.drift.story [--camera askew|out-of-focus|night]
 
 Runs the local cloud of LOADINGBAY_FOLDER (a folder of its own) at LOADINGBAY_PORT. Two thirds of the archive's photos
 are trained and tested with; the others are the stream. Nothing is started by hand but the first training, the
@@ -24,6 +24,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from bench.drift import cameras, picture
+from loadingbay.data.acquire import acquire
 from loadingbay.errors import WorkError
 from loadingbay.learning.labels import Label, store
 from loadingbay.options import folder, new_screen
@@ -121,18 +122,18 @@ class Story:
         return found
 
 
-def tell(camera: str, seconds: float) -> Path:
+def tell(camera: str, seconds: float, epochs: int) -> Path:
     """Runs the story; the folder with its picture. WorkError when a part of it does not come within `seconds`."""
     root = folder()
     place = root / "runs" / f"drift-{camera}"
     place.mkdir(parents=True, exist_ok=True)
-    archive = Path(os.environ["CIFAR100_ARCHIVE"])
-    stream = cameras.divide(archive, place / "base")
+    data = acquire(None, environment=os.environ, say=print)
+    stream = cameras.divide(data.path, place / "base")
     target = choose(os.environ, root, None, None)
     with new_screen() as screen:
         up.start_cloud(target, screen)
         stack = deploy(target, parameters=PARAMETERS)
-        run(target, screen, root, environment=os.environ, data=place / "base", values={}, approve=True)
+        run(target, screen, root, environment=os.environ, data=place / "base", values={"Epochs": epochs}, approve=True)
     story = Story(target, stack, place, stream)
     story.say("version 1 serves")
     story.send("calm", CALM, "", label=True)
@@ -197,9 +198,10 @@ def main() -> int:
     flags = argparse.ArgumentParser(description=__doc__)
     flags.add_argument("--camera", choices=sorted(cameras.CAMERAS), default="out-of-focus")
     flags.add_argument("--seconds", type=float, default=300, help="how long each part of it may take")
+    flags.add_argument("--epochs", type=int, default=12, help="of both trainings")
     options = flags.parse_args()
     try:
-        place = tell(options.camera, options.seconds)
+        place = tell(options.camera, options.seconds, options.epochs)
     except WorkError as error:
         print(f"Error: {error}", file=sys.stderr)
         return 1
