@@ -18,6 +18,7 @@ import click
 from loadingbay.commands.bulk import bulk
 from loadingbay.commands.card import card
 from loadingbay.commands.classify import classify
+from loadingbay.commands.compare import compare
 from loadingbay.commands.console import console
 from loadingbay.commands.deploy import deploy
 from loadingbay.commands.destroy import destroy
@@ -70,6 +71,7 @@ cli.add_command(down)
 cli.add_command(deploy)
 cli.add_command(run)
 cli.add_command(tune)
+cli.add_command(compare)
 cli.add_command(approve)
 cli.add_command(reject)
 cli.add_command(rollback)

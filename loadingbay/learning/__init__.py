@@ -5,5 +5,6 @@
 - `retraining`: asks the function that trains with the labels, or what it would do and why
 - `threshold`: what another confidence threshold would cost, on labelled traffic
 - `periods`: what the monitoring pipeline found, period by period, and the alarm
+- `comparison`: a version beside the approved one, on the old test and on recent photos
 - `requests`: which inference ids belong to requests that were made
 """
