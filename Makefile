@@ -13,10 +13,10 @@ export UV_LINK_MODE ?= hardlink
 # The commands of an environment name its folder: after a renaming they would not be found.
 ifneq ($(shell test -f .venv/bin/loadingbay && ! grep -qF '$(CURDIR)/.venv/bin' .venv/bin/loadingbay && echo moved),)
 $(info This folder was renamed: setting the environments up again)
-$(shell rm -rf .venv .venv-image .venv-lint .uv)
+$(shell rm -rf .venv .venv-image .venv-lint .venv-sdk2 .venv-sdk3 .uv)
 endif
 
-.PHONY: run up test unit unit-image unit-tools e2e drift faults lint lock sbom setup clean help
+.PHONY: run up test unit unit-image unit-tools e2e drift pipelines faults lint lock sbom setup clean help
 
 help: ## what there is
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed 's/:.*## /\t/' | expand -t 12
@@ -74,13 +74,22 @@ unit-image: dev
 	$(IMAGE_PY) -m pytest tests/training tests/processing tests/container
 
 unit-tools: dev
-	$(PY) -m pytest tests --ignore tests/training --ignore tests/processing --ignore tests/container --ignore tests/e2e
+	$(PY) -m pytest tests -m "not pipelines" --ignore tests/training --ignore tests/processing --ignore tests/container --ignore tests/e2e
 
 e2e: dev ## the real local cloud, driven over HTTP
 	$(PY) -m pytest tests/e2e -m "not faults"
 
 drift: setup ## a camera changes: alarm, labels, a new version by itself, and a picture of it (10 minutes)
 	@$(PY) -m bench.drift.story --camera out-of-focus
+
+.venv-sdk%/sdk.stamp: requirements/sdk%.lock | $(UV)
+	@echo "Setting up an environment of SageMaker's SDK v$* (.venv-sdk$*)"
+	@test -x .venv-sdk$*/bin/python || $(UV) venv --quiet --python $(PYTHON) .venv-sdk$*
+	@$(UV) pip install --quiet --python .venv-sdk$*/bin/python --require-hashes -r $<
+	@touch $@
+
+pipelines: dev .venv-sdk2/sdk.stamp .venv-sdk3/sdk.stamp ## pipelines in the public's shapes, with SageMaker's SDK v2 and v3
+	$(PY) -m pytest tests/sdk_pipelines
 
 faults: dev ## kills, floods and misleads the local cloud under load, and writes docs/faults.md
 	FAULTS_REPORT=$(CURDIR)/docs FAULTS_KILLS=100 FAULTS_LINES=100000 $(PY) -m pytest tests/e2e/faults/test_kills.py
@@ -107,6 +116,7 @@ lock: $(UV) ## write the lock files anew from the .in files
 	$(UV) pip compile -q --python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command 'make lock' container/requirements.in -o container/requirements.lock
 	$(UV) pip compile -q --python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command 'make lock' -c container/requirements.lock requirements/image-test.in -o requirements/image-test.lock
 	$(UV) pip compile -q --python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command 'make lock' requirements/lint.in -o requirements/lint.lock
+	for sdk in 2 3; do $(UV) pip compile -q --python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command 'make lock' requirements/sdk$$sdk.in -o requirements/sdk$$sdk.lock || exit 1; done
 	@$(MAKE) --no-print-directory sbom
 
 sbom: dev ## write down what the image is made of, with licences: container/sbom.cdx.json
@@ -119,4 +129,4 @@ sbom: dev ## write down what the image is made of, with licences: container/sbom
 
 clean: ## remove environments, state and runs
 	@test ! -x .venv/bin/loadingbay || .venv/bin/loadingbay down || true
-	rm -rf .venv .venv-image .venv-lint .uv .loadingbay runs
+	rm -rf .venv .venv-image .venv-lint .venv-sdk2 .venv-sdk3 .uv .loadingbay runs

@@ -1,0 +1,104 @@
+"""Pipelines in the shapes that the public builds, written with SDK v2 and SDK v3, run to their end as they are.
+
+`make pipelines` runs all, in environments of their own. The quickest, which needs no more than the tools, is a part of
+`make test`.
+"""
+
+import csv
+import io
+import json
+import tarfile
+from collections.abc import Callable
+
+import pytest
+
+from tests.sdk_pipelines.sdk_kit import BUCKET, Execution
+
+Run = Callable[[str, str], Execution]
+whole = pytest.mark.pipelines
+both = pytest.mark.parametrize("sdk", ["v2", "v3"])
+
+
+@whole
+@both
+def test_a_model_is_registered_if_its_error_is_low_enough(execution_of: Run, sdk: str) -> None:
+    execution = execution_of(sdk, "conditional_registration")
+    assert set(execution.statuses) == {"Preprocess", "Train", "Evaluate", "CheckError", "Register-RegisterModel"}
+    package = execution.package()
+    assert package["ModelApprovalStatus"] == "Approved"
+    (container,) = package["InferenceSpecification"]["Containers"]
+    assert container["ModelDataUrl"] == execution.job("Train")["ModelArtifacts"]["S3ModelArtifacts"]
+    report = json.loads(execution.read(package["ModelMetrics"]["ModelQuality"]["Statistics"]["S3Uri"]))
+    assert 0 < report["regression_metrics"]["mse"]["value"] <= 6
+
+
+@whole
+@both
+def test_a_built_in_algorithm_is_trained_and_registered(execution_of: Run, sdk: str) -> None:
+    execution = execution_of(sdk, "algorithm_mode")
+    metrics = {metric["MetricName"] for metric in execution.job("Train")["FinalMetricDataList"]}
+    assert "validation:rmse" in metrics
+    (container,) = execution.package()["InferenceSpecification"]["Containers"]
+    with tarfile.open(fileobj=io.BytesIO(execution.read(container["ModelDataUrl"]))) as archive:
+        assert "xgboost-model" in archive.getnames()
+
+
+@whole
+@both
+def test_models_are_trained_side_by_side(execution_of: Run, sdk: str) -> None:
+    execution = execution_of(sdk, "parallel_models")
+    names = [f"Train-Depth{depth}" for depth in (2, 4, 6)]
+    errors = [execution.job(name)["FinalMetricDataList"][0]["Value"] for name in names]
+    # Trees of two levels fit this table worst.
+    assert errors[0] == max(errors)
+    steps = [execution.steps[name] for name in names]
+    begins = [step["StartTime"] for step in steps]
+    running = [sum(step["StartTime"] <= begin < step["EndTime"] for step in steps) for begin in begins]
+    assert max(running) == 2
+
+
+@whole
+def test_a_model_is_repacked_with_its_inference_script(execution_of: Run) -> None:
+    execution = execution_of("v2", "repack")
+    assert [name for name in execution.statuses if "RepackModel" in name]
+    (container,) = execution.package()["InferenceSpecification"]["Containers"]
+    with tarfile.open(fileobj=io.BytesIO(execution.read(container["ModelDataUrl"]))) as archive:
+        assert {"model.joblib", "code/train.py"} <= {name.removeprefix("./") for name in archive.getnames()}
+
+
+@whole
+@both
+def test_a_script_of_a_folder_has_its_module_and_requirements(execution_of: Run, sdk: str) -> None:
+    execution = execution_of(sdk, "source_folder")
+    assert execution.statuses == {"Describe": "Succeeded"}
+    (found,) = [key for key in keys(execution) if key.endswith("/summary.csv")]
+    rows = list(csv.DictReader(io.StringIO(execution.read(f"s3://{BUCKET}/{found}").decode())))
+    assert [row["sex"] for row in rows] == ["F", "I", "M"]
+
+
+@pytest.mark.parametrize("sdk", [pytest.param("v2", marks=whole), "v3"])
+def test_a_function_that_the_sdk_deploys_decides(execution_of: Run, sdk: str) -> None:
+    execution = execution_of(sdk, "lambda_step")
+    assert execution.outputs("Ask")["verdict"] == "enough"
+    assert execution.outputs("Again")["doubled"] == "30"
+
+
+@whole
+@both
+def test_a_step_waits_for_the_answer_to_its_message(execution_of: Run, sdk: str) -> None:
+    execution = execution_of(sdk, "callback")
+    assert execution.outputs("Wait") == {"answer": "42"}
+    assert execution.statuses == {"Wait": "Succeeded", "Check": "Succeeded"}
+
+
+@whole
+@both
+def test_functions_are_steps_and_jobs(execution_of: Run, sdk: str) -> None:
+    # What they return is compared by the program itself.
+    assert execution_of(sdk, "functions").statuses == dict.fromkeys(("Double", "Add", "Check"), "Succeeded")
+
+
+def keys(execution: Execution) -> list[str]:
+    """The keys of all objects in the default bucket that have to do with the execution."""
+    pages = execution.cloud.client("s3").get_paginator("list_objects_v2").paginate(Bucket=BUCKET)
+    return [item["Key"] for page in pages for item in page.get("Contents", []) if execution.name in item["Key"]]
