@@ -13,8 +13,8 @@ from samtranslator.yaml_helper import yaml_parse
 
 from lambdas.deploy_model import verification
 from tests.workflow.application import expanded, template
+from tests.workflow.build_calls import CICD, needed, promotion
 from tests.workflow.dependencies import resolved
-from tests.workflow.test_build_role import CICD, needed, promotion
 from tests.workflow.test_delivery import CICD_FILE
 
 STAGING, PRODUCTION, STRANGER = "111111111111", "000000000000", "222222222222"

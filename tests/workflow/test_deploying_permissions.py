@@ -13,8 +13,8 @@ import pytest
 from cfnlint.schema.manager import PROVIDER_SCHEMA_MANAGER
 
 from tests.workflow.application import as_list, expanded
+from tests.workflow.build_calls import CICD, SAID
 from tests.workflow.dependencies import resolved
-from tests.workflow.test_build_role import CICD, SAID
 
 KINDS = sorted({resource["Type"] for resource in expanded()["Resources"].values()})
 GRANTED = {action for said in SAID if said["Effect"] == "Allow" for action in as_list(said["Action"])}

@@ -15,48 +15,32 @@ import tempfile
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from tests.e2e.faults.kill_losses import (
+    CAPTURES,
+    ENDPOINT,
+    GROUP,
+    LOG_GROUP,
+    MACHINE,
+    PLAIN,
+    QUEUE,
+    ROLE,
+    ROUTED,
+    STREAM,
+    VERSIONED,
+    Ledger,
+    losses,
+    queue_url,
+)
 from tests.localcloud.conftest import start_cloud
 
 ROOT = Path(__file__).resolve().parents[3]
-PLAIN, VERSIONED, QUEUE, ROUTED, GROUP, MACHINE, STREAM = (
-    "kill-plain", "kill-versioned", "kill-review", "kill-routed", "kill-group", "kill-machine", "kill-stream",
-)  # fmt: skip
-LOG_GROUP, ENDPOINT, CAPTURES = "/kills", "kill-endpoint", "kill-captures"
-ROLE = "arn:aws:iam::000000000000:role/any"
 _BATCH = 50
-# How the execution of a machine may end that a kill interrupted.
-_INTERRUPTED = "States.ServiceRestart"
-
-
-@dataclass
-class Ledger:
-    """What the cloud acknowledged, and what was asked without an answer, which may have happened or not."""
-
-    packages: dict[str, set[str]] = field(default_factory=dict)
-    """Approval states that a version may have, by ARN."""
-    objects: dict[str, set[str]] = field(default_factory=dict)
-    """MD5 sums that an object of the plain bucket may have, by key."""
-    versions: dict[tuple[str, str], str] = field(default_factory=dict)
-    """MD5 sum by key and version id."""
-    sent: set[str] = field(default_factory=set)
-    deleted: set[str] = field(default_factory=set)
-    perhaps_deleted: set[str] = field(default_factory=set)
-    executions: dict[str, str] = field(default_factory=dict)
-    """Status that was last told, by ARN."""
-    lines: set[str] = field(default_factory=set)
-    inferences: set[str] = field(default_factory=set)
-    rules: set[str] = field(default_factory=set)
-
-    def counts(self) -> dict[str, int]:
-        """How many of each kind were acknowledged."""
-        return {name: len(getattr(self, name)) for name in self.__dataclass_fields__ if not name.startswith("perhaps")}
 
 
 class Load:
@@ -133,11 +117,11 @@ class Load:
         self._ledger.versions[key, answer["VersionId"]] = hashlib.md5(body, usedforsecurity=False).hexdigest()
 
     def _send(self, chance: random.Random, name: str) -> None:
-        self._client("sqs").send_message(QueueUrl=_url(self._cloud, QUEUE), MessageBody=name)
+        self._client("sqs").send_message(QueueUrl=queue_url(self._cloud, QUEUE), MessageBody=name)
         self._ledger.sent.add(name)
 
     def _receive(self, chance: random.Random, name: str) -> None:
-        sqs, url = self._client("sqs"), _url(self._cloud, QUEUE)
+        sqs, url = self._client("sqs"), queue_url(self._cloud, QUEUE)
         for message in sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=3, VisibilityTimeout=2).get(
             "Messages", []
         ):
@@ -186,7 +170,7 @@ def prepare(cloud: Any, lines: int) -> str:
             "Route": {
                 "Type": "Task",
                 "Resource": "arn:aws:states:::sqs:sendMessage",
-                "Parameters": {"QueueUrl": _url(cloud, ROUTED), "MessageBody.$": "$.name"},
+                "Parameters": {"QueueUrl": queue_url(cloud, ROUTED), "MessageBody.$": "$.name"},
                 "End": True,
             },
         },
@@ -218,143 +202,10 @@ def prepare(cloud: Any, lines: int) -> str:
     return machine
 
 
-def losses(cloud: Any, ledger: Ledger, everything: bool) -> dict[str, list[str]]:
-    """What was acknowledged and is not so: a sentence each, by kind. Only what is quick to look at, or everything."""
-    found: dict[str, list[str]] = defaultdict(list)
-    _compare_objects(cloud, ledger, found)
-    _compare_executions(cloud, ledger, found, None if everything else 50)
-    _compare_packages(cloud, ledger, found, None if everything else 20)
-    if everything:
-        _compare_messages(cloud, ledger, found)
-        _compare_lines(cloud, ledger, found)
-        _compare_captures(cloud, ledger, found)
-        rules = {
-            rule["Name"] for page in _pages(cloud.client("events").list_rules, "NextToken") for rule in page["Rules"]
-        }
-        found["rules"] += sorted(ledger.rules - rules)
-    return {kind: sentences for kind, sentences in found.items() if sentences}
-
-
-def _compare_objects(cloud: Any, ledger: Ledger, found: dict[str, list[str]]) -> None:
-    s3 = cloud.client("s3")
-    for key, allowed in ledger.objects.items():
-        try:
-            digest = _digest(s3.get_object(Bucket=PLAIN, Key=key))
-        except ClientError as error:
-            digest = "" if error.response["Error"]["Code"] == "NoSuchKey" else str(error)
-        if digest not in allowed:
-            found["objects"].append(f"{key} has {digest}, not one of {sorted(allowed)}")
-        # Whichever it is, it stays so.
-        ledger.objects[key] = {digest}
-    for (key, version), expected in ledger.versions.items():
-        try:
-            digest = _digest(s3.get_object(Bucket=VERSIONED, Key=key, VersionId=version))
-        except ClientError as error:
-            digest = str(error)
-        if digest != expected:
-            found["versions"].append(f"{key} {version} has {digest}, not {expected}")
-
-
-def _digest(answer: Any) -> str:
-    body = answer["Body"].read()
-    digest = hashlib.md5(body, usedforsecurity=False).hexdigest()
-    return digest if answer["ETag"].strip('"') == digest else f"{digest}, but the ETag {answer['ETag']}"
-
-
-def _compare_executions(cloud: Any, ledger: Ledger, found: dict[str, list[str]], newest: int | None) -> None:
-    states = cloud.client("stepfunctions")
-    for arn in list(ledger.executions)[-newest if newest else None :]:
-        told = ledger.executions[arn]
-        try:
-            execution = states.describe_execution(executionArn=arn)
-        except ClientError as error:
-            found["executions"].append(f"{arn}: {error}")
-            continue
-        reason = execution.get("error", "")
-        if told == "SUCCEEDED" and execution["status"] != "SUCCEEDED":
-            found["executions"].append(f"{arn} was {told} and is {execution['status']} {reason}")
-        elif execution["status"] not in ("SUCCEEDED", "RUNNING") and reason != _INTERRUPTED:
-            found["executions"].append(f"{arn} is {execution['status']}: {reason} {execution.get('cause', '')}")
-        ledger.executions[arn] = execution["status"]
-
-
-def _compare_packages(cloud: Any, ledger: Ledger, found: dict[str, list[str]], newest: int | None) -> None:
-    sagemaker = cloud.client("sagemaker")
-    for arn in list(ledger.packages)[-newest if newest else None :]:
-        try:
-            status = sagemaker.describe_model_package(ModelPackageName=arn)["ModelApprovalStatus"]
-        except ClientError as error:
-            status = str(error)
-        if status not in ledger.packages[arn]:
-            found["packages"].append(f"{arn} is {status}, not one of {ledger.packages[arn]}")
-        ledger.packages[arn] = {status}
-
-
-def _compare_messages(cloud: Any, ledger: Ledger, found: dict[str, list[str]]) -> None:
-    waiting = _drain(cloud, QUEUE)
-    found["messages"] += [f"{body} is lost" for body in ledger.sent - set(waiting) - ledger.perhaps_deleted]
-    found["messages"] += [f"{body} was deleted and is there" for body in ledger.deleted & set(waiting)]
-    routed = set(_drain(cloud, ROUTED))
-    for arn, status in ledger.executions.items():
-        if status == "SUCCEEDED" and arn.rpartition(":")[2] not in routed:
-            found["messages"].append(f"the message that {arn} sent is lost")
-
-
-def _drain(cloud: Any, queue: str) -> list[str]:
-    sqs, url, bodies = cloud.client("sqs"), _url(cloud, queue), []
-    # Received before the last kill, and hidden for two seconds since.
-    deadline = time.monotonic() + 3
-    while True:
-        messages = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10, VisibilityTimeout=600).get("Messages", [])
-        bodies += [message["Body"] for message in messages]
-        if messages:
-            entries = [{"Id": str(n), "ReceiptHandle": m["ReceiptHandle"]} for n, m in enumerate(messages)]
-            sqs.delete_message_batch(QueueUrl=url, Entries=entries)
-        elif time.monotonic() > deadline:
-            return bodies
-        else:
-            time.sleep(0.2)
-
-
-def _compare_lines(cloud: Any, ledger: Ledger, found: dict[str, list[str]]) -> None:
-    logs, there = cloud.client("logs"), set()
-    for page in _pages(logs.filter_log_events, "nextToken", logGroupName=LOG_GROUP):
-        there.update(event["message"] for event in page["events"])
-    found["lines"] += sorted(ledger.lines - there)
-
-
-def _compare_captures(cloud: Any, ledger: Ledger, found: dict[str, list[str]]) -> None:
-    s3, deadline = cloud.client("s3"), time.monotonic() + 15
-    read: dict[str, set[str]] = {}
-    while True:
-        for page in s3.get_paginator("list_objects_v2").paginate(Bucket=CAPTURES):
-            for listed in page.get("Contents", []):
-                if listed["Key"] not in read:
-                    lines = s3.get_object(Bucket=CAPTURES, Key=listed["Key"])["Body"].read().splitlines()
-                    read[listed["Key"]] = {json.loads(line)["eventMetadata"].get("inferenceId") for line in lines}
-        lost = ledger.inferences - {identity for identities in read.values() for identity in identities}
-        if not lost or time.monotonic() > deadline:
-            found["captures"] += sorted(lost)
-            return
-        time.sleep(0.5)
-
-
-def _pages(call: Callable[..., dict[str, Any]], token: str, **request: Any) -> Iterator[dict[str, Any]]:
-    page = call(**request)
-    yield page
-    while page.get(token):
-        page = call(**request, **{token: page[token]})
-        yield page
-
-
 def _put_lines(logs: Any, lines: list[str]) -> None:
     now = int(time.time() * 1000)
     events = [{"timestamp": now, "message": line} for line in lines]
     logs.put_log_events(logGroupName=LOG_GROUP, logStreamName=STREAM, logEvents=events)
-
-
-def _url(cloud: Any, queue: str) -> str:
-    return f"{cloud.url}/000000000000/{queue}"
 
 
 def _empty_archive() -> bytes:

@@ -1,11 +1,8 @@
 """Evaluate: what it writes, what it refuses, and what it makes of the answers."""
 
-import io
 import json
 import shutil
-import tarfile
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -14,72 +11,13 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from processing import datasets, statistics
-from processing.evaluate import __main__ as evaluate
-from processing.evaluate import answers, artifact, champion, drawn, out_of_distribution, picture, report
-from processing.job import JobError
+from processing.evaluate import answers, artifact, champion, out_of_distribution, report
 from processing.photo_features import Features
 from tests.processing.evaluate import small_artifact
-from tests.processing.evaluate.small_artifact import CLASSES, FIXED, ROOT, encoded, tinted
+from tests.processing.evaluate.evaluations import answers_inside, answers_of, pack, run_evaluation, with_others
+from tests.processing.evaluate.small_artifact import CLASSES, FIXED, ROOT
 
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An artifact whose handler tells the two tints apart without a network."""
-    return small_artifact.write(tmp_path_factory.mktemp("artifact") / "model")
-
-
-@pytest.fixture(scope="module")
-def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Test records in every form that a photo can come in; two of the labels are wrong on purpose."""
-    rng = np.random.default_rng(9)
-    labels = [row % 2 for row in range(40)]
-    pixels = [tinted(label, rng) for label in labels]
-    bodies = [encoded(photo) for photo in pixels]
-    bodies[0] = encoded(np.asarray(Image.fromarray(pixels[0]).resize((900, 700))), "JPEG")
-    bodies[1] = encoded(np.asarray(Image.fromarray(pixels[1]).convert("L")))
-    exif = Image.Exif()
-    exif[0x0112] = 6
-    bodies[2] = encoded(np.asarray(Image.fromarray(pixels[2]).resize((60, 90))), "JPEG", exif=exif)
-    labels[10], labels[11] = 1 - labels[10], 1 - labels[11]
-    return _write(tmp_path_factory.mktemp("test"), bodies, labels)
-
-
-def _write(folder: Path, bodies: list[bytes], labels: list[int], classes: tuple[str, ...] = CLASSES) -> Path:
-    datasets.write(folder, zip(labels, bodies, strict=True), list(classes), label="photos", source="test")
-    return folder
-
-
-@pytest.fixture(autouse=True)
-def _fast(monkeypatch: pytest.MonkeyPatch, evaluated: Path) -> None:
-    """Few drawn photos and no picture, which take a second each: `evaluated` has both."""
-    few = drawn.photos(each=2)
-    monkeypatch.setattr(drawn, "photos", lambda: few)
-    monkeypatch.setattr(picture, "draw", lambda *_: None)
-
-
-@pytest.fixture(scope="module")
-def evaluated(model: Path, photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    output = tmp_path_factory.mktemp("evaluation")
-    assert _evaluate(model, photos, output) == 0
-    return output
-
-
-def _evaluate(model: Path, photos: Path, output: Path, *more: str) -> int:
-    message = output / "message"
-    return evaluate.main(
-        ["--model", str(model), "--test", str(photos), "--output", str(output), "--message", str(message), *more]
-    )
-
-
-def _answers(model: Path, bodies: list[bytes]) -> answers.Answers:
-    return answers.result(answers.ask(model, list(CLASSES), bodies))
-
-
-def _packed(folder: Path, target: Path) -> Path:
-    with tarfile.open(target, "w:gz") as tar:
-        for path in sorted(folder.iterdir()):
-            tar.add(path, path.name)
-    return target
+pytestmark = pytest.mark.usefixtures("fast")
 
 
 def test_the_report_has_sagemakers_shape_and_every_figure(evaluated: Path) -> None:
@@ -158,7 +96,7 @@ def test_the_answers_to_the_verification_photos_are_those_of_the_handler(
     folder = evaluated / "verification"
     labels = json.loads((folder / "labels.json").read_text())
     noted = json.loads((folder / "answers.json").read_text())
-    asked = _answers(model, [(folder / file).read_bytes() for file in noted["answers"]])
+    asked = answers_of(model, [(folder / file).read_bytes() for file in noted["answers"]])
     for answer, probabilities in zip(noted["answers"].values(), asked.probabilities, strict=True):
         assert answer["label"] == CLASSES[probabilities.argmax()]
         assert answer["confidence"] == pytest.approx(float(probabilities.max()), abs=1e-5)
@@ -168,17 +106,17 @@ def test_the_answers_to_the_verification_photos_are_those_of_the_handler(
 
 
 def test_a_packed_artifact_gives_the_same_report(model: Path, photos: Path, tmp_path: Path) -> None:
-    packed = _packed(model, tmp_path / "model.tar.gz")
+    packed = pack(model, tmp_path / "model.tar.gz")
     for artifact_at, output in ((packed, "packed"), (model, "folder")):
         (tmp_path / output).mkdir()
-        assert _evaluate(artifact_at, photos, tmp_path / output) == 0
+        assert run_evaluation(artifact_at, photos, tmp_path / output) == 0
     for name in ("evaluation.json", "history.json", "verification/answers.json"):
         assert (tmp_path / "packed" / name).read_bytes() == (tmp_path / "folder" / name).read_bytes()
 
 
 def test_the_champion_is_scored_on_the_same_photos(model: Path, photos: Path, tmp_path: Path) -> None:
-    champion = _packed(model, tmp_path / "champion.tar.gz")
-    assert _evaluate(model, photos, tmp_path, "--champion-model", str(champion)) == 0
+    champion = pack(model, tmp_path / "champion.tar.gz")
+    assert run_evaluation(model, photos, tmp_path, "--champion-model", str(champion)) == 0
     rival = json.loads((tmp_path / "evaluation.json").read_text())["champion"]
     assert rival["present"]
     assert rival["accuracy_difference"] == 0
@@ -190,7 +128,7 @@ def test_a_version_that_answers_at_random_is_worse_than_the_champion(model: Path
     about = json.loads((worse / "model.json").read_text())
     about["mean"] = [250, 0, 0]  # everything looks green
     (worse / "model.json").write_text(json.dumps(about))
-    assert _evaluate(worse, photos, tmp_path, "--champion-model", str(model)) == 0
+    assert run_evaluation(worse, photos, tmp_path, "--champion-model", str(model)) == 0
     report = json.loads((tmp_path / "evaluation.json").read_text())
     assert report["gate"]["not_worse_than_champion"] == 0.0
     assert report["champion"]["p_worse"] < 0.01
@@ -198,7 +136,7 @@ def test_a_version_that_answers_at_random_is_worse_than_the_champion(model: Path
 
 def test_an_empty_champion_folder_means_no_champion(model: Path, photos: Path, tmp_path: Path) -> None:
     (tmp_path / "none").mkdir()
-    assert _evaluate(model, photos, tmp_path, "--champion-model", str(tmp_path / "none")) == 0
+    assert run_evaluation(model, photos, tmp_path, "--champion-model", str(tmp_path / "none")) == 0
     assert json.loads((tmp_path / "evaluation.json").read_text())["champion"] == {"present": False, "not_worse": True}
 
 
@@ -228,122 +166,6 @@ def test_the_paired_test_by_hand() -> None:
     assert champion.compare(new, old, 0.06)["not_worse"]
 
 
-def _tar(target: Path, name: str, content: bytes = b"x", kind: bytes = tarfile.REGTYPE) -> Path:
-    with tarfile.open(target, "w:gz") as tar:
-        member = tarfile.TarInfo(name)
-        member.size, member.type, member.linkname = len(content), kind, "/etc/passwd"
-        tar.addfile(member, io.BytesIO(content))
-    return target
-
-
-@pytest.mark.parametrize(
-    ("make", "words"),
-    [
-        (lambda path: path, "there is no model artifact at"),
-        (lambda path: path.write_bytes(b"no tar") and path, "cannot be unpacked"),
-        (lambda path: _tar(path, "../outside"), "cannot be unpacked"),
-        (
-            lambda path: _tar(path, "/absolute") and _tar(path, "link", b"", tarfile.SYMTYPE),
-            "neither a file nor a folder",
-        ),
-        (lambda path: _tar(path, "empty.txt"), "code/inference.py is missing"),
-        (lambda path: _tar(path, "code/inference.py"), "code/metrics.py is missing"),
-    ],
-    ids=["absent", "no tar", "climbs out", "link", "no handler", "no metrics"],
-)
-def test_an_artifact_that_cannot_be_scored_is_refused_in_a_sentence(
-    make: object, words: str, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    artifact = make(tmp_path / "model.tar.gz")  # type: ignore[operator]  # a function of the table above
-    assert _evaluate(artifact, photos, tmp_path) == 1
-    assert words in capsys.readouterr().err
-    assert words in (tmp_path / "message").read_text()
-    assert not (tmp_path.parent / "outside").exists()
-
-
-def _spoil(model: Path, target: Path, file: str, content: bytes) -> Path:
-    spoilt = shutil.copytree(model, target)
-    (spoilt / file).write_bytes(content)
-    return spoilt
-
-
-@pytest.mark.parametrize(
-    ("file", "content", "words"),
-    [
-        ("history.json", b"[", "history.json is not JSON"),
-        ("history.json", b"{}", "holds no JSON list of objects"),
-        ("code/inference.py", b"import no_such_module\n", "does not load through its handler"),
-        (
-            "code/inference.py",
-            FIXED.replace('"ant"', '"cat"').encode(),
-            "to photos 0 to 31 is not understood",
-        ),
-        ("code/metrics.py", b"1 / 0", "code/metrics.py in the model artifact fails: ZeroDivisionError"),
-        ("code/inference.py", b"model_fn = lambda d: 1\ndef input_fn(b, t): raise KeyError('mean')\n", "handler fails"),
-    ],
-)
-def test_a_spoilt_artifact_is_refused_in_a_sentence(
-    model: Path, photos: Path, tmp_path: Path, file: str, content: bytes, words: str
-) -> None:
-    assert _evaluate(_spoil(model, tmp_path / "spoilt", file, content), photos, tmp_path) == 1
-    assert words in (tmp_path / "message").read_text()
-
-
-@pytest.mark.parametrize("name", ["threshold", "out_of_fold", "versions", "classes"])
-def test_a_foreign_artifact_is_refused_by_the_name_of_what_it_lacks(
-    model: Path, photos: Path, tmp_path: Path, name: str
-) -> None:
-    about = json.loads((model / "model.json").read_text())
-    handler = b"model_fn = lambda d: 1\n"  # as foreign as the rest
-    foreign = _spoil(model, tmp_path / "foreign", "code/inference.py", handler)
-    (foreign / "model.json").write_text(json.dumps({key: value for key, value in about.items() if key != name}))
-    assert _evaluate(foreign, photos, tmp_path) == 1
-    assert f"says no '{name}'" in (tmp_path / "message").read_text()
-
-
-def test_a_champion_that_cannot_be_scored_is_named_as_such(model: Path, photos: Path, tmp_path: Path) -> None:
-    champion = _spoil(model, tmp_path / "champion", "model.json", b"{}")
-    assert _evaluate(model, photos, tmp_path, "--champion-model", str(champion)) == 1
-    assert "the approved version, which this one is compared with: " in (tmp_path / "message").read_text()
-
-
-@pytest.mark.parametrize("spoil", [lambda all_: all_[: len(all_) // 2], lambda all_: b"\0" * 8 + all_[8:]])
-def test_damaged_records_are_a_sentence(spoil: object, model: Path, photos: Path, tmp_path: Path) -> None:
-    damaged = shutil.copytree(photos, tmp_path / "test")
-    content = (photos / "images.rec").read_bytes()
-    (damaged / "images.rec").write_bytes(spoil(content))  # type: ignore[operator]  # a function of the list above
-    assert _evaluate(model, damaged, tmp_path) == 1
-    assert "images.rec is damaged after" in (tmp_path / "message").read_text()
-
-
-def test_an_output_that_cannot_be_written_is_a_sentence(
-    model: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    (tmp_path / "file").write_text("not a folder")
-    assert _evaluate(model, photos, tmp_path / "file") == 1
-    assert "Reading or writing failed" in capsys.readouterr().err
-
-
-def test_a_failure_finds_its_place_in_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("PROCESSING_MESSAGE", str(tmp_path / "below" / "message"))
-    places = ["--model", str(tmp_path / "none"), "--test", str(tmp_path), "--output", str(tmp_path)]
-    assert evaluate.main(places) == 1
-    assert "dataset.json is missing" in (tmp_path / "below" / "message").read_text()
-
-
-def test_other_classes_than_the_models_are_refused(
-    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    others = _write(tmp_path / "test", [b"x"], [0], ("cat", "dog"))
-    assert _evaluate(model, others, tmp_path) == 1
-    assert "the model knows ant,bee, but the test records hold cat,dog" in capsys.readouterr().err
-
-
-def test_no_test_photo_is_a_sentence(model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert _evaluate(model, _write(tmp_path / "test", [], []), tmp_path) == 1
-    assert "holds no photo to evaluate on" in capsys.readouterr().err
-
-
 def test_two_artifacts_with_files_of_the_same_names_stay_apart(model: Path, photos: Path, tmp_path: Path) -> None:
     other = shutil.copytree(model, tmp_path / "other")
     (other / "code" / "metrics.py").write_text("MARK = 'other'\n")
@@ -358,30 +180,10 @@ def test_two_artifacts_with_files_of_the_same_names_stay_apart(model: Path, phot
     assert loaded[1].MARK == "other"
 
 
-def test_a_handler_that_ends_its_process_is_a_sentence(model: Path, photos: Path, tmp_path: Path) -> None:
-    crash = b"import os\nmodel_fn = lambda d: os.abort()\n"
-    assert _evaluate(_spoil(model, tmp_path / "crash", "code/inference.py", crash), photos, tmp_path) == 1
-    assert "the model's handler ended its process" in (tmp_path / "message").read_text()
-
-
-def _with_others(folder: Path, photos: Path) -> Path:
-    """The test records, and 10 blue and 10 green photos of classes that the model does not know."""
-    rng = np.random.default_rng(3)
-    known = datasets.read(photos)
-    others = {name: [lambda tint=tint: encoded(tinted(tint, rng)) for _ in range(10)] for name, tint in SIDES}
-    sides: dict[datasets.Side, Any] = {"train": {}, "test": others}
-    pairs = zip(known.labels, known.bodies, strict=True)
-    datasets.write(folder, pairs, known.classes, label="photos", source="test", side="test", outliers=sides)
-    return folder
-
-
-SIDES = (("fly", 2), ("moth", 1))
-
-
 def test_other_classes_are_ranked_by_confidence_where_it_is_all_there_is(
     model: Path, photos: Path, tmp_path: Path
 ) -> None:
-    assert _evaluate(model, _with_others(tmp_path / "test", photos), tmp_path) == 0
+    assert run_evaluation(model, with_others(tmp_path / "test", photos), tmp_path) == 0
     found = json.loads((tmp_path / "evaluation.json").read_text())
     outside = found["out_of_distribution"]
     assert outside["score"] == "confidence"
@@ -393,7 +195,7 @@ def test_other_classes_are_ranked_by_confidence_where_it_is_all_there_is(
 
 def test_a_model_that_says_what_is_in_distribution_is_asked_for_it(photos: Path, tmp_path: Path) -> None:
     sure = small_artifact.write(tmp_path / "model", threshold=0.5, in_distribution_threshold=0.5)
-    assert _evaluate(sure, _with_others(tmp_path / "test", photos), tmp_path) == 0
+    assert run_evaluation(sure, with_others(tmp_path / "test", photos), tmp_path) == 0
     outside = json.loads((tmp_path / "evaluation.json").read_text())["out_of_distribution"]
     assert outside["score"] == "in_distribution"
     assert outside["photos"]["accepted_by_kind"] == {"fly": 0, "moth": 1}
@@ -401,35 +203,11 @@ def test_a_model_that_says_what_is_in_distribution_is_asked_for_it(photos: Path,
     assert all(0 <= answer["in_distribution"] <= 1 for answer in answered.values())
 
 
-def _inside(*scores: float) -> answers.Answers:
-    rows = [
-        answers.Prediction(label="ant", confidence=score, probabilities={"ant": score, "bee": 1 - score})
-        for score in scores
-    ]
-    return answers.Answers(rows, list(CLASSES), 0.75, None)
-
-
 def test_the_figures_on_other_things_by_hand() -> None:
-    inside, fly, moth = _inside(0.5, 0.7, *[0.9] * 18), _inside(0.6, 0.8), _inside(0.5)
+    inside, fly, moth = answers_inside(0.5, 0.7, *[0.9] * 18), answers_inside(0.6, 0.8), answers_inside(0.5)
     found = out_of_distribution.measure(inside, {"fly": fly, "moth": moth})
     assert found["accepted_by_kind"] == {"fly": 0.5, "moth": 0}
     assert found["accepted"] == 0.25, "the mean of the kinds"
     assert found["fpr_at_95_tpr"] == pytest.approx(1 / 3), "19 of 20 reach 0.7, and of the others only 0.8"
     pairs = [(a > b) + (a == b) / 2 for a in inside.score for b in (0.6, 0.8, 0.5)]
     assert found["auroc"] == pytest.approx(np.mean(pairs))
-
-
-def test_outliers_that_do_not_fit_their_description_are_a_sentence(model: Path, photos: Path, tmp_path: Path) -> None:
-    test = _with_others(tmp_path / "test", photos)
-    about = json.loads((test / "dataset.json").read_text())
-    about["outliers"]["test"] = {"fly": 20}
-    (test / "dataset.json").write_text(json.dumps(about))
-    assert _evaluate(model, test, tmp_path) == 1
-    assert "do not belong together" in (tmp_path / "message").read_text()
-
-
-def test_an_artifact_of_zeros_is_refused_before_it_fills_the_disk(tmp_path: Path) -> None:
-    packed = _tar(tmp_path / "model.tar.gz", "zeros", b"\0" * (80 << 20))
-    assert packed.stat().st_size < 100_000
-    with pytest.raises(JobError, match="unpacks to more than 64 MiB"):
-        artifact.load(packed, tmp_path / "scratch")

@@ -1,0 +1,78 @@
+"""Endpoints for tests: models that say what they are told to, configured, served and invoked."""
+
+import io
+import json
+import tarfile
+import time
+from typing import Any
+
+BUCKET = "models-of-endpoint-tests"
+IMAGE = "000000000000.dkr.ecr.us-east-1.amazonaws.com/loadingbay:1"
+
+
+def artifact(**files: str) -> bytes:
+    data = io.BytesIO()
+    with tarfile.open(fileobj=data, mode="w:gz") as tar:
+        for path, text in files.items():
+            member = tarfile.TarInfo(path)
+            member.size = len(text)
+            tar.addfile(member, io.BytesIO(text.encode()))
+    return data.getvalue()
+
+
+def configure(
+    cloud: Any,
+    name: str,
+    /,
+    capture: dict[str, Any] | None = None,
+    count: int = 1,
+    isolated: bool = False,
+    **files: str,
+) -> str:
+    """A model with these files, and a configuration of one variant that serves it; both under `name`."""
+    cloud.client("s3").put_object(Bucket=BUCKET, Key=f"{name}.tar.gz", Body=artifact(**files))
+    sagemaker = cloud.client("sagemaker")
+    sagemaker.create_model(
+        ModelName=name,
+        PrimaryContainer={
+            "Image": IMAGE,
+            "ModelDataUrl": f"s3://{BUCKET}/{name}.tar.gz",
+            "Environment": {"OWN": "variable"},
+        },
+        ExecutionRoleArn="arn:aws:iam::000000000000:role/any",
+        EnableNetworkIsolation=isolated,
+    )
+    sagemaker.create_endpoint_config(
+        EndpointConfigName=name,
+        ProductionVariants=[
+            {
+                "VariantName": "AllTraffic",
+                "ModelName": name,
+                "InstanceType": "ml.m5.large",
+                "InitialInstanceCount": count,
+            }
+        ],
+        **({"DataCaptureConfig": capture} if capture else {}),
+    )
+    return name
+
+
+def wait_for(sagemaker: Any, name: str, *statuses: str, seconds: float = 20) -> dict[str, Any]:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        endpoint: dict[str, Any] = sagemaker.describe_endpoint(EndpointName=name)
+        if endpoint["EndpointStatus"] in statuses:
+            return endpoint
+        time.sleep(0.05)
+    raise AssertionError(f"{name} is {endpoint['EndpointStatus']}, not {statuses}: {endpoint.get('FailureReason')}")
+
+
+def serve(cloud: Any, name: str, /, **options: Any) -> Any:
+    sagemaker = cloud.client("sagemaker")
+    sagemaker.create_endpoint(EndpointName=name, EndpointConfigName=configure(cloud, name, **options))
+    return wait_for(sagemaker, name, "InService", "Failed")
+
+
+def invoke(runtime: Any, name: str, body: bytes = b"photo", **members: Any) -> dict[str, Any]:
+    answer: dict[str, Any] = json.loads(runtime.invoke_endpoint(EndpointName=name, Body=body, **members)["Body"].read())
+    return answer

@@ -1,0 +1,136 @@
+"""Labels that come later: which answer each belongs to, and which photos they make training data."""
+
+import json
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from processing.monitor import __main__ as monitor
+from processing.monitor import labels
+from tests.processing.monitor.captured import JSON, capture, photo, places, replaced, truth
+
+
+def test_labels_join_by_inference_id_and_else_by_event_id(figures):
+    lines = [capture(1, 0.9, inference_id="a"), capture(2, 0.9), capture(3, 0.5, inference_id="c"), capture(4, 0.9)]
+    labels = [
+        {"inferenceId": "a", "label": "bicycle"},
+        {"eventId": "event-2", "label": "motorcycle"},
+        {"inferenceId": "c", "label": "motorcycle"},
+        {"inferenceId": "of another day", "label": "bicycle"},
+    ]
+    found = figures(lines, labels=labels)
+    assert (found["labelled"], found["accuracy"], found["accepted_precision"]) == (3, pytest.approx(1 / 3), 0.5)
+    assert (found["mistakes"], found["accepted_mistakes"]) == (2, 1)
+
+
+def test_without_labels_nothing_is_said_about_accuracy(figures):
+    found = figures([capture(1, 0.9)])
+    assert (found["labelled"], found["accuracy"], found["accepted_precision"]) == (0, None, None)
+
+
+def test_a_spoiled_label_is_counted(figures):
+    assert figures([capture(1, 0.9)], labels=["x", {"label": "bicycle"}])["unreadable_labels"] == 2
+
+
+def test_ground_truth_records_are_read_as_our_own_older_lines_are(figures):
+    lines = [capture(1, 0.9, inference_id="a"), capture(2, 0.9), capture(3, 0.9, inference_id="c")]
+    found = figures(
+        lines, labels=[truth("a", "bicycle"), truth("event-2", "motorcycle"), {"inferenceId": "c", "label": "bicycle"}]
+    )
+    assert (found["labelled"], found["mistakes"], found["unreadable_labels"]) == (3, 1, 0)
+
+
+def test_null_means_not_labelled_yet(figures):
+    missing = [
+        {"inferenceId": "a", "label": None},
+        truth("b", None),
+        {"groundTruthData": None, "eventMetadata": {"eventId": "c"}},
+    ]
+    found = figures([capture(1, 0.9, inference_id="a")], labels=missing)
+    assert (found["labelled"], found["accuracy"], found["not_yet_labelled"]) == (0, None, 3)
+    assert found["unreadable_labels"] == 0
+
+
+def test_of_several_labels_the_latest_counts_in_any_order_of_lines(figures):
+    first = truth("a", "motorcycle", labelTime="2026-04-29T09:00:00.000000+00:00")
+    second = truth("a", "bicycle", labelTime="2026-04-29T10:00:00.000000+00:00")
+    for order in ([first, second], [second, first]):
+        assert figures([capture(1, 0.9, inference_id="a")], labels=order)["mistakes"] == 0
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [5, {"inferenceId": "a"}, {"inferenceId": "a", "label": ""}, {"inferenceId": "a", "label": 1},
+     {"inferenceId": ["a"], "label": "bicycle"}, truth(None, "bicycle"), truth("a", ["bicycle"]),
+     {"groundTruthData": {"data": "eA==", "encoding": "BASE64"}, "eventMetadata": {"eventId": "a"}},
+     {"groundTruthData": "bicycle", "eventMetadata": {"eventId": "a"}}],
+)  # fmt: skip
+def test_labels_of_the_wrong_kind_are_counted(figures, entry):
+    found = figures([capture(1, 0.9, inference_id="a")], labels=[entry])
+    assert (found["labelled"], found["unreadable_labels"]) == (0, 1)
+
+
+def test_labels_in_csv_are_read_with_or_without_a_heading(tmp_path):
+    (tmp_path / "with.csv").write_bytes("\ufeffinferenceId,label\r\na,bicycle\r\nb,\r\n".encode())
+    (tmp_path / "without.CSV").write_text('c,"motorcycle"\nd,bicycle,0.9\n')
+    found = labels.read_labels(tmp_path)
+    assert (found.truth, found.not_yet) == ({"a": "bicycle", "c": "motorcycle"}, 1)
+    assert found.tally.lines == 1
+
+
+def test_files_of_another_kind_are_named_and_those_of_the_system_are_not(tmp_path):
+    (tmp_path / "labels.xlsx").write_bytes(b"PK")
+    (tmp_path / "._labels.jsonl").write_bytes(b"\0\5\x16\7")
+    (tmp_path / ".DS_Store").write_bytes(b"x")
+    (tmp_path / "2026").write_bytes(b"")  # what the S3 console makes for a folder
+    found = labels.read_labels(tmp_path)
+    assert (found.tally.ignored, found.tally.files, found.tally.lines) == (["labels.xlsx"], [], 0)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.data(), JSON)
+def test_any_value_anywhere_in_a_label_is_read_or_counted(tmp_path_factory, data, new):
+    forms = [truth("a", "bicycle", labelTime="2026"), {"inferenceId": "a", "label": "bicycle"}]
+    entry = data.draw(st.sampled_from(forms))
+    folder = tmp_path_factory.mktemp("labels")
+    spoilt = replaced(entry, data.draw(st.sampled_from(list(places(entry)))), new)
+    (folder / "a.jsonl").write_text(json.dumps(spoilt) + "\n")
+    found = labels.read_labels(folder)
+    assert len(found.truth) + found.not_yet + found.tally.lines == 1
+    assert all(isinstance(text, str) for pair in found.truth.items() for text in pair)
+
+
+def entries(folder):
+    return {path.stem: json.loads(path.read_text()) for path in (folder / "labelled" / "entries").glob("*.json")}
+
+
+def test_labelled_photos_are_written_one_by_one_and_once(watch, tmp_path, monkeypatch):
+    monkeypatch.setattr(monitor, "draw_stream", lambda *_: None)
+    monkeypatch.setattr(monitor, "draw_report", lambda *_: None)
+    lines = [capture(n, 0.9, inference_id=name, body=photo(c)) for n, (name, c) in enumerate(
+        [("a", "red"), ("b", "blue"), ("again", "red"), ("unlabelled", "green"), ("broken", "green")])]  # fmt: skip
+    lines.append(capture(9, 0.9, inference_id="no-photo", body=b"none"))
+    known = [
+        truth("a", "bicycle", labelTime="2026-04-29T01:00:00Z", labelSource="review"),
+        truth("b", "neither", labelTime="2026-04-29T01:00:00Z"),
+        truth("again", "motorcycle", labelTime="2026-04-29T02:00:00Z", labelSource="correction"),
+        truth("no-photo", "bicycle"),
+        truth("nobody", "bicycle"),
+    ]
+    status, _, folder, _ = watch(lines, labels=known, more=["--labelled", tmp_path / "labelled"])
+    assert status == 0
+    said = {entry["inference_id"]: (entry["truth"], entry["source"]) for entry in entries(folder).values()}
+    assert said == {"again": ("motorcycle", "correction"), "b": ("neither", "")}
+    for digest, entry in entries(folder).items():
+        assert entry["photo"] == f"{digest}.png"
+        assert (folder / "labelled" / "photos" / entry["photo"]).read_bytes().startswith(b"\x89PNG")
+
+
+def test_answers_before_the_window_are_read_for_their_labels_only(watch, tmp_path, monkeypatch):
+    monkeypatch.setattr(monitor, "draw_stream", lambda *_: None)
+    monkeypatch.setattr(monitor, "draw_report", lambda *_: None)
+    lines = [capture(1, 0.9, inference_id="early"), capture(120, 0.9, inference_id="late")]
+    more = ["--labelled", tmp_path / "labelled", "--since", "2026-04-29T01:01:00+01:00"]
+    _, found, folder, _ = watch(lines, labels=[truth("early", "bicycle")], more=more)
+    assert (found["count"], found["labelled"], len(entries(folder))) == (1, 0, 1)
