@@ -44,8 +44,9 @@ SEARCHED = {
     ),
     "Endpoint": _Searched("Endpoint", "endpoint", "DescribeEndpoint", "EndpointName", "EndpointArn"),
     "Model": _Searched("Model", "model", "DescribeModel", "ModelName", "ModelArn"),
+    # A version has no name: it is described by its ARN.
     "ModelPackage": _Searched(
-        "ModelPackage", "model-package", "DescribeModelPackage", "ModelPackageArn", "ModelPackageArn"
+        "ModelPackage", "model-package", "DescribeModelPackage", "ModelPackageName", "ModelPackageArn"
     ),
     "ModelPackageGroup": _Searched(
         "ModelPackageGroup",
@@ -120,7 +121,9 @@ def _documents(cloud: Cloud, resource: str) -> Iterator[Document]:
         return
     searched = SEARCHED[resource]
     for stored in cloud.store.documents(searched.kind):
-        described = OPERATIONS[searched.describe](cloud, {searched.name: stored[searched.name]}) or {}
+        described = (
+            OPERATIONS[searched.describe](cloud, {searched.name: stored.get(searched.name, stored[searched.arn])}) or {}
+        )
         document = {**described, **_tags(cloud, stored[searched.arn])}
         if resource == "Model":
             document = {"Model": document}

@@ -246,6 +246,18 @@ def test_every_resource_can_be_searched(kit: Kit, resource: str) -> None:
     assert kit.sm.search(Resource=resource, MaxResults=100)["TotalHits"]["Relation"] == "EqualTo"
 
 
+def test_versions_and_packages_without_a_group_are_found(kit: Kit) -> None:
+    kit.sm.create_model_package_group(ModelPackageGroupName=f"{kit.prefix}-group")
+    containers = [{"Image": "image:1", "ModelDataUrl": kit.uri("model.tar.gz")}]
+    inference = {"Containers": containers, "SupportedContentTypes": ["a/b"], "SupportedResponseMIMETypes": ["a/b"]}
+    version = kit.sm.create_model_package(ModelPackageGroupName=f"{kit.prefix}-group", InferenceSpecification=inference)
+    package = kit.sm.create_model_package(ModelPackageName=f"{kit.prefix}-alone", InferenceSpecification=inference)
+
+    for made in (version, package):
+        (one,) = found(kit, "ModelPackage", ("ModelPackageArn", "Equals", made["ModelPackageArn"]))
+        assert one["ModelPackageArn"] == made["ModelPackageArn"]
+
+
 def test_a_pipeline_and_its_execution_are_found(kit: Kit) -> None:
     kit.pipeline({"Name": "End", "Type": "Fail", "Arguments": {"ErrorMessage": "x"}})
     arn = kit.start()

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from processing import datasets, statistics
-from processing.evaluate import answers, artifact, champion, out_of_distribution, report
+from processing.evaluate import answers, artifact, champion, drawn, out_of_distribution, report
 from processing.photo_features import Features
 from tests.processing.evaluate import small_artifact
 from tests.processing.evaluate.evaluations import answers_inside, answers_of, pack, run_evaluation, with_others
