@@ -35,11 +35,15 @@ _MARGIN = 20.0  # a photo this close to being shown to others is given up
 
 @dataclass(frozen=True)
 class Held:
-    """A photo on a desk. The page knows it by its number: its own name often says what it shows."""
+    """A photo on a desk. The page knows it by its number: its own name often says what it shows.
+
+    `labelled`: it was labelled before, has left the queue, and is asked about once more.
+    """
 
     number: int
     item: Item
     taken: float
+    labelled: bool = False
 
 
 @dataclass
@@ -133,21 +137,24 @@ def _act(request: Request) -> Response:
         if word == "label":
             one = desk.find(form.get("number", ""))
             truth = check_truth(form.get("truth", ""), registry.served_classes(here.target, stack["EndpointName"]))
-            queue.label(one.item, truth, here.author, datetime.now(UTC))
+            give = queue.label_again if one.labelled else queue.label
+            give(one.item, truth, here.author, datetime.now(UTC))
             desk.held.remove(one)
             desk.last, desk.labelled = one, desk.labelled + 1
         elif word == "skip":
             one = desk.find(form.get("number", ""))
-            queue.skip(one.item)
+            if not one.labelled:
+                queue.skip(one.item)
             desk.held.remove(one)
             desk.skipped.add(one.item.inference_id)
         elif word == "undo" and desk.last is not None:
             # It is asked once more: its next label is the later one, and counts.
-            desk.held.insert(0, replace(desk.last, taken=time.monotonic()))
+            desk.held.insert(0, replace(desk.last, taken=time.monotonic(), labelled=True))
             desk.last, desk.labelled = None, desk.labelled - 1
         elif word == "leave":
             for one in desk.held:
-                queue.give_back(one.item)
+                if not one.labelled:
+                    queue.give_back(one.item)
             desk.held.clear()
             return JSONResponse({})
         desk.fill(queue, wait=0 if here.target.local else 1)
@@ -157,7 +164,7 @@ def _act(request: Request) -> Response:
 def _state(desk: Desk, queue: Queue) -> dict[str, Any]:
     return {
         "photos": [one.number for one in desk.held],
-        "waiting": queue.waiting() + len(desk.held),
+        "waiting": queue.waiting() + sum(not one.labelled for one in desk.held),
         "labelled": desk.labelled,
         "undo": desk.last is not None,
         "unreadable": desk.unreadable,

@@ -98,9 +98,14 @@ class Queue:
 
     def label(self, item: Item, truth: str, author: str, now: datetime) -> Label:
         """Stores the label, then removes the photo from the queue."""
+        label = self.label_again(item, truth, author, now)
+        self.sqs.delete_message(QueueUrl=self.url, ReceiptHandle=item.receipt)
+        return label
+
+    def label_again(self, item: Item, truth: str, author: str, now: datetime) -> Label:
+        """Stores the label of a photo that has left the queue: the later label counts."""
         label = Label(item.inference_id, truth, "review", author, now)
         store(self.s3, self.bucket, [label])
-        self.sqs.delete_message(QueueUrl=self.url, ReceiptHandle=item.receipt)
         return label
 
     def skip(self, item: Item) -> None:

@@ -102,8 +102,9 @@ def _document(text: str) -> Any:
 
 
 def _sentence(cause: str) -> str:
-    """The sentence of ours in a cause, else the cause."""
+    """The sentence of ours in a cause, which may be inside what Lambda makes of an exception; else the cause."""
     document = _document(cause)
     if not isinstance(document, dict):
         return cause
-    return str(document.get("message") or document.get("errorMessage") or cause)
+    said = document.get("message") or document.get("errorMessage")
+    return _sentence(said) if isinstance(said, str) else cause

@@ -1,6 +1,9 @@
 """The review in the console: nothing lost, nothing shown to two people, nothing that leads."""
 
 import json
+from unittest.mock import patch
+
+import pytest
 
 
 def test_a_photo_that_is_no_picture_is_not_sent(served):
@@ -66,3 +69,14 @@ def test_a_label_that_is_no_class_is_refused(served):
     answer = served.post("/review/label", {"tab": "tab1", "number": number, "truth": "truck"})
     assert answer.status_code == 400
     assert served.labels() == {}
+
+
+@pytest.mark.parametrize("word", ["label", "skip"])
+def test_a_photo_that_left_the_queue_is_not_removed_again(served, word):
+    served.wait_for_a_person("a")
+    number = str(_act(served, "take")["photos"][0])
+    _act(served, "label", number=number, truth="bicycle")
+    _act(served, "undo")
+    with patch.object(served.target.client("sqs"), "delete_message") as delete:
+        after = _act(served, word, number=number, truth="motorcycle")
+    assert (after["photos"], after["waiting"], delete.call_count) == ([], 0, 0)

@@ -4,8 +4,6 @@ import re
 
 import pytest
 
-from tests.loadingbay.console.conftest import ORIGIN
-
 
 def test_a_token_is_good_once(desk):
     token = desk.keys.token()
@@ -95,4 +93,4 @@ def test_no_script_but_the_consoles_own_may_run(desk, address):
 def test_the_page_gives_an_address_for_another_browser(desk):
     address = desk.post("/another-browser", {}).text
     desk.browser.cookies.clear()
-    assert desk.browser.get(address.removeprefix(ORIGIN)).status_code == 200
+    assert desk.browser.get(address.removeprefix(str(desk.browser.base_url))).status_code == 200
