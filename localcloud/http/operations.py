@@ -24,7 +24,9 @@ EventBridge, CloudFormation, IAM, CloudWatch, Logs, SQS) are MiniStack's.
 Lists are filtered before a page is cut. AWS documents the opposite for `ListTrainingJobs` with `StatusEquals` and
 `MaxResults`, which is done so here; for the other lists its documentation is silent. It is silent too on the refusal of
 tags on a version of a model package, on the end of a callback that nobody answers (7 days here), and on what
-`DescribeModelPackage` names a version (`group/version` here); what public clients and tests expect was followed.
+`DescribeModelPackage` names a version (`group/version` here); what public clients and tests expect was followed. Of
+`ListModelPackages` it says that the oldest come first by default, while AWS's own samples take the first for the
+newest: here the newest come first; give `SortOrder`, and both agree.
 
 | Operation | What it does | Members it refuses |
 |---|---|---|

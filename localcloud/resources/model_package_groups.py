@@ -49,7 +49,7 @@ def describe_model_package_group(cloud: Cloud, request: dict[str, Any]) -> dict[
 
 @operation("ListModelPackageGroups")
 def list_model_package_groups(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any]:
-    """List model package groups, newest first by default. No group is shared from another account."""
+    """List model package groups, oldest first by default. No group is shared from another account."""
     groups = [] if request.get("CrossAccountFilterOption") == "CrossAccount" else cloud.store.documents(KIND)
     return page(
         request,
@@ -64,6 +64,7 @@ def list_model_package_groups(cloud: Cloud, request: dict[str, Any]) -> dict[str
             "ModelPackageGroupStatus",
         ),
         name="ModelPackageGroupName",
+        default_order="Ascending",
         identity="ModelPackageGroupName",
     )
 

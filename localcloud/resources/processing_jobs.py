@@ -28,7 +28,7 @@ def describe_processing_job(cloud: Cloud, request: dict[str, Any]) -> dict[str, 
 
 @operation("ListProcessingJobs")
 def list_processing_jobs(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any]:
-    """List processing jobs, newest first by default."""
+    """List processing jobs, oldest first by default."""
     return page(
         request,
         cloud.store.select(KIND),
@@ -47,6 +47,7 @@ def list_processing_jobs(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any
         name="ProcessingJobName",
         identity="ProcessingJobName",
         status="ProcessingJobStatus",
+        default_order="Ascending",
     )
 
 

@@ -28,7 +28,7 @@ def describe_training_job(cloud: Cloud, request: dict[str, Any]) -> dict[str, An
 
 @operation("ListTrainingJobs")
 def list_training_jobs(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any]:
-    """List training jobs, newest first by default. MaxResults cuts the page before StatusEquals, as on AWS."""
+    """List training jobs, oldest first by default. MaxResults cuts the page before StatusEquals, as on AWS."""
     status = request.get("StatusEquals") if "MaxResults" in request else None
     answer = page(
         request if status is None else {**request, "StatusEquals": None},
@@ -47,6 +47,7 @@ def list_training_jobs(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any]:
         name="TrainingJobName",
         identity="TrainingJobName",
         status="TrainingJobStatus",
+        default_order="Ascending",
     )
     if status is not None:
         summaries = answer["TrainingJobSummaries"]

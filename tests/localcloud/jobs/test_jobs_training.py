@@ -243,10 +243,9 @@ def test_with_max_results_the_page_is_cut_before_the_status(kit: Kit) -> None:
     kit.wait_job(kit.training_job("raise SystemExit(1)"), "training")
     kit.wait_job(kit.training_job("print('done')"), "training")
 
-    listed = kit.sm.list_training_jobs(NameContains=kit.prefix, StatusEquals="Failed", MaxResults=1)
-    rest = kit.sm.list_training_jobs(
-        NameContains=kit.prefix, StatusEquals="Failed", MaxResults=1, NextToken=listed["NextToken"]
-    )
+    failed = {"NameContains": kit.prefix, "StatusEquals": "Failed", "SortOrder": "Descending", "MaxResults": 1}
+    listed = kit.sm.list_training_jobs(**failed)
+    rest = kit.sm.list_training_jobs(**failed, NextToken=listed["NextToken"])
 
     assert listed["TrainingJobSummaries"] == []
     assert [job["TrainingJobStatus"] for job in rest["TrainingJobSummaries"]] == ["Failed"]
