@@ -4,6 +4,7 @@ launcher   the script that runs one command in its own namespaces, and ends ever
 relay      passes connections on to a model server whose network has no other way in
 sandbox    finds which namespaces this machine allows, and plans what a command sees
 layer      gives a process a folder of its own for what it installs with pip, on top of its environment
+artifacts  unpacks model archives, which nobody vouches for
 process    starts a launcher, passes on the command's output line by line, and stops it
 leftovers  ends processes that a killed local cloud left running
 """

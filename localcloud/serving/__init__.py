@@ -4,7 +4,6 @@ manager     deploys, updates, deletes and restores endpoints; knows which server
 deployment  what an endpoint serves, as its document keeps it
 fleet       the servers of one deployment: variants, their instances, and restarts
 instance    one model server process
-artifacts   unpacks model archives safely
 shift       the steps in which an update moves requests to new servers
 serverless  what a serverless variant accepts
 invoke      InvokeEndpoint: forwards requests to the servers

@@ -19,9 +19,9 @@ from localcloud.iam.access import Place, image_needs, log_needs
 from localcloud.iam.identities import Identity
 from localcloud.images.catalog import UnknownImageError
 from localcloud.images.environments import InstallError, Runtime
+from localcloud.sandbox.artifacts import ArtifactError, unpack
 from localcloud.sandbox.process import Launchers
 from localcloud.sandbox.sandbox import Sandbox
-from localcloud.serving.artifacts import ArtifactError, unpack
 from localcloud.serving.deployment import Deployment, VariantSpec
 from localcloud.serving.instance import Instance, MachineError, ServerError
 from localcloud.settings import ISOLATED

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from localcloud.serving.artifacts import ArtifactError, unpack
+from localcloud.sandbox.artifacts import ArtifactError, unpack
 
 
 def archive(path: Path, *members: tuple[str, bytes | tarfile.TarInfo]) -> Path:
@@ -127,7 +127,7 @@ def test_a_full_disk_is_the_disks_fault_not_the_archives(tmp_path: Path, monkeyp
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))  # as write() raises it: it knows no file name
 
-    monkeypatch.setattr("localcloud.serving.artifacts.shutil.copyfileobj", full)
+    monkeypatch.setattr("localcloud.sandbox.artifacts.shutil.copyfileobj", full)
     with pytest.raises(OSError, match="No space left on device"):
         unpack(path, tmp_path / "model")
 
