@@ -23,6 +23,14 @@ KEY_ARGUMENTS = {
         "HyperParameters",
         "InputDataConfig",
     ),
+    "Transform": (
+        "BatchStrategy",
+        "DataProcessing",
+        "Environment",
+        "MaxPayloadInMB",
+        "ModelName",
+        "TransformInput",
+    ),
     # Not on that page; the SDK documents that these steps can be cached.
     "Lambda": ("target", "arguments"),
     "Callback": ("target", "arguments"),

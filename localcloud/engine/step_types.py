@@ -43,6 +43,7 @@ def _job(label: str, store_kind: str, members: tuple[str, ...] = ()) -> StepType
 STEP_TYPES: dict[str, StepType] = {
     "Processing": _job("Processing", "processing-job", ("PropertyFiles",)),
     "Training": _job("Training", "training-job"),
+    "Transform": _job("Transform", "transform-job"),
     "Model": StepType("CreateModel", "DescribeModel", "ModelName", members=_RETRIED),
     "RegisterModel": StepType("CreateModelPackage", "DescribeModelPackage", members=_RETRIED),
     "Lambda": StepType(members=("FunctionArn", "OutputParameters", *_CACHED)),

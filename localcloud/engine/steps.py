@@ -24,13 +24,14 @@ from localcloud.engine.step_types import JOBS, STEP_TYPES, request_shape
 from localcloud.engine.validate import with_defaults
 from localcloud.iam.identities import Identity, authorize
 from localcloud.jobs.failure import JobError
-from localcloud.jobs.requests import insert, processing_job, training_job
+from localcloud.jobs.requests import insert, processing_job, training_job, transform_job
 from localcloud.jobs.transfer import Location, Transfer
 
 Document = dict[str, Any]
 _NEW: dict[str, Callable[[Cloud, Document], Document]] = {
     "Processing": processing_job,
     "Training": training_job,
+    "Transform": transform_job,
 }
 MAX_JOB_NAME = 63
 

@@ -4,6 +4,8 @@ service         queues jobs, limits how many run at once, and stores their state
 run             runs one job: download of inputs, processes, upload of outputs
 processing      the parts of a run that are specific to processing jobs
 training        the parts of a run that are specific to training jobs
+transform       the parts of a run that are specific to transform jobs
+transform_driver  what a transform job runs: sends its files to the model server
 requests        validates a Create request and makes the job's document from it
 layout          the directories and configuration files below /opt/ml
 transfer        downloads from S3, uploads to it, and mirrors a directory while a job runs

@@ -12,6 +12,7 @@ from localcloud.images.catalog import UnknownImageError
 from localcloud.jobs.failure import JobError
 from localcloud.jobs.metrics import check_definitions
 from localcloud.jobs.transfer import Location
+from localcloud.jobs.transform_driver import TransformError, check_path
 from localcloud.sandbox.sandbox import OPT_ML
 from localcloud.state.store import DuplicateError
 
@@ -105,6 +106,58 @@ def training_job(cloud: Cloud, request: Document) -> Document:
         }
     ]
     return document
+
+
+def transform_job(cloud: Cloud, request: Document) -> Document:
+    """Return the document of a new transform job. `request` was already validated against botocore's model.
+
+    The model must be there. KMS keys, data capture and experiments are stored but have no effect. ApiError if the model
+    is not there, or a member is not supported or invalid.
+    """
+    check_transform_job(request)
+    model = cloud.call("DescribeModel", {"ModelName": request["ModelName"]})
+    containers = model.get("Containers") or [model["PrimaryContainer"]]
+    if len(containers) > 1:
+        raise _refused("a transform job with a model of several containers")
+    container = containers[0]
+    if container.get("ModelPackageName"):
+        package = cloud.call("DescribeModelPackage", {"ModelPackageName": container["ModelPackageName"]})
+        base = package["InferenceSpecification"]["Containers"][0]
+        container = {
+            **base,
+            **container,
+            "Environment": {**base.get("Environment", {}), **container.get("Environment", {})},
+        }
+    source = (container.get("ModelDataSource") or {}).get("S3DataSource") or {}
+    url = container.get("ModelDataUrl") or source.get("S3Uri")
+    _image(cloud, container.get("Image", ""))
+    document = _document(cloud, request, "Transform", "transform-job")
+    document["_model"] = {**container, "ModelDataUrl": url}
+    document["_role"] = model.get("ExecutionRoleArn")
+    document["_isolated"] = model.get("EnableNetworkIsolation", False)
+    return document
+
+
+def check_transform_job(request: Document) -> None:
+    """ApiError if a transform job's request has a member that is not supported or invalid, whatever its model."""
+    given = request["TransformInput"]
+    if given.get("SplitType", "None") not in ("None", "Line"):
+        raise _refused(f"SplitType {given['SplitType']}; give Line or None")
+    if given["DataSource"]["S3DataSource"]["S3DataType"] not in ("S3Prefix", "ManifestFile"):
+        raise _refused("a TransformInput other than S3Prefix or ManifestFile")
+    _uri(given["DataSource"]["S3DataSource"]["S3Uri"], "TransformInput")
+    _uri(request["TransformOutput"]["S3OutputPath"], "TransformOutput.S3OutputPath")
+    _instances(request["TransformResources"], "transformResources")
+    kind = given.get("ContentType", "").partition(";")[0]
+    if request.get("DataProcessing") and kind not in ("text/csv", "application/json", "application/jsonlines"):
+        raise validation_error(
+            f"DataProcessing needs the ContentType text/csv, application/json or application/jsonlines, not {kind!r}."
+        )
+    for name in ("InputFilter", "OutputFilter"):
+        try:
+            check_path(request.get("DataProcessing", {}).get(name, "$"))
+        except TransformError as error:
+            raise validation_error(f"DataProcessing.{name}: {error}") from None
 
 
 def _waits_for_spare_machines(request: Document) -> None:

@@ -151,7 +151,7 @@ class JobRun:
             ) from None
 
     def _work(self, job: Document) -> Document:
-        self._act_as(job.get("RoleArn"), self.kind.image(job))
+        self._act_as(job.get("RoleArn") or job.get("_role"), self.kind.image(job))
         self._runtime = self._prepare_image(self.kind.image(job))
         hosts = make_hosts(self.directory, self.kind.hosts(job))
         names = self._names(hosts)
@@ -343,4 +343,5 @@ def end_orphans(jobs_dir: Path) -> int:
 
 
 def _isolated(job: Document) -> bool:
-    return bool(job.get("EnableNetworkIsolation") or job.get("NetworkConfig", {}).get("EnableNetworkIsolation"))
+    own = job.get("EnableNetworkIsolation") or job.get("_isolated")
+    return bool(own or job.get("NetworkConfig", {}).get("EnableNetworkIsolation"))

@@ -14,6 +14,7 @@ from localcloud.jobs.processing import Processing
 from localcloud.jobs.retried_writes import retry_until_stored
 from localcloud.jobs.run import INTERRUPTED, JobRun, Kind, end_orphans
 from localcloud.jobs.training import Training
+from localcloud.jobs.transform import Transform
 from localcloud.sandbox.process import Launchers
 from localcloud.sandbox.sandbox import Sandbox
 
@@ -21,7 +22,7 @@ logger = logging.getLogger("localcloud")
 
 Document = dict[str, Any]
 OnEnd = Callable[[], None]
-KINDS: dict[str, Kind] = {kind.store_kind: kind for kind in (Processing(), Training())}
+KINDS: dict[str, Kind] = {kind.store_kind: kind for kind in (Processing(), Training(), Transform())}
 _FINAL = ("Completed", "Failed", "Stopped")
 
 

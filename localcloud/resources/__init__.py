@@ -23,6 +23,7 @@ MODULES = [
     "callbacks",
     "processing_jobs",
     "training_jobs",
+    "transform_jobs",
 ]
 
 

@@ -6,6 +6,7 @@ Source: "XGBoost algorithm with Amazon SageMaker AI" and the inference formats o
 from __future__ import annotations
 
 import json
+import os
 import pickle
 from pathlib import Path
 from typing import Any
@@ -43,10 +44,14 @@ def predict_fn(data: Any, model: Any) -> Any:
 
 
 def output_fn(prediction: Any, accept: str) -> tuple[str, str]:
-    """JSON as {"predictions": [{"score": ...}]}, else CSV: the scores with commas, or a line a row of several."""
+    """JSON as {"predictions": [{"score": ...}]}, else CSV: the scores with commas, or a line a row.
+
+    A transform job's rows have a line each."""
     if accept == "application/json":
         return json.dumps({"predictions": [{"score": score} for score in prediction.tolist()]}), accept
     rows = np.asarray(prediction)
+    if rows.ndim == 1 and os.environ.get("SAGEMAKER_BATCH") == "true":
+        return "".join(f"{score}\n" for score in rows.tolist()), "text/csv"
     if rows.ndim == 1:
         return ",".join(str(score) for score in rows.tolist()), "text/csv"
     return "\n".join(",".join(str(score) for score in row) for row in rows.tolist()), "text/csv"
