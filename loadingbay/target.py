@@ -25,7 +25,7 @@ from urllib.parse import urlsplit
 from loadingbay import sessions
 from loadingbay.errors import UsageError
 from loadingbay.sessions import Keys
-from pipelines.definition import DEFAULT_STAGE
+from pipelines.settings import DEFAULT_STAGE
 
 DEFAULT_PORT = 4747
 _STAGE = re.compile(r"[a-z][a-z0-9-]{0,22}[a-z0-9]")  # as the template's parameter Name

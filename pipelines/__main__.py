@@ -17,10 +17,10 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from pipelines import derived, executions
 from pipelines.builds import Builder, BuildError
-from pipelines.definition import DEFAULT_STAGE, Settings
 from pipelines.parameters import PARAMETERS, Value, as_markdown
 from pipelines.promote import NEWEST, PromotionError, Stage
 from pipelines.promote import promote as promote_version
+from pipelines.settings import DEFAULT_STAGE, Settings
 from pipelines.sources import Sources, git_commit, image_address, image_tag, upload_missing
 
 _STACK = click.option(

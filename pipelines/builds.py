@@ -13,7 +13,7 @@ from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 
-from pipelines.definition import Settings
+from pipelines.settings import Settings
 
 _HERE = Path(__file__).resolve().parent
 
@@ -77,7 +77,7 @@ class Builder:
 def _code_hash() -> str:
     """What a definition depends on beside its settings: this package's text and the SDK's version."""
     digest = hashlib.sha256()
-    for name in ("definition.py", "parameters.py", "sdk.py"):
+    for name in ("definition.py", "parameters.py", "sdk.py", "settings.py"):
         digest.update((_HERE / name).read_bytes())
     digest.update(f"{version('sagemaker')} {version('sagemaker-core')} {version('sagemaker-mlops')}".encode())
     return digest.hexdigest()[:16]

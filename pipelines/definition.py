@@ -8,15 +8,12 @@ when, something that matters changed.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from pipelines.parameters import PARAMETERS
 from pipelines.sdk import as_nobody, import_sdk
+from pipelines.settings import Settings
 
-# The first stage. Each has its pipeline, its group of versions, its endpoint and its stack under the one name.
-DEFAULT_STAGE = "loadingbay"
 CACHE = "P30D"
 
 TRAINING_SECONDS = 6 * 3600
@@ -53,34 +50,6 @@ METRICS = {
     "out-of-fold:accuracy": "out_of_fold_accuracy",
     "out-of-fold:nll": "out_of_fold_nll",
 }
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What a definition depends on beside this package's own text. All addresses are S3 URIs.
-
-    `stage` and `evaluate` are scripts, `training` is a sourcedir.tar.gz whose hash is `training_sha256`. `name` is the
-    pipeline's and the model package group's. Jobs run in `subnets` with `security_groups`, if there are any, and
-    encrypt disks and outputs with the KMS key `key`, if there is one. `isolated`: their containers have no network;
-    `encrypted_traffic`: machines that train together encrypt what they send each other. `spot`: training runs on spare
-    machines and goes on from its checkpoints when they are taken away.
-    """
-
-    region: str
-    bucket: str
-    role: str
-    image: str
-    stage: str
-    evaluate: str
-    training: str
-    training_sha256: str
-    name: str = DEFAULT_STAGE
-    subnets: Sequence[str] = ()
-    security_groups: Sequence[str] = ()
-    key: str = ""
-    isolated: bool = False
-    encrypted_traffic: bool = False
-    spot: bool = False
 
 
 def build(settings: Settings) -> str:
@@ -235,6 +204,8 @@ def _pipeline(settings: Settings) -> Any:
         folder, _, archive = settings.training.rpartition("/")
         channels.append(InputData(channel_name=_CODE_CHANNEL, data_source=f"{folder}/"))
         code = f"/opt/ml/input/data/{_CODE_CHANNEL}/{archive}"
+    checkpoints = f"s3://{settings.bucket}/checkpoints/{settings.name}/{settings.training_sha256}"
+    searched = [p.name for p in PARAMETERS if p.searched]
     trainer = ModelTrainer(
         sagemaker_session=session,
         role=settings.role,
@@ -260,10 +231,11 @@ def _pipeline(settings: Settings) -> Any:
             max_runtime_in_seconds=TRAINING_SECONDS,
             **({"max_wait_time_in_seconds": SPOT_SECONDS} if settings.spot else {}),
         ),
-        # The same for every execution, or the step cache would never hit: train.py knows a checkpoint of another run.
+        # The same for every execution with these parameters, or the step cache would never hit; another one for each
+        # trial of a tuning. What is of another run, train.py knows and does not use.
         checkpoint_config=(
             CheckpointConfig(
-                s3_uri=f"s3://{settings.bucket}/checkpoints/{settings.name}/{settings.training_sha256}",
+                s3_uri=Join(on="/", values=[checkpoints, *map(text, searched), text("Seed")]),
                 local_path="/opt/ml/checkpoints",
             )
             if settings.spot

@@ -16,8 +16,8 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from pipelines import aws
-from pipelines.definition import DEFAULT_STAGE
 from pipelines.parameters import BY_NAME, Value, as_text
+from pipelines.settings import DEFAULT_STAGE
 
 _NO_CHAMPION = "champion/none"
 _LABELLED = "labelled/"

@@ -12,10 +12,10 @@ from botocore.exceptions import ClientError
 
 from pipelines import monitoring
 from pipelines.aws import is_missing, listed
-from pipelines.definition import DEFAULT_STAGE
 from pipelines.derived import same_definition
 from pipelines.monitoring import MonitoringSettings
 from pipelines.parameters import Value, as_request
+from pipelines.settings import DEFAULT_STAGE
 from pipelines.training_log import TRAINING_LOGS, Epoch, LogTail, parse
 
 ENDED = frozenset({"Succeeded", "Failed", "Stopped"})

@@ -17,8 +17,8 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from pipelines.aws import exists, is_missing
-from pipelines.definition import Settings
 from pipelines.monitoring import MonitoringSettings
+from pipelines.settings import Settings
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -8,7 +8,7 @@ import pytest
 
 from pipelines import builds
 from pipelines.builds import Builder, BuildError
-from pipelines.definition import Settings
+from pipelines.settings import Settings
 
 SETTINGS = Settings("r", "bucket", "role", "image", "s3://b/a.py", "s3://b/b.py", "s3://b/c.tar.gz", "sha")
 

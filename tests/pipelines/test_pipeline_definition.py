@@ -12,8 +12,9 @@ import pytest
 from botocore.session import Session
 from botocore.validate import ParamValidator
 
-from pipelines.definition import METADATA, Settings
+from pipelines.definition import METADATA
 from pipelines.parameters import BY_NAME, PARAMETERS
+from pipelines.settings import Settings
 
 SHA = "0123456789abcdef" * 4
 SETTINGS = Settings(
@@ -38,7 +39,8 @@ import json, socket, sys
 def refuse(*args, **kwargs):
     raise AssertionError(f"a call while building: {args}")
 socket.socket.connect = socket.socket.connect_ex = socket.getaddrinfo = refuse
-from pipelines.definition import Settings, build
+from pipelines.definition import build
+from pipelines.settings import Settings
 json.dump([build(Settings(**settings)) for settings in json.load(sys.stdin)], sys.stdout)
 """
 
@@ -265,7 +267,13 @@ def test_what_training_waits_for_is_said_for_spare_machines_only(steps, guarded)
     assert "MaxWaitTimeInSeconds" not in train["StoppingCondition"]
     assert "CheckpointConfig" not in train
     assert spot["StoppingCondition"]["MaxWaitTimeInSeconds"] > spot["StoppingCondition"]["MaxRuntimeInSeconds"]
-    assert spot["CheckpointConfig"]["S3Uri"] == f"s3://{SETTINGS.bucket}/checkpoints/bay-two/{SHA}"
+
+
+def test_each_trial_of_a_tuning_has_checkpoints_of_its_own(guarded):
+    place, *parameters = guarded["Train"]["Arguments"]["CheckpointConfig"]["S3Uri"]["Std:Join"]["Values"]
+    assert place == f"s3://{SETTINGS.bucket}/checkpoints/bay-two/{SHA}"
+    named = {re.search(r"Parameters\.(\w+)", json.dumps(parameter)).group(1) for parameter in parameters}
+    assert named == {p.name for p in PARAMETERS if p.searched} | {"Seed"}
 
 
 def test_the_checkpoints_are_where_training_looks_for_them(guarded):
