@@ -60,7 +60,7 @@ def transform(
     instances: int,
     waiting: Callable[[str], None] = lambda _: None,
 ) -> Transformed:
-    """Runs the job over the photos below `prefix` in the stage's bucket, and waits for its end.
+    """Runs the job over the photos below `prefix` in the stage's bucket, and waits for its end; an interrupt stops it.
 
     Raises UsageError when something else than photos lies there, or nothing, and WorkError when the job fails.
     """
@@ -73,8 +73,11 @@ def transform(
     try:
         sagemaker.create_transform_job(**_job(job, stack, prefix, results, instance_type, instances))
         now = _ended(target, job, waiting)
+    except KeyboardInterrupt:
+        sagemaker.stop_transform_job(TransformJobName=job)  # its machines cost money
+        raise
     finally:
-        # It may not have been made, or somebody deleted it.
+        # Somebody may have deleted it.
         with contextlib.suppress(ClientError):
             sagemaker.delete_model(ModelName=job)
     if now["TransformJobStatus"] != "Completed":

@@ -131,6 +131,19 @@ def test_a_job_that_is_refused_leaves_no_model_behind(target, sagemaker):
     assert sagemaker.models == {}
 
 
+def test_an_interrupt_stops_the_job_and_leaves_no_model_behind(target, sagemaker):
+    def interrupt(**_):
+        raise KeyboardInterrupt
+
+    sagemaker.answer("DescribeTransformJob", interrupt)
+    sagemaker.answer("StopTransformJob", {})
+    with pytest.raises(KeyboardInterrupt):
+        run(target)
+    (stopped,), (made,) = sagemaker.requests("StopTransformJob"), sagemaker.requests("CreateTransformJob")
+    assert stopped["TransformJobName"] == made["TransformJobName"]
+    assert sagemaker.models == {}
+
+
 def test_answers_that_are_missing_are_told(target, sagemaker):
     del sagemaker.answers["b.JPG"]
     with pytest.raises(WorkError, match="answered 2 of 3 photos"):
