@@ -266,3 +266,8 @@ def test_whoever_makes_the_endpoint_scale_may_do_what_aws_asks_for():
     }
     assert asked <= actions("DeployModelRole")
     assert "create-service-linked-role" in template()["Parameters"]["EndpointMaxInstanceCount"]["Description"]
+
+
+def test_the_endpoints_role_reads_artifacts_and_no_photo():
+    (reading,) = [said for said in statements("EndpointRole") if "s3:GetObject" in as_list(said["Action"])]
+    assert reading["Resource"] == {"Fn::Sub": "${DataBucket.Arn}/*.tar.gz"}
