@@ -39,7 +39,7 @@ def with_target(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def parameter_options(command: Callable[..., None], leave_out: Collection[Parameter] = ()) -> Callable[..., None]:
-    """An option for each pipeline parameter that a person sets."""
+    """Add a command line option for each pipeline parameter that a person may set, except `leave_out`."""
     for parameter in reversed(PARAMETERS):
         if parameter.option and parameter not in leave_out:
             help_ = f"{parameter.help} {parameter.allowed[:1].upper()}{parameter.allowed[1:]}."
@@ -72,12 +72,12 @@ def require_running(target: Target) -> None:
 
 
 def print_json(document: Any) -> None:
-    """Prints a result for programs."""
+    """Print a result as JSON on stdout."""
     click.echo(json.dumps(document, indent=2, default=str))
 
 
 def new_screen() -> Screen:
-    """What a command tells its progress on."""
+    """Return the Screen on which a command shows its progress."""
     from loadingbay.screen.progress import Screen
 
     return Screen()

@@ -56,17 +56,17 @@ class Target:
 
     @property
     def local(self) -> bool:
-        """Whether it is on this machine: then looking often costs nobody anything."""
+        """Whether the target is a local cloud on this machine, which may be polled often."""
         return self.endpoint_url is not None and _is_loopback(self.endpoint_url)
 
     @property
     def interval(self) -> float:
-        """Seconds between two looks at something that is under way."""
+        """Seconds between two polls of something in progress."""
         return 0.2 if self.local else 5.0
 
     @property
     def environment(self) -> dict[str, str]:
-        """The variables that point any AWS tool there. Empty for AWS itself."""
+        """The environment variables that make any AWS tool use this target; empty for AWS itself."""
         if self.kind != "local" or self.endpoint_url is None:
             return {"AWS_ENDPOINT_URL": self.endpoint_url} if self.endpoint_url else {}
         keys = self._local_keys()
@@ -79,7 +79,7 @@ class Target:
 
     @property
     def name(self) -> str:
-        """What to call it on a screen."""
+        """The name of the target as shown to a person."""
         if self.kind == "aws":
             return f"AWS, account {self.account}, region {self.client('sts').meta.region_name}"
         return f"{'the local cloud' if self.kind == 'local' else 'the cloud'} at {self.endpoint_url}"

@@ -38,7 +38,7 @@ class Step:
 
     @property
     def seconds(self) -> float | None:
-        """How long it took, when it has ended."""
+        """Seconds that the step took; None until it has ended."""
         return (self.ended - self.started).total_seconds() if self.started and self.ended else None
 
 
@@ -62,7 +62,7 @@ class Execution:
 
     @property
     def failed(self) -> Step | None:
-        """The first step that failed."""
+        """The first step that failed, or None."""
         return next((step for step in self.steps if step.status == "Failed" or step.kind == "Fail"), None)
 
 
@@ -115,7 +115,7 @@ def newest(sagemaker: Any, name: str = DEFAULT_STAGE) -> str:
 
 @dataclass(frozen=True)
 class Summary:
-    """An execution in a list."""
+    """An execution as ListPipelineExecutions gives it."""
 
     arn: str
     title: str
@@ -177,7 +177,7 @@ def start(
 
 
 def describe(sagemaker: Any, arn: str) -> Execution:
-    """The execution as it is now."""
+    """Return the state of the execution now."""
     # Status first: steps listed after it are at least as far.
     execution = sagemaker.describe_pipeline_execution(PipelineExecutionArn=arn)
     pages = sagemaker.get_paginator("list_pipeline_execution_steps").paginate(

@@ -40,7 +40,7 @@ class Parameter:
 
     @property
     def allowed(self) -> str:
-        """What values it takes, in words."""
+        """The values that the parameter takes, in words."""
         if self.form == "classes":
             return "two or more different names of ASCII letters, digits, - and _, separated by commas"
         if self.form == "instance":
@@ -97,7 +97,7 @@ class Parameter:
 
 
 def _plain(number: float) -> str:
-    """`1,000`, `0.97`, `1e-06`."""
+    """Return a number as text for people: `1,000`, `0.97`, `1e-06`."""
     return f"{number:,.0f}" if number == int(number) else f"{number:g}"
 
 
@@ -157,7 +157,7 @@ def as_text(values: Mapping[str, Value]) -> dict[str, str]:
 
 
 def as_markdown() -> str:
-    """The table as docs/parameters.md shows it."""
+    """Return the table of parameters as Markdown, for docs/parameters.md."""
     lines = [
         "# Pipeline parameters",
         "",

@@ -113,7 +113,7 @@ def _approve(sagemaker: Any, made: str, arn: str) -> None:
 
 
 def _approved(origin: Stage, wanted: str) -> dict[str, Any]:
-    """The wanted version of the group, which is approved."""
+    """Return the wanted version of the group. PromotionError if it is missing or not approved."""
     if wanted == NEWEST:
         for version in _versions(origin, ModelApprovalStatus="Approved"):
             return version

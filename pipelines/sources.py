@@ -139,7 +139,7 @@ class Sources:
         )
 
     def all(self) -> tuple[Source, ...]:
-        """Each of them."""
+        """All sources, each as a Source."""
         return (self.stage, self.evaluate, self.monitor, self.training)
 
     def monitoring_settings(self, outputs: Mapping[str, str], *, image: str) -> MonitoringSettings:

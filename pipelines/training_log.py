@@ -58,7 +58,7 @@ def parse(line: str) -> Epoch | None:
 
 
 def _overall(pairs: dict[str, str]) -> Overall | None:
-    """From `fits=3/4 done=62 left=20`; None when a line says no such thing."""
+    """Parse `fits=3/4 done=62 left=20`; None if the line has no such part."""
     try:
         finished, _, fits = pairs["fits"].partition("/")
         return Overall(int(finished), int(fits), int(pairs["done"]), int(pairs["left"]))
@@ -76,7 +76,7 @@ class LogTail:
         self._tokens: dict[str, str] = {}
 
     def poll(self) -> list[str]:
-        """What was written since the last call; nothing while the log does not exist."""
+        """Return the lines written since the last call; none while the log does not exist."""
         try:
             streams = self._logs.describe_log_streams(logGroupName=self._group, logStreamNamePrefix=self._prefix)
             return [line for s in streams["logStreams"] for line in self._read(s["logStreamName"])]

@@ -278,6 +278,7 @@ class Supervisor:
     # -- connections ------------------------------------------------------------------------------------------------
 
     def _accept(self) -> None:
+        """Accept at most 256 waiting connections, and hand each to a worker or keep it until one is free."""
         for _ in range(256):
             try:
                 accepted, _ = self.listener.accept()

@@ -1,4 +1,4 @@
-"""Answers with a photo from S3, if it is one: nothing else is ever sent to the browser as a picture."""
+"""Sends a photo from S3 to the browser; an object that is no PNG or JPEG is not sent."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The photos to learn from.
+"""Gets training photos: finds, downloads or draws them, and uploads them to S3.
 
 - `acquire`: finds them: what the user names, the CIFAR-100 archive, or drawn samples in its place
 - `files`: which files are photos

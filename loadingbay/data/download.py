@@ -156,7 +156,7 @@ class _Line:
         self._events: queue.Queue[int | bytes | Exception | None] = queue.Queue(maxsize=64)
 
     def tell(self, event: int | bytes | Exception | None) -> bool:
-        """Whether anyone still listens."""
+        """Pass an event to the reader; return False if it no longer reads."""
         while not self.gone.is_set():
             try:
                 self._events.put(event, timeout=0.2)
@@ -166,7 +166,7 @@ class _Line:
         return False
 
     def hear(self, wait: float) -> int | bytes | None:
-        """The next event. Raises Unreachable for a failure, or when nothing comes."""
+        """Return the next event. Unreachable if the download failed, or if none comes within `wait` seconds."""
         try:
             event = self._events.get(timeout=wait)
         except queue.Empty:
@@ -203,7 +203,7 @@ def _receive(source: Source, offset: int, line: _Line, transport: httpx.BaseTran
 
 
 def _reason(error: Exception) -> str:
-    """Why there is nothing to be had, in a few words."""
+    """Return in a few words why the download failed."""
     if isinstance(error, Unreachable):
         return str(error)
     if isinstance(error, httpx.HTTPStatusError):

@@ -23,7 +23,10 @@ class Listed:
 
     @property
     def remark(self) -> str:
-        """`; left out: 3 files that do not end in .png, .jpg or .jpeg (3 .jfif)`, or "" when none was."""
+        """Return a remark on the files left out, "" if there are none.
+
+        Such as `; left out: 3 files that do not end in .png, .jpg or .jpeg (3 .jfif)`.
+        """
         if not self.left_out:
             return ""
         kinds = ", ".join(f"{count:,} {suffix}" for suffix, count in self.left_out.most_common(5))

@@ -1,4 +1,4 @@
-"""What people know that the model did not.
+"""Labels that people give: collects them, and trains and compares versions with them.
 
 - `labels`: what photos really showed, stored in S3 in SageMaker's Ground Truth form
 - `review`: the queue of photos that the model was not sure of, one at a time

@@ -40,7 +40,7 @@ class Comparison:
 
 
 def compare(target: Target, version: Version) -> Comparison:
-    """Reads what Evaluate found. WorkError when the version was registered without an evaluation."""
+    """Read from its evaluation how the version compares with the one approved before. WorkError if it has none."""
     if not version.evaluation:
         raise WorkError(f"version {version.number} was registered without an evaluation: nothing compares it")
     bucket, key = aws.split_s3(version.evaluation)

@@ -50,7 +50,7 @@ class Watch:
 
 
 def read(target: Target, bucket: str) -> Watch:
-    """What monitoring found so far; no periods when it has not found anything yet."""
+    """Read the periods and the alarm from S3; no periods if monitoring has not run."""
     s3 = target.client("s3")
     if not aws.exists(s3, bucket, KEY):
         return Watch((), "", ())
@@ -58,7 +58,7 @@ def read(target: Target, bucket: str) -> Watch:
 
 
 def parse(said: Mapping[str, Any]) -> Watch:
-    """What the function WatchStream wrote, as records."""
+    """Parse what the function WatchStream wrote."""
     periods = tuple(
         Period(
             time=datetime.fromisoformat(one["time"]),

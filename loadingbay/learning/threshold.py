@@ -132,7 +132,7 @@ class _Table:
         return np.asarray(1000 * (self._review * below[at] + wrong[-1] - wrong[at]), np.float64)
 
     def point(self, threshold: float) -> Point:
-        """What this threshold gives."""
+        """Return cost, share accepted and precision at this threshold."""
         taken = self.confidence >= threshold
         accepted = float(self._weights[taken].sum())
         right = float(self._weights[taken & ~self._wrong].sum())

@@ -36,7 +36,7 @@ def resolve(repository: Path, name: str) -> Commit:
 
 
 def uncommitted(repository: Path) -> int:
-    """How many files of the work tree differ from its last commit, new ones included."""
+    """Return the number of files in the work tree that differ from its last commit, new files included."""
     return len(_git(repository, "status", "--porcelain").stdout.splitlines())
 
 

@@ -1,4 +1,4 @@
-"""The versions of the model, and what the endpoint serves of them.
+"""Reads and decides about model versions in the registry, and which of them the endpoint serves.
 
 - `versions`: reads the registry, approves and rejects, waits until the endpoint serves what it should
 - `plan`: asks DeployModel what it would do

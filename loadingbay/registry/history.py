@@ -77,7 +77,7 @@ def periods(records: Iterable[dict[str, Any]]) -> list[Period]:
 
 
 def _now(target: Target, endpoint: str) -> dict[str, Any] | None:
-    """What is served now, as a record: DeployModel may not have written it yet. None when nothing is."""
+    """Return what is served now, as a record: DeployModel may not have written it yet. None when nothing is."""
     now = registry.endpoint(target, endpoint)
     if now is None or now.changed is None or now.status not in {"InService", "Updating", "RollingBack"}:
         return None

@@ -1,4 +1,4 @@
-"""What a person reads.
+"""Output for people: progress, tables, pictures in a terminal, and errors as sentences.
 
 - `progress`: the parts of a command while they run, on stderr
 - `results`: tables of what came of it, on stdout

@@ -20,7 +20,7 @@ _USES = {
 
 
 def show(out: Console, card: Card) -> None:
-    """The whole card."""
+    """Print the whole model card."""
     overview = card.content.get("model_overview", {})
     changed = f"{card.changed:%Y-%m-%d %H:%M:%S}"
     out.print(f"[bold]{card.name}[/]  {card.status}, revision {card.revision} of {changed}")

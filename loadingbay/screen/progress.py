@@ -33,7 +33,7 @@ _STATES = {"Succeeded": "done", "Failed": "failed", "Stopped": "stopped", "Stopp
 
 
 def duration(seconds: float) -> str:
-    """`8.2 s`, `1 min 12 s`, `2 h 5 min`."""
+    """Return a duration as text: `8.2 s`, `1 min 12 s`, `2 h 5 min`."""
     if seconds < 59.95:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
@@ -56,7 +56,7 @@ def typed(sentence: str) -> str:
 
 
 def shown(path: Path) -> str:
-    """A path as a person in this folder would write it."""
+    """Return the path relative to the current folder where it lies below it."""
     return os.path.relpath(path) if path.is_relative_to(Path.cwd()) else str(path)
 
 
@@ -72,7 +72,7 @@ class Part:
 
     @property
     def seconds(self) -> float:
-        """How long it has taken."""
+        """Seconds since the part began, or that it took."""
         return (self.ended or time.monotonic()) - self.started
 
 
@@ -129,7 +129,7 @@ class Screen:
         self._line(part.name, f"{part.name}: {text}")
 
     def update(self, seen: Execution | Epoch) -> None:
-        """Shows the pipeline as just seen."""
+        """Show a pipeline execution and its steps in their present state."""
         if isinstance(seen, Epoch):
             self._epochs["all" if seen.overall else seen.phase] = seen
             self._line("epoch", f"  Train: {_figures(seen)}")
@@ -141,7 +141,7 @@ class Screen:
                 self._line(step.name, f"  {step.name}: {_words(step)}", force=True)
 
     def say(self, text: str, style: str = "") -> None:
-        """A line above what is live."""
+        """Print a line above the parts that are redrawn."""
         self.console.print(Text(typed(text), style=style))
 
     def _line(self, key: str, text: str, *, force: bool = False) -> None:

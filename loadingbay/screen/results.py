@@ -50,7 +50,7 @@ def drawn_versions(out: Console, versions: list[dict[str, Any]]) -> None:
 
 
 def figures(out: Console, summary: Summary, version: Version) -> None:
-    """One line with what the version is worth."""
+    """Print the main figures of the version in one line."""
     coverage = f", {summary.coverage:.0%} of photos reach it" if summary.coverage is not None else ""
     precision = (
         f", {summary.accepted_precision:.1%} of those are right" if summary.accepted_precision is not None else ""
@@ -118,7 +118,7 @@ def _outcome(o: Outcome) -> tuple[str, str]:
 
 
 def _reach(o: Outcome) -> str:
-    """`0 to 3 km`."""
+    """Return the distance range of an outcome as text, such as `0 to 3 km`."""
     return f"{o.order_range['from_km']:g} to {o.order_range['to_km']:g} km" if o.order_range else ""
 
 
@@ -179,7 +179,7 @@ def aws_approval(target: Target, version: Version) -> str:
 
 
 def times(out: Console, summary: Summary) -> None:
-    """How long it took, and each part of it."""
+    """Print the duration of the run and of each of its parts."""
     seconds = summary.document()["seconds"]
     total = seconds.pop("total")
     parts = ", ".join(f"{name} {duration(value)}" for name, value in seconds.items())
@@ -189,7 +189,7 @@ def times(out: Console, summary: Summary) -> None:
 
 
 def monitored(out: Console, report: Report) -> None:
-    """The figures that monitoring found, and where its pictures are."""
+    """Print the figures of monitoring, and the paths of its pictures."""
     table = Table(box=None, pad_edge=False, show_header=False)
     for name, value in report.figures.items():
         if isinstance(value, (int, str)) or value is None:
@@ -201,7 +201,7 @@ def monitored(out: Console, report: Report) -> None:
 
 
 def status(out: Console, document: dict[str, Any]) -> None:
-    """What `status` found."""
+    """Print the state of a stage, as `loadingbay status` shows it."""
     cloud = document["cloud"]
     place = cloud["endpoint_url"] or "AWS"
     if not cloud["running"]:
@@ -233,7 +233,7 @@ def status(out: Console, document: dict[str, Any]) -> None:
 
 
 def history(out: Console, periods: list[Period]) -> None:
-    """What was in production, newest first."""
+    """Print the periods in which the endpoint served each version, newest first."""
     if not periods:
         out.print(f"Nothing was in service yet: `{command()} approve VERSION` deploys a version.", soft_wrap=True)
         return
@@ -258,7 +258,7 @@ def history(out: Console, periods: list[Period]) -> None:
 
 
 def plan(out: Console, document: dict[str, Any]) -> None:
-    """What DeployModel would do, step by step, if all goes well."""
+    """Print the plan of DeployModel: the steps it would take if all of them succeed."""
     table = Table(box=None, pad_edge=False, header_style="dim")
     for name in ("step", "action", "of"):
         table.add_column(name, no_wrap=name != "of")
@@ -290,7 +290,7 @@ def _versions(versions: list[dict[str, Any]]) -> Table:
 
 
 def _share(text: str | None) -> str:
-    """`0.934` as `93.4%`."""
+    """Return a share such as `0.934` as a percentage such as `93.4%`."""
     try:
         return f"{float(text or ''):.1%}"
     except ValueError:

@@ -1,4 +1,4 @@
-"""What is sent to the application that serves, and what is seen of it.
+"""Sends photos to the deployed application, and reads its answers, state, captured requests and logs.
 
 - `photos`: classifies photos, one Step Functions execution each
 - `trace`: the way of one photo through the state machine

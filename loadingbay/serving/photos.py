@@ -115,7 +115,10 @@ def start(machine: Any, state_machine: str, bucket: str, key: str, name: str = "
 
 
 def counted(outcomes: list[Outcome]) -> str:
-    """`51 routed, 6 below the threshold, 3 not a vehicle we know; 1 of the routed is wrong`."""
+    """Return the number of photos with each outcome as text.
+
+    Such as `51 routed, 6 below the threshold, 3 not a vehicle we know; 1 of the routed is wrong`.
+    """
     routed = sum(o.status == "SUCCEEDED" for o in outcomes)
     below = sum(o.error == BELOW_THRESHOLD for o in outcomes)
     unknown = sum(o.error == NOT_KNOWN for o in outcomes)

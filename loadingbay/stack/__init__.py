@@ -1,4 +1,4 @@
-"""What a stage runs on: its CloudFormation stack, and the local cloud where that is the target.
+"""Deploys and removes the CloudFormation stack of a stage, and starts and stops the local cloud.
 
 - `local_cloud`: starts, finds and stops the local cloud of a folder
 - `locks`: one command at a time

@@ -93,13 +93,13 @@ def deploy(
 
 
 def status(target: Target, stack: str) -> str:
-    """The stack's status, "" when there is none."""
+    """Return the stack's CloudFormation status; "" if it does not exist."""
     found = _describe(target.client("cloudformation"), stack)
     return str(found["StackStatus"]) if found else ""
 
 
 def reason(target: Target, stack: str) -> str:
-    """Which resource failed first in the newest change of the stack, and why."""
+    """Return which resource failed first in the newest change of the stack, and why, as CloudFormation says it."""
     return _reason(target.client("cloudformation"), stack)
 
 
@@ -109,7 +109,7 @@ def artifacts_bucket(target: Target) -> str:
 
 
 def _fingerprint(template: Path, parameters: Mapping[str, str]) -> str:
-    """A hash of all that a deployment depends on."""
+    """Return a hash of template, code and parameters: everything that a deployment depends on."""
     code = fingerprint(template.parent, template.parent.parent / "lambdas")
     return hashlib.sha256(json.dumps([template.name, code, sorted(parameters.items())]).encode()).hexdigest()
 

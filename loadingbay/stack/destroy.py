@@ -134,7 +134,7 @@ def _executions(sagemaker: Any, pipeline: str) -> list[tuple[str, str]]:
 
 
 def _pipelines(sagemaker: Any, stage: str) -> list[str]:
-    """Those of the stage's two pipelines that there are."""
+    """Return the names of the stage's pipelines that exist (training and monitoring)."""
     pages = sagemaker.get_paginator("list_pipelines").paginate(PipelineNamePrefix=stage)
     there = {item["PipelineName"] for page in pages for item in page["PipelineSummaries"]}
     return [name for name in (stage, f"{stage}{MONITORING}") if name in there]
@@ -282,7 +282,7 @@ def _delete_images(target: Target, repository: str) -> None:
 
 
 def _empty(target: Target, bucket: str) -> None:
-    """Deletes all versions of all objects."""
+    """Delete all versions of all objects in the bucket."""
     s3 = target.client("s3")
     for page in s3.get_paginator("list_object_versions").paginate(Bucket=bucket):
         listed = [*page.get("Versions", []), *page.get("DeleteMarkers", [])]

@@ -50,7 +50,7 @@ def run(
     values: Mapping[str, Value],
     approve: bool,
 ) -> Finished:
-    """Runs everything. Raises WorkError with the reason of the part that failed.
+    """Run cloud, stack, data, pipeline, approval and photos. WorkError with the reason of the part that failed.
 
     `root` is where `.loadingbay` and `runs` lie, `data` what --data names. summary.json is written in any case once the
     pipeline has started; `runs/latest` moves only when all went well.
@@ -134,7 +134,7 @@ class _Background(Generic[T]):
         self._thread.start()
 
     def result(self) -> T:
-        """Its result, waited for; or raises what it raised."""
+        """Wait for the function to end and return its result; raises what it raised."""
         self._thread.join()
         if self._error is not None:
             raise self._error

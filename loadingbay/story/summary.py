@@ -62,7 +62,7 @@ class Summary:
     started: float = field(default_factory=time.monotonic)
 
     def take(self, figures: Figures | None) -> None:
-        """Notes the figures, if there are any."""
+        """Store the figures in the summary; no effect for None."""
         if figures is not None:
             self.accuracy, self.threshold, self.data = figures.accuracy, figures.threshold, figures.data
             self.coverage, self.accepted_precision = figures.coverage, figures.accepted_precision
@@ -113,7 +113,7 @@ def create(root: Path, execution: str) -> Path:
 
 
 def write(folder: Path, summary: Summary) -> Path:
-    """Writes summary.json, all of it or nothing."""
+    """Write summary.json atomically; return its path."""
     place = folder / "summary.json"
     try:
         with tempfile.NamedTemporaryFile("w", dir=folder, suffix=".part", delete=False) as part:

@@ -160,7 +160,7 @@ def registered(target: Target, execution: Execution, known: str = "") -> Registe
 
 
 def why(execution: Execution) -> str:
-    """Why the execution did not succeed, and what to do, in one sentence."""
+    """Return in one sentence why the execution did not succeed, and what to do."""
     failed = execution.failed
     if execution.status == "Stopped":
         return "the pipeline execution was stopped by someone else: run again to go on from what was finished"

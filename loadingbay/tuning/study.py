@@ -29,7 +29,7 @@ from pipelines.parameters import BY_NAME, Value
 
 @dataclass(frozen=True)
 class Tuned:
-    """What came of a search, the best trial first. `given` are the parameters of all trials, `source` is --data.
+    """The result of a search, with the best trial first. `given` are the parameters of all trials, `source` is --data.
 
     `failure` says why there is no version although one was asked for, or why there is no best trial.
     """

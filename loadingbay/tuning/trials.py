@@ -37,7 +37,7 @@ MAX_LISTED = 2000  # executions that are looked through for earlier trials
 
 
 class Interrupted(KeyboardInterrupt):
-    """The search ends before the trial does."""
+    """Raised when the search is interrupted while a trial still runs."""
 
 
 @dataclass
@@ -231,7 +231,7 @@ class Tuner:
             raise Interrupted
 
     def _conclude(self, trial: Trial, execution: Execution) -> None:
-        """Reads what came of an execution that has ended."""
+        """Store in the trial the figures, or the failure, of its ended execution."""
         if execution.status != "Succeeded":
             failed = execution.failed
             reason = failed.failure if failed else execution.failure
@@ -250,7 +250,7 @@ class Tuner:
             trial.failure = f"its training job reported no out-of-fold {self._search.objective}"
 
     def _learn(self, trial: Trial, asked: optuna.trial.Trial | None = None) -> None:
-        """Tells Optuna. `asked` is None for a trial that an earlier command started."""
+        """Report the trial's result to Optuna. `asked` is None for a trial that an earlier command started."""
         from optuna.trial import TrialState, create_trial
 
         value = trial.figures.get(self._search.objective)
@@ -262,17 +262,17 @@ class Tuner:
 
 
 def described(values: Mapping[str, Value]) -> str:
-    """`learning-rate 0.0342, batch-size 32`."""
+    """Return parameters as text, such as `learning-rate 0.0342, batch-size 32`."""
     return ", ".join(f"{BY_NAME[name].flag[2:]} {short(value)}" for name, value in values.items())
 
 
 def short(value: Value) -> str:
-    """A value with as many digits as a person compares."""
+    """Return a value as text, floats with four significant digits."""
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def outcome(trial: Trial) -> str:
-    """What came of a trial, in words."""
+    """Return a trial's result in words: its figure, or why it has none."""
     if trial.failure:
         return f"failed: {trial.failure}"
     words = {"nll": "NLL {:.4f}", "accuracy": "accuracy {:.1%}"}

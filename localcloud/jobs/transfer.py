@@ -194,12 +194,12 @@ class Mirror:
         self.problem: JobError | None = None
 
     def start(self) -> None:
-        """Take what is there now as known to S3, and begin."""
+        """Start the uploads in a thread; files that exist now are not uploaded until they change."""
         self._sent = {name: _mark(path) for name, path in collect([self._source]).items()}
         self._thread.start()
 
     def finish(self) -> None:
-        """Upload what is left. JobError if that fails."""
+        """Stop the thread and upload all files that changed since their last upload. JobError if that fails."""
         self._end.set()
         self._thread.join()
         self._pass(settled=False)

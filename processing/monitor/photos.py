@@ -1,4 +1,4 @@
-"""What the photos of a stream look like."""
+"""Measures what the photos of a stream look like: brightness, contrast, sharpness and colour."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A sample of the accepted answers, for people to look at: without it nobody would learn how often they are right.
+"""Samples accepted answers for people to label, so that the precision of what is accepted can be estimated.
 
 Whether an answer is in the sample depends on its inference id alone, so that reports of the same stream choose the
 same ones.

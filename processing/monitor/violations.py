@@ -1,4 +1,4 @@
-"""What of a stream is so unlike the evaluation that somebody should look, in the form of constraint_violations.json.
+"""Lists in which figures a stream differs from the evaluation by more than allowed: constraint_violations.json.
 
 The form: https://docs.aws.amazon.com/sagemaker/latest/dg/model-monitor-interpreting-violations.html. Each check has a
 p-value, and the level is divided by the number of checks (Bonferroni): when nothing has changed, the chance

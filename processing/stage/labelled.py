@@ -1,5 +1,4 @@
-"""Adds photos that people labelled to the data: some to learn from, some as the recent test, others as examples of
-what the model is not made for.
+"""Adds photos that people labelled: to the training data, to the recent test, and as out-of-distribution examples.
 
 The folder holds `sets/*.json`, a list of `{"photo", "truth", "part"}` (part `train` or `recent`), and `photos/`; any
 other `*.json` there, or none, means that nothing was labelled.

@@ -1,4 +1,4 @@
-"""Colours of the drawn vehicles, and how one is chosen."""
+"""Colours of the drawn vehicles, and the random choice of one."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ STEEL: Colour = (176, 180, 186)
 
 
 def pick(random: Random, options: Sequence[Colour]) -> Colour:
-    """One of the colours, a little varied."""
+    """Return one of the colours (RGB, 0 to 255) at random, slightly varied."""
     colour = options[random.randint(len(options))]
     return shade(colour, random.uniform(0.75, 1.15))
 

@@ -14,7 +14,7 @@ Pixel = tuple[float, float]
 
 
 def shade(colour: Colour, factor: float) -> Colour:
-    """Lighter above 1, darker below."""
+    """Return the colour (RGB) multiplied by `factor`: lighter above 1, darker below."""
     if factor <= 1:
         return (int(colour[0] * factor), int(colour[1] * factor), int(colour[2] * factor))
     rest = min(1.0, factor - 1)
@@ -53,7 +53,10 @@ class Pen:
         )
 
     def project(self, point: Point, steered: bool = False) -> Pixel:
-        """Pixel of a point. The middle of the wheelbase, a third up, is the centre."""
+        """Return the pixel (x, y) of a point, given in units of the wheelbase.
+
+        The middle of the wheelbase, a third up, is at the centre of the view.
+        """
         x, y, z = point
         (ax, ay, az, a0), (bx, by, bz, b0) = self._steered if steered else self._fixed
         return ax * x + ay * y + az * z + a0, bx * x + by * y + bz * z + b0
@@ -81,13 +84,13 @@ class Pen:
             self.draw.polygon([self.project((x, y, z), steered) for x, y in points], tone)
 
     def disc(self, x: float, y: float, radius: float, half_width: float, colour: Colour, steered: bool = False) -> None:
-        """A filled wheel, lamp or gear."""
+        """Draw a filled disc, such as a wheel, lamp or gear."""
         self.solid([(x + radius * cos(a), y + radius * sin(a)) for a in _angles(22)], half_width, colour, steered)
 
     def ring(
         self, x: float, y: float, radius: float, tube: float, half_width: float, colour: Colour, steered: bool = False
     ) -> None:
-        """A tyre or rim one can look through."""
+        """Draw a ring, such as a tyre or rim."""
         layers = (-half_width, 0.0, half_width) if half_width * self.view.scale > 1 else (0.0,)
         for z in layers:
             points = [self.project((x + radius * cos(a), y + radius * sin(a), z), steered) for a in _angles(32)]
@@ -98,7 +101,7 @@ class Pen:
     def spokes(
         self, x: float, y: float, radius: float, count: int, width: float, colour: Colour, turn: float, steered: bool
     ) -> None:
-        """Straight spokes from the hub."""
+        """Draw `count` straight spokes from the hub."""
         for index in range(count):
             angle = turn + 2 * pi * index / count
             self.line([(x, y, 0), (x + radius * cos(angle), y + radius * sin(angle), 0)], width, colour, steered)

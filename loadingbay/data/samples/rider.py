@@ -1,4 +1,4 @@
-"""Whoever sits on a drawn vehicle."""
+"""Draws the rider of a bicycle or motorcycle."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from loadingbay.data.samples.pen import Pen, Pixel, shade
 
 
 def rider(pen: Pen, random: Random, motor: bool) -> None:
-    """Somebody on it, leaning forward a little."""
+    """Draw a rider who leans forward a little; `motor`: seated as on a motorcycle, and with a helmet."""
     clothes, trousers = pick(random, PAINT), pick(random, [BLACK, (50, 60, 100), (90, 80, 70)])
     skin = pick(random, [(224, 178, 140), (150, 100, 70), (92, 60, 42)])
     hip: Pixel = (0.28, 0.58) if motor else (0.27, 0.95)

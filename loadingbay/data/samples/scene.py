@@ -152,7 +152,7 @@ def _place(random: Random, width: int, height: int) -> Image.Image:
 
 
 def _grain(scene: Image.Image, random: Random) -> Image.Image:
-    """Texture of ground and walls: the same grain at every size."""
+    """Return the scene with a noise texture on ground and walls; its grain does not depend on the size."""
     grain = random.normal(0, random.uniform(2, 9), (48, 48, 1)).repeat(3, 2)
     rough = Image.fromarray(np.clip(128 + grain, 0, 255).astype(np.uint8)).resize(scene.size, Image.Resampling.BILINEAR)
     mixed = np.asarray(scene, dtype=np.int16) + np.asarray(rough, dtype=np.int16) - 128
