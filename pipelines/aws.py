@@ -49,9 +49,13 @@ def listed(client: Any, operation: str, member: str, **request: Any) -> Iterator
         yield from page.get(member, [])
 
 
-def objects(s3: Any, bucket: str, prefix: str) -> Iterator[dict[str, Any]]:
-    """The objects whose keys begin with `prefix`, in the order of their keys, as ListObjectsV2 describes them."""
-    return listed(s3, "list_objects_v2", "Contents", Bucket=bucket, Prefix=prefix)
+def objects(s3: Any, bucket: str, prefix: str, *, owner: str | None = None) -> Iterator[dict[str, Any]]:
+    """The objects whose keys begin with `prefix`, in the order of their keys, as ListObjectsV2 describes them.
+
+    `owner` is the account that the bucket must belong to, if given.
+    """
+    expected = {"ExpectedBucketOwner": owner} if owner else {}
+    return listed(s3, "list_objects_v2", "Contents", Bucket=bucket, Prefix=prefix, **expected)
 
 
 def exists(s3: Any, bucket: str, key: str, *, owner: str | None = None) -> bool:

@@ -12,6 +12,8 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from pipelines import aws
+
 NEWEST = "newest"
 """In place of a version's ARN: the newest approved version."""
 
@@ -39,7 +41,7 @@ class Stage:
 
     @property
     def group_arn(self) -> str:
-        """The group, as it is named in requests from another account too."""
+        """The ARN of the group, by which requests from another account name it."""
         region = self.sagemaker.meta.region_name
         partition = self.sagemaker.meta.partition
         return f"arn:{partition}:sagemaker:{region}:{self.account}:model-package-group/{self.group}"
@@ -88,8 +90,8 @@ def promote(origin: Stage, goal: Stage, bucket: str, wanted: str = NEWEST) -> Pr
 
 
 def _copy(origin: Stage, source: str, goal: Stage, bucket: str, key: str) -> None:
-    """Read an object as whoever may read there, and write it as whoever may write here: they may be two."""
-    where, _, name = source.removeprefix("s3://").partition("/")
+    """Copy the object at the S3 address `source` to `bucket`, read and written with the clients of the two stages."""
+    where, name = aws.split_s3(source)
     body = origin.s3.get_object(Bucket=where, Key=name, ExpectedBucketOwner=origin.account)["Body"]
     goal.s3.upload_fileobj(body, bucket, key, ExtraArgs={"ExpectedBucketOwner": goal.account})
 
@@ -125,7 +127,7 @@ def _approved(origin: Stage, wanted: str) -> dict[str, Any]:
     try:
         named: dict[str, Any] = origin.sagemaker.describe_model_package(ModelPackageName=wanted)
     except ClientError as error:
-        if error.response["Error"]["Code"] not in {"ValidationException", "ResourceNotFound"}:
+        if not aws.is_missing(error):
             raise
         raise PromotionError(f"there is no version {wanted}: it may have been deleted meanwhile") from error
     if named["ModelApprovalStatus"] != "Approved":
@@ -144,15 +146,19 @@ def _promoted(goal: Stage, arn: str) -> dict[str, Any] | None:
 
 def _versions(stage: Stage, **wanted: str) -> Iterator[dict[str, Any]]:
     """The versions of a stage, newest first, as described."""
-    pages = stage.sagemaker.get_paginator("list_model_packages").paginate(
-        ModelPackageGroupName=stage.group_arn, SortBy="CreationTime", SortOrder="Descending", **wanted
+    newest_first = {"SortBy": "CreationTime", "SortOrder": "Descending", **wanted}
+    found = aws.listed(
+        stage.sagemaker,
+        "list_model_packages",
+        "ModelPackageSummaryList",
+        ModelPackageGroupName=stage.group_arn,
+        **newest_first,
     )
     try:
-        for page in pages:
-            for item in page["ModelPackageSummaryList"]:
-                yield stage.sagemaker.describe_model_package(ModelPackageName=item["ModelPackageArn"])
+        for item in found:
+            yield stage.sagemaker.describe_model_package(ModelPackageName=item["ModelPackageArn"])
     except ClientError as error:
-        if error.response["Error"]["Code"] not in {"ValidationException", "ResourceNotFound"}:
+        if not aws.is_missing(error):
             raise
         raise PromotionError(
             f"there is no model package group {stage.group} in account {stage.account}: deploy that stage first"
@@ -178,17 +184,13 @@ def _objects(origin: Stage, version: Mapping[str, Any], place: str) -> Iterator[
     yield _artifact(version), f"{place}/model.tar.gz"
     folder = _evaluation(version)
     if folder:
-        bucket, _, prefix = folder.removeprefix("s3://").partition("/")
-        pages = origin.s3.get_paginator("list_objects_v2").paginate(
-            Bucket=bucket, Prefix=prefix, ExpectedBucketOwner=origin.account
-        )
-        for page in pages:
-            for item in page.get("Contents", []):
-                yield f"s3://{bucket}/{item['Key']}", f"{place}/evaluation/{item['Key'].removeprefix(prefix)}"
+        bucket, prefix = aws.split_s3(folder)
+        for item in aws.objects(origin.s3, bucket, prefix, owner=origin.account):
+            yield f"s3://{bucket}/{item['Key']}", f"{place}/evaluation/{item['Key'].removeprefix(prefix)}"
 
 
 def _request(version: Mapping[str, Any], bucket: str, place: str) -> dict[str, Any]:
-    """What CreateModelPackage is asked: the version with its files at their new place, and where it came from."""
+    """Return the CreateModelPackage request for the version, with its files' new addresses and its origin."""
     specification = version["InferenceSpecification"]
     container = {**specification["Containers"][0], "ModelDataUrl": f"s3://{bucket}/{place}/model.tar.gz"}
     container.pop("ModelDataETag", None)  # of the object that was copied
