@@ -23,6 +23,12 @@ KEY_ARGUMENTS = {
         "HyperParameters",
         "InputDataConfig",
     ),
+    "Tuning": (
+        "HyperParameterTuningJobConfig",
+        "TrainingJobDefinition",
+        "TrainingJobDefinitions",
+        "WarmStartConfig",
+    ),
     "Transform": (
         "BatchStrategy",
         "DataProcessing",

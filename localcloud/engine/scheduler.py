@@ -178,7 +178,7 @@ class ExecutionRun:
         if hit is not None:
             self._succeed(step, {**document, **hit}, before)
             return
-        metadata = {f"{step.type}Job": {"Arn": job[f"{step.type}JobArn"]}}
+        metadata = {f"{step.type}Job": {"Arn": job[f"{JOBS[step.type].job}JobArn"]}}
         document = {**document, "StepStatus": "Executing", "Metadata": metadata, "_job": name, "_cache_key": key}
         document.pop("_last_failure", None)
         job["_step"] = {"execution": self._arn, "name": step.name}
@@ -191,7 +191,7 @@ class ExecutionRun:
         self._stored(store)
         self._steps[step.name] = document
         self._records.announce_step(step, document, before)
-        announce(self._cloud, step.type, job)
+        announce(self._cloud, JOBS[step.type].job, job)
         kind = JOBS[step.type].store_kind
         self._jobs.submit(kind, name, lambda: self._inbox.put(lambda: self._job_ended(step, name)))
 
@@ -262,7 +262,7 @@ class ExecutionRun:
         if self._closed or document.get("_job") != name or document["StepStatus"] not in ACTIVE:
             return
         job = self._cloud.store.get(JOBS[step.type].store_kind, name) or {}
-        status = job.get(f"{step.type}JobStatus")
+        status = job.get(f"{JOBS[step.type].job}JobStatus")
         reason = job.get("FailureReason", "InternalServerError: the job's end could not be stored")
         if status == "Completed":
             self._succeed(step, {**document, **perform.job_result(self._context, step, job)}, document["StepStatus"])
@@ -270,7 +270,9 @@ class ExecutionRun:
             self._end_step(step, {**document, "StepStatus": "Stopped"}, document["StepStatus"])
         elif status == "Stopped":
             why = (
-                "it ran longer than MaxRuntimeInSeconds" if job["_secondary"] == "MaxRuntimeExceeded" else "by request"
+                "it ran longer than MaxRuntimeInSeconds"
+                if job.get("_secondary") == "MaxRuntimeExceeded"
+                else "by request"
             )
             self._failed(step, document, f"ClientError: {step.type} job {name} was stopped: {why}.", None)
         elif job.get("_interrupted"):

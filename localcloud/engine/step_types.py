@@ -5,7 +5,7 @@ Sources: "Pipelines steps" in the SageMaker developer guide, and the definitions
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 from botocore.model import ServiceModel, Shape
@@ -20,7 +20,8 @@ class StepType:
     `create` is the operation whose request the step's arguments are, `describe` the one whose answer its properties
     are, `name_member` the request member that names what is made; each is empty where there is none. `job` is the label
     of SageMaker's members for a step that runs a job (`Training` in `TrainingJobStatus`), `store_kind` what the job is
-    stored as. `members` are those that a step of this type has beside the ones of every step.
+    stored as. `members` are those that a step of this type has beside the ones of every step, and `listed` an operation
+    whose answer's list is a property too.
     """
 
     create: str = ""
@@ -29,6 +30,7 @@ class StepType:
     job: str = ""
     store_kind: str = ""
     members: tuple[str, ...] = ()
+    listed: str = ""
 
 
 _RETRIED = ("RetryPolicies",)
@@ -43,6 +45,10 @@ def _job(label: str, store_kind: str, members: tuple[str, ...] = ()) -> StepType
 STEP_TYPES: dict[str, StepType] = {
     "Processing": _job("Processing", "processing-job", ("PropertyFiles",)),
     "Training": _job("Training", "training-job"),
+    "Tuning": replace(
+        _job("HyperParameterTuning", "hyper-parameter-tuning-job"),
+        listed="ListTrainingJobsForHyperParameterTuningJob",
+    ),
     "Transform": _job("Transform", "transform-job"),
     "Model": StepType("CreateModel", "DescribeModel", "ModelName", members=_RETRIED),
     "RegisterModel": StepType("CreateModelPackage", "DescribeModelPackage", members=_RETRIED),
@@ -70,3 +76,9 @@ def properties_shape(step_type: str) -> Shape | None:
     """The shape of a step's properties; None for types that have none of SageMaker's."""
     describe = STEP_TYPES[step_type].describe
     return sagemaker_model().operation_model(describe).output_shape if describe else None
+
+
+def listed_shape(step_type: str) -> Shape | None:
+    """The shape of the further properties of a step that are a list of their own; None for types without."""
+    listed = STEP_TYPES[step_type].listed
+    return sagemaker_model().operation_model(listed).output_shape if listed else None

@@ -26,12 +26,15 @@ from localcloud.iam.identities import Identity, authorize
 from localcloud.jobs.failure import JobError
 from localcloud.jobs.requests import insert, processing_job, training_job, transform_job
 from localcloud.jobs.transfer import Location, Transfer
+from localcloud.jobs.tuning import summaries
+from localcloud.jobs.tuning_requests import tuning_job
 
 Document = dict[str, Any]
 _NEW: dict[str, Callable[[Cloud, Document], Document]] = {
     "Processing": processing_job,
     "Training": training_job,
     "Transform": transform_job,
+    "Tuning": tuning_job,
 }
 MAX_JOB_NAME = 63
 
@@ -78,6 +81,9 @@ def job_name(execution_id: str, step: Step, random: str) -> str:
     """The name of a job or model, pipelines-<execution>-<step>-<random> as on AWS. The step's name is cut to fit."""
     prefix = step.arguments.get(STEP_TYPES[step.type].name_member)
     base = prefix if isinstance(prefix, str) else step.name
+    if step.type == "Tuning":
+        # The name of a tuning job has at most 32 characters.
+        return f"{execution_id}-{base.replace('_', '-')[: 30 - len(execution_id) - len(random)].strip('-')}-{random}"
     room = MAX_JOB_NAME - len(f"pipelines-{execution_id}--{random}")
     return f"pipelines-{execution_id}-{base.replace('_', '-')[:room].strip('-') or 'step'}-{random}"
 
@@ -121,7 +127,7 @@ def store_job(context: Context, step: Step, job: Document) -> None:
     try:
         request = {**job, "Tags": job.get("_tags")}
         authorize(context.identity(), STEP_TYPES[step.type].create, request, context.cloud.settings)
-        insert(context.cloud, JOBS[step.type].store_kind, step.type, job)
+        insert(context.cloud, JOBS[step.type].store_kind, JOBS[step.type].job, job)
     except ApiError as error:
         raise _refused(context, step, error) from None
 
@@ -168,6 +174,8 @@ def job_result(context: Context, step: Step, job: Document) -> Document:
     They are read now because another run may write to the same place later.
     """
     properties = {name: value for name, value in job.items() if not name.startswith("_")}
+    if step.type == "Tuning":
+        properties["TrainingJobSummaries"] = summaries(context.cloud, job["HyperParameterTuningJobName"])
     files = {}
     for file in step.property_files:
         outputs = job.get("ProcessingOutputConfig", {}).get("Outputs", [])

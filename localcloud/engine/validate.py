@@ -16,7 +16,7 @@ from localcloud.engine.graph import dependencies, own_arguments
 from localcloud.engine.members import unknown
 from localcloud.engine.references import Get, UnknownReferenceError, check_functions, find, is_reference
 from localcloud.engine.specimens import UnknownFormError, without_references
-from localcloud.engine.step_types import STEP_TYPES, properties_shape, request_shape
+from localcloud.engine.step_types import STEP_TYPES, listed_shape, properties_shape, request_shape
 
 EXECUTION_VARIABLES = (
     "StartDateTime",
@@ -96,6 +96,9 @@ def _check_get(definition: Definition, step: Step, get: Get) -> None:
     shape = properties_shape(target.type)
     if shape is None:
         raise UnknownReferenceError(f"{get.text!r}: a step of type {target.type} has no properties.")
+    listed = listed_shape(target.type)
+    if listed is not None and get.path[:1] and get.path[0] in listed.members:
+        shape = listed
     _check_path(get, shape, target.arguments)
 
 

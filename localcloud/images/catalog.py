@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 SHIPPED = Path(__file__).parent / "images.toml"
-_MEMBERS = {"name", "pattern", "requirements", "environment", "python", "library", "variables"}
+_NUMBER = r"([-+]?[0-9]*\.?[0-9]+(?:[eE][-+]?[0-9]+)?)"
+_MEMBERS = {"name", "pattern", "requirements", "environment", "python", "library", "variables", "metrics", "refused"}
 
 
 class CatalogError(ValueError):
@@ -27,6 +28,8 @@ class Rule:
 
     Either `requirements` (lines of a requirements file) say what is installed for `python`, or `environment` is a
     virtual environment that is there already. `library` is the package whose version the images' tags begin with.
+    `metrics` are those that the images' own algorithm logs for the channels train and validation, as `rmse`. `refused`
+    says instead why nothing can run in such an image here.
     """
 
     name: str
@@ -36,6 +39,16 @@ class Rule:
     python: str = "3.11"
     library: str = ""
     variables: Mapping[str, str] = field(default_factory=dict)
+    metrics: tuple[str, ...] = ()
+    refused: str = ""
+
+    def metric_definitions(self) -> list[dict[str, str]]:
+        """The MetricDefinitions that SageMaker has for the images' own algorithm."""
+        return [
+            {"Name": f"{channel}:{name}", "Regex": rf".*\[[0-9]+\].*#011{channel}-{re.escape(name)}:{_NUMBER}.*"}
+            for channel in ("train", "validation")
+            for name in self.metrics
+        ]
 
     def installed_version(self) -> str:
         """The version of `library` that the requirements pin, or an empty text."""
@@ -73,6 +86,8 @@ def find(rules: Sequence[Rule], address: str) -> Rule:
     """The first rule whose pattern matches the whole address; UnknownImageError if there is none."""
     for rule in rules:
         if re.fullmatch(rule.pattern, address):
+            if rule.refused:
+                raise UnknownImageError(f"The local cloud cannot run the image {address!r}: {rule.refused}")
             return rule
     repository = address.partition("@")[0].rpartition("/")[2].partition(":")[0] or "my-image"
     raise UnknownImageError(
@@ -95,7 +110,7 @@ def _rule(table: Any, where: str, folder: Path) -> Rule:
     unknown = sorted(set(table) - _MEMBERS)
     if unknown:
         raise CatalogError(f"{where} has the unknown member {unknown[0]!r}; known are {', '.join(sorted(_MEMBERS))}")
-    for name in ("name", "pattern", "python", "library", "environment"):
+    for name in ("name", "pattern", "python", "library", "environment", "refused"):
         if not isinstance(table.get(name, ""), str):
             raise CatalogError(f"{where}: {name} must be a text")
     name, pattern = table.get("name", ""), table.get("pattern", "")
@@ -112,8 +127,11 @@ def _rule(table: Any, where: str, folder: Path) -> Rule:
         raise CatalogError(f"{where}: requirements must be a list of texts")
     if not isinstance(variables, dict) or not all(isinstance(value, str) for value in variables.values()):
         raise CatalogError(f"{where}: variables must be a table of texts")
-    if ("requirements" in table) == ("environment" in table):
-        raise CatalogError(f"{where}: give either requirements or environment")
+    metrics = table.get("metrics", [])
+    if not isinstance(metrics, list) or not all(isinstance(metric, str) for metric in metrics):
+        raise CatalogError(f"{where}: metrics must be a list of texts")
+    if sum(member in table for member in ("requirements", "environment", "refused")) != 1:
+        raise CatalogError(f"{where}: give either requirements, environment or refused")
     environment = (folder / Path(table["environment"]).expanduser()).absolute() if "environment" in table else None
     if environment is not None and not (environment / "bin" / "python").exists():
         raise CatalogError(f"{where}: environment {environment} holds no bin/python")
@@ -125,4 +143,6 @@ def _rule(table: Any, where: str, folder: Path) -> Rule:
         python=table.get("python", "3.11"),
         library=table.get("library", ""),
         variables=variables,
+        metrics=tuple(metrics),
+        refused=table.get("refused", ""),
     )

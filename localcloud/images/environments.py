@@ -66,8 +66,18 @@ class Images:
 
     def check(self, address: str) -> None:
         """Raise UnknownImageError if nothing stands for the image at this address."""
-        if self._fallback is None:
+        try:
             find(self._rules, address)
+        except UnknownImageError:
+            if self._fallback is None:
+                raise
+
+    def metric_definitions(self, address: str) -> list[dict[str, str]]:
+        """The MetricDefinitions of the algorithm that the image at this address holds; empty if it has none."""
+        try:
+            return find(self._rules, address).metric_definitions()
+        except UnknownImageError:
+            return []
 
     def prepare(self, address: str, say: Say, cancelled: threading.Event) -> Runtime:
         """Return what stands for the image, made first if it is not there; that may take minutes.
@@ -93,7 +103,7 @@ class Images:
 
     def listed(self) -> Iterator[tuple[Rule, Path, bool]]:
         """Each rule with the place of its environment and whether that has been made."""
-        for rule in self._rules:
+        for rule in (one for one in self._rules if not one.refused):
             place = rule.environment or self._place(rule)
             yield rule, place, rule.environment is not None or (place / _COMPLETE).exists()
 

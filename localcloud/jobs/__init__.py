@@ -6,6 +6,9 @@ processing      the parts of a run that are specific to processing jobs
 training        the parts of a run that are specific to training jobs
 transform       the parts of a run that are specific to transform jobs
 transform_driver  what a transform job runs: sends its files to the model server
+tuning          runs tuning jobs, which start training jobs
+search_space    proposes hyperparameters, and says which training jobs to stop early
+tuning_requests  validates a request for a tuning job, and makes those of its training jobs
 requests        validates a Create request and makes the job's document from it
 layout          the directories and configuration files below /opt/ml
 transfer        downloads from S3, uploads to it, and mirrors a directory while a job runs

@@ -9,11 +9,13 @@ from localcloud.cloud import Cloud
 
 logger = logging.getLogger("localcloud")
 
+_NAMES = {"HyperParameterTuning": "HyperParameter Tuning"}
+
 
 def announce(cloud: Cloud, label: str, job: dict[str, Any]) -> None:
-    """Publish a job's state; `label` is Training or Processing. A failure to publish is logged and not raised."""
+    """Publish a job's state; `label` is Training, say. A failure to publish is logged and not raised."""
     try:
-        cloud.events.put(f"SageMaker {label} Job State Change", [job[f"{label}JobArn"]], detail(job))
+        cloud.events.put(f"SageMaker {_NAMES.get(label, label)} Job State Change", [job[f"{label}JobArn"]], detail(job))
     except Exception:
         logger.exception("the event of %s could not be published", job[f"{label}JobArn"])
 

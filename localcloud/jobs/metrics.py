@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -10,6 +11,7 @@ import regex  # has a timeout, unlike `re`: a pattern may take exponential time
 
 _SECONDS_A_LINE = 0.05
 _MAX_LINE = 4096
+_MAX_VALUES = 10_000
 
 
 class MetricReader:
@@ -19,6 +21,7 @@ class MetricReader:
         self._patterns = [(d["Name"], regex.compile(d["Regex"])) for d in definitions]
         self._clock = clock
         self._values: dict[str, tuple[float, float]] = {}
+        self._history: dict[str, deque[float]] = {}
 
     def line(self, text: str) -> None:
         """Search one log line (its first 4,096 characters) for every metric."""
@@ -30,6 +33,11 @@ class MetricReader:
                 continue
             if value is not None:
                 self._values[name] = (value, self._clock())
+                self._history.setdefault(name, deque(maxlen=_MAX_VALUES)).append(value)
+
+    def history(self, name: str) -> list[float]:
+        """Return the values of a metric so far, at most the last 10,000."""
+        return list(self._history.get(name, ()))
 
     def final(self) -> list[dict[str, Any]]:
         """Return FinalMetricDataList: the last value of each metric, with its time in seconds since 1970."""

@@ -91,6 +91,10 @@ def training_job(cloud: Cloud, request: Document) -> Document:
     except ValueError as error:
         raise validation_error(str(error)) from None
     document = _document(cloud, request, "Training", "training-job")
+    known = cloud.images.metric_definitions(algorithm["TrainingImage"])
+    if known and "sagemaker_program" not in request.get("HyperParameters", {}):
+        # DescribeTrainingJob shows the metrics of an algorithm that has its own.
+        document["AlgorithmSpecification"] = {"MetricDefinitions": known, **algorithm}
     base = request["OutputDataConfig"]["S3OutputPath"].rstrip("/")
     document["ModelArtifacts"] = {"S3ModelArtifacts": f"{base}/{request['TrainingJobName']}/output/model.tar.gz"}
     document["StoppingCondition"] = {"MaxRuntimeInSeconds": 86_400, **request.get("StoppingCondition", {})}

@@ -15,6 +15,8 @@ from localcloud.jobs.retried_writes import retry_until_stored
 from localcloud.jobs.run import INTERRUPTED, JobRun, Kind, end_orphans
 from localcloud.jobs.training import Training
 from localcloud.jobs.transform import Transform
+from localcloud.jobs.tuning import TuningRun
+from localcloud.jobs.tuning_requests import KIND as TUNING
 from localcloud.sandbox.process import Launchers
 from localcloud.sandbox.sandbox import Sandbox
 
@@ -36,6 +38,7 @@ class JobService:
         self._lock = threading.Lock()
         self._runs: dict[tuple[str, str], JobRun] = {}
         self._listeners: dict[tuple[str, str], OnEnd] = {}
+        self._tunings: dict[str, TuningRun] = {}
         self._closed = False
 
     def submit(self, store_kind: str, name: str, on_end: OnEnd | None = None) -> None:
@@ -43,10 +46,31 @@ class JobService:
         with self._lock:
             if self._closed:
                 return
+            if store_kind == TUNING:
+                # In a thread of its own: what it starts needs room among the jobs.
+                run = self._tunings[name] = TuningRun(self._cloud, self, name)
+                self._cloud.runner.start(f"tuning-{name}", self._tune, run, on_end)
+                return
             self._runs[store_kind, name] = self._new_run(store_kind, name)
             if on_end is not None:
                 self._listeners[store_kind, name] = on_end
             self._pool.submit(self._run, store_kind, name)
+
+    def _tune(self, run: TuningRun, on_end: OnEnd | None) -> None:
+        try:
+            run.run()
+        finally:
+            with self._lock:
+                self._tunings.pop(run.name, None)
+            if on_end is not None:
+                on_end()
+
+    def metric_values(self, name: str, metric: str) -> list[float]:
+        """The values of a metric that a running training job has logged so far; empty if it does not run."""
+        with self._lock:
+            run = self._runs.get(("training-job", name))
+        reader = run.notes.get("metrics") if run is not None else None
+        return reader.history(metric) if reader is not None else []
 
     def _new_run(self, store_kind: str, name: str) -> JobRun:
         kind = KINDS[store_kind]
@@ -82,6 +106,9 @@ class JobService:
 
     def stop(self, store_kind: str, name: str) -> None:
         """Stop a job that is queued or running; no effect on one that has ended."""
+        if store_kind == TUNING:
+            self._stop_tuning(name)
+            return
         kind = KINDS[store_kind]
         with self._lock:
             if (store_kind, name) not in self._runs:
@@ -97,6 +124,13 @@ class JobService:
         with self._lock:
             run = self._runs.get((store_kind, name))
         if run is not None:
+            run.stop()
+
+    def _stop_tuning(self, name: str) -> None:
+        with self._lock:
+            run = self._tunings.get(name)
+        if run is not None:
+            self._cloud.store.update(TUNING, name, {"HyperParameterTuningJobStatus": "Stopping"})
             run.stop()
 
     def _change(self, kind: Kind, name: str, status: str, members: Document) -> None:
@@ -137,6 +171,10 @@ class JobService:
         ended = end_orphans(self._cloud.settings.jobs_dir)
         if ended:
             logger.warning("ended %d processes of jobs that a killed local cloud left behind", ended)
+        for job in self._cloud.store.having(TUNING, "HyperParameterTuningJobStatus", ("Stopping", "InProgress")):
+            failed = {"HyperParameterTuningJobStatus": "Failed", "HyperParameterTuningEndTime": self._cloud.clock()}
+            reason = {"FailureReason": f"InternalServerError: {INTERRUPTED}", "_interrupted": True}
+            self._cloud.store.update(TUNING, job["HyperParameterTuningJobName"], {**failed, **reason})
         for kind in KINDS.values():
             running = self._cloud.store.having(kind.store_kind, f"{kind.label}JobStatus", ("Stopping", "InProgress"))
             for job in running:
@@ -153,6 +191,8 @@ class JobService:
 
     def close(self) -> None:
         """Kill all jobs, and wait until each is stored as interrupted."""
+        for tuning in list(self._tunings.values()):
+            tuning.close()
         with self._lock:
             self._closed = True
             runs = list(self._runs.values())

@@ -24,6 +24,7 @@ MODULES = [
     "processing_jobs",
     "training_jobs",
     "transform_jobs",
+    "tuning_jobs",
 ]
 
 

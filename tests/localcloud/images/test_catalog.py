@@ -14,6 +14,7 @@ from localcloud.images.catalog import (
     read,
     tag_version,
 )
+from localcloud.jobs.metrics import MetricReader
 
 AWS = "683313688378.dkr.ecr.us-east-1.amazonaws.com"
 
@@ -88,3 +89,20 @@ def test_another_version_than_the_tags_is_told() -> None:
 def test_a_tag_without_a_version_has_none() -> None:
     assert tag_version("1.dkr.ecr.us-east-1.amazonaws.com/x:latest") == ""
     assert tag_version("localhost:5000/x") == ""
+
+
+@pytest.mark.parametrize("name", ["linear-learner:1", "kmeans:1", "sagemaker-spark-processing:3.1-cpu-py37-v1.2"])
+def test_closed_algorithms_and_spark_are_refused_with_the_reason(name: str) -> None:
+    address = f"382416733822.dkr.ecr.us-east-1.amazonaws.com/{name}"
+
+    with pytest.raises(UnknownImageError, match=r"cannot run the image .*(built-in algorithm|Apache Spark)"):
+        find(known_rules(None), address)
+
+
+def test_xgboost_measures_what_aws_says_it_does() -> None:
+    rule = find(known_rules(None), "683313688378.dkr.ecr.us-east-1.amazonaws.com/sagemaker-xgboost:1.7-1")
+    reader = MetricReader(rule.metric_definitions())
+
+    reader.line("[12]#011train-rmse:0.51000#011validation-rmse:1.25000")
+
+    assert {one["MetricName"]: one["Value"] for one in reader.final()} == {"train:rmse": 0.51, "validation:rmse": 1.25}

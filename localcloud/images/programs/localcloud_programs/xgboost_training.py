@@ -63,6 +63,9 @@ def train(env: Any) -> None:
     given: dict[str, Any] = dict(parameters)
     if "eval_metric" in given:
         given["eval_metric"] = [name.strip() for name in given["eval_metric"].strip("[]").replace('"', "").split(",")]
+    objective = str(environment.read_hyperparameters().get("_tuning_objective_metric", "")).partition(":")[2]
+    if objective and objective not in given.get("eval_metric", []):
+        given["eval_metric"] = [*given.get("eval_metric", []), objective]
     matrices = {
         name: training_matrix(Path(folder), _type(env, name))
         for name, folder in env.channel_input_dirs.items()

@@ -1,0 +1,107 @@
+"""Validates CreateHyperParameterTuningJob requests, and makes the requests of a tuning job's training jobs. Pure."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from localcloud.api import refuse, validation_error
+from localcloud.cloud import Cloud
+from localcloud.jobs.requests import training_job
+from localcloud.jobs.search_space import SearchError, check_ranges
+
+Document = dict[str, Any]
+KIND = "hyper-parameter-tuning-job"
+LABEL = "HyperParameterTuning"
+_OF_DEFINITION = (
+    "RoleArn",
+    "InputDataConfig",
+    "VpcConfig",
+    "OutputDataConfig",
+    "ResourceConfig",
+    "StoppingCondition",
+    "EnableNetworkIsolation",
+    "EnableInterContainerTrafficEncryption",
+    "EnableManagedSpotTraining",
+    "CheckpointConfig",
+    "RetryStrategy",
+    "Environment",
+)
+_NO_COUNTS = {
+    "TrainingJobStatusCounters": dict.fromkeys(
+        ("Completed", "InProgress", "RetryableError", "NonRetryableError", "Stopped"), 0
+    ),
+    "ObjectiveStatusCounters": dict.fromkeys(("Succeeded", "Pending", "Failed"), 0),
+}
+
+
+def tuning_job(cloud: Cloud, request: Document) -> Document:
+    """Return the document of a new tuning job. `request` was already validated against botocore's model.
+
+    ApiError if it, or one of the training jobs that it would start, is not supported or invalid.
+    """
+    refuse(request, "Autotune")
+    config = request["HyperParameterTuningJobConfig"]
+    refuse(config.get("TuningJobCompletionCriteria", {}), "ConvergenceDetected")
+    if bool(request.get("TrainingJobDefinition")) == bool(request.get("TrainingJobDefinitions")):
+        raise validation_error("Give either TrainingJobDefinition or TrainingJobDefinitions.")
+    if config["Strategy"] != "Grid" and "MaxNumberOfTrainingJobs" not in config["ResourceLimits"]:
+        raise validation_error("ResourceLimits.MaxNumberOfTrainingJobs is required for this strategy.")
+    for definition in definitions(request):
+        refuse(definition, "HyperParameterTuningResourceConfig")
+        refuse(ranges(request, definition), "AutoParameters")
+        try:
+            check_ranges(ranges(request, definition), config["Strategy"])
+        except SearchError as error:
+            raise validation_error(str(error)) from None
+        made = training_job(cloud, training_request(request, definition, {}, "any"))
+        metric = objective(request, definition)["MetricName"]
+        known = [one["Name"] for one in made["AlgorithmSpecification"].get("MetricDefinitions", [])]
+        if metric not in known:
+            raise validation_error(
+                f"The objective metric {metric!r} is none of the MetricDefinitions: {', '.join(known) or 'none'}."
+            )
+    now = cloud.clock()
+    return {
+        **{name: value for name, value in request.items() if name != "Tags"},
+        "_tags": request.get("Tags"),
+        "HyperParameterTuningJobArn": cloud.arn(KIND, request["HyperParameterTuningJobName"]),
+        "HyperParameterTuningJobStatus": "InProgress",
+        "CreationTime": now,
+        "LastModifiedTime": now,
+        **_NO_COUNTS,
+    }
+
+
+def definitions(job: Document) -> list[Document]:
+    """The training job definitions of a tuning job."""
+    return job.get("TrainingJobDefinitions") or [job["TrainingJobDefinition"]]
+
+
+def ranges(job: Document, definition: Document) -> Document:
+    """What is tuned for a definition."""
+    found: Document = definition.get("HyperParameterRanges") or job["HyperParameterTuningJobConfig"].get(
+        "ParameterRanges", {}
+    )
+    return found
+
+
+def objective(job: Document, definition: Document) -> Document:
+    """The objective of a definition; ApiError if there is none."""
+    config = job["HyperParameterTuningJobConfig"]
+    found: Document | None = definition.get("TuningObjective") or config.get("HyperParameterTuningJobObjective")
+    if found is None:
+        raise validation_error("The tuning job needs a HyperParameterTuningJobObjective.")
+    return found
+
+
+def training_request(job: Document, definition: Document, tuned: dict[str, str], name: str) -> Document:
+    """The CreateTrainingJob request of one training job with the tuned hyperparameters."""
+    algorithm = {"TrainingImage": "", **definition["AlgorithmSpecification"]}
+    metric = objective(job, definition)["MetricName"]
+    given = {"_tuning_objective_metric": metric, **definition.get("StaticHyperParameters", {}), **tuned}
+    return {
+        "TrainingJobName": name,
+        "AlgorithmSpecification": algorithm,
+        "HyperParameters": given,
+        **{member: definition[member] for member in _OF_DEFINITION if member in definition},
+    }
