@@ -2,8 +2,10 @@
 
 import asyncio
 import contextvars
+import errno
 import json
 import logging
+import sqlite3
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -54,9 +56,16 @@ class Protocol:
             )
         except ApiError as error:
             return error_answer(error)
+        except (sqlite3.OperationalError, OSError) as error:
+            if not _disk_refuses(error):
+                logger.exception("%s failed", name)
+                return error_answer(_internal(name, error))
+            # A status that AWS's clients do not try again.
+            message = f"{name} was not done, because its state cannot be stored ({error}): free some space."
+            return error_answer(ApiError("InsufficientStorage", message, 507))
         except Exception as error:
             logger.exception("%s failed", name)
-            return error_answer(ApiError("InternalFailure", f"{name} failed: {type(error).__name__}: {error}", 500))
+            return error_answer(_internal(name, error))
         return 200, {"Content-Type": "application/x-amz-json-1.1"}, json.dumps(answer).encode()
 
     def call_json(self, name: str, body: bytes, caller: Identity | None = None) -> dict[str, Any]:
@@ -95,6 +104,19 @@ class Protocol:
     def close(self) -> None:
         """Let running operations end and start no more."""
         self._threads.shutdown(wait=False, cancel_futures=True)
+
+
+def _internal(name: str, error: Exception) -> ApiError:
+    return ApiError("InternalFailure", f"{name} failed: {type(error).__name__}: {error}", 500)
+
+
+def _disk_refuses(error: sqlite3.OperationalError | OSError) -> bool:
+    """Whether nothing can be written: the disk is full, broken or read-only."""
+    if isinstance(error, OSError):
+        return error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
+    # The last byte is the kind of error, the others say more about it.
+    kind = error.sqlite_errorcode & 0xFF
+    return kind in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN)
 
 
 def _no_constant(name: str) -> None:
