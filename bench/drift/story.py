@@ -38,12 +38,12 @@ from loadingbay.target import Target, choose
 
 PARAMETERS = {
     "MonitoringSchedule": "rate(1 minute)",
-    "MonitoringWindowHours": "0.03",
+    "MonitoringWindowHours": "0.06",
     "RetrainingMinLabels": "40",
     "RetrainingCoolDownHours": "0",
     "BakeSeconds": "0",
 }
-CALM, DRIFTED, AFTER = 80, 200, 120  # photos of each part of the stream
+CALM, DRIFTED, AFTER = 80, 180, 100  # photos of each part of the stream
 SURE_ONES = 5  # every so many of the accepted photos is looked at, too
 
 

@@ -72,7 +72,7 @@ def run(flags: argparse.Namespace) -> Evaluation:
             tolerance=flags.tolerance,
         )
         evaluation.write(flags.output, found)
-        statistics.write(flags.output, _baseline(photos, answers))
+        statistics.write(flags.output, _baseline(photos, answers, lately))
         shutil.copyfile(model.folder / artifact.HISTORY, flags.output / evaluation.HISTORY)
     picture.draw(flags.output / "evaluation.png", found, answers, photos, model)
     verification.write(flags.output / "verification", photos, answers)
@@ -97,15 +97,20 @@ def _read_recent(folder: Path | None, classes: list[str]) -> Photos:
     return photos
 
 
-def _baseline(photos: Photos, answers: Answers) -> dict[str, Any]:
-    """What the test photos look like, and how sure the model was of them: Monitor compares the stream with it."""
+def _baseline(photos: Photos, answers: Answers, lately: Photos) -> dict[str, Any]:
+    """What the photos look like, and how sure the model was of the test photos: Monitor compares the stream with it.
+
+    Of the recent photos where there are enough: a version that was trained because the stream changed would else be
+    told for ever that it has.
+    """
     from processing.evaluate.report import spread  # loads what takes seconds
 
-    rows = [measure_encoded(photos.bodies[row]) for row in spread(len(photos.bodies))]
+    bodies = lately.bodies if len(lately.bodies) >= statistics.MIN_COUNT else photos.bodies
+    rows = [measure_encoded(bodies[row]) for row in spread(len(bodies))]
     table = np.array([row for row in rows if row is not None], np.float64).reshape(-1, len(Features._fields))
     columns = {**dict(zip(Features._fields, table.T, strict=True)), "confidence": answers.confidence}
     histograms = {name: Histogram.of(values) for name, values in columns.items() if len(values)}
-    return statistics.describe(columns, histograms, len(photos.bodies))
+    return statistics.describe(columns, histograms, max(map(len, columns.values())))
 
 
 def _divided(answers: Answers, sets: Sequence[Sequence[bytes]]) -> list[Answers]:

@@ -1,8 +1,13 @@
 """The recent test: whether a version answers what people labelled better than the approved one."""
 
-import pytest
+import io
 
+import pytest
+from PIL import Image
+
+from processing import statistics
 from processing.datasets import Photos
+from processing.evaluate.__main__ import _baseline
 from processing.evaluate.answers import Answers, Prediction
 from processing.evaluate.recent import judge
 
@@ -35,3 +40,19 @@ def test_a_version_is_better_when_it_answers_more_of_them_right(mine, theirs, be
     assert found["better"] is better
     assert found["interval"][0] <= found["accuracy"] <= found["interval"][1]
     assert found["champion"]["accuracy"] == sum(a == b for a, b in zip(theirs, PHOTOS.labels, strict=True)) / 4
+
+
+def plain(brightness, count):
+    out = io.BytesIO()
+    Image.new("RGB", (8, 8), (brightness,) * 3).save(out, "PNG")
+    return Photos([out.getvalue()] * count, [0] * count, CLASSES)
+
+
+@pytest.mark.parametrize(("recent", "expected"), [(0, 200), (statistics.MIN_COUNT - 1, 200), (40, 20)])
+def test_enough_recent_photos_are_what_the_stream_is_compared_with(recent, expected):
+    """A version that was trained at night must not be told for ever that it is night."""
+    found = _baseline(plain(200, 35), answers(*[0] * 35), plain(20, recent))
+    columns = {one["name"]: one["numerical_statistics"] for one in found["features"]}
+    assert columns["brightness"]["mean"] == pytest.approx(expected / 255, abs=0.02)
+    assert columns["confidence"]["common"]["num_present"] == 35
+    assert all(one["common"]["num_missing"] >= 0 for one in columns.values())
