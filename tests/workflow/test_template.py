@@ -271,3 +271,10 @@ def test_whoever_makes_the_endpoint_scale_may_do_what_aws_asks_for():
 def test_the_endpoints_role_reads_artifacts_and_no_photo():
     (reading,) = [said for said in statements("EndpointRole") if "s3:GetObject" in as_list(said["Action"])]
     assert reading["Resource"] == {"Fn::Sub": "${DataBucket.Arn}/*.tar.gz"}
+
+
+@pytest.mark.parametrize("role", ["DeployModelRole", "EndpointRole"])
+def test_whoever_watches_an_update_may_list_alarms_as_cloudwatch_checks_it(role):
+    """A second version is never deployed without it: the watch is on by default."""
+    (listing,) = [said for said in statements(role) if "cloudwatch:DescribeAlarms" in as_list(said["Action"])]
+    assert listing["Resource"] == "*"
