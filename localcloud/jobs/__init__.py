@@ -5,7 +5,7 @@ run             runs one job: download of inputs, processes, upload of outputs
 processing      the parts of a run that are specific to processing jobs
 training        the parts of a run that are specific to training jobs
 transform       the parts of a run that are specific to transform jobs
-transform_driver  what a transform job runs: sends its files to the model server
+transform_client  what a transform job runs: sends its files to the model server
 tuning          runs tuning jobs, which start training jobs
 search_space    proposes hyperparameters, and says which training jobs to stop early
 tuning_requests  validates a request for a tuning job, and makes those of its training jobs

@@ -12,7 +12,7 @@ from localcloud.images.catalog import UnknownImageError
 from localcloud.jobs.failure import JobError
 from localcloud.jobs.metrics import check_definitions
 from localcloud.jobs.transfer import Location
-from localcloud.jobs.transform_driver import TransformError, check_path
+from localcloud.jobs.transform_client import TransformError, check_path
 from localcloud.sandbox.sandbox import OPT_ML
 from localcloud.state.store import DuplicateError
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from localcloud.jobs import transform_driver
+from localcloud.jobs import transform_client
 from localcloud.jobs.failure import JobError
 from localcloud.jobs.layout import Host, write_json
 from localcloud.jobs.run import JobRun
@@ -16,7 +16,7 @@ from localcloud.sandbox.artifacts import ArtifactError, unpack
 from localcloud.sandbox.sandbox import OPT_ML
 
 Document = dict[str, Any]
-_DRIVER = Path(transform_driver.__file__)
+_CLIENT = Path(transform_client.__file__)
 
 
 class Transform:
@@ -53,7 +53,7 @@ class Transform:
                 raise JobError("ClientError", f"The model data {url} cannot be unpacked: {error}") from None
             shutil.rmtree(folder)
         write_json(host.ml / "transform.json", {k: v for k, v in job.items() if not k.startswith("_")})
-        shutil.copy(_DRIVER, host.ml / "transform_driver.py")
+        shutil.copy(_CLIENT, host.ml / "transform_client.py")
         return []
 
     def image(self, job: Document) -> str | None:
@@ -61,7 +61,7 @@ class Transform:
         return image
 
     def command(self, job: Document) -> list[str]:
-        return ["python3", f"{OPT_ML}/transform_driver.py", OPT_ML]
+        return ["python3", f"{OPT_ML}/transform_client.py", OPT_ML]
 
     def variables(self, job: Document, root: str) -> Mapping[str, str]:
         return {**job["_model"].get("Environment", {}), **job.get("Environment", {}), "SAGEMAKER_BATCH": "true"}

@@ -13,11 +13,17 @@ PROJECT = tomllib.loads((FOLDER / "pyproject.toml").read_text())
 
 
 def test_every_folder_of_code_is_packaged() -> None:
-    found = {path.parent for path in FOLDER.rglob("__init__.py")}
+    tools = PROJECT["tool"]["setuptools"]
+    packaged = {FOLDER.joinpath(*name.split(".")[1:]) for name in tools["packages"]}
+    # What runs in the environments of images is data here: it is no part of the package.
+    data = {
+        path.parent
+        for package, patterns in tools["package-data"].items()
+        for pattern in patterns
+        for path in FOLDER.joinpath(*package.split(".")[1:]).glob(pattern)
+    }
 
-    packaged = {FOLDER.joinpath(*name.split(".")[1:]) for name in PROJECT["tool"]["setuptools"]["packages"]}
-
-    assert packaged == found
+    assert {path.parent for path in FOLDER.rglob("*.py")} - data == packaged - data
 
 
 @pytest.mark.parametrize("line", requires("localcloud") or [])

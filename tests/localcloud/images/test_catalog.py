@@ -63,7 +63,7 @@ def test_the_users_rules_come_first(tmp_path: Path) -> None:
         ("[[image]]\nname = 'a'\npattern = '['\nrequirements = []", "is no regular expression"),
         ("[[image]]\nname = 'A b'\npattern = '.*'\nrequirements = []", "name 'A b' must be"),
         ("[[image]]\nname = 'a'\nrequirements = []", "pattern is missing"),
-        ("[[image]]\nname = 'a'\npattern = '.*'", "either requirements or environment"),
+        ("[[image]]\nname = 'a'\npattern = '.*'", "either requirements, environment or refused"),
         ("[[image]]\nname = 'a'\npattern = '.*'\nrequirement = []", "unknown member 'requirement'"),
         ("[[image]]\nname = 'a'\npattern = '.*'\nrequirements = [1]", "must be a list of texts"),
         ("[[image]]\nname = 'a'\npattern = '.*'\nenvironment = '/no'", "holds no bin/python"),

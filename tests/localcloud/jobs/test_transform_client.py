@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from localcloud.jobs.transform_driver import Transform, TransformError, batches, check_path, select
+from localcloud.jobs.transform_client import Transform, TransformError, batches, check_path, select
 
 
 class Summing:

@@ -1,4 +1,4 @@
-"""Sends the input files of a transform job to the model server beside it: python3 transform_driver.py FOLDER
+"""Sends the input files of a transform job to the model server beside it: python3 transform_client.py FOLDER
 
 Runs in the job's own process with the standard library alone, because it runs in any image's environment. FOLDER is the
 job's /opt/ml: `transform.json` holds the request, input/data the files, and output/data gets one `.out` file for each.
