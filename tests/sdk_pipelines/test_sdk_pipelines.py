@@ -45,6 +45,17 @@ def test_a_built_in_algorithm_is_trained_and_registered(execution_of: Run, sdk: 
 
 @whole
 @both
+def test_a_batch_transform_job_predicts_the_rows_of_a_table(execution_of: Run, sdk: str) -> None:
+    execution = execution_of(sdk, "batch_transform")
+    text = execution.read(f"s3://{BUCKET}/{execution.name}/predicted/test.csv.out").decode()
+    rows = [[float(value) for value in line.split(",")] for line in text.splitlines()]
+    # The first column is joined from the input, the second is the model's.
+    assert len(rows) == 75
+    assert sum(abs(rings - predicted) for rings, predicted in rows) / len(rows) < 2
+
+
+@whole
+@both
 def test_models_are_trained_side_by_side(execution_of: Run, sdk: str) -> None:
     execution = execution_of(sdk, "parallel_models")
     names = [f"Train-Depth{depth}" for depth in (2, 4, 6)]

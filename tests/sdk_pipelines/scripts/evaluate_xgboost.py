@@ -1,7 +1,6 @@
 """Measures a model of XGBoost's algorithm mode on the test part; runs in a processing job."""
 
 import json
-import pickle
 import tarfile
 from pathlib import Path
 
@@ -14,8 +13,8 @@ FOLDER = Path("/opt/ml/processing")
 if __name__ == "__main__":
     with tarfile.open(FOLDER / "model" / "model.tar.gz") as archive:
         archive.extractall(path=".", filter="data")
-    with Path("xgboost-model").open("rb") as file:
-        model = pickle.load(file)
+    model = xgboost.Booster()
+    model.load_model("xgboost-model")
     rows = pd.read_csv(FOLDER / "test" / "test.csv", header=None)
     predicted = model.predict(xgboost.DMatrix(rows.iloc[:, 1:].to_numpy()))
     error = float(np.mean((rows.iloc[:, 0].to_numpy() - predicted) ** 2))
