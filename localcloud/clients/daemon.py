@@ -1,6 +1,7 @@
 """A local cloud in the background: started, found by its home, stopped."""
 
 import contextlib
+import http.client
 import json
 import os
 import select
@@ -9,6 +10,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +18,8 @@ from typing import Any
 from localcloud.sandbox.leftovers import Identity
 from localcloud.settings import PID_FILE
 
-_START_SECONDS = _STOP_SECONDS = 60.0
+START_SECONDS = STOP_SECONDS = 60.0
+_HEALTH_BYTES = 65_536  # more than a health page has
 # Straight to loopback: a proxy of the environment must not be asked for 127.0.0.1.
 _OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
@@ -43,17 +46,60 @@ def find(home: Path) -> Daemon | None:
     """The local cloud that runs on a home, or None. It has written its address to the file `endpoint` there."""
     try:
         url = (home / "endpoint").read_text().strip()
-        with _OPENER.open(f"{url}/_localcloud/health", timeout=5) as answer:
-            health = json.load(answer)
-    except (OSError, ValueError):
+        said = health(url, timeout=5)
+    except (OSError, ValueError, http.client.HTTPException):
         return None
-    if not isinstance(health, dict) or health.get("home") != str(home):
+    if not isinstance(said, dict) or said.get("home") != str(home):
         return None
-    identity = Identity.read(home / PID_FILE)
+    process = identity(home)
     # Anybody can answer on a port; only the cloud of this home can have left its note there.
-    if identity is None or identity.pid != health.get("pid"):
+    if process is None or process.pid != said.get("pid"):
         return None
-    return Daemon(url, identity.pid, health)
+    return Daemon(url, process.pid, said)
+
+
+def identity(home: Path) -> Identity | None:
+    """Return the identity that the local cloud of a home left there when it started; None if none did."""
+    return Identity.read(home / PID_FILE)
+
+
+def health(url: str, timeout: float) -> Any:
+    """Return the parsed health page of what listens at `url`, asked directly and not through a proxy.
+
+    `timeout` is in seconds. URLError if nothing listens there; another OSError, ValueError or HTTPException if what
+    answers is no local cloud.
+    """
+    with _OPENER.open(f"{url}/_localcloud/health", timeout=timeout) as answer:
+        return json.loads(answer.read(_HEALTH_BYTES))
+
+
+def spawn(
+    home: Path, options: list[str], directory: Path | None = None, environment: Mapping[str, str] | None = None
+) -> tuple[subprocess.Popen[bytes], int]:
+    """Start `localcloud serve` on a home without waiting for it, in a session of its own.
+
+    It runs in `directory` with the variables `environment`, by default this process's. Returns the process, and the
+    size of its log in bytes before it began. OSError if the home cannot be written to.
+    """
+    home.mkdir(parents=True, mode=0o700, exist_ok=True)
+    with os.fdopen(os.open(log_file(home), os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600), "ab") as log:
+        began = log.tell()
+        process = subprocess.Popen(
+            [sys.executable, "-m", "localcloud", "serve", "--home", str(home), *options],
+            cwd=directory,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+    return process, began
+
+
+def last_line(home: Path, began: int) -> str:
+    """Return the last line of the log after its first `began` bytes; "" if there is none."""
+    lines = log_file(home).read_bytes()[began:].decode(errors="replace").strip().splitlines()
+    return lines[-1].strip() if lines else ""
 
 
 def start(home: Path, options: list[str]) -> Daemon:
@@ -64,27 +110,17 @@ def start(home: Path, options: list[str]) -> Daemon:
     running = find(home)
     if running is not None:
         return running
-    home.mkdir(parents=True, mode=0o700, exist_ok=True)
-    with os.fdopen(os.open(log_file(home), os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600), "ab") as log:
-        began = log.tell()
-        process = subprocess.Popen(
-            [sys.executable, "-m", "localcloud", "serve", "--home", str(home), *options],
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-        )
-    deadline = time.monotonic() + _START_SECONDS
+    process, began = spawn(home, options)
+    deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
         running = find(home)
         if running is not None:
             return running
         if process.poll() is not None:
-            lines = log_file(home).read_bytes()[began:].decode(errors="replace").strip().splitlines()
-            raise DaemonError(lines[-1] if lines else f"The local cloud ended with exit code {process.returncode}.")
+            raise DaemonError(last_line(home, began) or f"The local cloud ended with exit code {process.returncode}.")
         time.sleep(0.1)
     process.terminate()
-    raise DaemonError(f"The local cloud did not answer within {_START_SECONDS:.0f} s; see {log_file(home)}.")
+    raise DaemonError(f"The local cloud did not answer within {START_SECONDS:.0f} s; see {log_file(home)}.")
 
 
 def stop(home: Path) -> bool:
@@ -93,14 +129,14 @@ def stop(home: Path) -> bool:
     The process is the one that left its identity in the home, whatever answers on the port. DaemonError if it does not
     end.
     """
-    identity = Identity.read(home / PID_FILE)
-    if identity is None:
+    left = identity(home)
+    if left is None:
         return False
-    with identity.held() as process:
+    with left.held() as process:
         if process is None:
             return False
         with contextlib.suppress(ProcessLookupError):
             signal.pidfd_send_signal(process, signal.SIGTERM)
-        if not select.select([process], [], [], _STOP_SECONDS)[0]:
-            raise DaemonError(f"Process {identity.pid} did not end within {_STOP_SECONDS:.0f} s.")
+        if not select.select([process], [], [], STOP_SECONDS)[0]:
+            raise DaemonError(f"Process {left.pid} did not end within {STOP_SECONDS:.0f} s.")
     return True

@@ -52,7 +52,7 @@ def program(monkeypatch, target, request):
             started.append(popen([sys.executable, "-c", text, *arguments], **options))
             return started[-1]
 
-        monkeypatch.setattr("loadingbay.stack.local_cloud.subprocess.Popen", start)
+        monkeypatch.setattr("localcloud.clients.daemon.subprocess.Popen", start)
 
     yield use
     for process in started:
@@ -86,7 +86,7 @@ def test_a_cloud_that_enforces_iam_is_started_with_that_option(target, program, 
     commands = []
     popen = subprocess.Popen
     monkeypatch.setattr(
-        "loadingbay.stack.local_cloud.subprocess.Popen",
+        "localcloud.clients.daemon.subprocess.Popen",
         lambda command, **o: commands.append(command) or popen(command, **o),
     )
     for enforce_iam in (True, False):
