@@ -83,6 +83,10 @@ def search(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any]:
         )
     record = SEARCHED[resource].record if resource in SEARCHED else _TRACKED[resource].label
     expression = request.get("SearchExpression") or {}
+    members = service_model("sagemaker").shape_for("SearchRecord").members[record].members
+    # A model's record holds the model, and its properties may be named without it.
+    if resource != "Model":
+        _check_names(expression, {*members, "Metrics"})
     found = [document for document in _documents(cloud, resource) if _holds(expression, document)]
     by = request.get("SortBy") or "LastModifiedTime"
     for document in found:
@@ -91,7 +95,6 @@ def search(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any]:
         number = isinstance(value, int | float) and not isinstance(value, bool)
         document["_sortTime"], document["_sortText"] = (value, "") if number else (0.0, str(value or ""))
     field = "_sortTime" if any(document["_sortTime"] for document in found) else "_sortText"
-    members = service_model("sagemaker").shape_for("SearchRecord").members[record].members
     answer = page(
         {name: request.get(name) for name in ("NextToken", "MaxResults", "SortOrder")},
         found,
@@ -136,6 +139,15 @@ def _tags(cloud: Cloud, arn: str) -> Document:
 
 
 # Expressions
+
+
+def _check_names(expression: Document, known: set[str]) -> None:
+    """ValidationException in AWS's words for a filter of a property that the resource does not have."""
+    for test in expression.get("Filters", []):
+        if test["Name"].partition(".")[0] not in known:
+            raise validation_error(f"Unknown property name: {test['Name']}")
+    for inner in expression.get("SubExpressions", []):
+        _check_names(inner, known)
 
 
 def _holds(expression: Document, document: Document) -> bool:

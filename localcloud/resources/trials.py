@@ -121,23 +121,23 @@ tracking.EXTRAS.update(
 )
 
 
-def _both(cloud: Cloud, request: Document) -> tuple[Document, Document, str]:
-    component = tracking.find(cloud, COMPONENT, request["TrialComponentName"])
-    trial = tracking.find(cloud, TRIAL, request["TrialName"])
-    return component, trial, f"{component['TrialComponentName']} {trial['TrialName']}"
-
-
 @operation("AssociateTrialComponent")
 def associate_trial_component(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any]:
     """Put a trial component into a trial; it may be in several."""
-    component, trial, key = _both(cloud, request)
-    cloud.store.put(_MEMBER, key, pick(trial, "TrialName"), parent=component["TrialComponentName"])
+    trial = tracking.find(cloud, TRIAL, request["TrialName"])
+    component = tracking.find(cloud, COMPONENT, request["TrialComponentName"])
+    name = component["TrialComponentName"]
+    cloud.store.put(_MEMBER, _member_key(name, trial["TrialName"]), pick(trial, "TrialName"), parent=name)
     return {**pick(component, "TrialComponentArn"), **pick(trial, "TrialArn")}
 
 
 @operation("DisassociateTrialComponent")
 def disassociate_trial_component(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any]:
-    """Take a trial component out of a trial."""
-    component, trial, key = _both(cloud, request)
-    cloud.store.delete(_MEMBER, key)
-    return {**pick(component, "TrialComponentArn"), **pick(trial, "TrialArn")}
+    """Take a trial component out of a trial; nothing happens if it is not in it."""
+    component, trial = (request[member].rpartition("/")[2] for member in ("TrialComponentName", "TrialName"))
+    cloud.store.delete(_MEMBER, _member_key(component, trial))
+    return {"TrialComponentArn": cloud.arn(COMPONENT.kind, component), "TrialArn": cloud.arn(TRIAL.kind, trial)}
+
+
+def _member_key(component: str, trial: str) -> str:
+    return f"{component} {trial}"

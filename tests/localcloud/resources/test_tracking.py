@@ -180,6 +180,7 @@ def test_a_training_job_is_found(kit: Kit, trained: dict[str, Any], test: tuple[
         ("Metrics.validation:rmse", "LessThan", "0.2"),
         ("CreationTime", "LessThan", "2020-01-01T00:00:00Z"),
         ("HyperParameters.none", "Equals", "1"),
+        ("Metrics.none", "Exists", "any"),
         ("TrainingJobStatus", "NotEquals", "Completed"),
     ],
     ids=lambda test: test[0],
@@ -270,6 +271,17 @@ def test_a_pipeline_and_its_execution_are_found(kit: Kit) -> None:
         ("PipelineExecutionStatus", "Equals", "Failed"),
     )
     assert execution["PipelineExecutionArn"] == arn
+
+
+def test_a_property_that_the_resource_does_not_have_is_named(kit: Kit) -> None:
+    with pytest.raises(ClientError, match="Unknown property name: ExperimentName") as error:
+        found(kit, "ExperimentTrialComponent", ("ExperimentName", "Equals", "e"))
+    assert code(error) == "ValidationException"
+
+
+def test_the_trial_is_looked_for_before_the_component(kit: Kit) -> None:
+    with pytest.raises(ClientError, match=r"Trial '.*experiment-trial/nobody' does not exist"):
+        kit.sm.associate_trial_component(TrialComponentName="nobody", TrialName="nobody")
 
 
 def test_what_is_not_searched_is_refused_by_name(kit: Kit) -> None:
