@@ -16,7 +16,7 @@ $(info This folder was renamed: setting the environments up again)
 $(shell rm -rf .venv .venv-image .venv-lint .venv-sdk2 .venv-sdk3 .uv)
 endif
 
-.PHONY: run up test unit unit-image unit-tools e2e drift pipelines faults lint lock sbom setup clean help
+.PHONY: browser chromium run up test unit unit-image unit-tools e2e drift pipelines faults lint lock sbom setup clean help
 
 help: ## what there is
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed 's/:.*## /\t/' | expand -t 12
@@ -58,15 +58,16 @@ $(UV):
 dev: .venv/dev.stamp .venv-image/test.stamp ## both environments with test tools
 
 # For a hurry, `make test TESTS=lint`.
-TESTS ?= unit lint e2e
+TESTS ?= unit lint e2e browser
 
 # Lint and the unit tests of both environments share two cores; what each printed comes when it ends.
-BESIDE = $(patsubst unit,unit-tools unit-image,$(filter-out e2e,$(TESTS)))
+BESIDE = $(patsubst unit,unit-tools unit-image,$(filter-out e2e browser,$(TESTS)))
 
 test: dev ## everything CI runs
 	@$(if $(BESIDE),echo "Some minutes side by side: $(BESIDE)")
 	@$(if $(BESIDE),$(MAKE) --no-print-directory --jobs 2 --output-sync=target $(BESIDE))
 	@$(if $(filter e2e,$(TESTS)),$(MAKE) --no-print-directory e2e)
+	@$(if $(filter browser,$(TESTS)),$(MAKE) --no-print-directory browser)
 
 unit: unit-image unit-tools ## fast tests: no network, no sleep
 
@@ -74,7 +75,7 @@ unit-image: dev
 	$(IMAGE_PY) -m pytest tests/training tests/processing tests/container
 
 unit-tools: dev
-	$(PY) -m pytest tests -m "not pipelines" --ignore tests/training --ignore tests/processing --ignore tests/container --ignore tests/e2e
+	$(PY) -m pytest tests -m "not pipelines" --ignore tests/training --ignore tests/processing --ignore tests/container --ignore tests/e2e --ignore tests/browser
 
 e2e: dev ## the real local cloud, driven over HTTP
 	$(PY) -m pytest tests/e2e -m "not faults"
@@ -90,6 +91,14 @@ drift: setup ## a camera changes: alarm, labels, a new version by itself, and a 
 
 pipelines: dev .venv-sdk2/sdk.stamp .venv-sdk3/sdk.stamp ## pipelines in the public's shapes, with SageMaker's SDK v2 and v3
 	$(PY) -m pytest tests/sdk_pipelines
+
+browser: dev chromium ## the console in a real browser, on a local cloud of its own
+	$(PY) -m pytest tests/browser
+
+chromium:
+	@command -v chromium >/dev/null || { test "$$(id -u)" = 0 && command -v apt-get >/dev/null \
+	  && echo "Installing Chromium" && apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium >/dev/null; } \
+	  || echo "There is no Chromium, and only root can install it, by apt (apt-get install chromium): its tests are skipped"
 
 faults: dev ## kills, floods and misleads the local cloud under load, and writes docs/faults.md
 	FAULTS_REPORT=$(CURDIR)/docs FAULTS_KILLS=100 FAULTS_LINES=100000 $(PY) -m pytest tests/e2e/faults/test_kills.py

@@ -14,7 +14,7 @@ from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from loadingbay.console import decisions, history, now, photos, review, runs, versions
+from loadingbay.console import decisions, history, now, photos, review, runs, thresholds, versions
 from loadingbay.console.door import Door, Keys
 from loadingbay.console.pages import Pages, failed, pages
 from loadingbay.console.review import Desks
@@ -43,6 +43,7 @@ def application(
         *photos.ROUTES,
         *runs.ROUTES,
         *history.ROUTES,
+        *thresholds.ROUTES,
         Route("/another-browser", _another_browser, methods=["POST"]),
         Route("/favicon.ico", lambda _: RedirectResponse("/static/icon.svg", 308)),
         Mount("/static", StaticFiles(directory=STATIC)),

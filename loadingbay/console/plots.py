@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 
 WIDTH, HEIGHT = 320, 180
 LEFT, RIGHT, TOP, BOTTOM = 40, 16, 18, 30
@@ -88,12 +87,17 @@ def stream(answers: Sequence[tuple[float, bool]], threshold: float | None) -> Pl
     return Plot(title, "older to newer", "confidence", (), _shares(lowest), lines, dots)
 
 
-def over_time(points: Sequence[tuple[datetime, float]], title: str, up: str) -> Plot:
-    """A share along the time."""
-    if not points:
-        return Plot(title, "", up, (), _shares())
-    first, last = points[0][0].timestamp(), points[-1][0].timestamp()
-    span = (last - first) or 1.0
-    placed = [((moment.timestamp() - first) / span, value) for moment, value in points]
-    dots = tuple(("s0", x(across), y(value), 2.5) for across, value in placed)
-    return Plot(title, "older to newer", up, (), _shares(), (("s0", _line(placed, 0, 1)),), dots)
+def cost(points: Sequence[Point], today: float, best: float) -> Plot:
+    """The cost of a thousand photos against the threshold (threshold, cost), with today's and the cheapest marked."""
+    most = max([1.0, *(value for _, value in points)])
+    lowest = min([1.0, *(threshold for threshold, _ in points)])
+    width = (1.0 - lowest) or 1.0
+    placed = [((threshold - lowest) / width, value) for threshold, value in points]
+    marks = []
+    for style, threshold in (("refused", today), ("accepted", best)):
+        near = min(points, key=lambda point: abs(point[0] - threshold), default=(threshold, 0.0))
+        marks.append((style, x((threshold - lowest) / width), y(near[1], 0, most), 4.0))
+    ticks = tuple((x(share), f"{lowest + share * width:.2f}") for share in (0.0, 0.5, 1.0))
+    costs = tuple((y(value, 0, most), f"{value:.0f}") for value in (0.0, most / 2, most))
+    title = "Cost of a thousand photos against the threshold, on recent labelled answers"
+    return Plot(title, "threshold", "cost", ticks, costs, (("s0", _line(placed, 0, most)),), tuple(marks))

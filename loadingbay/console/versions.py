@@ -14,6 +14,7 @@ from loadingbay.console.live import Look, stream
 from loadingbay.console.pages import Pages, pages
 from loadingbay.console.shown import photo_response
 from loadingbay.errors import UsageError
+from loadingbay.learning.comparison import paired_tests
 from loadingbay.registry import comparison, evaluations
 from loadingbay.registry import versions as registry
 from loadingbay.registry.versions import Version
@@ -46,6 +47,7 @@ def _one(request: Request) -> Response:
         title=f"Version {version.number}",
         version=version,
         rows=comparison.rows([found]),
+        tests=paired_tests(found),
         confusion=_confusion(found),
         plots=_plots([(f"version {version.number}", found)]),
         state=_state(here, stack, version),

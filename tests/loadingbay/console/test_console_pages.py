@@ -151,3 +151,20 @@ def test_a_sent_photo_is_uploaded_and_its_execution_started(served):
     assert "<b>" not in served.get(location).text
     keys = [item["Key"] for item in served.target.client("s3").list_objects_v2(Bucket="data")["Contents"]]
     assert keys == [f"photos/{location.removeprefix('/photos/')}.png"]
+
+
+def test_the_costs_of_thresholds_are_drawn(served, monkeypatch):
+    from loadingbay.learning.threshold import Answer
+
+    answers = [Answer("bicycle", "bicycle" if n % 5 else "motorcycle", 0.5 + n / 100, n > 20) for n in range(50)]
+    monkeypatch.setattr("loadingbay.learning.threshold.read", lambda *_: (answers, 0.7, 0.6))
+    text = served.get("/threshold?wrong=20&review=0.5").text
+    assert "Of 50 labelled answers" in text
+    assert "<polyline" in text
+
+
+@pytest.mark.parametrize("wrong", ["-1", "nan", "inf", "x"])
+def test_a_cost_that_is_no_number_is_a_sentence(served, wrong):
+    answer = served.get(f"/threshold?wrong={wrong}")
+    assert answer.status_code == 400
+    assert "must be a number from 0 on" in answer.text

@@ -1,0 +1,164 @@
+"""A console in front of a local cloud of its own, and a real browser: Debian's Chromium, driven by Playwright.
+
+`make browser` installs Chromium where apt can. Where there is none, the tests are skipped, but never in CI.
+"""
+
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from loadingbay.data.samples import write_archive
+from loadingbay.target import Target, choose
+
+FLAGS = (
+    "--no-sandbox",  # CI is root, for whom Chromium has no sandbox; it sees our own pages alone
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+PATIENCE = 60_000  # milliseconds for what a job or an endpoint has to do on a busy machine
+
+
+def _chromium() -> str:
+    found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if found:
+        return found
+    why = "there is no Chromium: `make browser` installs it"
+    if os.environ.get("CI"):
+        pytest.fail(why)
+    pytest.skip(why)
+
+
+@dataclass
+class Console:
+    """A console and the folder with the local cloud that it is in front of."""
+
+    folder: Path
+    port: int
+    data: Path
+    process: subprocess.Popen[str] | None = None
+    page_port: int = 0
+    address: str = ""
+
+    @property
+    def environment(self) -> dict[str, str]:
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "LOADINGBAY_"))}
+        return {**kept, "LOADINGBAY_FOLDER": str(self.folder), "LOADINGBAY_PORT": str(self.port)}
+
+    @property
+    def target(self) -> Target:
+        return choose({"LOADINGBAY_PORT": str(self.port)}, self.folder)
+
+    @property
+    def base(self) -> str:
+        return self.address.split("/enter")[0]
+
+    def cli(self, *arguments: str) -> None:
+        done = subprocess.run(
+            [sys.executable, "-m", "loadingbay.cli", *arguments], env=self.environment, cwd=self.folder, text=True,
+            capture_output=True, timeout=120, check=False,
+        )  # fmt: skip
+        if done.returncode:
+            pytest.fail(f"loadingbay {arguments} ended with {done.returncode}\n{done.stdout}\n{done.stderr}")
+
+    def start(self) -> None:
+        """Starts the console; reads the address that it prints."""
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "loadingbay.cli", "console", "--no-open", "--port", str(self.page_port)],
+            env=self.environment, cwd=self.folder, text=True, stderr=subprocess.PIPE,
+        )  # fmt: skip
+        assert self.process.stderr is not None
+        line = self.process.stderr.readline()
+        found = re.search(r"http://\S+", line)
+        assert found, line + self.process.stderr.read()
+        self.address = found.group()
+        self.page_port = int(self.base.rsplit(":", 1)[1])
+
+    def stop(self) -> None:
+        """Ctrl-C."""
+        if self.process is not None:
+            self.process.terminate()
+            self.process.communicate(timeout=20)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    path = _chromium()
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=path, args=FLAGS)
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture(scope="session")
+def console(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Console]:
+    """A console in front of a local cloud that has the application, and no version yet."""
+    folder = tmp_path_factory.mktemp("console")
+    data = folder / "cifar-100-python.tar.gz"
+    write_archive(data, train=240, test=80)  # seconds of training; how good the model is does not matter here
+    made = Console(folder, _free_port(), data)
+    made.cli("up")
+    try:
+        made.start()
+        yield made
+        made.stop()
+    finally:
+        made.cli("down")
+
+
+@pytest.fixture
+def new_page(console: Console, browser: Browser) -> Iterator[Callable[..., Page]]:
+    """Makes a page in a browser of its own that has come in; what its script complains of fails the test."""
+    contexts: list[Any] = []
+    complaints: list[str] = []
+    entered: list[Page] = []
+
+    def new(**options: Any) -> Page:
+        context = browser.new_context(viewport=options.pop("viewport", {"width": 1100, "height": 800}), **options)
+        context.set_default_timeout(PATIENCE)
+        contexts.append(context)
+        page = context.new_page()
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.goto(_address(console, browser))
+        entered.append(page)
+        return page
+
+    yield new
+    for context in contexts:
+        context.close()
+    assert not complaints
+
+
+_door: list[Any] = []
+
+
+def _address(console: Console, browser: Browser) -> str:
+    """An address that is good once: the printed one for the first page, then what `Another browser` shows there."""
+    if not _door or _door[0] != console.address:
+        context = browser.new_context()
+        page = context.new_page()
+        page.goto(console.address)
+        _door[:] = [console.address, page]
+    page = _door[1]
+    page.goto(f"{console.base}/history")
+    page.click("text=Another browser")
+    return str(page.inner_text("#another-address:has-text('http')").split()[-1])
