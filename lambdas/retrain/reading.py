@@ -35,6 +35,7 @@ class Clients:
 def read_state(clients: Clients, now: datetime) -> State:
     """The state as S3 and SageMaker say it is. Without a pipeline there are no parameters."""
     running, parameters = _executions(clients)
+    champion, known = _champion(clients)
     return State(
         now=now,
         alarm=_alarm(document(clients, PERIODS) or {}),
@@ -44,8 +45,9 @@ def read_state(clients: Clients, now: datetime) -> State:
             _photo(entry) for entry in _documents(clients, f"{PREFIX}entries/") if entry.get("source") != _SENT_WITH_IT
         ],
         parameters=parameters,
-        classes=parameters.get("Classes", "").split(","),
-        champion=_champion(clients),
+        # Whether SageMaker lists a parameter that has its default, its documentation does not say.
+        classes=parameters["Classes"].split(",") if "Classes" in parameters else known,
+        champion=champion,
     )
 
 
@@ -138,8 +140,8 @@ def _executions(clients: Clients) -> tuple[str, dict[str, str]]:
     return running["PipelineExecutionArn"] if running else "", parameters
 
 
-def _champion(clients: Clients) -> str:
-    """Where the artifact of the newest approved version lies; "" without one."""
+def _champion(clients: Clients) -> tuple[str, list[str]]:
+    """Where the newest approved version's artifact lies, and the classes that it knows; "" and none without one."""
     found = clients.sagemaker.list_model_packages(
         ModelPackageGroupName=clients.stage,
         ModelApprovalStatus="Approved",
@@ -148,6 +150,7 @@ def _champion(clients: Clients) -> str:
         MaxResults=1,
     )["ModelPackageSummaryList"]
     if not found:
-        return ""
+        return "", []
     package = clients.sagemaker.describe_model_package(ModelPackageName=found[0]["ModelPackageArn"])
-    return str(package["InferenceSpecification"]["Containers"][0]["ModelDataUrl"])
+    classes = package.get("CustomerMetadataProperties", {}).get("classes", "").split()
+    return str(package["InferenceSpecification"]["Containers"][0]["ModelDataUrl"]), classes

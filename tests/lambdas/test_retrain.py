@@ -257,6 +257,25 @@ def test_what_is_started_names_a_list_of_photos_that_is_there():
     ]
 
 
+def test_classes_that_no_parameter_names_are_those_of_the_approved_version(monkeypatch):
+    cloud = Cloud()
+    cloud.alarm("v1-1")
+    cloud.label()
+    package = {
+        "InferenceSpecification": {"Containers": [{"ModelDataUrl": "s3://data/approved"}]},
+        "CustomerMetadataProperties": {"classes": "bicycle motorcycle"},
+    }
+    listed = {"PipelineParameters": [{"Name": "InputData", "Value": "s3://data/cifar"}]}
+    monkeypatch.setattr(cloud.sagemaker, "list_pipeline_parameters_for_execution", lambda **_: listed)
+    monkeypatch.setattr(
+        cloud.sagemaker, "list_model_packages", lambda **_: {"ModelPackageSummaryList": [{"ModelPackageArn": "p"}]}
+    )
+    monkeypatch.setattr(SageMaker, "describe_model_package", lambda *_, **__: package, raising=False)
+    said = cloud.event()
+    assert said["execution"] == "arn:0"
+    assert said["parameters"]["Champion"] == "s3://data/approved"
+
+
 def test_a_dry_run_changes_nothing():
     cloud = Cloud()
     cloud.alarm("v1-1")
