@@ -4,22 +4,30 @@ import pytest
 
 from pipelines import __main__ as command
 from pipelines import executions
+from tests.fakes.fake_sagemaker import FakeSageMaker
+
+ARN = "arn:aws:sagemaker:us-east-1:000000000000:pipeline/loadingbay/execution/"
 
 
-class SageMaker:
-    """Executions, newest first, as (title, status, learning rate)."""
+def having(*executions):
+    """A SageMaker with these executions, newest first, each (title, status, learning rate)."""
+    sagemaker = FakeSageMaker()
+    summaries = [
+        {
+            "PipelineExecutionArn": f"{ARN}{number}",
+            "PipelineExecutionDisplayName": title,
+            "PipelineExecutionStatus": status,
+        }
+        for number, (title, status, _) in enumerate(executions)
+    ]
+    sagemaker.answer("ListPipelineExecutions", {"PipelineExecutionSummaries": summaries})
 
-    def __init__(self, *executions):
-        self.executions = executions
-
-    def list_pipeline_executions(self, **_):
-        names = ("PipelineExecutionArn", "PipelineExecutionDisplayName", "PipelineExecutionStatus")
-        listed = [(str(n), title, status) for n, (title, status, _) in enumerate(self.executions)]
-        return {"PipelineExecutionSummaries": [dict(zip(names, summary, strict=True)) for summary in listed]}
-
-    def list_pipeline_parameters_for_execution(self, **request):
-        rate = self.executions[int(request["PipelineExecutionArn"])][2]
+    def parameters(PipelineExecutionArn):  # noqa: N803 - AWS names its arguments so
+        rate = executions[int(PipelineExecutionArn.removeprefix(ARN))][2]
         return {"PipelineParameters": [{"Name": "LearningRate", "Value": rate}, {"Name": "Gone", "Value": "1"}]}
+
+    sagemaker.answer("ListPipelineParametersForExecution", parameters)
+    return sagemaker
 
 
 @pytest.mark.parametrize(
@@ -32,8 +40,8 @@ class SageMaker:
     ids=["the last that succeeded", "the last where none did", "no trial of a search"],
 )
 def test_the_parameters_are_those_of(executions, rate):
-    assert command._last_values(SageMaker(*executions), "loadingbay") == {"LearningRate": rate}
+    assert command._last_values(having(*executions), "loadingbay") == {"LearningRate": rate}
 
 
 def test_the_first_execution_has_the_defaults():
-    assert command._last_values(SageMaker(), "loadingbay") == {}
+    assert command._last_values(having(), "loadingbay") == {}

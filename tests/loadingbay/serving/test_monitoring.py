@@ -11,6 +11,7 @@ from loadingbay.errors import WorkError
 from loadingbay.serving import monitoring
 from loadingbay.serving.photos import Outcome
 from loadingbay.target import Target
+from tests.fakes.fake_sagemaker import FakeSageMaker
 
 BUCKET = "captured"
 URI = f"s3://{BUCKET}/data-capture"
@@ -19,7 +20,7 @@ STACK = {
     "BucketName": BUCKET,
     "EndpointName": "loadingbay",
     "DataCaptureUri": URI,
-    "PipelineRoleArn": "role",
+    "PipelineRoleArn": "arn:aws:iam::000000000000:role/pipeline",
     "ImageRepositoryUri": IMAGES,
 }
 
@@ -74,20 +75,20 @@ def test_with_nothing_captured_the_sentence_says_where_and_what_to_do(target):
         monitoring.monitor(target, stack=STACK, folder=None)
 
 
-class SageMaker:
-    """Carries a monitoring job out at once."""
+def _job(target, ends="Completed"):
+    """A SageMaker that carries a monitoring job out at once."""
+    sagemaker = FakeSageMaker()
 
-    def __init__(self, target, ends="Completed"):
-        self.target, self.ends, self.request = target, ends, None
-
-    def create_processing_job(self, **request):
-        self.request = request
+    def create(**request):
         place = request["ProcessingOutputConfig"]["Outputs"][0]["S3Output"]["S3Uri"].removeprefix(f"s3://{BUCKET}/")
         for name, body in {"monitoring.json": b'{"count": 3}', "report.png": b"png", "deep/stream.png": b"png"}.items():
-            self.target.client("s3").put_object(Bucket=BUCKET, Key=f"{place}/{name}", Body=body)
+            target.client("s3").put_object(Bucket=BUCKET, Key=f"{place}/{name}", Body=body)
+        return {"ProcessingJobArn": f"arn:aws:sagemaker:us-east-1:000000000000:processing-job/{place}"}
 
-    def describe_processing_job(self, **_):
-        return {"ProcessingJobStatus": self.ends, "ExitMessage": "ValueError: no captures"}
+    sagemaker.answer("CreateProcessingJob", create)
+    sagemaker.answer("DescribeProcessingJob", {"ProcessingJobStatus": ends, "ExitMessage": "ValueError: no captures"})
+    target.clients["sagemaker"] = sagemaker
+    return sagemaker
 
 
 @pytest.fixture
@@ -97,7 +98,7 @@ def stack():
 
 def test_the_report_is_what_the_job_wrote(target, stack, tmp_path):
     _capture(target, "one", "a")
-    target.clients["sagemaker"] = SageMaker(target)
+    _job(target)
     report = monitoring.monitor(target, stack=stack, folder=tmp_path, evaluation="s3://b/e/evaluation.json")
     assert report.figures == {"count": 3}
     assert report.picture.read_bytes() == b"png"
@@ -106,13 +107,14 @@ def test_the_report_is_what_the_job_wrote(target, stack, tmp_path):
 
 def test_the_job_runs_in_the_stages_network_and_with_its_key(target, stack, tmp_path):
     _capture(target, "one", "a")
-    sagemaker = target.clients["sagemaker"] = SageMaker(target)
+    sagemaker = _job(target)
     private = {**stack, "SubnetIds": "subnet-1,subnet-2", "SecurityGroupIds": "sg-1", "KmsKeyArn": "arn:key"}
     monitoring.monitor(target, stack=private, folder=tmp_path)
+    (request,) = sagemaker.requests("CreateProcessingJob")
     vpc = {"Subnets": ["subnet-1", "subnet-2"], "SecurityGroupIds": ["sg-1"]}
-    assert sagemaker.request["NetworkConfig"] == {"VpcConfig": vpc}
-    assert sagemaker.request["ProcessingOutputConfig"]["KmsKeyId"] == "arn:key"
-    assert sagemaker.request["ProcessingResources"]["ClusterConfig"]["VolumeKmsKeyId"] == "arn:key"
+    assert request["NetworkConfig"] == {"VpcConfig": vpc}
+    assert request["ProcessingOutputConfig"]["KmsKeyId"] == "arn:key"
+    assert request["ProcessingResources"]["ClusterConfig"]["VolumeKmsKeyId"] == "arn:key"
 
 
 def test_the_job_gets_the_captures_of_each_day_and_what_else_there_is(target, stack, tmp_path):
@@ -120,9 +122,10 @@ def test_the_job_gets_the_captures_of_each_day_and_what_else_there_is(target, st
     _capture(target, "two", "b", ago=timedelta(days=1))
     outcome = Outcome("x", "bicycle", "SUCCEEDED", None, None, None, None, None, None, None, "arn", "a")
     monitoring.add_labels(target, BUCKET, "run", [outcome])
-    sagemaker = target.clients["sagemaker"] = SageMaker(target)
+    sagemaker = _job(target)
     monitoring.monitor(target, stack=stack, folder=tmp_path, evaluation="s3://b/e/evaluation.json")
-    inputs = {i["InputName"]: i["S3Input"]["S3Uri"] for i in sagemaker.request["ProcessingInputs"]}
+    (request,) = sagemaker.requests("CreateProcessingJob")
+    inputs = {i["InputName"]: i["S3Input"]["S3Uri"] for i in request["ProcessingInputs"]}
     assert {name for name in inputs if name.startswith("captures")} == {"captures-0", "captures-1"}
     assert inputs["labels"] == f"s3://{BUCKET}/labels/"
     assert inputs["evaluation"] == "s3://b/e"
@@ -140,7 +143,7 @@ def test_what_a_sent_photo_shows_becomes_a_label(target):
 
 def test_a_job_that_fails_gives_its_reason(target, stack, tmp_path):
     _capture(target, "one", "a")
-    target.clients["sagemaker"] = SageMaker(target, "Failed")
+    _job(target, "Failed")
     with pytest.raises(WorkError, match="ended as Failed: ValueError: no captures; `loadingbay logs monitor`"):
         monitoring.monitor(target, stack=stack, folder=tmp_path)
 

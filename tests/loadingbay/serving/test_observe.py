@@ -6,56 +6,42 @@ from datetime import UTC, datetime
 
 import boto3
 import pytest
-from botocore.exceptions import ClientError
 from moto import mock_aws
 
 from loadingbay.errors import UsageError, WorkError
 from loadingbay.serving import observe
 from loadingbay.serving.observe import logs_of
 from loadingbay.target import Target
+from tests.fakes.fake_sagemaker import FakeSageMaker
 
 ARN = "arn:aws:sagemaker:us-east-1:000000000000:pipeline/loadingbay/execution/abcdefghijkl"
 JOBS = "arn:aws:sagemaker:us-east-1:000000000000"
 
 
-class SageMaker:
+def _sagemaker():
     """One execution: Stage (from the cache) done, Train failed; no registry, no endpoint."""
-
-    def list_pipeline_executions(self, **_):
-        return {"PipelineExecutionSummaries": [{"PipelineExecutionArn": ARN}]}
-
-    def describe_pipeline_execution(self, **_):
-        return {"PipelineExecutionStatus": "Failed", "FailureReason": "Train failed"}
-
-    def get_paginator(self, operation):
-        self.operation = operation
-        return self
-
-    def paginate(self, **_):
-        if self.operation == "list_model_packages":
-            raise ClientError({"Error": {"Code": "ValidationException", "Message": "no group"}}, "ListModelPackages")
-        at = datetime(2026, 1, 1, tzinfo=UTC)
-        stage = {"ProcessingJob": {"Arn": f"{JOBS}:processing-job/stage-1"}}
-        train = {"TrainingJob": {"Arn": f"{JOBS}:training-job/train-1"}}
-        yield {
-            "PipelineExecutionSteps": [
-                {
-                    "StepName": "Stage",
-                    "StepStatus": "Succeeded",
-                    "Metadata": stage,
-                    "CacheHitResult": {},
-                    "StartTime": at,
-                    "EndTime": at,
-                },
-                {"StepName": "Train", "StepStatus": "Failed", "Metadata": train, "StartTime": at, "EndTime": at},
-            ]
-        }
-
-    def describe_endpoint(self, **_):
-        raise ClientError({"Error": {"Code": "ValidationException", "Message": "none"}}, "DescribeEndpoint")
-
-    def list_processing_jobs(self, **_):
-        return {"ProcessingJobSummaries": []}
+    at = datetime(2026, 1, 1, tzinfo=UTC)
+    stage = {"ProcessingJob": {"Arn": f"{JOBS}:processing-job/stage-1"}}
+    train = {"TrainingJob": {"Arn": f"{JOBS}:training-job/train-1"}}
+    steps = [
+        {
+            "StepName": "Stage",
+            "StepStatus": "Succeeded",
+            "Metadata": stage,
+            "CacheHitResult": {},
+            "StartTime": at,
+            "EndTime": at,
+        },
+        {"StepName": "Train", "StepStatus": "Failed", "Metadata": train, "StartTime": at, "EndTime": at},
+    ]
+    sagemaker = FakeSageMaker()
+    sagemaker.answer("ListPipelineExecutions", {"PipelineExecutionSummaries": [{"PipelineExecutionArn": ARN}]})
+    sagemaker.answer(
+        "DescribePipelineExecution", {"PipelineExecutionStatus": "Failed", "FailureReason": "Train failed"}
+    )
+    sagemaker.answer("ListPipelineExecutionSteps", {"PipelineExecutionSteps": steps})
+    sagemaker.answer("ListProcessingJobs", {"ProcessingJobSummaries": []})
+    return sagemaker
 
 
 class Stack:
@@ -68,8 +54,8 @@ class Stack:
 def target(tmp_path, monkeypatch):
     with mock_aws():
         logs = boto3.client("logs", region_name="us-east-1", aws_access_key_id="a", aws_secret_access_key="b")
-        target = Target("endpoint", "http://127.0.0.1:1", "us-east-1")
-        target.clients.update({"logs": logs, "sagemaker": SageMaker(), "cloudformation": Stack()})
+        clients = {"logs": logs, "sagemaker": _sagemaker(), "cloudformation": Stack()}
+        target = Target("endpoint", "http://127.0.0.1:1", "us-east-1", clients=clients)
         for group, stream, line in (
             ("/aws/sagemaker/ProcessingJobs", "stage-1/algo-1-1", "staged 1,100 photos"),
             ("/aws/sagemaker/TrainingJobs", "train-1/algo-1-1", "ValueError: no photos"),
