@@ -27,7 +27,8 @@ class Strength:
     contrast: float = 0.20
     saturation: float = 0.30
     cutout: float = 0.25
-    jpeg: float = 0.5  # share of photos that are compressed anew
+    jpeg: float = 0.3  # share of photos that are compressed anew
+    jpeg_quality: int = 70  # the lowest of these, of 100; the highest is 95
 
 
 def _matrices(count: int, height: int, width: int, strength: Strength, rng: np.random.Generator) -> Float32:
@@ -79,14 +80,14 @@ def _cut_out(images: Float32, share: float, rng: np.random.Generator) -> None:
         image[top:bottom, left:right] = mean
 
 
-def recompress(images: UInt8, share: float, rng: np.random.Generator) -> UInt8:
-    """A copy of (n, h, w, 3) RGB images, of which a random `share` were saved as JPEG of a random quality, 50 to 95.
+def recompress(images: UInt8, share: float, lowest: int, rng: np.random.Generator) -> UInt8:
+    """A copy of (n, h, w, 3) RGB images; a random `share` were saved as JPEG of a random quality from `lowest` to 95.
 
     Photos of the classes and photos of other things may come from archives that were compressed differently. Without
     this the network could tell them apart by the traces of compression instead of by what they show.
     """
     copies = images.copy()
-    chosen, qualities = rng.random(len(images)) < share, rng.integers(50, 96, len(images))
+    chosen, qualities = rng.random(len(images)) < share, rng.integers(lowest, 96, len(images))
     for row in np.flatnonzero(chosen):
         # The channels' order matters to the codec's colour conversion only; it comes back as it went in.
         saved = cv2.imencode(".jpg", images[row, :, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, int(qualities[row])])[1]
@@ -97,7 +98,7 @@ def recompress(images: UInt8, share: float, rng: np.random.Generator) -> UInt8:
 def augment(images: UInt8, strength: Strength, rng: np.random.Generator) -> Float32:
     """Random views of (n, h, w, 3) uint8 images, as (n, h, w, 3) float32 in 0..255 and slightly beyond."""
     count, height, width = images.shape[:3]
-    images = recompress(images, strength.jpeg, rng)
+    images = recompress(images, strength.jpeg, strength.jpeg_quality, rng)
     views = np.empty(images.shape, np.float32)
     for view, image, matrix in zip(views, images, _matrices(count, height, width, strength, rng), strict=True):
         view[:] = cv2.warpAffine(

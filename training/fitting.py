@@ -41,9 +41,9 @@ class TrainingError(RuntimeError):
 class Recipe:
     """Everything that decides the weights, but the data and the seed."""
 
-    epochs: int = 30
+    epochs: int = 20
     batch_size: int = 32
-    learning_rate: float = 0.05
+    learning_rate: float = 0.1
     momentum: float = 0.9
     weight_decay: float = 5e-4
     warm_up: float = 0.15  # share of all steps
@@ -54,7 +54,6 @@ class Recipe:
     outlier_share: float = 0.25  # of a batch's size, on top of it
     drawn_share: float = 0.3  # of the outliers; the others are photos
     pretrained: bool = True  # start from pretrained.params
-    pixels_every: int = 2  # steps: the network on pixels gains less from each, and costs twice as much
     strength: augmentation.Strength = field(default_factory=augmentation.Strength)
 
     def rate_at(self, step: int, total: int) -> float:
@@ -115,7 +114,6 @@ class Fit:
         if recipe.pretrained:
             pretrained.load(self.weights)
         self.gradients: dict[str, Any] = {name: p.grad() for name, p in parameters.items() if p.grad_req != "null"}
-        self.edges = {name: gradient for name, gradient in self.gradients.items() if "_edges_" in name}
         self.momenta: dict[str, Any] = {name: mx.nd.zeros_like(self.weights[name]) for name in self.gradients}
         self.averages: dict[str, Any] = {name: weight.copy() for name, weight in self.weights.items()}
         self.loss = mx.gluon.loss.SoftmaxCrossEntropyLoss(sparse_label=False)
@@ -157,17 +155,15 @@ class Fit:
         losses: list[Any] = []
         for at, (data, targets) in enumerate(self.batches(self.epoch)):
             step = self.epoch * self.steps_per_epoch + at
-            everyone = step % recipe.pixels_every == 0
-            learning, gradients = (self.net.members, self.gradients) if everyone else (self.net.alone, self.edges)
             with mx.autograd.record():
-                logits = learning(data)
+                logits = self.net.members(data)
                 # Each member has a loss of its own: their sum, for Gluon takes the mean.
                 loss = self.loss(logits, targets.expand_dims(1).broadcast_like(logits)) * logits.shape[1]
             loss.backward()
             if self.exchange:
-                self.exchange.sum(self.phase.name, gradients)
+                self.exchange.sum(self.phase.name, self.gradients)
             rate, hosts = recipe.rate_at(step, total), self.exchange.size if self.exchange else 1
-            for name, gradient in gradients.items():
+            for name, gradient in self.gradients.items():
                 decay = recipe.weight_decay if name.endswith("weight") else 0.0
                 weight = self.weights[name]
                 mx.nd.nag_mom_update(

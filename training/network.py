@@ -22,8 +22,6 @@ PREFIX = "net_"
 LUMINANCE = (0.299, 0.587, 0.114)
 # Logits start small (as in Page's net): without it the loss doubles while the learning rate warms up, and time is lost.
 SCALE = 0.125
-# Of the edges' logits in the mean. Out of fold they are right more often; the figures hardly change from 0.5 to 0.7.
-EDGES = 2 / 3
 
 
 class ConvNormAct(nn.HybridBlock):  # type: ignore[misc]  # mxnet has no types
@@ -196,29 +194,17 @@ class Members(nn.HybridBlock):  # type: ignore[misc]  # mxnet has no types
         return F.stack(self.pixels(x), self.edges(self.orientations(x)), axis=1) * SCALE
 
 
-class Alone(nn.HybridBlock):  # type: ignore[misc]  # mxnet has no types
-    """The member on edges by itself, for steps of training that the other one skips: -> (n, 1, outputs) logits."""
-
-    def __init__(self, members: Members) -> None:
-        super().__init__(prefix="alone_")
-        self.orientations, self.edges = members.orientations, members.edges
-
-    def hybrid_forward(self, F: Any, x: Any) -> Any:  # noqa: N803  # Gluon's own signature
-        """Logits of the one member."""
-        return F.expand_dims(self.edges(self.orientations(x)), axis=1) * SCALE
-
-
 class Mean(nn.HybridBlock):  # type: ignore[misc]  # mxnet has no types
-    """What ships: the weighted mean of the members' logits, (n, 3, h, w) -> (n, outputs)."""
+    """What ships: the mean of the members' logits, (n, 3, h, w) -> (n, outputs)."""
 
     def __init__(self, members: Members) -> None:
         super().__init__(prefix="mean_")
-        self.members, self.alone = members, Alone(members)
+        self.members = members
 
     def hybrid_forward(self, F: Any, x: Any) -> Any:  # noqa: N803  # Gluon's own signature
         """Mean over the members."""
         edges = self.members.edges(self.members.orientations(x))
-        return self.members.pixels(x) * (SCALE * (1 - EDGES)) + edges * (SCALE * EDGES)
+        return (self.members.pixels(x) + edges) * (SCALE / 2)
 
 
 def build(
@@ -232,14 +218,14 @@ def build(
 ) -> Mean:
     """A fresh network on the CPU, with an output for each class and one more, the last, for "none of them".
 
-    The same arguments give the same weights. Its `members` are what trains, and `alone` is one of them.
+    The same arguments give the same weights. Its `members` are what trains.
     `std` are the standard deviations, in grey levels, by which the photos' channels are divided before they come in.
     """
     mx.random.seed(seed)
     mean = Mean(Members(classes + 1, widths, edge_widths, bins, std))
     mean.initialize(mx.init.Xavier(rnd_type="gaussian", factor_type="in", magnitude=2), ctx=mx.cpu())
     mean.members.orientations.fix()
-    for block in (mean.members, mean.alone, mean):
+    for block in (mean.members, mean):
         block.hybridize(static_alloc=True, static_shape=True)
         block(mx.nd.zeros((1, 3, *image_size)))  # shapes become known, so that weights exist
     return mean

@@ -22,6 +22,7 @@ import tempfile  # noqa: E402
 from collections.abc import Sequence  # noqa: E402
 from pathlib import Path  # noqa: E402
 
+import augmentation  # noqa: E402
 import cv2  # noqa: E402
 import fitting  # noqa: E402
 import phases  # noqa: E402
@@ -49,7 +50,7 @@ def run(flags: argparse.Namespace) -> None:
     """Train, and write the weights."""
     recipe = fitting.Recipe(
         epochs=flags.epochs, batch_size=flags.batch_size, learning_rate=flags.learning_rate, average=0.995,
-        outlier_share=1 / 32, pixels_every=1, pretrained=False,
+        outlier_share=1 / 32, pretrained=False, strength=augmentation.Strength(jpeg=0.5, jpeg_quality=50),
     )  # fmt: skip
     cv2.setNumThreads(0)
     size = (flags.image_size, flags.image_size)

@@ -77,11 +77,9 @@ def parser() -> argparse.ArgumentParser:
     env = os.environ.get
     flags = argparse.ArgumentParser(prog="train.py", description=__doc__, allow_abbrev=False)
     flags.add_argument("--classes", type=_classes, required=True, help="class names, separated by commas")
-    flags.add_argument("--epochs", type=_number(int, 1, 10_000), default=30)
+    flags.add_argument("--epochs", type=_number(int, 1, 10_000), default=20)
     flags.add_argument("--batch-size", type=_number(int, 2, 4096), default=32)
-    flags.add_argument(
-        "--learning-rate", type=_number(float, 1e-6, 10), default=0.05, help="the highest, after warm-up"
-    )
+    flags.add_argument("--learning-rate", type=_number(float, 1e-6, 10), default=0.1, help="the highest, after warm-up")
     flags.add_argument("--seed", type=_number(int, 0, 2**31 - 1), default=1)
     flags.add_argument("--target-precision", type=_number(float, 0.5, 0.9999), default=0.97, help="of accepted answers")
     flags.add_argument("--confidence-level", type=_number(float, 0.5, 0.9999), default=0.9, help="of its lower bound")

@@ -55,7 +55,8 @@ def one_fold(fold: fitting.Phase, job: phases.Job, unseen: Path) -> tuple[Any, A
     fit = fitting.fit(fold, channel, job.recipe, lambda line, epoch: None)
     seconds = time.process_time() - began
     rng = np.random.default_rng(fold.seed)
-    saved = augmentation.recompress(channel.pixels.images[fold.held_out], 1.0, rng)
+    lowest = job.recipe.strength.jpeg_quality
+    saved = augmentation.recompress(channel.pixels.images[fold.held_out], 1.0, lowest, rng)
     again, strange = (
         dataclasses.replace(channel, pixels=pixels)
         for pixels in (records.Pixels(saved, fold.held_out), records.mapped(unseen, job.size))

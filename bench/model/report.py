@@ -130,8 +130,8 @@ def markdown(result: dict[str, Any]) -> str:
             f"NLL {cv['nll']:.3f}, ECE {cv['ece']:.3f}, AURC {cv['aurc']:.4f}, "
             f"coverage {cv['coverage']:.3f} at accepted precision {cv['accepted_precision']:.3f}.",
             "",
-            f"The same photos saved as JPEG of qualities 50 to 95: accuracy {cv['accuracy_as_jpeg']:.3f}, coverage "
-            f"{cv['coverage_as_jpeg']:.3f}, so that traces of compression are "
+            f"The same photos saved as JPEG of the qualities learned from: accuracy {cv['accuracy_as_jpeg']:.3f}, "
+            f"coverage {cv['coverage_as_jpeg']:.3f}, so that traces of compression are "
             + ("not " if cv["coverage_as_jpeg"] >= cv["coverage"] - JPEG_COSTS else "")
             + "taken for other things.",
         ]

@@ -59,12 +59,12 @@ def test_a_search_tries_parameters_out_of_fold_and_registers_the_best_from_the_c
 ) -> None:
     before = small.versions()
     # Two epochs teach little: what is shown here is the search, not how good its winner is.
-    tune = ("tune", "--data", small.data, "--json", "--trials", "2", "--learning-rate", "0.02:0.08",
+    tune = ("tune", "--data", small.data, "--json", "--trials", "2", "--learning-rate", "0.05:0.2",
             *QUICK, "--epochs", "2", "--minimum-accuracy", "0", "--champion-tolerance", "1")  # fmt: skip
     found = json.loads(small.cli(*tune, "--register").stdout)
     first, second = found["trials"]
     assert first["out_of_fold"]["nll"] <= second["out_of_fold"]["nll"]
-    assert 0.05 in {trial["parameters"]["LearningRate"] for trial in found["trials"]}
+    assert 0.1 in {trial["parameters"]["LearningRate"] for trial in found["trials"]}
     for trial in found["trials"]:
         assert set(small.steps(trial["pipeline_execution_arn"])) == {"Stage", "Train"}
     (number,) = set(small.versions()) - set(before)

@@ -4,7 +4,7 @@ import augmentation
 import cv2
 import numpy as np
 
-STILL = augmentation.Strength(0, 0, 0, 0, 0, 0, 0, 0, 0)
+STILL = augmentation.Strength(0, 0, 0, 0, 0, 0, 0, 0, jpeg=0)
 
 
 def _photos(count: int = 4, side: int = 32) -> np.ndarray:
@@ -24,3 +24,13 @@ def test_without_strength_a_view_is_the_photo_or_its_mirror_image() -> None:
 def test_the_same_generator_draws_the_same_views() -> None:
     one, again = (augmentation.augment(_photos(), augmentation.Strength(), np.random.default_rng(5)) for _ in range(2))
     assert np.array_equal(one, again)
+
+
+def test_a_share_of_the_photos_is_saved_as_jpeg_of_the_quality_asked_for() -> None:
+    photos = np.random.default_rng(2).integers(0, 256, (40, 32, 32, 3)).astype(np.uint8)
+    rough, fine = (augmentation.recompress(photos, 0.5, low, np.random.default_rng(0)) for low in (10, 95))
+    changed = (rough != photos).any(axis=(1, 2, 3))
+    assert 8 < changed.sum() < 32
+    assert np.array_equal(changed, (fine != photos).any(axis=(1, 2, 3)))
+    far = [np.abs(copies[changed].astype(int) - photos[changed]).mean() for copies in (rough, fine)]
+    assert far[0] > far[1] > 0

@@ -86,23 +86,6 @@ def test_a_batch_holds_each_row_of_an_epoch_once_and_outliers_on_top(channel: fi
     assert targets.max(axis=1).tolist() == [1] * 40
 
 
-def test_the_network_on_pixels_can_learn_at_every_second_step_only(
-    channel: fitting.Channel, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    fit = fitting.Fit(_phase(), channel, fitting.Recipe(epochs=1, batch_size=8, weight_decay=0.0, pixels_every=2))
-    stepped: list[set[str]] = []
-
-    def noted(step: int) -> None:
-        stepped.append({name for name, momentum in fit.momenta.items() if (momentum != momenta[name]).sum() > 0})
-        momenta.update({name: momentum.copy() for name, momentum in fit.momenta.items()})
-
-    momenta = {name: momentum.copy() for name, momentum in fit.momenta.items()}
-    monkeypatch.setattr(fit, "_average", noted)
-    fit.train_epoch()
-    heads = [{name for name in names if name.endswith("head_weight")} for names in stepped]
-    assert heads == [{"net_pixels_head_weight", "net_edges_head_weight"}, {"net_edges_head_weight"}] * 2
-
-
 def test_records_are_not_held_in_memory(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     photos = [rng.integers(0, 256, (120, 120, 3)).astype(np.uint8) for _ in range(8)]
