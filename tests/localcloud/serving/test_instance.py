@@ -1,0 +1,52 @@
+"""Whose fault it is that a model server does not start: the model's, or the machine's."""
+
+import threading
+from pathlib import Path
+
+import pytest
+
+from localcloud.sandbox.process import Launchers
+from localcloud.sandbox.sandbox import Sandbox
+from localcloud.serving.instance import Instance, MachineError, ServerError
+
+
+def start(tmp_path: Path, script: str | None) -> None:
+    """Start a server whose program `serve` is this shell script, and wait until it answers pings."""
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "model").mkdir()
+    if script is not None:
+        serve = tmp_path / "bin" / "serve"
+        serve.write_text(f"#!/bin/sh\n{script}\n")
+        serve.chmod(0o755)
+    launchers = Launchers()
+    environment = {"PATH": f"{tmp_path}/bin:/usr/bin:/bin"}
+    instance = Instance(tmp_path / "i", tmp_path / "model", environment, lambda _: None, Sandbox(), launchers)
+    try:
+        instance.start()
+        instance.wait_healthy(20, threading.Event())
+    finally:
+        instance.stop(0)
+        launchers.close()
+
+
+@pytest.mark.parametrize(
+    ("script", "words"),
+    [
+        (None, "no program `serve`"),
+        ("kill -9 $$", "exit code -9"),
+        ("exec no-such-program", "exit code 127"),
+        ("echo 'OSError: [Errno 28] No space left on device' >&2; exit 1", "No space left"),
+        ("echo 'cannot listen: Address already in use'; exit 1", "Address already in use"),
+        ("echo 'RuntimeError: Cannot allocate memory' >&2; echo bye >&2; exit 1", "bye"),
+    ],
+)
+def test_what_the_machine_lacks_is_not_the_models_fault(tmp_path: Path, script: str | None, words: str) -> None:
+    with pytest.raises(MachineError, match=words):
+        start(tmp_path, script)
+
+
+@pytest.mark.parametrize("script", ["echo 'ValueError: the model is broken' >&2; exit 1", "exit 3", "kill -SEGV $$"])
+def test_a_model_that_cannot_be_loaded_is_at_fault(tmp_path: Path, script: str) -> None:
+    with pytest.raises(ServerError, match="The model server ended with exit code") as refused:
+        start(tmp_path, script)
+    assert not isinstance(refused.value, MachineError)
