@@ -15,7 +15,7 @@ _HEAD = """\
 
 Generated from the code by `python -m localcloud operations`; a test keeps it so.
 
-{count} of the {all} operations of SageMaker in botocore {version}, and two of its runtime. Requests are
+{count} of the {all} operations of SageMaker in botocore {version}, and three of its runtime and metrics. Requests are
 checked against botocore's model (required members, types, lengths, enums, patterns). Any other operation is answered
 with `UnknownOperationException` and its name, and a member that AWS acts on and the local cloud does not is refused
 with `ValidationException` and the member's name. The other services on the port (S3, Lambda, Step Functions,
@@ -45,6 +45,7 @@ def page() -> str:
     rows.append(
         "| `InvokeEndpoint` (runtime) | Send a request to an endpoint: by weight or to `TargetVariant`; up to 6 MB | "
         f"{', '.join(f'`{member}`' for member in _runtime_refused())} |\n"
+        "| `BatchPutMetrics` (metrics) | Add values to the metrics of a trial component |  |\n"
         "| `InvokeEndpointAsync` (runtime) | Keep a request; its answer goes to S3, and a topic is notified |  |\n"
     )
     return _HEAD.format(count=len(OPERATIONS), all=len(names), version=botocore.__version__) + "".join(rows)

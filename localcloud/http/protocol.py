@@ -10,14 +10,19 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from localcloud.api import OPERATIONS, ApiError
+from botocore.model import OperationModel
+
+from localcloud.api import OPERATIONS, ApiError, Handler
 from localcloud.api.shapes import check_request, service_model, shape_answer
 from localcloud.cloud import SIGNED_BY, Cloud
 from localcloud.iam.identities import Identity, authorize
+from localcloud.resources.trials import batch_put_metrics
 
 logger = logging.getLogger("localcloud")
 
 TARGET_PREFIX = "SageMaker."
+METRICS = "BatchPutMetrics"
+"""The one operation of the service SageMaker Metrics, which is a PUT to a path of its name."""
 Answer = tuple[int, dict[str, str], bytes]
 
 
@@ -39,7 +44,9 @@ class Protocol:
         """Answer one HTTP request with (status, headers, body); whatever fails is answered as an AWS JSON error."""
         target = headers.get("x-amz-target", "")
         name = target.removeprefix(TARGET_PREFIX)
-        if method != "POST" or not target.startswith(TARGET_PREFIX):
+        if (method, path) == ("PUT", f"/{METRICS}"):
+            name = METRICS
+        elif method != "POST" or not target.startswith(TARGET_PREFIX):
             return error_answer(
                 ApiError(
                     "UnknownOperationException",
@@ -82,6 +89,9 @@ class Protocol:
         `caller` must have the permissions that the operation needs; None is the local cloud itself, which has all.
         ApiError if the operation does not exist, the request is invalid or the operation refuses it.
         """
+        if name == METRICS:
+            metrics = service_model("sagemaker-metrics").operation_model(name)
+            return self._run(name, batch_put_metrics, metrics, given, caller)
         handler = OPERATIONS.get(name)
         if handler is None:
             if name in self._names:
@@ -91,7 +101,11 @@ class Protocol:
                     f"It implements: {', '.join(sorted(OPERATIONS))}.",
                 )
             raise ApiError("UnknownOperationException", f"SageMaker has no operation {name!r}.")
-        model = self._model.operation_model(name)
+        return self._run(name, handler, self._model.operation_model(name), given, caller)
+
+    def _run(
+        self, name: str, handler: Handler, model: OperationModel, given: dict[str, Any], caller: Identity | None
+    ) -> dict[str, Any]:
         request = check_request(model.input_shape, given)
         if caller is not None:
             authorize(caller, name, request, self._cloud.settings)

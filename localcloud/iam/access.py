@@ -55,6 +55,7 @@ RESOURCES: dict[str, tuple[tuple[str, str], ...]] = {
         ("experiment-trial-component", "TrialComponentName"),
         ("experiment-trial", "TrialName"),
     ),
+    "BatchPutMetrics": (("experiment-trial-component", "TrialComponentName"),),
     "CreateEndpoint": (("endpoint", "EndpointName"), ("endpoint-config", "EndpointConfigName")),
     "CreateEndpointConfig": (("endpoint-config", "EndpointConfigName"),),
     "CreateHyperParameterTuningJob": (("hyper-parameter-tuning-job", "HyperParameterTuningJobName"),),

@@ -139,5 +139,42 @@ def disassociate_trial_component(cloud: Cloud, request: dict[str, Any]) -> dict[
     return {"TrialComponentArn": cloud.arn(COMPONENT.kind, component), "TrialArn": cloud.arn(TRIAL.kind, trial)}
 
 
+def batch_put_metrics(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any]:
+    """Add values to the metrics of a trial component, as the operation BatchPutMetrics of SageMaker Metrics."""
+    component = tracking.find(cloud, COMPONENT, request["TrialComponentName"])
+    arn = component["TrialComponentArn"]
+
+    def add(document: Document) -> None:
+        metrics = {metric["MetricName"]: metric for metric in document.get("Metrics", [])}
+        for one in request["MetricData"]:
+            before = metrics.get(one["MetricName"], {"Count": 0, "Avg": 0.0, "StdDev": 0.0})
+            metrics[one["MetricName"]] = _with_value(before, one, arn)
+        document["Metrics"] = list(metrics.values())
+
+    with cloud.store.transaction():
+        # The component of a job is stored from here on.
+        cloud.store.put(COMPONENT.kind, component["TrialComponentName"], component)
+        cloud.store.update(COMPONENT.kind, component["TrialComponentName"], add)
+    return {"Errors": []}
+
+
+def _with_value(before: Document, one: Document, arn: str) -> Document:
+    """A metric's summary with one more value; mean and deviation are kept up to date by Welford's method."""
+    value, count = one["Value"], before["Count"] + 1
+    mean = before["Avg"] + (value - before["Avg"]) / count
+    squares = before["StdDev"] ** 2 * before["Count"] + (value - before["Avg"]) * (value - mean)
+    return {
+        "MetricName": one["MetricName"],
+        "SourceArn": arn,
+        "TimeStamp": one["Timestamp"],
+        "Max": max(before.get("Max", value), value),
+        "Min": min(before.get("Min", value), value),
+        "Last": value,
+        "Count": count,
+        "Avg": mean,
+        "StdDev": (squares / count) ** 0.5,
+    }
+
+
 def _member_key(component: str, trial: str) -> str:
     return f"{component} {trial}"

@@ -18,7 +18,7 @@ def pairs(operation, request):
 
 def test_every_operation_has_its_resources():
     load()
-    assert set(RESOURCES) == set(OPERATIONS) | {"InvokeEndpoint", "InvokeEndpointAsync"}
+    assert set(RESOURCES) == set(OPERATIONS) | {"InvokeEndpoint", "InvokeEndpointAsync", "BatchPutMetrics"}
 
 
 @pytest.mark.parametrize(

@@ -99,6 +99,21 @@ def test_parameters_are_added_and_removed(kit: Kit) -> None:
     assert described["Parameters"] == {"b": {"StringValue": "x"}}
 
 
+def test_values_add_up_to_the_metrics_of_a_component(kit: Kit) -> None:
+    name = f"{kit.prefix}-m"
+    kit.sm.create_trial_component(TrialComponentName=name)
+    data = [{"MetricName": "loss", "Timestamp": 1_700_000_000 + n, "Step": n, "Value": v} for n, v in enumerate((4, 2))]
+    answer = kit.cloud.client("sagemaker-metrics").batch_put_metrics(TrialComponentName=name, MetricData=data)
+    assert answer.get("Errors", []) == []
+    kit.cloud.client("sagemaker-metrics").batch_put_metrics(
+        TrialComponentName=name, MetricData=[{**data[0], "Value": 3.0}]
+    )
+    (metric,) = kit.sm.describe_trial_component(TrialComponentName=name)["Metrics"]
+    summary = {key: metric[key] for key in ("MetricName", "Min", "Max", "Last", "Count", "Avg")}
+    assert summary == {"MetricName": "loss", "Min": 2, "Max": 4, "Last": 3, "Count": 3, "Avg": 3}
+    assert metric["StdDev"] == pytest.approx((2 / 3) ** 0.5)
+
+
 def test_a_job_is_a_component_of_its_trial_with_parameters_and_metrics(kit: Kit, trained: dict[str, Any]) -> None:
     listed = kit.sm.list_trial_components(SourceArn=trained["TrainingJobArn"])["TrialComponentSummaries"]
     component = kit.sm.describe_trial_component(TrialComponentName=listed[0]["TrialComponentName"])
