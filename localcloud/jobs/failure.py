@@ -7,6 +7,7 @@ import re
 MAX_REASON = 1024
 _TRACEBACK = "Traceback (most recent call last):"
 _FRAME = re.compile(r'  File ".*", line \d+')
+_MISSING = re.compile(r"ModuleNotFoundError: No module named '([^'.]+)")
 _TOOLKIT = " sagemaker-training-toolkit "
 _TOOLKIT_END = "Reporting training FAILURE"
 
@@ -57,11 +58,12 @@ def bounded(text: str, limit: int = MAX_REASON) -> str:
     return text if len(text) <= limit else text[: limit - 3] + "..."
 
 
-def algorithm_error(message: str, tail: ErrorTail, exit_code: int) -> JobError:
+def algorithm_error(message: str, tail: ErrorTail, exit_code: int, image: str | None = None) -> JobError:
     """Return the error of a job whose process ended with `exit_code`.
 
     `message` is what the job wrote to /opt/ml/output/failure or message. The training toolkit writes there only that
     the script failed, not why; then the exception takes its place. A negative exit code is the number of a signal.
+    Where the script needs a package that is missing, the reason says what to add for `image`.
     """
     ended = f"exit code: {exit_code}" if exit_code >= 0 else f"killed by signal {-exit_code}"
     written = message.strip()
@@ -70,4 +72,8 @@ def algorithm_error(message: str, tail: ErrorTail, exit_code: int) -> JobError:
         if tail.summary and tail.summary not in written:
             written = tail.summary
     reason = written or tail.summary or "See the job's log for more information"
-    return JobError("AlgorithmError", f"{bounded(reason, MAX_REASON - 60)}, {ended}")
+    missing = _MISSING.search(reason)
+    if missing and image:
+        ended += f". The environment of the image {image} has no {missing.group(1)}: add it to the requirements of its"
+        ended += " rule (`localcloud images`), or to a requirements.txt beside the script"
+    return JobError("AlgorithmError", f"{bounded(reason, max(200, MAX_REASON - 60 - len(ended)))}, {ended}")

@@ -173,7 +173,7 @@ class JobRun:
         if self._ending is not None:
             return {"status": "Stopped", "secondary": self._ending, **self._deliver(job, hosts, complete=False)}
         if code != 0:
-            error = algorithm_error(message, self._tail, code)
+            error = algorithm_error(message, self._tail, code, self.kind.image(job))
             left = self._deliver(job, hosts, complete=False)
             return {"status": "Failed", "FailureReason": bounded(str(error)), **exit_message, **left}
         self._change("InProgress", {"secondary": "Uploading"})

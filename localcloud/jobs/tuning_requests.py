@@ -47,7 +47,6 @@ def tuning_job(cloud: Cloud, request: Document) -> Document:
     if config["Strategy"] != "Grid" and "MaxNumberOfTrainingJobs" not in config["ResourceLimits"]:
         raise validation_error("ResourceLimits.MaxNumberOfTrainingJobs is required for this strategy.")
     for definition in definitions(request):
-        refuse(definition, "HyperParameterTuningResourceConfig")
         refuse(ranges(request, definition), "AutoParameters")
         try:
             check_ranges(ranges(request, definition), config["Strategy"])
@@ -104,4 +103,16 @@ def training_request(job: Document, definition: Document, tuned: dict[str, str],
         "AlgorithmSpecification": algorithm,
         "HyperParameters": given,
         **{member: definition[member] for member in _OF_DEFINITION if member in definition},
+        **_resources(definition),
     }
+
+
+def _resources(definition: Document) -> Document:
+    """The ResourceConfig of a training job. Where several instances are named, AWS may take any: this is the first."""
+    given = definition.get("HyperParameterTuningResourceConfig")
+    if given is None:
+        return {}
+    first = (given.get("InstanceConfigs") or [given])[0]
+    members = ("InstanceType", "InstanceCount", "VolumeSizeInGB")
+    config = {name: first[name] for name in members if name in first}
+    return {"ResourceConfig": {"VolumeSizeInGB": 30, **config}}

@@ -100,6 +100,15 @@ def test_the_reason_of_a_failure_is_what_helps_most(message: str, stderr: str, c
     assert str(algorithm_error(message, tail_of(stderr), code)) == reason
 
 
+def test_a_missing_package_is_named_with_the_image_that_lacks_it() -> None:
+    tail = tail_of("Traceback (most recent call last):\nModuleNotFoundError: No module named 'shap.plots'\n")
+
+    reason = str(algorithm_error("", tail, 1, "a/sagemaker-xgboost:1.7-1"))
+
+    assert "The environment of the image a/sagemaker-xgboost:1.7-1 has no shap: add it to the requirements" in reason
+    assert "exit code: 1" in reason
+
+
 def test_metrics_are_the_last_values_in_the_log() -> None:
     reader = MetricReader(
         [{"Name": "loss", "Regex": "loss=([0-9.]+)"}, {"Name": "n", "Regex": "no group"}], lambda: 5.0

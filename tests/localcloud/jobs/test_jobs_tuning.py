@@ -25,6 +25,8 @@ def request(kit: Kit, **config: Any) -> dict[str, Any]:
     definition = kit.training_request(SCRIPT)
     definition.pop("HyperParameters")
     definition["AlgorithmSpecification"] |= {"MetricDefinitions": [{"Name": "loss", "Regex": "loss=([0-9.]+)"}]}
+    # As the SageMaker SDK names the instances.
+    definition["HyperParameterTuningResourceConfig"] = definition.pop("ResourceConfig")
     definition["StaticHyperParameters"] = {
         "sagemaker_program": "train.py",
         "sagemaker_submit_directory": kit.uri("code/sourcedir.tar.gz"),
