@@ -16,7 +16,8 @@ from loadingbay.console.now import graph
 from loadingbay.console.pages import pages
 from loadingbay.console.steps import Progress
 from loadingbay.console.work import Task, Tasks
-from loadingbay.errors import UsageError
+from loadingbay.errors import UsageError, WorkError
+from loadingbay.learning.retraining import retrain
 from loadingbay.serving.observe import log_group
 from loadingbay.story.run import run as do
 from loadingbay.target import Target
@@ -192,6 +193,23 @@ def _one_live(request: Request) -> Response:
     return stream(request, look)
 
 
+def _retraining(request: Request) -> Response:
+    """What Retrain would do by itself now, with the form that has it done in any case."""
+    here = pages(request)
+    here.stack()
+    found = retrain(here.target, dry_run=True, by_hand=False)
+    return here.render(request, "retrain.html", title="Retrain", found=found)
+
+
+def _retrain(request: Request) -> Response:
+    here = pages(request)
+    here.stack()
+    found = retrain(here.target, dry_run=False, by_hand=True)
+    if not found.execution:
+        raise WorkError(f"{found.outcome}: {found.because}")
+    return RedirectResponse(f"/runs/{found.execution.rsplit('/', 1)[-1]}", 303)
+
+
 def _stop(request: Request) -> Response:
     here, identity = pages(request), request.path_params["id"]
     here.stack()
@@ -203,6 +221,8 @@ ROUTES = [
     Route("/runs", _table),
     Route("/runs", _start, methods=["POST"]),
     Route("/runs/new", _form),
+    Route("/runs/retrain", _retraining),
+    Route("/runs/retrain", _retrain, methods=["POST"]),
     Route("/runs/started/{id}", _started),
     Route("/runs/started/{id}/events", _started_live),
     Route("/runs/{id}", _one),

@@ -168,3 +168,10 @@ def test_a_cost_that_is_no_number_is_a_sentence(served, wrong):
     answer = served.get(f"/threshold?wrong={wrong}")
     assert answer.status_code == 400
     assert "must be a number from 0 on" in answer.text
+
+
+def test_retraining_shows_what_would_happen_before_it_starts(desk):
+    text = desk.get("/runs/retrain").text
+    assert "No alarm." in text
+    assert "12 to learn from, 4 as the recent test" in text
+    assert desk.post("/runs/retrain", {}).headers["location"] == "/runs/abc"
