@@ -86,6 +86,7 @@ def serve(settings: Settings) -> None:
 
 
 async def _serve(settings: Settings, listener: socket.socket) -> None:
+    """Make the parts of the cloud, serve requests on the listener, and stop in order when a signal comes."""
     # Imported here: MiniStack reads the environment when it is imported, so the environment comes first.
     from localcloud.ministack.emulator import environment
 

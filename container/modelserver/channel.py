@@ -1,4 +1,4 @@
-"""How the processes talk: whole messages over a local socket pair, a file descriptor beside them when needed."""
+"""Sends messages between the server's processes over a local socket pair, with a file descriptor where needed."""
 
 from __future__ import annotations
 

@@ -116,7 +116,7 @@ class _Worker:
         self.application.stopping = True
 
     async def _finish(self) -> int:
-        """Answer what was accepted, up to the deadline."""
+        """Answer the requests that were accepted, until the deadline; return the exit code."""
         application = self.application
         self._unready()
         end = application.now() + application.settings.stop_seconds

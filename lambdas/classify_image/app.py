@@ -154,6 +154,7 @@ def _inline(event: dict[str, Any]) -> bytes | None:
 
 
 def _fetch(photo: dict[str, Any], name: str, s3: Any) -> bytes:
+    """Return the photo's bytes from S3."""
     request = {"Bucket": photo["bucket"], "Key": photo["key"]}
     if photo.get("version_id"):
         request["VersionId"] = photo["version_id"]
@@ -188,6 +189,7 @@ def _inference_id(wanted: str | None) -> str | None:
 
 
 def _prediction(answer: bytes, endpoint_name: str) -> dict[str, Any]:
+    """Parse the endpoint's answer into the first photo's prediction."""
     try:
         document = json.loads(answer)
         (first,) = document["predictions"]

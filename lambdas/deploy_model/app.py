@@ -76,6 +76,7 @@ def converge(event: dict[str, Any], settings: Settings, clients: Clients, wait: 
 
 
 def _converge(event: trigger.Trigger, settings: Settings, clients: Clients, wait: Wait) -> Plan:
+    """Plan and act until nothing is left to do, or `wait` says that the time is over; return the last plan."""
     needs_a_person, verifications = False, 0
     while True:
         # What is stored is looked at by the schedule: once an hour is often enough to prune.

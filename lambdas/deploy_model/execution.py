@@ -42,6 +42,7 @@ def execute(planned: tuple[actions.Action, ...], settings: Settings, clients: Cl
 
 
 def _execute(action: actions.Action, settings: Settings, clients: Clients) -> None:
+    """Carry out one action of a plan."""
     sagemaker = clients.sagemaker
     match action:
         case actions.CreateModel():

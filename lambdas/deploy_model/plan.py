@@ -116,6 +116,7 @@ def plan_deployment(trigger: Trigger, current: Current, settings: Settings) -> P
 
 
 def _converge(trigger: Trigger, current: Current, settings: Settings) -> Plan:
+    """Return the plan that brings the endpoint to the newest approved version."""
     endpoint, newest = current.endpoint, current.newest
     if newest is None:
         if endpoint is None:

@@ -1,4 +1,4 @@
-"""`card`: the model card of a version."""
+"""`card`: print the model card of a version."""
 
 from __future__ import annotations
 

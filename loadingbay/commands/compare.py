@@ -1,4 +1,4 @@
-"""`compare`: a version beside the one that was approved."""
+"""`compare`: compare a version with the one that was approved when it was trained."""
 
 from __future__ import annotations
 

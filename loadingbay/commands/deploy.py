@@ -1,4 +1,4 @@
-"""`deploy`: the application's template."""
+"""`deploy`: create or update a stage's CloudFormation stack from the application's template."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`destroy`: everything of a stage, removed."""
+"""`destroy`: delete everything that a stage has created."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`history`: what was in production."""
+"""`history`: list which version the endpoint served from when until when."""
 
 from __future__ import annotations
 

@@ -125,6 +125,7 @@ def _trained(target: Target, arn: str) -> Version | None:
 
 
 def _tell(built: Built, version: Version | None, sha: str, as_json: bool) -> None:
+    """Print how the build ended, and the version that it led to."""
     from loadingbay.screen.progress import duration, shown, typed
 
     if as_json:

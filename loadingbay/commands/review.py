@@ -1,4 +1,4 @@
-"""`review` and `label`: what people know about photos becomes labels."""
+"""`review` and `label`: store labels that people give to photos of the review queue, or by file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`threshold`: what another confidence threshold would cost."""
+"""`threshold`: estimate what another confidence threshold would cost."""
 
 from __future__ import annotations
 

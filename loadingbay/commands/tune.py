@@ -1,4 +1,4 @@
-"""`tune`: search the parameters of training."""
+"""`tune`: search the training parameters that give the best model."""
 
 from __future__ import annotations
 

@@ -145,6 +145,7 @@ def _folder(root: Path, origin: str, digests: _Digests) -> Data:
 def _found(
     cache: Path, source: Source, digests: _Digests, progress: Callable[[int, int], None], say: Callable[[str], None]
 ) -> Data:
+    """Return the CIFAR-100 archive from the cache or the network, else drawn samples, and `say` why."""
     cached, remark = cache / ARCHIVE_NAME, ""
     if cached.exists():
         md5 = digests.of(cached, "md5")

@@ -94,6 +94,7 @@ def difference(
 
 
 def _judged(first: Mapping[str, Any], other: Mapping[str, Any], figure: Figure) -> Value:
+    """Return the other version's figure with the verdict whether it differs from the first one's by more than noise."""
     before, now = _value(first, figure), _value(other, figure)
     if before.value is None or now.value is None:
         return now

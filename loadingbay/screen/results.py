@@ -28,7 +28,7 @@ _APPROVALS = {"PendingManualApproval": "pending", "Approved": "approved", "Rejec
 
 
 def console() -> Console:
-    """Stdout, for results; into a file or a pipe, wide enough that nothing is cut."""
+    """Return the console that prints results on stdout; for a file or a pipe it is so wide that no line is cut."""
     return Console(highlight=False, width=None if sys.stdout.isatty() else 140)
 
 
@@ -270,6 +270,7 @@ def plan(out: Console, document: dict[str, Any]) -> None:
 
 
 def _versions(versions: list[dict[str, Any]]) -> Table:
+    """Return a table of versions, one line each."""
     table = Table(box=None, pad_edge=False, header_style="dim")
     for name in ("version", "approval", "accuracy", "threshold", "coverage", "data", "registered"):
         numeric = name in {"version", "accuracy", "threshold", "coverage"}

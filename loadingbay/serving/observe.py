@@ -109,6 +109,7 @@ def logs_of(target: Target, step: str | None) -> Iterator[str]:
 
 
 def _of_step_or_lambda(target: Target, step: str | None) -> Iterator[str]:
+    """Yield the log lines of a step or Lambda by name; without a name those of the steps that failed, else of all."""
     execution = last_execution(target)
     known = {s.name.lower(): s for s in execution.steps if log_group(s.job)} if execution else {}
     if step is None:

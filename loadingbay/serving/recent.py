@@ -79,6 +79,7 @@ def _answers(body: bytes) -> tuple[Answer, ...]:
 
 
 def _in_line(capture: dict[str, Any]) -> list[Answer]:
+    """Return the answers in one captured record."""
     about, output = capture["eventMetadata"], capture["captureData"]["endpointOutput"]
     data = output["data"]
     document = json.loads(base64.b64decode(data) if output.get("encoding") == "BASE64" else data)

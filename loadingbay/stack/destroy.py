@@ -60,6 +60,7 @@ def remove(target: Target, items: list[Item], say: Callable[[Item], None] = lamb
 
 
 def _found(target: Target) -> Iterator[Item]:
+    """Yield everything that the stage has, in the order in which it can be deleted."""
     sagemaker, stage = target.client("sagemaker"), target.stage
     # The delivery's stack second: it has the boundary of the application's roles.
     stacks = [name for name in (stage, f"{stage}-cicd") if deploy.status(target, name)]

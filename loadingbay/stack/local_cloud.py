@@ -99,6 +99,7 @@ def start(target: Target, waiting: Callable[[], None] = lambda: None) -> bool:
 
 
 def _start(target: Target, waiting: Callable[[], None]) -> bool:
+    """As `start`, by the only process that starts this local cloud now."""
     if _running_as_wanted(target):
         return False
     image_env = ROOT / ".venv-image"

@@ -79,6 +79,7 @@ def pick(document: Mapping[str, Any], *members: str) -> Document:
 
 
 def _passes(request: Mapping[str, Any], document: Document, name: str, status: str | None) -> bool:
+    """Whether a document passes the request's filters by name, time and status."""
     contains = request.get("NameContains")
     if contains and contains.lower() not in str(document[name]).lower():
         return False

@@ -213,6 +213,7 @@ def _steps(items: Any, where: str, parent: str | None, branch: bool | None) -> I
 
 
 def _step(entry: dict[str, Any], where: str, parent: str | None, branch: bool | None) -> Step:
+    """Parse one step, in a branch of the Condition step `parent` if it is in one. DefinitionError if malformed."""
     name = _name(entry.get("Name"), where)
     if len(name) > MAX_STEP_NAME:
         raise DefinitionError(f"Step name {name!r} has {len(name)} characters; the limit is {MAX_STEP_NAME}.")

@@ -45,6 +45,7 @@ def unknown(document: dict[str, Any]) -> list[str]:
 
 
 def _steps(items: Any) -> Iterator[str]:
+    """Yield a sentence for each member of the steps, nested ones included, that SageMaker does not have."""
     for step in _objects(items):
         kind, where = str(step.get("Type")), f"step {step.get('Name')!r}"
         if kind not in STEP_TYPES:

@@ -26,7 +26,7 @@ MAX_REASON = 256
 
 
 def request(context: Context, step: Step) -> Document:
-    """What is sent: `target` (the function's ARN, the queue's URL) and `arguments`, with references replaced."""
+    """Return what a step sends: `target` (ARN of a function, URL of a queue) and `arguments`, references replaced."""
     target = resolved(context, step, step.target)
     if not isinstance(target, str) or not target:
         member = "FunctionArn" if step.type == "Lambda" else "SqsQueueUrl"

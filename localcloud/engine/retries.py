@@ -44,6 +44,7 @@ def parse_retry_policies(items: Any) -> tuple[RetryPolicy, ...]:
 
 
 def _policy(item: Any) -> RetryPolicy:
+    """Parse one retry policy. ValueError, with a sentence, if it is malformed."""
     if not isinstance(item, dict):
         raise ValueError("each of RetryPolicies must be an object.")  # noqa: TRY004  as above
     types = item.get("ExceptionType")

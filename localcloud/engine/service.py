@@ -39,6 +39,7 @@ class Engine:
             thread.start()
 
     def _run(self, run: ExecutionRun, arn: str) -> None:
+        """Run an execution to its end; one that raises is stored as failed, unless the cloud is closing."""
         try:
             run.run()
         except Exception as error:

@@ -69,6 +69,7 @@ def read(text: str, refuse: Refuse) -> Definition:
 
 
 def _check_get(definition: Definition, step: Step, get: Get) -> None:
+    """UnknownReferenceError if a Get names something that the definition or the step that it names does not have."""
     known: Any = {
         "Parameters": definition.parameters,
         "Execution": EXECUTION_VARIABLES,
@@ -135,6 +136,7 @@ def _check_property_files(step: Step) -> None:
 
 
 def _check_arguments(step: Step, refuse: Refuse) -> None:
+    """DefinitionError if a step's arguments could not be those of a request, whatever its references give."""
     if step.type == "Condition":
         conditions = step.arguments.get("Conditions")
         if not isinstance(conditions, list) or not conditions:

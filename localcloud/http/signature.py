@@ -161,6 +161,7 @@ def check(request: Request, signature: Signature, key: Key, body_digest: str) ->
 
 
 def _version_4(request: Request, signature: Signature, key: Key, body_digest: str) -> str:
+    """Return the hexadecimal Version 4 signature that the request must have; `body_digest` is its body's SHA-256."""
     declared = request.headers.get("x-amz-content-sha256", "")
     if signature.service == "s3":
         # Presigned URLs leave the body open; UNSIGNED-PAYLOAD and the STREAMING forms are signed as they are written.

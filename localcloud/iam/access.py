@@ -161,6 +161,7 @@ def needs(operation: str, request: Mapping[str, Any], place: Place) -> list[Need
 
 
 def _needs(operation: str, request: Mapping[str, Any], place: Place) -> Iterator[Need]:
+    """Yield the permissions that a request needs, see `needs`."""
     named = [place.arn(kind, request[member]) for kind, member in RESOURCES.get(operation, ()) if request.get(member)]
     named += _group_members(operation, request, place)
     tags = {tag["Key"]: tag["Value"] for tag in request.get("Tags") or []}

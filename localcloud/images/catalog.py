@@ -105,6 +105,7 @@ def tag_version(address: str) -> str:
 
 
 def _rule(table: Any, where: str, folder: Path) -> Rule:
+    """Parse one rule of an image file; `where` names it in errors. CatalogError if it is malformed."""
     if not isinstance(table, dict):
         raise CatalogError(f"{where} is no table")
     unknown = sorted(set(table) - _MEMBERS)

@@ -214,6 +214,7 @@ class Mirror:
                 self.problem = JobError("InternalServerError", str(error))
 
     def _pass(self, *, settled: bool) -> None:
+        """Upload files that changed since their last upload; if `settled`, only those unchanged since the last pass."""
         for name, path in collect([self._source]).items():
             try:
                 mark = _mark(path)

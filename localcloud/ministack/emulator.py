@@ -1,4 +1,4 @@
-"""MiniStack inside this process: S3, Lambda, Step Functions, EventBridge, CloudFormation, CloudWatch, Logs, SQS.
+"""Runs MiniStack inside this process: S3, Lambda, Step Functions, EventBridge, CloudFormation, CloudWatch, Logs, SQS.
 
 All private names that are used are looked up when the emulator is opened; one that is missing stops the start with a
 sentence that names it, instead of failing in the middle of a run.

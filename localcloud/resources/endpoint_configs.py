@@ -88,6 +88,7 @@ def _check_async(request: dict[str, Any], variants: list[dict[str, Any]]) -> Non
 
 
 def _check_variant(variant: dict[str, Any]) -> None:
+    """Refuse members of a variant that are not supported or missing, and set its default weight."""
     refuse(
         variant,
         "InstancePools",

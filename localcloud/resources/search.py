@@ -109,6 +109,7 @@ def search(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any]:
 
 
 def _documents(cloud: Cloud, resource: str) -> Iterator[Document]:
+    """Yield every resource of a kind as Describe answers it, with its tags and, under `_arn`, its ARN."""
     if resource in _TRACKED:
         tracked = _TRACKED[resource]
         experiments = {t["TrialName"]: t["ExperimentName"] for t in cloud.store.documents(tracking.TRIAL.kind)}

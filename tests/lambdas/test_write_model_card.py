@@ -1,4 +1,4 @@
-"""WriteModelCard: what the card of a version says, when it is written, and what of it is a person's."""
+"""WriteModelCard: what the card of a version says, when it is written, and that people's changes to it are kept."""
 
 import json
 from datetime import UTC, datetime

@@ -1,4 +1,4 @@
-"""Evaluate: what it writes, what it refuses, and what it makes of the answers."""
+"""Evaluate: what its report says of the answers, of the champion, and of photos of other things."""
 
 import json
 import shutil
