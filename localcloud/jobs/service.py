@@ -15,7 +15,7 @@ from localcloud.jobs.retried_writes import retry_until_stored
 from localcloud.jobs.run import INTERRUPTED, JobRun, Kind, end_orphans
 from localcloud.jobs.training import Training
 from localcloud.jobs.transform import Transform
-from localcloud.jobs.tuning import TuningRun
+from localcloud.jobs.tuning import TuningRun, mark_interrupted
 from localcloud.jobs.tuning_requests import KIND as TUNING
 from localcloud.sandbox.process import Launchers
 from localcloud.sandbox.sandbox import Sandbox
@@ -171,10 +171,6 @@ class JobService:
         ended = end_orphans(self._cloud.settings.jobs_dir)
         if ended:
             logger.warning("ended %d processes of jobs that a killed local cloud left behind", ended)
-        for job in self._cloud.store.having(TUNING, "HyperParameterTuningJobStatus", ("Stopping", "InProgress")):
-            failed = {"HyperParameterTuningJobStatus": "Failed", "HyperParameterTuningEndTime": self._cloud.clock()}
-            reason = {"FailureReason": f"InternalServerError: {INTERRUPTED}", "_interrupted": True}
-            self._cloud.store.update(TUNING, job["HyperParameterTuningJobName"], {**failed, **reason})
         for kind in KINDS.values():
             running = self._cloud.store.having(kind.store_kind, f"{kind.label}JobStatus", ("Stopping", "InProgress"))
             for job in running:
@@ -188,6 +184,7 @@ class JobService:
                         self._change(kind, name, "Failed", reason)
                     if self._in_progress(kind.store_kind, name):
                         self.submit(kind.store_kind, name)
+        mark_interrupted(self._cloud)
 
     def close(self) -> None:
         """Kill all jobs, and wait until each is stored as interrupted."""

@@ -15,6 +15,7 @@ from localcloud.cloud import Cloud
 from localcloud.jobs.events import announce
 from localcloud.jobs.failure import bounded
 from localcloud.jobs.requests import insert, training_job
+from localcloud.jobs.run import INTERRUPTED
 from localcloud.jobs.search_space import Search, Trial, better
 from localcloud.jobs.tuning_requests import KIND, LABEL, definitions, objective, ranges, training_request
 
@@ -192,6 +193,15 @@ class TuningRun:
         job = self._cloud.store.update(KIND, self.name, edit)
         if changed:
             announce(self._cloud, LABEL, job)
+
+
+def mark_interrupted(cloud: Cloud) -> None:
+    """Set tuning jobs that an earlier local cloud left running to Failed; a step of a pipeline starts another."""
+    for job in cloud.store.having(KIND, "HyperParameterTuningJobStatus", ("Stopping", "InProgress")):
+        name = job["HyperParameterTuningJobName"]
+        ended = {"HyperParameterTuningJobStatus": "Failed", "HyperParameterTuningEndTime": cloud.clock()}
+        reason = {"FailureReason": f"InternalServerError: {INTERRUPTED}", "_interrupted": True}
+        cloud.store.update(KIND, name, {**ended, **reason, **_counters(summaries(cloud, name))})
 
 
 def trained(cloud: Cloud, name: str) -> list[Document]:
