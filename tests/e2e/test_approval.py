@@ -161,7 +161,7 @@ def test_a_dry_run_tells_what_would_be_done_and_does_nothing(bay: Any, second: i
         (_that_cannot_be_loaded, "RuntimeError: the weights are not there"),
     ],
 )
-def test_a_bad_version_is_rolled_back_with_the_reason_while_the_one_in_service_answers_as_ever(
+def test_a_bad_version_is_rolled_back_while_the_one_in_service_answers(
     bay: Any, second: int, change: Callable[[str, bytes], bytes], why: str
 ) -> None:
     before = bay.client("sagemaker").describe_endpoint(EndpointName=bay.stage)
@@ -187,9 +187,7 @@ def test_a_bad_version_is_rolled_back_with_the_reason_while_the_one_in_service_a
 
 
 @pytest.mark.aws
-def test_approval_by_the_sagemaker_api_updates_the_endpoint_in_place_and_rejection_brings_the_first_back(
-    bay: Any, second: int
-) -> None:
+def test_approval_updates_the_endpoint_and_rejection_brings_the_first_back(bay: Any, second: int) -> None:
     sagemaker = bay.client("sagemaker")
     arn = bay.versions()[second]["ModelPackageArn"]
     before = sagemaker.describe_endpoint(EndpointName=bay.stage)

@@ -54,9 +54,7 @@ def test_photos_of_each_class_are_routed_to_the_bay_of_the_vehicle_seen(small: A
     assert (outcome["vehicle"], outcome["loading_bay"]) == ("pickup_truck", "Bay 3, ramp")
 
 
-def test_a_search_tries_parameters_out_of_fold_and_registers_the_best_from_the_cache(
-    small: Any, three: dict[str, Any]
-) -> None:
+def test_a_search_registers_the_best_from_the_cache(small: Any, three: dict[str, Any]) -> None:
     before = small.versions()
     # Two epochs teach little: what is shown here is the search, not how good its winner is.
     tune = ("tune", "--data", small.data, "--json", "--trials", "2", "--learning-rate", "0.05:0.2",

@@ -53,7 +53,7 @@ def test_the_second_stage_serves_the_very_model_of_the_first(bay, story, product
     assert promote(bay).stdout.split()[-1] == production, "promoted twice, it is there once"
 
 
-def test_a_folder_of_photos_is_classified_in_one_run_under_inference_ids_of_their_own(bay, story, production, tmp_path):
+def test_a_folder_of_photos_is_classified_in_one_run(bay, story, production, tmp_path):
     kept = sorted((Path(bay.folder) / "runs" / "latest" / "photos").glob("*.png"))[:30]
     for photo in kept:
         (tmp_path / photo.name).write_bytes(photo.read_bytes())

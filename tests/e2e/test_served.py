@@ -148,9 +148,7 @@ def test_png_and_jpeg_of_the_same_pixels_get_the_same_answer(forms: dict[Any, An
         _assert_equal(forms[name, "same.png"][1], forms[name, "same.jpg"][1])
 
 
-def test_training_was_given_the_training_photos_only_and_none_of_them_is_a_test_photo(
-    bay: Any, story: dict[str, Any], tmp_path: Path
-) -> None:
+def test_training_was_given_the_training_photos_only(bay: Any, story: dict[str, Any], tmp_path: Path) -> None:
     steps, sagemaker = bay.steps(story["pipeline_execution_arn"]), bay.client("sagemaker")
     job = sagemaker.describe_training_job(
         TrainingJobName=steps["Train"]["Metadata"]["TrainingJob"]["Arn"].rsplit("/", 1)[1]

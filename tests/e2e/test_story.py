@@ -36,7 +36,7 @@ def test_the_summary_is_written_beside_the_report(bay: Any, story: dict[str, Any
         assert picture.width > 800
 
 
-def test_a_photo_is_routed_when_its_confidence_meets_the_threshold_and_fails_by_name_when_not(
+def test_a_photo_is_routed_if_its_confidence_meets_the_threshold(
     story: dict[str, Any],
 ) -> None:
     assert len(story["executions"]) >= 40

@@ -70,7 +70,7 @@ def test_a_photo_of_something_else_is_refused_as_such_however_sure_the_model_is(
     }
 
 
-def test_a_known_vehicle_of_which_the_model_is_not_sure_is_refused_for_its_confidence():
+def test_a_known_vehicle_that_is_not_sure_is_refused_for_its_confidence():
     with pytest.raises(app.ConfidenceThresholdNotMet):
         app.check(inside(0.4, 0.4, confidence=0.61), {"bicycle": ROUTE})
 

@@ -193,7 +193,7 @@ def test_what_is_no_cache_key_alone_differs_between_executions(steps, guarded):
             assert "Execution." not in json.dumps(of_step), name
 
 
-def test_the_commit_is_in_the_versions_metadata_and_in_no_job_so_that_another_one_keeps_the_cache(steps):
+def test_the_commit_is_in_the_metadata_of_the_version_and_in_no_job(steps):
     assert steps["Register"]["Arguments"]["CustomerMetadataProperties"]["git_commit"] == {"Get": "Parameters.GitCommit"}
     for name in ("Stage", "Train", "Evaluate", "Gate"):
         arguments = {

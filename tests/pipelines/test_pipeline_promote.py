@@ -81,7 +81,7 @@ def described(sagemaker, arn):
     return sagemaker.describe_model_package(ModelPackageName=arn)
 
 
-def test_the_other_stage_gets_the_same_image_artifact_and_figures_and_they_are_approved(sagemaker, s3):
+def test_the_other_stage_gets_the_same_image_artifact_and_figures(sagemaker, s3):
     origin = register(sagemaker)
     done = promote(sagemaker, s3)
     assert (done.origin, done.new) == (origin, True)
@@ -190,7 +190,7 @@ def test_both_buckets_must_be_the_accounts_own(sagemaker, s3):
     assert {params.get("ExpectedBucketOwner") for _, params in seen} == {OWNER}
 
 
-def test_the_version_that_was_asked_about_is_promoted_though_a_newer_one_is_approved(sagemaker, s3):
+def test_the_wanted_version_is_promoted_though_a_newer_one_is_approved(sagemaker, s3):
     asked = register(sagemaker)
     register(sagemaker)
     assert promote(sagemaker, s3, wanted=asked).origin == asked

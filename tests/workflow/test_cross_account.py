@@ -164,7 +164,7 @@ def test_the_event_of_the_first_account_comes_through_and_no_other():
     assert not bus_allows(STAGING, "aws.s3", "Object Created")
 
 
-def test_the_rule_sends_the_event_that_the_function_puts_to_the_bus_that_waits_for_it():
+def test_the_rule_sends_the_functions_event_to_the_bus_that_waits():
     rule = properties("VersionVerified")
     assert (rule["EventPattern"]["source"], rule["EventPattern"]["detail-type"]) == (
         [verification.EVENT_SOURCE],
@@ -176,7 +176,7 @@ def test_the_rule_sends_the_event_that_the_function_puts_to_the_bus_that_waits_f
     assert (statement["Action"], filled(statement["Resource"])) == ("events:PutEvents", BUS)
 
 
-def test_an_account_without_a_stage_or_a_repository_is_refused_before_anything_is_made():
+def test_an_account_without_a_stage_or_a_repository_is_refused():
     assert "ImagesOfAnotherAccountHaveAName" in template()["Rules"]
     assert "AnotherAccountHasAStage" in yaml_parse(CICD_FILE.read_text())["Rules"]
     assert json.dumps(CICD["TellHere"]["Condition"]) == '"FromElsewhere"'

@@ -43,7 +43,7 @@ def run(tmp_path):
 
 
 @pytest.mark.parametrize("shell", ["sh", "bash"])
-def test_folder_and_exported_variables_go_from_command_to_command_and_phase_to_phase(run, shell):
+def test_folder_and_exported_variables_go_from_phase_to_phase(run, shell):
     done = run(
         {
             "install": {"commands": ["mkdir inner", "cd inner", "export WORD='two words \"quoted\"'", "PRIVATE=1"]},

@@ -22,7 +22,7 @@ def told(records):
     return [(period.version, period.since, period.until) for period in history.periods(records)]
 
 
-def test_each_period_ends_where_the_next_begins_and_a_version_that_came_back_has_two():
+def test_each_period_ends_where_the_next_begins():
     assert told([record(1, 1), record(20, 2), record(30, 1)]) == [
         (1, at(30), None),
         (2, at(20), at(30)),

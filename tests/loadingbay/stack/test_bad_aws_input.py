@@ -44,7 +44,7 @@ def _said(error):
 
 
 @pytest.mark.parametrize(("region", "near"), [("eu-centrall-1", "eu-central-1"), ("us_east_1", "us-east-1")])
-def test_an_unknown_region_is_named_with_the_nearest_there_is_before_anything_is_asked(keys, region, near):
+def test_an_unknown_region_is_named_with_the_nearest_there_is(keys, region, near):
     with pytest.raises(UsageError) as error:
         deploy(choose({"LOADINGBAY_CLOUD": "aws", "AWS_DEFAULT_REGION": region}, ROOT))
     assert f"there is no AWS region {region} with SageMaker" in _said(error.value)

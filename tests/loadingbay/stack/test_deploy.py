@@ -195,9 +195,7 @@ def test_a_resource_that_cannot_be_made_is_named_with_its_reason(target, templat
         deploy(target, template=template)
 
 
-def test_what_cloudformation_finds_before_the_first_resource_is_told_not_where_to_look_for_it(
-    target, template, cloudformation
-):
+def test_what_cloudformation_finds_before_the_first_resource_is_told(target, template, cloudformation):
     cloudformation.fails = {
         "LogicalResourceId": "loadingbay",
         "ResourceStatus": "CREATE_FAILED",

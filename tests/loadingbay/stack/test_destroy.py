@@ -122,7 +122,7 @@ def test_what_runs_is_stopped_first_and_the_stack_goes_when_it_is_empty(target):
     assert kinds[-2:] == ["objects of bucket", "bucket"]
 
 
-def test_the_stack_of_the_delivery_goes_after_that_of_the_application_whose_boundary_it_has(target):
+def test_the_stack_of_the_delivery_goes_after_that_of_the_application(target):
     target.client("cloudformation").create_stack(**_stack("loadingbay-cicd", output="ConnectionArn"))
     items = destroy.survey(target)
     assert [item.name for item in items if item.kind == "stack"] == ["loadingbay", "loadingbay-cicd"]

@@ -70,7 +70,7 @@ def test_a_range_holds_its_bounds_and_what_lies_between(one, other):
         assert high * 1.01 not in searched
 
 
-def test_the_defaults_are_the_trial_to_beat_only_where_all_of_them_are_in_the_space():
+def test_the_defaults_are_tried_first_only_where_all_are_in_the_space():
     space = {"LearningRate": dimension(RATE, "0.01:0.2"), "BatchSize": dimension(BATCH, "16,32")}
     assert defaults_within(space) == {"LearningRate": RATE.default, "BatchSize": BATCH.default}
     assert defaults_within(space | {"BatchSize": dimension(BATCH, "8,16")}) is None

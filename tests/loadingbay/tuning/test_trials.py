@@ -142,7 +142,7 @@ def test_the_defaults_are_tried_first_and_the_others_lie_in_the_space():
     assert len(set(rates)) == 10
 
 
-def test_the_best_comes_first_and_is_better_than_the_defaults_once_there_were_enough_trials():
+def test_the_best_comes_first_and_is_better_than_the_defaults():
     trials = _search(SageMaker(), 25)
     figures = [trial.figures["nll"] for trial in trials]
     assert figures == sorted(figures)

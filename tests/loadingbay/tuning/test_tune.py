@@ -34,7 +34,7 @@ def test_each_trial_says_its_figures_and_its_version_or_why_there_is_none():
     assert "none: the loss went to the moon" in lines[3]
 
 
-def test_the_command_that_registers_the_best_has_every_digit_and_what_all_trials_share():
+def test_the_command_that_registers_the_best_has_every_digit():
     said = _shown(_tuned())
     assert "run --epochs 5 --learning-rate 0.08652941 --batch-size 16\n" in said
 
