@@ -75,10 +75,13 @@ def packages(sagemaker: Any, group: str, **wanted: Any) -> list[dict[str, Any]]:
     `wanted` are more members of the request, such as `ModelApprovalStatus="Approved"`. All pages are read: AWS cuts a
     page before it filters, so that the first may be empty. An empty list when there is no such group.
     """
+    request = {
+        "ModelPackageGroupName": group,
+        "MaxResults": 100,
+        **wanted,
+    }  # a page has ten unless it is asked for more
     try:
-        found = list(
-            listed(sagemaker, "list_model_packages", "ModelPackageSummaryList", ModelPackageGroupName=group, **wanted)
-        )
+        found = list(listed(sagemaker, "list_model_packages", "ModelPackageSummaryList", **request))
     except ClientError as error:
         if is_missing(error):
             return []
