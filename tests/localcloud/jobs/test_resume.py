@@ -228,7 +228,7 @@ def test_operations_of_the_store_survive_in_order(own_cloud: Any) -> None:
     cloud = own_cloud()
 
     listed = cloud.client("sagemaker").list_model_package_groups()["ModelPackageGroupSummaryList"]
-    assert [group["ModelPackageGroupName"] for group in listed] == ["group-2", "group-1", "group-0"]
+    assert [group["ModelPackageGroupName"] for group in listed] == ["group-0", "group-1", "group-2"]
     with pytest.raises(ClientError, match="already exists"):
         cloud.client("sagemaker").create_model_package_group(ModelPackageGroupName="group-1")
 
