@@ -26,7 +26,7 @@ SLOW = 150_000  # milliseconds, for a pipeline on a busy machine
 def _screenshot(page: Page, name: str) -> None:
     if folder := os.environ.get("SCREENSHOTS"):
         place = Path(folder) / f"console-{name}.png"
-        page.wait_for_function("[...document.images].every((image) => image.complete)")
+        page.wait_for_load_state("load")  # its photos, too
         page.screenshot(path=place, full_page=True)
         with Image.open(place) as picture:
             picture.convert("RGB").quantize(128).save(place, optimize=True)
