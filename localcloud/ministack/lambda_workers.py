@@ -17,7 +17,7 @@ from localcloud.ministack.private_names import find_names, need
 
 _WORKER_BYTES = 60 * 2**20
 _PART_OF_MEMORY = 8
-# An invocation that found no worker free for so long gets one more: those that are taken may be waiting for it.
+# Where none became free for so long, one invocation gets one more: those that are taken may be waiting for it.
 _LONGEST_WAIT_SECONDS = 10.0
 _OUTPUT_SECONDS = 2.0
 _END_OF_OUTPUT = "\x1elocalcloud-end-of-output\x1e"
@@ -48,6 +48,8 @@ class Workers:
         self._runtime, self._service = runtime, service
         self._each, self._together = limits(len(os.sched_getaffinity(0)), psutil.virtual_memory().total)
         self._free = threading.Condition(runtime._lock)
+        self._moved = time.monotonic()
+        """When a worker was last given out or back."""
         runtime.acquire_worker = service.acquire_worker = self.acquire
         runtime.release_worker = service.release_worker = self.release
         self._mark_end_of_output()
@@ -75,26 +77,26 @@ class Workers:
         )
         try:
             with self._free:
-                deadline = time.monotonic() + _LONGEST_WAIT_SECONDS
                 while True:
                     workers = self._runtime._workers.setdefault(key, [])
                     # The one used last, so that the others become old enough to be ended.
                     idle = max((w for w in workers if not w.in_use), key=lambda w: w.last_used, default=None)
                     if idle is not None:
                         return self._leased(idle), "reused"
-                    may_wait = not nested and workers and time.monotonic() < deadline
+                    patience = self._moved + _LONGEST_WAIT_SECONDS - time.monotonic()
+                    may_wait = not nested and workers and patience > 0
                     if len(workers) < self._each or not may_wait:
                         doomed += self._make_room(key)
                         if self._count() < self._together or not may_wait:
                             worker = self._runtime._worker_class_for(config)(name, config, code)
                             workers.append(worker)
                             return self._leased(worker), "spawn"
-                    self._free.wait(max(0.01, deadline - time.monotonic()))
+                    self._free.wait(max(0.01, patience))
         finally:
             self._runtime.kill_workers(doomed)
 
-    @staticmethod
-    def _leased(worker: Any) -> Any:
+    def _leased(self, worker: Any) -> Any:
+        self._moved = time.monotonic()
         worker.in_use, worker.last_used = True, time.time()
         return worker
 
@@ -121,6 +123,7 @@ class Workers:
         """Give a worker back; an invocation that waits for one gets it."""
         if worker is not None:
             with self._free:
+                self._moved = time.monotonic()
                 worker.in_use, worker.last_used = False, time.time()
                 self._free.notify_all()
 

@@ -3,13 +3,19 @@
 import io
 import json
 import os
+import sys
+import threading
+import time
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from localcloud.ministack.lambda_workers import limits
+from localcloud.ministack import lambda_workers
+from localcloud.ministack.lambda_workers import Workers, limits
 
 GIB = 2**30
 CODE = """
@@ -61,6 +67,34 @@ def test_invocations_beyond_the_limit_wait_for_a_worker(cloud: Any) -> None:
         pids = list(pool.map(call, [{"pid": True, "seconds": 0.1}] * 24))
 
     assert len(set(pids)) <= 2 * len(os.sched_getaffinity(0))
+
+
+def test_where_none_becomes_free_workers_are_added_one_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lambda_workers, "_LONGEST_WAIT_SECONDS", 0.1)
+    monkeypatch.setattr(lambda_workers, "limits", lambda cores, memory: (1, 1))
+    monkeypatch.setattr(sys, "setswitchinterval", lambda seconds: None)
+    started: list[float] = []
+
+    def worker(*_: Any) -> Any:
+        started.append(time.monotonic())
+        return SimpleNamespace(in_use=False, last_used=0.0)
+
+    runtime = SimpleNamespace(
+        __name__="runtime",
+        _workers={}, _lock=threading.Lock(), _worker_key=lambda *_: "key", _worker_class_for=lambda _: worker,
+        kill_workers=lambda _: None, acquire_worker=None, release_worker=None,
+        _PYTHON_WORKER_SCRIPT=lambda_workers._AFTER_HANDLER, Worker=SimpleNamespace(_drain_stderr_bounded=None),
+    )  # fmt: skip
+    depth = SimpleNamespace(get=lambda: 1)
+    workers = Workers(
+        runtime, SimpleNamespace(__name__="service", _invoke_depth=depth, acquire_worker=None, release_worker=None)
+    )
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda _: workers.acquire("name", {}, b""), range(4)))
+
+    assert len(started) == 4
+    assert min(later - earlier for earlier, later in pairwise(started)) >= 0.1
 
 
 def test_a_function_that_calls_itself_deeper_than_the_limit_ends(cloud: Any) -> None:
