@@ -16,7 +16,7 @@ $(info This folder was renamed: setting the environments up again)
 $(shell rm -rf .venv .venv-image .venv-lint .venv-sdk2 .venv-sdk3 .uv)
 endif
 
-.PHONY: browser chromium run up test unit unit-image unit-tools e2e drift pipelines faults lint lock sbom setup clean help
+.PHONY: browser chromium run up test unit unit-image unit-tools unit-localcloud e2e drift pipelines faults lint lock sbom setup clean help
 
 help: ## what there is
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed 's/:.*## /\t/' | expand -t 12
@@ -60,22 +60,27 @@ dev: .venv/dev.stamp .venv-image/test.stamp ## both environments with test tools
 # For a hurry, `make test TESTS=lint`.
 TESTS ?= unit lint e2e browser
 
-# Lint and the unit tests of both environments share two cores; what each printed comes when it ends.
-BESIDE = $(patsubst unit,unit-tools unit-image,$(filter-out e2e browser,$(TESTS)))
+# What waits and what computes share two cores; what each printed comes when it ends.
+FIRST = $(patsubst unit,unit-localcloud unit-tools unit-image,$(filter-out e2e browser,$(TESTS)))
+THEN = $(filter e2e browser,$(TESTS))
+BESIDE = --no-print-directory --output-sync=target --jobs
 
 test: dev ## everything CI runs
-	@$(if $(BESIDE),echo "Some minutes side by side: $(BESIDE)")
-	@$(if $(BESIDE),$(MAKE) --no-print-directory --jobs 2 --output-sync=target $(BESIDE))
-	@$(if $(filter e2e,$(TESTS)),$(MAKE) --no-print-directory e2e)
-	@$(if $(filter browser,$(TESTS)),$(MAKE) --no-print-directory browser)
+	@$(if $(FIRST),echo "Some minutes side by side: $(FIRST)")
+	@$(if $(FIRST),$(MAKE) $(BESIDE) 3 $(FIRST))
+	@$(if $(THEN),echo "Some minutes side by side: $(THEN)")
+	@$(if $(THEN),$(MAKE) $(BESIDE) 2 $(THEN))
 
-unit: unit-image unit-tools ## fast tests: no network, no sleep
+unit: unit-image unit-tools unit-localcloud ## fast tests: no network, no sleep
 
 unit-image: dev
 	$(IMAGE_PY) -m pytest tests/training tests/processing tests/container
 
 unit-tools: dev
-	$(PY) -m pytest tests -m "not pipelines" --ignore tests/training --ignore tests/processing --ignore tests/container --ignore tests/e2e --ignore tests/browser
+	$(PY) -m pytest tests -m "not pipelines" --ignore tests/training --ignore tests/processing --ignore tests/container --ignore tests/e2e --ignore tests/browser --ignore tests/localcloud --ignore tests/sdk_pipelines
+
+unit-localcloud: dev
+	$(PY) -m pytest tests/localcloud tests/sdk_pipelines -m "not pipelines"
 
 e2e: dev ## the real local cloud, driven over HTTP
 	$(PY) -m pytest tests/e2e -m "not faults"
