@@ -1,6 +1,6 @@
-"""A camera changes, and the model learns it: the whole loop of monitoring and retraining in one run.
+"""Demonstrates the whole loop of monitoring and retraining in one run, after a simulated change of the camera.
 
 - `story`: the run, `make drift`
-- `cameras`: photos held out from training, as three changed cameras would take them
-- `picture`: what happened, drawn along the time
+- `cameras`: simulates three changed cameras by altering photos held out from training
+- `picture`: plots metrics and events of the run over time
 """

@@ -1,4 +1,4 @@
-"""The local cloud's side of the comparison: a cloud of its own, and the five steps as processing jobs."""
+"""Runs the benchmark's five-step pipeline, each step a processing job, on a local cloud started for this alone."""
 
 from __future__ import annotations
 
@@ -29,7 +29,10 @@ pathlib.Path("/opt/ml/processing/out/number").write_text(str(number))
 
 
 def step(number: int, cache: bool) -> dict[str, Any]:
-    """One of the five: a processing job that reads the number the one before it wrote, and writes the next."""
+    """Return step `number` (1 to 5): a job that reads the number written by the previous step, adds 1 and writes it.
+
+    `cache` enables step caching.
+    """
     inputs: dict[str, Any] = {"code": f"s3://{BUCKET}/step.py"}
     if number > 1:
         inputs["before"] = {"Get": f"Steps.S{number - 1}.ProcessingOutputConfig.Outputs['out'].S3Output.S3Uri"}

@@ -1,4 +1,4 @@
-"""What a request means: /ping, /invocations, /execution-parameters, /metrics; and the limits on what bodies take."""
+"""Routes requests to /ping, /invocations, /execution-parameters and /metrics; limits the memory of request bodies."""
 
 from __future__ import annotations
 

@@ -25,7 +25,11 @@ Answers = list[tuple[Exchange, Reply]]
 
 
 class Batcher:
-    """Runs the handler in one thread. `deliver` is called from that thread with the answers of each batch."""
+    """Runs the handler in one thread. `deliver` is called from that thread with the answers of each batch.
+
+    `max_batch` limits both the requests taken from the queue at once and the images in one call of the model.
+    `count` is called with the number of images of each call.
+    """
 
     def __init__(self, handler: Handler, max_batch: int, count: Callable[[int], None]) -> None:
         self._handler = handler

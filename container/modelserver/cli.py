@@ -24,7 +24,7 @@ TUNING = {"OMP_NUM_THREADS": "1", "MXNET_ENGINE_TYPE": "NaiveEngine", "MXNET_SUB
 
 
 def main(arguments: list[str]) -> int:
-    """Run `serve`; the exit code."""
+    """Run `serve` with these command-line arguments; returns the exit code."""
     parser = argparse.ArgumentParser(
         prog="serve",
         description="Serve the model artifact over HTTP: GET /ping, POST /invocations, GET /execution-parameters, "

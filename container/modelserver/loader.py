@@ -80,6 +80,7 @@ class _Loader:
                 self._fork(message["fork"], descriptors[0])
 
     def _fork(self, row: int, descriptor: int) -> None:
+        """Fork a worker with the number `row`, whose control socket is `descriptor`; only the parent returns."""
         sys.stderr.flush()
         child = os.fork()
         if child:

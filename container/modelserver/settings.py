@@ -1,4 +1,4 @@
-"""What can be set, with limits and defaults; read from the environment once, when the server starts."""
+"""The server's settings, with their limits and defaults; read from environment variables once, when it starts."""
 
 from __future__ import annotations
 

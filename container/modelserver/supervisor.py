@@ -118,6 +118,7 @@ class Supervisor:
                     slot.ready = False
 
     async def _stop(self) -> None:
+        """Stop listening, let the workers answer what they accepted, kill those that take too long; stop the loader."""
         self._accept()  # what the kernel has accepted for us is answered too
         self.loop.remove_reader(self.listener)
         self.listener.close()

@@ -1,4 +1,4 @@
-"""The state that a plan is made from, read from SageMaker."""
+"""Reads from SageMaker what a deployment is planned from: the approved model versions and the two endpoints."""
 
 from __future__ import annotations
 

@@ -24,7 +24,10 @@ logger = logging.getLogger(__name__)
 
 
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """`{"dry_run": true}` only plans, `{"by_hand": true}` needs no alarm; no other event says what is to be done."""
+    """Plan retraining from the current state and start it if it is due; returns the plan as JSON.
+
+    Two members of the event are read: `{"dry_run": true}` starts nothing, `{"by_hand": true}` needs no alarm.
+    """
     settings = Settings(
         min_labels=int(os.environ["MIN_NEW_LABELS"]),
         cool_down_hours=float(os.environ["COOL_DOWN_HOURS"]),

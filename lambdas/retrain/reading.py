@@ -141,7 +141,7 @@ def _executions(clients: Clients) -> tuple[str, dict[str, str]]:
 
 
 def _champion(clients: Clients) -> tuple[str, list[str]]:
-    """Where the newest approved version's artifact lies, and the classes that it knows; "" and none without one."""
+    """S3 address of the newest approved version's artifact, and its classes; ("", []) when no version is approved."""
     found = clients.sagemaker.list_model_packages(
         ModelPackageGroupName=clients.stage,
         ModelApprovalStatus="Approved",

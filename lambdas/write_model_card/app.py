@@ -88,6 +88,7 @@ def card_name(package_arn: str) -> str:
 
 
 def _create(name: str, content: Content, status: str, clients: Clients) -> None:
+    """Create the model card; one that somebody else created meanwhile is left as it is."""
     key = {"SecurityConfig": {"KmsKeyId": clients.key}} if clients.key else {}
     try:
         clients.sagemaker.create_model_card(

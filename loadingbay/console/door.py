@@ -67,7 +67,7 @@ class Keys:
         return token
 
     def enter(self, token: str) -> Session | None:
-        """Uses the token up; the session that it is good for, None when it was used before or never given out."""
+        """Redeems a one-time token for a new session; None when the token was used before or never issued."""
         with self._lock:
             found = next((one for one in self._tokens if hmac.compare_digest(one.encode(), token.encode())), None)
             if found is None:

@@ -155,6 +155,7 @@ async def _bulk_photo(request: Request) -> Response:
 
 
 def _bulk_start(request: Request) -> Response:
+    """Start classifying the uploaded photos, or those under a prefix of the bucket; redirect to the task's page."""
     here, form = pages(request), request.state.form
     stack = here.stack()
     _require_served(request, stack)

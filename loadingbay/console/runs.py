@@ -61,6 +61,7 @@ def _form(request: Request) -> Response:
 
 
 def _start(request: Request) -> Response:
+    """Start a run from the form and redirect to its page; status 400 and the form with its errors if it is invalid."""
     here, form = pages(request), request.state.form
     here.stack()
     values, mistakes = _values(form)

@@ -94,7 +94,10 @@ def numbered(target: Target, number: int) -> Version:
 
 
 def decide(target: Target, version: Version, *, approve: bool, comment: str) -> None:
-    """Approves or rejects the version in the registry; the approval event does the rest. UsageError for the comment."""
+    """Approves or rejects a model version in the registry; the resulting event triggers deployment or removal.
+
+    UsageError when `comment` is longer than 1,024 characters or not one printable line.
+    """
     if len(comment) > 1024 or not comment.isprintable():
         raise UsageError(f"--comment has {len(comment)} characters: one line of at most 1,024 is kept")
     target.client("sagemaker").update_model_package(

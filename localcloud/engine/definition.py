@@ -1,4 +1,4 @@
-"""Parses a pipeline definition (schema version 2020-12-01) into plain records; names the place of what is malformed."""
+"""Parses a pipeline definition (schema version 2020-12-01) into dataclasses; DefinitionError names what is invalid."""
 
 from __future__ import annotations
 

@@ -171,6 +171,7 @@ class ExecutionRun:
             self._end_early()
 
     def _begin_job(self, step: Step, document: Document, before: str | None) -> None:
+        """Begin a step that runs a job: reuse a cached result, else store job and step together and submit the job."""
         random = self._cloud.new_id(10)
         name = perform.job_name(execution_id(self._arn), step, random)
         job, key = perform.make_job(self._context, step, name)
@@ -196,6 +197,7 @@ class ExecutionRun:
         self._jobs.submit(kind, name, lambda: self._inbox.put(lambda: self._job_ended(step, name)))
 
     def _begin_outside(self, step: Step, document: Document, before: str | None) -> None:
+        """Begin a Lambda or Callback step: reuse a cached result, else store the step and send the request."""
         sent = outside.request(self._context, step)
         key = perform.result_key(step, sent)
         hit = perform.cached(self._context, step, key)
@@ -258,6 +260,7 @@ class ExecutionRun:
             self._succeed(step, outside.finished(document, outcome), document["StepStatus"])
 
     def _job_ended(self, step: Step, name: str) -> None:
+        """Set the step to Succeeded, Stopped or Failed, or retry it, by the final state of its job `name`."""
         document = self._steps[step.name]
         if self._closed or document.get("_job") != name or document["StepStatus"] not in ACTIVE:
             return

@@ -147,6 +147,7 @@ class Images:
             raise
 
     def _run(self, command: list[str], rule: Rule, say: Say, cancelled: threading.Event, given: str = "") -> None:
+        """Run an installer command with `given` as its input, passing its output to `say`; InstallError if it fails."""
         lines: deque[str] = deque(maxlen=20)
         with subprocess.Popen(
             # What is installed is for any user's job to read, and this server's files are not.

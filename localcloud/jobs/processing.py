@@ -27,6 +27,7 @@ class Processing:
         return None if limit is None else float(limit)
 
     def prepare(self, run: JobRun, job: Document, hosts: list[Host], names: list[str]) -> list[Mirror]:
+        """Write each host's configuration and download its inputs; returns the mirrors of Continuous outputs to S3."""
         cluster = job["ProcessingResources"]["ClusterConfig"]
         mirrors = []
         for host in hosts:

@@ -151,6 +151,7 @@ class JobRun:
             ) from None
 
     def _work(self, job: Document) -> Document:
+        """Run the job from download to upload; returns its final status and members to store. JobError if it fails."""
         self._act_as(job.get("RoleArn") or job.get("_role"), self.kind.image(job))
         self._runtime = self._prepare_image(self.kind.image(job))
         hosts = make_hosts(self.directory, self.kind.hosts(job))
@@ -238,6 +239,7 @@ class JobRun:
         return next((code for code in codes if code != 0), 0)
 
     def _start(self, job: Document, host: Host) -> ContainedProcess:
+        """Start the job's process for one host in the sandbox; its output goes to the job's log stream of that host."""
         own = self._sandbox.own_variables(host)
         variables = {
             **self.cloud.settings.process_environment(host.ml, self._runtime),

@@ -30,6 +30,7 @@ class Training:
         return None if limit is None else float(limit)
 
     def prepare(self, run: JobRun, job: Document, hosts: list[Host], names: list[str]) -> list[Mirror]:
+        """Write each host's configuration and download its channels; returns the mirrors of checkpoints to S3."""
         run.notes["metrics"] = MetricReader(job["AlgorithmSpecification"].get("MetricDefinitions", []), run.cloud.clock)
         channels = job.get("InputDataConfig", [])
         mirrors = []

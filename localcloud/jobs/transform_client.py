@@ -203,6 +203,7 @@ class Transform:
         target.write_bytes(b"".join(answer.rstrip(b"\n") + between if between else answer for answer in answers))
 
     def _answer(self, records: list[bytes], name: str) -> bytes:
+        """Return the model's predictions for a batch of records of file `name`, joined and filtered; TransformError."""
         path = self._processing.get("InputFilter", "$")
         sent = records
         if path != "$":

@@ -87,6 +87,7 @@ class TuningRun:
         return "Failed", "ClientError: All training jobs failed; see the FailureReason of each."
 
     def _tune(self, job: Document) -> None:
+        """Start training jobs and collect their results until the search is complete, stopped or out of time."""
         config = job["HyperParameterTuningJobConfig"]
         limits = config["ResourceLimits"]
         most = limits.get("MaxNumberOfTrainingJobs", 10**9)
@@ -231,6 +232,7 @@ def _rank(summary: Document) -> tuple[bool, float, float]:
 
 
 def _summary(training: Document, goal: Document) -> Document:
+    """Return the HyperParameterTrainingJobSummary of a training job, for the objective metric `goal`."""
     value = figure(training, goal["MetricName"])
     status = training["TrainingJobStatus"]
     running = status in ("InProgress", "Stopping")

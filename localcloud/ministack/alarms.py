@@ -66,7 +66,10 @@ def state(
 
 
 def event(alarm: Mapping[str, Any], before: str, after: str, reason: str) -> dict[str, Any]:
-    """The detail of "CloudWatch Alarm State Change" (CloudWatch User Guide, "Alarm events and EventBridge")."""
+    """Return `detail` of the event "CloudWatch Alarm State Change", now, from state `before` to state `after`.
+
+    `alarm` has the members of PutMetricAlarm. Source: CloudWatch User Guide, "Alarm events and EventBridge".
+    """
     now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.000+0000")
     dimensions = {one["Name"]: one["Value"] for one in alarm.get("Dimensions") or []}
     metric = {"namespace": alarm.get("Namespace"), "name": alarm.get("MetricName"), "dimensions": dimensions}

@@ -82,6 +82,7 @@ class Invocations:
         threading.Thread(target=context.run, args=(work,), name="async-invocation", daemon=True).start()
 
     def _invoke(self, function: dict[str, Any], event: Any, since: float) -> None:
+        """Invoke a Lambda function with retries; a final failure goes to its OnFailure destination or DLQ."""
         config = function.get("config") or function
         configs = function.get("event_invoke_configs") or {}
         settings = function.get("event_invoke_config") or configs.get("$LATEST") or {}

@@ -50,6 +50,7 @@ def _unpack(archive: Path, target: Path, most_bytes: int) -> None:
 
 
 def _unpack_members(stream: IO[bytes], target: Path, most_bytes: int) -> None:
+    """Unpack an uncompressed tar into `target`; ArtifactError for links, devices, outside paths, and above limits."""
     left = most_bytes
     with tarfile.open(fileobj=stream, mode="r|") as tar:
         for count, member in enumerate(tar, 1):

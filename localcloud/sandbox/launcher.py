@@ -370,6 +370,7 @@ def _end_children() -> None:
 
 
 def _children() -> Iterator[int]:
+    """Yield the process ids of the children of this process."""
     own = os.getpid()
     for name in os.listdir("/proc"):
         if name.isdigit():

@@ -115,6 +115,7 @@ class AsyncInvoker:
             self._cloud.store.delete(KIND, request["Id"])
 
     async def _answer(self, request: Document) -> tuple[str, bytes]:
+        """Send a stored request to the endpoint; returns content type and body. ApiError if it failed or expired."""
         members = request["Members"]
         if self._cloud.clock() > request["Time"] + members.get("RequestTTLSeconds", _TTL_SECONDS):
             raise ApiError("ValidationError", "The request waited longer than RequestTTLSeconds.")

@@ -151,6 +151,7 @@ class Recorder:
         self._thread.join(30)
 
     def _append(self, captured: Captured) -> bool:
+        """Append a record to the current spool file; False, with nothing appended, if it could not be written."""
         known = {name: value for name, value in vars(captured).items() if name not in ("body", "answer")}
         about = json.dumps(known).encode()
         parts = [_FRAME.pack(len(about), len(captured.body), len(captured.answer)), about]
@@ -195,6 +196,7 @@ class Recorder:
                 return
 
     def _send(self) -> None:
+        """Close the spool file, write all to S3 and delete them; one that S3 refuses is kept, renamed to *.refused."""
         with self._writing:
             while self._kept and self._append(self._kept[0]):
                 self._kept_bytes -= self._kept.pop(0).size

@@ -175,6 +175,7 @@ class Fleet:
             raise DeployError(f"Variant {variant.name} cannot be served. {error}") from error
 
     def _fetch_model(self, variant: Variant) -> None:
+        """Download and unpack the variant's model archive unless that was done before; DeployError or ServiceError."""
         model = self.directory / variant.name / "model"
         if model.exists():
             return

@@ -109,7 +109,10 @@ class Invoker:
             await self._session.close()
 
     async def _accept(self, endpoint: str, members: dict[str, Any]) -> tuple[dict[str, str], bytes]:
-        """Keep an asynchronous request; 202 and where its answer will be."""
+        """Store a request of InvokeEndpointAsync; returns the headers and body of the response (status 202).
+
+        The headers name the S3 addresses where its result, or its failure, will be. ApiError for an invalid request.
+        """
         if not members.get("InputLocation", "").startswith("s3://"):
             raise _invalid("InvokeEndpointAsync needs InputLocation, an address such as s3://bucket/key.")
         fleet, variant, _ = await self._choose(endpoint, None)
@@ -147,6 +150,7 @@ class Invoker:
     async def _invoke(
         self, endpoint: str, members: dict[str, str], body: bytes, limits: _Limits = _AT_ONCE
     ) -> tuple[dict[str, str], bytes]:
+        """Send a request to a server of the endpoint; returns headers and body of the response. ApiError on failure."""
         fleet, variant, instance = await self._choose(endpoint, members.get("TargetVariant"))
         if fleet.async_config is not None and limits is _AT_ONCE:
             raise _invalid(f"Endpoint {endpoint} is asynchronous: use InvokeEndpointAsync.")
@@ -201,6 +205,7 @@ class Invoker:
         answered: tuple[str, bytes],
         started: float,
     ) -> None:
+        """Store request and response for data capture if they are sampled; ApiError (503) if the disk takes no more."""
         if fleet.capture is None or not wanted(fleet.capture):
             return
         deadline = time.monotonic() + _WAIT_SECONDS

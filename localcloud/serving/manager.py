@@ -96,6 +96,7 @@ class Manager:
         self._cloud.runner.start(f"delete-{name}", self._delete, name)
 
     def _deploy(self, name: str) -> None:
+        """Start an endpoint's pending deployment, shift traffic to it, stop the old servers; roll back on failure."""
         document = self._cloud.store.get(KIND, name)
         if document is None:
             return
@@ -192,6 +193,7 @@ class Manager:
         self._change(name, failed)
 
     def _reweigh(self, name: str, wanted: list[dict[str, Any]]) -> None:
+        """Apply new weights and instance counts of variants (`wanted`); a failure is stored as the FailureReason."""
         fleet = self.routes[name]
         reason = None
         for one in wanted:

@@ -1,4 +1,4 @@
-"""Plans in which steps an update moves requests to the new servers, from DeploymentConfig. Pure functions."""
+"""Traffic shifting of a blue/green deployment: validates DeploymentConfig and plans its steps. Pure functions."""
 
 from dataclasses import dataclass
 from math import ceil

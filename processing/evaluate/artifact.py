@@ -1,4 +1,4 @@
-"""Unpacks a model artifact and reads what it says of itself. Its handler runs elsewhere: answers.py."""
+"""Unpacks a model artifact and reads its metadata (model.json, history.json); answers.py runs its inference handler."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MAX_MEMBERS = 1000
 
 
 class About(TypedDict):
-    """What is read of model.json, which training/train.py writes."""
+    """The metadata of a model: the members of model.json that are read. training/train.py writes it."""
 
     classes: list[str]  # in the order of the probabilities
     threshold: float  # answers of at least this confidence are accepted
@@ -68,7 +68,11 @@ def load(model: Path, scratch: Path) -> Artifact:
 
 
 def _unpack(model: Path, folder: Path) -> Path:
-    """Members must be plain files and folders, inside; their sizes and number are bounded."""
+    """Unpack the artifact at `model` into `folder` unless it is unpacked already; returns the unpacked folder.
+
+    JobError when there is none, it is not a whole archive, a member is no plain file or folder or would lie outside of
+    `folder`, or there are more than MAX_MEMBERS members or MAX_BYTES bytes.
+    """
     if (model / MODEL).is_file():
         return model
     if model.is_dir():

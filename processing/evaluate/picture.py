@@ -104,6 +104,7 @@ def _learning(ax: Any, history: list[dict[str, Any]]) -> None:
 
 
 def _words(ax: Any, report: Evaluation, about: About) -> None:
+    """Write the main metrics of the evaluation into the axes `ax` as text."""
     gate, quality, calibration = report["gate"], report["multiclass_classification_metrics"], report["calibration"]
     rival, fold = report["champion"], about["out_of_fold"]
     against = "no champion to compare with"

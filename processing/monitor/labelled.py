@@ -1,4 +1,4 @@
-"""Writes the photos whose label is known, one by one and named by their content: what the next version learns from.
+"""Writes each labelled photo, and an entry with its label, to files named by its SHA-256: data for the next training.
 
     photos/<sha256>.png|jpg    the photo as it was asked about
     entries/<sha256>.json      what it shows, and where that is known from: `Entry`
@@ -35,7 +35,7 @@ class Entry(TypedDict):
 
 
 def write(folder: Path, answers: pd.DataFrame) -> int:
-    """Writes the labelled photos of a table of answers with truth; how many different ones. Others are left out."""
+    """Writes to `folder` the photos of `answers` whose `truth` is known; returns how many different photos it wrote."""
     photos, entries = folder / "photos", folder / "entries"
     for made in (photos, entries):
         made.mkdir(parents=True, exist_ok=True)

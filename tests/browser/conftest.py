@@ -33,6 +33,7 @@ PATIENCE = 60_000  # milliseconds for what a job or an endpoint has to do on a b
 
 
 def _chromium() -> str:
+    """Return the path of Chromium; without one, skip the test, or fail it in CI."""
     found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if found:
         return found

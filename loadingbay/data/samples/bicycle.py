@@ -19,7 +19,7 @@ def _bicycle_wheel(pen: Pen, random: Random, x: float, radius: float, tyre: floa
 
 
 def bicycle(pen: Pen, random: Random) -> None:
-    """A road, town, cruiser, mountain, folding or electric bicycle."""
+    """Draw a road, town, cruiser, mountain, folding or electric bicycle, chosen at random."""
     style = ("road", "town", "cruiser", "mountain", "folding", "electric")[
         random.choice(6, p=[0.26, 0.2, 0.14, 0.2, 0.08, 0.12])
     ]

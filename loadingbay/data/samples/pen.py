@@ -62,7 +62,10 @@ class Pen:
         return ax * x + ay * y + az * z + a0, bx * x + by * y + bz * z + b0
 
     def line(self, points: Sequence[Point], width: float, colour: Colour, steered: bool = False) -> None:
-        """A tube through the points, with round ends; thinner than a pixel it becomes paler."""
+        """Draw a line with round ends through the points; `width`, as the points, is in units of the wheelbase.
+
+        A line narrower than a pixel is drawn one pixel wide and more transparent.
+        """
         pixels = [self.project(point, steered) for point in points]
         wide = width * self.view.scale
         ink = (*colour, int(255 * min(1.0, max(0.25, wide))))
@@ -73,7 +76,7 @@ class Pen:
                 self.draw.ellipse((x - half, y - half, x + half, y + half), ink)
 
     def solid(self, points: Sequence[Pixel], half_width: float, colour: Colour, steered: bool = False) -> None:
-        """A side outline given as (x, y), extruded across the vehicle, lit from the near side."""
+        """Draw an outline of (x, y), extruded along z by `half_width` to either side; the near side is the lightest."""
         turned = abs(sin(self.view.yaw)) + abs(sin(self.view.pitch))
         layers = min(
             40, max(5, int(2 * half_width * self.view.scale * turned / 2))

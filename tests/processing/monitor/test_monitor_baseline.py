@@ -1,4 +1,4 @@
-"""What is watched against the test photos: a stream like them violates nothing, and each change is named."""
+"""Monitoring against the baseline of the test photos: the same distribution violates nothing; drift is named."""
 
 import io
 import json

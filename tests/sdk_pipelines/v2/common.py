@@ -56,7 +56,7 @@ def output(step: ProcessingStep, part: str) -> Any:
 
 
 def forest(instance_type: Any = INSTANCE, **hyperparameters: int) -> SKLearn:
-    """An estimator in script mode."""
+    """A scikit-learn estimator in script mode: a random forest of 25 trees, unless `hyperparameters` say otherwise."""
     return SKLearn(
         entry_point="train.py",
         source_dir=str(SCRIPTS),

@@ -54,7 +54,7 @@ class Handler:
 
 
 def _with_type(answer: Any, accept: str) -> tuple[Any, str]:
-    """Functions may return the content type beside the answer."""
+    """Return (body, content type) of what a handler function returned; `accept` is the type where it names none."""
     if isinstance(answer, Response):
         return answer.get_data(), answer.content_type or accept
     return answer if isinstance(answer, tuple) else (answer, accept)
