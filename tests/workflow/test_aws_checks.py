@@ -18,14 +18,14 @@ CHECKS = {
     ],
     "a role lacks what its code calls, or has more": [
         "tests/workflow/test_least_privilege.py",
-        "tests/e2e/test_least_privilege.py",
+        "tests/e2e/test_enforced_roles.py",
     ],
     "events come in another order, twice, or about metadata only": ["tests/lambdas/test_deploy_model_orders.py"],
     "a request has a member that AWS does not know": ["tests/fakes/test_fake_sagemaker.py"],
     "the delivery promotes another version than was asked about": ["tests/workflow/test_delivery.py"],
     "another account may not read what it promotes, or may read more": [
         "tests/workflow/test_cross_account.py",
-        "tests/e2e/test_cross_account.py",
+        "tests/e2e/test_two_accounts.py",
     ],
     "a step's arguments are none that SageMaker takes": ["tests/pipelines/test_pipeline_definition.py"],
     "a model card does not fit its schema": ["tests/lambdas/test_write_model_card.py"],
