@@ -184,19 +184,22 @@ def test_connections_beyond_the_limit_get_503(start):
 
 
 @pytest.mark.parametrize(
-    ("sent", "status"),
+    ("sent", "status", "reason"),
     [
-        (b"GET /ping HTTP/1.1\r\nHost: x\r\n", b"408"),
-        (b"POST /invocations HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nval", b"408"),
-        (b"", b""),
+        (b"GET /ping HTTP/1.1\r\nHost: x\r\n", b"408", b"the headers did not arrive in 0.3 s"),
+        (
+            b"POST /invocations HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nval",
+            b"408",
+            b"the body did not arrive in 0.4 s",
+        ),
+        (b"", b"", b""),
     ],
 )
-def test_a_client_that_dawdles_is_sent_away(start, sent, status):
-    one = start(SERVE_HEADER_SECONDS="0.3", SERVE_BODY_SECONDS="0.3", SERVE_IDLE_SECONDS="0.3").ready()
-    began = time.monotonic()
-    answer = one.raw(sent)
-    assert time.monotonic() - began < 3
+def test_a_client_that_dawdles_is_sent_away(start, sent, status, reason):
+    one = start(SERVE_HEADER_SECONDS="0.3", SERVE_BODY_SECONDS="0.4", SERVE_IDLE_SECONDS="0.3").ready()
+    answer = one.raw(sent)  # fails if the server leaves the connection open
     assert answer[9:12] == status
+    assert reason in answer
 
 
 def test_a_client_that_never_reads_its_answers_is_dropped(start):
@@ -257,9 +260,7 @@ def test_a_stop_does_not_wait_for_ever(start):
     with ThreadPoolExecutor(1) as pool:
         hung = pool.submit(one.invoke, b"sleep 30")
         one.wait_for(lambda: one.metrics()["model_server_connections"] == 2)
-        began = time.monotonic()
-        one.stop()
-        assert time.monotonic() - began < 4
+        one.stop()  # fails if the server waits for the answer
         with pytest.raises(OSError):
             hung.result()
     assert "1 requests were not answered" in one.log

