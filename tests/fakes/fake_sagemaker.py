@@ -12,6 +12,7 @@ least well formed for AWS. An operation that is neither modelled here nor prepar
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from functools import cache
+from itertools import islice
 from typing import Any
 
 import botocore.session
@@ -376,9 +377,10 @@ class _Pages:
         self._sagemaker, self._method = sagemaker, method
 
     def paginate(self, **request: Any) -> Iterator[dict[str, Any]]:
+        most = request.pop("PaginationConfig", {}).get("MaxItems")  # botocore's own: AWS is not told
         answer = getattr(self._sagemaker, self._method)(**request)
         lists = [key for key, value in answer.items() if isinstance(value, list)]
         yield {**answer, **{key: [] for key in lists}}
-        for key in lists:
-            for item in answer[key]:
-                yield {other: [item] if other == key else [] for other in lists}
+        items = ((key, item) for key in lists for item in answer[key])
+        for owner, item in islice(items, most):
+            yield {key: [item] if key == owner else [] for key in lists}

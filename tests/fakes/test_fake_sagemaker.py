@@ -37,6 +37,13 @@ def test_prepared_answers_are_paged_and_their_requests_kept(sagemaker):
     assert sagemaker.requests("ListImages") == [{"NameContains": "x"}]
 
 
+def test_no_more_items_are_paged_than_were_asked_for(sagemaker):
+    sagemaker.answer("ListImages", {"Images": [{"ImageName": name} for name in "abc"]})
+    pages = list(sagemaker.get_paginator("list_images").paginate(PaginationConfig={"MaxItems": 2}))
+    assert [image["ImageName"] for page in pages for image in page["Images"]] == ["a", "b"]
+    assert sagemaker.requests("ListImages") == [{}]
+
+
 def test_versions_are_listed_newest_first_and_by_approval(sagemaker):
     for status in ("Approved", "Rejected", "Approved"):
         sagemaker.decide(sagemaker.register(), status)

@@ -16,8 +16,10 @@ from loadingbay.target import Target
 from loadingbay.tuning.space import parse
 from loadingbay.tuning.trials import HOPELESS, Interrupted, Search, Trial, Tuner, study_name
 from pipelines.parameters import BY_NAME
+from tests.fakes.fake_sagemaker import FakeSageMaker, refusal
 
 ARN = "arn:aws:sagemaker:us-east-1:000000000000:pipeline/loadingbay/execution/"
+TITLE = "PipelineExecutionDisplayName"
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
 
@@ -39,76 +41,69 @@ def _nll(rate):
     return 0.2 + math.log10(rate / 0.03) ** 2
 
 
-class SageMaker:
+class SageMaker(FakeSageMaker):
     """Executions that succeed at once, but for those whose number is among `failing` or `hanging`."""
 
     def __init__(self, failing=(), hanging=(), metrics=("out-of-fold:nll", "out-of-fold:accuracy")):
+        super().__init__()
         self.executions, self.failing, self.hanging, self.metrics = [], set(failing), set(hanging), metrics
         self.lock, self.at_once, self.most_at_once = threading.Lock(), 0, 0
+        self.answer("StartPipelineExecution", self._start)
+        self.answer("DescribePipelineExecution", lambda **asked: {"PipelineExecutionStatus": self._of(asked)["status"]})
+        self.answer("StopPipelineExecution", lambda **asked: self._of(asked).update(status="Stopped") or {})
+        self.answer("ListPipelineExecutions", self._listed)
+        self.answer("ListPipelineParametersForExecution", self._parameters)
+        self.answer("ListPipelineExecutionSteps", self._steps)
+        self.answer("DescribeTrainingJob", self._job)
 
-    def start_pipeline_execution(self, PipelineName, PipelineParameters, **more):
+    def _of(self, asked):
+        return self.executions[int(asked["PipelineExecutionArn"].removeprefix(ARN)) - 1]
+
+    def _start(self, *, PipelineName, PipelineParameters, **more):
         with self.lock:
             number = len(self.executions) + 1
             status = "Failed" if number in self.failing else "Executing" if number in self.hanging else "Succeeded"
             given = {item["Name"]: item["Value"] for item in PipelineParameters}
-            self.executions.append({"arn": f"{ARN}{number:012d}", "status": status, "given": given, **more})
+            arn, title = f"{ARN}{number:012d}", "execution-1795353600000"
+            self.executions.append({"arn": arn, "status": status, "given": given, TITLE: title, **more})
             self.at_once += 1
             self.most_at_once = max(self.most_at_once, self.at_once)
-            return {"PipelineExecutionArn": self.executions[-1]["arn"]}
+            return {"PipelineExecutionArn": arn}
 
-    def _of(self, arn):
-        return next(execution for execution in self.executions if execution["arn"] == arn)
+    def _listed(self, **_):
+        names = {"arn": "PipelineExecutionArn", "status": "PipelineExecutionStatus", TITLE: TITLE}
+        summaries = [{name: execution[key] for key, name in names.items()} for execution in self.executions[::-1]]
+        return {"PipelineExecutionSummaries": summaries}
 
-    def describe_pipeline_execution(self, PipelineExecutionArn):
-        return {"PipelineExecutionStatus": self._of(PipelineExecutionArn)["status"]}
+    def _parameters(self, **asked):
+        return {"PipelineParameters": [{"Name": n, "Value": value} for n, value in self._of(asked)["given"].items()]}
 
-    def get_paginator(self, name):
-        return Pages(self, name)
+    def _steps(self, **asked):
+        job = asked["PipelineExecutionArn"].removeprefix(ARN)
+        step = {
+            "StepName": "Train",
+            "StepStatus": self._of(asked)["status"],
+            "StartTime": NOON,
+            "EndTime": NOON + timedelta(seconds=90),
+            "Metadata": {"TrainingJob": {"Arn": f"arn:aws:sagemaker:a:b:training-job/job-{job}"}},
+        }
+        if step["StepStatus"] == "Failed":
+            step["FailureReason"] = "AlgorithmError: the loss\nwent to the moon"
+        return {"PipelineExecutionSteps": [step]}
 
-    def list_pipeline_parameters_for_execution(self, PipelineExecutionArn):
-        given = self._of(PipelineExecutionArn)["given"]
-        return {"PipelineParameters": [{"Name": name, "Value": value} for name, value in given.items()]}
-
-    def describe_training_job(self, TrainingJobName):
-        rate = float(self._of(ARN + TrainingJobName.removeprefix("job-"))["given"]["LearningRate"])
+    def _job(self, *, TrainingJobName):
+        execution = self._of({"PipelineExecutionArn": ARN + TrainingJobName.removeprefix("job-")})
         with self.lock:
             self.at_once -= 1
+        rate = float(execution["given"]["LearningRate"])
         known = {"train:loss": 0.5, "out-of-fold:nll": _nll(rate), "out-of-fold:accuracy": 0.9}
         wanted = ("train:loss", *self.metrics)
         return {"FinalMetricDataList": [{"MetricName": name, "Value": known[name]} for name in wanted]}
 
-    def stop_pipeline_execution(self, PipelineExecutionArn):
-        self._of(PipelineExecutionArn)["status"] = "Stopped"
-
-
-class Pages:
-    def __init__(self, sagemaker, name):
-        self.sagemaker, self.name = sagemaker, name
-
-    def paginate(self, **request):
-        if self.name == "list_pipeline_executions":
-            for execution in reversed(self.sagemaker.executions):
-                summary = {"PipelineExecutionArn": execution["arn"], "PipelineExecutionStatus": execution["status"]}
-                title = execution.get("PipelineExecutionDisplayName", "execution-1795353600000")
-                yield {"PipelineExecutionSummaries": [{**summary, "PipelineExecutionDisplayName": title}]}
-            return
-        arn = request["PipelineExecutionArn"]
-        status = self.sagemaker._of(arn)["status"]
-        step = {
-            "StepName": "Train",
-            "StepStatus": status,
-            "StartTime": NOON,
-            "EndTime": NOON + timedelta(seconds=90),
-            "Metadata": {"TrainingJob": {"Arn": f"arn:aws:sagemaker:a:b:training-job/job-{arn.removeprefix(ARN)}"}},
-        }
-        if status == "Failed":
-            step["FailureReason"] = "AlgorithmError: the loss\nwent to the moon"
-        yield {"PipelineExecutionSteps": [step]}
-
 
 class Logs:
     def describe_log_streams(self, **_):
-        raise ClientError({"Error": {"Code": "ResourceNotFoundException", "Message": ""}}, "DescribeLogStreams")
+        raise refusal("DescribeLogStreams", "", "ResourceNotFoundException")
 
 
 def _tuner(sagemaker, trials, parallel=1, objective="nll", space=SPACE, study="abcdef01", values=SHARED):
@@ -193,7 +188,8 @@ def test_the_same_search_again_starts_nothing_and_a_longer_one_starts_the_rest()
 
 def test_another_search_and_ordinary_runs_are_left_alone():
     sagemaker = SageMaker()
-    sagemaker.start_pipeline_execution("loadingbay", [{"Name": "LearningRate", "Value": "0.05"}])
+    given = [{"Name": "LearningRate", "Value": "0.05"}]
+    sagemaker.start_pipeline_execution(PipelineName="loadingbay", PipelineParameters=given)
     _search(sagemaker, 2, study="abcdef01")
     assert len(_search(sagemaker, 2, study="12345678")) == 2
     assert len(sagemaker.executions) == 5
@@ -226,19 +222,18 @@ def test_an_interrupted_search_stops_what_runs_and_the_next_tries_it_again():
     later = _search(sagemaker, 3)
     assert sagemaker.executions[2]["given"]["LearningRate"] == stopped
     assert len(later) == 3
-    assert len({execution["PipelineExecutionDisplayName"] for execution in sagemaker.executions}) == 4
+    assert len({execution[TITLE] for execution in sagemaker.executions}) == 4
 
 
-def test_an_error_of_the_cloud_ends_the_search_and_is_what_it_raises(monkeypatch):
+def test_an_error_of_the_cloud_ends_the_search_and_is_what_it_raises():
     sagemaker = SageMaker(hanging=[1])
-    answer = sagemaker.start_pipeline_execution
 
     def refuse(**request):
         if sagemaker.executions:
-            raise ClientError({"Error": {"Code": "AccessDenied", "Message": ""}}, "StartPipelineExecution")
-        return answer(**request)
+            raise refusal("StartPipelineExecution", "", "AccessDenied")
+        return sagemaker._start(**request)
 
-    monkeypatch.setattr(sagemaker, "start_pipeline_execution", refuse)
+    sagemaker.answer("StartPipelineExecution", refuse)
     with pytest.raises(ClientError, match="AccessDenied"):
         _search(sagemaker, 3, parallel=2)
     assert sagemaker.executions[0]["status"] == "Stopped"
