@@ -70,13 +70,13 @@ def test_no_credentials_say_how_to_get_some():
     assert "`aws configure` sets them" in _said(error.value)
 
 
-def test_an_address_on_this_machine_without_credentials_means_the_local_cloud():
-    target = choose({"AWS_ENDPOINT_URL": "http://127.0.0.1:4747"}, ROOT)
+def test_an_address_on_this_machine_without_credentials_means_the_local_cloud(tmp_path):
+    target = choose({"AWS_ENDPOINT_URL": "http://127.0.0.1:4747"}, tmp_path)
     assert target.client("s3")._request_signer._credentials.access_key == "000000000000"
 
 
-def test_an_address_on_this_machine_with_credentials_uses_them(keys):
-    target = choose({"AWS_ENDPOINT_URL": "http://127.0.0.1:4747", "AWS_ACCESS_KEY_ID": "testing"}, ROOT)
+def test_an_address_on_this_machine_with_credentials_uses_them(keys, tmp_path):
+    target = choose({"AWS_ENDPOINT_URL": "http://127.0.0.1:4747", "AWS_ACCESS_KEY_ID": "testing"}, tmp_path)
     assert target.client("s3")._request_signer._credentials.access_key == "testing"
 
 
