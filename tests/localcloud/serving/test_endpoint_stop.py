@@ -1,8 +1,6 @@
 """What a request to an endpoint is told while the cloud stops."""
 
-import io
 import signal
-import tarfile
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -10,17 +8,9 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from tests.localcloud.resources.served import artifact
+
 BUCKET = "models-of-stop-tests"
-
-
-def artifact(**files: str) -> bytes:
-    data = io.BytesIO()
-    with tarfile.open(fileobj=data, mode="w:gz") as tar:
-        for path, text in files.items():
-            member = tarfile.TarInfo(path)
-            member.size = len(text)
-            tar.addfile(member, io.BytesIO(text.encode()))
-    return data.getvalue()
 
 
 def test_a_stopping_cloud_finishes_requests_and_refuses_new_ones(
