@@ -25,7 +25,7 @@ def console(target: Target, port: int, browser: bool) -> None:
     The address that is printed is good once: whoever opens it gets a session of twelve hours. Nothing but this machine
     can reach it.
     """
-    open_console(target, port, browser=browser).join()
+    until_interrupted(open_console(target, port, browser=browser))
 
 
 def open_console(target: Target, port: int = PORT, *, browser: bool = True) -> threading.Thread:
@@ -39,3 +39,13 @@ def open_console(target: Target, port: int = PORT, *, browser: bool = True) -> t
     if browser:
         click.launch(ready.address)
     return serving
+
+
+def until_interrupted(serving: threading.Thread) -> None:
+    """Waits until the thread ends; Ctrl-C and SIGTERM raise KeyboardInterrupt here.
+
+    Python handles signals in the main thread only. The kernel may give a signal to any other thread, which does not
+    wake an unlimited `join`: so the wait ends every second and begins anew.
+    """
+    while serving.is_alive():
+        serving.join(1)

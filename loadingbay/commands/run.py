@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from loadingbay.commands.console import open_console
+from loadingbay.commands.console import open_console, until_interrupted
 from loadingbay.errors import UsageError
 from loadingbay.options import (
     AS_JSON,
@@ -58,7 +58,7 @@ def run(
         results.pending(out, done, target)
     if page is not None:
         click.echo("The console stays until Ctrl-C.", err=True)
-        page.join()
+        until_interrupted(page)
 
 
 @click.command(short_help="Print the pipeline's definition.")

@@ -6,6 +6,7 @@
 import os
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -57,7 +58,8 @@ class Console:
     @property
     def environment(self) -> dict[str, str]:
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "LOADINGBAY_"))}
-        return {**kept, "LOADINGBAY_FOLDER": str(self.folder), "LOADINGBAY_PORT": str(self.port)}
+        ours = {"LOADINGBAY_FOLDER": str(self.folder), "LOADINGBAY_PORT": str(self.port), "PYTHONFAULTHANDLER": "1"}
+        return {**kept, **ours}
 
     @property
     def target(self) -> Target:
@@ -89,10 +91,15 @@ class Console:
         self.page_port = int(self.base.rsplit(":", 1)[1])
 
     def stop(self) -> None:
-        """Ctrl-C."""
-        if self.process is not None:
-            self.process.terminate()
+        """Ends the console as a terminal that closes does. Fails with the stacks of its threads if it does not end."""
+        if self.process is None:
+            return
+        self.process.terminate()
+        try:
             self.process.communicate(timeout=20)
+        except subprocess.TimeoutExpired:
+            self.process.send_signal(signal.SIGABRT)  # the fault handler prints where each thread is
+            pytest.fail(f"the console did not end:\n{self.process.communicate(timeout=20)[1]}")
 
 
 def _free_port() -> int:
