@@ -43,6 +43,10 @@ class Assembly:
     """The parts of one cloud; `front` is the ASGI application of the port."""
 
     def __init__(self, settings: Settings) -> None:
+        """Assemble all parts of the local cloud from `settings`; nothing runs or answers before `start`.
+
+        Stacks whose change was interrupted by a kill are marked as failed.
+        """
         for directory in (settings.jobs_dir, settings.endpoints_dir):
             directory.mkdir(parents=True, exist_ok=True)
         resources.load()
@@ -163,6 +167,7 @@ def _clients(settings: Settings) -> Callable[[str], Any]:
     made: dict[str, Any] = {}
 
     def client(service: str) -> Any:
+        """The client of a service, such as `s3`; made once, by whichever thread comes first."""
         with making:
             if service not in made:
                 made[service] = boto3.client(

@@ -145,6 +145,10 @@ def _condition_step(name: str, count: Document, steps: Sequence[Document]) -> Do
 
 
 def _monitor(settings: MonitoringSettings) -> Document:
+    """The Monitor step: a processing job over the requests and labels that Collect listed in its manifest.
+
+    Its report goes to the bucket's `monitoring/`, newly labelled photos to `labelled/`.
+    """
     stream = f"{_PLACE}/stream"
     outputs = {
         "monitoring": _join("/", f"s3://{settings.bucket}/monitoring", _get("Execution.PipelineExecutionId")),

@@ -60,6 +60,9 @@ def main() -> None:
 
 
 def _seed(target: Target, versions: int, captures: int) -> None:
+    """Register `versions` rejected versions and put `captures` captured requests into S3, as a stage in long use has
+    them.
+    """
     stack, s3, sagemaker = outputs(target), target.client("s3"), target.client("sagemaker")
     bucket = stack["BucketName"]
     # Each registration is an event; here nobody is to follow hundreds of them at once.
@@ -121,6 +124,10 @@ def _capture(number: int) -> bytes:
 
 
 def _measure(console: subprocess.Popen[str], times: int) -> None:
+    """Ask the started console for each page several times and print the median and the slowest answer in milliseconds.
+
+    The address, with its password for the first visit, is read from what the console prints.
+    """
     assert console.stderr is not None
     address = re.search(r"http://\S+", console.stderr.readline())
     assert address

@@ -80,8 +80,11 @@ def _noop(artifact: Path, folder: Path, port: int, venv: Path, workers: int) -> 
 
 
 def _aws(artifact: Path, folder: Path, port: int, venv: Path, workers: int) -> Start:
-    # What sagemaker_inference.model_server.start_model_server writes and runs, but on the loopback address only and
-    # with its configuration in our folder instead of /etc.
+    """How AWS's MXNet serving stack is started for the artifact on the loopback address.
+
+    What `sagemaker_inference.model_server.start_model_server` writes and runs, with its configuration in our folder
+    instead of /etc.
+    """
     (folder / "model").symlink_to(artifact)
     properties = {
         "enable_envvars_config": "true",
@@ -116,6 +119,7 @@ def _bentoml(artifact: Path, folder: Path, port: int, venv: Path, workers: int) 
 
 
 def _mlflow(artifact: Path, folder: Path, port: int, venv: Path, workers: int) -> Start:
+    """Save the artifact in MLflow's format, and say how MLflow's scoring server is started for it."""
     variables = _variables(artifact, venv, port, workers)
     del variables["PYTHONPATH"]
     variables |= {"MLFLOW_DISABLE_TELEMETRY": "true", "UVICORN_ACCESS_LOG": "false"}

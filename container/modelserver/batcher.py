@@ -58,6 +58,10 @@ class Batcher:
         self._queue.put(None)
 
     def _run(self) -> None:
+        """Until None is queued: take what waits, up to a batch, have the model answer it, and hand the answers over.
+
+        Requests that nobody waits for any more are left out.
+        """
         queue, limit = self._queue, self._max_batch
         while (first := queue.get()) is not None:
             batch = [first]

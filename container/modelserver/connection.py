@@ -36,6 +36,7 @@ class Connection(asyncio.Protocol):
     """Reads requests, hands them to the application, writes the answers in the order of the requests."""
 
     def __init__(self, application: Application) -> None:
+        """A connection of `application`, before its socket is known; asyncio gives that to `connection_made`."""
         self.application = application
         self.settings = application.settings
         self.parser = httptools.HttpRequestParser(self)
@@ -139,6 +140,7 @@ class Connection(asyncio.Protocol):
             self.current.target += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
+        """Note a header of the current request that decides how it is answered; httptools calls this for each."""
         exchange = self.current
         if exchange is None or self.state is State.BODY:  # trailers say nothing that matters here
             return
@@ -157,6 +159,10 @@ class Connection(asyncio.Protocol):
             exchange.expects_continue = value.lower() == b"100-continue"
 
     def on_headers_complete(self) -> None:
+        """Refuse a request that its headers show cannot be answered, before its body is read; else await the body.
+
+        A client that asks to go on (`Expect: 100-continue`) is told so, or gets the refusal at once.
+        """
         exchange = self.current
         if exchange is None:
             return
@@ -196,6 +202,7 @@ class Connection(asyncio.Protocol):
             exchange.reply = self.application.hold(exchange, len(body))
 
     def on_message_complete(self) -> None:
+        """Hand a request that arrived whole to the application, or give the answer that its headers already decided."""
         exchange = self.current
         if exchange is None:
             return

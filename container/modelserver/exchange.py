@@ -53,6 +53,7 @@ class Exchange:
     )
 
     def __init__(self, connection: Client) -> None:
+        """A request of `connection` of which nothing was received yet."""
         self.connection = connection
         self.complete_at = 0.0
         self.method = ""

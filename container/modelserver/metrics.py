@@ -96,6 +96,9 @@ class _Table(Collector):  # type: ignore[misc] # typed as Any where the library 
         self.total = [sum(column) for column in zip(*rows, strict=True)]
 
     def collect(self) -> Iterable[Metric]:
+        """The figures of all processes of the server as Prometheus metrics; the client library calls this for each
+        scrape.
+        """
         requests = CounterMetricFamily("model_server_requests", "Requests answered", labels=["route", "status"])
         for route, start in _ROUTE.items():
             for status, index in _STATUS.items():

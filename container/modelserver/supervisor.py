@@ -170,6 +170,10 @@ class Supervisor:
                 self.loader.wait()
 
     def _on_loader(self) -> None:
+        """Act on all that the loader has sent: the model is loaded or failed to, a worker was forked or has exited.
+
+        The end of the connection means that the loader has died.
+        """
         while self.loader_control is not None:
             try:
                 received = channel.receive(self.loader_control)
@@ -224,6 +228,10 @@ class Supervisor:
         self.loop.add_reader(ours, self._on_worker, slot)
 
     def _on_worker(self, slot: Slot) -> None:
+        """Act on all that the worker of a slot has sent: it is ready, or says why it cannot be.
+
+        The end of the connection means that the worker has died.
+        """
         while slot.control is not None:
             try:
                 received = channel.receive(slot.control)

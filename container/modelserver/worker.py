@@ -49,6 +49,10 @@ class _Worker:
         self.opening: set[asyncio.Task[object]] = set()
 
     async def serve(self) -> int:
+        """Answer requests until told to stop; the exit code of the process.
+
+        Says on the control socket when it is ready, and ends itself when the model has been busy for too long.
+        """
         loop = asyncio.get_running_loop()
         application, settings = self.application, self.application.settings
         application.batcher.start(lambda answers: self._deliver(loop, answers))
@@ -76,6 +80,7 @@ class _Worker:
             log.warning("%d answers came after the server had stopped", len(answers))
 
     def _on_message(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Take the connections that the supervisor passes on; stop when it says so or is gone."""
         for _ in range(64):  # then let requests have their turn
             try:
                 received = channel.receive(self.control)

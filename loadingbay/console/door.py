@@ -102,6 +102,10 @@ class Door:
         self._cookie = f"loadingbay-{port}"  # cookies are shared by all ports of a host
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve a request if it comes from who may use the console; any answer gets the security headers.
+
+        Requests that change something must also come from a page of the console itself.
+        """
         if scope["type"] != "http":
             # The life of the server is the application's matter; there are no web sockets.
             if scope["type"] == "lifespan":

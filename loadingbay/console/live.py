@@ -35,6 +35,10 @@ def stream(request: Request, look: Callable[[], Look]) -> StreamingResponse:
 
 
 async def _events(look: Callable[[], Look], interval: float) -> AsyncIterator[str]:
+    """The server-sent events of a page: each part's HTML whenever it changed, looked at every `interval` seconds.
+
+    An error becomes the part `trouble`, and the looking goes on. The last event is `end`.
+    """
     sent: dict[str, str] = {}
     quiet = 0
     while True:

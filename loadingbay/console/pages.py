@@ -47,6 +47,7 @@ class Pages:
 
     @cached_property
     def _templates(self) -> Environment:
+        """The Jinja environment of the console's pages, with the filters that they use."""
         templates = Environment(
             loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
             lstrip_blocks=True,

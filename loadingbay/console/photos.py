@@ -40,6 +40,7 @@ class Gathered:
 
 
 def _try(request: Request) -> Response:
+    """The page on which a photo is classified: samples to pick from, an upload, and the bulk runs under way."""
     here = pages(request)
     stack = here.stack()
     now = registry.endpoint(here.target, stack["EndpointName"])

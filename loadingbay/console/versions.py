@@ -37,6 +37,7 @@ def _table(request: Request) -> Response:
 
 
 def _one(request: Request) -> Response:
+    """The page of one version: its figures, tests and plots, its state, and the buttons that its state allows."""
     here = pages(request)
     stack = here.stack()
     version = registry.numbered(here.target, request.path_params["number"])
@@ -79,6 +80,7 @@ def _one_live(request: Request) -> Response:
 
 
 def _compare(request: Request) -> Response:
+    """The page that puts two or more versions side by side; UsageError if too few or too many were chosen."""
     here = pages(request)
     here.stack()
     numbers = [_whole(text, "v") for text in dict.fromkeys(request.query_params.getlist("v"))]

@@ -112,6 +112,10 @@ def _csv_lines(path: Path, lines: Iterable[str]) -> list[tuple[str, str]]:
 
 
 def _json_lines(path: Path, lines: Iterable[str]) -> list[tuple[str, str]]:
+    """The pairs (inference id, label) of JSON lines, `{"inferenceId", "label"}` or SageMaker's ground truth records.
+
+    UsageError names the file and the line that is neither.
+    """
     pairs = []
     for number, line in enumerate(lines, 1):
         if not line.strip():

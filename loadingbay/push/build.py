@@ -89,6 +89,10 @@ class Build:
         return True
 
     def _command(self, command: str) -> int:
+        """Run one command of the buildspec in the shell where the last one ended; its exit code.
+
+        Folder and exported variables are carried from command to command, as in CodeBuild.
+        """
         (self.state / "command").write_text(command + "\n")
         process = subprocess.Popen(
             [self.buildspec.shell, "-c", _SHELL, self.buildspec.shell, self._last_place(), str(self.state)],

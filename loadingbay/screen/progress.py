@@ -176,6 +176,9 @@ class Screen:
         return Text(mark, style=style)
 
     def _add_steps(self, table: Table, execution: Execution) -> None:
+        """Add a row to the table for each step of the execution, and below a running training one for each network's
+        epoch.
+        """
         seen = {step.name: step for step in execution.steps}
         for name in (*STEPS, *(n for n in seen if n not in STEPS)):
             step = seen.get(name)

@@ -153,6 +153,10 @@ def _with_source(packed: Package, source: str) -> Package:
 
 
 def _parameters(packed: Package, wanted: Mapping[str, str], known: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The parameters of the change set: those wanted, and of the others the values that the stack has.
+
+    WorkError if the template has no parameter of that name, or one without a default has no value.
+    """
     declared = json.loads(packed.template).get("Parameters", {})
     unknown = sorted(set(wanted) - set(declared))
     if unknown:

@@ -92,6 +92,15 @@ class Tuner:
     """A search under way. `values` are the parameters that all trials share."""
 
     def __init__(self, target: Target, screen: Screen, search: Search, study: str, values: Mapping[str, Value]) -> None:
+        """A search that has tried nothing yet.
+
+        Args:
+            target: the stage.
+            screen: where progress is shown.
+            search: the space, the objective and the number of trials.
+            study: the name of the search, part of each trial's.
+            values: pipeline parameters that all trials share; `Seed` also seeds the sampler.
+        """
         import optuna
         from optuna.study import StudyDirection
 

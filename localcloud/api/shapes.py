@@ -107,6 +107,7 @@ class _Check:
         return checked
 
     def _map(self, shape: MapShape, value: dict[str, Any], path: str) -> dict[str, Any]:
+        """A map's checked copy; violations of its keys and values are noted in the words that AWS uses for maps."""
         problems = self._problems
         _check_length(shape, value, path, problems)
         checked = {}

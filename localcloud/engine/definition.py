@@ -172,6 +172,7 @@ def _no_constant(name: str) -> Any:
 
 
 def _parameters(items: Any) -> dict[str, Parameter]:
+    """The definition's parameters by name; DefinitionError if one is doubled, of no known type or one too many."""
     parameters: dict[str, Parameter] = {}
     for item in _list(items, "Parameters"):
         entry = _object(item, "Parameters")

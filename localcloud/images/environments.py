@@ -129,6 +129,10 @@ class Images:
         say(f"Waiting for the environment {rule.name}, which is being made for another job.")
 
     def _make(self, rule: Rule, place: Path, say: Say, cancelled: threading.Event) -> None:
+        """Make the virtual environment of a rule at `place`; if it fails or is cancelled, nothing of it is left.
+
+        Raises InstallError with the installer's last words.
+        """
         say(f"Making the environment {rule.name} for the first time, in {place}.")
         shutil.rmtree(place, ignore_errors=True)
         uv = find_uv_bin()

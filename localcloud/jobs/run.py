@@ -76,6 +76,16 @@ class JobRun:
     def __init__(
         self, cloud: Cloud, sandbox: Sandbox, launchers: Launchers, kind: Kind, name: str, change: Change
     ) -> None:
+        """An attempt that has not begun.
+
+        Args:
+            cloud: the local cloud whose S3, logs and settings the job uses.
+            sandbox: what its processes may reach.
+            launchers: processes started ahead.
+            kind: what the kinds of job do differently.
+            name: the job's.
+            change: writes a status and members into the stored job.
+        """
         self.cloud, self.kind, self.name = cloud, kind, name
         self._identity: Identity | None = None
         self._runtime: Runtime

@@ -30,6 +30,10 @@ class Search:
     """The search of one training job definition. `objective` is a HyperParameterTuningJobObjective."""
 
     def __init__(self, ranges: Document, objective: Document, config: Document, seed: int | None = None) -> None:
+        """A search over the ranges of a tuning job's configuration that has suggested nothing yet.
+
+        `seed` makes random choices repeatable.
+        """
         import optuna
 
         optuna.logging.set_verbosity(optuna.logging.WARNING)

@@ -143,6 +143,9 @@ class JobService:
         changed = False
 
         def edit(job: Document) -> None:
+            """Write the status and `members` into the stored job, unless it has ended; `changed` says whether the
+            status did.
+            """
             nonlocal changed
             before = job[f"{kind.label}JobStatus"]
             after = "Stopping" if before == "Stopping" and status == "InProgress" else status

@@ -37,6 +37,7 @@ class Transform:
         return None
 
     def prepare(self, run: JobRun, job: Document, hosts: list[Host], names: list[str]) -> list[Mirror]:
+        """Bring the input, the unpacked model and the client that sends the requests into the job's directory."""
         (host,) = hosts
         source = job["TransformInput"]["DataSource"]["S3DataSource"]
         manifest = source["S3DataType"] == "ManifestFile"

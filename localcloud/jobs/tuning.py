@@ -259,6 +259,8 @@ def _summary(training: Document, goal: Document) -> Document:
 
 
 def _counters(shown: list[Document]) -> Document:
+    """DescribeHyperParameterTuningJob's counters of jobs by status and by whether they reported the objective."""
+
     def count(member: str, *values: str) -> int:
         return sum(one[member] in values for one in shown)
 

@@ -18,6 +18,9 @@ class AccessKeys:
     """
 
     def __init__(self, emulator: Emulator) -> None:
+        """Patch the emulator's Lambda runtime so that a function keeps its keys; PrivateNameError if MiniStack lacks a
+        name.
+        """
         self._emulator = emulator
         names = {
             "core.iam_evaluator": ("resolve_credential", "is_root_access_key", "CredentialResolutionError"),

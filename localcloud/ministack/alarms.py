@@ -102,6 +102,10 @@ def install(cloudwatch: Any, put_event: Callable[[str, list[str], Mapping[str, A
     cloudwatch._dispatch_alarm_actions = dispatch
 
     def evaluate(alarm: dict[str, Any]) -> None:
+        """Set the state of an alarm on one metric from its recent points, and run its actions if the state changed.
+
+        Alarms on expressions and anomaly detectors are left to MiniStack.
+        """
         if not alarm.get("MetricName") or alarm.get("ComparisonOperator") not in _COMPARISONS:
             original(alarm)  # on a metric expression or an anomaly detector
             return

@@ -50,6 +50,9 @@ class Durable:
     """Patches MiniStack's services to keep what they acknowledge in stores under `folder`."""
 
     def __init__(self, folder: Path, app: Any, modules: Mapping[str, Any]) -> None:
+        """Open the stores below `folder` and patch MiniStack's `modules` to write to them; stored messages are
+        restored.
+        """
         self._traffic = Database(
             folder / "state" / "traffic.sqlite", queues.SCHEMA + execution_store.SCHEMA + invocations.SCHEMA
         )

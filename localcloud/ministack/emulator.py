@@ -69,6 +69,10 @@ class Emulator:
     """
 
     def __init__(self, settings: Settings) -> None:
+        """Import MiniStack with its state below the emulator's directory, check the private names, apply all patches.
+
+        PrivateNameError if the installed version lacks one of the names.
+        """
         self._settings = settings
         self.changed: Callable[[str], None] = lambda service: None
         """Called with a service's name when its state changed without a request to it."""
@@ -123,6 +127,7 @@ class Emulator:
         patches.write_function_logs(self._modules, self.durable.logs.put_function_lines)
 
     def _check_names(self) -> None:
+        """PrivateNameError if MiniStack lacks a name that this module uses."""
         find_names(
             self._main,
             "app",

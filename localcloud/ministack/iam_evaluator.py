@@ -89,6 +89,7 @@ class Evaluator:
         return key
 
     def _decide(self, access_key: str, need: Need) -> None:
+        """NotAllowedError, with AWS's words, if the policies of the key's owner do not allow what is needed."""
         self._iam.pin_request_origin("127.0.0.1", secure_transport=True)
         service = need.action.partition(":")[0]
         denied = self._iam.enforce(
@@ -162,6 +163,7 @@ class Evaluator:
         enforce = self._iam.enforce
 
         def recorded(access_key: str, action: str, service: str, region: str, *rest: Any, **options: Any) -> Any:
+            """Decide as MiniStack does, and note which role was allowed or denied what."""
             denied = enforce(access_key, action, service, region, *rest, **options)
             session = self._sts._sessions.get(access_key)
             if session is None:

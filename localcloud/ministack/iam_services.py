@@ -196,6 +196,11 @@ def _enforce_events(roles: _Roles) -> None:
     invoke = events._invoke_target
 
     def allowed(target: dict[str, Any], rule: dict[str, Any], scheduled: bool) -> None:
+        """NotAllowedError unless a rule or schedule may reach its target.
+
+        By the target's role for pipelines and state machines and for all that a schedule does, by the function's policy
+        for a Lambda function of a rule.
+        """
         arn = target.get("Arn", "")
         request = pipeline_request(target)
         if scheduled or request is not None:

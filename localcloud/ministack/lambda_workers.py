@@ -34,6 +34,7 @@ class Workers:
     """Replaces how ministack.core.lambda_runtime leases workers and reads their output."""
 
     def __init__(self, runtime: Any, service: Any) -> None:
+        """Replace MiniStack's giving out of Lambda workers by one with limits; PrivateNameError if it lacks one."""
         names = (
             "_workers",
             "_lock",
@@ -139,6 +140,9 @@ class Workers:
         bounded = self._runtime.Worker._drain_stderr_bounded
 
         def read(worker: Any) -> str:
+            """What a Python worker printed during the call that ended; of other runtimes what MiniStack reads within
+            its time.
+            """
             if not str(worker.config.get("Runtime", "")).startswith("python") or worker._proc is None:
                 return str(bounded(worker))
             lines: list[str] = []

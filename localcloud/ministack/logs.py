@@ -32,6 +32,7 @@ class Logs:
     """Replaces the functions of ministack.services.cloudwatch_logs that store and read lines."""
 
     def __init__(self, module: Any, store: LogStore) -> None:
+        """Replace the functions of MiniStack's CloudWatch Logs `module` that write and read lines by `store`'s."""
         find_names(module, *_NAMES)
         self._module, self._store = module, store
         # As on AWS, an execution environment has a stream; here, all environments of a version until the next start.

@@ -69,6 +69,10 @@ def install(put: Callable[[str, str, bytes], None], children_of: Callable[[str],
     def run_map_with_results(
         state: dict[str, Any], value: Any, effective: Any, processor: Any, execution: dict[str, Any], context: Any
     ) -> Any:
+        """Run a Map state; with a ResultWriter write its results to S3 and return where the manifest is, as on AWS.
+
+        The results are also written when the Map failed; then its error is raised afterwards.
+        """
         writer = state.get("ResultWriter")
         if not writer:
             return run_map(state, value, effective, processor, execution, context)

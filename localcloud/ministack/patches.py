@@ -158,6 +158,7 @@ def copy_by_entry(modules: Modules) -> None:
         scoped = getattr(modules["core.responses"], name)
 
         def copied(self: Any, memo: dict[int, Any]) -> Any:
+            """A deep copy, entry by entry: entries that others add or remove meanwhile do not fail it."""
             made = type(self)()
             memo[id(self)] = made
             for key in list(self._data):
@@ -191,6 +192,9 @@ def write_function_logs(modules: Modules, put: Callable[[dict[str, Any], list[st
         *,
         log_source: str | None = None,
     ) -> None:
+        """Write the lines of one invocation between AWS's START, END and REPORT lines; a failure to write is only
+        logged.
+        """
         config = func.get("config") or func
         memory = f"{config.get('MemorySize', 128)} MB\tMax Memory Used: {service._probe_peak_memory_mb(func)} MB"
         times = f"Duration: {duration_ms} ms\tBilled Duration: {duration_ms} ms"

@@ -152,6 +152,7 @@ class Saver:
         return errors
 
     def _run(self) -> None:
+        """Until stopped, write what was marked as changed; what cannot be written is logged and tried again."""
         while True:
             self._wake.wait()
             if self._stopped:

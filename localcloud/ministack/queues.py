@@ -39,6 +39,7 @@ class Queues:
     """Patches ministack.services.sqs to store messages before a request is answered."""
 
     def __init__(self, sqs: Any, database: Database) -> None:
+        """Patch MiniStack's module `sqs` so that messages are written to `database` before a request is answered."""
         find_names(sqs, *_NAMES)
         need(set(_CHANGE) <= set(sqs._HANDLERS), "services.sqs._HANDLERS lacks operations")
         self._sqs, self._database = sqs, database

@@ -83,6 +83,10 @@ def install(s3: Any, commits: Commits) -> None:
 
     @functools.wraps(s3._persist_object)
     def persist(bucket: str, key: str, record: dict[str, Any]) -> None:
+        """Write an object and its metadata: after a kill both are there or neither. DiskError if the disk refuses.
+
+        Replaces MiniStack's function of the same arguments. On an error what was stored before is read again.
+        """
         path, data = s3._object_disk_path(bucket, key), record.get("body")
         if path is None:
             return

@@ -26,6 +26,11 @@ def send_pipeline_execution_step_failure(cloud: Cloud, request: dict[str, Any]) 
 
 
 def _answer(cloud: Cloud, request: dict[str, Any], answer: dict[str, Any]) -> dict[str, Any]:
+    """Store the answer to a callback token, once, and tell the engine; the operation's response.
+
+    ApiError if the token is unknown, was answered otherwise, is no longer waited for, or names an output that the step
+    does not have.
+    """
     token = request["CallbackToken"]
     with cloud.store.transaction():
         waiting = cloud.store.get(TOKEN_KIND, token)

@@ -170,6 +170,7 @@ def list_model_packages(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any]
 
 
 def _summary(package: dict[str, Any]) -> dict[str, Any]:
+    """The members of a model package that ListModelPackages shows."""
     # A version has no name of its own: its ARN is what it is known by.
     name = () if "ModelPackageVersion" in package else ("ModelPackageName",)
     return pick(
@@ -192,6 +193,7 @@ def update_model_package(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any
     """Approve or reject a model package, and change its metadata."""
 
     def change(package: dict[str, Any]) -> None:
+        """Write the request's members into the stored package; a validation error beyond AWS's limits."""
         package.update(
             pick(
                 request,

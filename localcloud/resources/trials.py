@@ -22,6 +22,10 @@ def job_components(cloud: Cloud) -> Iterator[Document]:
 
 
 def _component(cloud: Cloud, label: str, job: Document) -> Document:
+    """The trial component that SageMaker makes of a job, with its parameters and final metrics.
+
+    `label` is the kind of job in the names of its members, such as `Training`.
+    """
     name = f"{job[f'{label}JobName']}-aws-{label.lower()}-job"
     arn, status = job[f"{label}JobArn"], job[f"{label}JobStatus"]
     config = job.get("ExperimentConfig", {})

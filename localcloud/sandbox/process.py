@@ -93,6 +93,14 @@ class ContainedProcess:
     """
 
     def __init__(self, plan: Plan, directory: Path, on_line: OnLine, launchers: Launchers | None = None) -> None:
+        """Start the process of `plan`; OSError if the launcher cannot be told.
+
+        Args:
+            plan: command, variables, directories and limits.
+            directory: of the process; notes there which process it is, so that a later start can end it.
+            on_line: called with each line it prints, from a thread.
+            launchers: processes started ahead, to take one from; without them one is started here.
+        """
         packed = plan.pack()
         taken = launchers.take() if launchers is not None else _Launcher()
         self._popen, self._control = taken.popen, taken.control

@@ -92,6 +92,10 @@ class AsyncInvoker:
         task.add_done_callback(self._tasks.discard)
 
     async def _run(self, request: Document) -> None:
+        """Answer one accepted request when its endpoint has room, write the response or failure, forget the request.
+
+        If its server is stopped meanwhile the request is kept for the next start.
+        """
         room = self._room.setdefault(request["EndpointName"], asyncio.Semaphore(request["AtOnce"]))
         async with room:
             try:

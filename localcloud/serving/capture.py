@@ -112,6 +112,10 @@ class Recorder:
     """
 
     def __init__(self, spool: Path, s3: Callable[[str | None], Any]) -> None:
+        """Start the thread that sends records to S3; records that a killed local cloud left in `spool` are sent too.
+
+        `s3` gives the client for an account or role.
+        """
         self._spool = spool
         # Not named *.spool: the thread must not send it while it is written.
         self._current = spool / "captures.open"

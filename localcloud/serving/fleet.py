@@ -84,6 +84,7 @@ class Fleet:
         sandbox: Sandbox,
         launchers: Launchers,
     ) -> None:
+        """The variants of a deployment, none of them started; `directory` is where models and instances will lie."""
         self._cloud = cloud
         self._sandbox, self._launchers = sandbox, launchers
         self._endpoint = endpoint
@@ -213,6 +214,7 @@ class Fleet:
         unpacked.rename(model)
 
     def _new_instance(self, variant: Variant) -> Instance:
+        """An instance of the variant, not started: its directory, variables and log stream."""
         settings, spec = self._cloud.settings, variant.spec
         name = f"i-{self._cloud.new_id(17)}"
         directory = self.directory / variant.name / name
@@ -245,6 +247,7 @@ class Fleet:
             ) from error
 
     def _in_parallel(self, work: list[tuple[Variant, Instance]], do: Callable[[Variant, Instance], None]) -> None:
+        """Call `do` for each pair in a thread of its own; when all have ended, raise the first error, if any."""
         errors: list[BaseException] = []
 
         def run(variant: Variant, instance: Instance) -> None:

@@ -63,6 +63,17 @@ class Instance:
         *,
         isolated: bool = False,
     ) -> None:
+        """An instance that is not started.
+
+        Args:
+            directory: its own, with `opt/ml`.
+            model: the unpacked artifact, shared by the instances of a variant.
+            environment: the variables of its process.
+            say: called with each line that it prints.
+            sandbox: what the process may reach.
+            launchers: processes started ahead.
+            isolated: no network but the port it is invoked on.
+        """
         self._place, self._model = Place(directory), model
         self._environment = environment
         self._say = say

@@ -287,6 +287,7 @@ class Invoker:
     async def _send(
         self, instance: Instance, headers: dict[str, str], body: bytes, limits: _Limits = _AT_ONCE
     ) -> tuple[int, Mapping[str, str], bytes]:
+        """Send a request to an instance: the answer's status, headers and body. `busy` counts what is under way."""
         if self._session is None:
             self._session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=30),

@@ -56,6 +56,10 @@ def metrics(text: str) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def _of_document(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The namespace and PutMetricData entry of each metric of one document, once for each set of its dimensions.
+
+    KeyError, TypeError or ValueError if it is not in CloudWatch's embedded metric format.
+    """
     about = document["_aws"]
     for directive in about["CloudWatchMetrics"]:
         for names in directive.get("Dimensions", [[]]):

@@ -47,6 +47,9 @@ class BatchedLogs:
             self._changed.wait_for(lambda: not self._waiting and not self._busy, timeout=10)
 
     def _run(self) -> None:
+        """For ever: write what waits, a call for each log stream; lines that cannot be written are reported and
+        dropped.
+        """
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: bool(self._waiting))

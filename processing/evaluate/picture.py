@@ -52,6 +52,7 @@ def _confidence(ax: Any, confidence: Floats, right: Bools, threshold: float, flo
 
 
 def _reliability(ax: Any, calibration: Calibration, floor: float) -> None:
+    """Draw accuracy over mean confidence in bins, with the number of photos of each, the ECE and the Brier score."""
     bins = calibration["bins"]
     ax.plot([floor, 1], [floor, 1], color=GREY, linestyle=":", label="perfect")
     ax.plot([b["confidence"] for b in bins], [b["accuracy"] for b in bins], color=RIGHT)
@@ -86,6 +87,7 @@ def _risk(ax: Any, report: Evaluation, target: float) -> None:
 
 
 def _learning(ax: Any, history: list[dict[str, Any]]) -> None:
+    """Draw training loss and held-out accuracy over the epochs, a line for each network of the training."""
     twin = ax.twinx()
     for phase in dict.fromkeys(entry["phase"] for entry in history):
         rows = [entry for entry in history if entry["phase"] == phase]
@@ -159,6 +161,7 @@ def _refusal(ax: Any, report: Evaluation) -> None:
 
 
 def _mistakes(fig: Any, place: Any, report: Evaluation, bodies: list[bytes]) -> None:
+    """Draw up to twelve wrongly classified test photos with answer, confidence and label, the most confident first."""
     wrong = report["worst_mistakes"][:12]
     grid = place.subgridspec(2, 6, hspace=0.55, wspace=0.2)
     title = fig.add_subplot(place)

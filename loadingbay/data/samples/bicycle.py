@@ -98,6 +98,7 @@ def bicycle(pen: Pen, random: Random) -> None:
 
 
 def _bicycle_bars(pen: Pen, random: Random, style: str, head: Pixel) -> None:
+    """Draw the stem and handlebars of a bicycle of this style at `head`, sometimes with a basket or a lamp."""
     x, y = head[0] - 0.02, head[1] + random.uniform(0.05, 0.14)
     pen.line([at(head), (x, y, 0)], 0.03, STEEL, steered=True)
     if style == "road":

@@ -13,6 +13,10 @@ from loadingbay.data.samples.pen import Colour, Pen, Pixel, shade, smooth
 def _motorcycle_wheel(
     pen: Pen, random: Random, x: float, radius: float, tyre: float, spoked: bool, steered: bool
 ) -> None:
+    """Draw a wheel with its tyre and brake disc at `x`, standing on the ground.
+
+    Lengths are in the scene's unit, in which the wheels are 1 apart.
+    """
     if not spoked:
         pen.disc(x, radius, radius - tyre * 0.9, tyre * 0.2, (58, 58, 62), steered)
     metal = pick(random, [STEEL, BLACK, (200, 160, 60)])
@@ -75,6 +79,7 @@ def motorcycle(pen: Pen, random: Random) -> None:
 
 
 def _engine(pen: Pen, random: Random, style: str, chrome: Colour, lift: float) -> None:
+    """Draw the engine: the crankcase, its cover, and one or two cylinders with fins; `lift` raises it."""
     size = {"moped": 0.62, "trail": 0.85}.get(style, 1.0) * random.uniform(0.9, 1.08)
     x, y = 0.50, 0.27 + lift * 0.7
     block = shade(chrome, random.uniform(0.45, 0.85))
@@ -97,6 +102,7 @@ def _engine(pen: Pen, random: Random, style: str, chrome: Colour, lift: float) -
 
 
 def _body(pen: Pen, random: Random, style: str, paint: Colour, head: Pixel, seat_height: float) -> None:
+    """Draw the seat, tank, fairing and bags of a motorcycle of this style."""
     leather = pick(random, [BLACK, BLACK, (52, 40, 34)])
     back = {"sport": 0.12, "trail": 0.05}.get(style, 0.0)
     if style == "cruiser":
@@ -203,6 +209,7 @@ def _exhaust(pen: Pen, random: Random, style: str, chrome: Colour, lift: float) 
 
 
 def _controls(pen: Pen, random: Random, style: str, paint: Colour, chrome: Colour, head: Pixel) -> None:
+    """Draw the handlebars, mirrors, headlamp and rear lamp of a motorcycle of this style at `head`."""
     x, y = head[0] - 0.02, head[1] + 0.08
     rise = {"cruiser": random.uniform(0.05, 0.22), "sport": -0.03, "touring": 0.08}.get(
         style, random.uniform(0.03, 0.09)
@@ -221,6 +228,7 @@ def _controls(pen: Pen, random: Random, style: str, paint: Colour, chrome: Colou
 
 
 def _scooter(pen: Pen, random: Random) -> None:
+    """Draw a scooter: small wheels, a step to stand on, a leg shield, and a seat over the engine."""
     paint = pick(random, PAINT)
     radius, tyre = random.uniform(0.17, 0.2), 0.07
     for x, steered in ((0.05, False), (1.0, True)):

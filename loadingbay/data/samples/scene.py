@@ -105,6 +105,7 @@ def _gradient(width: int, height: int, top: Colour, bottom: Colour) -> Image.Ima
 
 
 def _place(random: Random, width: int, height: int) -> Image.Image:
+    """Draw a background of `width` x `height` pixels: a studio, street, park, wall, room or town."""
     place = random.choice(["studio", "street", "park", "wall", "room", "town"], p=[0.22, 0.22, 0.18, 0.18, 0.08, 0.12])
     if place == "studio":
         grey = random.uniform(200, 255)
@@ -207,6 +208,7 @@ def _shadow(pen: Pen, random: Random) -> None:
 
 
 def _occlude(canvas: Image.Image, random: Random) -> None:
+    """Draw something that hides a part of the vehicle over the picture: a post, a bush, a box or a fence."""
     draw = ImageDraw.Draw(canvas)
     width, height = canvas.size
     kind = random.choice(["post", "bush", "box", "fence"])

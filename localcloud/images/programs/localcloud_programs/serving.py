@@ -65,6 +65,10 @@ def application(handler: Handler) -> Any:
 
     @Request.application
     def respond(request: Request) -> Response:
+        """Answer as AWS's inference toolkit does: 415 for a format the handler does not take, 500 for an error.
+
+        Text and JSON bodies are given to the handler as text, all others as bytes.
+        """
         if request.path == "/ping":
             return Response(status=200)
         if (request.path, request.method) != ("/invocations", "POST"):
