@@ -58,9 +58,7 @@ def test_what_is_no_photo_fails_by_name(
         assert name in done.stderr
 
 
-def test_a_missed_gate_says_which_figure_missed_which_bar_and_registers_nothing(
-    bay: Any, story: dict[str, Any]
-) -> None:
+def test_a_missed_gate_says_which_figure_it_was_and_registers_nothing(bay: Any, story: dict[str, Any]) -> None:
     before = set(bay.versions())
     done = bay.cli("run", "--data", bay.data, "--epochs", "4", "--target-precision", "0.95",
                    "--minimum-accuracy", "1.0", check=False)  # fmt: skip

@@ -67,7 +67,7 @@ def _state(bay: Any) -> tuple[set[int], int, str]:
     )
 
 
-def test_a_commit_whose_tests_fail_ends_with_their_exit_code_and_changes_nothing(bay: Any, push: Any) -> None:
+def test_a_commit_whose_tests_fail_ends_with_their_exit_code(bay: Any, push: Any) -> None:
     before = _state(bay)
     done = push("echo 3 tests failed; exit 5")
     assert done.exit_code == 5, done.output

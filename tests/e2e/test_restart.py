@@ -16,9 +16,7 @@ def _pid(bay: Any) -> int:
     return int((bay.folder / ".loadingbay" / "cloud" / "localcloud.pid").read_text().split()[0])
 
 
-def test_after_kill_9_the_cloud_comes_back_with_its_versions_and_its_endpoint(
-    bay: Any, story: dict[str, Any], tmp_path: Path
-) -> None:
+def test_after_kill_9_versions_and_endpoint_are_there_again(bay: Any, story: dict[str, Any], tmp_path: Path) -> None:
     versions = set(bay.versions())
     os.kill(_pid(bay), signal.SIGKILL)
     bay.cli("up")

@@ -45,7 +45,7 @@ def test_a_confidence_below_the_threshold_is_refused_with_both_figures():
 
 
 @given(st.floats(0, 1), st.floats(0, 1))
-def test_a_photo_is_routed_exactly_when_its_confidence_reaches_the_threshold(confidence, threshold):
+def test_a_photo_is_routed_if_and_only_if_it_reaches_the_threshold(confidence, threshold):
     try:
         app.check(event(confidence, threshold), {"bicycle": ROUTE})
         routed = True
@@ -59,7 +59,7 @@ def inside(figure, threshold, confidence=0.98):
 
 
 @pytest.mark.parametrize("confidence", [0.98, 0.61])
-def test_a_photo_of_something_else_is_refused_as_such_however_sure_the_model_is(confidence):
+def test_a_photo_of_something_else_is_refused_at_any_confidence(confidence):
     with pytest.raises(app.NotAVehicleWeKnow) as caught:
         app.check(inside(0.2, 0.4, confidence), {"bicycle": ROUTE})
     assert json.loads(str(caught.value)) == {

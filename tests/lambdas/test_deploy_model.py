@@ -24,7 +24,7 @@ def test_an_approval_brings_the_version_into_service(serving):
     assert serving.live == 1
 
 
-def test_a_version_is_verified_before_it_serves_and_the_trial_is_cleared_away(cloud):
+def test_a_version_is_verified_first_and_its_trial_is_cleared_away(cloud):
     cloud.decide(cloud.register(), "Approved")
     converge(cloud, cloud.events.pop())
     assert set(cloud.endpoints) == {TRIAL}
@@ -66,7 +66,7 @@ def test_a_first_version_that_answers_wrongly_leaves_no_endpoint(cloud):
     assert cloud.status[1] == "Rejected"
 
 
-def test_a_verification_that_could_not_be_made_says_nothing_about_the_version(serving):
+def test_a_verification_that_was_not_possible_rejects_no_version(serving):
     serving.verifiable = False
     serving.decide(serving.register(), "Approved")
     converge(serving, serving.events.pop())
@@ -94,7 +94,7 @@ def test_a_verification_that_is_never_made_costs_no_machine_for_long(verifying):
     assert verifying.live == 2
 
 
-def test_a_dry_run_says_that_a_trial_would_be_given_up_and_nothing_after_it(verifying):
+def test_a_dry_run_ends_with_the_trial_that_would_be_given_up(verifying):
     verifying.clock += timedelta(hours=3)
     told = converge(verifying, {"dry_run": True})
     assert [plan["outcome"] for plan in told["course"]] == ["stuck", "stuck"]
@@ -185,7 +185,7 @@ def test_going_back_to_a_version_uses_its_model_and_configuration_again(serving)
     assert len([name for name in serving.configs if not name.endswith("-verify")]) == 2
 
 
-def test_a_version_that_fails_to_start_is_rejected_and_the_next_newest_serves(serving):
+def test_a_version_that_fails_to_start_is_rejected_for_the_next(serving):
     good, bad = serving.register(), serving.register("broken")
     serving.decide(bad, "Approved")
     serving.decide(good, "Approved")
@@ -222,7 +222,7 @@ def test_a_version_that_found_no_machine_serves_once_there_are_machines(serving,
     assert serving.live == newest
 
 
-def test_a_first_version_that_found_no_machine_serves_once_there_are_machines(cloud, recorded):
+def test_a_first_version_without_a_machine_serves_once_there_is_one(cloud, recorded):
     cloud.decide(cloud.register(), "Approved")
     cloud.machines = False
     drain(cloud)

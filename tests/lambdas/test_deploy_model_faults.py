@@ -50,7 +50,7 @@ def test_a_refusal_that_nobody_foresaw_is_raised_as_it_is(cloud, monkeypatch):
         converge(cloud, cloud.events[-1])
 
 
-def test_the_last_rejection_is_logged_as_an_error_and_counted_for_the_alarm(serving, recorded, caplog, capsys):
+def test_the_last_rejection_is_an_error_in_the_log_and_in_the_alarm(serving, recorded, caplog, capsys):
     serving.decide(1, "Rejected")
     capsys.readouterr()
     with caplog.at_level(logging.INFO):

@@ -6,7 +6,7 @@ from tests.fakes.fake_sagemaker import NAME
 from tests.lambdas.deployment_steps import HOURLY, converge, drain
 
 
-def test_the_history_has_each_change_of_what_is_served_once_with_who_approved_it(serving):
+def test_the_history_has_each_change_once_with_who_approved_it(serving):
     serving.decide(serving.register(), "Approved", by="arn:aws:iam::000000000000:user/grace")
     drain(serving)
     serving.decide(2, "Rejected")
@@ -28,7 +28,7 @@ def test_the_history_is_in_the_order_of_time_wherever_its_times_were_read(servin
     assert told == [f"2027-01-06T{time}:00.000+00:00" for time in ("04:00", "04:30", "05:00")]
 
 
-def test_old_models_and_configurations_are_pruned_and_made_again_when_needed(serving):
+def test_old_models_and_configs_are_pruned_and_made_again_at_need(serving):
     for _ in range(3):
         serving.decide(serving.register(), "Approved")
         drain(serving, KEEP_VERSIONS="2")

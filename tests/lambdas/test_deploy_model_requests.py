@@ -25,7 +25,7 @@ def test_the_trial_has_one_server_and_captures_nothing(cloud):
     assert "DataCaptureConfig" not in config
 
 
-def test_without_instances_nothing_is_asked_for_that_sagemaker_has_only_with_them(cloud):
+def test_a_serverless_request_has_nothing_that_needs_instances(cloud):
     cloud.decide(cloud.register(), "Approved")
     network = {"ENDPOINT_SUBNET_IDS": "s-1,s-2", "ENDPOINT_SECURITY_GROUP_IDS": "sg-1", "ENDPOINT_KMS_KEY_ARN": "key"}
     drain(cloud, ENDPOINT_SERVERLESS_MEMORY_MB="2048", ENDPOINT_SERVERLESS_CONCURRENCY="7", **network)
@@ -58,7 +58,7 @@ def test_an_update_is_watched_by_alarms_when_a_bake_time_is_set(serving):
     assert [alarm["AlarmName"] for alarm in alarms] == baked["ROLLBACK_ALARMS"].split(",")
 
 
-def test_an_alarm_that_goes_off_already_is_no_fault_of_the_version_that_comes(serving):
+def test_an_alarm_from_before_is_not_held_against_the_new_version(serving):
     serving.ringing = True
     serving.decide(serving.register(), "Approved")
     drain(serving, BAKE_SECONDS="120", ROLLBACK_ALARMS="a")
@@ -107,7 +107,7 @@ def test_a_live_endpoint_scales_by_the_requests_that_each_instance_gets(cloud):
     assert tracking["TargetValue"] == 600
 
 
-def test_an_update_keeps_the_number_of_instances_and_scaling_goes_on_after_it(cloud):
+def test_an_update_keeps_the_number_of_instances_and_the_scaling(cloud):
     for _ in range(2):
         cloud.decide(cloud.register(), "Approved")
         drain(cloud, **SCALES)

@@ -87,7 +87,7 @@ def test_rejecting_the_live_version_brings_back_the_newest_still_approved():
     assert made.actions[-1] == UpdateEndpoint(config_name(V2, SETTINGS), f"{ARN}:endpoint/loadingbay")
 
 
-def test_with_no_approval_left_the_endpoint_keeps_serving_and_a_person_is_needed():
+def test_with_no_approval_left_the_endpoint_serves_on_and_says_so():
     made = plan(serving=endpoint(V1))
     assert made.actions == ()
     assert made.outcome.needs_a_person
@@ -121,7 +121,7 @@ def test_the_event_of_another_version_does_not_try_the_failing_one_again(recorde
     assert plan(V1, V2, serving=fallen, event=recorded("model_package_approved")).outcome is Outcome.FELL_BACK
 
 
-def test_a_live_version_whose_endpoint_was_changed_by_hand_keeps_its_approval(recorded):
+def test_a_version_stays_approved_if_its_endpoint_is_changed_by_hand(recorded):
     made = plan(V1, V2, serving=endpoint(V1, attempted=V2), event=recorded("endpoint_in_service"))
     assert (made.outcome, made.actions) == (Outcome.STUCK, ())
     assert made.outcome.needs_a_person
@@ -162,7 +162,7 @@ def test_a_newer_version_goes_past_one_that_failed():
     assert plan(V2, V3, serving=endpoint(V1, attempted=V2)).actions[-1].config_name == config_name(V3, SETTINGS)
 
 
-def test_an_endpoint_that_failed_to_come_up_is_deleted_for_the_next_version():
+def test_an_endpoint_that_failed_to_start_is_deleted_for_the_next():
     made = plan(V1, V2, serving=endpoint(V1, "Failed"))
     assert (made.outcome, made.actions) == (Outcome.TRY_AGAIN, (DeleteEndpoint("loadingbay"),))
 
@@ -187,14 +187,14 @@ def test_another_instance_type_deploys_the_live_version_anew():
     assert plan_deployment(Trigger(), Current((V1,), endpoint(V1), None, NOON), larger).outcome is Outcome.VERIFY
 
 
-def test_names_fit_into_63_characters_for_the_longest_endpoint_name_and_version():
+def test_the_longest_names_fit_into_63_characters():
     longest = replace(SETTINGS, endpoint_name="e" * 31 + "-" + "x" * 31)
     name = trial_config_name(config_name(replace(V1, number=999_999_999), longest))
     assert len(name) <= 63
     assert "--" not in name
 
 
-def test_a_version_that_was_not_verified_comes_to_an_endpoint_of_its_own_first():
+def test_an_unverified_version_gets_an_endpoint_of_its_own_first():
     made = plan(V1, NEW, serving=endpoint(V1))
     name = config_name(V3, SETTINGS)
     assert made.outcome is Outcome.VERIFY
@@ -263,7 +263,7 @@ def test_a_version_that_does_not_start_on_trial_leaves_the_live_one_alone(record
     assert (made.outcome, made.actions) == (Outcome.FELL_BACK, (RejectVersion(V3.arn, why), DeleteEndpoint(TRIAL)))
 
 
-def test_a_trial_without_a_machine_is_left_until_the_schedule_tries_it_again(recorded):
+def test_a_trial_without_a_machine_waits_for_the_schedule(recorded):
     fallen = trial(NEW, "Failed", reason=SHORTAGES[0])
     state = {"serving": endpoint(V1), "on_trial": fallen}
     assert plan(V1, NEW, **state, event=recorded("endpoint_in_service")).outcome is Outcome.STUCK

@@ -30,7 +30,7 @@ def test_a_jpeg_is_known_by_its_bytes_and_not_by_its_name(s3, upload):
     assert app.serialize({"bucket": BUCKET, "key": "a.png"}, s3)["photo"]["content_type"] == "image/jpeg"
 
 
-def test_the_version_that_was_asked_for_is_read_although_a_newer_one_exists(s3, upload):
+def test_the_requested_version_is_read_although_a_newer_one_exists(s3, upload):
     first = upload("a.png", PNG)
     upload("a.png", JPEG)
     out = app.serialize({"bucket": BUCKET, "key": "a.png", "version_id": first}, s3)

@@ -108,7 +108,7 @@ def test_the_first_request_starts_the_endpoint_and_is_not_judged(s3, saved):
 
 
 @pytest.mark.parametrize("error", [NO_ANSWER, model_error(0, "Your invocation timed out")])
-def test_an_endpoint_that_does_not_start_in_time_says_nothing_about_the_version(s3, saved, error):
+def test_an_endpoint_that_does_not_start_in_time_rejects_no_version(s3, saved, error):
     runtime = Runtime()
     with pytest.raises(app.EndpointUnavailable, match="loadingbay-verify"):
         verify(s3, runtime, first=Runtime(raising(error)))
@@ -169,7 +169,7 @@ def test_a_photo_that_is_gone_fails_the_version(s3, saved):
         ("answers.json", b'{"answers": {}}'),
     ],
 )
-def test_a_list_that_says_something_else_fails_the_version_without_asking_it(s3, saved, upload, name, text):
+def test_a_list_of_other_labels_fails_the_version_without_a_request(s3, saved, upload, name, text):
     upload(f"{PLACE}/verification/{name}", text)
     runtime = Runtime()
     assert not verify(s3, runtime).passed
@@ -196,7 +196,7 @@ def test_slow_answers_fail_the_version():
     assert verdict.reason == "5 of 39 answers took longer than 500 ms, the slowest 900 ms"
 
 
-def test_a_hiccup_does_not_fail_the_version_and_the_first_answer_does_not_count():
+def test_one_error_fails_no_version_and_the_first_answer_is_not_timed():
     verdict = tally([9000, 900, 900, 900] + [100] * 36).verdict()
     assert verdict.passed
     assert verdict.milliseconds == 100

@@ -102,7 +102,7 @@ def test_the_option_wins_over_the_variable():
     assert choose({"LOADINGBAY_CLOUD": "aws"}, HERE, "local").kind == "local"
 
 
-def test_an_endpoint_of_the_environment_is_used_with_the_environments_credentials():
+def test_the_environments_endpoint_is_used_with_its_credentials():
     target = choose({"AWS_ENDPOINT_URL": "http://127.0.0.1:4566/"}, HERE)
     assert (target.kind, target.endpoint_url, target.home) == ("endpoint", "http://127.0.0.1:4566", None)
 

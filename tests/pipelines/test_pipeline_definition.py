@@ -231,7 +231,7 @@ def test_a_missed_gate_says_the_figures_and_the_bars(steps):
         assert part in message
 
 
-def test_labelled_photos_are_a_list_and_the_recent_ones_reach_evaluate_only(steps):
+def test_labelled_photos_are_a_list_and_recent_ones_reach_evaluate(steps):
     inputs = {i["InputName"]: i["S3Input"] for i in steps["Stage"]["Arguments"]["ProcessingInputs"]}
     assert inputs["labelled"]["S3DataType"] == "ManifestFile"
     assert inputs["labelled"]["S3Uri"] == {"Get": "Parameters.LabelledPhotos"}
@@ -244,7 +244,7 @@ def test_a_version_says_why_it_exists(steps):
     assert '"ModelPackageDescription": {"Get": "Parameters.Reason"}' in json.dumps(registered)
 
 
-def test_the_champion_is_an_input_so_that_another_one_is_another_evaluation(steps):
+def test_the_champion_is_an_input_so_another_one_evaluates_anew(steps):
     inputs = {i["InputName"]: i["S3Input"]["S3Uri"] for i in steps["Evaluate"]["Arguments"]["ProcessingInputs"]}
     assert inputs["champion"] == {"Get": "Parameters.Champion"}
 

@@ -124,7 +124,7 @@ class Logs:
         return {"events": [{"message": line}], "nextForwardToken": f"t{self.looks}"}
 
 
-def test_following_yields_each_epoch_once_and_ends_with_the_ended_execution(sagemaker, stub, monkeypatch):
+def test_following_yields_each_epoch_once_and_the_ended_execution_last(sagemaker, stub, monkeypatch):
     _look(stub, "Executing", _step("Stage"))
     _look(stub, "Executing", _step("Train", StepStatus="Executing", EndTime=None))
     _look(stub, "Succeeded", _step("Train"))

@@ -135,7 +135,7 @@ def test_promoting_twice_registers_one_version(sagemaker, s3):
     assert len(listed) == 1
 
 
-def test_a_promotion_that_was_cut_off_before_the_approval_is_finished_by_the_next(sagemaker, s3, monkeypatch):
+def test_a_promotion_cut_off_before_approval_is_finished_by_the_next(sagemaker, s3, monkeypatch):
     register(sagemaker)
     with monkeypatch.context() as cut:
         cut.setattr(sagemaker, "update_model_package", _interrupt)

@@ -40,7 +40,7 @@ def tree(tmp_path):
     return folder
 
 
-def test_an_archive_does_not_depend_on_when_and_by_whom_the_files_were_written(tree):
+def test_an_archive_does_not_depend_on_times_and_owners_of_files(tree):
     before = archive(tree)
     os.utime(tree / "train.py", (0, 0))
     (tree / "train.py").chmod(0o600)

@@ -51,7 +51,7 @@ def test_a_photo_and_the_same_photo_in_json_give_the_same_answer(model: inferenc
     assert np.allclose(alone[0], inference.predict_fn(images, model)[0], atol=1e-6)
 
 
-def test_the_json_answer_says_which_class_whether_it_is_one_and_both_thresholds(model: inference.Model) -> None:
+def test_the_json_answer_has_class_and_both_thresholds(model: inference.Model) -> None:
     answers = np.array([[0.1, 0.7, 0.2, 0.9]], np.float32)
     body, kind = inference.output_fn(answers, "*/*", model)
     answer = json.loads(body)

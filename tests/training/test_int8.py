@@ -126,7 +126,7 @@ def test_the_same_photos_give_the_same_bytes(exported: Path, outcome: quantizati
     assert {name: (exported / name).read_bytes() for name in before} == before
 
 
-def test_where_the_processor_calculates_otherwise_the_float_network_answers(
+def test_where_the_processor_differs_the_float_network_answers(
     exported: Path, exact: fused.Fused, outcome: quantization.Outcome, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / int8.SYMBOL).write_bytes((exported / int8.SYMBOL).read_bytes())

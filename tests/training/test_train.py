@@ -115,9 +115,7 @@ def test_a_checkpoint_of_another_run_is_not_used_and_this_is_said(
     assert _contents(tmp_path) == _contents(trained[0])
 
 
-def test_photos_of_other_things_change_the_network_and_are_counted_in_the_artifact(
-    trained: tuple[Path, str], tmp_path: Path
-) -> None:
+def test_photos_of_other_things_change_the_network_and_are_counted(trained: tuple[Path, str], tmp_path: Path) -> None:
     channel = channels.write(tmp_path / "channel", 32)
     channels.add_outliers(channel, 12)
     _run(channel, tmp_path, "--epochs", "1")

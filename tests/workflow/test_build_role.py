@@ -106,7 +106,7 @@ def test_the_schemas_name_actions_for_tags():
     assert "iam:UntagRole" in tagging("AWS::IAM::Role")
 
 
-def test_every_role_is_passed_to_named_services_only_and_to_all_that_run_as_one():
+def test_every_role_is_passed_to_just_the_services_that_run_as_it():
     passed = [said for said in STATEMENTS if "iam:PassRole" in as_list(said["Action"])]
     services = {to for said in passed for to in as_list(said["Condition"]["StringEquals"]["iam:PassedToService"])}
     roles = [role["Properties"] for role in expanded()["Resources"].values() if role["Type"] == "AWS::IAM::Role"]
@@ -130,7 +130,7 @@ def test_a_build_that_promotes_may_do_each_call_of_the_promotion(monkeypatch, na
     assert [need for call in calls for need in needed(call) if not granted(*need, allowed)] == []
 
 
-def test_a_build_that_promotes_from_another_account_may_read_its_key_only_there():
+def test_a_build_that_promotes_may_read_the_other_accounts_key_there():
     keys = [said for said in resolved(PROMOTING, holds=True) if "kms:Decrypt" in as_list(said["Action"])]
     assert [said["Resource"] for said in keys] == [{"Ref": "PromoteFromKeyArn"}]
     assert not [said for said in resolved(PROMOTING, holds=False) if "kms:Decrypt" in as_list(said["Action"])]

@@ -83,7 +83,7 @@ def asked_of_staging(monkeypatch) -> list[tuple[str, str, dict[str, str]]]:
     return found
 
 
-def test_each_thing_that_a_promotion_asks_of_the_other_account_is_allowed_there(monkeypatch):
+def test_what_a_promotion_asks_of_the_other_account_is_allowed_there(monkeypatch):
     asked = asked_of_staging(monkeypatch)
     assert {action for action, *_ in asked} == {
         "s3:GetObject", "s3:ListBucket", "sagemaker:DescribeModelPackage", "sagemaker:ListModelPackages",

@@ -68,7 +68,7 @@ def test_a_commit_that_leaves_the_definition_as_it_was_starts_no_training(tmp_pa
     assert "no execution is started" in said
 
 
-def test_a_commit_that_changes_the_definition_starts_one_on_the_data_of_the_last(tmp_path):
+def test_a_changed_definition_starts_a_training_on_the_last_data(tmp_path):
     said, calls = last_command(tmp_path, "updated")
     assert calls == ["-m pipelines upsert --json", "-m pipelines start"]
     assert "Started arn:of:an:execution" in said
@@ -173,7 +173,7 @@ def test_nothing_is_promoted_before_a_person_agreed():
     assert [action["ActionTypeId"]["Provider"] for action in stages[2]["Actions"]] == ["CodeBuild"]
 
 
-def test_a_promotion_is_asked_about_when_a_version_passed_in_the_first_stage():
+def test_a_promotion_is_asked_about_when_a_version_passed():
     pattern = RESOURCES["PromotionDue"]["Properties"]["EventPattern"]
     assert RESOURCES["PromotionDue"]["Condition"] == "Promotes"
     assert pattern["source"] == [verification.EVENT_SOURCE]
@@ -183,7 +183,7 @@ def test_a_promotion_is_asked_about_when_a_version_passed_in_the_first_stage():
     assert pattern["account"] == [own], "a bus may take the events of other accounts"
 
 
-def test_the_version_that_the_event_names_is_the_one_asked_about_and_promoted():
+def test_the_version_of_the_event_is_asked_about_and_promoted():
     (target,) = RESOURCES["PromotionDue"]["Properties"]["Targets"]
     event = {"detail": {"Stage": "staging", "ModelPackageArn": "arn:of/7", "ModelPackageVersion": 7}}
     (path,) = target["InputTransformer"]["InputPathsMap"].values()

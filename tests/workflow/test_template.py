@@ -43,7 +43,7 @@ def test_the_outputs_are_those_that_the_command_line_reads():
     }
 
 
-def test_the_template_has_no_yaml_aliases_because_cloudformation_takes_none():
+def test_the_template_has_no_yaml_aliases_as_cloudformation_demands():
     tokens = yaml.scan(TEMPLATE.read_text())
     assert not [token for token in tokens if isinstance(token, (yaml.AliasToken, yaml.AnchorToken))]
 
@@ -98,7 +98,7 @@ def test_the_bucket_is_encrypted_versioned_private_and_for_tls_only():
     assert len(statement["Resource"]) == 2
 
 
-def test_an_endpoint_runs_only_on_instance_types_that_the_model_is_registered_for():
+def test_an_endpoint_runs_only_on_the_models_instance_types():
     registered = re.search(
         r"inference_instances=\[([^]]*)\]", (TEMPLATE.parents[1] / "pipelines" / "definition.py").read_text()
     )
@@ -120,7 +120,7 @@ def test_whoever_touches_encrypted_data_may_use_the_key():
     assert attached("use-key") == needing | function_roles()
 
 
-def test_whoever_starts_what_has_an_encrypted_disk_hands_the_key_on_to_aws_only():
+def test_the_key_of_encrypted_disks_is_handed_on_to_aws_only():
     """Jobs get their key from the pipeline's role, endpoints from DeployModel's, model cards from WriteModelCard's."""
     assert attached("hand-key-on") == {"PipelineRole", "MonitoringRole", "DeployModelRole", "WriteModelCardRole"}
     (policy,) = [p for p in resources("AWS::IAM::Policy").values() if p["PolicyName"] == "hand-key-on"]

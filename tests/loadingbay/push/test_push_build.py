@@ -92,7 +92,7 @@ def test_post_build_does_not_run_after_a_build_that_aborts(run):
     assert run(phases).lines == []
 
 
-def test_a_phase_that_may_fail_lets_the_next_ones_run_and_the_build_still_fails(run):
+def test_after_a_phase_that_may_fail_the_rest_runs_and_the_build_fails(run):
     phases = {"install": {"commands": ["exit 5"], "on-failure": "CONTINUE"}, "build": {"commands": ["echo on"]}}
     done = run(phases)
     assert (done.code, done.lines) == (5, ["on"])

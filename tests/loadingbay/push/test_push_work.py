@@ -37,7 +37,7 @@ def _build(folder, commit, tmp_path, **options):
     )  # fmt: skip
 
 
-def test_a_build_sees_the_cloud_its_commit_and_nothing_that_chooses_another(repository, tmp_path):
+def test_a_build_sees_its_cloud_and_commit_and_no_other_choice(repository, tmp_path):
     folder, commit = repository
     chosen = commit("version: 0.2\nphases: {build: {commands: [env]}}\n")
     built = _build(folder, chosen, tmp_path)
@@ -84,7 +84,7 @@ def _push(target, *arguments):
     return CliRunner().invoke(command.push, arguments, obj=lambda: target)
 
 
-def test_a_push_ends_with_the_exit_code_of_the_phase_that_failed_and_says_where(untrained, tmp_path):
+def test_a_push_ends_with_the_exit_code_of_the_failed_phase_named(untrained, tmp_path):
     untrained("version: 0.2\nphases: {pre_build: {commands: [echo testing, exit 42]}}\n")
     done = _push(choose({}, tmp_path), "--variable", "INPUT_DATA=s3://data/")
     assert done.exit_code == 42

@@ -134,7 +134,7 @@ def test_someone_who_rejects_the_version_ends_the_wait_with_the_reason():
         registry.wait_until_served(target, "loadingbay", version)
 
 
-def test_a_version_that_fails_its_verification_ends_the_wait_with_the_reason():
+def test_a_failed_verification_ends_the_wait_with_the_reason():
     sagemaker = _registry(2)
     _serve(sagemaker, 1)
     target = _target(sagemaker)

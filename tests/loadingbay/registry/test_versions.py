@@ -73,7 +73,7 @@ def call(monkeypatch):
     return call
 
 
-def test_a_rollback_rejects_the_newest_approved_version_and_says_what_serves(call):
+def test_a_rollback_rejects_the_newest_approved_and_says_what_serves(call):
     answer, known = call(rollback, "--json", _1="Approved", _2="Rejected", _3="Approved")
     assert known.decided == [(3, False, "rolled back to version 1")]
     assert json.loads(answer.stdout)["in_service"] == 1
@@ -102,7 +102,7 @@ def test_where_there_is_nothing_to_go_back_to_nothing_is_rejected(call, approval
     ("command", "arguments", "status"),
     [(approve, ["2"], "Approved"), (reject, ["2"], "Rejected"), (rollback, [], "Rejected")],
 )
-def test_a_dry_run_asks_the_deployer_what_the_decision_would_do_and_decides_nothing(call, command, arguments, status):
+def test_a_dry_run_tells_the_deployers_plan_and_decides_nothing(call, command, arguments, status):
     answer, known = call(command, *arguments, "--dry-run", "--json", _1="Approved", _2="Approved")
     assert json.loads(answer.stdout) == PLAN
     ((function, event),) = known.asked

@@ -30,7 +30,7 @@ def _text(out):
     return out.file.getvalue()
 
 
-def test_routes_are_counted_by_bay_and_what_was_refused_is_a_line_of_its_own(out):
+def test_routes_are_counted_by_bay_and_refusals_have_their_own_line(out):
     refused = [_outcome("c", 0.5, "FAILED", error="ConfidenceThresholdNotMet")]
     results.routes(
         out, [_outcome("a", 0.9), _outcome("b", 0.95), *refused, _outcome("d", None, "FAILED", error="NoPhoto")]

@@ -107,7 +107,7 @@ def test_a_prefix_with_nothing_below_starts_nothing(target):
         module.classify(target, STACK, "bulk/july/")
 
 
-def test_the_photos_of_a_folder_are_uploaded_under_their_paths_and_nothing_else(target, tmp_path):
+def test_only_the_photos_of_a_folder_are_uploaded_under_their_paths(target, tmp_path):
     (tmp_path / "sub").mkdir()
     for name in ("a.PNG", "sub/b.jpeg", "notes.txt"):
         (tmp_path / name).write_bytes(b"x")

@@ -109,7 +109,7 @@ def test_an_execution_that_timed_out_has_its_status_as_the_error(send):
     assert outcome.error == "TIMED_OUT"
 
 
-def test_outcomes_come_in_the_order_of_the_photos_and_at_most_eight_run_at_once(send, machine):
+def test_outcomes_come_in_order_and_at_most_eight_run_at_once(send, machine):
     seen = []
     ends = [{"status": "SUCCEEDED", "output": json.dumps(ROUTED | {"confidence": n / 100})} for n in range(40)]
     outcomes = send(ends, done=seen.append)

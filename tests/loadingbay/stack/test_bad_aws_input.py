@@ -70,7 +70,7 @@ def test_no_credentials_say_how_to_get_some():
     assert "`aws configure` sets them" in _said(error.value)
 
 
-def test_an_address_on_this_machine_without_credentials_means_the_local_cloud(tmp_path):
+def test_a_local_address_without_credentials_means_the_local_cloud(tmp_path):
     target = choose({"AWS_ENDPOINT_URL": "http://127.0.0.1:4747"}, tmp_path)
     assert target.client("s3")._request_signer._credentials.access_key == "000000000000"
 
@@ -117,7 +117,7 @@ def test_an_expired_single_sign_on_says_sign_in_again(error):
     assert "sign in again (`aws sso login`" in _said(error)
 
 
-def test_a_role_that_may_not_be_passed_names_the_role_and_the_permission_to_ask_for(keys):
+def test_a_role_that_may_not_be_passed_is_named_with_the_permission(keys):
     sagemaker = boto3.client("sagemaker", region_name="eu-central-1")
     refusal = (
         "User: arn:aws:iam::123456789012:user/dev is not authorized to perform: iam:PassRole on resource: "
@@ -140,7 +140,7 @@ def account(keys):
         yield Target("aws", None, "eu-central-1")
 
 
-def test_a_parameter_without_a_default_is_asked_for_before_anything_is_made(account, tmp_path):
+def test_a_missing_parameter_is_said_before_anything_is_made(account, tmp_path):
     (tmp_path / "workflow").mkdir()
     (tmp_path / "lambdas").mkdir()
     template = tmp_path / "workflow" / "template.yaml"

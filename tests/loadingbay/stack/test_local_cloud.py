@@ -95,7 +95,7 @@ def test_a_cloud_that_enforces_iam_is_started_with_that_option(target, program, 
     assert ["--enforce-iam" in command for command in commands] == [True, False]
 
 
-def test_a_cloud_that_runs_without_enforcing_iam_is_not_taken_for_one_that_does(target, program):
+def test_a_running_cloud_without_iam_enforced_is_not_used_for_enforcing(target, program):
     program(HEALTHY)
     local_cloud.start(target)
     with pytest.raises(WorkError, match="does not enforce IAM: stop it with `loadingbay down`"):

@@ -175,7 +175,7 @@ def test_a_job_without_the_figure_is_a_trial_that_failed():
     assert trial.failure == "its training job reported no out-of-fold nll"
 
 
-def test_the_same_search_again_starts_nothing_and_a_longer_one_starts_the_rest():
+def test_a_search_again_starts_nothing_and_a_longer_one_the_rest():
     sagemaker = SageMaker(failing=[3])
     first = _search(sagemaker, 5)
     again = _search(sagemaker, 5)

@@ -53,7 +53,7 @@ def test_a_search_in_which_all_failed_has_no_best():
     assert "Register" not in _shown(tuned)
 
 
-def test_there_is_something_to_search_by_default_unless_it_was_given_a_value():
+def test_the_default_search_leaves_out_what_was_given_a_value():
     assert str(_default_space({})["LearningRate"]) == "0.01:0.2"
     with pytest.raises(UsageError, match="there is nothing to search"):
         _default_space({"LearningRate": 0.03})

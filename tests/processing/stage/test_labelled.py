@@ -71,7 +71,7 @@ def test_a_test_photo_is_never_learned_from(tmp_path, source, people):
     assert bodies(after["train"]) == bodies(before["train"])
 
 
-def test_without_labelled_photos_nothing_changes_and_the_recent_test_is_empty(tmp_path, source):
+def test_without_labelled_photos_nothing_changes(tmp_path, source):
     folder = tmp_path / "labelled"
     folder.mkdir()
     (folder / "none.json").write_text("[]")
