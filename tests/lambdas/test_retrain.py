@@ -13,6 +13,7 @@ from lambdas.retrain import app, dataset, execution
 from lambdas.retrain.dataset import Photo, build
 from lambdas.retrain.plan import Alarm, Outcome, Record, Settings, State, plan_retraining
 from lambdas.retrain.reading import Clients
+from tests.fakes.fake_sagemaker import FakeSageMaker, refusal
 
 NOW = datetime(2026, 11, 26, 14, 0, tzinfo=UTC)
 CLASSES = ["bicycle", "motorcycle"]
@@ -139,34 +140,35 @@ class S3:
         return {"Contents": [{"Key": key} for key in sorted(self.objects) if key.startswith(Prefix)]}
 
 
-class SageMaker:
-    """Pipelines that start an execution once for each token."""
+class Training(FakeSageMaker):
+    """A pipeline that starts an execution once for each token; the next `breaks` answers to a start are lost."""
 
     def __init__(self):
-        self.started, self.status, self.breaks = {}, {}, 0
+        super().__init__()
+        self.started, self.states, self.breaks = {}, {}, 0
+        parameters = [{"Name": name, "Value": value} for name, value in PARAMETERS.items()]
+        self.answer("ListPipelineParametersForExecution", {"PipelineParameters": parameters})
+        self.answer("ListPipelineExecutions", self._executions)
+        self.answer(
+            "DescribePipelineExecution",
+            lambda PipelineExecutionArn: {"PipelineExecutionStatus": self.states[PipelineExecutionArn]},  # noqa: N803
+        )
+        self.answer("StartPipelineExecution", self._start)
 
-    def list_pipeline_executions(self, **_):
-        base = {"PipelineExecutionArn": "arn:base", "PipelineExecutionStatus": "Succeeded"}
-        mine = [
-            {"PipelineExecutionArn": arn, "PipelineExecutionStatus": self.status[arn]} for arn in self.started.values()
-        ]
-        return {"PipelineExecutionSummaries": [*mine[::-1], base]}
+    def _executions(self, **_):
+        found = [("arn:base", "Succeeded"), *((arn, self.states[arn]) for arn in self.started.values())]
+        return {
+            "PipelineExecutionSummaries": [
+                {"PipelineExecutionArn": arn, "PipelineExecutionStatus": status} for arn, status in found[::-1]
+            ]
+        }
 
-    def list_pipeline_parameters_for_execution(self, **_):
-        return {"PipelineParameters": [{"Name": name, "Value": value} for name, value in PARAMETERS.items()]}
-
-    def describe_pipeline_execution(self, PipelineExecutionArn):  # noqa: N803
-        return {"PipelineExecutionStatus": self.status[PipelineExecutionArn]}
-
-    def list_model_packages(self, **_):
-        return {"ModelPackageSummaryList": []}
-
-    def start_pipeline_execution(self, ClientRequestToken, **_):  # noqa: N803
+    def _start(self, ClientRequestToken, **_):  # noqa: N803
         arn = self.started.setdefault(ClientRequestToken, f"arn:{len(self.started)}")
-        self.status.setdefault(arn, "Executing")
+        self.states.setdefault(arn, "Executing")
         if self.breaks:
             self.breaks -= 1
-            raise ClientError({"Error": {"Code": "ThrottlingException"}}, "StartPipelineExecution")
+            raise refusal("StartPipelineExecution", "Rate exceeded", "ThrottlingException")
         return {"PipelineExecutionArn": arn}
 
 
@@ -174,7 +176,7 @@ class Cloud:
     """One stage, and what may happen to it."""
 
     def __init__(self):
-        self.s3, self.sagemaker, self.now, self.labels = S3(), SageMaker(), NOW, 0
+        self.s3, self.sagemaker, self.now, self.labels = S3(), Training(), NOW, 0
         self.clients = Clients(self.s3, self.sagemaker, "data", "loadingbay")
 
     def alarm(self, name):
@@ -194,9 +196,9 @@ class Cloud:
             return None  # Lambda delivers it again
 
     def end(self, status):
-        for arn, now in self.sagemaker.status.items():
+        for arn, now in self.sagemaker.states.items():
             if now == "Executing":
-                self.sagemaker.status[arn] = status
+                self.sagemaker.states[arn] = status
 
 
 STEPS = st.sampled_from(
@@ -209,7 +211,7 @@ STEPS = st.sampled_from(
 def test_each_alarm_starts_at_most_one_training_and_never_two_at_once(steps):
     cloud, seen = Cloud(), set()
     for step in steps:
-        running = "Executing" in cloud.sagemaker.status.values()
+        running = "Executing" in cloud.sagemaker.states.values()
         before = len(cloud.sagemaker.started)
         match step:
             case "event":
@@ -257,20 +259,17 @@ def test_what_is_started_names_a_list_of_photos_that_is_there():
     ]
 
 
-def test_classes_that_no_parameter_names_are_those_of_the_approved_version(monkeypatch):
+def test_classes_that_no_parameter_names_are_those_of_the_approved_version():
     cloud = Cloud()
     cloud.alarm("v1-1")
     cloud.label()
-    package = {
-        "InferenceSpecification": {"Containers": [{"ModelDataUrl": "s3://data/approved"}]},
-        "CustomerMetadataProperties": {"classes": "bicycle motorcycle"},
-    }
-    listed = {"PipelineParameters": [{"Name": "InputData", "Value": "s3://data/cifar"}]}
-    monkeypatch.setattr(cloud.sagemaker, "list_pipeline_parameters_for_execution", lambda **_: listed)
-    monkeypatch.setattr(
-        cloud.sagemaker, "list_model_packages", lambda **_: {"ModelPackageSummaryList": [{"ModelPackageArn": "p"}]}
+    version = cloud.sagemaker.register(
+        InferenceSpecification={"Containers": [{"ModelDataUrl": "s3://data/approved"}]},
+        CustomerMetadataProperties={"classes": "bicycle motorcycle"},
     )
-    monkeypatch.setattr(SageMaker, "describe_model_package", lambda *_, **__: package, raising=False)
+    cloud.sagemaker.decide(version, "Approved")
+    listed = [{"Name": "InputData", "Value": "s3://data/cifar"}]
+    cloud.sagemaker.answer("ListPipelineParametersForExecution", {"PipelineParameters": listed})
     said = cloud.event()
     assert said["execution"] == "arn:0"
     assert said["parameters"]["Champion"] == "s3://data/approved"

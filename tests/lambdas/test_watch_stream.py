@@ -5,7 +5,6 @@ from datetime import UTC, datetime, timedelta
 
 import boto3
 import pytest
-from botocore.exceptions import ClientError
 from hypothesis import given
 from hypothesis import strategies as st
 from moto import mock_aws
@@ -13,6 +12,7 @@ from moto import mock_aws
 from lambdas.watch_stream import app, periods
 from lambdas.watch_stream.collecting import collect
 from lambdas.watch_stream.reading import Clients, NotReadable
+from tests.fakes.fake_sagemaker import FakeSageMaker
 
 NOW = datetime(2026, 11, 26, 14, 30, tzinfo=UTC)
 PACKAGE = {
@@ -23,30 +23,21 @@ PACKAGE = {
 }
 
 
-class SageMaker:
-    """The few answers that are asked for."""
-
-    def __init__(self, since=NOW - timedelta(days=3), packages=({"ModelPackageArn": "arn"},)):
-        self.since, self.packages = since, list(packages)
-
-    def describe_endpoint(self, EndpointName):  # noqa: N803
-        if self.since is None:
-            raise ClientError({"Error": {"Code": "ValidationException", "Message": "Could not find endpoint"}}, "D")
-        return {"EndpointConfigName": "config"}
-
-    def describe_endpoint_config(self, EndpointConfigName):  # noqa: N803
-        variants = [{"VariantName": "main"}]
-        return {"CreationTime": self.since, "ProductionVariants": variants}
-
-    def list_model_packages(self, **_):
-        return {"ModelPackageSummaryList": self.packages}
-
-    def describe_model_package(self, ModelPackageName):  # noqa: N803
-        return PACKAGE
+@pytest.fixture
+def sagemaker():
+    """An endpoint that has served an approved version for three days."""
+    made = FakeSageMaker()
+    made.decide(made.register(**PACKAGE), "Approved")
+    made.endpoints["loadingbay"] = {"status": "InService", "config": "config", "changed": NOW}
+    made.configs["config"] = {
+        "CreationTime": NOW - timedelta(days=3),
+        "ProductionVariants": [{"VariantName": "main"}],
+    }
+    return made
 
 
 @pytest.fixture
-def clients(monkeypatch):
+def clients(monkeypatch, sagemaker):
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "testing")
     with mock_aws():
@@ -55,7 +46,7 @@ def clients(monkeypatch):
         topic = sns.create_topic(Name="alarms")["TopicArn"]
         sqs = boto3.client("sqs", region_name="us-east-1")
         url = sqs.create_queue(QueueName="review")["QueueUrl"]
-        yield Clients(s3, SageMaker(), sns, sqs, "loadingbay", "data", topic, url)
+        yield Clients(s3, sagemaker, sns, sqs, "loadingbay", "data", topic, url)
 
 
 def put(clients, *keys):
@@ -96,21 +87,21 @@ def test_older_captures_are_listed_for_labels_that_came_late(clients):
 
 def test_answers_of_an_earlier_version_are_no_part_of_the_period(clients):
     put(clients, capture("26/10"))
-    clients.sagemaker.since = NOW - timedelta(hours=1)
+    clients.sagemaker.configs["config"]["CreationTime"] = NOW - timedelta(hours=1)
     found = collect(24, 168, NOW, clients)
     assert (found["captured"], found["manifest"]) == (0, "none")
     assert found["reason"] == "nothing was captured since 2026-11-26 13:30 UTC"
 
 
 def test_an_endpoint_that_is_gone_is_said_and_ends_nothing(clients):
-    clients.sagemaker.since = None
+    clients.sagemaker.endpoints.clear()
     found = collect(24, 168, NOW, clients)
     assert found["captured"] == 0
     assert "there is no endpoint loadingbay" in found["reason"]
 
 
 def test_without_an_approved_version_there_is_nothing_to_compare_with(clients):
-    clients.sagemaker.packages = []
+    clients.sagemaker.decide(1, "Rejected")
     put(clients, capture("26/14"), "unreadable/key")
     found = collect(24, 168, NOW, clients)
     assert (found["captured"], found["evaluation"], found["version"]) == (1, "none", "none")

@@ -1,7 +1,6 @@
 """What belongs to a stage, and in which order it goes. That it goes is shown end to end: tests/e2e/test_removal.py."""
 
 import json
-from datetime import UTC, datetime
 
 import pytest
 from botocore.exceptions import ClientError
@@ -13,6 +12,7 @@ from loadingbay.errors import UsageError, WorkError
 from loadingbay.stack import destroy
 from loadingbay.stack.destroy import Item
 from loadingbay.target import Target
+from tests.fakes.fake_sagemaker import STARTED, FakeSageMaker
 
 BUCKET = "loadingbay-data"
 OF_THE_STAGE = ("loadingbay-v1-a", "loadingbay-transform-20261126-015000-000001")
@@ -41,70 +41,72 @@ def target(monkeypatch):
             s3.put_object(Bucket=BUCKET, Key="photo", Body=content)
         s3.delete_object(Bucket=BUCKET, Key="photo")
         s3.create_bucket(Bucket="loadingbay-artifacts-123456789012-us-east-1")
-        made.clients["sagemaker"] = SageMaker()
+        made.clients["sagemaker"] = Stages()
         yield made
 
 
-class SageMaker:
-    """A registry and endpoints of several stages; what is deleted is noted. (moto has no executions that run.)"""
+class Stages(FakeSageMaker):
+    """A registry and endpoints of several stages, and an execution that runs until it is stopped."""
 
     def __init__(self):
-        self.gone = []
-        self.status = "Executing"
-        self.names = {
-            "list_endpoints": [
-                ("Endpoints", "EndpointName", n) for n in ("loadingbay", "loadingbay-verify", "loadingbay-two")
-            ],
-            "list_endpoint_configs": [
-                ("EndpointConfigs", "EndpointConfigName", n) for n in ("loadingbay-v1-a", "loadingbay-two-v1-a")
-            ],
-            "list_models": [("Models", "ModelName", n) for n in (*OF_THE_STAGE, "loadingbay-two-v1-a", "other")],
-            "list_pipelines": [("PipelineSummaries", "PipelineName", n) for n in ("loadingbay", "loadingbay-two")],
-            "list_pipeline_executions": [("PipelineExecutionSummaries", "PipelineExecutionArn", "arn:x/execution/e1")],
-            "list_pipeline_execution_steps": [("PipelineExecutionSteps", "StepName", "e1")],
-            "list_model_package_groups": [("ModelPackageGroupSummaryList", "ModelPackageGroupName", "loadingbay")],
-            "list_model_packages": [("ModelPackageSummaryList", "ModelPackageArn", "arn:x/loadingbay/1")],
-            "list_model_cards": [
-                ("ModelCardSummaries", "ModelCardName", n)
-                for n in ("loadingbay-v1", "loadingbay-two-v1", "loadingbay-v1-x")
-            ],
+        super().__init__()
+        self.register()
+        self.models = {name: {} for name in (*OF_THE_STAGE, "loadingbay-two-v1-a", "other")}
+        self.configs = {name: {} for name in ("loadingbay-v1-a", "loadingbay-two-v1-a")}
+        self.endpoints = {
+            name: {"status": "InService"} for name in ("loadingbay", "loadingbay-verify", "loadingbay-two")
         }
+        self.pipelines = ["loadingbay", "loadingbay-two"]
+        self.groups = ["loadingbay"]
+        self.cards = ["loadingbay-v1", "loadingbay-two-v1", "loadingbay-v1-x"]
+        self.execution = "Executing"
+        self._list("ListEndpoints", "Endpoints", "EndpointName", self._resting)
+        self._list("ListEndpointConfigs", "EndpointConfigs", "EndpointConfigName", lambda: self.configs)
+        self._list("ListPipelines", "PipelineSummaries", "PipelineName", lambda: self.pipelines)
+        self._list(
+            "ListModelPackageGroups", "ModelPackageGroupSummaryList", "ModelPackageGroupName", lambda: self.groups
+        )
+        self._list("ListModelCards", "ModelCardSummaries", "ModelCardName", lambda: self.cards)
+        self.answer("ListPipelineExecutionSteps", {"PipelineExecutionSteps": []})
+        self.answer("ListPipelineExecutions", lambda **_: {
+            "PipelineExecutionSummaries": [
+                {"PipelineExecutionArn": "arn:x/execution/e1", "PipelineExecutionStatus": self.execution}
+            ]
+        })  # fmt: skip
+        self.answer("DescribePipelineExecution", lambda **_: {
+            "PipelineExecutionStatus": self.execution, "CreationTime": STARTED,
+        })  # fmt: skip
+        self.answer("StopPipelineExecution", self._stop)
+        self.answer("DeletePipeline", lambda PipelineName, **_: _gone(self.pipelines, PipelineName))  # noqa: N803
+        self.answer("DeleteModelCard", lambda ModelCardName: _gone(self.cards, ModelCardName))  # noqa: N803
+        self.answer("DeleteModelPackage", self._forget)
+        self.answer(
+            "DeleteModelPackageGroup",
+            lambda ModelPackageGroupName: _gone(self.groups, ModelPackageGroupName),  # noqa: N803
+        )
 
-    def _listed(self, operation):
-        key = self.names[operation][0][0]
-        items = [
-            {name: value, "PipelineExecutionStatus": self.status, "StepStatus": "Stopped"}
-            for _, name, value in self.names[operation]
-        ]
-        return {key: [item for item in items if not {*item.values()} & set(self.gone)]}
+    def _list(self, operation, key, member, names):
+        self.answer(operation, lambda **_: {key: [{member: name} for name in names()]})
 
-    def get_paginator(self, operation):
-        class Pages:
-            @staticmethod
-            def paginate(**_):
-                return [self._listed(operation)]
+    def _resting(self):
+        self.endpoints = {name: one for name, one in self.endpoints.items() if one["status"] != "Deleting"}
+        return self.endpoints
 
-        return Pages
+    def _stop(self, **_):
+        self.execution = "Stopped"
+        return {}
 
-    def list_endpoints(self, **_):
-        return self._listed("list_endpoints")
-
-    def describe_pipeline_execution(self, **_):
-        return {"PipelineExecutionStatus": self.status, "CreationTime": datetime.now(UTC)}
-
-    def __getattr__(self, operation):
-        def call(**asked):
-            if operation == "stop_pipeline_execution":
-                self.status = "Stopped"
-            else:
-                assert operation.startswith("delete_"), operation
-                self.gone += [value for name, value in asked.items() if name != "ClientRequestToken"]
-            return {}
-
-        return call
+    def _forget(self, ModelPackageName):  # noqa: N803
+        del self.packages[int(ModelPackageName.rsplit("/", 1)[1])]
+        return {}
 
 
-def test_a_stage_is_what_its_stack_made_and_what_bears_its_name_and_no_other(target):
+def _gone(names, name):
+    names.remove(name)
+    return {}
+
+
+def test_a_stage_is_what_its_stack_made_and_what_bears_its_name(target):
     items = destroy.survey(target)
     assert Item("endpoint", "loadingbay") in items
     assert Item("endpoint", "loadingbay-verify") in items
@@ -133,10 +135,13 @@ def test_afterwards_nothing_is_left_and_again_does_nothing(target):
     said = []
     destroy.remove(target, destroy.survey(target), say=said.append)
     assert target.client("s3").list_buckets()["Buckets"] == []
-    assert target.clients["sagemaker"].status == "Stopped"
-    assert [name for name in target.clients["sagemaker"].gone if "-v1" in name and "-a" not in name] == [
-        "loadingbay-v1"
-    ]
+    sagemaker = target.clients["sagemaker"]
+    assert sagemaker.execution == "Stopped"
+    assert sagemaker.cards == ["loadingbay-two-v1", "loadingbay-v1-x"]
+    assert (list(sagemaker.models), list(sagemaker.configs)) == (
+        ["loadingbay-two-v1-a", "other"],
+        ["loadingbay-two-v1-a"],
+    )
     assert destroy.survey(target) == []
     assert said
 
