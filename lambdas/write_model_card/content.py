@@ -124,17 +124,22 @@ def _evaluations(version: Mapping[str, Any], evaluation: Mapping[str, Any], data
 
 
 def _groups(evaluation: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """The groups of metrics that the evaluation has figures for."""
+    """The groups of metrics that the evaluation has figures for.
+
+    An accuracy of 0 in the gate stands for "there was nothing to compare with" (docs/evaluation.md): it is left out.
+    """
     intervals = evaluation.get("confidence_intervals", {})
     gate = evaluation.get("gate", {})
     notes = {name: f"95 % interval {low:.4f} to {high:.4f}" for name, (low, high) in intervals.items()}
     outside = ("out_of_distribution_accepted", "out_of_distribution_auroc")
     champion = ("champion_accuracy", "not_worse_than_champion")
+    recent = ("recent_accuracy", "recent_champion_accuracy", "better_on_recent")
     named = {
-        "decision": {n: v for n, v in gate.items() if n not in (*outside, *champion)},
+        "decision": {n: v for n, v in gate.items() if n not in (*outside, *champion, *recent)},
         "calibration": {n: evaluation.get("calibration", {}).get(n) for n in ("nll", "ece", "brier")},
         "out of distribution": {n: gate.get(n) for n in outside},
-        "comparison with the approved version": {n: gate.get(n) for n in champion},
+        "comparison with the approved version": {n: gate.get(n) for n in champion} if gate.get(champion[0]) else {},
+        "recently labelled photos": {n: gate.get(n) for n in recent} if gate.get(recent[0]) else {},
     }
     for name, figures in named.items():
         if metrics := list(_numbers(figures, notes)):

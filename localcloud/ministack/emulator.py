@@ -114,7 +114,7 @@ class Emulator:
         )
         own = set(environment(settings)) - set(settings.client_environment())
         patches.clean_lambda_environment(self._modules, own)
-        Workers(self._modules["core.lambda_runtime"], self._modules["services.lambda_svc"])
+        workers = Workers(self._modules["core.lambda_runtime"], self._modules["services.lambda_svc"])
         patches.remove_start_delay(self._modules, lambda service: self.changed(service))
         patches.retry_events(self._modules)
         patches.fail_on_a_full_disk(self._modules)
@@ -124,7 +124,7 @@ class Emulator:
         patches.copy_by_entry(self._modules)
         self.files = StateFiles(self._main, self._modules["core.persistence"])
         self.durable = Durable(settings.emulator_dir, self._main, self._modules)
-        patches.write_function_logs(self._modules, self.durable.logs.put_function_lines)
+        patches.write_function_logs(self._modules, self.durable.logs.put_function_lines, workers.usage)
 
     def _check_names(self) -> None:
         """PrivateNameError if MiniStack lacks a name that this module uses."""

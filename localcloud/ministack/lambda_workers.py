@@ -6,9 +6,11 @@ them for minutes, and waits up to 50 ms after each invocation for output that ma
 
 import os
 import queue
+import re
 import sys
 import threading
 import time
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -51,6 +53,8 @@ class Workers:
         self._free = threading.Condition(runtime._lock)
         self._moved = time.monotonic()
         """When a worker was last given out or back."""
+        self._invocation = threading.local()
+        """Of this thread's invocation: `since` it has its worker, and the most memory that the worker had."""
         runtime.acquire_worker = service.acquire_worker = self.acquire
         runtime.release_worker = service.release_worker = self.release
         self._mark_end_of_output()
@@ -97,7 +101,8 @@ class Workers:
             self._runtime.kill_workers(doomed)
 
     def _leased(self, worker: Any) -> Any:
-        self._moved = time.monotonic()
+        self._moved = self._invocation.since = time.monotonic()
+        self._invocation.megabytes = 0
         worker.in_use, worker.last_used = True, time.time()
         return worker
 
@@ -123,10 +128,17 @@ class Workers:
     def release(self, worker: Any) -> None:
         """Give a worker back; an invocation that waits for one gets it."""
         if worker is not None:
+            self._invocation.megabytes = _peak_megabytes(worker._proc)
             with self._free:
                 self._moved = time.monotonic()
                 worker.in_use, worker.last_used = False, time.time()
                 self._free.notify_all()
+
+    def usage(self) -> tuple[float, int]:
+        """Milliseconds since this thread's invocation has its worker, without the wait for it, and the worker's MB."""
+        since = getattr(self._invocation, "since", None)
+        took = 0.0 if since is None else (time.monotonic() - since) * 1000
+        return took, getattr(self._invocation, "megabytes", 0)
 
     def _mark_end_of_output(self) -> None:
         """Let a worker say when its output ends, and read until then."""
@@ -160,3 +172,13 @@ class Workers:
             return "\n".join(lines)
 
         self._runtime.Worker._drain_stderr_bounded = read
+
+
+def _peak_megabytes(process: Any) -> int:
+    """The most memory that a worker's process had resident, in MB; 0 when it has ended (proc(5), VmHWM)."""
+    try:
+        status = Path(f"/proc/{process.pid}/status").read_text()
+    except (OSError, AttributeError):
+        return 0
+    peak = re.search(r"^VmHWM:\s+(\d+) kB", status, re.MULTILINE)
+    return int(peak[1]) // 1024 if peak else 0

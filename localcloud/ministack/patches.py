@@ -5,6 +5,7 @@ import functools
 import inspect
 import json
 import logging
+import math
 import subprocess
 import time
 from collections.abc import Callable, Mapping
@@ -178,10 +179,15 @@ def copy_by_entry(modules: Modules) -> None:
         scoped.__deepcopy__ = copied
 
 
-def write_function_logs(modules: Modules, put: Callable[[dict[str, Any], list[str]], None]) -> None:
-    """Write a function's log lines by `put(configuration, lines)`, between the platform's lines, as AWS does."""
+def write_function_logs(
+    modules: Modules, put: Callable[[dict[str, Any], list[str]], None], usage: Callable[[], tuple[float, int]]
+) -> None:
+    """Write a function's log lines by `put(configuration, lines)`, between the platform's lines, as AWS does.
+
+    `usage()` gives the milliseconds and megabytes of the invocation that this thread made.
+    """
     service = modules["services.lambda_svc"]
-    find_names(service, "_emit_lambda_logs", "_probe_peak_memory_mb")
+    find_names(service, "_emit_lambda_logs")
 
     def write(
         func: dict[str, Any],
@@ -196,8 +202,9 @@ def write_function_logs(modules: Modules, put: Callable[[dict[str, Any], list[st
         logged.
         """
         config = func.get("config") or func
-        memory = f"{config.get('MemorySize', 128)} MB\tMax Memory Used: {service._probe_peak_memory_mb(func)} MB"
-        times = f"Duration: {duration_ms} ms\tBilled Duration: {duration_ms} ms"
+        took, megabytes = usage()
+        memory = f"{config.get('MemorySize', 128)} MB\tMax Memory Used: {megabytes} MB"
+        times = f"Duration: {took:.2f} ms\tBilled Duration: {math.ceil(took)} ms"
         try:
             put(config, [
                 f"START RequestId: {request_id} Version: {config.get('Version', '$LATEST')}",

@@ -125,6 +125,16 @@ def test_its_figures_are_those_of_the_evaluation(sagemaker, clients):
     assert figures["photos by class and answer"]["value"] == [[46.0, 4.0], [0.0, 50.0]]
 
 
+def test_a_comparison_with_nothing_is_left_out_of_the_card(sagemaker, clients):
+    gate = {**EVALUATION["gate"], "champion_accuracy": 0.0, "recent_accuracy": 0.0, "better_on_recent": 1.0}
+    version = sagemaker.describe_model_package(ModelPackageName=FakeSageMaker.arn(1))
+
+    content = describe(version, {**EVALUATION, "gate": gate})
+
+    groups = {group["name"] for group in content["evaluation_details"][0]["metric_groups"]}
+    assert groups == {"decision", "calibration", "out of distribution", "confusion matrix"}
+
+
 def test_the_training_job_is_named_by_the_artifacts_place(sagemaker, clients):
     write(clients)
     job = sagemaker.said()["training_details"]["training_job_details"]["training_arn"]

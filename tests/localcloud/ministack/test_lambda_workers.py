@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import re
 import sys
 import threading
 import time
@@ -117,3 +118,19 @@ def test_all_that_a_function_printed_is_in_its_log(cloud: Any) -> None:
     said = [event["message"] for event in events if event["message"].startswith("line")]
     assert said == [f"line {number}" for number in range(300)]
     assert not [event for event in events if "end-of-output" in event["message"]]
+
+
+def test_the_report_of_an_invocation_leaves_out_the_wait_for_a_worker(cloud: Any) -> None:
+    call = function(cloud, "reported")
+    call({})
+
+    with ThreadPoolExecutor(24) as pool:
+        list(pool.map(call, [{"seconds": 0.1}] * 24))
+
+    found = cloud.client("logs").filter_log_events(logGroupName="/aws/lambda/reported", filterPattern="REPORT")
+    durations, memory = zip(
+        *(re.findall(r"(?:Duration|Used): ([\d.]+) ", event["message"])[::2] for event in found["events"]), strict=True
+    )
+    # 24 at once on a few workers wait for several others each.
+    assert sorted(map(float, durations))[12] < 0.1 * 24 / (2 * len(os.sched_getaffinity(0))) * 1000
+    assert all(5 < int(megabytes) < 200 for megabytes in memory)
