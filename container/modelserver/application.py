@@ -123,7 +123,7 @@ class Serving(Application):
         self.batcher = batcher
 
     def respond(self, exchange: Exchange) -> None:
-        """Answer at once what needs no model; queue what does."""
+        """Answer a complete request at once where that needs no model, else queue it for the model."""
         if exchange.route == "invocations":
             reply = self._enqueue(exchange)
             if reply is None:

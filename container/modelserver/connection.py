@@ -97,7 +97,7 @@ class Connection(asyncio.Protocol):
                 self._refuse(error(400, f"the request is not valid HTTP: {problem}", close=True))
 
     def _bound(self) -> None:
-        """Bound what the parser may be holding: headers without an end; chunks of a few bytes, endless trailers."""
+        """Refuse a request that makes the parser hold too much: endless headers or trailers, chunks of a few bytes."""
         if self.closing:
             return
         if self.state is State.BODY:

@@ -55,7 +55,7 @@ class Metrics:
         self.row[_ROUTE[route] + _STATUS[status]] += 1
 
     def seconds(self, value: float) -> None:
-        """Count the time from the whole request being here to its answer being ready."""
+        """Count one request's time, `value` seconds from its last byte to its answer being ready."""
         self.row[_SECONDS + bisect_left(SECONDS, value)] += 1
         self.row[_SECONDS + len(SECONDS) + 1] += value
 

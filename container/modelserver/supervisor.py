@@ -301,7 +301,7 @@ class Supervisor:
                     self._keep(accepted.dup())
 
     def _hand_over(self, accepted: socket.socket) -> bool:
-        """Give it to the ready worker with the fewest connections; turns are taken among equals."""
+        """Hand a connection to the ready worker with the fewest, in turn among equals; False if no worker takes it."""
         count = len(self.slots)
         ordered = [self.slots[(self.next + offset) % count] for offset in range(count)]
         candidates = sorted(

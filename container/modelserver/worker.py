@@ -111,7 +111,7 @@ class _Worker:
         return bool(since) and self.application.now() - since > 1.5 * self.application.settings.request_seconds
 
     def _give_up(self) -> int:
-        """The model thread hangs and cannot be interrupted: only a new process helps."""
+        """End this process at once: its model thread hangs, and a thread cannot be interrupted."""
         log.error("the model did not return; this worker ends and is replaced")
         self._unready()
         os._exit(STUCK)

@@ -61,7 +61,7 @@ class UpdateEndpoint:
 
 @dataclass(frozen=True)
 class ForgetAttempt:
-    """The endpoint was told to take this version once, and failed: that was before it was approved anew."""
+    """Take the tag of a failed attempt off the endpoint: the version was approved anew since, and is tried again."""
 
     endpoint_arn: str
 

@@ -11,7 +11,7 @@ from datetime import datetime
 
 @dataclass(frozen=True)
 class Settings:
-    """With what every version is deployed; a change of a setting deploys the live version anew.
+    """How every version is deployed; a change of a setting deploys the live version anew.
 
     `serverless_memory_mb` above 0 means an endpoint without instances, for which SageMaker offers no data capture, no
     network isolation, no VPC and no key. `bake_seconds` and `rollback_alarms` say how an endpoint changes over,

@@ -34,7 +34,7 @@ class Dataset:
 
     @property
     def index(self) -> bytes:
-        """What the data set says, the same bytes for the same photos."""
+        """The index, a JSON list of photo, truth and part: the same bytes for the same photos."""
         entries = [{"photo": name, "truth": truth, "part": part} for name, truth, part in self.entries]
         return json.dumps(entries, separators=(",", ":")).encode()
 

@@ -15,7 +15,7 @@ _MAX_REASON = 900  # SageMaker takes descriptions of 1,024 characters
 
 
 class Outcome(StrEnum):
-    """What comes of it."""
+    """What a plan leads to: a training is started, or the reason why none is."""
 
     NOTHING = "nothing to do"
     RUNNING = "a training runs"
@@ -80,7 +80,7 @@ class State:
 
 @dataclass(frozen=True)
 class Plan:
-    """What to do, and why in one sentence. To START belong the alarm's name, the data set and all parameters."""
+    """What to do, and why in one sentence. START comes with the alarm's name, the data set and all parameters."""
 
     outcome: Outcome
     because: str
@@ -89,7 +89,7 @@ class Plan:
     parameters: Mapping[str, str] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
-        """As JSON."""
+        """The plan as a JSON object, for the log and the function's answer."""
         said: dict[str, Any] = {"outcome": self.outcome.value, "because": self.because, "alarm": self.alarm}
         if self.dataset:
             counts = {part: self.dataset.count(part) for part in ("train", "recent")}

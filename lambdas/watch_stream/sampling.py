@@ -19,7 +19,10 @@ _PHOTOS = "labelled/photos/"
 
 
 def send(folder: str, clients: Clients) -> int:
-    """Sends what sure_ones.json in the folder (a key) names; how many were new."""
+    """Send the photos that `<folder>/sure_ones.json` lists to the review queue, each once; the number of new ones.
+
+    `folder` is a key of the stage's bucket. Raises NotReadable when the list is no list.
+    """
     new = [one for one in listed(clients, f"{folder}/sure_ones.json") if _claimed(str(one["inference_id"]), clients)]
     for one in new:
         body = {

@@ -127,7 +127,7 @@ def _desk(request: Request, tab: str) -> Desk:
 
 
 def _act(request: Request) -> Response:
-    """Does what a key said, and answers with what lies on the desk then."""
+    """Take, label, skip, undo or leave, as the last part of the path says; answers with the photos held afterwards."""
     here, form, word = pages(request), request.state.form, request.path_params["word"]
     if word not in {"take", "label", "skip", "undo", "leave"}:
         raise HTTPException(404, "A photo can be taken, labelled, skipped, asked again, or left.")

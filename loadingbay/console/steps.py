@@ -1,4 +1,4 @@
-"""What a training job said of itself, for pages that show a pipeline execution while it runs."""
+"""Reads a training job's progress from its log, for pages that show a pipeline execution while it runs."""
 
 from __future__ import annotations
 

@@ -58,7 +58,7 @@ def read(target: Target, bucket: str) -> Watch:
 
 
 def parse(said: Mapping[str, Any]) -> Watch:
-    """Parse what the function WatchStream wrote."""
+    """The periods and the alarm in monitoring/periods.json (a parsed object), which the function WatchStream writes."""
     periods = tuple(
         Period(
             time=datetime.fromisoformat(one["time"]),

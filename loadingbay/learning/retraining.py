@@ -25,7 +25,7 @@ class Retraining:
     execution: str
 
     def document(self) -> dict[str, Any]:
-        """As JSON."""
+        """The answer as a JSON object, which `retrain --json` prints."""
         return {
             "outcome": self.outcome,
             "because": self.because,

@@ -27,7 +27,7 @@ class Card:
     content: dict[str, Any]
 
     def document(self) -> dict[str, Any]:
-        """As JSON."""
+        """The card as a JSON object, which `card --json` prints."""
         return {
             "card": self.name,
             "status": self.status,

@@ -31,7 +31,7 @@ class Period:
     in_service: bool = False
 
     def document(self) -> dict[str, Any]:
-        """As JSON."""
+        """The period as a JSON object, which `history --json` prints."""
         return {
             "version": self.version or None,
             "config": self.config,

@@ -40,7 +40,7 @@ class Version:
             return None
 
     def document(self) -> dict[str, Any]:
-        """As JSON."""
+        """The version as a JSON object, as `status --json` prints it."""
         return {
             "version": self.number,
             "model_package_arn": self.arn,

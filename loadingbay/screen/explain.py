@@ -29,7 +29,7 @@ _SIGN_IN = "the AWS credentials have expired: sign in again (`aws sso login`, or
 
 
 def sentence(error: Exception) -> str:
-    """The sentence for this error."""
+    """Say in one sentence what happened, with which value, and what to do."""
     if isinstance(error, WorkError):
         return str(error)
     if isinstance(error, ClientError):
@@ -65,7 +65,7 @@ def _of_aws(error: ClientError) -> str:
 
 
 def _permission(message: str) -> str:
-    """AWS's own words, and what whoever administers the account has to add."""
+    """Say which IAM action is missing on what, and to ask for it; AWS's `message`, a denial, stands in brackets."""
     found = _ACTION.search(message)
     said = " ".join(message.split())
     if found is None:

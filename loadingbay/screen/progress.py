@@ -216,7 +216,7 @@ def _words(step: Step) -> str:
 
 
 def _figures(epoch: Epoch) -> str:
-    """The whole training job where its log says how far that is, else the one network that the line is about."""
+    """A bar with figures: of the whole training job if its log tells its progress, else of the epoch's network."""
     if overall := epoch.overall:
         return f"{_bar(overall.done / 100)} {overall}"
     accuracy = "" if epoch.accuracy is None else f"  accuracy {epoch.accuracy:.3f}"

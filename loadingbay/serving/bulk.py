@@ -38,7 +38,7 @@ class Bulk:
     seconds: float
 
     def document(self) -> dict[str, Any]:
-        """As JSON."""
+        """The result as a JSON object, which `bulk --json` prints."""
         return {**self.__dict__}
 
 
@@ -49,7 +49,7 @@ def prefix_in(bucket: str, where: str) -> str:
         named, prefix = split_s3(where)
         if named != bucket:
             raise UsageError(
-                f"{where}: bulk classifies what lies in the stage's own bucket: copy the photos there with "
+                f"{where}: the photos have to lie in the stage's own bucket: copy them there with "
                 f"`aws s3 cp --recursive {where} s3://{bucket}/bulk/mine/`, then name the prefix bulk/mine/"
             )
     if not prefix.strip("/"):

@@ -57,7 +57,7 @@ class Outcome:
         return self.status == "SUCCEEDED" and self.label is not None and self.vehicle != self.label
 
     def document(self) -> dict[str, Any]:
-        """As JSON."""
+        """The outcome as a JSON object, as `classify --json` prints it."""
         return asdict(self)
 
 

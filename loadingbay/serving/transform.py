@@ -46,7 +46,7 @@ class Transformed:
     seconds: float
 
     def document(self) -> dict[str, Any]:
-        """As JSON."""
+        """The result as a JSON object, which `transform --json` prints."""
         return {**self.__dict__}
 
 

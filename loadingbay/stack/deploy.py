@@ -175,7 +175,7 @@ def _parameters(packed: Package, wanted: Mapping[str, str], known: Mapping[str, 
 
 
 def _wanted(packed: Package, stack: str, wanted: Mapping[str, str], made_with: Mapping[str, str]) -> dict[str, str]:
-    """The wanted parameters, and those that the template has of `made_with` and of `Name`.
+    """The wanted parameters; also `Name`, the stack's, and those of `made_with` that the template declares.
 
     The stack's name is that of all it has: then a second stack is a second stage.
     """

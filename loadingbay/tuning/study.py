@@ -55,7 +55,7 @@ class Tuned:
         return {**self.given, **(self.best.values if self.best else {})}
 
     def document(self) -> dict[str, Any]:
-        """As JSON."""
+        """The result as a JSON object, which `tune --json` prints."""
         return {
             "study": self.study,
             "data": self.data,

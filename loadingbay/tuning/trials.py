@@ -53,7 +53,7 @@ class Trial:
     failure: str = ""
 
     def document(self) -> dict[str, Any]:
-        """As JSON."""
+        """The trial as a JSON object, which `tune --json` prints."""
         return {
             "trial": self.number,
             "parameters": self.values,

@@ -174,7 +174,7 @@ def _wrong_type(value: Any, shape: Shape, path: str) -> None:
 
 
 def lower_first(name: str) -> str:
-    """AWS names members in its messages with a small first letter."""
+    """The name with a small first letter, as AWS writes members in its messages."""
     return name[:1].lower() + name[1:]
 
 

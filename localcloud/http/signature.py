@@ -191,7 +191,7 @@ def _version_4(request: Request, signature: Signature, key: Key, body_digest: st
 
 
 def _path(path: str, service: str) -> str:
-    """S3 signs the path as it is sent; other services without dot segments and encoded once more."""
+    """The path as it is signed: for S3 as it was sent, for others without dot segments and encoded once more."""
     return path if service == "s3" else quote(normalize_url_path(path), safe="/~")
 
 

@@ -13,7 +13,7 @@ _NAMES = {"HyperParameterTuning": "HyperParameter Tuning"}
 
 
 def announce(cloud: Cloud, label: str, job: dict[str, Any]) -> None:
-    """Publish a job's state; `label` is Training, say. A failure to publish is logged and not raised."""
+    """Publish a job's state; `label` is the kind, such as Training. A failure to publish is logged and not raised."""
     try:
         cloud.events.put(f"SageMaker {_NAMES.get(label, label)} Job State Change", [job[f"{label}JobArn"]], detail(job))
     except Exception:

@@ -67,7 +67,7 @@ class Processing:
         return {"PROCESSING_JOB_NAME": job["ProcessingJobName"], "PROCESSING_JOB_ARN": job["ProcessingJobArn"]}
 
     def line(self, run: JobRun, text: str) -> None:
-        """Processing jobs have no metrics."""
+        """Ignore a line of the log: processing jobs have no metrics."""
 
     def deliver(self, run: JobRun, job: Document, hosts: list[Host], complete: bool) -> Document:
         if complete:

@@ -68,7 +68,7 @@ class Transform:
         return {**job["_model"].get("Environment", {}), **job.get("Environment", {}), "SAGEMAKER_BATCH": "true"}
 
     def line(self, run: JobRun, text: str) -> None:
-        """Transform jobs have no metrics."""
+        """Ignore a line of the log: transform jobs have no metrics."""
 
     def deliver(self, run: JobRun, job: Document, hosts: list[Host], complete: bool) -> Document:
         if complete:

@@ -70,7 +70,7 @@ class Durable:
         threading.Thread(target=self._sweep, name="store-sweeper", daemon=True).start()
 
     def _deliver_in_turn(self, modules: Mapping[str, Any]) -> None:
-        """Other services add messages to queues from threads of their own."""
+        """Let EventBridge and SNS, which have threads of their own, add messages to queues one at a time."""
         for module, name in (("services.eventbridge", "_dispatch_to_sqs"), ("services.sns", "_deliver_to_sqs")):
             find_names(modules[module], name)
             setattr(modules[module], name, self._queues.exclusive(getattr(modules[module], name)))

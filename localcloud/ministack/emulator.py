@@ -218,12 +218,12 @@ class Emulator:
             self._check_functions_of_stacks(handlers["AWS::Lambda::Function"])
 
     def _run_in_threads(self, stacks: Any, types: Mapping[str, Any]) -> None:
-        """Resources of these types call the port, so the event loop must go on while they are made."""
+        """Have stacks make resources of these types in threads: they call the port, which the event loop serves."""
         already = stacks._runs_on_worker_thread
         stacks._runs_on_worker_thread = lambda name: name in types or already(name)
 
     def _delete_buckets_whole(self, bucket: dict[str, Any]) -> None:
-        """A bucket that its stack deletes stays deleted: MiniStack leaves its folder and finds it at the next start."""
+        """Delete a bucket's folder with the bucket when a stack does: MiniStack would find it at the next start."""
         forget, delete = self._modules["services.s3"]._delete_persisted_bucket, bucket["delete"]
 
         def gone(name: str, properties: dict[str, Any]) -> None:
@@ -233,7 +233,7 @@ class Emulator:
         bucket["delete"] = gone
 
     def _check_functions_of_stacks(self, function: dict[str, Any]) -> None:
-        """Stacks make functions without CreateFunction: check them here."""
+        """Call `check_function` also for functions of stacks, which are made without CreateFunction."""
         create, update = function["create"], function["update"]
 
         def checked_create(logical_id: str, properties: dict[str, Any], *rest: Any) -> Any:

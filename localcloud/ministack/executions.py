@@ -34,7 +34,7 @@ _NAMES = (
 
 
 class Executions:
-    """Patches ministack.services.stepfunctions."""
+    """Patches ministack.services.stepfunctions to keep executions in an ExecutionStore."""
 
     def __init__(self, states: Any, store: ExecutionStore, settled: Callable[[], None]) -> None:
         """`settled()` commits what an execution did elsewhere, e.g. messages; it is called before its end is known."""
@@ -70,7 +70,7 @@ class Executions:
         return checked
 
     def _finishing(self, read: Callable[[dict[str, Any]], Answer]) -> Callable[[dict[str, Any]], Answer]:
-        """What is told of an execution is on disk: its end is committed first."""
+        """`read`, a function that describes an execution, with the execution's end committed to disk before."""
 
         @functools.wraps(read)
         def finished(data: dict[str, Any]) -> Answer:
@@ -83,7 +83,7 @@ class Executions:
         return finished
 
     def _failing(self, fail: Callable[[Execution, str, str], None]) -> Callable[[Execution, str, str], None]:
-        """An execution that StopExecution ended stays aborted, whatever the task that was running then does."""
+        """`fail`, which marks an execution as failed, without effect on one that StopExecution has ended."""
 
         @functools.wraps(fail)
         def fail_running(execution: Execution, error: str, cause: str) -> None:
@@ -93,7 +93,7 @@ class Executions:
         return fail_running
 
     def _emitting(self, emit: Callable[[Execution], None]) -> Callable[[Execution], None]:
-        """Each change of status is committed before anybody is told."""
+        """`emit`, which sends the event of a status, with the end of the execution committed to disk before."""
 
         @functools.wraps(emit)
         def committed(execution: Execution) -> None:

@@ -31,7 +31,7 @@ _NAMES = (
 
 
 class Invocations:
-    """Replaces ministack.services.lambda_svc.invoke_async_with_retry."""
+    """Replaces ministack.services.lambda_svc.invoke_async_with_retry by one that stores each invocation first."""
 
     def __init__(self, functions: Any, database: Database) -> None:
         find_names(functions, *_NAMES)

@@ -66,7 +66,7 @@ def _made_by_itself(lineage_type: str) -> Callable[[Cloud], Iterator[Document]]:
 
 
 def _without_associations(resource: Resource) -> Callable[[Cloud, Document], None]:
-    """A resource's associations end with it."""
+    """A function, called when one of these resources is deleted, that deletes the associations with it."""
 
     def delete(cloud: Cloud, document: Document) -> None:
         for made in cloud.store.documents(_ASSOCIATION):

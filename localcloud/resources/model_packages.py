@@ -143,7 +143,7 @@ def describe_model_package(cloud: Cloud, request: dict[str, Any]) -> dict[str, A
 
 @operation("ListModelPackages")
 def list_model_packages(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any]:
-    """List the versions of a group; without a group single packages, or what ModelPackageType says."""
+    """List the versions of a group; without a group the packages that belong to none. ModelPackageType changes that."""
     if "ModelPackageGroupName" in request:
         group = model_package_groups.find(cloud, request["ModelPackageGroupName"])
         packages = cloud.store.select(KIND, group["ModelPackageGroupName"])

@@ -1,4 +1,4 @@
-"""Which components belong to which trials, and the components and metrics of jobs; the rest is in `tracking`."""
+"""Trial components of SageMaker Experiments: those made of jobs, their metrics, and the trials they belong to."""
 
 from __future__ import annotations
 

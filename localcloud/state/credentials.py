@@ -29,7 +29,7 @@ def owner_secret(home: Path, account: str) -> str:
 
 
 def _write(path: Path, account: str, secret: str) -> None:
-    """Written whole or not at all."""
+    """Write the credentials file, whole or not at all, readable by its owner only."""
     partial = path.with_suffix(".partial")
     partial.unlink(missing_ok=True)
     text = f"[{_PROFILE}]\naws_access_key_id = {account}\naws_secret_access_key = {secret}\n"

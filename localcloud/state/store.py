@@ -192,7 +192,7 @@ class Store:
         self._rows("DELETE FROM documents WHERE kind = ? AND json_extract(body, ?) < ?", (kind, f"$.{member}", time))
 
     def next_number(self, name: str) -> int:
-        """1, 2, 3 ... for each name; never given twice, also after deletions and restarts."""
+        """The next whole number for this name, from 1; none is given twice, also after deletions and restarts."""
         rows = self._rows(
             "INSERT INTO counters (name, value) VALUES (?, 1) "
             "ON CONFLICT (name) DO UPDATE SET value = value + 1 RETURNING value",

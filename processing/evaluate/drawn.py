@@ -25,7 +25,7 @@ def _colour(rng: np.random.Generator, low: int = 0, high: int = 256) -> Colour:
 
 
 def flat(rng: np.random.Generator) -> Image.Image:
-    """One colour."""
+    """Draw one colour all over."""
     return Image.new("RGB", (SIDE, SIDE), _colour(rng))
 
 
@@ -62,7 +62,7 @@ def checkerboard(rng: np.random.Generator) -> Image.Image:
 
 
 def _scene(rng: np.random.Generator) -> tuple[Image.Image, ImageDraw.ImageDraw, int]:
-    """Sky and ground, and where they meet."""
+    """Draw sky and ground: the picture, its pen, and the row in pixels where they meet."""
     picture = Image.new("RGB", (SIDE, SIDE), _colour(rng, 120))
     horizon = int(rng.integers(130, 210))
     draw = ImageDraw.Draw(picture)

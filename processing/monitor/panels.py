@@ -29,12 +29,12 @@ STYLE = {
 
 
 def percent(value: float) -> str:
-    """`97.5 %`, `80 %`."""
+    """A share from 0 to 1 as text, such as `97.5 %`."""
     return f"{100 * value:.1f}".removesuffix(".0") + " %"
 
 
 def stream(ax: Any, side: Any, answers: pd.DataFrame) -> None:
-    """Confidence in order against the threshold of the time, and beside it how many there are of each."""
+    """Draw confidence in order against the threshold of the time, and beside it how many there are of each."""
     order = np.arange(1, len(answers) + 1)
     confidence, line = answers["confidence"].to_numpy(), answers["threshold"].to_numpy()
     accepted, unsure, unknown, wrong = (answers[name].to_numpy() for name in ("accepted", "unsure", "unknown", "wrong"))
@@ -87,7 +87,7 @@ def _thresholds(answers: pd.DataFrame) -> str:
 
 
 def headline(fig: Any, found: Monitoring, evaluation: Evaluation | None, title: str) -> float:
-    """Title, facts, and the plain word about drawn samples; returns where they end, in inches below the upper edge."""
+    """Write title, facts, and whether samples are drawn; returns where they end, in inches below the upper edge."""
     width, height = fig.get_size_inches()
 
     def write(inches: float, words: str, **style: Any) -> None:
@@ -119,7 +119,7 @@ def headline(fig: Any, found: Monitoring, evaluation: Evaluation | None, title: 
 
 
 def learning(upper: Any, lower: Any, history: Sequence[Mapping[str, Any]]) -> None:
-    """Accuracy on held-out photos of each fold and their mean; training loss of each network."""
+    """Draw accuracy on held-out photos of each fold and their mean; training loss of each network."""
     phases: dict[str, list[tuple[int, Any, Any]]] = {}
     for entry in history:
         epoch = int(str(entry["epoch"]).split("/")[0])
@@ -167,7 +167,7 @@ def learning(upper: Any, lower: Any, history: Sequence[Mapping[str, Any]]) -> No
 
 
 def confusion(ax: Any, evaluation: Evaluation | None) -> None:
-    """How many test photos of each class got which answer."""
+    """Draw how many test photos of each class got which answer."""
     ax.set_title("Test photos: what they show, what it said")
     if evaluation is None:
         nothing(ax, "no evaluation of this version")
@@ -191,7 +191,7 @@ def confusion(ax: Any, evaluation: Evaluation | None) -> None:
 
 
 def reliability(ax: Any, answers: pd.DataFrame, evaluation: Evaluation | None) -> None:
-    """Share right by confidence, on the test photos and, once labels are known, in the stream."""
+    """Draw the share right by confidence, on the test photos and, once labels are known, in the stream."""
     ax.set_title("Is it right as often as it is sure?")
     known = answers[answers["truth"].notna()]
     bins, lowest = evaluation["calibration"]["bins"] if evaluation else [], 0.5
@@ -229,7 +229,7 @@ def reliability(ax: Any, answers: pd.DataFrame, evaluation: Evaluation | None) -
 
 
 def nothing(ax: Any, words: str) -> None:
-    """Says why there is nothing to draw."""
+    """Write into the axes why there is nothing to draw."""
     ax.text(0.5, 0.5, words, ha="center", va="center", color=GREY, transform=ax.transAxes)
     ax.set(xticks=[], yticks=[])
     ax.spines[:].set_visible(False)

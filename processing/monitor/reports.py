@@ -44,7 +44,7 @@ MAX_PICTURE_BYTES = 4 << 20
 
 
 def _thumbnail(fig: Any, box: tuple[float, float, float, float], answer: Any) -> None:
-    """One photo in a frame of its outcome's colour, its answer above, and the truth below a wrong one."""
+    """Draw one photo in a frame of its outcome's colour, its answer above, and the truth below a wrong one."""
     ax = fig.add_axes(box)
     photo = read_photo(answer.path, answer.offset, answer.number)
     colour = UNKNOWN if answer.unknown else REFUSED if answer.unsure else WRONG if answer.wrong else ACCEPTED
@@ -66,7 +66,7 @@ def _thumbnail(fig: Any, box: tuple[float, float, float, float], answer: Any) ->
 
 
 def _grid(fig: Any, top: float, answers: pd.DataFrame, title: str, note: str) -> None:
-    """Rows of thumbnails below `top` (inches from the upper edge)."""
+    """Draw rows of thumbnails below `top` (inches from the upper edge)."""
     width, height = fig.get_size_inches()
     fig.text(LEFT / width, 1 - top / height, title, fontsize=12, fontweight="bold", va="top")
     fig.text(LEFT / width, 1 - (top + 0.26) / height, note, fontsize=10, color=GREY, va="top")

@@ -115,7 +115,7 @@ def png_bytes(pixels: np.ndarray[Any, Any]) -> bytes:
 
 
 def _key(pixels: np.ndarray[Any, Any]) -> bytes:
-    """Equal for equal photos."""
+    """SHA-256 of a photo's pixels, to find equal photos."""
     return hashlib.sha256(pixels.tobytes()).digest()
 
 

@@ -64,7 +64,7 @@ class _Name:
 
 
 def _encode(text: str, codec: str) -> bytes:
-    """What Python 3 writes for bytes in protocol 2: `_codecs.encode(text, 'latin1')`."""
+    """The bytes that Python 3 pickled in protocol 2 as `_codecs.encode(text, 'latin1')`."""
     if type(text) is not str or codec != "latin1":
         raise JobError("holds bytes in an unknown encoding")
     return text.encode("latin1")
@@ -112,7 +112,7 @@ class _PlainUnpickler(pickle._Unpickler):
 
 
 def _check_keys(items: Sequence[Any]) -> None:
-    """Hashing a deeply nested tuple overflows the stack, so keys are strings."""
+    """JobError unless all keys are strings: hashing a deeply nested tuple would overflow the stack."""
     if not all(type(key) in (bytes, str) for key in items[::2]):
         raise JobError("holds a dictionary whose keys are not strings")
 

@@ -1,4 +1,4 @@
-"""Labelled photos on their way into records."""
+"""The types that Stage's readers return: a labelled photo, and the photos to train on and to test on."""
 
 from __future__ import annotations
 

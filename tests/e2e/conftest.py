@@ -1,4 +1,4 @@
-"""One bay for all end-to-end tests: a local cloud of its own, driven by the command line and by boto3 over HTTP.
+"""The `bay` of the end-to-end tests, a folder with a local cloud: driven by the command line and by boto3 over HTTP.
 
 With LOADINGBAY_TEST_CLOUD=aws those that are marked `aws` drive AWS: see real_account.py and docs/aws-tests.md.
 """

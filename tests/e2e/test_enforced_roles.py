@@ -79,7 +79,6 @@ UNASKED = {
     },
     "DeployModelRole": {
         "cloudwatch:DescribeAlarms": _ALARMS,
-        "sagemaker:UpdateEndpoint": "a second version",
         "sagemaker:UpdateModelPackage": "a version that cannot serve is rejected",
         "sagemaker:DeleteEndpoint": "an endpoint that failed is made anew",
         "application-autoscaling:DeregisterScalableTarget": _SCALING,
@@ -209,14 +208,34 @@ def roles(guarded: Any, told: dict[str, Any]) -> Guarded:
 
 
 @pytest.fixture(scope="module")
-def story_access(roles: Guarded, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """What the story was allowed and denied: the run, a folder, a photo that arrives by itself, and monitoring."""
-    folder = tmp_path_factory.mktemp("folder")
+def folder(roles: Guarded, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Four of the story's photos."""
+    made = tmp_path_factory.mktemp("folder")
     for photo in sorted((roles.bay.folder / "runs" / "latest" / "photos").glob("*.png"))[:4]:
-        shutil.copy(photo, folder)
+        shutil.copy(photo, made)
+    return made
+
+
+@pytest.fixture(scope="module")
+def transformed(roles: Guarded, folder: Path) -> dict[str, Any]:
+    """What `loadingbay transform` says of the photos of the folder."""
+    for photo in folder.iterdir():
+        roles.bay.client("s3").upload_file(str(photo), roles.bay.outputs()["BucketName"], f"bulk/mine/{photo.name}")
+    said: dict[str, Any] = json.loads(roles.bay.cli("transform", "bulk/mine/", "--json").stdout)
+    return said
+
+
+@pytest.fixture(scope="module")
+def story_access(roles: Guarded, folder: Path, transformed: dict[str, Any]) -> dict[str, Any]:
+    """What was allowed and denied in the story.
+
+    The run, the photos of a folder by both ways of many, a photo that arrives by itself, monitoring, a second version.
+    """
+    assert transformed["photos"] == 4
     roles.bay.cli("bulk", folder)
     states, machine = roles.bay.client("stepfunctions"), roles.bay.outputs()["InferenceStateMachineArn"]
     before = len(states.list_executions(stateMachineArn=machine)["executions"])
+    photo = next(folder.iterdir())
     roles.bay.client("s3").upload_file(str(photo), roles.bay.outputs()["BucketName"], "incoming/photo.png")
     deadline = time.monotonic() + 20
     while len(states.list_executions(stateMachineArn=machine)["executions"]) == before:
@@ -227,7 +246,17 @@ def story_access(roles: Guarded, tmp_path_factory: pytest.TempPathFactory) -> di
     ended, failure = ended_as(sagemaker, arn)
     assert ended == "Succeeded", failure
     assert "no violation lasts" in roles.bay.cli("retrain", "--dry-run").stdout
+    roles.bay.cli("approve", register_again(sagemaker))
     return roles.access()
+
+
+def register_again(sagemaker: Any) -> int:
+    """Register the first version's artifact once more, as a second version; its number."""
+    (first,) = sagemaker.list_model_packages(ModelPackageGroupName="loadingbay")["ModelPackageSummaryList"]
+    version = sagemaker.describe_model_package(ModelPackageName=first["ModelPackageArn"])
+    copied = {name: version[name] for name in ("ModelPackageGroupName", "InferenceSpecification", "ModelMetrics")}
+    made = sagemaker.create_model_package(**copied, ModelApprovalStatus="PendingManualApproval")
+    return int(made["ModelPackageArn"].rsplit("/", 1)[1])
 
 
 def ended_as(sagemaker: Any, arn: str) -> tuple[str, str]:
@@ -288,6 +317,20 @@ def test_no_role_is_granted_what_the_story_does_not_ask_for(roles: Guarded, stor
         known = set(UNASKED[""]) | set(UNASKED.get(role, {}))
         unasked[role] = sorted(granted - set(story_access["allowed"].get(physical, [])) - known)
     assert {role: actions for role, actions in unasked.items() if actions} == {}
+
+
+def test_a_transform_job_answers_as_the_endpoint_does(
+    roles: Guarded, folder: Path, transformed: dict[str, Any]
+) -> None:
+    assert transformed["version"] == 1
+    bucket, prefix = transformed["results"].removeprefix("s3://").split("/", 1)
+    runtime = roles.bay.client("sagemaker-runtime")
+    for photo in folder.iterdir():
+        answer = runtime.invoke_endpoint(EndpointName="loadingbay", Body=photo.read_bytes(), ContentType="image/png")
+        asked = json.load(answer["Body"])["predictions"]
+        found = json.load(roles.bay.client("s3").get_object(Bucket=bucket, Key=f"{prefix}{photo.name}.out")["Body"])
+        assert found["predictions"][0]["label"] == asked[0]["label"]
+        assert found["predictions"][0]["probabilities"] == pytest.approx(asked[0]["probabilities"], abs=1e-5)
 
 
 @pytest.mark.parametrize(

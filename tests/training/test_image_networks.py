@@ -1,4 +1,4 @@
-"""The two networks: what the fixed layer sees, and what the artifact may depend on."""
+"""The image networks: the output of the fixed first layer, and the packages that an artifact may import."""
 
 import mxnet as mx
 import network

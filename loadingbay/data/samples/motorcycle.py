@@ -36,7 +36,7 @@ def _motorcycle_wheel(
 
 
 def motorcycle(pen: Pen, random: Random) -> None:
-    """A naked, cruising, sports, touring or trail motorcycle, a scooter, or a light moped."""
+    """Draw a naked, cruising, sports, touring or trail motorcycle, a scooter or a moped, chosen at random."""
     style = ("naked", "cruiser", "sport", "touring", "trail", "scooter", "moped")[
         random.choice(7, p=[0.22, 0.2, 0.18, 0.1, 0.12, 0.08, 0.10])
     ]

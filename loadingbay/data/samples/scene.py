@@ -1,4 +1,4 @@
-"""A photo of one vehicle: place, camera, what stands in the way, light and lens. `draw` is the way in."""
+"""Draws a photo of one vehicle by `draw`: background, camera, what hides a part of the vehicle, light and lens."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class Difficulty:
 
 
 def _difficulty(random: Random) -> Difficulty:
-    """Three photos in four are plain; the others are small, dark, blurred, pale or hidden in part."""
+    """Choose how hard a photo is: three in four are plain, the others small, dark, blurred, pale or partly hidden."""
     plain = Difficulty(
         zoom=random.uniform(0.62, 0.86),
         blur=random.uniform(0, 0.5),

@@ -9,7 +9,7 @@ GLASS = (70, 92, 110)
 
 
 def pickup_truck(pen: Pen, random: Random) -> None:
-    """A cab before an open bed, on four wheels; old and rounded or new and square, sometimes loaded."""
+    """Draw a pickup truck, a cab before an open bed: old and rounded or new and square, sometimes loaded."""
     paint = pick(random, PAINT)
     radius, width = random.uniform(0.13, 0.17), random.uniform(0.17, 0.21)
     floor, belt = radius + 0.02, radius + random.uniform(0.2, 0.25)

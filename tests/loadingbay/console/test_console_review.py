@@ -1,4 +1,4 @@
-"""The review in the console: nothing lost, nothing shown to two people, nothing that leads."""
+"""The review in the console: nothing lost, nothing shown to two people, no answer that leads them."""
 
 import json
 from unittest.mock import patch
