@@ -1,4 +1,4 @@
-"""The page Now: the pipeline with its steps, the endpoint, the recent answers, alarms, and the review queue, live."""
+"""The page Now, live: pipeline, endpoint, recent answers, accuracy over time, alarms, and the review queue."""
 
 from __future__ import annotations
 
@@ -16,12 +16,15 @@ from loadingbay.console.graph import Node, nodes
 from loadingbay.console.live import Look, stream
 from loadingbay.console.pages import Pages, pages
 from loadingbay.console.steps import Progress
+from loadingbay.learning import periods
 from loadingbay.learning.review import Queue
 from loadingbay.registry import versions as registry
 from loadingbay.serving.observe import alarms, last_execution
 from loadingbay.serving.recent import Recent
 from loadingbay.target import Target
 from pipelines import aws
+
+_PERIODS = 168  # of monitoring: a week of hours
 
 
 def _now(request: Request) -> Response:
@@ -47,6 +50,7 @@ def _parts(here: Pages, progress: Progress, recent: Recent) -> dict[str, str]:
         "pipeline": lambda: _pipeline(here, progress),
         "service": lambda: _service(here, stack),
         "recent": lambda: _answers(stack, recent),
+        "stream": lambda: _over_time(here, stack),
         "queue": lambda: _queue(here, stack),
         "alarms": lambda: {"alarms": alarms(here.target)},
     }
@@ -90,6 +94,22 @@ def _answers(stack: dict[str, str], recent: Recent) -> dict[str, Any]:
     accepted = sum(answer.accepted for answer in answers) / len(answers) if answers else None
     plot = plots.stream([(answer.confidence, answer.accepted) for answer in answers], threshold)
     return {"answers": answers, "threshold": threshold, "accepted": accepted, "plot": plot}
+
+
+def _over_time(here: Pages, stack: dict[str, str]) -> dict[str, Any]:
+    """What monitoring found, period by period: the share acted upon, and accuracy where there are labels."""
+    watch = here.kept("periods", lambda: periods.read(here.target, stack["BucketName"]))
+    found = watch.periods[-_PERIODS:]
+    accepted = [plots.Share(one.time, f"v{one.version}", one.accepted) for one in found]
+    accuracy = [_accuracy(one) for one in found]
+    plot = plots.over_time([("s0", accepted), ("s1", accuracy)])
+    return {"periods": found, "sentences": watch.sentences, "plot": plot}
+
+
+def _accuracy(period: periods.Period) -> plots.Share:
+    known = period.accuracy
+    interval = (known.low, known.high) if known else None
+    return plots.Share(period.time, f"v{period.version}", known.value if known else None, interval)
 
 
 def _queue(here: Pages, stack: dict[str, str]) -> dict[str, Any]:

@@ -6,12 +6,12 @@ import json
 import math
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, cast
 
 from botocore.exceptions import ClientError
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -27,8 +27,9 @@ from loadingbay.screen.progress import duration, typed
 from loadingbay.stack.deploy import outputs
 from loadingbay.target import Target
 
+T = TypeVar("T")
 TEMPLATES = Path(__file__).parent / "templates"
-_STACK_SECONDS = 10.0  # outputs change with a deployment only
+_KEPT_SECONDS = 10.0  # what changes with a deployment, or once an hour
 _REFUSED = frozenset({"AccessDenied", "AccessDeniedException", "UnauthorizedOperation"})
 _APPROVALS = {"PendingManualApproval": "pending", "Approved": "approved", "Rejected": "rejected"}
 
@@ -42,7 +43,7 @@ class Pages:
     author: str
     environment: Mapping[str, str]
     address: str
-    _stack: dict[str, tuple[float, dict[str, str]]] = field(default_factory=dict)
+    _kept: dict[str, tuple[float | None, Any]] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     @cached_property
@@ -54,25 +55,32 @@ class Pages:
         )  # fmt: skip
         templates.filters |= {
             "when": when,
+            "utc": utc,
+            "person": person,
             "share": share,
             "figure": figure,
             "duration": duration,
             "approval": lambda status: _APPROVALS.get(status, status),
             "pretty": pretty,
             "typed": typed,
-            "command": lambda text: Markup("<code>{}</code>").format(typed(f"`{text}").removeprefix("`")),
+            "command": lambda text: Markup("<code>{}</code>").format(typed(f"`{text}`").strip("`")),
         }
         return templates
 
     def stack(self) -> dict[str, str]:
         """The stack's outputs. Raises WorkError when the local cloud does not run, or the stack is not deployed."""
         require_running(self.target)
+        return self.kept("outputs", lambda: outputs(self.target))
+
+    def kept(self, name: str, read: Callable[[], T]) -> T:
+        """What `read` gives, or gave less than ten seconds ago under this name: for what changes seldom."""
         with self._lock:
-            at, found = self._stack.get("outputs", (0.0, {}))
-            if not found or time.monotonic() - at > _STACK_SECONDS:
-                found = outputs(self.target)
-                self._stack["outputs"] = (time.monotonic(), found)
-            return found
+            at, found = self._kept.get(name, (None, None))
+        if at is None or time.monotonic() - at > _KEPT_SECONDS:
+            found = read()
+            with self._lock:
+                self._kept[name] = (time.monotonic(), found)
+        return cast("T", found)
 
     def render(self, request: Request, template: str, status: int = 200, **context: Any) -> HTMLResponse:
         """A whole page."""
@@ -127,7 +135,17 @@ def when(moment: datetime | None) -> Markup:
     if moment is None:
         return Markup("")
     at = moment.astimezone(UTC)
-    return Markup('<time datetime="{}">{}</time>').format(at.isoformat(timespec="seconds"), f"{at:%Y-%m-%d %H:%M} UTC")
+    return Markup('<time datetime="{}">{}</time>').format(at.isoformat(timespec="seconds"), utc(at))
+
+
+def utc(moment: datetime) -> str:
+    """A moment in UTC, as text."""
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+
+
+def person(arn: str) -> str:
+    """Who it is, of an identity's ARN: `user/ada`; other text as it is."""
+    return arn.rsplit(":", 1)[-1] if arn.startswith("arn:") else arn
 
 
 def share(value: float | str | None) -> str:

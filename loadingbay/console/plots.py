@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
+from itertools import groupby
 
 WIDTH, HEIGHT = 320, 180
 LEFT, RIGHT, TOP, BOTTOM = 40, 16, 18, 30
@@ -11,18 +13,43 @@ Point = tuple[float, float]
 
 
 @dataclass(frozen=True)
+class Band:
+    """A vertical stripe of the whole height, from `at` on, `width` wide, with a word at its top."""
+
+    style: str
+    at: float
+    width: float
+    word: str
+
+
+@dataclass(frozen=True)
 class Plot:
-    """Lines and dots of one picture. `title` is what a screen reader says; `lines` and `dots` are (style, shape)."""
+    """Lines and dots of one picture. `title` is what a screen reader says; `lines` and `dots` are (style, shape).
+
+    `areas` are (style, points of the outline). A tick that is a moment is written in the reader's zone.
+    """
 
     title: str
     across: str
     up: str
-    ticks_across: tuple[tuple[float, str], ...]
+    ticks_across: tuple[tuple[float, str | datetime], ...]
     ticks_up: tuple[tuple[float, str], ...]
     lines: tuple[tuple[str, str], ...] = ()
     dots: tuple[tuple[str, float, float, float], ...] = ()
+    bands: tuple[Band, ...] = ()
+    areas: tuple[tuple[str, str], ...] = ()
     width: int = WIDTH
     height: int = HEIGHT
+
+
+@dataclass(frozen=True)
+class Share:
+    """A share at a moment, with its 95 % interval if it has one, of the version that was in service."""
+
+    time: datetime
+    version: str
+    value: float | None
+    interval: tuple[float, float] | None = None
 
 
 def x(value: float, lowest: float = 0.0, highest: float = 1.0) -> float:
@@ -85,6 +112,46 @@ def stream(answers: Sequence[tuple[float, bool]], threshold: float | None) -> Pl
     lines = (("threshold", _line([(0, threshold), (1, threshold)], lowest, 1.0)),) if threshold is not None else ()
     title = f"Confidence of the newest {len(answers)} answers against the threshold"
     return Plot(title, "older to newer", "confidence", (), _shares(lowest), lines, dots)
+
+
+def over_time(series: Sequence[tuple[str, Sequence[Share]]]) -> Plot:
+    """Shares over time, one line for each (style, shares), with the versions in service as bands behind them.
+
+    All series are of the same moments, in their order. An interval is an area; where a value is missing the line has a
+    gap.
+    """
+    moments = [(one.time, one.version) for one in series[0][1]]
+    first, last = (moments[0][0], moments[-1][0]) if moments else (datetime.min, datetime.min)
+    seconds = (last - first).total_seconds() or 1.0
+    values = [value for _, shares in series for one in shares for value in (one.value, *(one.interval or ()))]
+    lowest = min([0.9, *(value for value in values if value is not None)])
+
+    def place(time: datetime) -> float:
+        # A single moment lies in the middle.
+        return (time - first).total_seconds() / seconds if last > first else 0.5
+
+    lines, dots, areas = [], [], []
+    for style, shares in series:
+        for known, run in groupby(shares, key=lambda one: one.value is not None):
+            if not known:
+                continue
+            found = [(place(one.time), one.value, one.interval) for one in run if one.value is not None]
+            lines.append((style, _line([(at, value) for at, value, _ in found], lowest, 1.0)))
+            dots += [(style, x(at), y(value, lowest), 2.2) for at, value, _ in found]
+            outline = [(at, i[1]) for at, _, i in found if i] + [(at, i[0]) for at, _, i in found[::-1] if i]
+            if outline:
+                areas.append((style, _line(outline, lowest, 1.0)))
+    starts = [time for number, (time, version) in enumerate(moments) if not number or version != moments[number - 1][1]]
+    named = [version for version, _ in groupby(version for _, version in moments)]
+    edges = [LEFT, *(x(place(time)) for time in starts[1:]), WIDTH - RIGHT]
+    bands = tuple(
+        Band(f"b{number % 2}", edges[number], round(edges[number + 1] - edges[number], 1), version)
+        for number, version in enumerate(named)
+    )
+    ticks = tuple({x(place(time)): time for time in (first, last)}.items()) if moments else ()
+    title = "Share that was acted upon, and share that was right, of each period of monitoring"
+    return Plot(title, "end of the period", "share", ticks, _shares(lowest), tuple(lines), tuple(dots), bands,
+                tuple(areas))  # fmt: skip
 
 
 def cost(points: Sequence[Point], today: float, best: float) -> Plot:

@@ -64,7 +64,7 @@ class Queue:
             Dimensions=[{"Name": "QueueName", "Value": name}],
             StartTime=now - timedelta(hours=1),
             EndTime=now,
-            Period=300,
+            Period=60,
             Statistics=["Maximum"],
         )["Datapoints"]
         return float(max(points, key=lambda point: point["Timestamp"])["Maximum"]) if points else None

@@ -7,6 +7,7 @@ map_runs            distributed Map of Step Functions
 encryption          S3 objects put with aws:kms and no key
 alarms              evaluation of CloudWatch alarms
 metrics             data points of CloudWatch kept together
+queue_metrics       how many messages wait in queues, and how long, as CloudWatch metrics
 lambda_workers      how many Lambda workers there are, and what they print
 schedules           SageMaker pipelines as targets of schedules and rules
 integrations        SageMaker as CloudFormation resources and Step Functions integrations

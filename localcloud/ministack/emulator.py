@@ -22,6 +22,7 @@ from localcloud.ministack import alarms, encryption, metrics, patches, schedules
 from localcloud.ministack.durable import Durable, recover_objects
 from localcloud.ministack.lambda_workers import Workers
 from localcloud.ministack.private_names import find_names, need
+from localcloud.ministack.queue_metrics import QueueMetrics
 from localcloud.ministack.state_files import StateFiles
 from localcloud.settings import Settings
 
@@ -121,6 +122,7 @@ class Emulator:
         encryption.install(self._modules["services.s3"], settings)
         alarms.install(self._modules["services.cloudwatch"], functools.partial(self.put_event, source="aws.cloudwatch"))
         metrics.install(self._modules["services.cloudwatch"])
+        self._queue_metrics = QueueMetrics(self._modules["services.sqs"], self._modules["services.cloudwatch"])
         patches.copy_by_entry(self._modules)
         self.files = StateFiles(self._main, self._modules["core.persistence"])
         self.durable = Durable(settings.emulator_dir, self._main, self._modules)
@@ -253,6 +255,7 @@ class Emulator:
         if service == "monitoring":
             # Alarms whose data has run out change their state although nothing comes.
             with self.scope():
+                self._queue_metrics.record()
                 self._modules["services.cloudwatch"]._evaluate_all_alarms()
 
     def register_pipeline_target(self, start: schedules.Start) -> None:

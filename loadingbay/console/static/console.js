@@ -3,14 +3,19 @@
 
 const csrf = document.querySelector("meta[name=csrf]").content;
 
+function local(text) {
+  const moment = new Date(text);
+  const today = moment.toDateString() === new Date().toDateString();
+  const shape = today ? { timeStyle: "medium" } : { dateStyle: "medium", timeStyle: "short" };
+  return new Intl.DateTimeFormat(undefined, shape).format(moment);
+}
+
 function localTimes(inside) {
   for (const time of inside.querySelectorAll("time[datetime]")) {
-    const moment = new Date(time.dateTime);
-    const today = moment.toDateString() === new Date().toDateString();
-    const shape = today ? { timeStyle: "medium" } : { dateStyle: "medium", timeStyle: "short" };
-    time.textContent = new Intl.DateTimeFormat(undefined, shape).format(moment);
+    time.textContent = local(time.dateTime);
     time.title = time.dateTime;
   }
+  for (const tick of inside.querySelectorAll("text[data-time]")) tick.textContent = local(tick.dataset.time);
 }
 
 function say(sentence) {

@@ -132,7 +132,7 @@ def desk(monkeypatch, tmp_path):
         keys = Keys()
         app = application(target, tmp_path, port=PORT, keys=keys, author="ada", environment={})
         with TestClient(app, base_url=ORIGIN, raise_server_exceptions=False) as browser:
-            browser.get(f"/enter?token={keys.token()}")
+            browser.get(f"/enter?token={keys.token()}", follow_redirects=False)
             yield Desk(browser, sagemaker, target, keys)
 
 

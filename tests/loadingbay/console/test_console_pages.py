@@ -1,5 +1,8 @@
 """The pages: what they show and do, that nothing in them is markup, and what they say when something fails."""
 
+import json
+from datetime import UTC, datetime, timedelta
+
 import pytest
 
 from tests.fakes.fake_sagemaker import refusal
@@ -123,8 +126,6 @@ def test_the_form_starts_a_run_with_what_differs_from_the_defaults(desk, monkeyp
 
 
 def test_a_log_is_never_markup(desk, monkeypatch):
-    from datetime import UTC, datetime
-
     from pipelines.executions import Execution, Step
 
     job = "arn:aws:sagemaker:us-east-1:000000000000:training-job/train"
@@ -175,3 +176,39 @@ def test_retraining_shows_what_would_happen_before_it_starts(desk):
     assert "No alarm." in text
     assert "12 to learn from, 4 as the recent test" in text
     assert desk.post("/runs/retrain", {}).headers["location"] == "/runs/abc"
+
+
+def _monitored(desk, *periods):
+    """What monitoring found, in S3: (version, share acted upon, estimate of the accuracy or None)."""
+    said = [
+        {
+            "time": f"2026-11-26T{hour:02}:00:00+00:00",
+            "version": version,
+            "count": 100,
+            "share_above": accepted,
+            "violations": {},
+            "estimates": {"accuracy": accuracy},
+        }
+        for hour, (version, accepted, accuracy) in enumerate(periods)
+    ]
+    body = json.dumps({"periods": said, "alarm": "v2-x", "sentences": {"drift": f"The confidence fell {MARKUP}"}})
+    desk.target.client("s3").put_object(Bucket="data", Key="monitoring/periods.json", Body=body.encode())
+
+
+def test_accuracy_over_time_has_the_versions_as_bands(served):
+    estimate = {"value": 0.91, "low": 0.85, "high": 0.95, "labelled": 60}
+    _monitored(served, ("1", 0.8, estimate), ("2", 0.9, None), ("2", 0.7, estimate))
+    text = served.get("/").text
+    for said in (">v1</text>", ">v2</text>", "<polygon", "70.0 % of 100 answers", "91.0 % were right", "by 60 labels"):
+        assert said in text
+    _escaped(text)
+
+
+def test_the_first_page_says_how_long_the_oldest_photo_waits(served):
+    served.wait_for_a_person("one", "two")
+    dimensions = [{"Name": "QueueName", "Value": "review"}]
+    name, time = "ApproximateAgeOfOldestMessage", datetime.now(UTC) - timedelta(minutes=2)
+    point = {"MetricName": name, "Dimensions": dimensions, "Value": 125.0, "Timestamp": time}
+    served.target.client("cloudwatch").put_metric_data(Namespace="AWS/SQS", MetricData=[point])
+    text = served.get("/").text
+    assert "<strong>2</strong> photos wait for a person, the oldest for 2 min 5 s" in text
