@@ -31,7 +31,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
 from localcloud.engine.records import EXECUTION, STEP  # noqa: E402
-from localcloud.resources.processing_jobs import KIND  # noqa: E402
+from localcloud.resources.processing_jobs import JOBS  # noqa: E402
 from localcloud.state.credentials import owner_secret  # noqa: E402
 from localcloud.state.store import Store  # noqa: E402
 
@@ -118,7 +118,7 @@ def copy_executions(home: Path, number: int) -> None:
     store = Store(home / "sagemaker.sqlite")
     [execution] = store.documents(EXECUTION)
     arn = execution["PipelineExecutionArn"]
-    steps, jobs = store.documents(STEP, arn), store.documents(KIND)
+    steps, jobs = store.documents(STEP, arn), store.documents(JOBS.kind)
     with store.transaction():
         for count in range(1, number):
             suffix = f"{count:08x}"
@@ -129,7 +129,7 @@ def copy_executions(home: Path, number: int) -> None:
                 store.insert(STEP, f"{copied}/{step['StepName']}", _renamed(step, arn, copied, None), parent=copied)
             for job in jobs:
                 name = f"{job['ProcessingJobName'][:40]}-{suffix}"
-                store.insert(KIND, name, _renamed(job, job["ProcessingJobName"], name, time_then))
+                store.insert(JOBS.kind, name, _renamed(job, job["ProcessingJobName"], name, time_then))
     store.close()
 
 

@@ -1,7 +1,7 @@
 """The operations of SageMaker's API, one module a resource.
 
 Importing a module of MODULES registers its operations; `load` imports all. What the operations start is done in
-`engine`, `jobs` and `serving`.
+`engine`, `jobs` and `serving`. What the four kinds of jobs share is in `job_resource`.
 """
 
 from importlib import import_module

@@ -2,28 +2,25 @@
 
 from typing import Any
 
-from localcloud.api import operation, page, pick, validation_error
+from localcloud.api import operation, page, pick
 from localcloud.cloud import Cloud
-from localcloud.jobs.events import announce
-from localcloud.jobs.requests import insert
 from localcloud.jobs.tuning import summaries
 from localcloud.jobs.tuning_requests import KIND, LABEL, tuning_job
+from localcloud.resources.job_resource import JobResource
+
+JOBS = JobResource(LABEL, KIND, 'Could not find tuning job "{arn}".')
 
 
 @operation("CreateHyperParameterTuningJob")
 def create_tuning_job(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any]:
     """Create a tuning job, which starts training jobs with the hyperparameters that its strategy proposes."""
-    job = tuning_job(cloud, request)
-    insert(cloud, KIND, LABEL, job)
-    announce(cloud, LABEL, job)
-    cloud.jobs.submit(KIND, job["HyperParameterTuningJobName"])
-    return {"HyperParameterTuningJobArn": job["HyperParameterTuningJobArn"]}
+    return JOBS.submit(cloud, tuning_job(cloud, request))
 
 
 @operation("DescribeHyperParameterTuningJob")
 def describe_tuning_job(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any]:
     """Describe a tuning job, with the best training job so far."""
-    return _job(cloud, request["HyperParameterTuningJobName"])
+    return JOBS.find(cloud, request)
 
 
 @operation("ListHyperParameterTuningJobs")
@@ -59,9 +56,7 @@ def list_tuning_jobs(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any]:
 @operation("ListTrainingJobsForHyperParameterTuningJob")
 def list_training_jobs_of_tuning_job(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any]:
     """List the training jobs of a tuning job by name, or as SortBy asks."""
-    name = request["HyperParameterTuningJobName"]
-    _job(cloud, name)
-    shown = summaries(cloud, name)
+    shown = summaries(cloud, JOBS.find(cloud, request)["HyperParameterTuningJobName"])
     by = request.get("SortBy")
     if by == "FinalObjectiveMetricValue":
         # Those without a figure are at the end, whatever the order.
@@ -89,12 +84,4 @@ def list_training_jobs_of_tuning_job(cloud: Cloud, request: dict[str, Any]) -> d
 @operation("StopHyperParameterTuningJob")
 def stop_tuning_job(cloud: Cloud, request: dict[str, Any]) -> None:
     """Stop a tuning job with its training jobs; nothing happens to one that has ended."""
-    job = _job(cloud, request["HyperParameterTuningJobName"])
-    cloud.jobs.stop(KIND, job["HyperParameterTuningJobName"])
-
-
-def _job(cloud: Cloud, name: str) -> dict[str, Any]:
-    job = cloud.store.get(KIND, name)
-    if job is None:
-        raise validation_error(f'Could not find tuning job "{cloud.arn(KIND, name)}".')
-    return job
+    JOBS.stop(cloud, request)
