@@ -16,7 +16,7 @@ from loadingbay.tuning.space import Dimension, parse
 from pipelines.parameters import PARAMETERS, Parameter, Value
 
 if TYPE_CHECKING:
-    from loadingbay.tuning.trials import Objective
+    from loadingbay.tuning.record import Objective
 
 _SEARCHED = tuple(p for p in PARAMETERS if p.searched)
 _DEFAULT_SPACE = {"LearningRate": "0.01:0.2"}

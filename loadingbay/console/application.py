@@ -14,7 +14,7 @@ from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from loadingbay.console import decisions, history, now, photos, review, runs, thresholds, versions
+from loadingbay.console import compared_runs, decisions, history, now, photos, review, runs, thresholds, versions
 from loadingbay.console.door import Door, Keys
 from loadingbay.console.pages import Pages, failed, pages
 from loadingbay.console.review import Desks
@@ -41,6 +41,7 @@ def application(
         *decisions.ROUTES,
         *review.ROUTES,
         *photos.ROUTES,
+        *compared_runs.ROUTES,
         *runs.ROUTES,
         *history.ROUTES,
         *thresholds.ROUTES,
@@ -65,6 +66,7 @@ def application(
     app.state.tasks = Tasks()
     app.state.desks = Desks()
     app.state.recent = Recent(target)
+    app.state.trials = {}
     return app
 
 

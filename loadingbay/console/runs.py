@@ -11,16 +11,20 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
+from loadingbay.console.compared_runs import arn
 from loadingbay.console.live import Look, stream
 from loadingbay.console.now import graph
 from loadingbay.console.pages import pages
 from loadingbay.console.steps import Progress
 from loadingbay.console.work import Task, Tasks
+from loadingbay.data import provide
+from loadingbay.data.acquire import Data
 from loadingbay.errors import UsageError, WorkError
 from loadingbay.learning.retraining import retrain
 from loadingbay.serving.observe import log_group
 from loadingbay.story.run import run as do
 from loadingbay.target import Target
+from loadingbay.tuning.record import study_of
 from pipelines import executions
 from pipelines.executions import ENDED, Execution
 from pipelines.parameters import BY_NAME, PARAMETERS, Value
@@ -38,7 +42,14 @@ def _table(request: Request) -> Response:
     found, following = executions.page(here.target.client("sagemaker"), here.target.stage, _PAGE, token)
     tasks: Tasks = request.app.state.tasks
     return here.render(
-        request, "runs.html", title="Runs", found=found, following=following, first=not token, tasks=tasks.of(_RUN)
+        request,
+        "runs.html",
+        title="Runs",
+        found=found,
+        following=following,
+        first=not token,
+        tasks=tasks.of(_RUN),
+        study_of=study_of,
     )
 
 
@@ -47,7 +58,8 @@ def _form(request: Request) -> Response:
     here = pages(request)
     here.stack()
     like = request.query_params.get("like", "")
-    before = executions.values(here.target.client("sagemaker"), _arn(here.target, like)) if like else {}
+    before = executions.values(here.target.client("sagemaker"), arn(here.target, like)) if like else {}
+    data, label = before.get("InputData", ""), before.get("DataLabel", "")
     return here.render(
         request,
         "run_form.html",
@@ -55,7 +67,8 @@ def _form(request: Request) -> Response:
         parameters=[parameter for parameter in PARAMETERS if parameter.option],
         values=before,
         like=like,
-        data="",
+        data=data,
+        label=label,
         mistakes={},
     )
 
@@ -63,11 +76,14 @@ def _form(request: Request) -> Response:
 def _start(request: Request) -> Response:
     """Start a run from the form and redirect to its page; status 400 and the form with its errors if it is invalid."""
     here, form = pages(request), request.state.form
-    here.stack()
+    stack = here.stack()
     values, mistakes = _values(form)
-    data = form.get("data", "").strip()
-    if data and not Path(data).exists():
-        mistakes["data"] = f"{data}: there is no such archive or folder"
+    data, label = form.get("data", "").strip(), form.get("label", "")
+    found: Path | Data | None = None
+    try:
+        found = _data(stack["BucketName"], data, label)
+    except UsageError as error:
+        mistakes["data"] = str(error)
     if mistakes:
         return here.render(
             request,
@@ -78,6 +94,7 @@ def _start(request: Request) -> Response:
             values=form,
             like="",
             data=data,
+            label=label,
             mistakes=mistakes,
         )
 
@@ -87,7 +104,7 @@ def _start(request: Request) -> Response:
             task.screen,
             here.root,
             environment=here.environment,
-            data=Path(data) if data else None,
+            data=found,
             values=values,
             approve=False,
         )
@@ -96,6 +113,15 @@ def _start(request: Request) -> Response:
     title = ", ".join(f"{name} {value}" for name, value in values.items()) or "all parameters at their defaults"
     tasks: Tasks = request.app.state.tasks
     return RedirectResponse(f"/runs/started/{tasks.start(_RUN, title, work).id}", 303)
+
+
+def _data(bucket: str, named: str, label: str) -> Path | Data | None:
+    """What the field Data names: a place on this machine, data of an earlier run in S3, or nothing."""
+    if named.startswith("s3://"):
+        return provide.stored(bucket, named, label or "photos")
+    if named and not Path(named).exists():
+        raise UsageError(f"{named}: there is no such archive or folder")
+    return Path(named) if named else None
 
 
 def _values(form: dict[str, str]) -> tuple[dict[str, Value], dict[str, str]]:
@@ -135,13 +161,6 @@ def _started_live(request: Request) -> Response:
     )
 
 
-def _arn(target: Target, identity: str) -> str:
-    if not identity.isalnum() or len(identity) > 20:
-        raise UsageError(f"there is no execution {identity[:40]!r}: the page Runs lists them")
-    place = f"{target.resolved_region}:{target.account}"
-    return f"arn:{target.partition}:sagemaker:{place}:pipeline/{target.stage}/execution/{identity}"
-
-
 class _Logs:
     """The newest lines of each job of an execution; one object for each open page."""
 
@@ -162,7 +181,7 @@ class _Logs:
 
 def _look(request: Request, progress: Progress, logs: _Logs) -> dict[str, Any]:
     target = pages(request).target
-    execution = executions.describe(target.client("sagemaker"), _arn(target, request.path_params["id"]))
+    execution = executions.describe(target.client("sagemaker"), arn(target, request.path_params["id"]))
     return {
         "execution": execution,
         "graph": graph(target),
@@ -214,7 +233,7 @@ def _retrain(request: Request) -> Response:
 def _stop(request: Request) -> Response:
     here, identity = pages(request), request.path_params["id"]
     here.stack()
-    executions.stop(here.target.client("sagemaker"), _arn(here.target, identity), patience=0)
+    executions.stop(here.target.client("sagemaker"), arn(here.target, identity), patience=0)
     return RedirectResponse(f"/runs/{identity}", 303)
 
 

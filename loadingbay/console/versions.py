@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from loadingbay.console import plots
+from loadingbay.console import side_by_side
 from loadingbay.console.live import Look, stream
 from loadingbay.console.pages import Pages, pages
 from loadingbay.console.shown import photo_response
@@ -20,7 +20,6 @@ from loadingbay.registry import versions as registry
 from loadingbay.registry.versions import Version
 
 PAGE = 25
-_MOST = 4  # side by side
 _DIFFERING = 24  # photos on which versions disagree, at most shown
 _NOT_COMPARED = ("accuracy", "coverage", "accepted_precision", "approved_by", "out_of_distribution_", "verif")
 
@@ -49,8 +48,8 @@ def _one(request: Request) -> Response:
         version=version,
         rows=comparison.rows([found]),
         tests=paired_tests(found),
-        confusion=_confusion(found),
-        plots=_plots([(f"version {version.number}", found)]),
+        confusion=side_by_side.confusion(found),
+        plots=side_by_side.curves([(f"version {version.number}", found)]),
         state=_state(here, stack, version),
         asked_for=request.query_params.get("decided", ""),
     )
@@ -83,9 +82,7 @@ def _compare(request: Request) -> Response:
     """The page that puts two or more versions side by side; UsageError if too few or too many were chosen."""
     here = pages(request)
     here.stack()
-    numbers = [_whole(text, "v") for text in dict.fromkeys(request.query_params.getlist("v"))]
-    if not 2 <= len(numbers) <= _MOST:
-        raise UsageError(f"{len(numbers)} versions were chosen: tick two to {_MOST} of them, then compare")
+    numbers = [_whole(text, "v") for text in side_by_side.chosen(request.query_params.getlist("v"), "versions")]
     found = [registry.numbered(here.target, number) for number in sorted(numbers)]
     documents = [evaluations.evaluation(here.target, version) for version in found]
     named = [(f"version {version.number}", document) for version, document in zip(found, documents, strict=True)]
@@ -95,30 +92,11 @@ def _compare(request: Request) -> Response:
         title=f"Versions {', '.join(str(version.number) for version in found)}",
         versions=found,
         rows=comparison.rows(documents),
-        confusions=[_confusion(document) for document in documents],
-        plots=_plots(named),
-        differing=_metadata_that_differs(found),
+        confusions=[side_by_side.confusion(document) for document in documents],
+        plots=side_by_side.curves(named),
+        differing=side_by_side.differing([version.metadata for version in found], _NOT_COMPARED),
         disagreements=_disagreements(here, found),
     )
-
-
-def _plots(named: list[tuple[str, dict[str, Any]]]) -> list[plots.Plot]:
-    bins = [(name, one.get("calibration", {}).get("bins", [])) for name, one in named]
-    curves = [(name, one.get("risk_coverage", {})) for name, one in named]
-    return [plots.reliability(bins), plots.risk_coverage(curves)] if any(one for _, one in named) else []
-
-
-def _confusion(evaluation: dict[str, Any]) -> dict[str, dict[str, int]]:
-    metrics = evaluation.get("multiclass_classification_metrics", {})
-    found: dict[str, dict[str, int]] = metrics.get("confusion_matrix", {})
-    return found
-
-
-def _metadata_that_differs(found: list[Version]) -> list[tuple[str, list[str]]]:
-    """(name, value of each version) of what made them, such as data and code, where it is not the same in all."""
-    names = sorted({n for version in found for n in version.metadata if not n.startswith(_NOT_COMPARED)})
-    listed = [(name, [version.metadata.get(name, "") for version in found]) for name in names]
-    return [(name, values) for name, values in listed if len(set(values)) > 1]
 
 
 def _disagreements(here: Pages, found: list[Version]) -> list[dict[str, Any]]:

@@ -22,7 +22,10 @@ _LOOKS_BEFORE_ASKING = 10  # whether the deployment is stuck
 
 @dataclass(frozen=True)
 class Version:
-    """A version in the registry. `metadata` holds its figures and hashes as strings, see pipelines.definition."""
+    """A version in the registry. `metadata` holds its figures and hashes as strings, see pipelines.definition.
+
+    `origin` is the ARN of the pipeline execution that registered it, "" when the registry names none.
+    """
 
     number: int
     arn: str
@@ -31,6 +34,7 @@ class Version:
     comment: str
     metadata: dict[str, str]
     evaluation: str
+    origin: str = ""
 
     def figure(self, name: str) -> float | None:
         """A figure of the metadata as a number, if it has one of that name."""
@@ -76,6 +80,7 @@ def get(target: Target, arn: str) -> Version:
         comment=described.get("ApprovalDescription", ""),
         metadata=described.get("CustomerMetadataProperties", {}),
         evaluation=statistics.get("S3Uri", ""),
+        origin=described.get("MetadataProperties", {}).get("GeneratedBy", ""),
     )
 
 

@@ -46,13 +46,14 @@ def run(
     root: Path,
     *,
     environment: Mapping[str, str],
-    data: Path | None,
+    data: Path | Data | None,
     values: Mapping[str, Value],
     approve: bool,
 ) -> Finished:
     """Run cloud, stack, data, pipeline, approval and photos. WorkError with the reason of the part that failed.
 
-    `root` is where `.loadingbay` and `runs` lie, `data` what --data names. summary.json is written in any case once the
+    `root` is where `.loadingbay` and `runs` lie, `data` what --data names, or data that
+    are in S3 already (`provide.stored`). summary.json is written in any case once the
     pipeline has started; `runs/latest` moves only when all went well.
     """
     made = Summary()
@@ -61,6 +62,8 @@ def run(
     builder.prepare()
 
     def fetch() -> Data:
+        if isinstance(data, Data):
+            return data
         with made.timed("data"):
             return provide.find(screen, data, environment)
 

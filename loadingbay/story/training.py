@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from loadingbay.data.acquire import Data
 from loadingbay.errors import WorkError
@@ -116,13 +117,21 @@ def follow(target: Target, screen: Screen, part: Part, arn: str) -> Execution:
     return ended or executions.describe(sagemaker, arn)
 
 
-def figures(target: Target, execution: Execution) -> Figures | None:
-    """The figures of evaluation.json, also when they missed the gate; None when there was no evaluation."""
+def evaluation(target: Target, execution: Execution) -> dict[str, Any]:
+    """The execution's evaluation.json, also when it missed the gate; {} when there was no evaluation."""
     step = execution.step("Evaluate")
     if step is None or step.status != "Succeeded":
-        return None
+        return {}
     bucket, key = aws.split_s3(executions.output_uri(target.client("sagemaker"), step, "evaluation"))
     document = json.load(target.client("s3").get_object(Bucket=bucket, Key=f"{key}/evaluation.json")["Body"])
+    return dict(document)
+
+
+def figures(target: Target, execution: Execution) -> Figures | None:
+    """The figures of evaluation.json, also when they missed the gate; None when there was no evaluation."""
+    document = evaluation(target, execution)
+    if not document:
+        return None
     gate, metadata = document["gate"], document["metadata"]
     return Figures(
         accuracy=gate["accuracy"],

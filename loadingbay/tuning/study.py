@@ -21,7 +21,8 @@ from loadingbay.stack import up
 from loadingbay.story import summary, training
 from loadingbay.story.summary import Summary
 from loadingbay.target import Target
-from loadingbay.tuning.trials import Objective, Search, Trial, Tuner, short, study_name
+from loadingbay.tuning.record import Objective, Trial
+from loadingbay.tuning.trials import Search, Tuner, short, study_name
 from pipelines.builds import Builder
 from pipelines.derived import Derived
 from pipelines.parameters import BY_NAME, Value

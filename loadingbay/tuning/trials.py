@@ -13,56 +13,29 @@ import json
 import threading
 from collections.abc import Iterator, Mapping
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from loadingbay.screen.progress import Part, Screen
 from loadingbay.target import Target
+from loadingbay.tuning import record
+from loadingbay.tuning.record import Objective, Trial
 from loadingbay.tuning.space import Space, defaults_within
 from pipelines import executions
 from pipelines.derived import DERIVED
-from pipelines.executions import Execution
 from pipelines.parameters import BY_NAME, Value
 from pipelines.training_log import Epoch
 
 if TYPE_CHECKING:
     import optuna
 
-Objective = Literal["nll", "accuracy"]
 STEPS = ("Stage", "Train")
-METRICS: dict[str, Objective] = {"out-of-fold:nll": "nll", "out-of-fold:accuracy": "accuracy"}
 HOPELESS = 3  # so many failed and none succeeded: the next would fail too
 RANDOM_TRIALS = 4  # before Optuna's model of what is good takes over
-MAX_LISTED = 2000  # executions that are looked through for earlier trials
 
 
 class Interrupted(KeyboardInterrupt):
     """Raised when the search is interrupted while a trial still runs."""
-
-
-@dataclass
-class Trial:
-    """One trial. `figures` are out of fold, and empty until it has succeeded; `failure` says why there are none."""
-
-    number: int
-    values: dict[str, Value]
-    execution: str
-    figures: dict[Objective, float] = field(default_factory=dict)
-    seconds: float | None = None
-    cached: bool = False
-    failure: str = ""
-
-    def document(self) -> dict[str, Any]:
-        """The trial as a JSON object, which `tune --json` prints."""
-        return {
-            "trial": self.number,
-            "parameters": self.values,
-            "out_of_fold": self.figures or None,
-            "seconds": self.seconds,
-            "cached": self.cached,
-            "failure": self.failure or None,
-            "pipeline_execution_arn": self.execution,
-        }
 
 
 @dataclass(frozen=True)
@@ -73,11 +46,6 @@ class Search:
     trials: int
     parallel: int
     objective: Objective
-
-    def better_first(self, trials: list[Trial]) -> list[Trial]:
-        """Those that succeeded, the best first, then the others."""
-        sign = -1 if self.objective == "accuracy" else 1
-        return sorted(trials, key=lambda t: (not t.figures, sign * t.figures.get(self.objective, 0), t.number))
 
 
 def study_name(definition: str, values: Mapping[str, Value], space: Space) -> str:
@@ -106,7 +74,7 @@ class Tuner:
 
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self._target, self._screen, self._search = target, screen, search
-        self._title, self._values = f"{executions.TRIAL}{study}-", dict(values)
+        self._name, self._title, self._values = study, f"{executions.TRIAL}{study}-", dict(values)
         self._distributions = {name: dimension.distribution() for name, dimension in search.space.items()}
         seed = int(values.get("Seed", 1))
         # Trials under way count as bad ones, so that trials side by side are not alike.
@@ -135,7 +103,12 @@ class Tuner:
             if status == "Executing":
                 self._running.append(trial)
             else:
-                self._conclude(trial, executions.describe(self._target.client("sagemaker"), trial.execution))
+                record.conclude(
+                    self._target,
+                    trial,
+                    executions.describe(self._target.client("sagemaker"), trial.execution),
+                    self._search.objective,
+                )
                 self._learn(trial)
         tried = [trial.values for trial in self._trials]
         for values in again:
@@ -162,24 +135,13 @@ class Tuner:
         )
         if reasons:
             raise reasons[0]
-        return self._search.better_first(self._trials)
+        return record.better_first(self._trials, self._search.objective)
 
     def _earlier(self) -> Iterator[tuple[Trial, str]]:
         """The executions of this study, with their status."""
-        sagemaker = self._target.client("sagemaker")
-        pages = sagemaker.get_paginator("list_pipeline_executions").paginate(
-            PipelineName=self._target.stage, PaginationConfig={"MaxItems": MAX_LISTED}
-        )
-        for page in pages:
-            for summary in page["PipelineExecutionSummaries"]:
-                number = summary.get("PipelineExecutionDisplayName", "").removeprefix(self._title)
-                if not number.isdecimal():
-                    continue
-                arn = summary["PipelineExecutionArn"]
-                listed = sagemaker.list_pipeline_parameters_for_execution(PipelineExecutionArn=arn)
-                given = {item["Name"]: item["Value"] for item in listed["PipelineParameters"]}
-                values = {name: BY_NAME[name].parse(given[name]) for name in self._search.space}
-                yield Trial(int(number), values, arn), summary["PipelineExecutionStatus"]
+        for one in record.listed(self._target, self._name):
+            values = {name: BY_NAME[name].parse(one.given[name]) for name in self._search.space}
+            yield Trial(one.number, values, one.execution), one.status
 
     def _work(self) -> None:
         """One worker: follows what still runs, then starts trials, until there are enough."""
@@ -233,30 +195,11 @@ class Tuner:
             part.note = f"{described(trial.values)}; the same command tries it again"
             raise
         if execution is not None:
-            self._conclude(trial, execution)
+            record.conclude(self._target, trial, execution, self._search.objective)
 
     def _sleep(self, seconds: float) -> None:
         if self._stopping.wait(seconds):
             raise Interrupted
-
-    def _conclude(self, trial: Trial, execution: Execution) -> None:
-        """Store in the trial the figures, or the failure, of its ended execution."""
-        if execution.status != "Succeeded":
-            failed = execution.failed
-            reason = failed.failure if failed else execution.failure
-            trial.failure = " ".join(reason.split()) or f"its execution is {execution.status}"
-            return
-        train = execution.step("Train")
-        if train is None or not train.job:
-            trial.failure = "its execution trained nothing"
-            return
-        job = self._target.client("sagemaker").describe_training_job(TrainingJobName=train.job.rsplit("/", 1)[-1])
-        reported = {item["MetricName"]: float(item["Value"]) for item in job.get("FinalMetricDataList", [])}
-        trial.figures = {short: reported[name] for name, short in METRICS.items() if name in reported}
-        trial.seconds, trial.cached = train.seconds, train.cached
-        if self._search.objective not in trial.figures:
-            trial.figures = {}
-            trial.failure = f"its training job reported no out-of-fold {self._search.objective}"
 
     def _learn(self, trial: Trial, asked: optuna.trial.Trial | None = None) -> None:
         """Report the trial's result to Optuna. `asked` is None for a trial that an earlier command started."""

@@ -13,8 +13,9 @@ from rich.console import Console
 
 from loadingbay.screen.progress import Screen
 from loadingbay.target import Target
+from loadingbay.tuning.record import Trial, better_first
 from loadingbay.tuning.space import parse
-from loadingbay.tuning.trials import HOPELESS, Interrupted, Search, Trial, Tuner, study_name
+from loadingbay.tuning.trials import HOPELESS, Interrupted, Search, Tuner, study_name
 from pipelines.parameters import BY_NAME
 from tests.fakes.fake_sagemaker import FakeSageMaker, refusal
 
@@ -146,10 +147,9 @@ def test_the_best_comes_first_and_is_better_than_the_defaults():
 
 
 def test_accuracy_is_better_the_higher_it_is():
-    search = Search({}, 2, 1, "accuracy")
     worse, better = Trial(1, {}, "", {"accuracy": 0.8}), Trial(2, {}, "", {"accuracy": 0.9})
     failed = Trial(3, {}, "", failure="why")
-    assert search.better_first([failed, worse, better]) == [better, worse, failed]
+    assert better_first([failed, worse, better], "accuracy") == [better, worse, failed]
 
 
 def test_no_more_trials_run_at_a_time_than_were_asked_for():

@@ -7,8 +7,8 @@ from rich.console import Console
 
 from loadingbay.commands.tune import _default_space
 from loadingbay.errors import UsageError
+from loadingbay.tuning.record import Trial
 from loadingbay.tuning.study import Tuned, show
-from loadingbay.tuning.trials import Trial
 
 BEST = Trial(2, {"LearningRate": 0.08652941, "BatchSize": 16}, "arn:2", {"nll": 0.2, "accuracy": 0.91}, 95.0)
 OTHER = Trial(1, {"LearningRate": 0.05, "BatchSize": 32}, "arn:1", {"nll": 0.25, "accuracy": 0.9}, 90.0, cached=True)
