@@ -18,9 +18,7 @@ from loadingbay.target import Target
 from loadingbay.tuning import figures, record
 from loadingbay.tuning.record import Objective, Trial
 from pipelines import executions
-from pipelines.parameters import PARAMETERS
 
-_DEFAULTS = {p.name: str(p.default) for p in PARAMETERS if p.default is not None}
 _OF_VERSIONS = ("accuracy", "coverage", "accepted_precision", "out_of_distribution_", "recent", "threshold")
 
 
@@ -38,7 +36,7 @@ def _compare(request: Request) -> Response:
     ids = side_by_side.chosen(request.query_params.getlist("run"), "runs")
     sagemaker = here.target.client("sagemaker")
     found = [executions.describe(sagemaker, arn(here.target, one)) for one in ids]
-    given = [{**_DEFAULTS, **executions.values(sagemaker, one.arn)} for one in found]
+    given = [{**side_by_side.DEFAULTS, **executions.values(sagemaker, one.arn)} for one in found]
     documents = [training.evaluation(here.target, one) for one in found]
     made_of = [{str(name): str(value) for name, value in one.get("metadata", {}).items()} for one in documents]
     steps = list(dict.fromkeys(step.name for one in found for step in one.steps))

@@ -26,6 +26,7 @@ from loadingbay.screen.explain import sentence
 from loadingbay.screen.progress import duration, typed
 from loadingbay.stack.deploy import outputs
 from loadingbay.target import Target
+from loadingbay.tuning.trials import short
 
 T = TypeVar("T")
 TEMPLATES = Path(__file__).parent / "templates"
@@ -57,6 +58,7 @@ class Pages:
             "when": when,
             "utc": utc,
             "person": person,
+            "short": short,
             "share": share,
             "figure": figure,
             "duration": duration,

@@ -168,3 +168,24 @@ def cost(points: Sequence[Point], today: float, best: float) -> Plot:
     costs = tuple((y(value, 0, most), f"{value:.0f}") for value in (0.0, most / 2, most))
     title = "Cost of a thousand photos against the threshold, on recent labelled answers"
     return Plot(title, "threshold", "cost", ticks, costs, (("s0", _line(placed, 0, most)),), tuple(marks))
+
+
+def costs(versions: Sequence[tuple[Sequence[Point], float | None]]) -> Plot:
+    """The cost of a thousand photos against the threshold, of each version (points, its own threshold, marked)."""
+    known = [points for points, _ in versions if points]
+    most = max([1.0, *(value for points in known for _, value in points)])
+    lowest = min([0.9, *(threshold for points in known for threshold, _ in points)])
+    width = (1.0 - lowest) or 1.0
+    lines, dots = [], []
+    for number, (points, own) in enumerate(versions):
+        lines.append((f"s{number}", _line([((at - lowest) / width, value) for at, value in points], 0, most)))
+        if own is not None and points:
+            # The cost of the first threshold that is no lower: between two nothing changes.
+            value = next((value for at, value in points if at >= own), points[-1][1])
+            dots.append((f"s{number}", x((own - lowest) / width), y(value, 0, most), 4.0))
+    ticks = tuple((x(share), f"{lowest + share * width:.2f}") for share in (0.0, 0.5, 1.0))
+    up = tuple((y(value, 0, most), f"{value:,.0f}") for value in (0.0, most / 2, most))
+    title = (
+        "Cost of a thousand photos against the threshold, on the test photos; the dot is the version's own threshold"
+    )
+    return Plot(title, "threshold", "cost", ticks, up, tuple(lines), tuple(dots))

@@ -7,8 +7,11 @@ from typing import Any
 
 from loadingbay.console import plots
 from loadingbay.errors import UsageError
+from pipelines.parameters import PARAMETERS
 
 MOST = 4  # columns
+DEFAULTS = {p.name: str(p.default) for p in PARAMETERS if p.default is not None}
+"""What an execution runs with that was given nothing."""
 
 
 def chosen(ticked: Sequence[str], what: str) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Literal
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -17,8 +18,7 @@ from loadingbay.learning import threshold as thresholds
 def _threshold(request: Request) -> Response:
     here = pages(request)
     stack = here.stack()
-    wrong = _cost(request.query_params.get("wrong", "10"), "a wrong bay")
-    review = _cost(request.query_params.get("review", "1"), "a review")
+    wrong, review = cost(request, "wrong", 10.0), cost(request, "review", 1.0)
     answers, today, accepted = thresholds.read(here.target, stack["BucketName"])
     found = thresholds.compare(answers, today, accepted, thresholds.Costs(review, wrong, {}))
     plot = plots.cost([(one.threshold, one.cost) for one in found.points], found.today.threshold, found.best.threshold)
@@ -27,14 +27,17 @@ def _threshold(request: Request) -> Response:
     )
 
 
-def _cost(text: str, of: str) -> float:
+def cost(request: Request, name: Literal["wrong", "review"], otherwise: float) -> float:
+    """The cost of a wrong bay or a review that the query names. UsageError for what is no number from 0 on."""
+    text = request.query_params.get(name, "") or f"{otherwise}"
     try:
-        cost = float(text)
+        value = float(text)
     except ValueError:
-        cost = -1.0
-    if not (cost >= 0 and math.isfinite(cost)):
+        value = -1.0
+    if not (value >= 0 and math.isfinite(value)):
+        of = {"wrong": "a wrong bay", "review": "a review"}[name]
         raise UsageError(f"the cost of {of}, {text[:40]!r}, must be a number from 0 on, such as 10")
-    return cost
+    return value
 
 
 ROUTES = [Route("/threshold", _threshold)]

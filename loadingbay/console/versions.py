@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from botocore.exceptions import ClientError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from loadingbay.console import side_by_side
+from loadingbay.console import plots, side_by_side
 from loadingbay.console.live import Look, stream
 from loadingbay.console.pages import Pages, pages
 from loadingbay.console.shown import photo_response
+from loadingbay.console.side_by_side import DEFAULTS
+from loadingbay.console.thresholds import cost
 from loadingbay.errors import UsageError
 from loadingbay.learning.comparison import paired_tests
 from loadingbay.registry import comparison, evaluations
 from loadingbay.registry import versions as registry
+from loadingbay.registry.cost_curve import cost_curve
 from loadingbay.registry.versions import Version
+from pipelines import aws, executions
 
 PAGE = 25
 _DIFFERING = 24  # photos on which versions disagree, at most shown
@@ -83,8 +89,11 @@ def _compare(request: Request) -> Response:
     here = pages(request)
     here.stack()
     numbers = [_whole(text, "v") for text in side_by_side.chosen(request.query_params.getlist("v"), "versions")]
-    found = [registry.numbered(here.target, number) for number in sorted(numbers)]
-    documents = [evaluations.evaluation(here.target, version) for version in found]
+    wrong, review = cost(request, "wrong", 10.0), cost(request, "review", 1.0)
+    with ThreadPoolExecutor(side_by_side.MOST) as pool:
+        found = list(pool.map(lambda number: registry.numbered(here.target, number), sorted(numbers)))
+        documents = list(pool.map(lambda version: evaluations.evaluation(here.target, version), found))
+        parameters = list(pool.map(lambda version: _parameters(here, version), found))
     named = [(f"version {version.number}", document) for version, document in zip(found, documents, strict=True)]
     return here.render(
         request,
@@ -93,10 +102,34 @@ def _compare(request: Request) -> Response:
         versions=found,
         rows=comparison.rows(documents),
         confusions=[side_by_side.confusion(document) for document in documents],
-        plots=side_by_side.curves(named),
+        plots=[*side_by_side.curves(named), *_costs(found, documents, wrong, review)],
+        wrong=f"{wrong:g}",
+        review=f"{review:g}",
         differing=side_by_side.differing([version.metadata for version in found], _NOT_COMPARED),
+        parameters=side_by_side.differing(parameters) if all(parameters) else [],
+        unknown=[version.number for version, known in zip(found, parameters, strict=True) if not known],
         disagreements=_disagreements(here, found),
     )
+
+
+def _costs(found: list[Version], documents: list[dict[str, Any]], wrong: float, review: float) -> list[plots.Plot]:
+    drawn = [
+        (cost_curve(document, wrong, review), version.figure("threshold"))
+        for version, document in zip(found, documents, strict=True)
+    ]
+    return [plots.costs(drawn)] if any(points for points, _ in drawn) else []
+
+
+def _parameters(here: Pages, version: Version) -> dict[str, str]:
+    """What the execution that registered the version was given, defaults included; {} when it is not known any more."""
+    if "/execution/" not in version.origin:
+        return {}
+    try:
+        return {**DEFAULTS, **executions.values(here.target.client("sagemaker"), version.origin)}
+    except ClientError as error:
+        if not aws.is_missing(error):
+            raise
+        return {}
 
 
 def _disagreements(here: Pages, found: list[Version]) -> list[dict[str, Any]]:

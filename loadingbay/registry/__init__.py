@@ -5,5 +5,7 @@
 - `history`: which version was served from when until when
 - `evaluations`: what Evaluate wrote about a version
 - `comparison`: whether versions differ by more than noise
+- `uncertainty`: 95 % intervals of figures that an evaluation has none for
+- `cost_curve`: what a thousand photos cost at each threshold
 - `cards`: the model card of a version
 """

@@ -1,8 +1,8 @@
 """Compares evaluations of versions: figures with intervals, and whether a difference is more than noise. Pure.
 
-Two versions that were evaluated on the same test photos are compared photo by photo, with McNemar's exact test. Shares
-of different photos are compared by Newcombe's interval of a difference, made of the Wilson intervals of both (Newcombe
-1998, method 10). Figures without an interval get no verdict.
+Two versions that were evaluated on the same test photos are compared photo by photo: accuracy with McNemar's exact
+test, calibration and risk by resampling both alike. All else is compared by an interval of the difference that is made
+of the intervals of both (Newcombe 1998, method 10). Figures without an interval get no verdict.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, Literal
+
+from loadingbay.registry import uncertainty
 
 Verdict = Literal["more than noise", "within noise", ""]
 _LEVEL = 0.05
@@ -104,16 +106,21 @@ def _judged(first: Mapping[str, Any], other: Mapping[str, Any], figure: Figure) 
         p = mcnemar(won, lost)
         verdict: Verdict = "more than noise" if p < _LEVEL else "within noise"
         return Value(now.value, now.interval, verdict, f"same photos: {won} won, {lost} lost, McNemar p = {p:.2g}")
-    if before.interval is None or now.interval is None:
+    apart = uncertainty.of_difference(first, other, figure.path) if same_test(first, other) else None
+    if apart is None and before.interval and now.interval:
+        apart = difference(before.value, before.interval, now.value, now.interval)
+    if apart is None:
         return now
-    low, high = difference(before.value, before.interval, now.value, now.interval)
+    low, high = apart
     verdict = "within noise" if low <= 0 <= high else "more than noise"
-    return Value(now.value, now.interval, verdict, f"difference {100 * low:+.1f} to {100 * high:+.1f} points")
+    said = f"{100 * low:+.1f} to {100 * high:+.1f} points" if figure.share else f"{low:+.4f} to {high:+.4f}"
+    return Value(now.value, now.interval, verdict, f"difference {said}")
 
 
 def _value(evaluation: Mapping[str, Any], figure: Figure) -> Value:
     group, name = figure.path
     value = evaluation.get(group, {}).get(name)
-    interval = evaluation.get("confidence_intervals", {}).get(name) if group == "gate" else None
+    kept = evaluation.get("confidence_intervals", {}).get(name) if group == "gate" else None
     number = float(value) if isinstance(value, int | float) and math.isfinite(value) else None
-    return Value(number, (float(interval[0]), float(interval[1])) if interval else None)
+    interval = (float(kept[0]), float(kept[1])) if kept else uncertainty.interval(evaluation, figure.path)
+    return Value(number, interval)

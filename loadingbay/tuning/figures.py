@@ -76,6 +76,8 @@ def _study(trials: Sequence[Trial], objective: Objective) -> optuna.Study:
     done = sorted((trial for trial in trials if objective in trial.figures), key=lambda trial: trial.number)
     ranges = {name: _range(name, [trial.values[name] for trial in done]) for name in (done[0].values if done else ())}
     for trial in done:
+        while len(study.trials) < trial.number:  # so that the numbers are the same: Optuna counts from 0
+            study.add_trial(optuna.create_trial(state=optuna.trial.TrialState.FAIL))
         value = trial.figures[objective]
         study.add_trial(optuna.create_trial(params=dict(trial.values), distributions=ranges, value=value))
     return study
@@ -97,11 +99,14 @@ def _as_svg(figure: Any, colours: _Colours) -> bytes:
 
     figure.patch.set_alpha(0)
     figure.set_size_inches(6.4, 3.6)
+    figure.suptitle("")
     for axes in figure.axes:
         axes.set_facecolor("none")
         axes.set_title("")
         axes.tick_params(colors=colours.text)
         axes.grid(color=colours.lines)
+        for spine in axes.spines.values():
+            spine.set_color(colours.lines)
         if axes.get_legend():
             axes.get_legend().get_frame().set_alpha(0)
     for text in figure.findobj(Text):
