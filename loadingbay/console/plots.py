@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import groupby
+from itertools import groupby, pairwise
 
 WIDTH, HEIGHT = 320, 180
 LEFT, RIGHT, TOP, BOTTOM = 40, 16, 18, 30
@@ -141,9 +141,10 @@ def over_time(series: Sequence[tuple[str, Sequence[Share]]]) -> Plot:
             outline = [(at, i[1]) for at, _, i in found if i] + [(at, i[0]) for at, _, i in found[::-1] if i]
             if outline:
                 areas.append((style, _line(outline, lowest, 1.0)))
-    starts = [time for number, (time, version) in enumerate(moments) if not number or version != moments[number - 1][1]]
+    # A version's stripe begins half-way between the last period of the one before and its own first one.
+    changes = [a[0] + (b[0] - a[0]) / 2 for a, b in pairwise(moments) if a[1] != b[1]]
     named = [version for version, _ in groupby(version for _, version in moments)]
-    edges = [LEFT, *(x(place(time)) for time in starts[1:]), WIDTH - RIGHT]
+    edges = [LEFT, *(x(place(time)) for time in changes), WIDTH - RIGHT]
     bands = tuple(
         Band(f"b{number % 2}", edges[number], round(edges[number + 1] - edges[number], 1), version)
         for number, version in enumerate(named)

@@ -3,6 +3,7 @@
 - `versions`: reads the registry, approves and rejects, waits until the endpoint serves what it should
 - `plan`: asks DeployModel what it would do
 - `history`: which version was served from when until when
+- `deployments`: the story of one deployment
 - `evaluations`: what Evaluate wrote about a version
 - `comparison`: whether versions differ by more than noise
 - `uncertainty`: 95 % intervals of figures that an evaluation has none for

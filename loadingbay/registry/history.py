@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
+from itertools import pairwise
 from typing import Any
 
 from loadingbay.registry import versions as registry
 from loadingbay.target import Target
 from pipelines import aws
+
+_PARALLEL = 8
 
 
 @dataclass(frozen=True)
@@ -30,6 +35,11 @@ class Period:
     metadata: dict[str, str]
     in_service: bool = False
 
+    @property
+    def key(self) -> str:
+        """When it began, as a word that can stand in an address."""
+        return re.sub(r"\W", "", self.since.astimezone(UTC).isoformat(timespec="milliseconds").partition("+")[0])
+
     def document(self) -> dict[str, Any]:
         """The period as a JSON object, which `history --json` prints."""
         return {
@@ -46,13 +56,21 @@ class Period:
 
 def history(target: Target, bucket: str, endpoint: str, limit: int) -> list[Period]:
     """The last `limit` periods, newest first, from the records that DeployModel keeps in S3."""
-    s3 = target.client("s3")
-    keys = sorted(item["Key"] for item in aws.objects(s3, bucket, f"deployments/{endpoint}/"))
-    # The same version twice in a row is one period, so some more are read than are asked for.
-    records = [json.load(s3.get_object(Bucket=bucket, Key=key)["Body"]) for key in keys[-2 * limit :]]
+    s3, prefix = target.client("s3"), f"deployments/{endpoint}/"
+    keys = sorted(item["Key"] for item in aws.objects(s3, bucket, prefix))
+    # A record's name is its time and its configuration: what tells the one before again need not be read.
+    begins = [key for before, key in pairwise(["", *keys]) if _config(before) != _config(key)]
+    with ThreadPoolExecutor(_PARALLEL, thread_name_prefix="record") as pool:
+        bodies = pool.map(lambda key: s3.get_object(Bucket=bucket, Key=key)["Body"].read(), begins[-limit:])
+        records = [json.loads(body) for body in bodies]
     now = _now(target, endpoint)
     found = periods([*records, now] if now else records)[:limit]
     return [replace(found[0], in_service=now is not None), *found[1:]] if found else []
+
+
+def _config(key: str) -> str:
+    """`loadingbay-v3-0123456789` of `deployments/loadingbay/20261122T200001.000-loadingbay-v3-0123456789.json`."""
+    return key.rsplit("/", 1)[-1].partition("-")[2]
 
 
 def periods(records: Iterable[dict[str, Any]]) -> list[Period]:

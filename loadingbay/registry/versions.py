@@ -84,12 +84,16 @@ def get(target: Target, arn: str) -> Version:
     )
 
 
+def arn(target: Target, number: int) -> str:
+    """The ARN of the version with this number, whether there is one or not."""
+    place = f"{target.resolved_region}:{target.account}"
+    return f"arn:{target.partition}:sagemaker:{place}:model-package/{target.stage}/{number}"
+
+
 def numbered(target: Target, number: int) -> Version:
     """The version with this number. Raises UsageError that names those there are."""
-    place = f"{target.resolved_region}:{target.account}"
-    arn = f"arn:{target.partition}:sagemaker:{place}:model-package/{target.stage}/{number}"
     try:
-        return get(target, arn)
+        return get(target, arn(target, number))
     except ClientError as error:
         if not aws.is_missing(error):
             raise

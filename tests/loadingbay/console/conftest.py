@@ -110,6 +110,9 @@ def desk(monkeypatch, tmp_path):
         target = Target("endpoint", "http://127.0.0.1:1", "us-east-1", clients=dict(_clients))
         sagemaker = target.clients["sagemaker"] = FakeSageMaker()
         target.__dict__["account"] = "000000000000"
+        # moto has no history of alarms.
+        silent = lambda **_: {"AlarmHistoryItems": []}  # noqa: E731
+        monkeypatch.setattr(target.client("cloudwatch"), "describe_alarm_history", silent)
         target.client("s3").create_bucket(Bucket="data")
         url = target.client("sqs").create_queue(QueueName="review")["QueueUrl"]
         states = target.client("stepfunctions")

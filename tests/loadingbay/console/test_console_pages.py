@@ -295,3 +295,34 @@ def test_costs_of_mistakes_change_the_curve(desk):
     assert one.count("<polyline") == other.count("<polyline")
     assert 'value="100"' in other
     assert desk.get("/versions/compare?v=1&v=2&wrong=x").status_code == 400
+
+
+def _deployed(desk, since="2026-11-20T12:00:00.000+00:00"):
+    """A record of a deployment of version 1 in S3, as DeployModel writes it; the address of its story."""
+    record = {"config": "c", "since": since, "version": 1, "approved_by": "arn:aws:iam::0:user/ada",
+              "comment": f"said {MARKUP}", "metadata": {"accuracy": "0.93"}}  # fmt: skip
+    key = "deployments/loadingbay/20261120T120000.000-c.json"
+    desk.target.client("s3").put_object(Bucket="data", Key=key, Body=json.dumps(record).encode())
+    desk.sagemaker.endpoints["loadingbay"]["changed"] = datetime.fromisoformat(since)
+    return "/history/20261120T120000000"
+
+
+def test_a_deployment_has_its_story(served):
+    address = _deployed(served)
+    logs, group = served.target.client("logs"), "/aws/lambda/loadingbay-deploy-model"
+    logs.create_log_group(logGroupName=group)
+    logs.create_log_stream(logGroupName=group, logStreamName="a")
+    now = int(datetime(2026, 11, 20, 12, tzinfo=UTC).timestamp() * 1000)
+    line = f"ERROR:deploy_model.app:Version 1 could not be verified: {MARKUP}"
+    logs.put_log_events(logGroupName=group, logStreamName="a", logEvents=[{"timestamp": now, "message": line}])
+    assert f'<a href="{address}">story' in served.get("/history").text
+    text = served.get(address).text
+    for said in ("user/ada", "Version 1 could not be verified", "Registered", "in service"):
+        assert said in text
+    _escaped(text)
+
+
+def test_a_story_that_is_not_there_is_not_found(served):
+    answer = served.get("/history/20200101T000000000")
+    assert answer.status_code == 404
+    assert "No deployment began at that moment" in answer.text

@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 from datetime import UTC, datetime
 
 from loadingbay.registry import history
@@ -45,7 +46,11 @@ def test_a_configuration_made_by_hand_has_no_version():
 
 class S3:
     def __init__(self, records):
-        self.objects = {f"deployments/loadingbay/{r['since']}-{r['config']}.json": r for r in records}
+        self.objects = {
+            f"deployments/loadingbay/{re.sub('[-:]', '', r['since'].partition('+')[0])}-{r['config']}.json": r
+            for r in records
+        }
+        self.read = []
 
     def get_paginator(self, _):
         return self
@@ -54,6 +59,7 @@ class S3:
         yield {"Contents": [{"Key": key} for key in self.objects if key.startswith(Prefix)]}
 
     def get_object(self, Bucket, Key):  # noqa: N803
+        self.read.append(Key)
         return {"Body": io.BytesIO(json.dumps(self.objects[Key]).encode())}
 
 
@@ -89,3 +95,11 @@ def test_the_last_ones_are_shown(monkeypatch):
 
 def test_nothing_deployed_is_no_history(monkeypatch):
     assert _history(monkeypatch, [], None) == []
+
+
+def test_what_is_told_again_is_not_read(monkeypatch):
+    target = Target("local", "http://127.0.0.1:1", "us-east-1")
+    s3 = target.clients["s3"] = S3([record(second, 1 + second // 10) for second in range(20)])
+    monkeypatch.setattr(registry, "endpoint", lambda *_: None)
+    assert [period.version for period in history.history(target, "bucket", "loadingbay", 5)] == [2, 1]
+    assert len(s3.read) == 2
