@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -17,20 +17,24 @@ from localcloud.http.front import Front
 from localcloud.http.protocol import Protocol
 from localcloud.http.signature import Key, SignatureError
 from localcloud.iam.identities import Enforced, Unenforced
+from localcloud.iam.visitors import Visitor
 from localcloud.images.catalog import CatalogError, known_rules
 from localcloud.images.environments import Images, Runtime
 from localcloud.jobs.service import JobService
 from localcloud.ministack import integrations, interrupted_stacks
-from localcloud.ministack.access_keys import AccessKeys
+from localcloud.ministack.access_keys import OWNERS_KEY, AccessKeys
 from localcloud.ministack.emulator import Emulator
 from localcloud.ministack.iam_evaluator import Evaluator
 from localcloud.ministack.iam_services import enforce_roles
 from localcloud.ministack.persistence import Saver
+from localcloud.ministack.resource_policies import ResourcePolicies
+from localcloud.resources.model_package_groups import policy_for
 from localcloud.sandbox.process import Launchers
 from localcloud.sandbox.sandbox import detect
 from localcloud.serving.invoke import Invoker
 from localcloud.serving.manager import Manager
 from localcloud.settings import READ_SECONDS, Settings, StartError
+from localcloud.state.credentials import visitor_secret
 from localcloud.state.embedded_metrics import EmbeddedMetrics
 from localcloud.state.events import Outbox
 from localcloud.state.logs import BatchedLogs
@@ -73,7 +77,8 @@ class Assembly:
         self._printed = EmbeddedMetrics(clients("cloudwatch"))
         self._emulator.printed = self._printed.read
         self._access_keys = AccessKeys(self._emulator)
-        self._protocol = Protocol(self.cloud, self._access_keys.principal)
+        self._policies = ResourcePolicies(settings.region)
+        self._protocol = Protocol(self.cloud, self._access_keys.principal, self._visitor)
         self.cloud.call = self._protocol.call
         sandbox = detect(settings.jobs_dir, settings.home, settings.visible)
         self._launchers = Launchers()
@@ -92,13 +97,26 @@ class Assembly:
         settings = self.cloud.settings
         if access_key == settings.account:
             return Key(settings.secret)
+        visitor = visitor_secret(settings.home, access_key) if OWNERS_KEY.fullmatch(access_key) else None
+        if visitor is not None:
+            return Key(visitor, visitor=True)
         found = self._access_keys.find(access_key)
         if found is None:
             raise SignatureError("unknown", "The security token included in the request is invalid.")
         return Key(*found)
 
+    def _visitor(self, headers: Mapping[str, str]) -> Visitor | None:
+        """The owner of another account, if such a one signed the request."""
+        account = self._access_keys.account(headers)
+        if account is None or account == self.cloud.settings.account:
+            return None
+        return Visitor(
+            account, lambda who, need: self._policies.allow(policy_for(self.cloud, need.resource), who, need)
+        )
+
     def _saved(self, service: str, handler: Callable[..., Any]) -> Callable[..., Any]:
         async def handle(method: str, path: str, headers: dict[str, str], body: bytes, query: Any) -> Any:
+            self._policies.begin()
             await self._emulator.before(service)
             answer = await handler(method, path, headers, body, query)
             await self._saver.after(service, _operation(path, headers, body, query), method, path)

@@ -68,6 +68,10 @@ class Front:
             body = await read_body(receive, request.headers.get("content-length"), most_bytes(service, path))
             check(request, signature, key, body.digest)
             form = protocol(request.headers, path, service)
+            if key.visitor and not _is_for_visitors(service, path):
+                denied = f"Account {signature.access_key} may ask here for what the policies of S3 and SageMaker allow."
+                await answer_error(send, form, "AccessDenied", denied, 403)
+                return
             if form == "json":
                 check_nesting(body.data)
             elif service == "lambda":
@@ -98,6 +102,11 @@ class Front:
             await answer_json(send, 404 if noted is None else 200, noted or off)
         else:
             await self._emulator(scope, receive, send)
+
+
+def _is_for_visitors(service: str, path: str) -> bool:
+    """Whether resource policies decide about a request, so that another account's owner may make it."""
+    return service in ("s3", "sagemaker") and not _INVOCATIONS.match(path) and not path.startswith("/_localcloud/")
 
 
 def _with_remedy(error: SignatureError) -> str:

@@ -16,6 +16,7 @@ from localcloud.api import OPERATIONS, ApiError, Handler
 from localcloud.api.shapes import check_request, service_model, shape_answer
 from localcloud.cloud import SIGNED_BY, Cloud
 from localcloud.iam.identities import Identity, authorize
+from localcloud.iam.visitors import Visitor
 from localcloud.resources.trials import batch_put_metrics
 
 logger = logging.getLogger("localcloud")
@@ -30,11 +31,18 @@ class Protocol:
     """Answers SageMaker's requests; `handle` has the signature that MiniStack's dispatcher expects of a service."""
 
     def __init__(
-        self, cloud: Cloud, signed_by: Callable[[Mapping[str, str]], tuple[str, str] | None] = lambda _: None
+        self,
+        cloud: Cloud,
+        signed_by: Callable[[Mapping[str, str]], tuple[str, str] | None] = lambda _: None,
+        visitor: Callable[[Mapping[str, str]], Visitor | None] = lambda _: None,
     ) -> None:
-        """`signed_by(headers)` is (ARN, id) of the role or user that signed a request, None for the owner."""
+        """Both functions are given a request's headers.
+
+        `signed_by` gives (ARN, id) of the role or user that signed it, None for the owner; `visitor` the owner of
+        another account if such a one signed it.
+        """
         self._cloud = cloud
-        self._signed_by = signed_by
+        self._signed_by, self._visitor = signed_by, visitor
         self._model = service_model("sagemaker")
         self._names = set(self._model.operation_names)
         # Operations may block on SQLite, S3 or a process; the event loop must not.
@@ -55,8 +63,9 @@ class Protocol:
                 )
             )
         try:
-            caller = self._cloud.identities.caller(headers)
-            SIGNED_BY.set(self._signed_by(headers))
+            visitor = self._visitor(headers)
+            caller = visitor or self._cloud.identities.caller(headers)
+            SIGNED_BY.set((visitor.arn, str(visitor.account)) if visitor else self._signed_by(headers))
             context = contextvars.copy_context()
             answer = await asyncio.get_running_loop().run_in_executor(
                 self._threads, context.run, self.call_json, name, body, caller

@@ -37,10 +37,14 @@ class SignatureError(Exception):
 
 @dataclass(frozen=True)
 class Key:
-    """What an access key is checked against. `token` is None for keys that are not temporary."""
+    """What an access key is checked against. `token` is None for keys that are not temporary.
+
+    `visitor` marks the owner of another account, who may ask for what has policies only.
+    """
 
     secret: str
     token: str | None = None
+    visitor: bool = False
 
 
 @dataclass(frozen=True)

@@ -2,4 +2,5 @@
 
 access      which actions on which resources a request needs
 identities  the account's owner, or a role with temporary credentials
+visitors    the owner of another account, held to the policies of this one's resources
 """

@@ -183,11 +183,12 @@ def _needs(operation: str, request: Mapping[str, Any], place: Place) -> Iterator
 
 
 def _group_members(operation: str, request: Mapping[str, Any], place: Place) -> list[str]:
-    """Versions of a group are created and listed as `model-package/<group>/*`: their numbers are not known before."""
+    """The resource of creating or listing versions, `model-package/<group>/*`: their numbers are not known before."""
     group = request.get("ModelPackageGroupName")
     if operation not in ("CreateModelPackage", "ListModelPackages") or not group:
         return []
-    return [place.arn("model-package", f"{group.rpartition('/')[2]}/*")]
+    arn = place.arn("model-package-group", group)
+    return [f"{arn.replace(':model-package-group/', ':model-package/')}/*"]
 
 
 def image_needs(image: str | None) -> list[Need]:

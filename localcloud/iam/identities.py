@@ -20,6 +20,9 @@ from localcloud.settings import READ_SECONDS, Settings
 class Identity(Protocol):
     """The account's owner or a role: credentials, clients that use them, and a check of permissions."""
 
+    account: str | None
+    """The number of its account, in which the resources lie that it gives by name; None for this one."""
+
     @property
     def variables(self) -> Mapping[str, str]:
         """Credentials as environment variables for a process; empty for the owner, whose variables each process has."""
@@ -74,11 +77,13 @@ class Identities(Protocol):
 
 def authorize(identity: Identity, operation: str, request: Mapping[str, Any], settings: Settings) -> None:
     """Raise ApiError unless the identity has the permissions that a SageMaker operation with this request needs."""
-    identity.require(needs(operation, request, Place(settings.account, settings.region)))
+    identity.require(needs(operation, request, Place(identity.account or settings.account, settings.region)))
 
 
 class Owner:
     """The account's owner, who is allowed everything and has no temporary credentials."""
+
+    account: str | None = None
 
     def __init__(self, client: Callable[[str], Any]) -> None:
         self.client = client
@@ -119,6 +124,8 @@ class Unenforced:
 
 class _KeyHolder:
     """The identity of an access key: a role with temporary credentials, or the sender of a request."""
+
+    account: str | None = None
 
     def __init__(self, evaluator: Evaluator, settings: Settings, credentials: Mapping[str, str]) -> None:
         self._evaluator, self._settings = evaluator, settings

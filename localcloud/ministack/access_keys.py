@@ -1,6 +1,7 @@
 """Access keys that MiniStack's IAM and STS have given out, and those that Lambda functions act as their roles with."""
 
 import importlib
+import re
 import secrets
 import threading
 from collections.abc import Mapping
@@ -8,6 +9,8 @@ from typing import Any
 
 from localcloud.ministack.emulator import Emulator
 from localcloud.ministack.private_names import find_names
+
+OWNERS_KEY = re.compile(r"\d{12}")
 
 
 class AccessKeys:
@@ -48,6 +51,11 @@ class AccessKeys:
         """(ARN, id) of the role or user that signed a request with these headers; None for the owner."""
         found = self._resolve(self._router.extract_access_key_id(dict(headers), {}))
         return None if found is None else (found.principal_arn, found.principal_id)
+
+    def account(self, headers: Mapping[str, str]) -> str | None:
+        """The account whose owner signed a request with these headers: an owner's access key is its number."""
+        key: str = self._router.extract_access_key_id(dict(headers), {})
+        return key if OWNERS_KEY.fullmatch(key) else None
 
     def _resolve(self, access_key: str) -> Any:
         if self._iam.is_root_access_key(access_key):

@@ -23,7 +23,6 @@ logger = logging.getLogger("localcloud")
 
 _DENIALS_KEPT = 200
 _NAMES = {
-    "app": ("pin_request_origin",),
     "core.iam_evaluator": (
         "enforce", "pin_signed_request", "pin_signed_body", "evaluate_resource_policy", "EvalContext", "AuthError",
         "pin_request_origin",
@@ -48,7 +47,6 @@ class Evaluator:
         self._lock = threading.Lock()
         self._allowed: dict[tuple[str, str], None] = {}
         self._denied: list[dict[str, str]] = []
-        self._treat_loopback_as_tls(modules["app"])
         self._record_decisions()
         self._name_s3_objects_in_denials()
         self._tell_what_events_say()
@@ -152,11 +150,6 @@ class Evaluator:
         return decision == "Allow"
 
     # Patches
-
-    def _treat_loopback_as_tls(self, app: Any) -> None:
-        """Set aws:SecureTransport: requests over loopback cannot be read by other machines."""
-        pin = self._iam.pin_request_origin
-        app.pin_request_origin = lambda address, _secure: pin(address, secure_transport=True)
 
     def _record_decisions(self) -> None:
         """Record every decision about a role, including those that MiniStack makes for its own services."""

@@ -83,7 +83,7 @@ def delete_model_package_group(cloud: Cloud, request: dict[str, Any]) -> None:
 
 @operation("PutModelPackageGroupPolicy")
 def put_model_package_group_policy(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any]:
-    """Keep the group's resource policy, which must be JSON. There is one account: nobody is let in by it."""
+    """Set the group's resource policy, by which other accounts may read its versions. It must be JSON."""
     try:
         json.loads(request["ResourcePolicy"])
     except ValueError as error:
@@ -104,6 +104,16 @@ def get_model_package_group_policy(cloud: Cloud, request: dict[str, Any]) -> dic
 def delete_model_package_group_policy(cloud: Cloud, request: dict[str, Any]) -> None:
     """Delete the group's resource policy."""
     _keep_policy(cloud, request["ModelPackageGroupName"], None)
+
+
+def policy_for(cloud: Cloud, arn: str) -> str | None:
+    """The policy for a group or a version in it, by ARN (a version's may end in `*`); None if there is none."""
+    kind, _, name = arn.rpartition(":")[2].partition("/")
+    if kind not in (KIND, "model-package") or arn != cloud.arn(kind, name):
+        return None
+    group = cloud.store.get(KIND, name.partition("/")[0])
+    policy: str | None = (group or {}).get("_Policy")
+    return policy
 
 
 def _keep_policy(cloud: Cloud, name_or_arn: str, policy: str | None) -> dict[str, Any]:

@@ -1,4 +1,8 @@
-"""The owner's access key: made with the home, kept in `credentials` there in the form that AWS's tools read."""
+"""The owner's access key: made with the home, kept in `credentials` there in the form that AWS's tools read.
+
+Further profiles in the file let the owners of other accounts in: the access key is that account's number, the secret
+that of its own local cloud. What they may do, the policies of this account's resources say.
+"""
 
 import configparser
 import os
@@ -7,6 +11,7 @@ from pathlib import Path
 
 FILE = "credentials"
 _PROFILE = "default"
+_SHORTEST = 16  # characters of a secret
 
 
 def owner_secret(home: Path, account: str) -> str:
@@ -17,15 +22,29 @@ def owner_secret(home: Path, account: str) -> str:
     path = home / FILE
     if not path.exists():
         _write(path, account, secrets.token_urlsafe(30))
+    secret = _profiles(path).get(_PROFILE, {}).get("aws_secret_access_key", "")
+    if len(secret) < _SHORTEST:
+        raise ValueError(f"{path} holds no aws_secret_access_key: delete the file, and a new one is made.")
+    return secret
+
+
+def visitor_secret(home: Path, account: str) -> str | None:
+    """The secret access key of the owner of another account; None if no profile of the home lets that account in."""
+    for name, profile in _profiles(home / FILE).items():
+        if name != _PROFILE and profile.get("aws_access_key_id") == account:
+            secret = profile.get("aws_secret_access_key", "")
+            return secret if len(secret) >= _SHORTEST else None
+    return None
+
+
+def _profiles(path: Path) -> dict[str, dict[str, str]]:
+    """The profiles of a credentials file by name; none if it is not in the form of one."""
     parser = configparser.RawConfigParser()
     try:
         parser.read_string(path.read_text())
-        secret = parser[_PROFILE]["aws_secret_access_key"]
-    except (configparser.Error, KeyError, UnicodeDecodeError):
-        secret = ""
-    if len(secret) < 16:
-        raise ValueError(f"{path} holds no aws_secret_access_key: delete the file, and a new one is made.")
-    return secret
+    except (configparser.Error, UnicodeDecodeError):
+        return {}
+    return {name: dict(parser[name]) for name in parser.sections()}
 
 
 def _write(path: Path, account: str, secret: str) -> None:

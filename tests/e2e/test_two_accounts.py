@@ -86,14 +86,17 @@ def production(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Account]:
 
 @pytest.fixture(scope="module")
 def promoted(bay: Any, story: dict[str, Any], production: Account) -> str:
-    """The version of the first account, promoted; its ARN in the other."""
-    keys = (("staging", bay.url, "000000000000", bay.secret), ("production", production.url, OTHER, production.secret))
+    """The version of the first account, promoted with the other's keys alone; its ARN in the other."""
+    # What the other account may read there, the policies of the first account's stack say.
+    bay.cli("deploy", "--parameter", f"PromoteToAccount={OTHER}")
+    keys = f"aws_access_key_id = {OTHER}\naws_secret_access_key = {production.secret}\n"
+    with (bay.folder / ".loadingbay" / "cloud" / "credentials").open("a") as known:
+        known.write(f"[production]\n{keys}")
     config = production.home.parent / "config"
     config.write_text(
         "".join(
-            f"[profile {name}]\nregion = us-east-1\nendpoint_url = {url}\n"
-            f"aws_access_key_id = {account}\naws_secret_access_key = {secret}\n"
-            for name, url, account, secret in keys
+            f"[profile {name}]\nregion = us-east-1\nendpoint_url = {url}\n{keys}"
+            for name, url in (("staging", bay.url), ("production", production.url))
         )
     )
     said = run(
