@@ -102,7 +102,7 @@ def _package(version: Mapping[str, Any]) -> dict[str, Any]:
 def _evaluations(version: Mapping[str, Any], evaluation: Mapping[str, Any], data: str) -> Iterator[dict[str, Any]]:
     """The card's evaluation details: the figures on the test photos, and those of the verification once there was one.
 
-    `data` is the S3 address of the data set. Documented as `evaluation_details` of the model card's JSON schema.
+    `data` names the data set by label and SHA-256. Documented as `evaluation_details` of the model card's JSON schema.
     """
     groups = list(_groups(evaluation))
     if groups:

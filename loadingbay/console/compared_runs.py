@@ -31,6 +31,7 @@ def arn(target: Target, identity: str) -> str:
 
 
 def _compare(request: Request) -> Response:
+    """The page that puts two or more runs side by side: parameters, inputs, steps and figures that differ."""
     here = pages(request)
     here.stack()
     ids = side_by_side.chosen(request.query_params.getlist("run"), "runs")

@@ -36,6 +36,7 @@ _RUN = "run"
 
 
 def _table(request: Request) -> Response:
+    """The page Runs: the pipeline's executions, newest first (from the token `?from=` on), and runs started here."""
     here = pages(request)
     here.stack()
     token = request.query_params.get("from", "")

@@ -36,11 +36,11 @@ def interval(evaluation: Mapping[str, Any], path: Path) -> Interval | None:
     if path in RESAMPLED:
         drawn = resampled(evaluation, path)
         return None if drawn is None else basic(value, drawn, lowest=0.0)
-    strangers = _strangers(evaluation)
-    if path == ("gate", "out_of_distribution_accepted") and strangers:
-        return wilson(value, strangers)
-    if path == ("gate", "out_of_distribution_auroc") and strangers and (known := _count(evaluation)):
-        return hanley_mcneil(value, known, strangers)
+    others = _count_of_others(evaluation)
+    if path == ("gate", "out_of_distribution_accepted") and others:
+        return wilson(value, others)
+    if path == ("gate", "out_of_distribution_auroc") and others and (known := _count(evaluation)):
+        return hanley_mcneil(value, known, others)
     return None
 
 
@@ -132,7 +132,7 @@ def _count(evaluation: Mapping[str, Any]) -> int:
     return int(evaluation.get("test", {}).get("count", 0))
 
 
-def _strangers(evaluation: Mapping[str, Any]) -> int:
+def _count_of_others(evaluation: Mapping[str, Any]) -> int:
     """How many photos of other things the figures under `gate` are of: photos where there are any, else drawn ones."""
     groups = evaluation.get("out_of_distribution", {})
     return int((groups.get("photos") or groups.get("drawn") or {}).get("count", 0))

@@ -45,9 +45,9 @@ def read(text: str, refuse: Refuse) -> Definition:
         DefinitionError: it cannot run; the text names the step and the member.
     """
     document = load(text)
-    strangers = unknown(document)
-    if strangers:
-        raise DefinitionError(f"Unknown member{'s' if len(strangers) > 1 else ''}: {'; '.join(strangers)}.")
+    misspelt = unknown(document)
+    if misspelt:
+        raise DefinitionError(f"Unknown member{'s' if len(misspelt) > 1 else ''}: {'; '.join(misspelt)}.")
     definition = parse_document(document)
     for step in definition.steps.values():
         try:

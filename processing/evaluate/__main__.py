@@ -98,10 +98,10 @@ def _read_recent(folder: Path | None, classes: list[str]) -> Photos:
 
 
 def _baseline(photos: Photos, answers: Answers, lately: Photos) -> dict[str, Any]:
-    """What the photos look like, and how sure the model was of the test photos: Monitor compares the stream with it.
+    """The statistics with which Monitor compares the stream: what photos look like, and the model's confidence.
 
-    Of the recent photos where there are enough: a version that was trained because the stream changed would else be
-    told for ever that it has.
+    The photos are the recent ones where there are enough, else the test photos: a version that was trained because the
+    stream had changed must not be compared with the stream from before.
     """
     from processing.evaluate.report import spread  # loads what takes seconds
 
