@@ -1,8 +1,6 @@
 """What is left after kill -9 and after a graceful stop, and what goes on at the next start."""
 
-import io
 import json
-import tarfile
 import time
 import urllib.request
 from pathlib import Path
@@ -12,20 +10,16 @@ import psutil
 import pytest
 from botocore.exceptions import ClientError
 
+from tests.localcloud.resources.served import artifact
+
 BUCKET = "kept"
 VARIANT = {"VariantName": "AllTraffic", "InstanceType": "ml.m5.large", "InitialInstanceCount": 1}
 
 
 def put_model(cloud: Any, name: str, /, **files: str) -> None:
-    data = io.BytesIO()
-    with tarfile.open(fileobj=data, mode="w:gz") as tar:
-        for path, text in files.items():
-            member = tarfile.TarInfo(path)
-            member.size = len(text)
-            tar.addfile(member, io.BytesIO(text.encode()))
     s3, sagemaker = cloud.client("s3"), cloud.client("sagemaker")
     s3.create_bucket(Bucket=BUCKET)
-    s3.put_object(Bucket=BUCKET, Key=f"{name}.tar.gz", Body=data.getvalue())
+    s3.put_object(Bucket=BUCKET, Key=f"{name}.tar.gz", Body=artifact(**files))
     sagemaker.create_model(
         ModelName=name, PrimaryContainer={"Image": "image:1", "ModelDataUrl": f"s3://{BUCKET}/{name}.tar.gz"}
     )

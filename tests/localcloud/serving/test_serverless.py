@@ -1,7 +1,5 @@
 """Serverless variants: what is refused as on AWS, and one at work."""
 
-import io
-import tarfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -12,6 +10,7 @@ from botocore.exceptions import ClientError
 from localcloud.api import ApiError
 from localcloud.serving import serverless
 from localcloud.serving.deployment import Deployment, VariantSpec
+from tests.localcloud.resources.served import artifact
 
 CONFIG = {"MemorySizeInMB": 2048, "MaxConcurrency": 2}
 VARIANT = {"VariantName": "AllTraffic", "ModelName": "model", "ServerlessConfig": CONFIG}
@@ -62,16 +61,6 @@ def test_serverless_may_become_instances_but_not_the_other_way() -> None:
     serverless.check_update(without, instances)
     with pytest.raises(ApiError, match="cannot be updated to a serverless one"):
         serverless.check_update(instances, without)
-
-
-def artifact(**files: str) -> bytes:
-    data = io.BytesIO()
-    with tarfile.open(fileobj=data, mode="w:gz") as tar:
-        for path, text in files.items():
-            member = tarfile.TarInfo(path)
-            member.size = len(text)
-            tar.addfile(member, io.BytesIO(text.encode()))
-    return data.getvalue()
 
 
 def test_a_serverless_endpoint_throttles_beyond_its_concurrency(cloud: Any) -> None:
