@@ -16,11 +16,17 @@ class CreateModel:
 
 @dataclass(frozen=True)
 class CreateEndpointConfig:
-    """One variant that serves the model, every request captured; for the trial one server, and nothing captured."""
+    """One variant that serves the model, every request captured; for the trial one server, and nothing captured.
+
+    With `shadow`, the name of another model, a second variant gets copies of this share (0 to 1) of the requests. Its
+    answers are captured, and go to nobody.
+    """
 
     name: str
     model_name: str
     trial: bool = False
+    shadow: str = ""
+    share: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -82,6 +88,14 @@ class RejectVersion:
 
 
 @dataclass(frozen=True)
+class RejectShadow:
+    """Withdraw a version's approval as a shadow, and say why in the registry; its approval to serve is not touched."""
+
+    package_arn: str
+    reason: str
+
+
+@dataclass(frozen=True)
 class NoteApproval:
     """Write down who approved the version: what DeployModel writes later makes it the last to have changed it."""
 
@@ -91,12 +105,16 @@ class NoteApproval:
 
 @dataclass(frozen=True)
 class RecordDeployment:
-    """Add to the history that the endpoint serves this configuration since then; 0 is a version that is not ours."""
+    """Add to the history that the endpoint serves this configuration since then; 0 is a version that is not ours.
+
+    `shadow` is the version that gets copies of the requests, 0 for none.
+    """
 
     config_name: str
     since: str
     version: int
     endpoint_arn: str
+    shadow: int = 0
 
 
 @dataclass(frozen=True)
@@ -124,6 +142,7 @@ Action = (
     | ForgetAttempt
     | DeleteEndpoint
     | RejectVersion
+    | RejectShadow
     | NoteApproval
     | RecordDeployment
     | ScaleEndpoint

@@ -48,11 +48,13 @@ def _after(current: Current, plan: Plan, settings: Settings) -> Current:
             case actions.RejectVersion(arn, _):
                 left = tuple(version for version in current.approved if version.arn != arn)
                 current = replace(current, approved=left)
+            case actions.RejectShadow(_, _):
+                current = replace(current, shadow=None)
             case actions.ScaleEndpoint(_, scaling) if current.endpoint is not None:
                 current = replace(current, endpoint=replace(current.endpoint, scaling=scaling))
             case actions.DeleteStored(name):
                 current = replace(current, stored=tuple(other for other in current.stored if other != name))
-            case actions.RecordDeployment(config, since, _, _) if current.endpoint is not None:
+            case actions.RecordDeployment(config, since, _, _, _) if current.endpoint is not None:
                 current = replace(current, endpoint=replace(current.endpoint, recorded=f"{config}@{since}"))
     return current
 

@@ -11,7 +11,8 @@ from botocore.exceptions import ClientError
 from . import actions, history, requests, verification
 from .environment import Clients
 from .reading import ATTEMPTED, SCALING, says
-from .state import Settings, trial_config_name
+from .state import Settings
+from .trigger import SHADOW
 
 logger = logging.getLogger(__name__)
 
@@ -63,6 +64,9 @@ def _execute(action: actions.Action, settings: Settings, clients: Clients) -> No
             sagemaker.delete_endpoint(EndpointName=name)
         case actions.RejectVersion(package_arn, reason):
             verification.reject(package_arn, reason, {}, clients)
+        case actions.RejectShadow(package_arn, reason):
+            stage = {**SHADOW, "StageStatus": "Rejected", "StageDescription": " ".join(reason.split())[:1024]}
+            sagemaker.update_model_package(ModelPackageArn=package_arn, ModelLifeCycle=stage)
         case actions.NoteApproval(package_arn, who):
             metadata = {"approved_by": verification.metadata_text(who)}
             sagemaker.update_model_package(ModelPackageArn=package_arn, CustomerMetadataProperties=metadata)
@@ -74,7 +78,7 @@ def _execute(action: actions.Action, settings: Settings, clients: Clients) -> No
         case actions.ScaleEndpoint(endpoint_arn, scaling):
             _scale(endpoint_arn, scaling, settings, clients)
         case actions.DeleteStored(name):
-            for config in (name, trial_config_name(name)):
+            for config in _configurations(name, sagemaker):
                 _unless_gone(sagemaker.delete_endpoint_config, EndpointConfigName=config)
             _unless_gone(sagemaker.delete_model, ModelName=name)
 
@@ -91,6 +95,12 @@ def _scale(endpoint_arn: str, scaling: str, settings: Settings, clients: Clients
         clients.autoscaling.register_scalable_target(**target)
         clients.autoscaling.put_scaling_policy(**policy)
     clients.sagemaker.add_tags(ResourceArn=endpoint_arn, Tags=[{"Key": SCALING, "Value": scaling}])
+
+
+def _configurations(name: str, sagemaker: Any) -> list[str]:
+    """The configurations that serve this model: its own, the trial's, and those in which it had a shadow."""
+    pages = sagemaker.get_paginator("list_endpoint_configs").paginate(NameContains=name)
+    return [config["EndpointConfigName"] for page in pages for config in page["EndpointConfigs"]]
 
 
 def _unless_gone(delete: Callable[..., Any], **name: str) -> None:

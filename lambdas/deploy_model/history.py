@@ -23,8 +23,10 @@ def record(action: RecordDeployment, settings: Settings, clients: Clients) -> No
         "endpoint": settings.endpoint_name,
         "config": action.config_name,
         "since": action.since,
-        **_version(action, settings, clients),
+        **_version(action.version, action.endpoint_arn, settings, clients),
     }
+    if action.shadow:
+        document["shadow"] = _version(action.shadow, action.endpoint_arn, settings, clients)
     bucket, _, prefix = clients.history_uri.removeprefix("s3://").partition("/")
     when = re.sub(r"[^0-9T.]", "", action.since.partition("+")[0])
     clients.s3.put_object(
@@ -37,20 +39,20 @@ def record(action: RecordDeployment, settings: Settings, clients: Clients) -> No
     clients.sagemaker.add_tags(ResourceArn=action.endpoint_arn, Tags=[{"Key": RECORDED, "Value": entry}])
 
 
-def _version(action: RecordDeployment, settings: Settings, clients: Clients) -> dict[str, Any]:
-    """The version's part of the record; empty for a configuration that is not ours, or a version that was deleted."""
-    if not action.version:
+def _version(number: int, endpoint_arn: str, settings: Settings, clients: Clients) -> dict[str, Any]:
+    """A version's part of the record; empty for a configuration that is not ours, or a version that was deleted."""
+    if not number:
         return {}
-    group = action.endpoint_arn.rsplit(":", 1)[0] + f":model-package/{settings.package_group}"
+    group = endpoint_arn.rsplit(":", 1)[0] + f":model-package/{settings.package_group}"
     try:
-        described = clients.sagemaker.describe_model_package(ModelPackageName=f"{group}/{action.version}")
+        described = clients.sagemaker.describe_model_package(ModelPackageName=f"{group}/{number}")
     except ClientError as error:
         if not says(error, "does not exist"):
             raise
         return {}
     metadata = described.get("CustomerMetadataProperties", {})
     return {
-        "version": action.version,
+        "version": number,
         "model_package_arn": described["ModelPackageArn"],
         "approved_by": metadata.get("approved_by") or last_changed_by(described, clients),
         "comment": described.get("ApprovalDescription", ""),

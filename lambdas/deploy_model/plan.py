@@ -4,11 +4,14 @@ The endpoint converges to the newest approved version, and a version comes to it
 endpoint, which exists for that long. Names are made from the version and from what it is deployed with, so "is it
 live?" is one comparison of names, an action done twice is harmless, and going back reuses what exists. The order of
 events, or how often they come, does not matter: a plan is made from the state that was read when one arrived.
+
+Once the right version serves, the version that is to be its shadow gets copies of its requests. A shadow begins and
+ends by an update of its own, so what fails in it is never the fault of the version that answers, or the other way.
 """
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
@@ -24,12 +27,24 @@ from .actions import (
     NoteApproval,
     NoteUnverified,
     RecordDeployment,
+    RejectShadow,
     RejectVersion,
     ScaleEndpoint,
     UpdateEndpoint,
     VerifyVersion,
 )
-from .state import Current, Endpoint, Settings, Version, config_name, trial_config_name, version_number
+from .state import (
+    Current,
+    Endpoint,
+    Settings,
+    Version,
+    config_name,
+    live_config_name,
+    shadow_config_name,
+    shadow_number,
+    trial_config_name,
+    version_number,
+)
 from .trigger import Kind, Trigger
 
 # An endpoint can be updated or deleted in these states only, and deleted when it has failed.
@@ -59,6 +74,7 @@ class Outcome(StrEnum):
     LIVE = "live"
     VERIFY = "verify"
     DEPLOY = "deploy"
+    SHADOW = "shadow"  # the right version serves; its shadow begins or ends
     WAIT = "wait"  # an endpoint is busy; its state change brings the next event
     TRY_AGAIN = "try again"  # an endpoint is being deleted, which brings no event: plan again in a moment
     STUCK = "stuck"  # the newest approved version does not serve, and nothing says that this is its fault
@@ -76,6 +92,7 @@ _TRIAL_IS_OVER = {
     Outcome.NOTHING_APPROVED,
     Outcome.LIVE,
     Outcome.DEPLOY,
+    Outcome.SHADOW,
     Outcome.FELL_BACK,
     Outcome.UNAPPROVED_SERVES,
 }
@@ -109,7 +126,8 @@ def plan_deployment(trigger: Trigger, current: Current, settings: Settings) -> P
     if trial is not None and plan.outcome in _TRIAL_IS_OVER and trial.status in SETTLED | {"Failed"}:
         over = DeleteEndpoint(settings.trial_name)
         # The account's quota may have no machine beside the trial's. A rejection is written down before anything else.
-        actions = (over, *actions) if plan.outcome is Outcome.DEPLOY else (*actions, over)
+        first = plan.outcome in {Outcome.DEPLOY, Outcome.SHADOW}
+        actions = (over, *actions) if first else (*actions, over)
     bookkeeping = _bookkeeping(trigger, current, settings)
     pruning = _pruning(current, settings) if plan.outcome is Outcome.LIVE and trial is None else ()
     return Plan(plan.outcome, plan.because, (*bookkeeping, *actions, *pruning))
@@ -123,11 +141,12 @@ def _converge(trigger: Trigger, current: Current, settings: Settings) -> Plan:
             return Plan(
                 Outcome.NOTHING_APPROVED, f"No version of {settings.package_group} is approved: nothing to deploy."
             )
-        return Plan(
+        unapproved = Plan(
             Outcome.UNAPPROVED_SERVES,
             f"No version of {settings.package_group} is approved any more, and endpoint {settings.endpoint_name} stays "
             f"{endpoint.status} with {endpoint.config_name}: approve a version, or delete the endpoint.",
         )
+        return _shadow(trigger, endpoint, current.shadow, unapproved, settings)
 
     wanted = config_name(newest, settings)
     if endpoint is not None:
@@ -137,10 +156,11 @@ def _converge(trigger: Trigger, current: Current, settings: Settings) -> Plan:
             return Plan(
                 Outcome.WAIT, f"Endpoint {settings.endpoint_name} is {endpoint.status}; its next state change decides."
             )
-        if endpoint.config_name == wanted and endpoint.status == "InService":
+        if live_config_name(endpoint.config_name, settings) == wanted and endpoint.status == "InService":
             other = settings.scaling != endpoint.scaling
             scale = (ScaleEndpoint(endpoint.arn, settings.scaling),) if other else ()
-            return Plan(Outcome.LIVE, f"Version {newest.number} is live.", scale)
+            live = Plan(Outcome.LIVE, f"Version {newest.number} is live.", scale)
+            return _shadow(trigger, endpoint, current.shadow, live, settings)
     if newest.passed_as != wanted:
         return _verification(trigger, current, newest, wanted, settings)
     failed = None if endpoint is None else _failed(trigger, endpoint, wanted, newest)
@@ -170,6 +190,52 @@ def _converge(trigger: Trigger, current: Current, settings: Settings) -> Plan:
             UpdateEndpoint(
                 wanted, endpoint.arn, watched=version_number(endpoint.config_name, settings) < newest.number
             ),
+        ),
+    )
+
+
+def _shadow(trigger: Trigger, endpoint: Endpoint, shadow: Version | None, resting: Plan, settings: Settings) -> Plan:
+    """Begin or end a shadow beside what the endpoint serves; `resting` is the plan where neither is to be done."""
+    live = live_config_name(endpoint.config_name, settings)
+    number = version_number(live, settings)
+    if shadow is not None and shadow.number == number:
+        shadow = None  # it answers already: no approved version took its place
+    wanted = shadow_config_name(live, shadow, settings) if shadow else live
+    if endpoint.status != "InService" or not number:
+        return resting
+    if endpoint.config_name == wanted:
+        copies = f" Version {shadow.number} gets copies of its requests." if shadow else ""
+        return replace(resting, because=resting.because + copies)
+    fixed = (ScaleEndpoint(endpoint.arn, "none"),) if endpoint.scaling != "none" else ()
+    update = UpdateEndpoint(wanted, endpoint.arn)
+    if shadow is None:
+        before = shadow_number(endpoint.config_name, settings)
+        return Plan(
+            Outcome.SHADOW,
+            f"Version {before} gets no more copies of the requests to version {number}.",
+            (CreateEndpointConfig(live, live), *fixed, update),
+        )
+    if settings.serverless_memory_mb:
+        why = "SageMaker has no shadow variants for serverless endpoints."
+        return replace(resting, because=why, actions=(*resting.actions, RejectShadow(shadow.arn, why)))
+    if endpoint.attempted == wanted:
+        said = endpoint.reason or "the endpoint gave no reason"
+        why = f"Version {shadow.number} did not become a shadow: {said}"
+        if _is_its_fault(endpoint):
+            # Forgotten first: if the second fails it is tried once more, and not refused for ever.
+            refused = (ForgetAttempt(endpoint.arn), RejectShadow(shadow.arn, why))
+            return replace(resting, because=why, actions=(*resting.actions, *refused))
+        if trigger.kind in {Kind.PACKAGE, Kind.ENDPOINT}:
+            return replace(resting, because=f"{why}. It is tried again within the hour.")
+    model = config_name(shadow, settings)
+    return Plan(
+        Outcome.SHADOW,
+        f"Version {shadow.number} is to get copies of {shadow.share:.0%} of the requests to version {number}.",
+        (
+            CreateModel(model, shadow.arn, shadow.number),
+            CreateEndpointConfig(wanted, live, shadow=model, share=shadow.share),
+            *fixed,
+            update,
         ),
     )
 
@@ -251,19 +317,22 @@ def _bookkeeping(trigger: Trigger, current: Current, settings: Settings) -> tupl
         # Not by its time: SageMaker changes LastModifiedTime for more than another configuration.
         and endpoint.recorded.partition("@")[0] != endpoint.config_name
     ):
-        number = version_number(endpoint.config_name, settings)
-        actions.append(RecordDeployment(endpoint.config_name, endpoint.since, number, endpoint.arn))
+        number, shadow = (of(endpoint.config_name, settings) for of in (version_number, shadow_number))
+        actions.append(RecordDeployment(endpoint.config_name, endpoint.since, number, endpoint.arn, shadow))
     return tuple(actions)
 
 
 def _pruning(current: Current, settings: Settings) -> tuple[Action, ...]:
-    """Delete what is stored of all but the newest `keep_versions` versions and the one that serves."""
+    """Delete what is stored of all but the newest `keep_versions` versions, the one that serves, and its shadow."""
     if not settings.keep_versions:
         return ()
     numbers = {name: version_number(name, settings) for name in current.stored}
     kept = sorted(set(numbers.values()), reverse=True)[: settings.keep_versions]
-    serving = current.endpoint.config_name if current.endpoint else ""
-    return tuple(DeleteStored(name) for name in sorted(numbers) if numbers[name] not in kept and name != serving)
+    config = current.endpoint.config_name if current.endpoint else ""
+    serving, shadow = live_config_name(config, settings), shadow_number(config, settings)
+    return tuple(
+        DeleteStored(name) for name in sorted(numbers) if numbers[name] not in {*kept, shadow} and name != serving
+    )
 
 
 def _over(since: str, lasts: timedelta, now: datetime) -> bool:

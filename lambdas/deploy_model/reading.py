@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError
 
 from .environment import Clients
 from .state import Current, Endpoint, Settings, Version, version_number
-from .trigger import Trigger
+from .trigger import Trigger, is_shadow, shadow_share
 
 ATTEMPTED = "loadingbay:attempted"
 """The tag of an endpoint that holds the configuration it was last told to take."""
@@ -43,7 +43,22 @@ def read_current(settings: Settings, clients: Clients, stored: bool = False) -> 
         read_endpoint(settings.trial_name, clients),
         clients.now(),
         tuple(_stored(settings, clients)) if stored else (),
+        _shadow(settings, clients),
     )
+
+
+def _shadow(settings: Settings, clients: Clients) -> Version | None:
+    """The newest version that is to be a shadow. The list names each version's stage, so one description is enough."""
+    pages = clients.sagemaker.get_paginator("list_model_packages").paginate(
+        ModelPackageGroupName=settings.package_group, ModelApprovalStatus="PendingManualApproval"
+    )
+    wanted = {
+        summary["ModelPackageVersion"]: summary["ModelPackageArn"]
+        for page in pages
+        for summary in page["ModelPackageSummaryList"]
+        if summary["ModelPackageStatus"] == "Completed" and is_shadow(summary)
+    }
+    return read_version(wanted[max(wanted)], clients) if wanted else None
 
 
 def _stored(settings: Settings, clients: Clients) -> Iterator[str]:
@@ -61,7 +76,10 @@ def as_if_decided(trigger: Trigger, current: Current, clients: Clients) -> Curre
         return current
     others = tuple(version for version in current.approved if version.arn != trigger.package_arn)
     decided = (read_version(trigger.package_arn, clients),) if trigger.status == "Approved" else ()
-    left = replace(current, approved=(*others, *decided))
+    shadow = None if current.shadow and current.shadow.arn == trigger.package_arn else current.shadow
+    if trigger.shadow is not None:
+        shadow = replace(read_version(trigger.package_arn, clients), share=trigger.shadow)
+    left = replace(current, approved=(*others, *decided), shadow=shadow)
     if left.newest is None or left.newest in decided:
         return left
     # Only the newest version was read in full, and without the rejected one that is another.
@@ -81,6 +99,7 @@ def read_version(arn: str, clients: Clients) -> Version:
         approved_by=metadata.get("approved_by", ""),
         decided_by=last_changed_by(described, clients),
         given_up=metadata.get("verification_given_up", ""),
+        share=shadow_share(described),
     )
 
 

@@ -30,7 +30,11 @@ def model(action: CreateModel, settings: Settings) -> dict[str, Any]:
 
 
 def endpoint_config(action: CreateEndpointConfig, settings: Settings) -> dict[str, Any]:
-    """CreateEndpointConfig: one variant, on instances or serverless. Only the endpoint that serves captures data."""
+    """CreateEndpointConfig: one variant, on instances or serverless, and the shadow's beside it if there is one.
+
+    Only the endpoint that serves captures data. The shadow has as many instances of the same type, as it may get as
+    many requests; SageMaker sends it the share that its weight is of the serving variant's, which is 1.
+    """
     variant: dict[str, Any] = {"VariantName": VARIANT, "ModelName": action.model_name}
     request: dict[str, Any] = {"EndpointConfigName": action.name, "ProductionVariants": [variant]}
     if settings.serverless_memory_mb:
@@ -56,10 +60,14 @@ def endpoint_config(action: CreateEndpointConfig, settings: Settings) -> dict[st
         "CaptureContentTypeHeader": {"JsonContentTypes": ["application/json"], "CsvContentTypes": ["text/csv"]},
         **key,
     }
+    if action.shadow:
+        shadow = {"VariantName": SHADOW_VARIANT, "ModelName": action.shadow, "InitialVariantWeight": action.share}
+        request["ShadowProductionVariants"] = [{**variant, **shadow}]
     return {**request, **key, "DataCaptureConfig": capture}
 
 
 VARIANT = "AllTraffic"
+SHADOW_VARIANT = "Shadow"
 
 
 def scaling(settings: Settings) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -92,9 +100,13 @@ def scalable_target(settings: Settings) -> dict[str, Any]:
 
 
 def update(config: str, settings: Settings) -> dict[str, Any]:
-    """UpdateEndpoint: an endpoint that scales keeps the number of instances that it has."""
-    retained = {"RetainAllVariantProperties": True} if settings.scaling != "none" else {}
-    return {"EndpointName": settings.endpoint_name, "EndpointConfigName": config, **retained}
+    """UpdateEndpoint: an endpoint that scales keeps the number of instances that it has, not the weights."""
+    request: dict[str, Any] = {"EndpointName": settings.endpoint_name, "EndpointConfigName": config}
+    if settings.scaling != "none":
+        request["RetainAllVariantProperties"] = True
+        # A shadow's weight is the share of the requests that it gets copies of.
+        request["ExcludeRetainedVariantProperties"] = [{"VariantPropertyType": "DesiredWeight"}]
+    return request
 
 
 def deployment(settings: Settings) -> dict[str, Any]:

@@ -66,7 +66,8 @@ class Version:
     `created` (seconds since 1970) tells it from the same number in a group that was deleted and made anew. The other
     members are read for the newest version only: `passed_as`, the configuration name under which it passed
     verification; `approved_by`, the approver that the registry holds; `decided_by`, who changed the version last,
-    unless that was DeployModel; `given_up`, when its verification was last given up (ISO 8601).
+    unless that was DeployModel; `given_up`, when its verification was last given up (ISO 8601). `share` says of how
+    many of the requests, from 0 to 1, it gets copies where it is a shadow.
     """
 
     arn: str
@@ -76,6 +77,7 @@ class Version:
     approved_by: str = ""
     decided_by: str = ""
     given_up: str = ""
+    share: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -101,6 +103,7 @@ class Endpoint:
 class Current:
     """The state at `now`: approved versions in any order, the endpoint, and the trial endpoint, if they exist.
 
+    `shadow` is the version that is to get copies of the requests, and is not approved to serve; None for no version.
     `stored` are the names of the models that `config_name` named, in any order; read for the schedule only.
     """
 
@@ -109,6 +112,7 @@ class Current:
     trial: Endpoint | None
     now: datetime
     stored: tuple[str, ...] = ()
+    shadow: Version | None = None
 
     @property
     def newest(self) -> Version | None:
@@ -132,10 +136,33 @@ def trial_config_name(config: str) -> str:
     return f"{config}-verify"
 
 
+def shadow_config_name(live: str, shadow: Version, settings: Settings) -> str:
+    """The name of the configuration in which what `live` names serves, and the shadow gets its share of copies."""
+    made_of = f"{config_name(shadow, settings)} {shadow.share:g}"
+    return f"{live}-s{shadow.number}-{hashlib.sha256(made_of.encode()).hexdigest()[:6]}"
+
+
+def live_config_name(config: str, settings: Settings) -> str:
+    """The name of the configuration that serves the same without a shadow; `config` itself where it has none."""
+    ours = _ours(config, settings)
+    return ours["live"] if ours else config
+
+
 def version_number(config: str, settings: Settings) -> int:
-    """The version in a name that `config_name` made for this endpoint; 0 for any other name."""
-    ours = re.fullmatch(rf"{re.escape(_prefix(settings))}-v(\d+)-[0-9a-f]{{10}}", config)
-    return int(ours.group(1)) if ours else 0
+    """The version that answers in a configuration with a name of ours for this endpoint; 0 for any other name."""
+    ours = _ours(config, settings)
+    return int(ours["version"]) if ours else 0
+
+
+def shadow_number(config: str, settings: Settings) -> int:
+    """The version that is the shadow in a configuration with a name of ours for this endpoint; 0 for none."""
+    ours = _ours(config, settings)
+    return int(ours["shadow"] or 0) if ours else 0
+
+
+def _ours(config: str, settings: Settings) -> re.Match[str] | None:
+    live = rf"(?P<live>{re.escape(_prefix(settings))}-v(?P<version>\d+)-[0-9a-f]{{10}})"
+    return re.fullmatch(rf"{live}(-s(?P<shadow>\d+)-[0-9a-f]{{6}})?", config)
 
 
 def _prefix(settings: Settings) -> str:

@@ -54,6 +54,11 @@ def serving(clients: Clients) -> Serving | None:
     try:
         described = clients.sagemaker.describe_endpoint(EndpointName=clients.endpoint)
         config = clients.sagemaker.describe_endpoint_config(EndpointConfigName=described["EndpointConfigName"])
+        if config.get("ShadowProductionVariants"):
+            # The version served before it got a shadow: DeployModel names that configuration as it names the model.
+            config = clients.sagemaker.describe_endpoint_config(
+                EndpointConfigName=config["ProductionVariants"][0]["ModelName"]
+            )
     except ClientError as error:
         if "Could not find" in error.response["Error"].get("Message", ""):
             return None

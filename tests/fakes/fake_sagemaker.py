@@ -85,6 +85,10 @@ class FakeSageMaker:
         self.endpoints: dict[str, dict[str, Any]] = {}
         self.served: list[int] = []
         """Every version that the endpoint NAME came to serve."""
+        self.shadowed: list[int] = []
+        """Every version that came to get copies of the requests to the endpoint NAME."""
+        self.refused_shadows: set[int] = set()
+        """Every version whose approval as a shadow was withdrawn through UpdateModelPackage."""
         self.rejected_by_code: set[int] = set()
         """Every version that was rejected through UpdateModelPackage, not through `decide`."""
         self.updates: list[dict[str, Any]] = []
@@ -129,6 +133,16 @@ class FakeSageMaker:
         self.packages[version] |= {"ModelApprovalStatus": status, "LastModifiedBy": {"IamIdentity": {"Arn": by}}}
         self._package_event(version, ["ModelApprovalStatus"])
 
+    def shadow_with(self, version: int, share: str = "1", by: str = "arn:aws:iam::000000000000:user/ada") -> None:
+        """Somebody lets a version get copies of the requests."""
+        self.packages[version] |= {
+            "ModelApprovalStatus": "PendingManualApproval",
+            "ModelLifeCycle": {"Stage": "Shadow", "StageStatus": "Approved"},
+            "LastModifiedBy": {"IamIdentity": {"Arn": by}},
+        }
+        self.metadata(version)["shadow_share"] = share
+        self._package_event(version, ["CustomerMetadataProperties", "ModelApprovalStatus", "ModelLifeCycle"])
+
     def settle(self) -> None:
         """The endpoints come to rest, and say so; a deletion ends without a word."""
         for name, endpoint in list(self.endpoints.items()):
@@ -138,12 +152,13 @@ class FakeSageMaker:
                 self._settle(name, endpoint)
 
     def _settle(self, name: str, endpoint: dict[str, Any]) -> None:
-        version = self._version_of(endpoint["next"])
-        works = self.machines and version not in self.broken
+        version, shadow = self._version_of(endpoint["next"]), self._shadow_of(endpoint["next"])
+        works = self.machines and not {version, shadow} & self.broken
         if works:
             endpoint["config"] = endpoint["next"]
             if name == NAME:
                 self.served.append(version)
+                self.shadowed += [shadow] if shadow else []
         fell_back = not works and endpoint["status"] == "Updating"
         fault = "The container did not pass the ping health check."
         shortage = "Unable to provision requested ML compute capacity due to InsufficientInstanceCapacity error."
@@ -177,6 +192,11 @@ class FakeSageMaker:
         return self._version_of(self.endpoint["config"])
 
     @property
+    def shadow(self) -> int | None:
+        """The version that gets copies of the requests to the endpoint."""
+        return self._shadow_of(self.endpoint["config"]) if self.endpoint and self.live else None
+
+    @property
     def status(self) -> dict[int, str]:
         return {version: package["ModelApprovalStatus"] for version, package in self.packages.items()}
 
@@ -186,15 +206,30 @@ class FakeSageMaker:
     def approved(self) -> list[int]:
         return [version for version, status in self.status.items() if status == "Approved"]
 
+    def shadows(self) -> list[int]:
+        """The versions that are to get copies of the requests."""
+        stage = {"Stage": "Shadow", "StageStatus": "Approved"}
+        pending = [version for version, status in self.status.items() if status == "PendingManualApproval"]
+        return [one for one in pending if stage.items() <= self.packages[one].get("ModelLifeCycle", {}).items()]
+
     def _version_of(self, config: str) -> int:
-        model = self.models[self.configs[config]["ProductionVariants"][0]["ModelName"]]
+        return self._version(self.configs[config]["ProductionVariants"][0])
+
+    def _shadow_of(self, config: str) -> int | None:
+        variants = self.configs[config].get("ShadowProductionVariants", [])
+        return self._version(variants[0]) if variants else None
+
+    def _version(self, variant: dict[str, Any]) -> int:
+        model = self.models[variant["ModelName"]]
         return int(model["PrimaryContainer"]["ModelPackageName"].rsplit("/", 1)[1])
 
     def _package_event(self, version: int, updated: list[str]) -> None:
         """As on AWS, every update of a version is told, whatever it changed."""
+        package = self.packages[version]
         detail = {
             "ModelPackageArn": self.arn(version),
             "ModelApprovalStatus": self.status[version],
+            **{key: package[key] for key in ("ModelLifeCycle", "CustomerMetadataProperties") if key in package},
             **({"UpdatedModelPackageFields": updated} if updated else {}),
         }
         self.events.append({"detail-type": "SageMaker Model Package State Change", "detail": detail})
@@ -235,8 +270,9 @@ class FakeSageMaker:
         self._check("ListModelPackages", request)
         wanted = request.get("ModelApprovalStatus")
         kept = ("ModelPackageArn", "ModelPackageVersion", "ModelPackageStatus", "ModelApprovalStatus", "CreationTime")
+        kept += ("ModelLifeCycle",)
         found = [
-            {key: package[key] for key in kept}
+            {key: package[key] for key in kept if key in package}
             for package in self.packages.values()
             if wanted in {None, package["ModelApprovalStatus"]}
         ]
@@ -290,8 +326,11 @@ class FakeSageMaker:
         name = request["EndpointConfigName"]
         if name in self.configs:
             raise refusal("CreateEndpointConfig", f'Cannot create already existing endpoint configuration "{name}".')
-        if request["ProductionVariants"][0]["ModelName"] not in self.models:
+        shadows = request.get("ShadowProductionVariants", [])
+        if any(variant["ModelName"] not in self.models for variant in request["ProductionVariants"] + shadows):
             raise refusal("CreateEndpointConfig", "Could not find model.")
+        if shadows and any("ServerlessConfig" in variant for variant in request["ProductionVariants"]):
+            raise refusal("CreateEndpointConfig", "A serverless endpoint has no shadow variant.")
         self.configs[name] = request
 
     def create_endpoint(self, **request: Any) -> None:
@@ -331,7 +370,10 @@ class FakeSageMaker:
         package["LastModifiedBy"] = {"IamIdentity": {"Arn": OURS}}
         if request.get("ModelApprovalStatus") == "Rejected":
             self.rejected_by_code.add(version)
-        package |= {name: request[name] for name in ("ModelApprovalStatus", "ApprovalDescription") if name in request}
+        if request.get("ModelLifeCycle", {}).get("StageStatus") == "Rejected":
+            self.refused_shadows.add(version)
+        changed = ("ModelApprovalStatus", "ApprovalDescription", "ModelLifeCycle")
+        package |= {name: request[name] for name in changed if name in request}
         self._package_event(version, [name for name in request if name != "ModelPackageArn"])
 
     def list_models(self, **request: Any) -> dict[str, Any]:
@@ -342,6 +384,11 @@ class FakeSageMaker:
         self._check("DeleteModel", request)
         if self.models.pop(request["ModelName"], None) is None:
             raise refusal("DeleteModel", f'Could not find model "{request["ModelName"]}".')
+
+    def list_endpoint_configs(self, **request: Any) -> dict[str, Any]:
+        self._check("ListEndpointConfigs", request)
+        found = [name for name in self.configs if request.get("NameContains", "") in name]
+        return {"EndpointConfigs": [{"EndpointConfigName": name} for name in found]}
 
     def delete_endpoint_config(self, **request: Any) -> None:
         self._check("DeleteEndpointConfig", request)

@@ -75,6 +75,9 @@ def play(cloud, history):
                 cloud.events.append(HOURLY)
             case ("machines" | "verifiable" as what, there):
                 setattr(cloud, what, there)
+            case ("shadow", which, share):
+                if cloud.packages:
+                    cloud.shadow_with(1 + which % len(cloud.packages), share)
             case (decision, which):
                 if cloud.packages:
                     cloud.decide(1 + which % len(cloud.packages), decision)

@@ -15,6 +15,7 @@ steps = st.one_of(
     st.tuples(st.just("Approved"), which),
     st.tuples(st.just("Approved"), which),  # twice as often: most of what can go wrong goes wrong after an approval
     st.tuples(st.just("Rejected"), which),
+    st.tuples(st.just("shadow"), which, st.sampled_from(["1", "0.25"])),
     st.tuples(st.just("deliver"), which, st.booleans()),
     st.just(("settle",)),
     st.just(("rest",)),
@@ -51,6 +52,11 @@ def test_after_any_history_the_newest_approved_version_serves(versions, history,
     assert TRIAL not in cloud.endpoints, "the trial endpoint was left, and costs money"
     if cloud.live is not None:
         assert cloud.history()[-1]["version"] == cloud.live
+        wanted = max(cloud.shadows(), default=None)
+        assert cloud.shadow == (None if wanted == cloud.live else wanted), "another version gets copies than is to"
+        assert cloud.history()[-1].get("shadow", {}).get("version") == cloud.shadow
+    assert not cloud.broken & set(cloud.shadowed), "a version that cannot start came to be a shadow"
+    assert cloud.refused_shadows <= cloud.broken, "a good version is a shadow no more"
 
 
 CHANGING = ("Create", "Update", "Delete", "Invoke", "PutEvents")
