@@ -94,6 +94,12 @@ def approved_packages(sagemaker: Any, group: str) -> list[dict[str, Any]]:
     return packages(sagemaker, group, ModelApprovalStatus="Approved")
 
 
+SHADOW_STAGE = {"Stage": "Shadow", "StageStatus": "Approved"}
+"""The stage of a version's life cycle with which DeployModel lets it get copies of the requests."""
+SHADOW_VARIANT = "Shadow"
+"""The variant that gets them; its captures lie in a folder of that name."""
+
+
 def verification_endpoint(endpoint: str) -> str:
     """The name of the endpoint on which a version is verified before `endpoint` serves it."""
     return f"{endpoint}-verify"

@@ -21,13 +21,29 @@ dry_run_option = click.option("--dry-run", is_flag=True, help="Only print what w
 @click.argument("version", type=click.IntRange(min=1))
 @comment_option
 @dry_run_option
+@click.option("--shadow", is_flag=True, help="Let it get copies of the live requests, and answer nobody.")
+@click.option(
+    "--share",
+    type=click.FloatRange(0, 1, min_open=True),
+    help="With --shadow: of how many of the requests, above 0 to 1.  [default: 1]",
+)
 @AS_JSON
-def approve(target: Target, version: int, comment: str, dry_run: bool, as_json: bool) -> None:
+def approve(
+    target: Target, version: int, comment: str, dry_run: bool, shadow: bool, share: float | None, as_json: bool
+) -> None:
     """Approve model version VERSION; the endpoint comes to serve the newest version that is approved.
 
     The version is verified first, with labelled photos, on an endpoint of its own. One that answers wrongly, slowly or
     not at all is rejected, with the reason, and what is in service stays.
+
+    With --shadow nothing changes for callers: `loadingbay compare VERSION` shows how it answers beside the version in
+    service, and `approve VERSION` puts it there. `reject VERSION` ends the shadow.
     """
+    if share is not None and not shadow:
+        raise click.UsageError("--share is for --shadow: a version that serves answers every request")
+    if shadow:
+        _shadow(target, version, share or 1.0, comment=comment, dry_run=dry_run, as_json=as_json)
+        return
     _decide(target, version, approve=True, comment=comment, dry_run=dry_run, as_json=as_json)
 
 
@@ -51,6 +67,31 @@ def _decide(target: Target, number: int, *, approve: bool, comment: str, dry_run
         show_plan(target, version, approve=approve, as_json=as_json)
     else:
         decide_and_wait(target, version, approve=approve, comment=comment, as_json=as_json)
+
+
+def _shadow(target: Target, number: int, share: float, *, comment: str, dry_run: bool, as_json: bool) -> None:
+    """Lets a version become the shadow and waits until it is, or shows what would be done."""
+    from loadingbay.registry import shadow as shadows
+    from loadingbay.registry import versions as registry
+    from loadingbay.screen import results
+    from loadingbay.stack.deploy import outputs
+
+    require_running(target)
+    version, name = registry.numbered(target, number), outputs(target)["EndpointName"]
+    shadows.check(target, name, version)
+    if dry_run:
+        plan = shadows.plan(target, name, version, share)
+        if as_json:
+            print_json(plan)
+        else:
+            results.plan(results.console(), plan)
+        return
+    with new_screen() as screen, screen.part("Shadow") as part:
+        shadows.start(target, version, share=share, comment=comment)
+        shadows.wait(target, name, version, waiting=lambda status: screen.note(part, f"endpoint: {status}"))
+        part.note = f"version {number} gets copies of {share:.0%} of the requests: `loadingbay compare {number}`"
+    if as_json:
+        print_json(registry.get(target, version.arn).document())
 
 
 def decide_and_wait(target: Target, version: Version, *, approve: bool, comment: str, as_json: bool) -> None:

@@ -6,5 +6,6 @@
 - `threshold`: what another confidence threshold would cost, on labelled traffic
 - `periods`: what the monitoring pipeline found, period by period, and the alarm
 - `comparison`: a version beside the approved one, on the old test and on recent photos
+- `live_comparison`: a shadow beside the version in service, on the live requests that both got
 - `requests`: which inference ids belong to requests that were made
 """

@@ -1,6 +1,7 @@
 """Reads and decides about model versions in the registry, and which of them the endpoint serves.
 
 - `versions`: reads the registry, approves and rejects, waits until the endpoint serves what it should
+- `shadow`: lets a version get copies of the live requests
 - `plan`: asks DeployModel what it would do
 - `history`: which version was served from when until when
 - `deployments`: the story of one deployment

@@ -34,6 +34,8 @@ class Period:
     comment: str
     metadata: dict[str, str]
     in_service: bool = False
+    shadow: int = 0
+    """The version that got copies of the requests meanwhile, 0 for none."""
 
     @property
     def key(self) -> str:
@@ -50,6 +52,7 @@ class Period:
             "in_service": self.in_service,
             "approved_by": self.approved_by or None,
             "comment": self.comment,
+            **({"shadow": self.shadow} if self.shadow else {}),
             **self.metadata,
         }
 
@@ -85,6 +88,7 @@ def periods(records: Iterable[dict[str, Any]]) -> list[Period]:
             approved_by=record.get("approved_by", ""),
             comment=record.get("comment", ""),
             metadata=record.get("metadata", {}),
+            shadow=record.get("shadow", {}).get("version") or 0,
         )
         if found and found[-1].config == period.config:
             continue  # told again: it was scaled, or an update of it failed
@@ -99,7 +103,9 @@ def _now(target: Target, endpoint: str) -> dict[str, Any] | None:
     now = registry.endpoint(target, endpoint)
     if now is None or now.changed is None or now.status not in {"InService", "Updating", "RollingBack"}:
         return None
-    record = {"config": now.config, "since": now.changed.isoformat()}
+    record: dict[str, Any] = {"config": now.config, "since": now.changed.isoformat()}
+    if now.shadow:
+        record["shadow"] = {"version": int(now.shadow.rsplit("/", 1)[-1])}
     if not now.serves:
         return record
     version = registry.get(target, now.serves)

@@ -22,8 +22,12 @@ def plan(target: Target, endpoint: str, arn: str = "", approval: str = "") -> di
     `{"outcome", "because", "actions", "course"}`; the course is every plan that follows if all goes well. None when
     we may not ask. Raises WorkError with its reason when the function fails.
     """
-    detail = {"ModelPackageArn": arn, "ModelApprovalStatus": approval} if arn else {}
-    event = {"dry_run": True, "detail-type": PACKAGE_EVENT if arn else ENDPOINT_EVENT, "detail": detail}
+    return ask(target, endpoint, {"ModelPackageArn": arn, "ModelApprovalStatus": approval} if arn else {})
+
+
+def ask(target: Target, endpoint: str, detail: Mapping[str, Any]) -> dict[str, Any] | None:
+    """DeployModel's plan after an event of a version with this detail, or of the endpoint if it is empty; as `plan`."""
+    event = {"dry_run": True, "detail-type": PACKAGE_EVENT if detail else ENDPOINT_EVENT, "detail": detail}
     try:
         answer = target.client("lambda").invoke(
             FunctionName=f"{endpoint}-deploy-model", Payload=json.dumps(event).encode()
@@ -40,7 +44,11 @@ def plan(target: Target, endpoint: str, arn: str = "", approval: str = "") -> di
 
 def decision(target: Target, endpoint: str, arn: str, *, approve: bool) -> dict[str, Any]:
     """The plan as it would be with this version approved or rejected. Raises WorkError when we may not ask for it."""
-    found = plan(target, endpoint, arn, "Approved" if approve else "Rejected")
+    return required(plan(target, endpoint, arn, "Approved" if approve else "Rejected"), endpoint)
+
+
+def required(found: dict[str, Any] | None, endpoint: str) -> dict[str, Any]:
+    """The plan. Raises WorkError where there is none, because we may not ask."""
     if found is None:
         raise WorkError(f"the plan is made by the function {endpoint}-deploy-model, which you may not invoke")
     return found

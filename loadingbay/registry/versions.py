@@ -24,7 +24,8 @@ _LOOKS_BEFORE_ASKING = 10  # whether the deployment is stuck
 class Version:
     """A version in the registry. `metadata` holds its figures and hashes as strings, see pipelines.definition.
 
-    `origin` is the ARN of the pipeline execution that registered it, "" when the registry names none.
+    `origin` is the ARN of the pipeline execution that registered it, "" when the registry names none. `shadow` is the
+    status of its stage as a shadow, "Approved" while it is to get copies of the requests, "" if it never was.
     """
 
     number: int
@@ -35,6 +36,8 @@ class Version:
     metadata: dict[str, str]
     evaluation: str
     origin: str = ""
+    shadow: str = ""
+    shadow_comment: str = ""
 
     def figure(self, name: str) -> float | None:
         """A figure of the metadata as a number, if it has one of that name."""
@@ -51,6 +54,7 @@ class Version:
             "approval": self.approval,
             "created": self.created.isoformat(),
             "comment": self.comment,
+            **({"shadow": self.shadow} if self.shadow else {}),
             **self.metadata,
         }
 
@@ -72,6 +76,8 @@ def get(target: Target, arn: str) -> Version:
     """The version with this ARN."""
     described = target.client("sagemaker").describe_model_package(ModelPackageName=arn)
     statistics = described.get("ModelMetrics", {}).get("ModelQuality", {}).get("Statistics", {})
+    stage = described.get("ModelLifeCycle", {})
+    shadow = stage if stage.get("Stage") == aws.SHADOW_STAGE["Stage"] else {}
     return Version(
         number=described["ModelPackageVersion"],
         arn=described["ModelPackageArn"],
@@ -81,6 +87,8 @@ def get(target: Target, arn: str) -> Version:
         metadata=described.get("CustomerMetadataProperties", {}),
         evaluation=statistics.get("S3Uri", ""),
         origin=described.get("MetadataProperties", {}).get("GeneratedBy", ""),
+        shadow=shadow.get("StageStatus", ""),
+        shadow_comment=shadow.get("StageDescription", ""),
     )
 
 
@@ -107,13 +115,22 @@ def decide(target: Target, version: Version, *, approve: bool, comment: str) -> 
 
     UsageError when `comment` is longer than 1,024 characters or not one printable line.
     """
-    if len(comment) > 1024 or not comment.isprintable():
-        raise UsageError(f"--comment has {len(comment)} characters: one line of at most 1,024 is kept")
+    check_comment(comment)
+    ended: dict[str, Any] = {}
+    if version.shadow == "Approved":  # it answers from now on, or not at all
+        ended = {"ModelLifeCycle": {**aws.SHADOW_STAGE, "StageStatus": "Completed" if approve else "Rejected"}}
     target.client("sagemaker").update_model_package(
         ModelPackageArn=version.arn,
         ModelApprovalStatus="Approved" if approve else "Rejected",
         ApprovalDescription=comment,
+        **ended,
     )
+
+
+def check_comment(comment: str) -> None:
+    """Raise UsageError when a comment is longer than 1,024 characters or not one printable line."""
+    if len(comment) > 1024 or not comment.isprintable():
+        raise UsageError(f"--comment has {len(comment)} characters: one line of at most 1,024 is kept")
 
 
 def due(target: Target) -> Version | None:
@@ -145,7 +162,10 @@ def rollback(target: Target) -> tuple[Version, Version]:
 
 @dataclass(frozen=True)
 class Endpoint:
-    """An endpoint as it is, `changed` at that time. `serves` is the ARN of the model package in service, if it says."""
+    """An endpoint as it is, `changed` at that time. `serves` is the ARN of the model package in service, if it says.
+
+    `shadow` is that of the one that gets copies of its requests, "" for none.
+    """
 
     name: str
     status: str
@@ -153,6 +173,7 @@ class Endpoint:
     serves: str
     config: str = ""
     changed: datetime | None = None
+    shadow: str = ""
 
 
 def endpoint(target: Target, name: str) -> Endpoint | None:
@@ -166,13 +187,15 @@ def endpoint(target: Target, name: str) -> Endpoint | None:
         raise
     # An endpoint whose creation failed may be described without a configuration.
     config = described.get("EndpointConfigName", "")
+    serves, shadow = _served(target, config) if config else ("", "")
     return Endpoint(
         name,
         described["EndpointStatus"],
         described.get("FailureReason", ""),
-        _served(target, config) if config else "",
+        serves,
         config,
         described.get("LastModifiedTime"),
+        shadow,
     )
 
 
@@ -186,12 +209,22 @@ def served_classes(target: Target, name: str) -> list[str]:
     return get(target, now.serves).metadata["classes"].split()
 
 
-def _served(target: Target, config_name: str) -> str:
-    """The ARN of the model package that a configuration serves; "" for one that names none, or is gone."""
-    sagemaker = target.client("sagemaker")
+def _served(target: Target, config_name: str) -> tuple[str, str]:
+    """The ARNs of the model packages that a configuration serves, and has as its shadow; "" for what it has not."""
     try:
-        config = sagemaker.describe_endpoint_config(EndpointConfigName=config_name)
-        model = sagemaker.describe_model(ModelName=config["ProductionVariants"][0]["ModelName"])
+        config = target.client("sagemaker").describe_endpoint_config(EndpointConfigName=config_name)
+    except ClientError as error:
+        if aws.is_missing(error):
+            return "", ""
+        raise
+    shadows = config.get("ShadowProductionVariants", [])
+    return _package(target, config["ProductionVariants"][0]), _package(target, shadows[0]) if shadows else ""
+
+
+def _package(target: Target, variant: dict[str, Any]) -> str:
+    """The ARN of the model package that a variant serves; "" for one that names none, or whose model is gone."""
+    try:
+        model = target.client("sagemaker").describe_model(ModelName=variant["ModelName"])
     except ClientError as error:
         if aws.is_missing(error):
             return ""

@@ -225,7 +225,9 @@ def status(out: Console, document: dict[str, Any]) -> None:
     else:
         serves = (endpoint["model_package_arn"] or "").rsplit("/", 1)[-1]
         failure = f": {endpoint['failure']}" if endpoint["failure"] else ""
-        out.print(f"Endpoint  {endpoint['name']} {endpoint['status']}, version {serves or 'unknown'}{failure}")
+        shadow = (endpoint.get("shadow_model_package_arn") or "").rsplit("/", 1)[-1]
+        copies = f", shadow version {shadow}" if shadow else ""
+        out.print(f"Endpoint  {endpoint['name']} {endpoint['status']}, version {serves or 'unknown'}{copies}{failure}")
     if document["versions"]:
         out.print()
         drawn_versions(out, document["versions"])
@@ -252,7 +254,7 @@ def history(out: Console, periods: list[Period]) -> None:
             _share(period.metadata.get("accuracy")),
             period.metadata.get("threshold", "")[:5],
             period.approved_by.rsplit("/", 1)[-1],
-            period.comment,
+            f"shadow: version {period.shadow}; {period.comment}".rstrip("; ") if period.shadow else period.comment,
         )
     out.print(table)
 

@@ -177,12 +177,13 @@ def fetch(s3: Any, uri: str, folder: Path) -> list[Path]:
 
 
 def _days(s3: Any, capture_uri: str, endpoint: str) -> list[str]:
-    """The addresses of the day folders of the last days that hold captures, of all variants."""
+    """The addresses of the day folders of the last days that hold captures, of all variants that answer."""
     bucket, base = aws.split_s3(f"{capture_uri}/{endpoint}/")
     variants = s3.list_objects_v2(Bucket=bucket, Prefix=base, Delimiter="/").get("CommonPrefixes", [])
     today = datetime.now(UTC)
     days = [f"{today - timedelta(days=n):%Y/%m/%d}" for n in reversed(range(_DAYS))]
-    prefixes = [f"{variant['Prefix']}{day}" for variant in variants for day in days]
+    answering = [one["Prefix"] for one in variants if one["Prefix"] != f"{base}{aws.SHADOW_VARIANT}/"]
+    prefixes = [f"{variant}{day}" for variant in answering for day in days]
     return [
         f"s3://{bucket}/{prefix}"
         for prefix in prefixes

@@ -75,6 +75,7 @@ def status_of(target: Target) -> dict[str, Any]:
         "status": now.status,
         "failure": now.failure or None,
         "model_package_arn": now.serves or None,
+        "shadow_model_package_arn": now.shadow or None,
     }
     return document
 

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from loadingbay.target import Target
-from pipelines.aws import split_s3
+from pipelines.aws import SHADOW_VARIANT, split_s3
 
 _FILES = 40  # at most so many of the newest files are read at a look
 _BYTES = 16 * 1024 * 1024  # and no larger one: its photos travel inside
@@ -45,7 +45,8 @@ class Recent:
         bucket, base = split_s3(f"{stack['DataCaptureUri']}/{stack['EndpointName']}/")
         found: list[Answer] = []
         used: dict[str, tuple[Answer, ...]] = {}
-        for number, (key, size) in enumerate(_newest(s3, bucket, base)):
+        answered = (one for one in _newest(s3, bucket, base) if not one[0].startswith(f"{base}{SHADOW_VARIANT}/"))
+        for number, (key, size) in enumerate(answered):
             if number == _FILES or len(found) >= limit:
                 break
             if size <= _BYTES:

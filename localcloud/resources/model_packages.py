@@ -267,6 +267,7 @@ def _tell(cloud: Cloud, package: dict[str, Any], updated: Sequence[str] = ()) ->
             "MetadataProperties",
             "ModelMetrics",
             "CustomerMetadataProperties",
+            "ModelLifeCycle",
         ),
         "ModelPackageStatusDetails": {"ValidationStatuses": [], "ImageScanStatuses": []},
         "CreationTime": _iso(package["CreationTime"]),

@@ -208,9 +208,9 @@ class FakeSageMaker:
 
     def shadows(self) -> list[int]:
         """The versions that are to get copies of the requests."""
-        stage = {"Stage": "Shadow", "StageStatus": "Approved"}
+        stage = {"Stage": "Shadow", "StageStatus": "Approved"}.items()
         pending = [version for version, status in self.status.items() if status == "PendingManualApproval"]
-        return [one for one in pending if stage.items() <= self.packages[one].get("ModelLifeCycle", {}).items()]
+        return [one for one in pending if stage <= self.packages[one].get("ModelLifeCycle", {}).items()]
 
     def _version_of(self, config: str) -> int:
         return self._version(self.configs[config]["ProductionVariants"][0])
@@ -225,13 +225,9 @@ class FakeSageMaker:
 
     def _package_event(self, version: int, updated: list[str]) -> None:
         """As on AWS, every update of a version is told, whatever it changed."""
-        package = self.packages[version]
-        detail = {
-            "ModelPackageArn": self.arn(version),
-            "ModelApprovalStatus": self.status[version],
-            **{key: package[key] for key in ("ModelLifeCycle", "CustomerMetadataProperties") if key in package},
-            **({"UpdatedModelPackageFields": updated} if updated else {}),
-        }
+        told = ("ModelPackageArn", "ModelApprovalStatus", "ModelLifeCycle", "CustomerMetadataProperties")
+        detail = {key: value for key, value in self.packages[version].items() if key in told}
+        detail |= {"UpdatedModelPackageFields": updated} if updated else {}
         self.events.append({"detail-type": "SageMaker Model Package State Change", "detail": detail})
 
     @staticmethod
@@ -270,9 +266,8 @@ class FakeSageMaker:
         self._check("ListModelPackages", request)
         wanted = request.get("ModelApprovalStatus")
         kept = ("ModelPackageArn", "ModelPackageVersion", "ModelPackageStatus", "ModelApprovalStatus", "CreationTime")
-        kept += ("ModelLifeCycle",)
         found = [
-            {key: package[key] for key in kept if key in package}
+            {key: package[key] for key in (*kept, "ModelLifeCycle") if key in package}
             for package in self.packages.values()
             if wanted in {None, package["ModelApprovalStatus"]}
         ]
