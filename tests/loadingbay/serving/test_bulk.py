@@ -137,5 +137,5 @@ def test_the_whole_bucket_is_not_classified_by_mistake(where):
 
 def test_another_bucket_is_refused_with_the_way_to_copy():
     where = "s3://elsewhere/photos/"
-    with pytest.raises(UsageError, match=f"own bucket: copy the photos there with `aws s3 cp --recursive {where}"):
+    with pytest.raises(UsageError, match=f"own bucket: copy them there with `aws s3 cp --recursive {where}"):
         module.prefix_in(BUCKET, where)
