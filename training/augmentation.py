@@ -1,6 +1,7 @@
-"""Random views of training photos.
+"""Random views of training photos: what a network learns from instead of the photos themselves.
 
-JPEG, flip, one bilinear warp, colour, a small cut-out. Deterministic by the generator given.
+A view is a photo that may have been saved as JPEG anew, is mirrored or not, warped (turned, scaled, sheared, shifted),
+changed in colour, and covered by a small grey square. The same generator state gives the same views.
 """
 
 from __future__ import annotations
@@ -17,7 +18,11 @@ Float32 = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Strength:
-    """How far views may stray. Lengths are shares of the image side, angles degrees, colours factors around 1."""
+    """How much views may differ from their photos.
+
+    `rotation` is in degrees, either way; `scale` in powers of e; `shear` a slope; `shift` and `cutout` shares of the
+    image side. `brightness` is a share of 255, `contrast` and `saturation` are factors up to so far from 1.
+    """
 
     rotation: float = 12.0
     scale: float = 0.15

@@ -58,12 +58,14 @@ class Residual(nn.HybridBlock):  # type: ignore[misc]  # mxnet has no types
 class Orientations(nn.HybridBlock):  # type: ignore[misc]  # mxnet has no types
     """Fixed: strength of edges in `bins` directions, in cells of 2x2 pixels, each normalised by the cells around it.
 
-    Input (n, 3, h, w), normalised by `std` of the channels; output about 0 to 1.
+    Input (n, 3, h, w), normalised by `std` of the channels; output about 0 to 1. All but one-channel arithmetic is
+    left to oneDNN, whose convolutions are fast for multiples of 8 channels only: hence the padding of the first.
     """
 
     CELL, WINDOW = 2, 4  # the windows overlap, so that an edge does not jump from cell to cell
     FLAT = 2.0  # grey levels a pixel; weaker gradients are noise
     DARK = 1.0  # the same, of a whole neighbourhood
+    NARROW = 0.75  # cosine of the angle from which on a direction does not answer
 
     def __init__(self, bins: int, std: Sequence[float], **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -73,11 +75,10 @@ class Orientations(nn.HybridBlock):  # type: ignore[misc]  # mxnet has no types
             slopes[0, channel, 1] = (-weight, 0, weight)
             slopes[1, channel, :, 1] = (-weight, 0, weight)
         angles = np.arange(bins) * 2 * np.pi / bins
-        turned = np.einsum("bs,schw->bchw", np.stack([np.cos(angles), np.sin(angles)], axis=1), slopes)
+        narrowed = np.stack([np.cos(angles), np.sin(angles), np.full(bins, -self.NARROW)], axis=1) / (1 - self.NARROW)
         self._values = {
-            "slopes": np.concatenate([turned, slopes]),
-            "both": np.ones((bins, 2, 1, 1)),
-            "around": np.full((bins, bins, 3, 3), 1 / 9),
+            "slopes": np.concatenate([slopes, np.zeros((6, *slopes.shape[1:]))]),
+            "directions": narrowed[:, :, None, None],
             "folds": _folds(bins),
         }
         # Not Gluon's Constant, which writes the address of an object into the artifact.
@@ -90,15 +91,19 @@ class Orientations(nn.HybridBlock):  # type: ignore[misc]  # mxnet has no types
         for name, value in self._values.items():
             getattr(self, name).set_data(mx.nd.array(value))
 
-    def hybrid_forward(self, F: Any, x: Any, slopes: Any, both: Any, around: Any, folds: Any) -> Any:  # noqa: N803
+    def hybrid_forward(self, F: Any, x: Any, slopes: Any, directions: Any, folds: Any) -> Any:  # noqa: N803
         """(n, 3, h, w) -> (n, 4 bins, h / 4, w / 4)."""
-        bins, border = self.bins, (self.WINDOW - self.CELL) // 2
-        gradients = F.Convolution(x, slopes, kernel=(3, 3), pad=(1, 1), num_filter=bins + 2, no_bias=True)
-        along = F.relu(F.slice_axis(gradients, axis=1, begin=0, end=bins))
-        slope = F.slice_axis(gradients, axis=1, begin=bins, end=bins + 2)
-        strength = F.Convolution(F.square(slope), both, kernel=(1, 1), num_filter=bins, no_bias=True) + self.FLAT**2
-        # |g| cos^5 of the angle between: only the bins near the gradient's own direction answer.
-        answers = along * F.square(F.square(along) / strength)
+        slope = F.Convolution(x, slopes, kernel=(3, 3), pad=(1, 1), num_filter=8, no_bias=True)
+        across, down = (F.slice_axis(slope, axis=1, begin=at, end=at + 1) for at in (0, 1))
+        strength = F.sqrt(across * across + down * down + self.FLAT**2)
+        energy = F.Pooling(strength, kernel=(8, 8), stride=(4, 4), pad=(2, 2), pool_type="avg", count_include_pad=True)
+        energy = F.UpSampling(energy, scale=4, sample_type="nearest")
+        share = F.rsqrt(strength * (energy + self.DARK))
+        vectors = F.concat(across * share, down * share, strength * share, dim=1)
+        answers = F.Activation(
+            F.Convolution(vectors, directions, kernel=(1, 1), num_filter=self.bins, no_bias=True), act_type="relu"
+        )
+        border = (self.WINDOW - self.CELL) // 2
         cells = F.Pooling(
             answers,
             kernel=(self.WINDOW, self.WINDOW),
@@ -107,9 +112,7 @@ class Orientations(nn.HybridBlock):  # type: ignore[misc]  # mxnet has no types
             pool_type="avg",
             count_include_pad=True,
         )
-        energy = F.Convolution(cells, around, kernel=(3, 3), pad=(1, 1), num_filter=bins, no_bias=True)
-        maps = F.sqrt(cells / (energy + self.DARK))
-        return F.BlockGrad(F.Convolution(maps, folds, kernel=(2, 2), stride=(2, 2), num_filter=4 * bins, no_bias=True))
+        return F.Convolution(cells, folds, kernel=(2, 2), stride=(2, 2), num_filter=4 * self.bins, no_bias=True)
 
 
 def _folds(bins: int) -> npt.NDArray[np.float64]:
@@ -191,7 +194,7 @@ class Members(nn.HybridBlock):  # type: ignore[misc]  # mxnet has no types
 
     def hybrid_forward(self, F: Any, x: Any) -> Any:  # noqa: N803  # Gluon's own signature
         """Logits of each member."""
-        return F.stack(self.pixels(x), self.edges(self.orientations(x)), axis=1) * SCALE
+        return F.stack(self.pixels(x), self.edges(F.BlockGrad(self.orientations(x))), axis=1) * SCALE
 
 
 class Mean(nn.HybridBlock):  # type: ignore[misc]  # mxnet has no types
@@ -213,7 +216,7 @@ def build(
     image_size: tuple[int, int],
     seed: int,
     edge_widths: tuple[int, int] = (64, 96),
-    bins: int = 12,
+    bins: int = 16,
     std: Sequence[float] = (64.0, 64.0, 64.0),
 ) -> Mean:
     """A fresh network on the CPU, with an output for each class and one more, the last, for "none of them".

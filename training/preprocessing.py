@@ -1,6 +1,6 @@
-"""From the bytes of a photo to what the network eats. Training, Evaluate and the endpoint use this very file.
+"""From the bytes of a photo to the array that the network takes. Training, Evaluate and the endpoint use this module.
 
-It travels inside the model artifact under code/, beside the handler.
+It ships inside the model artifact under code/, beside the handler.
 """
 
 from __future__ import annotations
@@ -53,7 +53,10 @@ def _is_plain_png(body: bytes) -> bool:
 
 
 def _with_pillow(body: bytes, size: tuple[int, int]) -> UInt8:
-    """Any PNG or JPEG as upright (h, w, 3) RGB: EXIF rotation applied, transparency laid on white, 16 bits cut to 8."""
+    """Any PNG or JPEG as upright (h, w, 3) RGB: EXIF rotation applied, transparency laid on white, 16 bits cut to 8.
+
+    ValueError when it has too many pixels; else whatever Pillow raises for what it cannot decode.
+    """
     image: Image.Image
     image = Image.open(io.BytesIO(body), formats=("PNG", "JPEG"))
     if image.width * image.height > MAX_PIXELS:
@@ -113,9 +116,9 @@ def decode(body: bytes, size: tuple[int, int]) -> UInt8:
 
 
 def normalise(images: UInt8 | Float32, mean: Float32, std: Float32) -> Float32:
-    """(n, h, w, 3) in 0..255 to the network's (n, 3, h, w) float32.
+    """(n, h, w, 3) RGB in 0..255 to the network's input, (n, 3, h, w) float32.
 
-    Minus the mean, divided by the deviation, by channel.
+    From each channel its mean is subtracted, and the rest divided by its standard deviation; both are (3,).
     """
     planes = np.ascontiguousarray(images.transpose(0, 3, 1, 2), np.float32)
     planes -= mean[:, None, None]

@@ -1,10 +1,10 @@
 """Makes pretrained.params from photos of other things than the classes: deterministic by data, code and seed.
 
-    python3 pretrain.py --train DIR --output pretrained.params --log pretrained.log
+    python3 pretrain.py --train DIR [DIR ...] --output pretrained.params --log pretrained.log
 
-DIR is a channel of records as Stage writes them. Training keeps its layers but the last, whatever the classes were; a
-tenth of the photos is held out to measure what was learned. One process of one thread. docs/pretraining.md says from
-which data the file beside this script was made.
+Each DIR is a channel of records as Stage writes them, all of the same classes. Training keeps the layers but the last,
+whatever the classes were; one photo in twenty is held out to measure what was learned. One process of one thread.
+docs/pretraining.md says from which data the file beside this script was made.
 """
 
 from __future__ import annotations
@@ -25,20 +25,25 @@ from pathlib import Path  # noqa: E402
 import augmentation  # noqa: E402
 import cv2  # noqa: E402
 import fitting  # noqa: E402
+import numpy as np  # noqa: E402
 import phases  # noqa: E402
 import pretrained  # noqa: E402
 import records  # noqa: E402
+import train  # noqa: E402
 
-HOLD_OUT = 10  # one photo in so many
+HOLD_OUT = 20  # one photo in so many
 
 
 def parser() -> argparse.ArgumentParser:
-    """The flags."""
+    """What the command line takes; in a training job, SageMaker's places are the defaults."""
+    env = os.environ.get
     flags = argparse.ArgumentParser(prog="pretrain.py", description=__doc__, allow_abbrev=False)
-    flags.add_argument("--train", type=Path, required=True, help="channel of records with photos of other things")
-    flags.add_argument("--output", type=Path, default=pretrained.FILE)
+    channel = Path(env("SM_CHANNEL_TRAIN", "/opt/ml/input/data/train"))
+    flags.add_argument("--train", type=Path, nargs="+", default=[channel], help="channels of records")
+    folder = Path(env("SM_MODEL_DIR", pretrained.FILE.parent))
+    flags.add_argument("--output", type=Path, default=folder / pretrained.FILE.name)
     flags.add_argument("--log", type=Path, help="file for a line an epoch, beside standard output")
-    flags.add_argument("--epochs", type=int, default=12)
+    flags.add_argument("--epochs", type=int, default=18)
     flags.add_argument("--batch-size", type=int, default=64)
     flags.add_argument("--learning-rate", type=float, default=0.1)
     flags.add_argument("--image-size", type=int, default=32, help="pixels a side")
@@ -46,28 +51,50 @@ def parser() -> argparse.ArgumentParser:
     return flags
 
 
+def load(channels: Sequence[Path], size: tuple[int, int], scratch: Path) -> tuple[list[str], records.Pixels, list[str]]:
+    """(classes, photos, a line a channel for the log) of channels of the same classes, decoded into `scratch`.
+
+    DataError when a channel cannot be read, or has other classes than the first.
+    """
+    classes: list[str] = []
+    parts, lines = [], []
+    for number, channel in enumerate(channels):
+        about = records.about(channel)
+        classes = classes or about["classes"]
+        if about["classes"] != classes:
+            raise records.DataError(
+                f"{channel} holds the classes {','.join(about['classes'])}, but {channels[0]} {','.join(classes)}"
+            )
+        records.decode(channel / records.RECORDS, size, scratch / str(number))
+        parts.append(records.mapped(scratch / str(number), size))
+        lines.append(f"classes={','.join(classes)} count={about['count']} sha256={about['sha256']}")
+    images, labels = (np.concatenate([getattr(part, name) for part in parts]) for name in ("images", "labels"))
+    return classes, records.Pixels(images, labels), lines
+
+
 def run(flags: argparse.Namespace) -> None:
-    """Train, and write the weights."""
+    """Train on the channels of `flags.train`, and write `flags.output` and, where it is asked for, `flags.log`."""
     recipe = fitting.Recipe(
         epochs=flags.epochs, batch_size=flags.batch_size, learning_rate=flags.learning_rate, average=0.995,
         outlier_share=1 / 32, pretrained=False, strength=augmentation.Strength(jpeg=0.5, jpeg_quality=50),
     )  # fmt: skip
     cv2.setNumThreads(0)
     size = (flags.image_size, flags.image_size)
-    about = records.about(flags.train)
-    lines: list[str] = [f"classes={','.join(about['classes'])} count={about['count']} sha256={about['sha256']}"]
+
+    lines: list[str] = []
 
     def report(line: str, _epoch: int = 0) -> None:
         lines.append(line)
         print(line, flush=True)
 
     with tempfile.TemporaryDirectory(prefix="pixels-") as name:
-        records.decode(flags.train / records.RECORDS, size, Path(name))
-        pixels = records.mapped(Path(name), size)
-        records.check(pixels, about["classes"], HOLD_OUT)
+        classes, pixels, sources = load(flags.train, size, Path(name))
+        for line in sources:
+            report(line)
+        records.check(pixels, classes, HOLD_OUT)
         phase = phases.plan(pixels.labels, HOLD_OUT, flags.seed)[0]
         statistics = phases.colour_statistics(pixels.images)
-        channel = fitting.Channel(pixels, *statistics, len(about["classes"]), pixels.images[:0])
+        channel = fitting.Channel(pixels, *statistics, len(classes), pixels.images[:0])
         fit = fitting.fit(phase, channel, recipe, report)
     pretrained.save(fit.weights, flags.output)
     report(f"output={flags.output.name} sha256={hashlib.sha256(flags.output.read_bytes()).hexdigest()}")
@@ -78,7 +105,7 @@ def run(flags: argparse.Namespace) -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit code 0, or 1 with a sentence on stderr when the photos cannot be trained on."""
     try:
-        run(parser().parse_args(arguments))
+        run(train.parse(parser(), arguments))
     except (records.DataError, fitting.TrainingError) as error:
         print(f"pretrain.py: {error}", file=sys.stderr)
         return 1

@@ -48,7 +48,10 @@ class Outcome:
 
 
 def choose(images: UInt8) -> UInt8:
-    """(n, h, w, 3), evenly out of all: a copy that stays when the file they are mapped from is gone."""
+    """The photos that the 8-bit network is calibrated with: PHOTOS of (n, h, w, 3), or all where there are fewer.
+
+    They are spread evenly over the rows, and copied, so that the file that `images` are mapped from may be deleted.
+    """
     rows = np.linspace(0, len(images) - 1, min(PHOTOS, len(images))).astype(np.int64)
     return np.asarray(images[rows])
 

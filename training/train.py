@@ -45,7 +45,7 @@ import progress  # noqa: E402
 import quantization  # noqa: E402
 import records  # noqa: E402
 
-IN_DISTRIBUTION_KEPT = 0.97  # share of the training photos, out of fold, that are taken for one of the classes
+IN_DISTRIBUTION_KEPT = 0.95  # share of the training photos, out of fold, that are taken for one of the classes
 
 
 def _number(kind: type, low: float, high: float) -> Callable[[str], Any]:
@@ -187,7 +187,7 @@ def run(flags: argparse.Namespace) -> dict[str, Any] | None:
         # SageMaker makes the folder when the job asks for checkpoints.
         kept = fitting.Checkpoints(flags.checkpoints, fingerprint(flags, recipe, about["sha256"], others))
         kept_if_asked = kept if flags.checkpoints.is_dir() else None
-        overall = progress.Progress(scratch, {phase.name: float(len(phase.rows)) for phase in plan})
+        overall = progress.Progress(scratch, {phase.name: float(phase.rows_an_epoch) for phase in plan})
         job = phases.Job(scratch, size, mean, std, len(flags.classes), recipe, flags.model_dir, kept_if_asked, overall)
         with cluster.parameter_server(hosts, flags.parameter_server_port) as exchange:
             outcomes = phases.run_all(plan, job, flags.workers, exchange)
@@ -256,12 +256,17 @@ def summarise(out_of_fold: dict[str, Any], temperature: float, flags: argparse.N
         )
 
 
+def parse(known: argparse.ArgumentParser, arguments: Sequence[str] | None) -> argparse.Namespace:
+    """The flags that `known` takes. The toolkit adds hyperparameters of its own; others that nobody knows end it."""
+    flags, unknown = known.parse_known_args(arguments)
+    if unknown := [text for text in unknown if text.startswith("--") and not text.startswith("--sagemaker")]:
+        known.error(f"unrecognized arguments: {' '.join(unknown)}")
+    return flags
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit code 0, 1 with a sentence on stderr when training failed, 2 for wrong flags."""
-    flags, unknown = parser().parse_known_args(arguments)
-    # The toolkit adds hyperparameters of its own; a flag that nobody knows is a mistake.
-    if unknown := [text for text in unknown if text.startswith("--") and not text.startswith("--sagemaker")]:
-        parser().error(f"unrecognized arguments: {' '.join(unknown)}")
+    flags = parse(parser(), arguments)
     try:
         run(flags)
     except (records.DataError, fitting.TrainingError, pretrained.PretrainedError, json.JSONDecodeError) as error:

@@ -8,6 +8,8 @@ import numpy as np
 import pretrain
 import pretrained
 import pytest
+import records
+import train
 
 from tests.training import channels
 
@@ -17,7 +19,7 @@ FLAGS = ["--epochs", "1", "--batch-size", "8"]
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("pretrained")
-    channel = channels.write(folder / "channel", 60, ("ant", "bee", "cat"))
+    channel = channels.write(folder / "channel", 90, ("ant", "bee", "cat"))
     for name in ("one", "two"):
         places = ["--train", str(channel), "--output", str(folder / f"{name}.params")]
         assert pretrain.main([*FLAGS, *places, "--log", str(folder / f"{name}.log")]) == 0
@@ -35,10 +37,32 @@ def test_the_same_photos_give_the_same_bytes(made: Path) -> None:
 
 def test_the_log_says_what_was_learned_from_and_how_well(made: Path) -> None:
     first, epoch, last = (made / "one.log").read_text().splitlines()
-    assert first.startswith("classes=ant,bee,cat count=60 sha256=")
+    assert first.startswith("classes=ant,bee,cat count=90 sha256=")
     assert "train_loss=" in epoch
     assert "validation_accuracy=" in epoch
     assert last.startswith("output=one.params sha256=")
+
+
+def test_several_channels_of_the_same_classes_are_learned_from(tmp_path: Path) -> None:
+    one, two = (channels.write(tmp_path / name, count, ("ant", "bee")) for name, count in (("one", 40), ("two", 6)))
+    classes, pixels, lines = pretrain.load([one, two], (32, 32), tmp_path / "scratch")
+    assert classes == ["ant", "bee"]
+    assert len(pixels) == 46
+    assert ["count=40" in lines[0], "count=6" in lines[1]] == [True, True]
+
+
+def test_channels_of_different_classes_are_refused(tmp_path: Path) -> None:
+    one, two = (channels.write(tmp_path / name, 4, (name, "bee")) for name in ("ant", "cat"))
+    with pytest.raises(records.DataError, match=r"cat holds the classes cat,bee, but .*ant ant,bee"):
+        pretrain.load([one, two], (32, 32), tmp_path / "scratch")
+
+
+def test_in_a_training_job_the_places_are_sagemakers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SM_CHANNEL_TRAIN", "/channel")
+    monkeypatch.setenv("SM_MODEL_DIR", "/model")
+    flags = train.parse(pretrain.parser(), ["--epochs", "3", "--sagemaker_program", "pretrain.py"])
+    assert flags.train == [Path("/channel")]
+    assert flags.output == Path("/model/pretrained.params")
 
 
 def test_all_but_heads_and_fixed_layers_are_taken_over(made: Path) -> None:
