@@ -24,6 +24,7 @@ from loadingbay.commands.deploy import deploy
 from loadingbay.commands.destroy import destroy
 from loadingbay.commands.history import history
 from loadingbay.commands.local import down, up
+from loadingbay.commands.pretrain import pretrain
 from loadingbay.commands.push import push
 from loadingbay.commands.retrain import retrain
 from loadingbay.commands.review import label, review
@@ -70,6 +71,7 @@ cli.add_command(up)
 cli.add_command(down)
 cli.add_command(deploy)
 cli.add_command(run)
+cli.add_command(pretrain)
 cli.add_command(tune)
 cli.add_command(compare)
 cli.add_command(approve)

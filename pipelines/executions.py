@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from botocore.exceptions import ClientError
 
-from pipelines import monitoring
+from pipelines import monitoring, pretraining
 from pipelines.aws import is_missing, listed
 from pipelines.derived import same_definition
 from pipelines.monitoring import MonitoringSettings
@@ -213,7 +213,7 @@ def follow(
     tail: LogTail | None = None
     while True:
         execution = describe(sagemaker, arn)
-        train = execution.step("Train")
+        train = execution.step("Train") or execution.step(pretraining.TRAIN)
         if train and train.job and not train.cached:
             tail = tail or LogTail(logs, TRAINING_LOGS, train.job.rsplit("/", 1)[-1])
             yield from filter(None, map(parse, tail.poll()))

@@ -2,6 +2,7 @@
 
 - `run`: the parts of a run and their order
 - `training`: from the pipeline's definition to a registered version
+- `pretraining`: weights to start from, as `loadingbay pretrain` makes them
 - `release`: approval, classified photos, the report on them
 - `summary`: summary.json and the folder of a run below `runs/`
 """

@@ -119,6 +119,14 @@ def _key(pixels: np.ndarray[Any, Any]) -> bytes:
     return hashlib.sha256(pixels.tobytes()).digest()
 
 
+def archive_classes(path: Path) -> set[str]:
+    """The classes that the archive has both training and test photos of. JobError when it is not as it should be."""
+    content = read_archive(path)
+    names = class_names(content["meta"])
+    shown = [set(_check_rows(split, content[split], len(names))[1]) for split in ("test", "train")]
+    return {names[label] for label in shown[0] & shown[1]}
+
+
 def archive_splits(path: Path, classes: Sequence[str], rotation: int) -> Splits:
     """Photos of the chosen classes, split as the archive splits them, without training photos that are test photos.
 

@@ -122,3 +122,19 @@ def test_the_same_bytes_are_written_each_time(tmp_path, folders):
     for side in ("train", "test"):
         for name in ("outliers.rec", "outliers.idx", "dataset.json"):
             assert (first[side] / name).read_bytes() == (second[side] / name).read_bytes()
+
+
+def test_all_photos_of_the_other_classes_are_written_to_learn_from(tmp_path):
+    arguments = ["--input", str(write_archive(tmp_path)), "--others", str(tmp_path / "others")]
+    assert stage.main([*arguments, "--message", str(tmp_path / "message")]) == 0
+    about = json.loads((tmp_path / "others/dataset.json").read_text())
+    assert about["classes"] == ["apple", "bus"]
+    assert about["per_class"] == {"apple": 5, "bus": 5}  # three to learn from and two to test with, of each
+    assert not (tmp_path / "others/outliers.rec").exists()
+
+
+def test_other_classes_are_refused_where_there_are_fewer_than_two(tmp_path):
+    arguments = ["--input", str(write_archive(tmp_path)), "--others", str(tmp_path / "others")]
+    arguments += ["--classes", "bicycle,motorcycle,apple", "--message", str(tmp_path / "message")]
+    assert stage.main(arguments) == 1
+    assert "only the class 'bus' beside bicycle, motorcycle, apple" in (tmp_path / "message").read_text()
