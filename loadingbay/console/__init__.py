@@ -9,6 +9,7 @@ Nothing is decided here: what a page shows or does is a function that a command 
 - `live`: parts of a page that change while it is open, as server-sent events
 - `work`: what takes longer than a request, in threads
 - `now`, `versions`, `decisions`, `review`, `photos`, `runs`, `compared_runs`, `history`, `thresholds`: the pages
+- `shadows`: the pages of a version that gets copies of the live requests
 - `side_by_side`: what is common to pages of several versions or runs
 - `graph`: the pipeline's steps and their order, from its definition
 - `plots`: figures as SVG shapes

@@ -14,7 +14,18 @@ from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from loadingbay.console import compared_runs, decisions, history, now, photos, review, runs, thresholds, versions
+from loadingbay.console import (
+    compared_runs,
+    decisions,
+    history,
+    now,
+    photos,
+    review,
+    runs,
+    shadows,
+    thresholds,
+    versions,
+)
 from loadingbay.console.door import Door, Keys
 from loadingbay.console.pages import Pages, failed, pages
 from loadingbay.console.review import Desks
@@ -38,6 +49,7 @@ def application(
     routes = [
         *now.ROUTES,
         *versions.ROUTES,
+        *shadows.ROUTES,  # before the decisions, whose word may be any
         *decisions.ROUTES,
         *review.ROUTES,
         *photos.ROUTES,
