@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+import textwrap
 from typing import Any
 
 from scipy.stats import binomtest, t
@@ -13,6 +14,8 @@ FIGURES = {
     "coverage": ("test photos accepted (coverage)", 3),
     "accepted_precision": ("accepted answers that are right", 3),
     "others_accepted": ("photos of classes never learned from accepted", 3),
+    "vehicles_accepted": ("photos of vehicles never learned from accepted", 3),
+    "animals_accepted": ("photos of animals and all else never learned from accepted", 3),
     "auroc": ("AUROC of in_distribution, these against the test photos", 3),
     "drawn_accepted": ("drawn pictures accepted", 3),
     "nll": ("test NLL, nats", 3),
@@ -33,22 +36,62 @@ GOALS = (
     ("crossval", "coverage", ">=", 0.88),
     ("mean", "test_accuracy", ">=", 0.95),
     ("mean", "accepted_precision", ">=", 0.97),
-    ("mean", "others_accepted", "<=", 0.12),
+    ("mean", "vehicles_accepted", "<=", 0.12),
+    ("mean", "animals_accepted", "<=", 0.04),
     ("mean", "auroc", ">=", 0.97),
     ("timing", "wall_seconds", "<=", 60.0),
     ("serving", "times", ">=", 2.0),
 )
 
-
+# Classes of CIFAR-10 and CIFAR-100 that ride, sail or fly: the ones that are mistaken for bicycles and motorcycles.
+VEHICLES = frozenset(
+    [
+        "airplane",
+        "automobile",
+        "bus",
+        "lawn_mower",
+        "pickup_truck",
+        "rocket",
+        "ship",
+        "streetcar",
+        "tank",
+        "tractor",
+        "train",
+        "truck",
+    ]
+)
+COLUMNS = 118  # of prose on the page
+_WHOLE: Any = {"break_long_words": False, "break_on_hyphens": False}
 JPEG_COSTS = 0.05  # of coverage; what coarse compression hides costs some
 
 
-def mean_and_interval(values: list[float]) -> tuple[float, float]:
-    """Mean over seeds, and half the width of its 95 % interval (Student's t); nought for a single seed."""
+def by_kind(accepted: dict[str, float]) -> dict[str, float | None]:
+    """`vehicles_accepted` and `animals_accepted`: means over classes of the shares accepted; None without a class."""
+    kinds = {
+        "vehicles_accepted": [share for name, share in accepted.items() if name in VEHICLES],
+        "animals_accepted": [share for name, share in accepted.items() if name not in VEHICLES],
+    }
+    return {kind: statistics.fmean(shares) if shares else None for kind, shares in kinds.items()}
+
+
+def mean_and_interval(values: list[float]) -> tuple[float, float | None]:
+    """Mean over seeds, and half the width of its 95 % interval (Student's t); None for that of a single seed."""
     mean = statistics.fmean(values)
     if len(values) < 2:
-        return mean, 0.0
+        return mean, None
     return mean, float(t.ppf(0.975, len(values) - 1)) * statistics.stdev(values) / len(values) ** 0.5
+
+
+def crossval(runs: list[dict[str, Any]]) -> dict[str, Any] | None:
+    """Means over seeds of what crossval.py found with each; None without any."""
+    if not runs:
+        return None
+    figures = ["accuracy", "nll", "ece", "aurc", "coverage", "accepted_precision"]
+    figures += ["accuracy_as_jpeg", "coverage_as_jpeg"]
+    if all("auroc" in run for run in runs):  # the archive has other classes
+        figures += ["auroc", "fpr_at_95_tpr"]
+    means = {name: statistics.fmean(run[name] for run in runs) for name in figures}
+    return {"folds": runs[0]["folds"], "count": runs[0]["count"], "seeds": runs, **means}
 
 
 def over_photos(share: float, count: int) -> tuple[float, float]:
@@ -65,7 +108,8 @@ def summary(
     serving: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Everything model.json says; a part that was not measured is None."""
-    means = {key: mean_and_interval([float(run[key]) for run in runs]) for key in FIGURES} if runs else {}
+    found = {key: [float(run[key]) for run in runs if run[key] is not None] for key in FIGURES}
+    means = {key: mean_and_interval(values) for key, values in found.items() if values}
     photos = runs[0]["photos"] if runs else {}
     result = {
         "photos": photos,
@@ -87,7 +131,7 @@ def goals(result: dict[str, Any]) -> list[dict[str, Any]]:
     judged = []
     for part, figure, sense, bar in GOALS:
         if part == "mean":
-            value = result["means"][figure][0] if result["means"] else None
+            value = result["means"][figure][0] if figure in result["means"] else None
         else:
             value = result[part][figure] if result[part] else None
         reached = None if value is None else value >= bar - 1e-9 if sense == ">=" else value <= bar + 1e-9
@@ -95,11 +139,15 @@ def goals(result: dict[str, Any]) -> list[dict[str, Any]]:
     return judged
 
 
+def _seed_count(seeds: int) -> str:
+    return "one seed" if seeds == 1 else f"mean of {seeds} seeds"
+
+
 def _goal_name(goal: dict[str, Any], seeds: int) -> str:
     if goal["part"] == "mean":
-        return f"{FIGURES[goal['figure']][0]}, mean of {seeds} seeds"
+        return f"{FIGURES[goal['figure']][0]}, {_seed_count(seeds)}"
     return {
-        "accuracy": "out-of-fold accuracy, 5 folds, mean of 3 seeds",
+        "accuracy": "out-of-fold accuracy of the cross-validation",
         "nll": "out-of-fold NLL, the same",
         "coverage": "out-of-fold coverage at the target precision, the same",
         "times": "photos a second through the handler, times those of the network before",
@@ -108,7 +156,7 @@ def _goal_name(goal: dict[str, Any], seeds: int) -> str:
 
 
 def markdown(result: dict[str, Any]) -> str:
-    """The page."""
+    """docs/model.md from what `summary` gave: goals first, then what was measured, part by part."""
     lines = ["# What the model reaches", "", "Written by `.venv-image/bin/python bench/model/run.py`; do not edit.", ""]
     lines += ["| figure | goal | measured | |", "|---|---|---|---|"]
     for goal in result["goals"]:
@@ -125,7 +173,7 @@ def markdown(result: dict[str, Any]) -> str:
         seeds = ", ".join(f"{run['accuracy']:.3f}" for run in cv["seeds"])
         lines += [
             "",
-            f"{cv['folds']}-fold cross-validation on {cv['count']} training photos, {len(cv['seeds'])} seeds: "
+            f"{cv['folds']}-fold cross-validation on {cv['count']} training photos, {_seed_count(len(cv['seeds']))}: "
             f"accuracy {cv['accuracy']:.3f} (95 % over photos {low:.3f} to {high:.3f}; by seed {seeds}), "
             f"NLL {cv['nll']:.3f}, ECE {cv['ece']:.3f}, AURC {cv['aurc']:.4f}, "
             f"coverage {cv['coverage']:.3f} at accepted precision {cv['accepted_precision']:.3f}.",
@@ -162,11 +210,11 @@ def markdown(result: dict[str, Any]) -> str:
             f"Decode, forward and answer, batches of 8: {served['photos']:.0f} photos a second on one core, beside "
             f"{served['beside']:.0f} with the network before, in turn on one machine ({served['times']:.2f} times).",
         ]
-    return "\n".join(lines) + "\n"
+    return "\n".join(line if line.startswith("|") else textwrap.fill(line, COLUMNS, **_WHOLE) for line in lines) + "\n"
 
 
 def _seeds(result: dict[str, Any]) -> list[str]:
-    """The table of seeds."""
+    """Lines of the table with a column for each seed, the mean and its interval, and of what is accepted by kind."""
     runs, recipe, photos = result["seeds"], result["hyperparameters"], result["photos"]
     low, high = result["test_accuracy_over_photos"]
     lines = [
@@ -180,17 +228,20 @@ def _seeds(result: dict[str, Any]) -> list[str]:
     lines += [f"| figure | mean | 95 % over seeds | {heads} |"]
     lines += ["|---|---|---|" + "---|" * len(runs)]
     for key, (name, digits) in FIGURES.items():
+        if key not in result["means"]:
+            continue
         mean, half = result["means"][key]
-        values = " | ".join(f"{run[key]:.{digits}f}" for run in runs)
-        lines.append(f"| {name} | **{mean:.{digits}f}** | ± {half:.{digits}f} | {values} |")
+        interval = "one seed" if half is None else f"± {half:.{digits}f}"
+        values = " | ".join("" if run[key] is None else f"{run[key]:.{digits}f}" for run in runs)
+        lines.append(f"| {name} | **{mean:.{digits}f}** | {interval} | {values} |")
     lines += ["", f"Other test photos of this kind would give an accuracy of {low:.3f} to {high:.3f} (95 %, Wilson)."]
     drawn = {kind: statistics.fmean(run["drawn_by_kind"][kind] for run in runs) for kind in runs[0]["drawn_by_kind"]}
-    lines += ["", f"Drawn pictures accepted by kind, mean of the seeds: {_shares(drawn)}."]
+    lines += ["", f"Drawn pictures accepted by kind, {_seed_count(len(runs))}: {_shares(drawn)}."]
     if others := _mean_by_class([run["accepted_by_class"] for run in runs]):
         lines += [
             "",
-            "Photos accepted of classes that the training of that seed did not learn from (the weights to start from "
-            f"may have seen them; see pretraining.md): {_shares(others)}.",
+            "Photos accepted of classes that the training of that seed did not learn from (the "
+            f"[weights to start from](pretraining.md) may have seen them): {_shares(others)}.",
         ]
     return lines
 

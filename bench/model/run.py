@@ -4,7 +4,7 @@
 
 Its parts, each of which `--only` picks:
     seeds       the training job and the evaluation as the pipeline runs them, with each of `--seeds`
-    crossval    5-fold cross-validation on the training photos, with the same recipe
+    crossval    5-fold cross-validation on the training photos, with the same recipe and the first three seeds
     timing      the training job again, for its seconds alone: leave the machine to it
     throughput  images a second of training, beside the bare forward and backward pass
     serving     photos a second through the handler, beside another artifact's (`--beside`), in turn
@@ -13,8 +13,9 @@ Photos of classes of the archive that are not asked for are shared out anew with
 never learned from, and tells how many photos of other things are accepted.
 
 Each result is kept under `--work` as soon as it is there, and is not worked out again while the code that decides it
-stays the same; so a bench that was stopped goes on where it was, and the parts may run at different times. The test
-photos are scored once a seed, by Evaluate; where they had a part in a choice, docs/log.md says so.
+stays the same; so a bench that was stopped goes on where it was, and the parts may run at different times. `--only`
+without a part measures nothing, and writes both files from what is kept. The test photos are scored once a seed, by
+Evaluate; where they had a part in a choice, docs/log.md says so.
 """
 
 from __future__ import annotations
@@ -24,7 +25,6 @@ import hashlib
 import json
 import os
 import platform
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -41,6 +41,7 @@ sys.path.insert(0, str(ROOT))
 from bench.model import report  # noqa: E402
 
 PARTS = ("seeds", "crossval", "timing", "throughput", "serving")
+CROSSVAL_SEEDS = 3  # of `--seeds`, the first
 # What decides weights, threshold and figures; the handler's speed, say, does not.
 DECIDING = (
     "augmentation", "calibration", "decision", "fitting", "metrics", "network", "outliers", "phases", "preprocessing",
@@ -136,6 +137,7 @@ class Bench:
         timed(evaluate, folder / "evaluate.log")
         scored = json.loads((folder / "evaluation/evaluation.json").read_text("utf-8"))
         model = json.loads((folder / "model/model.json").read_text("utf-8"))
+        by_class = scored["out_of_distribution"].get("photos", {}).get("accepted_by_kind", {})
         return {
             "seed": seed,
             "test_accuracy": scored["gate"]["accuracy"],
@@ -144,7 +146,8 @@ class Bench:
             "others_accepted": scored["gate"]["out_of_distribution_accepted"],
             "drawn_accepted": scored["out_of_distribution"]["drawn"]["accepted"],
             "auroc": scored["gate"]["out_of_distribution_auroc"],
-            "accepted_by_class": scored["out_of_distribution"].get("photos", {}).get("accepted_by_kind", {}),
+            "accepted_by_class": by_class,
+            **report.by_kind(by_class),
             "nll": scored["calibration"]["nll"],
             "ece": scored["calibration"]["ece"],
             "brier": scored["calibration"]["brier"],
@@ -170,24 +173,17 @@ class Bench:
         same = None if first is None else first["weights_sha256"] == weights_sha256(scratch / "timing")
         return {**seconds, "seed": seed, "load_before": load, "same_weights": same, "machine": machine()}
 
-    def cross_validate(self, scratch: Path) -> dict[str, Any]:
-        """5 folds with each of the first three seeds; the mean of their figures, and each."""
-        runs = []
-        for seed in self.flags.seeds[:3]:
-            out = scratch / f"crossval-{seed}.json"
-            data = self.data(scratch, seed)
-            command = [str(HERE / "crossval.py"), "--train", str(data / "train"), "--unseen", str(data / "test")]
-            command += ["--output", str(out), "--seed", str(seed)]
-            if self.flags.epochs is not None:
-                command += ["--epochs", str(self.flags.epochs)]
-            timed(command, scratch / "crossval.log")
-            runs.append(json.loads(out.read_text("utf-8")))
-        figures = ["accuracy", "nll", "ece", "aurc", "coverage", "accepted_precision"]
-        figures += ["accuracy_as_jpeg", "coverage_as_jpeg"]
-        if all("auroc" in run for run in runs):  # the archive has other classes
-            figures += ["auroc", "fpr_at_95_tpr"]
-        means = {name: statistics.fmean(run[name] for run in runs) for name in figures}
-        return {"folds": runs[0]["folds"], "count": runs[0]["count"], "seeds": runs, **means}
+    def cross_validate(self, seed: int, scratch: Path) -> dict[str, Any]:
+        """The figures of 5 folds with one seed, as crossval.py gives them."""
+        out = scratch / f"crossval-{seed}.json"
+        data = self.data(scratch, seed)
+        command = [str(HERE / "crossval.py"), "--train", str(data / "train"), "--unseen", str(data / "test")]
+        command += ["--output", str(out), "--seed", str(seed)]
+        if self.flags.epochs is not None:
+            command += ["--epochs", str(self.flags.epochs)]
+        timed(command, scratch / "crossval.log")
+        found: dict[str, Any] = json.loads(out.read_text("utf-8"))
+        return found
 
     def serving(self, scratch: Path) -> dict[str, Any]:
         """Photos a second through the handler of a fresh artifact and of `--beside`, in turn."""
@@ -223,7 +219,7 @@ def machine() -> str:
 
 
 def parser() -> argparse.ArgumentParser:
-    """The flags."""
+    """What the command line takes; the archive may come from CIFAR100_ARCHIVE."""
     flags = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     archive = os.environ.get("CIFAR100_ARCHIVE")
     cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "loadingbay/bench-model"
@@ -232,7 +228,7 @@ def parser() -> argparse.ArgumentParser:
     flags.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3, 4, 5])
     flags.add_argument("--epochs", type=int, help="else the training job's own default")
     flags.add_argument("--folds", type=int, help="of the training job; else its own default")
-    flags.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS), help="parts to run")
+    flags.add_argument("--only", nargs="*", choices=PARTS, default=list(PARTS), help="parts to run")
     flags.add_argument("--beside", type=Path, help="unpacked artifact that serving is compared with")
     flags.add_argument("--work", type=Path, default=cache, help="where results are kept")
     flags.add_argument("--output", type=Path, default=ROOT / "docs", help="folder of model.md and model.json")
@@ -251,17 +247,20 @@ def main() -> None:
             if part == "seeds":
                 for seed in flags.seeds:
                     bench.keep(f"seed-{seed}", partial(bench.one_seed, seed, scratch))
+            elif part == "crossval":
+                for seed in flags.seeds[:CROSSVAL_SEEDS]:
+                    bench.keep(f"crossval-{seed}", partial(bench.cross_validate, seed, scratch))
             else:
                 measure = {
-                    "crossval": bench.cross_validate,
                     "timing": bench.timing,
                     "throughput": bench.throughput,
                     "serving": bench.serving,
                 }
                 bench.keep(part, partial(measure[part], scratch))
     runs = [run for seed in flags.seeds if (run := bench.kept(f"seed-{seed}"))]
+    folds = [run for seed in flags.seeds[:CROSSVAL_SEEDS] if (run := bench.kept(f"crossval-{seed}"))]
     result = report.summary(
-        runs, bench.kept("crossval"), bench.kept("timing"), bench.kept("throughput"), bench.kept("serving")
+        runs, report.crossval(folds), bench.kept("timing"), bench.kept("throughput"), bench.kept("serving")
     )
     flags.output.mkdir(parents=True, exist_ok=True)
     (flags.output / "model.json").write_text(json.dumps(result, indent=2) + "\n", "utf-8")

@@ -29,6 +29,11 @@ def _crossval(coverage_as_jpeg: float) -> dict[str, Any]:
     return {"folds": 5, "count": 1000, "seeds": seeds, **figures, **jpeg}
 
 
+def _prose(result: dict[str, Any]) -> str:
+    """The page with its lines joined, for sentences are folded."""
+    return " ".join(report.markdown(result).split())
+
+
 def _goal(result: dict[str, Any], figure: str) -> dict[str, Any]:
     return next(goal for goal in result["goals"] if goal["figure"] == figure)
 
@@ -64,14 +69,40 @@ def test_the_page_has_a_column_for_each_seed_and_an_interval() -> None:
     assert "| test accuracy | **0.930** | ± 0.127 | 0.920 | 0.940 |" in page  # 12.7 standard errors of 0.01
 
 
+def test_a_single_seed_has_no_interval() -> None:
+    page = report.markdown(report.summary([_seed(1, 0.94)], None, None, None))
+    assert "| test accuracy | **0.940** | one seed | 0.940 |" in page
+    assert "±" not in page
+
+
+def test_vehicles_and_all_else_are_told_apart() -> None:
+    found = report.by_kind({"truck": 0.2, "ship": 0.1, "cat": 0.06})
+    assert found == {"vehicles_accepted": pytest.approx(0.15), "animals_accepted": 0.06}
+    assert report.by_kind({"cat": 0.06})["vehicles_accepted"] is None
+
+
+def test_a_kind_that_a_seed_did_not_meet_is_left_out_of_the_mean() -> None:
+    result = report.summary([_seed(1, 0.9), _seed(2, 0.9) | {"vehicles_accepted": None}], None, None, None)
+    assert result["means"]["vehicles_accepted"] == (0.9, None)
+    assert "| photos of vehicles never learned from accepted | **0.900** | one seed | 0.900 |  |" in report.markdown(
+        result
+    )
+
+
+def test_the_page_that_is_there_is_made_of_the_figures_that_are_there() -> None:
+    docs = run.ROOT / "docs"
+    figures = json.loads((docs / "model.json").read_text("utf-8"))
+    assert (docs / "model.md").read_text("utf-8") == report.markdown(figures)
+
+
 def test_the_page_tells_how_photos_saved_as_jpeg_fare() -> None:
-    page = report.markdown(report.summary([], _crossval(0.89), None, None))
+    page = _prose(report.summary([], _crossval(0.89), None, None))
     assert "coverage 0.890, so that traces of compression are not taken for other things" in page
-    assert "compression are taken" in report.markdown(report.summary([], _crossval(0.5), None, None))
+    assert "compression are taken" in _prose(report.summary([], _crossval(0.5), None, None))
 
 
 def test_the_page_has_the_mean_share_accepted_of_each_class() -> None:
-    assert "accepted cat 0.20." in report.markdown(report.summary([], _crossval(0.9), None, None))
+    assert "accepted cat 0.20." in _prose(report.summary([], _crossval(0.9), None, None))
 
 
 def test_training_rates_are_measured(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
