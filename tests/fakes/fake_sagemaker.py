@@ -11,14 +11,12 @@ least well formed for AWS. An operation that is neither modelled here nor prepar
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
-from functools import cache
 from itertools import islice
 from typing import Any
 
-import botocore.session
-from botocore import xform_name
 from botocore.exceptions import ClientError
-from botocore.validate import ParamValidator
+
+from tests.fakes.service_models import check_request, operations, service_model, unknown_members
 
 ACCOUNT = "arn:aws:sagemaker:us-east-1:000000000000"
 STARTED = datetime(2026, 11, 3, tzinfo=UTC)
@@ -28,39 +26,6 @@ EVENT_STATUS = {"InService": "IN_SERVICE", "Failed": "FAILED"}
 """How the state-change event spells the states in which an endpoint rests."""
 
 Answer = dict[str, Any] | Callable[..., dict[str, Any]]
-
-
-@cache
-def service_model(service: str) -> Any:
-    return botocore.session.get_session().get_service_model(service)
-
-
-@cache
-def _operations() -> dict[str, str]:
-    """The operation of each method of the boto3 client."""
-    return {xform_name(operation): operation for operation in service_model("sagemaker").operation_names}
-
-
-def check_request(operation: str, request: dict[str, Any], service: str = "sagemaker") -> None:
-    """Fail unless botocore would send the request."""
-    shape = service_model(service).operation_model(operation).input_shape
-    # botocore fills these in by itself.
-    tokens = {name: "0" * 36 for name, member in shape.members.items() if member.metadata.get("idempotencyToken")}
-    report = ParamValidator().validate(tokens | request, shape)
-    assert not report.has_errors(), f"{operation}: {report.generate_report()}"
-
-
-def unknown_members(shape: Any, value: Any, path: str = "") -> Iterator[str]:
-    """The members of an answer that AWS's model of it does not have."""
-    if shape.type_name == "structure" and isinstance(value, dict):
-        for name, member in value.items():
-            if name not in shape.members:
-                yield f"{path}.{name}"
-            else:
-                yield from unknown_members(shape.members[name], member, f"{path}.{name}")
-    elif shape.type_name == "list":
-        for item in value:
-            yield from unknown_members(shape.member, item, f"{path}[]")
 
 
 def refusal(operation: str, message: str, code: str = "ValidationException") -> ClientError:
@@ -237,7 +202,7 @@ class FakeSageMaker:
     # ------------------------------------------------------------ what boto3 offers
     def __getattr__(self, method: str) -> Callable[..., dict[str, Any]]:
         """An operation with a prepared answer."""
-        operation = _operations().get(method)
+        operation = operations().get(method)
         if operation is None:
             raise AttributeError(method)
         if operation not in self._answers:

@@ -62,7 +62,7 @@ def test_a_new_approval_keeps_the_shadow(cloud):
     assert (cloud.live, cloud.shadow) == (3, 2)
 
 
-def test_a_shadow_that_cannot_start_is_refused_with_why_and_may_be_tried_again(cloud):
+def test_a_shadow_that_cannot_start_says_why_and_may_be_tried_again(cloud):
     cloud.broken.add(2)
     cloud.shadow_with(2)
     drain(cloud)
