@@ -203,12 +203,16 @@ def describe_endpoint(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any]:
         document["PendingDeploymentSummary"] = {
             "EndpointConfigName": wanted.endpoint_config_name,
             "StartTime": wanted.start_time,
-            "ProductionVariants": [
-                {**summary, **({"CurrentInstanceCount": 0} if "CurrentInstanceCount" in summary else {})}
-                for summary in (variant.summary() for variant in wanted.variants)
-            ],
+            "ProductionVariants": [_coming(variant) for variant in wanted.variants],
+            **({"ShadowProductionVariants": [_coming(one) for one in wanted.shadows]} if wanted.shadows else {}),
         }
     return document
+
+
+def _coming(variant: VariantSpec) -> dict[str, Any]:
+    """A variant of a deployment in progress, which has no instances in service yet."""
+    summary = variant.summary()
+    return {**summary, **({"CurrentInstanceCount": 0} if "CurrentInstanceCount" in summary else {})}
 
 
 @operation("ListEndpoints")

@@ -36,7 +36,7 @@ class Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers["content-length"]))
         if body == b"die":
             os._exit(9)
-        if body == b"raise":
+        if body == b"raise" or text("raises"):
             self.answer(500, {"error": "ValueError: this body raises"})
             return
         time.sleep(float(text("slow", "0")))

@@ -219,6 +219,31 @@ def test_a_shadow_variant_gets_copies_and_answers_nobody(cloud: Any, endpoint: E
     assert models == {"A": "production", "S": "shadow"}
 
 
+def test_what_fails_in_a_shadow_never_reaches_the_caller(cloud: Any, endpoint: Endpoint) -> None:
+    shadow = {"VariantName": "S", "InstanceType": "ml.m5.large", "InitialInstanceCount": 1, "InitialVariantWeight": 1}
+    capture = {
+        "InitialSamplingPercentage": 100,
+        "DestinationS3Uri": f"s3://{BUCKET}/failing",
+        "CaptureOptions": [{"CaptureMode": "Output"}],
+    }
+    failing = endpoint.model("failing", raises="1")
+    endpoint.create(
+        endpoint.configure(
+            "production", ShadowProductionVariants=[{**shadow, "ModelName": failing}], DataCaptureConfig=capture
+        )
+    )
+
+    assert {endpoint.ask() for _ in range(5)} == {"production"}
+
+    s3, variants = cloud.client("s3"), set()
+    deadline = time.monotonic() + 10
+    while not variants and time.monotonic() < deadline:
+        listed = s3.list_objects_v2(Bucket=BUCKET, Prefix=f"failing/{endpoint.name}/").get("Contents", [])
+        variants = {found["Key"].split("/")[2] for found in listed}
+        time.sleep(0.1)
+    assert variants == {"A"}
+
+
 class CloudWatch:
     """Keeps what is put."""
 
