@@ -11,7 +11,18 @@ from typing import Any
 
 SHIPPED = Path(__file__).parent / "images.toml"
 _NUMBER = r"([-+]?[0-9]*\.?[0-9]+(?:[eE][-+]?[0-9]+)?)"
-_MEMBERS = {"name", "pattern", "requirements", "environment", "python", "library", "variables", "metrics", "refused"}
+_MEMBERS = {
+    "name",
+    "pattern",
+    "requirements",
+    "environment",
+    "python",
+    "library",
+    "variables",
+    "metrics",
+    "entrypoint",
+    "refused",
+}
 
 
 class CatalogError(ValueError):
@@ -28,8 +39,9 @@ class Rule:
 
     Either `requirements` (lines of a requirements file) say what is installed for `python`, or `environment` is a
     virtual environment that is there already. `library` is the package whose version the images' tags begin with.
-    `metrics` are those that the images' own algorithm logs for the channels train and validation, as `rmse`. `refused`
-    says instead why nothing can run in such an image here.
+    `metrics` are those that the images' own algorithm logs for the channels train and validation, as `rmse`.
+    `entrypoint` is the command of a processing job that names none. `refused` says instead why nothing can run in such
+    an image here.
     """
 
     name: str
@@ -40,6 +52,7 @@ class Rule:
     library: str = ""
     variables: Mapping[str, str] = field(default_factory=dict)
     metrics: tuple[str, ...] = ()
+    entrypoint: tuple[str, ...] = ()
     refused: str = ""
 
     def metric_definitions(self) -> list[dict[str, str]]:
@@ -128,9 +141,10 @@ def _rule(table: Any, where: str, folder: Path) -> Rule:
         raise CatalogError(f"{where}: requirements must be a list of texts")
     if not isinstance(variables, dict) or not all(isinstance(value, str) for value in variables.values()):
         raise CatalogError(f"{where}: variables must be a table of texts")
-    metrics = table.get("metrics", [])
-    if not isinstance(metrics, list) or not all(isinstance(metric, str) for metric in metrics):
-        raise CatalogError(f"{where}: metrics must be a list of texts")
+    for member in ("metrics", "entrypoint"):
+        texts = table.get(member, [])
+        if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
+            raise CatalogError(f"{where}: {member} must be a list of texts")
     if sum(member in table for member in ("requirements", "environment", "refused")) != 1:
         raise CatalogError(f"{where}: give either requirements, environment or refused")
     environment = (folder / Path(table["environment"]).expanduser()).absolute() if "environment" in table else None
@@ -144,6 +158,7 @@ def _rule(table: Any, where: str, folder: Path) -> Rule:
         python=table.get("python", "3.11"),
         library=table.get("library", ""),
         variables=variables,
-        metrics=tuple(metrics),
+        metrics=tuple(table.get("metrics", [])),
+        entrypoint=tuple(table.get("entrypoint", [])),
         refused=table.get("refused", ""),
     )

@@ -79,6 +79,13 @@ class Images:
         except UnknownImageError:
             return []
 
+    def entrypoint(self, address: str) -> tuple[str, ...]:
+        """The command of a processing job that names none, in the image at this address; empty if it has none."""
+        try:
+            return find(self._rules, address).entrypoint
+        except UnknownImageError:
+            return ()
+
     def prepare(self, address: str, say: Say, cancelled: threading.Event) -> Runtime:
         """Return what stands for the image, made first if it is not there; that may take minutes.
 

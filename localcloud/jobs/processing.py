@@ -60,8 +60,7 @@ class Processing:
         return image
 
     def command(self, job: Document) -> list[str]:
-        app = job["AppSpecification"]
-        return [*app["ContainerEntrypoint"], *app.get("ContainerArguments", [])]
+        return [*job["_entrypoint"], *job["AppSpecification"].get("ContainerArguments", [])]
 
     def variables(self, job: Document, root: str) -> Mapping[str, str]:
         return {"PROCESSING_JOB_NAME": job["ProcessingJobName"], "PROCESSING_JOB_ARN": job["ProcessingJobArn"]}

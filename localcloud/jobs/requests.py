@@ -7,11 +7,11 @@ from typing import Any
 
 from localcloud.api import ApiError, refuse, tags, validation_error
 from localcloud.cloud import Cloud
-from localcloud.images import ANY_IMAGE
+from localcloud.images import ANY_IMAGE, analyzers
 from localcloud.images.catalog import UnknownImageError
 from localcloud.jobs.failure import JobError
 from localcloud.jobs.metrics import check_definitions
-from localcloud.jobs.transfer import Location
+from localcloud.jobs.transfer import Location, Transfer
 from localcloud.jobs.transform_client import TransformError, check_path
 from localcloud.sandbox.sandbox import OPT_ML
 from localcloud.state.store import DuplicateError
@@ -27,9 +27,14 @@ def processing_job(cloud: Cloud, request: Document) -> Document:
     """
     cluster = request["ProcessingResources"]["ClusterConfig"]
     _instances(cluster, "processingResources.clusterConfig")
-    if "ContainerEntrypoint" not in request["AppSpecification"]:
-        raise _refused("an image's own entry point; give AppSpecification.ContainerEntrypoint")
-    _image(cloud, request["AppSpecification"]["ImageUri"])
+    image = request["AppSpecification"]["ImageUri"]
+    _image(cloud, image)
+    entrypoint = request["AppSpecification"].get("ContainerEntrypoint") or cloud.images.entrypoint(image)
+    if not entrypoint and image != ANY_IMAGE:
+        raise _refused(
+            f"the own entry point of the image {image!r}; give AppSpecification.ContainerEntrypoint, or an entrypoint "
+            f"in the image's rule"
+        )
     for item in request.get("ProcessingInputs", []):
         name, source = f"ProcessingInputs {item['InputName']!r}", item.get("S3Input")
         if source is None or "DatasetDefinition" in item or item.get("AppManaged"):
@@ -44,7 +49,28 @@ def processing_job(cloud: Cloud, request: Document) -> Document:
             raise _refused(f"{name} other than S3Output")
         _uri(target["S3Uri"], name)
         _local_path(target.get("LocalPath"), name)
-    return _document(cloud, request, "Processing", "processing-job")
+    _analysis(cloud, request, entrypoint)
+    document = _document(cloud, request, "Processing", "processing-job")
+    document["_entrypoint"] = list(entrypoint)
+    return document
+
+
+def _analysis(cloud: Cloud, request: Document, entrypoint: Iterable[str]) -> None:
+    """ApiError if one of the local cloud's analyzers is the entry point and could not do what is asked of it."""
+    program = next(iter(entrypoint), "")
+    what = None
+    if program == analyzers.DATASET:
+        what = analyzers.refused_dataset(request.get("Environment", {}))
+    elif program == analyzers.BIAS:
+        uris = [item["S3Input"]["S3Uri"] for item in request.get("ProcessingInputs", [])
+                if item["InputName"] == "analysis_config"]  # fmt: skip
+        try:
+            what = analyzers.refused_analysis(Transfer(cloud.s3).read_json(Location.parse(uris[0]))) if uris else None
+        except JobError:
+            # It is not there yet, or not known yet: the job itself will say so.
+            return
+    if what:
+        raise _refused(what)
 
 
 def training_job(cloud: Cloud, request: Document) -> Document:

@@ -1,7 +1,12 @@
 """What runs inside the environments that stand for AWS's images; it imports nothing of the local cloud.
 
 - `serving`: the model server with the functions model_fn, input_fn, predict_fn and output_fn of AWS's containers
+- `sklearn_serving`: how scikit-learn's container reads a request
 - `xgboost_serving`: these functions for a model that XGBoost's algorithm mode has made
 - `xgboost_training`: XGBoost's algorithm mode, and script mode by AWS's own toolkit
 - `xgboost_data`: the CSV and libsvm files of both
+- `monitor`: the model monitor's analyzer, and its parts `monitor_data`, `monitor_statistics`, `monitor_violations`,
+  `monitor_quality`
+- `clarify`: SageMaker Clarify, and its parts `clarify_data`, `clarify_predictor`, `clarify_bias`, `clarify_shap`,
+  `clarify_drift`
 """
