@@ -11,6 +11,7 @@ graph         which steps may start, given the status of the others
 parameters    types of the parameters of an execution
 conditions    evaluates conditions
 caching       the key and the age of a cached result
+baselines     what a check step compares with, and where that is kept
 retries       which failures are retried, and when
 lineage       which data, code and jobs made which model
 
@@ -18,6 +19,7 @@ The work:
 service       all executions of one local cloud, from its start to its stop
 scheduler     one execution in a thread of its own
 steps         creates jobs, models and model packages, and reads their results
+checks        the jobs of check steps: their baseline, their violations
 outside       invokes Lambda functions, and sends callbacks
 scope         where references get their values in one execution
 records       stores executions and steps, and publishes their events

@@ -12,8 +12,12 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+_PROCESSING = ("AppSpecification", "Environment", "ProcessingInputs")
+_CHECKS = ("CheckType", "SkipCheck", "FailOnViolation", "RegisterNewBaseline", "Baseline")
 KEY_ARGUMENTS = {
-    "Processing": ("AppSpecification", "Environment", "ProcessingInputs"),
+    "Processing": _PROCESSING,
+    "QualityCheck": (*_PROCESSING, *_CHECKS),
+    "ClarifyCheck": (*_PROCESSING, *_CHECKS, "ModelName"),
     "Training": (
         "AlgorithmSpecification",
         "CheckpointConfig",

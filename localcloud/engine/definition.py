@@ -71,6 +71,7 @@ class Step:
     """One step. `parent` and `branch` are set for steps inside a Condition: its name, and True for IfSteps.
 
     `target` is the function's ARN of a Lambda step, and the queue's URL of a Callback step; either may be a reference.
+    `check` are the members of a check step that say what it compares with; values may be references.
     """
 
     name: str
@@ -83,6 +84,7 @@ class Step:
     cache: CacheConfig | None = None
     property_files: tuple[PropertyFile, ...] = ()
     target: Any = None
+    check: dict[str, Any] | None = None
     outputs: tuple[OutputParameter, ...] = ()
     parent: str | None = None
     branch: bool | None = None
@@ -235,6 +237,9 @@ def _step(entry: dict[str, Any], where: str, parent: str | None, branch: bool | 
             cache=parse_cache_config(entry.get("CacheConfig")),
             property_files=tuple(_property_file(p, place) for p in _list(_given(entry, "PropertyFiles"), place)),
             target=entry.get(_TARGETS[kind]) if kind in _TARGETS else None,
+            check={name: entry[name] for name in STEP_TYPES[kind].checks if name in entry}
+            if STEP_TYPES[kind].checks
+            else None,
             outputs=tuple(_output(o, place) for o in _list(_given(entry, "OutputParameters"), place)),
             parent=parent,
             branch=branch,

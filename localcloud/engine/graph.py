@@ -25,7 +25,7 @@ def own_arguments(step: Step) -> object:
     """The part of a step that its own references are in: without the steps inside a condition's branches."""
     if step.type == "Condition":
         return step.arguments.get("Conditions", [])
-    return step.arguments if step.target is None else [step.arguments, step.target]
+    return [step.arguments, step.target, step.check]
 
 
 def dependencies(definition: Definition) -> dict[str, frozenset[str]]:

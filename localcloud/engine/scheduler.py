@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from localcloud.cloud import Cloud
-from localcloud.engine import outside
+from localcloud.engine import checks, outside
 from localcloud.engine import steps as perform
 from localcloud.engine.definition import Definition, Step, parse
 from localcloud.engine.graph import ACTIVE, dependencies, in_order, plan, restricted
@@ -29,7 +29,6 @@ logger = logging.getLogger("localcloud")
 
 Document = dict[str, Any]
 Message = Callable[[], None]
-
 
 # Steps that are done while the execution's thread looks on: they take milliseconds.
 _AT_ONCE = {
@@ -168,19 +167,20 @@ class ExecutionRun:
         except StepError as error:
             self._failed(step, {**self._steps[step.name], **error.members}, str(error), error.cause)
         if step.type == "Fail":
-            self._end_early()
+            self._stop_all()
 
     def _begin_job(self, step: Step, document: Document, before: str | None) -> None:
         """Begin a step that runs a job: reuse a cached result, else store job and step together and submit the job."""
         random = self._cloud.new_id(10)
         name = perform.job_name(execution_id(self._arn), step, random)
-        job, key = perform.make_job(self._context, step, name)
+        work = checks.work_of(step)
+        job, key = work.make_job(self._context, step, name)
         hit = perform.cached(self._context, step, key)
         if hit is not None:
             self._succeed(step, {**document, **hit}, before)
             return
-        metadata = {f"{step.type}Job": {"Arn": job[f"{JOBS[step.type].job}JobArn"]}}
-        document = {**document, "StepStatus": "Executing", "Metadata": metadata, "_job": name, "_cache_key": key}
+        running = {"StepStatus": "Executing", "Metadata": work.metadata(step, job)}
+        document = {**document, **running, "_job": name, "_cache_key": key}
         document.pop("_last_failure", None)
         job["_step"] = {"execution": self._arn, "name": step.name}
 
@@ -254,10 +254,16 @@ class ExecutionRun:
         if self._closed or document["AttemptCount"] != attempt or document["StepStatus"] not in ACTIVE:
             return
         self._expires_at.pop(step.name, None)
+        done = outcome if isinstance(outcome, StepError) else outside.finished(document, outcome)
+        self._end_as(step, done)
+
+    def _end_as(self, step: Step, outcome: Document | StepError) -> None:
+        """Add what a running step has left behind to its document, and set it to Succeeded, or fail it."""
+        document = self._steps[step.name]
         if isinstance(outcome, StepError):
-            self._failed(step, document, str(outcome), outcome.cause)
+            self._failed(step, {**document, **outcome.members}, str(outcome), outcome.cause)
         else:
-            self._succeed(step, outside.finished(document, outcome), document["StepStatus"])
+            self._succeed(step, {**document, **outcome}, document["StepStatus"])
 
     def _job_ended(self, step: Step, name: str) -> None:
         """Set the step to Succeeded, Stopped or Failed, or retry it, by the final state of its job `name`."""
@@ -268,15 +274,12 @@ class ExecutionRun:
         status = job.get(f"{JOBS[step.type].job}JobStatus")
         reason = job.get("FailureReason", "InternalServerError: the job's end could not be stored")
         if status == "Completed":
-            self._succeed(step, {**document, **perform.job_result(self._context, step, job)}, document["StepStatus"])
+            self._end_as(step, outside.outcome(lambda: checks.work_of(step).job_result(self._context, step, job)))
         elif self._stopping:
             self._end_step(step, {**document, "StepStatus": "Stopped"}, document["StepStatus"])
         elif status == "Stopped":
-            why = (
-                "it ran longer than MaxRuntimeInSeconds"
-                if job.get("_secondary") == "MaxRuntimeExceeded"
-                else "by request"
-            )
+            late = job.get("_secondary") == "MaxRuntimeExceeded"
+            why = "it ran longer than MaxRuntimeInSeconds" if late else "by request"
             self._failed(step, document, f"ClientError: {step.type} job {name} was stopped: {why}.", None)
         elif job.get("_interrupted"):
             # Not the step's fault, so not one of its retries either.
@@ -379,9 +382,6 @@ class ExecutionRun:
             outside.send(self._context, step, document["_sent"], document["_token"], "Stopping")
         except StepError as error:
             logger.warning("the queue of step %s could not be told of the stop: %s", step.name, error)
-
-    def _end_early(self) -> None:
-        self._stop_all()
 
     def _resume(self, *, stopping: bool) -> None:
         """Resume the steps that were running when the local cloud ended; their jobs have ended with it."""

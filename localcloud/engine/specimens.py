@@ -7,7 +7,7 @@ from typing import Any
 from botocore.model import Shape
 
 from localcloud.engine.references import is_reference
-from localcloud.images import ANY_IMAGE
+from localcloud.images import ANY_IMAGE, ANY_TEXT
 
 # What a reference may come to be, as harmless as the member's rules allow.
 _BY_MEMBER = {
@@ -17,7 +17,7 @@ _BY_MEMBER = {
     "ImageUri": ANY_IMAGE,
     "Image": ANY_IMAGE,
 }
-_TEXTS = ("any", "s3://any/any", "arn:aws:iam::000000000000:role/any")
+_TEXTS = (ANY_TEXT, "s3://any/any", "arn:aws:iam::000000000000:role/any")
 
 
 class UnknownFormError(ValueError):

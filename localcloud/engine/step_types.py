@@ -20,8 +20,9 @@ class StepType:
     `create` is the operation whose request the step's arguments are, `describe` the one whose answer its properties
     are, `name_member` the request member that names what is made; each is empty where there is none. `job` is the label
     of SageMaker's members for a step that runs a job (`Training` in `TrainingJobStatus`), `store_kind` what the job is
-    stored as. `members` are those that a step of this type has beside the ones of every step, and `listed` an operation
-    whose answer's list is a property too.
+    stored as. `members` are those that a step of this type has beside the ones of every step, `checks` those of them
+    that say what a check step compares with, and `listed` an operation whose answer's list is a property too.
+    `properties` are the properties of a step that are no operation's answer.
     """
 
     create: str = ""
@@ -31,6 +32,8 @@ class StepType:
     store_kind: str = ""
     members: tuple[str, ...] = ()
     listed: str = ""
+    checks: tuple[str, ...] = ()
+    properties: tuple[str, ...] = ()
 
 
 _RETRIED = ("RetryPolicies",)
@@ -42,6 +45,15 @@ def _job(label: str, store_kind: str, members: tuple[str, ...] = ()) -> StepType
     return StepType(f"Create{name}", f"Describe{name}", f"{name}Name", label, store_kind, _RETRIED + _CACHED + members)
 
 
+def _check(*parts: str, more: tuple[str, ...]) -> StepType:
+    """A step that runs a processing job and compares its result with a baseline of these parts."""
+    kind = _job("Processing", "processing-job")
+    checks = ("CheckType", "ModelPackageGroupName", "SkipCheck", "FailOnViolation", "RegisterNewBaseline", *more)
+    checks += tuple(f"SuppliedBaseline{part}" for part in parts)
+    properties = tuple(f"{use}{part}" for use in ("CalculatedBaseline", "BaselineUsedForDriftCheck") for part in parts)
+    return replace(kind, describe="", members=kind.members + checks, checks=checks, properties=properties)
+
+
 STEP_TYPES: dict[str, StepType] = {
     "Processing": _job("Processing", "processing-job", ("PropertyFiles",)),
     "Training": _job("Training", "training-job"),
@@ -50,6 +62,8 @@ STEP_TYPES: dict[str, StepType] = {
         listed="ListTrainingJobsForHyperParameterTuningJob",
     ),
     "Transform": _job("Transform", "transform-job"),
+    "QualityCheck": _check("Constraints", "Statistics", more=()),
+    "ClarifyCheck": _check("Constraints", more=("ModelName",)),
     "Model": StepType("CreateModel", "DescribeModel", "ModelName", members=_RETRIED),
     "RegisterModel": StepType("CreateModelPackage", "DescribeModelPackage", members=_RETRIED),
     "Lambda": StepType(members=("FunctionArn", "OutputParameters", *_CACHED)),

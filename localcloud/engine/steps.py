@@ -35,6 +35,8 @@ _NEW: dict[str, Callable[[Cloud, Document], Document]] = {
     "Training": training_job,
     "Transform": transform_job,
     "Tuning": tuning_job,
+    "QualityCheck": processing_job,
+    "ClarifyCheck": processing_job,
 }
 MAX_JOB_NAME = 63
 
@@ -100,10 +102,14 @@ def resolved(context: Context, step: Step, value: Any, name: str | None = None) 
 def make_job(context: Context, step: Step, name: str) -> tuple[Document, str | None]:
     """The document of the step's job, which is not stored yet, and the key of the step's result in the cache."""
     arguments = resolved(context, step, step.arguments, name)
-    key = result_key(step, arguments)
+    return new_job(context, step, name, arguments), result_key(step, arguments)
+
+
+def new_job(context: Context, step: Step, name: str, arguments: Document) -> Document:
+    """The document of a job with these arguments; StepError if the local cloud refuses them."""
     request = {**with_defaults(step, context.execution["_role"], name), **arguments, JOBS[step.type].name_member: name}
     try:
-        return new_document(context.cloud, step.type, check_request(request_shape(step.type), request)), key
+        return new_document(context.cloud, step.type, check_request(request_shape(step.type), request))
     except ApiError as error:
         raise _refused(context, step, error) from None
 
@@ -166,6 +172,11 @@ def remember(context: Context, step: Step, document: Document) -> None:
 
 def _cache_place(context: Context, step: Step, key: str) -> str:
     return f"{context.execution['_pipeline']}/{step.name}/{key}"
+
+
+def metadata(step: Step, job: Document) -> Document:
+    """The member Metadata of a step that runs a job."""
+    return {f"{step.type}Job": {"Arn": job[f"{JOBS[step.type].job}JobArn"]}}
 
 
 def job_result(context: Context, step: Step, job: Document) -> Document:

@@ -9,6 +9,7 @@ from botocore.model import Shape
 
 from localcloud.api import ApiError
 from localcloud.api.shapes import check_request
+from localcloud.engine.baselines import problem
 from localcloud.engine.conditions import ConditionError
 from localcloud.engine.conditions import check as check_condition
 from localcloud.engine.definition import Definition, DefinitionError, Step, load, parse_document
@@ -94,6 +95,13 @@ def _check_get(definition: Definition, step: Step, get: Get) -> None:
                 f"{get.text!r}: the OutputParameters of step {target.name!r} are: {', '.join(names) or 'none'}."
             )
         return
+    known_here = STEP_TYPES[target.type].properties
+    if known_here:
+        if len(get.path) != 1 or get.path[0] not in known_here:
+            raise UnknownReferenceError(
+                f"{get.text!r}: the properties of step {target.name!r} are: {', '.join(known_here)}."
+            )
+        return
     shape = properties_shape(target.type)
     if shape is None:
         raise UnknownReferenceError(f"{get.text!r}: a step of type {target.type} has no properties.")
@@ -152,6 +160,9 @@ def _check_arguments(step: Step, refuse: Refuse) -> None:
         if not (isinstance(step.target, str) and step.target) and not is_reference(step.target):
             raise DefinitionError(f"Step {step.name!r} needs {member}.")
     else:
+        wrong = None if step.check is None else problem(step.name, step.type, step.check)
+        if wrong:
+            raise DefinitionError(wrong)
         request = with_defaults(step, _ANY_ROLE, "name")
         shape = request_shape(step.type)
         check_request(shape, request, is_reference)
