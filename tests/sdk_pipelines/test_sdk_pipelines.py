@@ -9,6 +9,7 @@ import io
 import json
 import tarfile
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -108,6 +109,56 @@ def test_a_step_waits_for_the_answer_to_its_message(execution_of: Run, sdk: str)
 def test_functions_are_steps_and_jobs(execution_of: Run, sdk: str) -> None:
     # What they return is compared by the program itself.
     assert execution_of(sdk, "functions").statuses == dict.fromkeys(("Double", "Add", "Check"), "Succeeded")
+
+
+@whole
+@both
+def test_a_model_worse_than_its_baseline_is_not_registered(execution_of: Run, sdk: str) -> None:
+    good, bad = executions(execution_of(sdk, "quality_check"))
+    assert set(good.statuses.values()) == {"Succeeded"}
+    baseline = good.steps["ModelQuality"]["Metadata"]["QualityCheck"]["BaselineUsedForDriftCheckConstraints"]
+    registered = registered_by(good)["DriftCheckBaselines"]["ModelQuality"]["Constraints"]["S3Uri"]
+    assert registered == baseline
+    # It is that of the execution before, which was the first one.
+    assert good.arn.rpartition("/")[2] not in baseline
+    assert bad.statuses["ModelQuality"] == "Failed"
+    assert not any("Register" in name for name in bad.statuses)
+    assert "Quality check failed" in bad.steps["ModelQuality"]["FailureReason"]
+    report = json.loads(bad.read(bad.steps["ModelQuality"]["Metadata"]["QualityCheck"]["ViolationReport"]))
+    assert {violation["metric_name"] for violation in report["violations"]} == {"mae", "mse", "rmse", "r2"}
+
+
+@whole
+@both
+def test_bias_and_explanations_are_checked_with_a_baseline(execution_of: Run, sdk: str) -> None:
+    good, bad = executions(execution_of(sdk, "clarify_check"))
+    assert set(good.statuses.values()) == {"Succeeded"}
+    assert set(registered_by(good)["DriftCheckBaselines"]) == {"Bias", "Explainability"}
+    shown = {name: good.steps[name]["Metadata"]["ClarifyCheck"] for name in ("DataBias", "ModelBias", "Explainability")}
+    analyses = {name: json.loads(good.read(check["CalculatedBaselineConstraints"])) for name, check in shown.items()}
+    assert analyses["DataBias"]["pre_training_bias_metrics"]["label_value_or_threshold"].startswith("(10")
+    assert analyses["ModelBias"]["post_training_bias_metrics"]["facets"]
+    (shares,) = analyses["Explainability"]["explanations"]["kernel_shap"].values()
+    values = shares["global_shap_values"]
+    # Weight and length say more about the rings than the sex.
+    assert min(values["column1"], values["column4"]) > max(values["column5"], values["column6"], values["column7"])
+    assert "Clarify check failed" in bad.steps["DataBias"]["FailureReason"]
+    assert not good.cloud.client("sagemaker").list_endpoints()["Endpoints"]
+
+
+def executions(both_of: Execution) -> list[Execution]:
+    """The two executions that a program of a check says in its last line: one that succeeds and one that fails."""
+    return [Execution(both_of.cloud, both_of.name, arn) for arn in both_of.arn.split()]
+
+
+def registered_by(execution: Execution) -> dict[str, Any]:
+    """The model package that an execution has registered."""
+    (step,) = [step for step in execution.steps.values() if "RegisterModel" in step["Metadata"]]
+    sagemaker = execution.cloud.client("sagemaker")
+    package: dict[str, Any] = sagemaker.describe_model_package(
+        ModelPackageName=step["Metadata"]["RegisterModel"]["Arn"]
+    )
+    return package
 
 
 def keys(execution: Execution) -> list[str]:
