@@ -32,8 +32,8 @@ def processing_job(cloud: Cloud, request: Document) -> Document:
     entrypoint = request["AppSpecification"].get("ContainerEntrypoint") or cloud.images.entrypoint(image)
     if not entrypoint and image != ANY_IMAGE:
         raise _refused(
-            f"the own entry point of the image {image!r}; give AppSpecification.ContainerEntrypoint, or an entrypoint "
-            f"in the image's rule"
+            f"an image's own entry point, here of {image!r}; give AppSpecification.ContainerEntrypoint, or the rule of "
+            f"the image an entrypoint"
         )
     for item in request.get("ProcessingInputs", []):
         name, source = f"ProcessingInputs {item['InputName']!r}", item.get("S3Input")
