@@ -66,21 +66,12 @@ class Recipe:
 
 @dataclass(frozen=True)
 class Phase:
-    """One network to train: its name in the log, the rows it learns from, the rows held out, and its own seed.
-
-    `epoch` is the number of rows that an epoch draws, all of them when it is 0.
-    """
+    """One network to train: its name in the log, the rows it learns from, the rows held out, and its own seed."""
 
     name: str
     rows: Int64
     held_out: Int64
     seed: int
-    epoch: int = 0
-
-    @property
-    def rows_an_epoch(self) -> int:
-        """How many rows an epoch draws."""
-        return self.epoch or len(self.rows)
 
 
 @dataclass(frozen=True)
@@ -129,7 +120,7 @@ class Fit:
         self.loss.hybridize(static_alloc=True)
         self.epoch = 0
         self.history: list[dict[str, Any]] = []
-        self.steps_per_epoch = max(1, phase.rows_an_epoch // recipe.batch_size)
+        self.steps_per_epoch = max(1, len(phase.rows) // recipe.batch_size)
 
     def batches(self, epoch: int) -> Iterator[tuple[Any, Any]]:
         """(data, targets) of each step of an epoch.
@@ -155,7 +146,7 @@ class Fit:
             yield mx.nd.array(preprocessing.normalise(views, channel.mean, channel.std)), mx.nd.array(targets)
 
     def train_epoch(self) -> tuple[float, float]:
-        """One epoch: each row at most once, in a new order.
+        """One pass over the rows, in a new order.
 
         Returns (mean loss of a member, last learning rate). TrainingError when the loss is not finite.
         """

@@ -53,18 +53,14 @@ class Outcome:
 
 
 def plan(labels: Int64, folds: int, seed: int) -> list[fitting.Phase]:
-    """k stratified folds, which together hold every row out exactly once, and the final network on all rows.
-
-    The final network takes as many steps as a fold's does, each epoch on other rows: it is about as long in training,
-    so that two processes share the networks of three folds and the final one evenly.
-    """
+    """k stratified folds, which together hold every row out exactly once, and the final network on all rows."""
     splitter = StratifiedKFold(folds, shuffle=True, random_state=seed)
     planned = [
         fitting.Phase(f"fold-{number}/{folds}", rows.astype(np.int64), held_out.astype(np.int64), seed * 1000 + number)
         for number, (rows, held_out) in enumerate(splitter.split(labels, labels), start=1)
     ]
     everything = np.arange(len(labels), dtype=np.int64)
-    return [*planned, fitting.Phase(FINAL, everything, everything[:0], seed * 1000, len(planned[0].rows))]
+    return [*planned, fitting.Phase(FINAL, everything, everything[:0], seed * 1000)]
 
 
 def colour_statistics(images: npt.NDArray[np.uint8]) -> tuple[Float32, Float32]:
@@ -111,7 +107,7 @@ def run_all(phases: list[fitting.Phase], job: Job, workers: int, exchange: Excha
     """
     if exchange or workers == 1:
         return [run_one(phase, job, exchange) for phase in phases]
-    longest_first = sorted(range(len(phases)), key=lambda number: -phases[number].rows_an_epoch)
+    longest_first = sorted(range(len(phases)), key=lambda number: -len(phases[number].rows))
     context = multiprocessing.get_context("spawn")  # MXNet's threads do not survive a fork
     with ProcessPoolExecutor(min(workers, len(phases)), mp_context=context) as pool:
         futures = {number: pool.submit(run_one, phases[number], job) for number in longest_first}

@@ -187,7 +187,7 @@ def run(flags: argparse.Namespace) -> dict[str, Any] | None:
         # SageMaker makes the folder when the job asks for checkpoints.
         kept = fitting.Checkpoints(flags.checkpoints, fingerprint(flags, recipe, about["sha256"], others))
         kept_if_asked = kept if flags.checkpoints.is_dir() else None
-        overall = progress.Progress(scratch, {phase.name: float(phase.rows_an_epoch) for phase in plan})
+        overall = progress.Progress(scratch, {phase.name: float(len(phase.rows)) for phase in plan})
         job = phases.Job(scratch, size, mean, std, len(flags.classes), recipe, flags.model_dir, kept_if_asked, overall)
         with cluster.parameter_server(hosts, flags.parameter_server_port) as exchange:
             outcomes = phases.run_all(plan, job, flags.workers, exchange)
