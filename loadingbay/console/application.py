@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
-from starlette.routing import Mount, Route
+from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from loadingbay.console import (
@@ -38,6 +38,30 @@ from loadingbay.target import Target
 STATIC = Path(__file__).parent / "static"
 
 
+def _another_browser(request: Request) -> Response:
+    """A new address with a one-time token, for a second browser or person on this machine."""
+    address = f"{pages(request).address}/enter?token={request.app.state.keys.token()}"
+    return PlainTextResponse(address)
+
+
+ROUTES: list[BaseRoute] = [
+    *now.ROUTES,
+    *versions.ROUTES,
+    *shadows.ROUTES,  # before the decisions, whose word may be any
+    *decisions.ROUTES,
+    *review.ROUTES,
+    *photos.ROUTES,
+    *compared_runs.ROUTES,
+    *runs.ROUTES,
+    *history.ROUTES,
+    *thresholds.ROUTES,
+    Route("/another-browser", _another_browser, methods=["POST"]),
+    Route("/favicon.ico", lambda _: RedirectResponse("/static/icon.svg", 308)),
+    Mount("/static", StaticFiles(directory=STATIC)),
+]
+"""Every address of the console."""
+
+
 def application(
     target: Target, root: Path, *, port: int, keys: Keys, author: str, environment: Mapping[str, str]
 ) -> Starlette:
@@ -46,23 +70,8 @@ def application(
     `root` is where `.loadingbay` and `runs` lie, `port` the one that it will answer on, `keys` what its tokens come
     from, `author` the name that labels carry, and `environment` is where a run looks for its data.
     """
-    routes = [
-        *now.ROUTES,
-        *versions.ROUTES,
-        *shadows.ROUTES,  # before the decisions, whose word may be any
-        *decisions.ROUTES,
-        *review.ROUTES,
-        *photos.ROUTES,
-        *compared_runs.ROUTES,
-        *runs.ROUTES,
-        *history.ROUTES,
-        *thresholds.ROUTES,
-        Route("/another-browser", _another_browser, methods=["POST"]),
-        Route("/favicon.ico", lambda _: RedirectResponse("/static/icon.svg", 308)),
-        Mount("/static", StaticFiles(directory=STATIC)),
-    ]
     app = Starlette(
-        routes=routes,
+        routes=ROUTES,
         middleware=[Middleware(Door, keys=keys, port=port, limits={"photos": MAXIMUM_BYTES})],
         exception_handlers={
             HTTPException: failed,
@@ -80,9 +89,3 @@ def application(
     app.state.recent = Recent(target)
     app.state.trials = {}
     return app
-
-
-def _another_browser(request: Request) -> Response:
-    """A new address with a one-time token, for a second browser or person on this machine."""
-    address = f"{pages(request).address}/enter?token={request.app.state.keys.token()}"
-    return PlainTextResponse(address)

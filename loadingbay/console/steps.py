@@ -17,7 +17,7 @@ class Progress:
         self._epochs: dict[str, Epoch] = {}
 
     def epochs(self, execution: Execution) -> list[Epoch]:
-        """The newest epoch of each network that is being trained; [] once training is over."""
+        """The last epoch of each network that is or was trained, the newest last; [] once training is over."""
         train = execution.step("Train")
         if train is None or train.status != "Executing" or not train.job:
             return []
@@ -27,5 +27,6 @@ class Progress:
             self._epochs = {}
         assert self._tail is not None  # noqa: S101 - set with the job
         for epoch in filter(None, map(parse, self._tail.poll())):
-            self._epochs["all" if epoch.overall else epoch.phase] = epoch
+            self._epochs.pop(epoch.phase, None)  # the newest is the last
+            self._epochs[epoch.phase] = epoch
         return list(self._epochs.values())

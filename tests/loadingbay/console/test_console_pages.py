@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from loadingbay.console.graph import nodes
 from tests.fakes.fake_sagemaker import refusal
 
 MARKUP = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>"
@@ -142,6 +143,36 @@ def test_a_log_is_never_markup(desk, monkeypatch):
         logEvents=[{"timestamp": now, "message": MARKUP}],
     )
     _escaped(desk.get("/runs/abc").text)
+
+
+def test_epochs_and_accuracy_are_on_the_graph_while_it_trains(desk, monkeypatch):
+    from loadingbay.console.steps import Progress
+    from pipelines.executions import Execution, Step
+
+    job = "arn:aws:sagemaker:us-east-1:000000000000:training-job/live"
+    step = Step("Train", "TrainingJob", "Executing", datetime.now(UTC), None, False, "", job)
+    execution = Execution("arn:a:b:c:d:pipeline/p/execution/x", "Executing", "", (step,))
+    logs, group = desk.target.client("logs"), "/aws/sagemaker/TrainingJobs"
+    logs.create_log_group(logGroupName=group)
+    logs.create_log_stream(logGroupName=group, logStreamName="live/a")
+    progress = Progress(desk.target)
+
+    def seen(*lines):
+        now = int(datetime.now(UTC).timestamp() * 1000)
+        logs.put_log_events(logGroupName=group, logStreamName="live/a",
+                            logEvents=[{"timestamp": now, "message": line} for line in lines])  # fmt: skip
+        return [(epoch.phase, epoch.epoch, epoch.accuracy) for epoch in progress.epochs(execution)]
+
+    first = "phase=fold-1 epoch=1/4 train_loss=0.61 validation_accuracy=0.7 fits=0/4 done=6 left=20"
+    assert seen(first) == [("fold-1", 1, 0.7)]
+    other = "phase=fold-2 epoch=1/4 train_loss=0.5 validation_accuracy=0.8 fits=0/4 done=9 left=18"
+    assert seen(other, first.replace("epoch=1", "epoch=2")) == [("fold-2", 1, 0.8), ("fold-1", 2, 0.7)]
+    monkeypatch.setattr("loadingbay.console.now.last_execution", lambda _: execution)
+    definition = json.dumps({"Steps": [{"Name": "Train", "Type": "Training"}]})
+    monkeypatch.setattr("loadingbay.console.now.graph", lambda _: nodes(definition))
+    text = desk.get("/").text
+    assert "fold-1: epoch 2 of 4, loss 0.610, accuracy 70.0 %" in text
+    assert '<progress max="100" value="6"' in text
 
 
 def test_a_sent_photo_is_uploaded_and_its_execution_started(served):
