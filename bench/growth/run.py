@@ -12,75 +12,25 @@ import argparse
 import json
 import os
 import platform
-import re
-import signal
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import boto3
-from botocore.config import Config
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT))
-
-from localcloud.engine.records import EXECUTION, STEP  # noqa: E402
-from localcloud.resources.processing_jobs import JOBS  # noqa: E402
-from localcloud.state.credentials import owner_secret  # noqa: E402
-from localcloud.state.store import Store  # noqa: E402
+from bench.cloud import Cloud, running
+from localcloud.engine.records import EXECUTION, STEP
+from localcloud.resources.processing_jobs import JOBS
+from localcloud.state.store import Store
 
 ROLE = "arn:aws:iam::000000000000:role/growth"
 TIMES = 50
 LINES_AT_ONCE = 5000
 SCRIPT = "print('done')"
-
-
-class Cloud:
-    """A running local cloud and clients of it."""
-
-    def __init__(self, url: str, home: Path, started: float) -> None:
-        self._url, self._home = url, home
-        self.started = started
-        """Seconds from the command to the first answer."""
-
-    def client(self, service: str) -> Any:
-        """A boto3 client."""
-        return boto3.client(
-            service, endpoint_url=self._url, region_name="us-east-1", aws_access_key_id="000000000000",
-            aws_secret_access_key=owner_secret(self._home, "000000000000"),
-            config=Config(s3={"addressing_style": "path"}, retries={"max_attempts": 0}, read_timeout=120),
-        )  # fmt: skip
-
-
-@contextmanager
-def running(home: Path) -> Iterator[Cloud]:
-    """A local cloud on a home, stopped at the end."""
-    home.mkdir(exist_ok=True, mode=0o700)
-    log = home.with_suffix(".log")
-    began = time.perf_counter()
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            [
-                *(sys.executable, "-m", "localcloud", "serve", "--home", home, "--port", "0"),
-                *("--image-env", ROOT / ".venv-image", "--image-root", ROOT / "container"),
-            ],
-            cwd=ROOT, stderr=output, env={"PATH": os.environ["PATH"], "HOME": str(home)},
-        )  # fmt: skip
-    try:
-        while not (found := re.search(r"serves (http://\S+)", log.read_text())):
-            if process.poll() is not None:
-                raise RuntimeError(f"the local cloud did not start: {log.read_text()}")
-            time.sleep(0.01)
-        yield Cloud(found.group(1), home, time.perf_counter() - began)
-    finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait(120)
 
 
 def make_one(cloud: Cloud) -> None:
