@@ -18,6 +18,8 @@ from localcloud.state.store import DuplicateError
 
 Document = dict[str, Any]
 MAX_HOSTS = 16
+TENSORBOARD = f"{OPT_ML}/output/tensorboard"
+"""Where a training job writes its files for TensorBoard, unless it says otherwise."""
 
 
 def processing_job(cloud: Cloud, request: Document) -> Document:
@@ -76,17 +78,10 @@ def _analysis(cloud: Cloud, request: Document, entrypoint: Iterable[str]) -> Non
 def training_job(cloud: Cloud, request: Document) -> Document:
     """Return the document of a new training job. `request` was already validated against botocore's model.
 
-    KMS keys, subnets, managed spot training, experiments, DebugHookConfig and ProfilerConfig are stored but have no
-    effect. ApiError if a member is not supported or invalid.
+    KMS keys, subnets, managed spot training, experiments, and what configures the debugger and the profiler with their
+    rules are stored but have no effect. ApiError if a member is not supported or invalid.
     """
-    refuse(
-        request,
-        "DebugRuleConfigurations",
-        "TensorBoardOutputConfig",
-        "ServerlessJobConfig",
-        "MlflowConfig",
-        "ModelPackageConfig",
-    )
+    refuse(request, "ServerlessJobConfig", "MlflowConfig", "ModelPackageConfig")
     refuse(request.get("RemoteDebugConfig", {}), "EnableRemoteDebug")
     algorithm = request.get("AlgorithmSpecification") or {}
     if "TrainingImage" not in algorithm:
@@ -111,6 +106,10 @@ def training_job(cloud: Cloud, request: Document) -> Document:
     if "CheckpointConfig" in request:
         _uri(request["CheckpointConfig"]["S3Uri"], "CheckpointConfig.S3Uri")
         _local_path(request["CheckpointConfig"].get("LocalPath") or f"{OPT_ML}/checkpoints", "CheckpointConfig")
+    if "TensorBoardOutputConfig" in request:
+        config = request["TensorBoardOutputConfig"]
+        _uri(config["S3OutputPath"], "TensorBoardOutputConfig.S3OutputPath")
+        _local_path(config.get("LocalPath") or TENSORBOARD, "TensorBoardOutputConfig")
     _waits_for_spare_machines(request)
     try:
         check_definitions(algorithm.get("MetricDefinitions", []))

@@ -8,6 +8,7 @@ from typing import Any
 from localcloud.jobs.archive import collect, write_tar_gz
 from localcloud.jobs.layout import Host, input_data_config, resource_config, write_json
 from localcloud.jobs.metrics import MetricReader
+from localcloud.jobs.requests import TENSORBOARD
 from localcloud.jobs.run import JobRun
 from localcloud.jobs.transfer import Location, Mirror
 from localcloud.sandbox.sandbox import OPT_ML
@@ -30,7 +31,7 @@ class Training:
         return None if limit is None else float(limit)
 
     def prepare(self, run: JobRun, job: Document, hosts: list[Host], names: list[str]) -> list[Mirror]:
-        """Write each host's configuration and download its channels; returns the mirrors of checkpoints to S3."""
+        """Write each host's configuration and download its channels; returns the mirrors to S3 of what it writes."""
         run.notes["metrics"] = MetricReader(job["AlgorithmSpecification"].get("MetricDefinitions", []), run.cloud.clock)
         channels = job.get("InputDataConfig", [])
         mirrors = []
@@ -49,7 +50,7 @@ class Training:
                     manifest=source["S3DataType"] == "ManifestFile",
                     shard=(host.index, len(hosts)) if sharded else (0, 1),
                 )
-            mirrors += _checkpoints(run, job, host)
+            mirrors += [*_checkpoints(run, job, host), *_tensorboard(run, job, host)]
         return mirrors
 
     def image(self, job: Document) -> str | None:
@@ -105,6 +106,20 @@ def _checkpoints(run: JobRun, job: Document, host: Host) -> list[Mirror]:
     if run.transfer.keys(Location.parse(config["S3Uri"].rstrip("/") + "/")):
         run.transfer.download(config["S3Uri"].rstrip("/") + "/", directory)
     return [Mirror(run.transfer, directory, config["S3Uri"])]
+
+
+def _tensorboard(run: JobRun, job: Document, host: Host) -> list[Mirror]:
+    """The mirror that uploads the files for TensorBoard while the job runs.
+
+    The SDK looks for them below S3OutputPath, in JOB_NAME/tensorboard-output.
+    """
+    config = job.get("TensorBoardOutputConfig")
+    if config is None:
+        return []
+    directory = host.path(config.get("LocalPath") or TENSORBOARD)
+    directory.mkdir(parents=True, exist_ok=True)
+    target = Location.parse(config["S3OutputPath"]).join(f"{job['TrainingJobName']}/tensorboard-output")
+    return [Mirror(run.transfer, directory, str(target))]
 
 
 def _pack(run: JobRun, files: Mapping[str, Any], target: Location) -> None:

@@ -12,7 +12,7 @@ JOBS = JobResource("Training", "training-job", "Requested resource not found.")
 
 @operation("CreateTrainingJob")
 def create_training_job(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any]:
-    """Create a training job, which runs when there is room. The debugger and the profiler have no effect."""
+    """Create a training job, which runs when there is room. Rules of debugger and profiler are kept, not evaluated."""
     return JOBS.submit(cloud, training_job(cloud, request))
 
 

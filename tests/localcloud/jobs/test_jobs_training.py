@@ -219,9 +219,11 @@ def test_pipe_mode_is_refused_by_name(kit: Kit) -> None:
 
 def test_what_would_be_ignored_is_refused_by_name(kit: Kit) -> None:
     request = kit.training_request("")
-    with pytest.raises(ClientError, match="does not implement TensorBoardOutputConfig"):
+    with pytest.raises(ClientError, match="does not implement MlflowConfig"):
         kit.sm.create_training_job(
-            TrainingJobName=f"{kit.prefix}-x", TensorBoardOutputConfig={"S3OutputPath": kit.uri("t")}, **request
+            TrainingJobName=f"{kit.prefix}-x",
+            MlflowConfig={"MlflowResourceArn": "arn:aws:sagemaker:us-east-1:000000000000:mlflow-app/a"},
+            **request,
         )
 
 
@@ -231,12 +233,30 @@ def test_an_unknown_job_is_told_in_the_words_of_aws(kit: Kit) -> None:
     assert error.value.response["Error"]["Code"] == "ValidationException"
 
 
-def test_the_debuggers_hook_and_the_profiler_are_recorded(kit: Kit) -> None:
+def test_debugger_profiler_and_their_rules_are_recorded(kit: Kit) -> None:
     place = {"S3OutputPath": kit.uri("debug")}
-    job = kit.training_job("print('trained')", DebugHookConfig=place, ProfilerConfig=place)
+    rules = [{"RuleConfigurationName": "LossNotDecreasing", "RuleEvaluatorImage": "sagemaker-debugger-rules:latest"}]
+    given: dict[str, Any] = {
+        "DebugHookConfig": place,
+        "DebugRuleConfigurations": rules,
+        "ProfilerConfig": place,
+        "ProfilerRuleConfigurations": rules,
+        "ExperimentConfig": {"TrialComponentDisplayName": "training"},
+    }
+    job = kit.training_job("", AlgorithmSpecification=plain(kit, "print('trained')"), **given)
     described = kit.wait_job(job, "training")
     assert described["TrainingJobStatus"] == "Completed", described
-    assert described["DebugHookConfig"] == place
+    assert {name: described[name] for name in given} == given
+
+
+@pytest.mark.parametrize("path", ["/opt/ml/output/tensorboard", "/opt/ml/boards"])
+def test_files_for_tensorboard_are_uploaded(path: str, kit: Kit) -> None:
+    script = f"import pathlib; pathlib.Path('{path}/events').write_text('loss')"
+    config = {"S3OutputPath": kit.uri("board"), "LocalPath": path}
+    job = kit.training_job("", AlgorithmSpecification=plain(kit, script), TensorBoardOutputConfig=config)
+    described = kit.wait_job(job, "training")
+    assert described["TrainingJobStatus"] == "Completed", described
+    assert kit.get(f"board/{job}/tensorboard-output/events") == b"loss"
 
 
 def test_with_max_results_the_page_is_cut_before_the_status(kit: Kit) -> None:
