@@ -102,11 +102,17 @@ def find(rules: Sequence[Rule], address: str) -> Rule:
             if rule.refused:
                 raise UnknownImageError(f"The local cloud cannot run the image {address!r}: {rule.refused}")
             return rule
-    repository = address.partition("@")[0].rpartition("/")[2].partition(":")[0] or "my-image"
     raise UnknownImageError(
-        f"The local cloud knows no environment for the image {address!r}. Add these lines to a file, and start it with "
-        f"`localcloud up --images FILE`:\n[[image]]\nname = {repository!r}\npattern = '.*/{re.escape(repository)}.*'\n"
-        f"requirements = []"
+        f"The local cloud knows no environment for the image {address!r}. {lines_to_add(address)}requirements = []"
+    )
+
+
+def lines_to_add(address: str) -> str:
+    """A sentence that says where a rule of the user's own goes, and the rule's first lines for this address."""
+    repository = address.partition("@")[0].rpartition("/")[2].partition(":")[0] or "my-image"
+    return (
+        f"Add these lines to a file, and start it with `localcloud up --images FILE`:\n"
+        f"[[image]]\nname = {repository!r}\npattern = '(.*/)?{re.escape(repository)}.*'\n"
     )
 
 

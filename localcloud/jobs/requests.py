@@ -8,7 +8,7 @@ from typing import Any
 from localcloud.api import ApiError, refuse, tags, validation_error
 from localcloud.cloud import Cloud
 from localcloud.images import ANY_IMAGE, analyzers
-from localcloud.images.catalog import UnknownImageError
+from localcloud.images.catalog import UnknownImageError, lines_to_add
 from localcloud.jobs.failure import JobError
 from localcloud.jobs.metrics import check_definitions
 from localcloud.jobs.transfer import Location, Transfer
@@ -33,9 +33,10 @@ def processing_job(cloud: Cloud, request: Document) -> Document:
     _image(cloud, image)
     entrypoint = request["AppSpecification"].get("ContainerEntrypoint") or cloud.images.entrypoint(image)
     if not entrypoint and image != ANY_IMAGE:
-        raise _refused(
-            f"an image's own entry point, here of {image!r}; give AppSpecification.ContainerEntrypoint, or the rule of "
-            f"the image an entrypoint"
+        raise validation_error(
+            f"The local cloud does not know an image's own entry point, here of {image!r}. Give "
+            f"AppSpecification.ContainerEntrypoint, or the image a rule with its command and requirements. "
+            f"{lines_to_add(image)}requirements = []\nentrypoint = ['python3', '/opt/ml/processing/input/code/main.py']"
         )
     for item in request.get("ProcessingInputs", []):
         name, source = f"ProcessingInputs {item['InputName']!r}", item.get("S3Input")

@@ -134,7 +134,10 @@ def test_a_name_is_given_once(kit: Kit) -> None:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (lambda r: r["AppSpecification"].pop("ContainerEntrypoint"), "an image's own entry point"),
+        (
+            lambda r: r["AppSpecification"].pop("ContainerEntrypoint"),
+            r"(?s)an image's own entry point.*\nentrypoint = ",
+        ),
         (lambda r: r["ProcessingInputs"][0]["S3Input"].update(S3InputMode="Pipe"), "'code' with S3InputMode Pipe"),
         (lambda r: r["ProcessingInputs"][0]["S3Input"].update(LocalPath="/etc/x"), "LocalPath is '/etc/x'"),
         (lambda r: r["ProcessingInputs"][0]["S3Input"].update(S3Uri="https://a"), "'https://a' is not an S3 URI"),
