@@ -78,6 +78,7 @@ UNASKED = {
         "states:StopExecution": "a Map that fails stops its children",
     },
     "DeployModelRole": {
+        "sagemaker:ListEndpointConfigs": "removing what a shadow or a version left that is long out of service",
         "cloudwatch:DescribeAlarms": _ALARMS,
         "sagemaker:UpdateModelPackage": "a version that cannot serve is rejected",
         "sagemaker:DeleteEndpoint": "an endpoint that failed is made anew",
