@@ -1,6 +1,7 @@
 """The SageMaker pipeline, and what brings it up to date and starts it.
 
 - `definition`: builds the pipeline's definition; `builds` keeps what was built on disk
+- `steps`: the steps of that pipeline, one function each; `figures` names what they report
 - `pretraining`: builds the definition of the pipeline that makes weights to start from
 - `settings`: what it is built from
 - `sdk`: imports the SageMaker SDK, without credentials

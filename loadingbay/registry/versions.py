@@ -22,7 +22,7 @@ _LOOKS_BEFORE_ASKING = 10  # whether the deployment is stuck
 
 @dataclass(frozen=True)
 class Version:
-    """A version in the registry. `metadata` holds its figures and hashes as strings, see pipelines.definition.
+    """A version in the registry. `metadata` holds its figures and hashes as strings, see pipelines.figures.
 
     `origin` is the ARN of the pipeline execution that registered it, "" when the registry names none. `shadow` is the
     status of its stage as a shadow, "Approved" while it is to get copies of the requests, "" if it never was.

@@ -12,7 +12,7 @@ import pytest
 from botocore.session import Session
 from botocore.validate import ParamValidator
 
-from pipelines.definition import METADATA
+from pipelines.figures import METADATA
 from pipelines.parameters import BY_NAME, PARAMETERS
 from pipelines.settings import Settings
 

@@ -100,7 +100,7 @@ def test_the_bucket_is_encrypted_versioned_private_and_for_tls_only():
 
 def test_an_endpoint_runs_only_on_the_models_instance_types():
     registered = re.search(
-        r"inference_instances=\[([^]]*)\]", (TEMPLATE.parents[1] / "pipelines" / "definition.py").read_text()
+        r"inference_instances=\[([^]]*)\]", (TEMPLATE.parents[1] / "pipelines" / "steps.py").read_text()
     )
     allowed = template()["Parameters"]["EndpointInstanceType"]["AllowedValues"]
     assert set(allowed) == set(re.findall(r'"([^"]+)"', registered.group(1)))
