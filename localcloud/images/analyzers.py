@@ -32,6 +32,7 @@ def refused_dataset(environment: Mapping[str, str]) -> str | None:
 
 
 def _of_dataset(given: Mapping[str, str]) -> Iterator[str]:
+    """What the model monitor is asked for and is not computed here, from the variables of its job."""
     for script in ("record_preprocessor_script", "post_analytics_processor_script"):
         if given.get(script):
             yield f"{script} of the model monitor; prepare the dataset in a step of its own"
@@ -62,6 +63,7 @@ def refused_analysis(config: Any) -> str | None:
 
 
 def _of_analysis(config: Mapping[str, Any]) -> Iterator[str]:
+    """What Clarify is asked for and is not computed here, from its analysis_config.json."""
     kind = str(config.get("dataset_type", "")).lower()
     if kind not in _DATASET_TYPES:
         yield f"Clarify with the dataset_type {kind!r}; give one of {', '.join(_DATASET_TYPES)}"

@@ -29,6 +29,7 @@ def violations(analysis: Document, baseline: Document) -> list[Document]:
 
 
 def _bias(now: Mapping[str, list[Document]], before: Mapping[str, list[Document]]) -> Iterator[Document]:
+    """A violation for each bias metric that is now farther from its fair value than before; both by facet."""
     for facet, earlier in before.items():
         for place, group in enumerate(now.get(facet, [])):
             peer = next((one for one in earlier if one["value_or_threshold"] == group["value_or_threshold"]), None)

@@ -57,6 +57,11 @@ def answers(text: str, accept: str, path: str | int | None, count: int) -> list[
 
 
 def _answers(text: str, accept: str, path: str | int | None, count: int) -> list[Any]:
+    """One value for each of the `count` rows sent, from the model's answer.
+
+    `accept` is the content type of the answer; `path` the column of CSV or the JMESPath of JSON, None for all of it.
+    Raises AnalysisError where JSON has no list there.
+    """
     kind = accept.partition(";")[0].lower()
     if kind == "text/csv":
         rows = [[_value(cell) for cell in line.split(",")] for line in text.splitlines() if line.strip()]

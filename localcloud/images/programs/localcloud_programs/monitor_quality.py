@@ -140,6 +140,7 @@ def _regression(given: Predictions) -> dict[str, float]:
 
 
 def _binary(given: Predictions) -> dict[str, float]:
+    """The metrics of a binary classification by the names of the model monitor's report."""
     (tn, fp), (fn, tp) = metrics.confusion_matrix(given.truth, given.predicted, labels=[0, 1]).tolist()
     rates = {
         "recall": _ratio(tp, tp + fn),

@@ -107,6 +107,7 @@ def _matching(types: pd.Series[Any], kind: str) -> float:
 
 
 def _drift(before: Document, now: Document, settings: Document) -> Iterator[Document]:
+    """A violation where a feature's distribution is farther from the baseline's than the threshold of `settings`."""
     if settings.get("perform_comparison", "Enabled") != "Enabled":
         return
     robust = settings.get("comparison_method", "Robust") == "Robust"
