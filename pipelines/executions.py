@@ -223,12 +223,12 @@ def follow(
         sleep(interval)
 
 
-def stop(sagemaker: Any, arn: str, *, patience: float = 30, interval: float = 0.25) -> str:
-    """Stops the execution and waits until it has ended, at most `patience` seconds; its status then."""
+def stop(sagemaker: Any, arn: str, *, timeout: float = 30, interval: float = 0.25) -> str:
+    """Stops the execution and waits until it has ended, at most `timeout` seconds; its status then."""
     status = describe(sagemaker, arn).status
     if status not in ENDED:
         sagemaker.stop_pipeline_execution(PipelineExecutionArn=arn)
-    deadline = time.monotonic() + patience
+    deadline = time.monotonic() + timeout
     while status not in ENDED and time.monotonic() < deadline:
         time.sleep(interval)
         status = describe(sagemaker, arn).status

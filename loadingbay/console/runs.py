@@ -234,7 +234,7 @@ def _retrain(request: Request) -> Response:
 def _stop(request: Request) -> Response:
     here, identity = pages(request), request.path_params["id"]
     here.stack()
-    executions.stop(here.target.client("sagemaker"), arn(here.target, identity), patience=0)
+    executions.stop(here.target.client("sagemaker"), arn(here.target, identity), timeout=0)
     return RedirectResponse(f"/runs/{identity}", 303)
 
 

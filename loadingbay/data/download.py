@@ -18,7 +18,7 @@ import httpx
 
 from loadingbay.errors import WorkError
 
-PATIENCE = 8.0  # seconds until the first byte; name servers alone can take longer than any connection timeout
+FIRST_BYTE = 8.0  # seconds until the first byte; name servers alone can take longer than any connection timeout
 STALL = 30.0  # seconds without a byte, once they come
 ATTEMPTS = 3
 
@@ -55,14 +55,14 @@ def fetch(
     place: Path,
     progress: Callable[[int, int], None],
     *,
-    patience: float = PATIENCE,
+    first_byte: float = FIRST_BYTE,
     stall: float = STALL,
     transport: httpx.BaseTransport | None = None,
 ) -> None:
     """Downloads `source` to `place`, which appears whole and with the right md5 or not at all.
 
     What came before a cut is kept beside it as `.part`, and the next call goes on from there. Raises Unreachable when
-    no byte comes within `patience` seconds or none for `stall` seconds, DataError when the md5 is wrong.
+    no byte comes within `first_byte` seconds or none for `stall` seconds, DataError when the md5 is wrong.
     """
     place.parent.mkdir(parents=True, exist_ok=True)
     part = place.with_name(place.name + ".part")
@@ -70,7 +70,7 @@ def fetch(
         for attempt in range(ATTEMPTS):
             before = file.seek(0, 2)
             try:
-                resumed = _transfer(source, file, progress, patience, stall, transport)
+                resumed = _transfer(source, file, progress, first_byte, stall, transport)
             except Unreachable:
                 if file.seek(0, 2) <= before or attempt + 1 == ATTEMPTS:
                     raise
@@ -112,7 +112,7 @@ def _transfer(
     source: Source,
     file: io.BufferedRandom,
     progress: Callable[[int, int], None],
-    patience: float,
+    first_byte: float,
     stall: float,
     transport: httpx.BaseTransport | None,
 ) -> bool:
@@ -125,7 +125,7 @@ def _transfer(
         return True
     line = _Line()
     threading.Thread(target=_receive, args=(source, offset, line, transport), daemon=True).start()
-    resumed, wait = False, patience
+    resumed, wait = False, first_byte
     try:
         while (event := line.hear(wait)) is not None:
             if isinstance(event, int):

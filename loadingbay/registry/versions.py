@@ -239,15 +239,15 @@ def wait_until_served(
     version: Version,
     *,
     waiting: Callable[[str], None] = lambda _: None,
-    patience: float | None = None,
+    timeout: float | None = None,
 ) -> None:
     """Waits until the endpoint serves this version. `waiting` is told at each look how far it is.
 
     Raises WorkError when the version is rejected meanwhile (by its verification, or by someone), when the deployment
-    is stuck, or when nothing has come of it after `patience` seconds (default: 2 minutes on this machine, 45 on AWS,
+    is stuck, or when nothing has come of it after `timeout` seconds (default: 2 minutes on this machine, 45 on AWS,
     where an endpoint takes minutes to start, and two of them do).
     """
-    deadline = time.monotonic() + (patience or (120 if target.local else 2700))
+    deadline = time.monotonic() + (timeout or (120 if target.local else 2700))
     looks = 0
     while time.monotonic() < deadline:
         now = endpoint(target, name)

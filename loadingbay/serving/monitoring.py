@@ -45,7 +45,7 @@ def add_labels(target: Target, bucket: str, run: str, outcomes: Iterable[Outcome
 def wait_for_captures(
     target: Target, capture_uri: str, endpoint: str, inference_ids: Collection[str], since: datetime
 ) -> int:
-    """Waits until the captures of these requests lie in S3; how many are missing when patience ends.
+    """Waits until the captures of these requests lie in S3; how many are missing when the time is up.
 
     An endpoint writes captures some time after it answered: at most a few seconds here, minutes on AWS. Files that
     were last written well before `since`, when the requests began, are not read.

@@ -19,7 +19,7 @@ from loadingbay.target import Target
 from pipelines.sources import Source, fingerprint, upload_missing
 
 TEMPLATE = ROOT / "workflow" / "template.yaml"
-PATIENCE = 1800.0  # seconds to wait for one change of the stack
+TIMEOUT = 1800.0  # seconds to wait for one change of the stack
 UNCHANGED = "this very template and code are deployed"
 # The fingerprint is an output of the stack. As a tag it would be put on every resource, and change them all each time.
 SOURCE = "SourceHash"
@@ -125,14 +125,14 @@ def _describe(cloudformation: Any, stack: str) -> dict[str, Any] | None:
 
 
 def _settled(cloudformation: Any, stack: str, interval: float) -> dict[str, Any] | None:
-    """The stack once nothing is in progress. A change that someone else began is waited for, PATIENCE at most."""
-    deadline = time.monotonic() + PATIENCE
+    """The stack once nothing is in progress. A change that someone else began is waited for, TIMEOUT at most."""
+    deadline = time.monotonic() + TIMEOUT
     while (found := _describe(cloudformation, stack)) and found["StackStatus"].endswith("_IN_PROGRESS"):
         if found["StackStatus"] == "REVIEW_IN_PROGRESS":
             break
         if time.monotonic() > deadline:
             raise WorkError(
-                f"the stack {stack} has been in {found['StackStatus']} for {PATIENCE / 60:.0f} min: "
+                f"the stack {stack} has been in {found['StackStatus']} for {TIMEOUT / 60:.0f} min: "
                 f"`aws cloudformation describe-stack-events --stack-name {stack}` shows what it waits for; "
                 f"then deploy again, or delete it with `aws cloudformation delete-stack --stack-name {stack}`"
             )

@@ -21,7 +21,7 @@ from loadingbay.target import Target
 from pipelines import aws
 from pipelines.monitoring import SUFFIX as MONITORING
 
-PATIENCE = 1800.0  # seconds for one thing to go; an endpoint and a stack take minutes each
+TIMEOUT = 1800.0  # seconds for one thing to go; an endpoint and a stack take minutes each
 _JOB_LOGS = ("/aws/sagemaker/ProcessingJobs", "/aws/sagemaker/TrainingJobs", "/aws/sagemaker/TransformJobs")
 
 
@@ -248,9 +248,9 @@ def _there(target: Target, item: Item) -> bool:
 def _stop_execution(target: Target, arn: str) -> None:
     from pipelines import executions
 
-    status = executions.stop(target.client("sagemaker"), arn, patience=PATIENCE, interval=target.interval)
+    status = executions.stop(target.client("sagemaker"), arn, timeout=TIMEOUT, interval=target.interval)
     if status not in executions.ENDED:
-        raise WorkError(f"the execution {arn} is still {status} after {PATIENCE / 60:.0f} min: try again later")
+        raise WorkError(f"the execution {arn} is still {status} after {TIMEOUT / 60:.0f} min: try again later")
 
 
 def _delete_endpoint(target: Target, name: str) -> None:
@@ -312,10 +312,10 @@ def _delete_stack(target: Target, stack: str) -> None:
 
 
 def _wait(target: Target, there: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + TIMEOUT
     while there():
         if time.monotonic() > deadline:
-            raise WorkError(f"{what} is still there after {PATIENCE / 60:.0f} min: run the same command again later")
+            raise WorkError(f"{what} is still there after {TIMEOUT / 60:.0f} min: run the same command again later")
         time.sleep(target.interval)
 
 

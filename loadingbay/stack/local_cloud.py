@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[2]
 # What a stack of the local cloud is made with instead of the template's defaults: an update is watched for a moment, as
 # its requests and its alarms are a test's or one person's, who waits for it.
 PARAMETERS = {"BakeSeconds": "1"}
-_PATIENCE = (2.0, 8.0)  # seconds for an answer at each try
+_TIMEOUTS = (2.0, 8.0)  # seconds for an answer at each try
 
 
 class _NotOursError(Exception):
@@ -60,7 +60,7 @@ def log_file(target: Target) -> Path:
 def running(target: Target) -> dict[str, Any] | None:
     """The health of this folder's local cloud if it runs. Raises WorkError when something else has the port."""
     found = None
-    for timeout in _PATIENCE:
+    for timeout in _TIMEOUTS:
         try:
             found = _ask(target, timeout)
             break

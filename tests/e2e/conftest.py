@@ -50,7 +50,7 @@ class Bay:
     port: int
     data: Path
     stage: str = "loadingbay"
-    patience: float = 60.0
+    timeout: float = 60.0
     """Seconds for something that is said at once, such as an approval, to be seen."""
 
     @property
@@ -162,7 +162,7 @@ def bay(tmp_path_factory: pytest.TempPathFactory, photos: Path) -> Iterator[Bay]
         made.cli("down")
     else:
         compare(account, boto3.client("sts").get_caller_identity()["Account"])
-        made = AwsBay(folder, 0, photos, account.stage, patience=1800)
+        made = AwsBay(folder, 0, photos, account.stage, timeout=1800)
         made.cli("deploy")
         subprocess.run(["bash", ROOT / "workflow" / "image.sh"], env=made.environment, check=True, timeout=3600)
         yield made

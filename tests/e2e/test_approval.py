@@ -27,7 +27,7 @@ def _config(bay: Any) -> str:
 
 
 def _wait_for_config(bay: Any, condition: Any) -> str:
-    deadline = time.monotonic() + bay.patience
+    deadline = time.monotonic() + bay.timeout
     while not condition(_config(bay)):
         assert time.monotonic() < deadline, f"the endpoint stayed at {_config(bay)}"
         time.sleep(0.2)
@@ -36,7 +36,7 @@ def _wait_for_config(bay: Any, condition: Any) -> str:
 
 def _wait_until_cleared_away(bay: Any) -> None:
     """A trial endpoint that is left costs money on AWS."""
-    deadline = time.monotonic() + bay.patience
+    deadline = time.monotonic() + bay.timeout
     while bay.client("sagemaker").list_endpoints(NameContains=f"{bay.stage}-verify")["Endpoints"]:
         assert time.monotonic() < deadline, "the endpoint of the verification was left"
         time.sleep(0.2)
@@ -133,7 +133,7 @@ def test_the_version_in_service_was_verified_before(bay: Any, second: int) -> No
 def test_every_version_has_a_model_card_that_follows_its_approval(bay: Any, second: int) -> None:
     version = bay.versions()[1]
     cards = {1: {}, second: {}}
-    deadline = time.monotonic() + bay.patience
+    deadline = time.monotonic() + bay.timeout
     while [card.get("status") for card in cards.values()] != ["Approved", "PendingReview"]:
         assert time.monotonic() < deadline, cards
         cards = {number: json.loads(bay.cli("card", number, "--json").stdout) for number in cards}
@@ -222,7 +222,7 @@ def test_with_no_approval_left_the_endpoint_serves_on_and_an_alarm_says_so(bay: 
     counted = _not_converged(bay)
     with _asked_all_the_time(bay, photo) as answers:
         assert "keeps what it serves" in bay.cli("reject", 1).stderr
-        deadline = time.monotonic() + bay.patience
+        deadline = time.monotonic() + bay.timeout
         while _not_converged(bay) == counted or _alarm(bay) != "ALARM":
             assert time.monotonic() < deadline, f"counted {_not_converged(bay)}, {counted} before; {_alarm(bay)}"
             time.sleep(0.2)

@@ -34,7 +34,7 @@ def converge(cloud, event, wait=lambda: False, **environment):
     return app.converge(event, settings, clients, wait)
 
 
-def patience(cloud, rounds=5):
+def waits(cloud, rounds=5):
     """A wait of so many rounds, in each of which the endpoints come to rest."""
     left = iter(range(rounds))
 
@@ -102,7 +102,7 @@ def drain(cloud, pick=lambda n: 0, **environment):
     """Every event arrives and the endpoints come to rest. An endless argument between the two fails the test."""
     for _ in range(200):
         if cloud.events:
-            if not deliver(cloud, cloud.events.pop(pick(len(cloud.events))), patience(cloud), **environment):
+            if not deliver(cloud, cloud.events.pop(pick(len(cloud.events))), waits(cloud), **environment):
                 cloud.settle()
         elif cloud.busy:
             cloud.settle()

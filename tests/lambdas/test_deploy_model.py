@@ -153,8 +153,8 @@ def test_a_reason_that_a_person_gave_meanwhile_is_kept(verifying):
 def test_whoever_waits_for_a_verification_outlives_it():
     expanded = json.loads((ROOT / "tests" / "workflow" / "expanded_template.json").read_text())["Resources"]
     verifying, waiting = (expanded[name]["Properties"]["Timeout"] for name in ("VerifyEndpoint", "DeployModel"))
-    patience = environment._boto3_clients()[1].meta.config.read_timeout
-    assert verify_endpoint.START_SECONDS * 2 < verifying < patience < waiting < 900
+    reading = environment._boto3_clients()[1].meta.config.read_timeout
+    assert verify_endpoint.START_SECONDS * 2 < verifying < reading < waiting < 900
 
 
 def test_a_version_that_passed_is_not_verified_again_when_it_comes_back(serving):

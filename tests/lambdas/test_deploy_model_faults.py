@@ -10,7 +10,7 @@ from lambdas.deploy_model.environment import SettingsMissing, read_settings
 from lambdas.deploy_model.verification import NotVerified
 from tests.fakes.fake_sagemaker import refusal
 from tests.lambdas.deployment_cloud import TRIAL
-from tests.lambdas.deployment_steps import ENVIRONMENT, HOURLY, converge, drain, patience
+from tests.lambdas.deployment_steps import ENVIRONMENT, HOURLY, converge, drain, waits
 
 
 def test_an_endpoint_that_is_deleted_while_it_is_read_is_not_there(serving, monkeypatch):
@@ -122,7 +122,7 @@ def test_a_deletion_that_takes_long_is_no_error_and_the_schedule_goes_on(verifyi
 
 def test_a_deletion_that_ends_soon_is_waited_for(verifying):
     verifying.delete_endpoint(EndpointName=TRIAL)
-    told = converge(verifying, verifying.events.pop(), patience(verifying))
+    told = converge(verifying, verifying.events.pop(), waits(verifying))
     assert told["outcome"] == "verify"
     assert verifying.endpoints[TRIAL]["status"] == "Creating"
 

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.lambdas.deployment_cloud import TRIAL, DeploymentCloud
-from tests.lambdas.deployment_steps import HOURLY, deliver, drain, patience, play
+from tests.lambdas.deployment_steps import HOURLY, deliver, drain, play, waits
 
 faults = st.sampled_from([(), (), ("broken",), ("wrong",)])
 which = st.integers(0, 5)
@@ -73,7 +73,7 @@ def test_no_order_of_events_about_metadata_loops_or_deploys_twice(versions, data
     while cloud.events or cloud.busy:
         if cloud.events:
             told.append(cloud.events.pop(data.draw(st.integers(0, len(cloud.events) - 1))))
-            deliver(cloud, told[-1], patience(cloud))
+            deliver(cloud, told[-1], waits(cloud))
         else:
             cloud.settle()
         assert len(told) < 100, "the function's own updates keep it going"
@@ -84,7 +84,7 @@ def test_no_order_of_events_about_metadata_loops_or_deploys_twice(versions, data
     assert len(cloud.served) <= 1, "a version was deployed twice, or one after another"
     cloud.calls.clear()
     for event in data.draw(st.permutations(own)):
-        deliver(cloud, event, patience(cloud))
+        deliver(cloud, event, waits(cloud))
     assert not [call for call in cloud.calls if call.startswith(CHANGING)]
 
 

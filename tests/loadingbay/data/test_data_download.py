@@ -123,7 +123,7 @@ def test_no_network_is_found_out_while_a_name_server_hangs(tmp_path):
         raise httpx.ConnectError("too late")
 
     with pytest.raises(Unreachable, match="no answer within"):
-        run(tmp_path / "x", hang, patience=0.3)
+        run(tmp_path / "x", hang, first_byte=0.3)
     assert not answered.is_set()
     release.set()
 
@@ -137,7 +137,7 @@ def test_a_server_that_falls_silent_is_given_up(tmp_path):
             release.wait(20)
 
     with pytest.raises(Unreachable, match="no answer"):
-        run(tmp_path / "x", lambda request: httpx.Response(200, stream=Silent()), patience=0.3, stall=0.1)
+        run(tmp_path / "x", lambda request: httpx.Response(200, stream=Silent()), first_byte=0.3, stall=0.1)
     release.set()
 
 

@@ -178,7 +178,7 @@ def test_a_wait_without_end_says_where_to_look():
     _serve(sagemaker, 1)
     target = _target(sagemaker)
     with pytest.raises(WorkError, match="does not serve version 2 yet: `loadingbay logs deploy_model`"):
-        registry.wait_until_served(target, "loadingbay", registry.numbered(target, 2), patience=0.05)
+        registry.wait_until_served(target, "loadingbay", registry.numbered(target, 2), timeout=0.05)
 
 
 def test_a_version_that_a_newer_one_overtook_is_said_to_be_so():

@@ -48,7 +48,7 @@ def test_captures_that_are_there_are_not_waited_for(target):
     assert monitoring.wait_for_captures(target, URI, "loadingbay", ["a", "b", "c"], datetime.now(UTC)) == 0
 
 
-def test_captures_that_never_come_are_counted_when_patience_ends(target, monkeypatch):
+def test_captures_that_never_come_are_counted_when_the_time_is_up(target, monkeypatch):
     _capture(target, "one", "a")
     clock = iter(range(0, 100_000, 100))
     monkeypatch.setattr("loadingbay.serving.monitoring.time.monotonic", lambda: next(clock))

@@ -187,7 +187,7 @@ FOREIGN = {
 
 @pytest.mark.parametrize("answer", FOREIGN.values(), ids=FOREIGN.keys())
 def test_a_port_that_something_else_uses_is_said_to_be(target, monkeypatch, answer):
-    monkeypatch.setattr(local_cloud, "_PATIENCE", (0.2, 0.2))
+    monkeypatch.setattr(local_cloud, "_TIMEOUTS", (0.2, 0.2))
     kept = []
 
     def serve(listener):
