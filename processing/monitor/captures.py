@@ -42,9 +42,8 @@ class Answer(NamedTuple):
 def read_captures(folder: Path, fallback: float | None = None) -> tuple[pd.DataFrame, Tally]:
     """A table of all captured answers, oldest first, and what was not to be read.
 
-    The columns are the fields of Answer, and `accepted`, `unknown` (not in distribution: a photo of something else) and
-    `unsure` (in distribution, but below the confidence threshold), of which one is true. `fallback` is the threshold of
-    answers that carry none. A line that comes twice counts once.
+    The columns are the fields of Answer, and those of `decided`. `fallback` is the threshold of answers that carry
+    none. A line that comes twice counts once.
     """
     tally = Tally()
     rows: list[Answer] = []
@@ -54,12 +53,19 @@ def read_captures(folder: Path, fallback: float | None = None) -> tuple[pd.DataF
         except UNREADABLE:
             tally.lines += 1
     table = pd.DataFrame(rows, columns=Answer._fields).drop_duplicates(["event", "number"], keep="last")
-    table = table.sort_values("time", kind="stable", ignore_index=True)
+    return decided(table.sort_values("time", kind="stable", ignore_index=True)), tally
+
+
+def decided(table: pd.DataFrame) -> pd.DataFrame:
+    """The table of answers with three columns more, of which one is true in each row.
+
+    `unknown` (not in distribution: a photo of something else), `unsure` (in distribution, but below the confidence
+    threshold) and `accepted`.
+    """
     # Where a model says nothing about the distribution, nothing is below the threshold: NaN compares as false.
-    table["unknown"] = table["in_distribution"] < table["in_distribution_threshold"]
-    table["unsure"] = ~table["unknown"] & (table["confidence"] < table["threshold"])
-    table["accepted"] = ~table["unknown"] & ~table["unsure"]
-    return table, tally
+    unknown = table["in_distribution"] < table["in_distribution_threshold"]
+    unsure = ~unknown & (table["confidence"] < table["threshold"])
+    return table.assign(unknown=unknown, unsure=unsure, accepted=~unknown & ~unsure)
 
 
 def _answers(line: Line, fallback: float | None) -> list[Answer]:

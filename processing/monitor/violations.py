@@ -8,15 +8,18 @@ that a report names any violation is at most the level.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TypedDict
+from math import sqrt
+from typing import NamedTuple, TypedDict
 
 from scipy.stats import fisher_exact
 
 from processing.evaluation import Evaluation
+from processing.monitor.estimates import Estimate
 from processing.monitor.figures import Monitoring
 from processing.statistics import Difference
 
 LEVEL = 0.002  # one false alarm in 500 reports
+NORMAL_95 = 1.959964  # of a normal number's 95 % that lie around its mean, in standard deviations
 MIN_STABILITY = 0.1  # a smaller difference does not matter, however certain
 
 
@@ -26,6 +29,23 @@ class Violation(TypedDict):
     feature_name: str
     constraint_check_type: str  # "baseline_drift_check" of an input's distribution, "LessThanThreshold" of a share
     description: str
+
+
+class Share(NamedTuple):
+    """A share of the stream and the same share of the test photos, with how many photos (or labels) each is made of."""
+
+    value: float
+    size: float  # a share of strata counts as many labels as a simple random sample with its interval would have
+    said: str  # of what: "200 photos"
+    tested: float
+    tested_count: int
+
+    def p_value(self) -> float:
+        """The chance that the stream's share is as far below the other when they are alike: Fisher's exact test."""
+        count, tested = round(self.size), round(self.tested * self.tested_count)
+        right = round(self.value * count)
+        table = [[right, count - right], [tested, self.tested_count - tested]]
+        return float(fisher_exact(table, alternative="less")[1])
 
 
 def find(
@@ -38,41 +58,71 @@ def find(
         Violation(
             feature_name=name,
             constraint_check_type="baseline_drift_check",
-            description=f"{name} is {one.mean:.3f} in the mean of {one.count} photos, and {one.baseline_mean:.3f} on "
-            f"the test photos (population stability index {one.psi:.2f}, p {one.p_value:.5f})",
+            description=f"{name} {_moved(one)} (population stability index {one.psi:.2f}, {_chance(one.p_value)})",
         )
         for name, one in differences.items()
         if one.psi >= MIN_STABILITY and one.p_value < limit
     ]
-    fell = []
-    for name, (right, count, tested_right, tested) in shares.items():
-        table = [[right, count - right], [tested_right, tested - tested_right]]
-        p_value = float(fisher_exact(table, alternative="less")[1])
-        if p_value < limit:
-            fell.append(
-                Violation(
-                    feature_name=name,
-                    constraint_check_type="LessThanThreshold",
-                    description=f"{name} fell to {right / count:.3f} of {count}, "
-                    f"from {tested_right / tested:.3f} of {tested} test photos (p {p_value:.5f})",
-                )
-            )
+    fell = [
+        Violation(
+            feature_name=name,
+            constraint_check_type="LessThanThreshold",
+            description=f"{name.replace('_', ' ')} fell from {one.tested:.2f} of {one.tested_count} test photos to "
+            f"{one.value:.2f} of {one.said} ({_chance(p_value)})",
+        )
+        for name, one in shares.items()
+        if (p_value := one.p_value()) < limit
+    ]
     return drifted + fell
 
 
-def _shares(found: Monitoring, evaluation: Evaluation | None) -> dict[str, tuple[int, int, int, int]]:
-    """(part, of how many, part of the test photos, of how many) of each share that can be compared."""
+def _moved(one: Difference) -> str:
+    """From where to where a column's mean moved, in words."""
+    before, now = f"{one.baseline_mean:.3f}", f"{one.mean:.3f}"
+    verb = "is spread otherwise:" if before == now else "fell" if one.mean < one.baseline_mean else "rose"
+    return f"{verb} from {before} in the mean of the baseline's photos to {now} in that of {one.count} photos"
+
+
+def _chance(p_value: float) -> str:
+    return "p below 0.0001" if p_value < 0.0001 else f"p {p_value:.4f}"
+
+
+def _shares(found: Monitoring, evaluation: Evaluation | None) -> dict[str, Share]:
+    """Each share that can be compared.
+
+    Accuracy and precision are the estimates for the whole stream, never the shares of what is labelled: people label
+    what the model was not sure of, which is wrong more often, and drivers report mistakes only.
+    """
     if evaluation is None or "test" not in evaluation:
         return {}
     tested, gate = evaluation["test"]["count"], evaluation["gate"]
-    tested_taken = round(gate["coverage"] * tested)
-    accepted = round(found["share_above"] * found["count"])
-    shares = {"accepted_share": (accepted, found["count"], tested_taken, tested)}
-    if found["labelled"]:
-        right, tested_right = found["labelled"] - found["mistakes"], round(gate["accuracy"] * tested)
-        shares["accuracy"] = (right, found["labelled"], tested_right, tested)
-    if found["accepted_labelled"] and tested_taken:
-        right = found["accepted_labelled"] - found["accepted_mistakes"]
-        tested_right = round(gate["accepted_precision"] * tested_taken)
-        shares["accepted_precision"] = (right, found["accepted_labelled"], tested_right, tested_taken)
+    accepted = round(gate["coverage"] * tested)
+    count = found["count"]
+    shares = {"accepted_share": Share(found["share_above"], count, f"{count} photos", gate["coverage"], tested)}
+    for name, expected, of in (("accuracy", gate["accuracy"], tested),
+                               ("accepted_precision", gate["accepted_precision"], accepted)):  # fmt: skip
+        estimate = found["estimates"][name]
+        if estimate and of:
+            said = f"the stream by {estimate['labelled']} labels"
+            shares[name] = Share(estimate["value"], effective(estimate), said, expected, of)
     return shares
+
+
+def effective(estimate: Estimate) -> float:
+    """How large a simple random sample would be whose interval (Wilson, 95 %) is as wide as the estimate's.
+
+    Labels come by strata of unequal weight, and count for less than as many labels drawn from the whole stream (Kish,
+    Survey Sampling, 1965, section 8.2). At most the number of labels.
+    """
+    value, width = estimate["value"], estimate["high"] - estimate["low"]
+    low, high = 0.0, float(estimate["labelled"])
+    for _ in range(50):
+        middle = (low + high) / 2
+        low, high = (middle, high) if _width(value, middle) > width else (low, middle)
+    return high
+
+
+def _width(share: float, count: float) -> float:
+    """Width of Wilson's 95 % interval of a share of so many."""
+    square = NORMAL_95**2
+    return float(2 * NORMAL_95 * sqrt(share * (1 - share) * count + square / 4) / (count + square))

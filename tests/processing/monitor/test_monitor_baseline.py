@@ -73,7 +73,7 @@ def test_a_share_that_fell_is_a_violation(watch, figures, baseline):
     _, _, folder, _ = watch(lines, evaluation=TESTED, baseline=baseline)
     found = violated(folder)
     assert found["accepted_share"]["constraint_check_type"] == "LessThanThreshold"
-    assert "from 0.800 of 100 test photos" in found["accepted_share"]["description"]
+    assert "fell from 0.80 of 100 test photos to 0.40 of 60 photos" in found["accepted_share"]["description"]
     assert "confidence" in found
 
 

@@ -1,0 +1,71 @@
+"""Which shares fell below those on the test photos, from labels that come by strata, and in which words."""
+
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from processing.monitor.estimates import Stratum, combine, estimates
+from processing.monitor.violations import effective, find
+from processing.statistics import Difference
+
+TESTED = {"test": {"count": 150}, "gate": {"accuracy": 0.9, "coverage": 0.8, "accepted_precision": 1.0}}
+
+
+def stream(*strata):
+    """(count, accepted, labels that are right, labels that are wrong, source) each, as figures of a stream."""
+    rows = []
+    for count, accepted, right, wrong, source in strata:
+        rows += [(accepted, "bicycle", False, source)] * right + [(accepted, "bicycle", True, source)] * wrong
+        rows += [(accepted, None, False, "")] * (count - right - wrong)
+    table = pd.DataFrame(rows, columns=["accepted", "truth", "wrong", "source"])
+    return {"count": len(table), "share_above": float(table["accepted"].mean()), "estimates": estimates(table)}
+
+
+def names(found):
+    return [one["feature_name"] for one in find(found, {}, TESTED)]
+
+
+def test_labels_of_unsure_answers_alone_do_not_lower_the_accuracy():
+    """0.8 of the stream is accepted and right, half of the others are right: 0.9, as on the test photos."""
+    found = stream((400, True, 40, 0, "review"), (100, False, 50, 50, "review"))
+    assert names(found) == []
+
+
+def test_reports_of_wrong_bays_alone_do_not_lower_the_precision():
+    found = stream((392, True, 40, 0, "review"), (8, True, 0, 8, "correction"), (100, False, 50, 50, "review"))
+    assert names(found) == []
+
+
+def test_a_stream_that_is_wrong_more_often_is_named_with_both_shares():
+    found = stream((400, True, 60, 60, "review"), (100, False, 20, 80, "review"))
+    accuracy, precision = find(found, {}, TESTED)
+    assert accuracy["description"] == (
+        "accuracy fell from 0.90 of 150 test photos to 0.44 of the stream by 220 labels (p below 0.0001)"
+    )
+    assert precision["feature_name"] == "accepted_precision"
+
+
+@pytest.mark.parametrize(
+    ("now", "said"),
+    [
+        (0.089, "fell from 0.177 in the mean of the baseline's photos to 0.089 in that of 60 photos"),
+        (0.3, "rose from 0.177 in the mean of the baseline's photos to 0.300 in that of 60 photos"),
+        (0.1770001, "is spread otherwise: from 0.177 in the mean"),
+    ],
+)
+def test_a_column_that_differs_is_named_with_both_means(now, said):
+    (one,) = find(stream((60, True, 0, 0, "")), {"sharpness": Difference(1.3, 0.0001, 60, now, 0.177)}, None)
+    assert one["description"].startswith(f"sharpness {said}")
+    assert one["description"].endswith("(population stability index 1.30, p 0.0001)")
+
+
+@given(st.integers(1, 300), st.data())
+def test_a_simple_random_sample_counts_as_many_labels_as_it_has(count, data):
+    having = data.draw(st.integers(0, count))
+    assert effective(combine([Stratum(1.0, count, having)])) == pytest.approx(count, rel=1e-3)
+
+
+def test_labels_of_uneven_strata_count_for_less():
+    found = combine([Stratum(0.9, 5, 5), Stratum(0.1, 95, 40)])
+    assert 5 < effective(found) < 30
