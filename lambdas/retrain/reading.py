@@ -18,6 +18,7 @@ RECORDS = "retraining/"
 PERIODS = "monitoring/periods.json"
 _TRIAL = "tune-"  # how the display name of an execution begins that only tries parameters
 _SENT_WITH_IT = "known"  # source of the labels of photos that a run sends: test photos
+_FOR_PEOPLE = "review_queue_age"  # a violation that is no reason to train
 _ABSENT = {"NoSuchKey", "404"}
 _AT_ONCE = 16  # S3 objects read at the same time
 
@@ -88,7 +89,8 @@ def _keys(clients: Clients, prefix: str) -> Iterator[str]:
 
 def _alarm(periods: Mapping[str, Any]) -> Alarm | None:
     said = periods.get("alarm")
-    return Alarm(str(said), tuple(map(str, periods.get("sentences", {}).values()))) if said else None
+    sentences = {name: str(text) for name, text in periods.get("sentences", {}).items() if name != _FOR_PEOPLE}
+    return Alarm(str(said), tuple(sentences.values())) if said else None
 
 
 def _photo(entry: Mapping[str, Any]) -> Photo:

@@ -3,6 +3,7 @@
     app         the handler: collect, publish or announce
     collecting  which captures, labels and evaluation the Monitor job reads, as a manifest
     periods     what earlier periods said, and which violations last: pure
+    queue       how long the oldest photo in the review queue has waited
     sampling    a sample of the accepted answers goes to the review queue
     metrics     the figures of a period as CloudWatch metrics
     reading     S3 objects and the version in service

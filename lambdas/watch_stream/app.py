@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import boto3
 from botocore.config import Config
 
-from . import metrics, periods, sampling
+from . import metrics, periods, queue, sampling
 from .collecting import collect
 from .reading import Clients, NotReadable, document, write
 
@@ -33,6 +33,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         bucket=os.environ["BUCKET_NAME"],
         topic=os.environ["ALARMS_TOPIC_ARN"],
         review_queue=os.environ["REVIEW_QUEUE_URL"],
+        most_review_hours=float(os.environ["MOST_REVIEW_HOURS"]),
     )
     if event["task"] == "collect":
         found = collect(float(event["window_hours"]), float(event["look_back_hours"]), datetime.now(UTC), clients)
@@ -55,17 +56,23 @@ def publish(report: str, version: str, time: str, clients: Clients) -> dict[str,
         raise NotReadable(f"{report} holds no monitoring.json with its constraint_violations.json")
     if not monitoring["count"]:  # an hour's files were there, but of the time before the window
         return {"violations": 0, "lasting": 0, "begun": 0}
+    age = queue.age_hours(clients, datetime.now(UTC))
+    monitoring |= {queue.FIGURE: age}
+    found = [one for one in violated["violations"] if one["feature_name"] != queue.VIOLATION]  # of the step repeated
+    found += queue.violations(age, clients.most_review_hours)
+    write(clients, f"{folder}/monitoring.json", monitoring)
+    write(clients, f"{folder}/constraint_violations.json", {"violations": found})
     before = document(clients, periods.KEY) or {}
-    latest = periods.period(monitoring, violated["violations"], version, time)
+    latest = periods.period(monitoring, found, version, time)
     all_periods = periods.added(before.get("periods", []), latest)
     sentences = periods.sentences(all_periods)
-    alarm = periods.alarm(before.get("alarm", ""), latest, bool(sentences))
+    drifts = len(sentences.keys() - {queue.VIOLATION})  # a queue that waits is for people, and no reason to train
+    alarm = periods.alarm(before.get("alarm", ""), latest, drifts > 0)
     write(clients, periods.KEY, {"periods": all_periods, "sentences": sentences, "alarm": alarm})
-    lasting = len(sentences)
     sent = sampling.send(folder, clients)
     logger.info("%d of the accepted photos go to a person", sent)
-    metrics.publish(monitoring, len(violated["violations"]), lasting, clients.endpoint)
-    return {"violations": len(violated["violations"]), "lasting": lasting, "begun": len(periods.begun(all_periods))}
+    metrics.publish(monitoring, len(found), drifts, clients.endpoint)
+    return {"violations": len(found), "lasting": len(sentences), "begun": len(periods.begun(all_periods))}
 
 
 def announce(clients: Clients) -> dict[str, Any]:
@@ -81,11 +88,12 @@ def announce(clients: Clients) -> dict[str, Any]:
 
 
 @cache
-def _boto3_clients() -> tuple[Any, Any, Any, Any]:
+def _boto3_clients() -> tuple[Any, Any, Any, Any, Any]:
     config = Config(connect_timeout=2, read_timeout=20, retries={"mode": "standard", "max_attempts": 4})
     return (
         boto3.client("s3", config=config),
         boto3.client("sagemaker", config=config),
         boto3.client("sns", config=config),
         boto3.client("sqs", config=config),
+        boto3.client("cloudwatch", config=config),
     )

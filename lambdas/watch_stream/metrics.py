@@ -53,6 +53,7 @@ def _groups(
             "AcceptedPrecisionLow": estimate("accepted_precision", "low"),
             "AcceptedPrecisionHigh": estimate("accepted_precision", "high"),
             "NeitherShare": estimate("neither_share", "value"),
+            "ReviewQueueAgeHours": monitoring.get("review_queue_age_hours"),
             "ConfidenceDrift": monitoring["drift"].get("psi"),
             "Violations": violations,
             "LastingViolations": lasting,

@@ -23,6 +23,7 @@ _FIGURES = (
     "accepted_labelled",
     "neither",
     "threshold",
+    "review_queue_age_hours",
 )
 
 Period = dict[str, Any]

@@ -23,16 +23,21 @@ class NotReadable(RuntimeError):
 
 @dataclass(frozen=True)
 class Clients:
-    """The boto3 clients; the stage's endpoint (also its group of versions), bucket, alarm topic and review queue."""
+    """The boto3 clients; the stage's endpoint (also its group of versions), bucket, alarm topic and review queue's URL.
+
+    A photo should not wait for a person for more than `most_review_hours`.
+    """
 
     s3: Any
     sagemaker: Any
     sns: Any
     sqs: Any
+    cloudwatch: Any
     endpoint: str
     bucket: str
     topic: str
     review_queue: str
+    most_review_hours: float
 
 
 @dataclass(frozen=True)

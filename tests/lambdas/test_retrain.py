@@ -294,3 +294,11 @@ def test_test_photos_that_a_run_sends_with_their_labels_teach_nothing():
         entry = {"photo": photo.name, "truth": photo.truth, "inference_time": photo.time, "source": "known"}
         cloud.s3.objects[f"labelled/entries/{photo.name}.json"] = json.dumps(entry).encode()
     assert cloud.event()["outcome"] == "too few labels"
+
+
+def test_a_queue_that_waits_for_people_is_no_reason_of_a_version():
+    cloud = Cloud()
+    said = {"alarm": "v1-1", "sentences": {"sharpness": "it fell", "review_queue_age": "a photo waits"}}
+    cloud.s3.objects["monitoring/periods.json"] = json.dumps(said).encode()
+    cloud.label()
+    assert cloud.event()["parameters"]["Reason"] == "it fell; 10 new labels"

@@ -46,7 +46,8 @@ def clients(monkeypatch, sagemaker):
         topic = sns.create_topic(Name="alarms")["TopicArn"]
         sqs = boto3.client("sqs", region_name="us-east-1")
         url = sqs.create_queue(QueueName="review")["QueueUrl"]
-        yield Clients(s3, sagemaker, sns, sqs, "loadingbay", "data", topic, url)
+        cloudwatch = boto3.client("cloudwatch", region_name="us-east-1")
+        yield Clients(s3, sagemaker, sns, sqs, cloudwatch, "loadingbay", "data", topic, url, 24)
 
 
 def put(clients, *keys):
@@ -166,6 +167,38 @@ def test_each_accepted_photo_of_the_sample_goes_to_a_person_once(clients):
     assert [body["inference_id"] for body in bodies] == ["a", "b"]
     assert bodies[0]["photo"] == {"bucket": "data", "key": "labelled/photos/a.png", "version_id": None}
     assert {body["reason"] for body in bodies} == {"SampleOfTheSureOnes"}
+
+
+def oldest_waits(clients, hours):
+    """SQS's metric says that the oldest photo in the review queue has waited for so long."""
+    at = datetime.now(UTC) - timedelta(minutes=2)
+    point = {"MetricName": "ApproximateAgeOfOldestMessage", "Value": hours * 3600, "Unit": "Seconds", "Timestamp": at}
+    queue = {"Name": "QueueName", "Value": clients.review_queue.rpartition("/")[2]}
+    clients.cloudwatch.put_metric_data(Namespace="AWS/SQS", MetricData=[{**point, "Dimensions": [queue]}])
+
+
+def test_a_photo_that_waits_for_a_person_too_long_is_named(clients, capsys):
+    oldest_waits(clients, 30)
+    assert publish(clients, 1, violations=())["violations"] == 1
+    written = clients.s3.get_object(Bucket="data", Key="monitoring/x/constraint_violations.json")["Body"].read()
+    (violation,) = json.loads(written)["violations"]
+    assert violation["feature_name"] == "review_queue_age"
+    assert "has waited for 30.0 hours, and should not wait for over 24" in violation["description"]
+    assert metrics_of(capsys.readouterr().out)[("ReviewQueueAgeHours", "loadingbay")] == pytest.approx(30)
+
+
+def test_a_queue_that_waits_is_told_and_rings_no_drift_alarm(clients):
+    oldest_waits(clients, 30)
+    publish(clients, 1, violations=())
+    assert publish(clients, 2, violations=()) == {"violations": 1, "lasting": 1, "begun": 1}
+    said = json.loads(clients.s3.get_object(Bucket="data", Key=periods.KEY)["Body"].read())
+    assert (said["alarm"], list(said["sentences"])) == ("", ["review_queue_age"])
+    assert said["periods"][-1]["review_queue_age_hours"] == pytest.approx(30)
+
+
+def test_a_photo_that_waits_shorter_is_no_violation(clients):
+    oldest_waits(clients, 23)
+    assert publish(clients, 1, violations=())["violations"] == 0
 
 
 def metrics_of(text):

@@ -62,6 +62,7 @@ OF_ANOTHER_SERVICE = {
 NAMED_OTHERWISE = {
     "lambda:Invoke": "lambda:InvokeFunction",
     "monitoring:DescribeAlarms": "cloudwatch:DescribeAlarms",
+    "monitoring:GetMetricStatistics": "cloudwatch:GetMetricStatistics",
     "s3:ListObjectsV2": "s3:ListBucket",
 }
 
