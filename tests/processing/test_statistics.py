@@ -1,5 +1,6 @@
 """Statistics: SageMaker's form, buckets, and how often chance alone looks like a difference."""
 
+import itertools
 import json
 import math
 
@@ -82,6 +83,22 @@ def test_a_shift_of_one_deviation_is_seen_in_60_photos():
     assert found.psi > 0.25
     assert found.p_value < 0.0003
     assert found.mean - found.baseline_mean == pytest.approx(1, abs=0.4)
+
+
+@pytest.mark.parametrize(("before", "now"), [([3, 2, 0, 4], [1, 0, 2, 2]), ([5, 5], [0, 4]), ([2, 2, 2], [2, 2, 2])])
+def test_the_p_value_is_the_share_of_all_divisions(before, now):
+    values = np.repeat(np.arange(len(before)), np.add(before, now))
+    edges = np.arange(len(before) + 1.0) - 0.5
+
+    def distance(part):
+        shares = [np.cumsum(np.bincount(of, minlength=len(before))) / len(of) for of in part]
+        return np.abs(shares[0] - shares[1]).max()
+
+    seen = distance([np.repeat(np.arange(len(counts)), counts) for counts in (before, now)])
+    chosen = [list(rows) for rows in itertools.combinations(range(len(values)), sum(now))]
+    as_far = [distance([np.delete(values, rows), values[rows]]) >= seen - 1e-12 for rows in chosen]
+    found = statistics.difference(*(Histogram(edges, np.array(counts), 0.0) for counts in (before, now)))
+    assert found.p_value == pytest.approx(np.mean(as_far), abs=1e-12)
 
 
 def test_few_values_are_not_compared():
