@@ -79,6 +79,14 @@ class Evaluation(TypedDict):
     baseline: NotRequired[dict[str, Any]]
 
 
+MIN_RECENT = 30  # photos of the recent test, below which nothing is compared with it
+
+
+def has_recent(evaluation: Evaluation) -> bool:
+    """Whether the stream is compared with the recent test, and not with the test photos."""
+    return int(evaluation.get("recent", {}).get("count", 0)) >= MIN_RECENT
+
+
 def write(folder: Path, evaluation: Evaluation) -> None:
     """Write evaluation.json: sorted, and refusing NaN, which JSON does not have."""
     text = json.dumps(evaluation, indent=2, sort_keys=True, allow_nan=False)

@@ -60,19 +60,22 @@ def run(flags: argparse.Namespace) -> Evaluation:
         answers = next(answered)
         champions = _champions(rival[1]) if rival else None
         theirs = _divided(champions, [photos.bodies, lately.bodies]) if champions else None
+        of_others = {name: next(answered) for name in others}
+        of_drawn = {kind: next(answered) for kind in kinds}
+        of_lately = next(answered)
         found = report.build(
             model.about,
             artifact.metrics(model),
             photos,
             answers,
-            others={name: next(answered) for name in others},
-            drawn={kind: next(answered) for kind in kinds},
+            others=of_others,
+            drawn=of_drawn,
             rival=(rival[0], theirs[0] if theirs else None) if rival else None,
-            recently=recent.judge(lately, next(answered), theirs[1] if theirs else None),
+            recently=recent.judge(lately, of_lately, theirs[1] if theirs else None),
             tolerance=flags.tolerance,
         )
         evaluation.write(flags.output, found)
-        statistics.write(flags.output, _baseline(photos, answers, lately))
+        statistics.write(flags.output, _baseline(photos, answers, lately, of_lately))
         shutil.copyfile(model.folder / artifact.HISTORY, flags.output / evaluation.HISTORY)
     picture.draw(flags.output / "evaluation.png", found, answers, photos, model)
     verification.write(flags.output / "verification", photos, answers)
@@ -97,7 +100,7 @@ def _read_recent(folder: Path | None, classes: list[str]) -> Photos:
     return photos
 
 
-def _baseline(photos: Photos, answers: Answers, lately: Photos) -> dict[str, Any]:
+def _baseline(photos: Photos, answers: Answers, lately: Photos, of_lately: Answers) -> dict[str, Any]:
     """The statistics with which Monitor compares the stream: what photos look like, and the model's confidence.
 
     The photos are the recent ones where there are enough, else the test photos: a version that was trained because the
@@ -105,7 +108,9 @@ def _baseline(photos: Photos, answers: Answers, lately: Photos) -> dict[str, Any
     """
     from processing.evaluate.report import spread  # loads what takes seconds
 
-    bodies = lately.bodies if len(lately.bodies) >= statistics.MIN_COUNT else photos.bodies
+    bodies = photos.bodies
+    if len(lately.bodies) >= evaluation.MIN_RECENT:
+        bodies, answers = lately.bodies, of_lately
     rows = [measure_encoded(bodies[row]) for row in spread(len(bodies))]
     table = np.array([row for row in rows if row is not None], np.float64).reshape(-1, len(Features._fields))
     columns = {**dict(zip(Features._fields, table.T, strict=True)), "confidence": answers.confidence}

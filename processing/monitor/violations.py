@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from math import sqrt
-from typing import NamedTuple, TypedDict
+from typing import Any, NamedTuple, TypedDict
 
 from scipy.stats import fisher_exact
 
-from processing.evaluation import Evaluation
+from processing.evaluation import Evaluation, has_recent
 from processing.monitor.estimates import Estimate
 from processing.monitor.figures import Monitoring
 from processing.statistics import Difference
@@ -51,7 +51,12 @@ class Share(NamedTuple):
 def find(
     found: Monitoring, differences: Mapping[str, Difference], evaluation: Evaluation | None, level: float = LEVEL
 ) -> list[Violation]:
-    """The violations, by the differences of the columns and by the shares that fell below those on the test photos."""
+    """The violations, by the differences of the columns and by the shares that fell below those on the test photos.
+
+    A version with a recent test is compared with that. Its photos are those that people labelled, more often because
+    the version of then was not sure of them: a stream that this version is surer of than of these has not changed.
+    """
+    recently = evaluation is not None and has_recent(evaluation)
     shares = _shares(found, evaluation)
     limit = level / max(1, len(differences) + len(shares))
     drifted = [
@@ -61,13 +66,16 @@ def find(
             description=f"{name} {_moved(one)} (population stability index {one.psi:.2f}, {_chance(one.p_value)})",
         )
         for name, one in differences.items()
-        if one.psi >= MIN_STABILITY and one.p_value < limit
+        if one.psi >= MIN_STABILITY
+        and one.p_value < limit
+        and not (recently and name == "confidence" and one.mean > one.baseline_mean)
     ]
     fell = [
         Violation(
             feature_name=name,
             constraint_check_type="LessThanThreshold",
-            description=f"{name.replace('_', ' ')} fell from {one.tested:.2f} of {one.tested_count} test photos to "
+            description=f"{name.replace('_', ' ')} fell from {one.tested:.2f} of {one.tested_count} "
+            f"{'recent ' if recently else ''}test photos to "
             f"{one.value:.2f} of {one.said} ({_chance(p_value)})",
         )
         for name, one in shares.items()
@@ -95,7 +103,8 @@ def _shares(found: Monitoring, evaluation: Evaluation | None) -> dict[str, Share
     """
     if evaluation is None or "test" not in evaluation:
         return {}
-    tested, gate = evaluation["test"]["count"], evaluation["gate"]
+    gate: Mapping[str, Any] = evaluation["recent"] if has_recent(evaluation) else evaluation["gate"]
+    tested = int(gate.get("count", evaluation["test"]["count"]))
     accepted = round(gate["coverage"] * tested)
     count = found["count"]
     shares = {"accepted_share": Share(found["share_above"], count, f"{count} photos", gate["coverage"], tested)}

@@ -5,7 +5,7 @@ import io
 import pytest
 from PIL import Image
 
-from processing import statistics
+from processing import evaluation
 from processing.datasets import Photos
 from processing.evaluate.__main__ import _baseline
 from processing.evaluate.answers import Answers, Prediction
@@ -48,11 +48,11 @@ def plain(brightness, count):
     return Photos([out.getvalue()] * count, [0] * count, CLASSES)
 
 
-@pytest.mark.parametrize(("recent", "expected"), [(0, 200), (statistics.MIN_COUNT - 1, 200), (40, 20)])
+@pytest.mark.parametrize(("recent", "expected"), [(0, 200), (evaluation.MIN_RECENT - 1, 200), (40, 20)])
 def test_enough_recent_photos_are_what_the_stream_is_compared_with(recent, expected):
     """A version that was trained at night must not be told for ever that it is night."""
-    found = _baseline(plain(200, 35), answers(*[0] * 35), plain(20, recent))
+    found = _baseline(plain(200, 35), answers(*[0] * 35), plain(20, recent), answers(*[0] * recent))
     columns = {one["name"]: one["numerical_statistics"] for one in found["features"]}
     assert columns["brightness"]["mean"] == pytest.approx(expected / 255, abs=0.02)
-    assert columns["confidence"]["common"]["num_present"] == 35
+    assert columns["confidence"]["common"]["num_present"] == (recent if expected == 20 else 35)
     assert all(one["common"]["num_missing"] >= 0 for one in columns.values())

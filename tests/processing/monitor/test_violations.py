@@ -1,5 +1,7 @@
 """Which shares fell below those on the test photos, from labels that come by strata, and in which words."""
 
+from typing import Any
+
 import pandas as pd
 import pytest
 from hypothesis import given
@@ -9,7 +11,7 @@ from processing.monitor.estimates import Stratum, combine, estimates
 from processing.monitor.violations import effective, find
 from processing.statistics import Difference
 
-TESTED = {"test": {"count": 150}, "gate": {"accuracy": 0.9, "coverage": 0.8, "accepted_precision": 1.0}}
+TESTED: Any = {"test": {"count": 150}, "gate": {"accuracy": 0.9, "coverage": 0.8, "accepted_precision": 1.0}}
 
 
 def stream(*strata):
@@ -69,3 +71,24 @@ def test_a_simple_random_sample_counts_as_many_labels_as_it_has(count, data):
 def test_labels_of_uneven_strata_count_for_less():
     found = combine([Stratum(0.9, 5, 5), Stratum(0.1, 95, 40)])
     assert 5 < effective(found) < 30
+
+
+RECENT: Any = {**TESTED, "recent": {"count": 40, "accuracy": 0.7, "coverage": 0.3, "accepted_precision": 1.0}}
+
+
+def test_a_version_with_a_recent_test_is_compared_with_that():
+    """0.3 accepted and 0.65 right: as on the recent photos, far below the old ones."""
+    found = stream((60, True, 20, 0, "review"), (140, False, 70, 70, "review"))
+    assert names(found) == ["accepted_share", "accuracy"]
+    assert find(found, {}, RECENT) == []
+
+
+def test_fewer_accepted_than_of_the_recent_photos_is_named():
+    (one,) = find(stream((4, True, 4, 0, "review"), (196, False, 140, 56, "review")), {}, RECENT)
+    assert one["description"].startswith("accepted share fell from 0.30 of 40 recent test photos to 0.02 of 200 photos")
+
+
+def test_a_stream_surer_than_the_recent_photos_has_not_changed():
+    surer = {"confidence": Difference(1.0, 0.00001, 60, 0.9, 0.8)}
+    assert [one["feature_name"] for one in find(stream((60, True, 0, 0, "")), surer, TESTED)] == ["confidence"]
+    assert find(stream((60, True, 0, 0, "")), surer, RECENT) == []
