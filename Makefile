@@ -85,8 +85,11 @@ unit-localcloud: dev
 e2e: dev ## the real local cloud, driven over HTTP
 	$(PY) -m pytest tests/e2e -m "not faults"
 
+# askew, out-of-focus or night
+CAMERA ?= out-of-focus
+
 drift: setup ## a camera changes: alarm, labels, a new version by itself, and a picture of it (10 minutes)
-	@$(PY) -m bench.drift.story --camera out-of-focus
+	@$(PY) -m bench.drift.story --camera $(CAMERA)
 
 .venv-sdk%/sdk.stamp: requirements/sdk%.lock | $(UV)
 	@echo "Setting up an environment of SageMaker's SDK v$* (.venv-sdk$*)"

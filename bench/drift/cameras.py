@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import random
 from collections.abc import Callable
 from pathlib import Path
 
@@ -36,10 +37,11 @@ CAMERAS: dict[str, Callable[[Image.Image], Image.Image]] = {
 }
 
 
-def divide(archive: Path, base: Path, held_out: float = 1 / 3) -> list[tuple[str, bytes]]:
+def divide(archive: Path, base: Path, seed: int = 1, held_out: float = 1 / 3) -> list[tuple[str, bytes]]:
     """Writes most photos of the archive into class folders below `base`, to train and test with.
 
-    The others, (label, PNG) in an order that mixes the classes, are the stream: neither trained nor tested on.
+    The others, (label, PNG) in an order that mixes the classes, are the stream: neither trained nor tested on. Which
+    photos these are depends on the seed.
     """
     splits = archive_splits(archive, CLASSES, 0)
     by_class: dict[int, list[bytes]] = {}
@@ -47,6 +49,7 @@ def divide(archive: Path, base: Path, held_out: float = 1 / 3) -> list[tuple[str
         by_class.setdefault(row.label, []).append(row.load())
     stream: list[tuple[float, str, bytes]] = []
     for label, photos in by_class.items():
+        random.Random(seed).shuffle(photos)  # noqa: S311  # a draw that can be repeated, no secret
         kept = math.ceil(len(photos) * (1 - held_out))
         folder = base / CLASSES[label]
         folder.mkdir(parents=True, exist_ok=True)
