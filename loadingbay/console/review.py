@@ -1,7 +1,8 @@
 """The page Review: one photo at a time, the model's answer only when asked for, the next one already loaded.
 
-Each open page has a desk, named by a number that its tab drew. What lies on a desk is hidden from everybody else by the
-queue itself, for `HIDDEN_SECONDS`; what was left there longer than that is not the desk's any more.
+Each tab has a desk, named by a number that it drew. What lies on a desk is hidden from everybody else by the queue
+itself, for `HIDDEN_SECONDS`; shortly before that it is not the desk's any more, and its page shows it no longer. A page
+that is loaded anew takes its tab's desk over: what the page before it says about leaving, however late, is not heard.
 """
 
 from __future__ import annotations
@@ -45,11 +46,17 @@ class Held:
     taken: float
     labelled: bool = False
 
+    @property
+    def seconds(self) -> float:
+        """For how long it is still hidden from others, with a margin; below 0 when it lay too long."""
+        return self.taken + HIDDEN_SECONDS - _MARGIN - time.monotonic()
+
 
 @dataclass
 class Desk:
-    """What one open page holds: photos, the last one that was labelled, and how many were."""
+    """What one tab holds: photos, the last one that was labelled, how many were, and the page that shows it now."""
 
+    page: str = ""
     held: list[Held] = field(default_factory=list)
     last: Held | None = None
     labelled: int = 0
@@ -62,7 +69,7 @@ class Desk:
     def fill(self, queue: Queue, wait: int) -> None:
         """Takes photos until two lie here, or the queue gives no more that was not skipped here before."""
         now = time.monotonic()
-        self.held = [one for one in self.held if now - one.taken < HIDDEN_SECONDS - _MARGIN]
+        self.clear()
         while len(self.held) < _ON_DESK and now - self.empty_at >= _EMPTY_SECONDS:
             item = next(queue.take(wait), None)
             if item is None:
@@ -75,12 +82,20 @@ class Desk:
             else:
                 self.held.append(Held(next(self.numbers), item, now))
 
+    def clear(self) -> None:
+        """Gives up what lay here too long: others may be shown it soon."""
+        self.held = [one for one in self.held if one.seconds > 0]
+
     def find(self, number: str) -> Held:
         """The photo of that number. Raises UsageError when it is not here any more."""
+        self.clear()
         for one in self.held:
             if str(one.number) == number:
                 return one
-        raise UsageError("this photo is not yours any more: it lay here too long, or was answered in another window")
+        raise UsageError(
+            "this photo is not yours any more: it lay here too long, or was answered in another window; "
+            "load the page anew"
+        )
 
 
 class Desks:
@@ -105,12 +120,13 @@ class Desks:
 def _review(request: Request) -> Response:
     here = pages(request)
     stack = here.stack()
-    classes = registry.served_classes(here.target, stack["EndpointName"])
+    now = registry.endpoint(here.target, stack["EndpointName"])
+    serves = now is not None and now.serves
     return here.render(
         request,
         "review.html",
         title="Review",
-        classes=classes,
+        classes=registry.served_classes(here.target, stack["EndpointName"]) if serves else [],
         neither=NEITHER,
         waiting=_queue(here, stack).waiting(),
         minutes=HIDDEN_SECONDS // 60,
@@ -134,6 +150,10 @@ def _act(request: Request) -> Response:
     stack = here.stack()
     queue, desk = _queue(here, stack), _desk(request, form.get("tab", ""))
     with desk.lock:
+        page = form.get("page", "")
+        if word == "leave" and page != desk.page:
+            return JSONResponse(_state(desk, queue))  # the page was loaded anew meanwhile
+        desk.page = page
         if word == "label":
             one = desk.find(form.get("number", ""))
             truth = check_truth(form.get("truth", ""), registry.served_classes(here.target, stack["EndpointName"]))
@@ -156,7 +176,7 @@ def _act(request: Request) -> Response:
                 if not one.labelled:
                     queue.give_back(one.item)
             desk.held.clear()
-            return JSONResponse({})
+            return JSONResponse(_state(desk, queue))
         desk.fill(queue, wait=0 if here.target.local else 1)
         return JSONResponse(_state(desk, queue))
 
@@ -164,6 +184,7 @@ def _act(request: Request) -> Response:
 def _state(desk: Desk, queue: Queue) -> dict[str, Any]:
     return {
         "photos": [one.number for one in desk.held],
+        "seconds": max(0.0, desk.held[0].seconds) if desk.held else 0.0,
         "waiting": queue.waiting() + sum(not one.labelled for one in desk.held),
         "labelled": desk.labelled,
         "undo": desk.last is not None,

@@ -1,9 +1,12 @@
 """The review in the console: nothing lost, nothing shown to two people, no answer that leads them."""
 
 import json
+import time
 from unittest.mock import patch
 
 import pytest
+
+from loadingbay.learning.review import HIDDEN_SECONDS
 
 
 def test_a_photo_that_is_no_picture_is_not_sent(served):
@@ -61,6 +64,30 @@ def test_a_page_that_is_left_gives_its_photos_back(served):
     _act(served, "take")
     _act(served, "leave")
     assert served.post("/review/take", {"tab": "tab2"}).json()["photos"]
+
+
+def test_a_page_loaded_anew_keeps_what_the_old_one_gives_back_late(served):
+    served.wait_for_a_person("a", "b", "c", "d")
+    _act(served, "take", page="old")
+    held = _act(served, "take", page="new")["photos"]
+    assert _act(served, "leave", page="old")["photos"] == held
+    other = served.post("/review/take", {"tab": "tab2"}).json()
+    assert len(other["photos"]) == 2
+    assert _act(served, "label", page="new", number=str(held[0]), truth="bicycle")["labelled"] == 1
+
+
+def test_a_photo_that_lay_too_long_is_not_labelled(served, monkeypatch):
+    served.wait_for_a_person("a")
+    state = _act(served, "take")
+    assert 500 < state["seconds"] < HIDDEN_SECONDS
+    later = time.monotonic() + state["seconds"] + 1
+    monkeypatch.setattr("loadingbay.console.review.time.monotonic", lambda: later)
+    answer = served.post("/review/label", {"tab": "tab1", "number": str(state["photos"][0]), "truth": "bicycle"})
+    assert (answer.status_code, served.labels()) == (400, {})
+
+
+def test_the_page_says_that_no_model_is_deployed(desk):
+    assert "No model is deployed yet" in desk.get("/review").text
 
 
 def test_a_label_that_is_no_class_is_refused(served):
