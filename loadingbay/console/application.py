@@ -88,4 +88,5 @@ def application(
     app.state.desks = Desks()
     app.state.recent = Recent(target)
     app.state.trials = {}
+    app.state.differing = {}
     return app

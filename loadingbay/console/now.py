@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from http import HTTPStatus
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -14,7 +15,7 @@ from starlette.routing import Route
 from loadingbay.console import plots
 from loadingbay.console.graph import Node, nodes
 from loadingbay.console.live import Look, stream
-from loadingbay.console.pages import Pages, pages
+from loadingbay.console.pages import Pages, explained, pages, status_of
 from loadingbay.console.steps import Progress
 from loadingbay.learning import periods
 from loadingbay.learning.review import Queue
@@ -55,8 +56,18 @@ def _parts(here: Pages, progress: Progress, recent: Recent) -> dict[str, str]:
         "alarms": lambda: {"alarms": alarms(here.target)},
     }
     with ThreadPoolExecutor(len(looks), thread_name_prefix="look") as pool:
-        seen = {name: pool.submit(look) for name, look in looks.items()}
-        return {name: here.fragment(f"{name}.html", **found.result()) for name, found in seen.items()}
+        return dict(zip(looks, pool.map(lambda name: _part(here, name, looks[name]), looks), strict=True))
+
+
+def _part(here: Pages, name: str, look: Callable[[], dict[str, Any]]) -> str:
+    """A part of the page; where we may not see it, which action is missing, beside the parts that we may."""
+    try:
+        seen = look()
+    except ClientError as error:
+        if status_of(error) != HTTPStatus.FORBIDDEN:
+            raise
+        return here.fragment("refused.html", said=explained(error))
+    return here.fragment(f"{name}.html", **seen)
 
 
 def _pipeline(here: Pages, progress: Progress) -> dict[str, Any]:
@@ -85,7 +96,8 @@ def _service(here: Pages, stack: dict[str, str]) -> dict[str, Any]:
     due = registry.due(here.target)
     waits = due is not None and (now is None or now.serves != due.arn or now.status != "InService")
     how = registry.how_far(here.target, stack["EndpointName"], due) if due and waits else ""
-    return {"now": now, "version": version, "due": due if waits else None, "how_far": how}
+    shadow = registry.number(now.shadow) if now else 0
+    return {"now": now, "version": version, "shadow": shadow, "due": due if waits else None, "how_far": how}
 
 
 def _answers(stack: dict[str, str], recent: Recent) -> dict[str, Any]:

@@ -116,7 +116,7 @@ def compare(target: Target, stack: Mapping[str, str], version: Version) -> LiveC
     variant = answering["ProductionVariants"][0]["VariantName"]
     live, shadow = (list(_answers(s3, f"{base}/{name}/", now.changed)) for name in (variant, aws.SHADOW_VARIANT))
     found, left = pairs(live, shadow, truths(s3, stack["BucketName"]))
-    return compared(int(now.serves.rsplit("/", 1)[-1]), version.number, found, left)
+    return compared(registry.number(now.serves), version.number, found, left)
 
 
 def compared(live: int, shadow: int, found: Iterable[Pair], not_copied: int) -> LiveComparison:

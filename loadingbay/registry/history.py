@@ -105,7 +105,7 @@ def _now(target: Target, endpoint: str) -> dict[str, Any] | None:
         return None
     record: dict[str, Any] = {"config": now.config, "since": now.changed.isoformat()}
     if now.shadow:
-        record["shadow"] = {"version": int(now.shadow.rsplit("/", 1)[-1])}
+        record["shadow"] = {"version": registry.number(now.shadow)}
     if not now.serves:
         return record
     version = registry.get(target, now.serves)

@@ -98,6 +98,11 @@ def arn(target: Target, number: int) -> str:
     return f"arn:{target.partition}:sagemaker:{place}:model-package/{target.stage}/{number}"
 
 
+def number(arn: str) -> int:
+    """The number of the version with this ARN; 0 for "", which is no version's."""
+    return int(arn.rsplit("/", 1)[-1] or 0)
+
+
 def numbered(target: Target, number: int) -> Version:
     """The version with this number. Raises UsageError that names those there are."""
     try:

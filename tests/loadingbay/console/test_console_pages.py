@@ -95,6 +95,21 @@ def test_a_refusal_names_the_missing_permission(served):
     assert "ask for sagemaker:ListModelPackages" in answer.text
 
 
+def test_a_part_that_may_not_be_seen_names_the_action(served, monkeypatch):
+    message = "User: arn:aws:iam::0:user/ada is not authorized to perform: cloudwatch:DescribeAlarms"
+
+    def refuse(**_):
+        raise refusal("DescribeAlarms", message, "AccessDenied")
+
+    monkeypatch.setattr(
+        served.target.client("cloudwatch"), "get_paginator", lambda _: type("P", (), {"paginate": refuse})
+    )
+    answer = served.get("/")
+    assert answer.status_code == 200
+    assert "ask for cloudwatch:DescribeAlarms" in answer.text
+    assert "InService" in answer.text
+
+
 @pytest.mark.parametrize("query", ["v=1", "v=1&v=x", "v=1&v=99", ""])
 def test_a_comparison_of_nothing_is_a_sentence(served, query):
     answer = served.get(f"/versions/compare?{query}")
@@ -357,31 +372,3 @@ def test_a_story_that_is_not_there_is_not_found(served):
     answer = served.get("/history/20200101T000000000")
     assert answer.status_code == 404
     assert "No deployment began at that moment" in answer.text
-
-
-def _with_shadow_to_be(served):
-    """Version 1 serves the same classes as the new version."""
-    served.sagemaker.metadata(1)["classes"] = "bicycle motorcycle"
-    number = served.sagemaker.register()
-    served.sagemaker.metadata(number)["classes"] = "bicycle motorcycle"
-    return number
-
-
-def test_a_shadow_is_begun_after_its_plan_with_its_share(served):
-    number = _with_shadow_to_be(served)
-    text = served.get(f"/versions/{number}/shadow").text
-    assert "It is verified first." in text
-    assert served.sagemaker.shadows() == []
-    answer = served.post(f"/versions/{number}/shadow", {"comment": "a look", "share": "25"})
-    assert answer.headers["location"] == f"/versions/{number}?decided=shadow"
-    assert served.sagemaker.shadows() == [number]
-    assert served.sagemaker.metadata(number)["shadow_share"] == "0.25"
-    assert "Compare on live requests" in served.get(f"/versions/{number}").text
-
-
-def test_what_cannot_be_a_shadow_is_refused_with_why(served):
-    assert "is the one in service" in served.get("/versions/1/shadow").text
-    number = _with_shadow_to_be(served)
-    answer = served.post(f"/versions/{number}/shadow", {"comment": "", "share": "0"})
-    assert (answer.status_code, served.sagemaker.shadows()) == (400, [])
-    assert "is no shadow of the endpoint" in served.get(f"/versions/{number}/live").text
