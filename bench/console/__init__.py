@@ -1,4 +1,6 @@
-"""How long the console's pages take on a registry of many versions.
+"""How fast the console is, on a local cloud of its own.
 
-- `pages`: seeds a local cloud of its own, asks for each page, and prints the milliseconds
+- `pages`: the milliseconds of each page, with many versions, captures and executions
+- `keyboard`: how many photos a minute can be reviewed by keyboard, in a real browser
+- `started`: the local cloud and the console that are measured
 """

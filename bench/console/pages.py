@@ -1,33 +1,32 @@
-"""Measures each page of the console with 200 versions and 100,000 captures, on a local cloud of its own.
+"""Measures each page of the console with 200 versions, 100,000 captures and 1,000 executions, on a cloud of its own.
 
-    .venv/bin/python -m bench.console.pages [--versions 200] [--captures 100000] [--times 20]
+    .venv/bin/python -m bench.console.pages [--versions 200] [--captures 100000] [--executions 1000] [--times 20]
 
-Prints the median and the slowest of so many requests a page, in milliseconds, from the request to the last byte, one
-after the other. The goal is under 200 ms for each page. Nothing else should be running on the machine.
+Prints, of so many requests a page, one after the other, the median and the slowest in milliseconds from the request to
+the last byte, and the processor time of one in the console and in the local cloud. The goal is under 200 ms for each
+page. Nothing else should be running on the machine; processor time is the same where something is.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import re
 import statistics
-import subprocess
-import sys
-import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import httpx
 
+from bench.console.started import cloud, console, processor_seconds
 from loadingbay.stack.deploy import outputs
-from loadingbay.target import Target, choose
+from loadingbay.stack.local_cloud import health
+from loadingbay.target import Target
+from pipelines import executions
 
-PAGES = ("/", "/versions", "/versions?skip=100", "/versions/7", "/versions/compare?v=3&v=4", "/runs", "/runs/new",
-         "/photos", "/history")  # fmt: skip
+PAGES = ("/", "/versions", "/versions?skip=100", "/versions?skip=175", "/versions/7", "/versions/compare?v=3&v=4",
+         "/review", "/photos", "/runs", "OLDER RUNS", "/runs/new", "A RUN", "/history")  # fmt: skip
 LINES = 500  # captures in a file
 
 
@@ -36,27 +35,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--versions", type=int, default=200)
     parser.add_argument("--captures", type=int, default=100_000)
+    parser.add_argument("--executions", type=int, default=1000)
     parser.add_argument("--times", type=int, default=20)
     parser.add_argument("--port", type=int, default=18806)
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="bench-console-") as folder:
-        environment = {"LOADINGBAY_FOLDER": folder, "LOADINGBAY_PORT": str(options.port), "PATH": "/usr/bin:/bin"}
-        command = [sys.executable, "-m", "loadingbay.cli"]
-        subprocess.run([*command, "up"], env=environment, check=True, stdout=subprocess.DEVNULL)
-        try:
-            subprocess.run([*command, "deploy"], env=environment, check=True, stdout=subprocess.DEVNULL)
-            target = choose(environment, Path(folder))
-            _seed(target, options.versions, options.captures)
-            console = subprocess.Popen(
-                [*command, "console", "--no-open", "--port", "0"], env=environment, stderr=subprocess.PIPE, text=True
-            )
-            try:
-                _measure(console, options.times)
-            finally:
-                console.terminate()
-                console.wait(20)
-        finally:
-            subprocess.run([*command, "down"], env=environment, check=True, stdout=subprocess.DEVNULL)
+    with cloud(options.port) as made:
+        target = made.target
+        _seed(target, options.versions, options.captures)
+        _seed_executions(target, options.executions)
+        with console(made) as (pid, address):
+            _measure(target, pid, address, options.times)
 
 
 def _seed(target: Target, versions: int, captures: int) -> None:
@@ -123,26 +111,61 @@ def _capture(number: int) -> bytes:
     return json.dumps({"captureData": capture, "eventMetadata": about}).encode() + b"\n"
 
 
-def _measure(console: subprocess.Popen[str], times: int) -> None:
-    """Ask the started console for each page several times and print the median and the slowest answer in milliseconds.
+def _seed_executions(target: Target, count: int) -> None:
+    """Let the stage's pipeline have one condition only, and run it so many times."""
+    sagemaker = target.client("sagemaker")
+    condition = {"Type": "Equals", "LeftValue": 1, "RightValue": 1}
+    step = {
+        "Name": "Gate",
+        "Type": "Condition",
+        "Arguments": {"Conditions": [condition], "IfSteps": [], "ElseSteps": []},
+    }
+    definition = json.dumps({"Version": "2020-12-01", "Parameters": [], "Steps": [step]})
+    sagemaker.update_pipeline(PipelineName=target.stage, PipelineDefinition=definition)
 
-    The address, with its password for the first visit, is read from what the console prints.
+    def start(number: int) -> None:
+        sagemaker.start_pipeline_execution(PipelineName=target.stage, PipelineExecutionDisplayName=f"seed-{number:04}")
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(start, range(count)))
+    while sagemaker.list_pipeline_executions(PipelineName=target.stage, SortOrder="Descending")[
+        "PipelineExecutionSummaries"
+    ][0]["PipelineExecutionStatus"] == "Executing":  # fmt: skip
+        time.sleep(0.5)
+
+
+def _measure(target: Target, pid: int, address: str, times: int) -> None:
+    """Ask the console of that process for each page several times, and print what each took.
+
+    `address` is the one that is good once.
     """
-    assert console.stderr is not None
-    address = re.search(r"http://\S+", console.stderr.readline())
-    assert address
-    base = address.group().split("/enter")[0]
-    with httpx.Client(base_url=base, trust_env=False, follow_redirects=True, timeout=60) as client:
-        client.get(address.group()).raise_for_status()
-        print(f"{'page':<28} {'median':>8} {'slowest':>8}   milliseconds")
+    found = health(target)
+    assert found
+    cloud_pid = int(found["pid"])
+    first, token = executions.page(target.client("sagemaker"), target.stage, 25)
+    places = {"OLDER RUNS": f"/runs?from={token}", "A RUN": f"/runs/{first[0].id}"}
+    with httpx.Client(
+        base_url=address.split("/enter")[0], trust_env=False, follow_redirects=True, timeout=60
+    ) as client:
+        client.get(address).raise_for_status()
+        print(f"{'page':<28} {'median':>8} {'slowest':>8} {'console':>8} {'cloud':>8}   milliseconds")
         for page in PAGES:
-            client.get(page).raise_for_status()
+            place = places.get(page, page)
+            client.get(place).raise_for_status()
             taken = []
+            used = processor_seconds(pid), processor_seconds(cloud_pid)
             for _ in range(times):
                 began = time.perf_counter()
-                client.get(page).raise_for_status()
+                client.get(place).raise_for_status()
                 taken.append(1000 * (time.perf_counter() - began))
-            print(f"{page:<28} {statistics.median(taken):>8.0f} {max(taken):>8.0f}")
+            each = [
+                1000 * (processor_seconds(of) - before) / times
+                for of, before in zip((pid, cloud_pid), used, strict=True)
+            ]
+            print(
+                f"{page:<28} {statistics.median(taken):>8.0f} {max(taken):>8.0f} {each[0]:>8.0f} {each[1]:>8.0f}",
+                flush=True,
+            )
 
 
 if __name__ == "__main__":
