@@ -7,8 +7,8 @@ Nothing is decided here: what a page shows or does is a function that a command 
 - `door`: who comes in: token, session, Host, Origin and form tokens, and the headers of every answer
 - `pages`: templates, and failures as pages that say what to do
 - `live`: parts of a page that change while it is open, as server-sent events
-- `work`: what takes longer than a request, in threads
-- `now`, `versions`, `decisions`, `review`, `photos`, `runs`, `compared_runs`, `history`, `thresholds`: the pages
+- `tasks`: what takes longer than a request, in threads
+- `now`, `versions`, `decisions`, `review`, `try_photo`, `runs`, `compared_runs`, `history`, `thresholds`: the pages
 - `shadows`: the pages of a version that gets copies of the live requests
 - `side_by_side`: what is common to pages of several versions or runs
 - `graph`: the pipeline's steps and their order, from its definition

@@ -19,17 +19,17 @@ from loadingbay.console import (
     decisions,
     history,
     now,
-    photos,
     review,
     runs,
     shadows,
     thresholds,
+    try_photo,
     versions,
 )
 from loadingbay.console.door import Door, Keys
 from loadingbay.console.pages import Pages, failed, pages
 from loadingbay.console.review import Desks
-from loadingbay.console.work import Tasks
+from loadingbay.console.tasks import Tasks
 from loadingbay.errors import WorkError
 from loadingbay.serving.photos import MAXIMUM_BYTES
 from loadingbay.serving.recent import Recent
@@ -50,7 +50,7 @@ ROUTES: list[BaseRoute] = [
     *shadows.ROUTES,  # before the decisions, whose word may be any
     *decisions.ROUTES,
     *review.ROUTES,
-    *photos.ROUTES,
+    *try_photo.ROUTES,
     *compared_runs.ROUTES,
     *runs.ROUTES,
     *history.ROUTES,

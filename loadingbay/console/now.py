@@ -16,7 +16,7 @@ from loadingbay.console import plots
 from loadingbay.console.graph import Node, nodes
 from loadingbay.console.live import Look, stream
 from loadingbay.console.pages import Pages, explained, pages, status_of
-from loadingbay.console.steps import Progress
+from loadingbay.console.training_progress import Progress
 from loadingbay.learning import periods
 from loadingbay.learning.review import Queue
 from loadingbay.registry import versions as registry

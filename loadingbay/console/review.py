@@ -22,7 +22,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from loadingbay.console.pages import Pages, pages
-from loadingbay.console.shown import as_picture
+from loadingbay.console.pictures import as_picture
 from loadingbay.errors import UsageError
 from loadingbay.learning.labels import NEITHER, check_truth
 from loadingbay.learning.review import HIDDEN_SECONDS, Item, NotReadableError, Queue

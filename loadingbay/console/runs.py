@@ -15,8 +15,8 @@ from loadingbay.console.compared_runs import arn
 from loadingbay.console.live import Look, stream
 from loadingbay.console.now import graph
 from loadingbay.console.pages import pages
-from loadingbay.console.steps import Progress
-from loadingbay.console.work import Task, Tasks
+from loadingbay.console.tasks import Task, Tasks
+from loadingbay.console.training_progress import Progress
 from loadingbay.data import provide
 from loadingbay.data.acquire import Data
 from loadingbay.errors import UsageError, WorkError

@@ -8,7 +8,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from loadingbay.console.pages import pages
-from loadingbay.console.shown import as_picture
+from loadingbay.console.pictures import as_picture
 from loadingbay.errors import UsageError
 from loadingbay.learning import live_comparison
 from loadingbay.learning.live_comparison import LiveComparison

@@ -14,7 +14,7 @@ from starlette.routing import Route
 from loadingbay.console import plots, side_by_side
 from loadingbay.console.live import Look, stream
 from loadingbay.console.pages import Pages, pages
-from loadingbay.console.shown import photo_response
+from loadingbay.console.pictures import photo_response
 from loadingbay.console.side_by_side import DEFAULTS
 from loadingbay.console.thresholds import cost
 from loadingbay.errors import UsageError

@@ -161,7 +161,7 @@ def test_a_log_is_never_markup(desk, monkeypatch):
 
 
 def test_epochs_and_accuracy_are_on_the_graph_while_it_trains(desk, monkeypatch):
-    from loadingbay.console.steps import Progress
+    from loadingbay.console.training_progress import Progress
     from pipelines.executions import Execution, Step
 
     job = "arn:aws:sagemaker:us-east-1:000000000000:training-job/live"

@@ -15,8 +15,8 @@ from starlette.routing import Route
 
 from loadingbay.console.live import Look, stream
 from loadingbay.console.pages import pages
-from loadingbay.console.shown import photo_response
-from loadingbay.console.work import Task, Tasks
+from loadingbay.console.pictures import photo_response
+from loadingbay.console.tasks import Task, Tasks
 from loadingbay.errors import UsageError, WorkError
 from loadingbay.registry import evaluations
 from loadingbay.registry import versions as registry
