@@ -7,10 +7,12 @@ Nothing is decided here: what a page shows or does is a function that a command 
 - `door`: who comes in: token, session, Host, Origin and form tokens, and the headers of every answer
 - `pages`: templates, and failures as pages that say what to do
 - `live`: parts of a page that change while it is open, as server-sent events
-- `tasks`: what takes longer than a request, in threads
-- `now`, `versions`, `decisions`, `review`, `try_photo`, `runs`, `compared_runs`, `history`, `thresholds`: the pages
-- `shadows`: the pages of a version that gets copies of the live requests
+- `tasks`, `task_pages`: what takes longer than a request, in threads, and its page
+- `now`, `review`, `history`: the pages of these names
+- `versions`, `decisions`, `shadows`, `thresholds`: Versions; approve, reject and roll back; a shadow; other thresholds
+- `try_photo`, `bulk_run`: Try; many photos at once
+- `runs`, `run_form`, `compared_runs`: Runs; the form that starts one; several runs or trials of a search
 - `side_by_side`: what is common to pages of several versions or runs
-- `graph`: the pipeline's steps and their order, from its definition
-- `plots`: figures as SVG shapes
+- `graph`, `training_progress`: the pipeline's steps and their order; epochs and accuracy while one trains
+- `plots`, `pictures`: figures as SVG shapes; photos from S3
 """

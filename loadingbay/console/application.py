@@ -15,11 +15,13 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from loadingbay.console import (
+    bulk_run,
     compared_runs,
     decisions,
     history,
     now,
     review,
+    run_form,
     runs,
     shadows,
     thresholds,
@@ -50,8 +52,10 @@ ROUTES: list[BaseRoute] = [
     *shadows.ROUTES,  # before the decisions, whose word may be any
     *decisions.ROUTES,
     *review.ROUTES,
+    *bulk_run.ROUTES,
     *try_photo.ROUTES,
     *compared_runs.ROUTES,
+    *run_form.ROUTES,
     *runs.ROUTES,
     *history.ROUTES,
     *thresholds.ROUTES,

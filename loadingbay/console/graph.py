@@ -8,6 +8,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from botocore.exceptions import ClientError
+
+from loadingbay.target import Target
+from pipelines import aws
+
 _REFERENCE = re.compile(r'"(?:Get|Std:[A-Za-z]+)": "Steps\.([^."]+)')
 
 
@@ -18,6 +23,17 @@ class Node:
     name: str
     kind: str
     level: int
+
+
+def graph(target: Target) -> list[Node]:
+    """The steps of the stage's pipeline as it is defined now; [] when there is none."""
+    try:
+        described = target.client("sagemaker").describe_pipeline(PipelineName=target.stage)
+    except ClientError as error:
+        if not aws.is_missing(error):
+            raise
+        return []
+    return nodes(described["PipelineDefinition"])
 
 
 def nodes(definition: str) -> list[Node]:

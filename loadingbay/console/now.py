@@ -13,7 +13,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from loadingbay.console import plots
-from loadingbay.console.graph import Node, nodes
+from loadingbay.console.graph import graph
 from loadingbay.console.live import Look, stream
 from loadingbay.console.pages import Pages, explained, pages, status_of
 from loadingbay.console.training_progress import Progress
@@ -22,8 +22,6 @@ from loadingbay.learning.review import Queue
 from loadingbay.registry import versions as registry
 from loadingbay.serving.observe import alarms, last_execution
 from loadingbay.serving.recent import Recent
-from loadingbay.target import Target
-from pipelines import aws
 
 _PERIODS = 168  # of monitoring: a week of hours
 
@@ -77,17 +75,6 @@ def _pipeline(here: Pages, progress: Progress) -> dict[str, Any]:
         "graph": graph(here.target),
         "epochs": progress.epochs(execution) if execution else [],
     }
-
-
-def graph(target: Target) -> list[Node]:
-    """The steps of the stage's pipeline as it is defined now; [] when there is none."""
-    try:
-        described = target.client("sagemaker").describe_pipeline(PipelineName=target.stage)
-    except ClientError as error:
-        if not aws.is_missing(error):
-            raise
-        return []
-    return nodes(described["PipelineDefinition"])
 
 
 def _service(here: Pages, stack: dict[str, str]) -> dict[str, Any]:

@@ -123,7 +123,7 @@ def test_what_is_not_there_is_not_found(desk):
 
 
 def test_a_wrong_parameter_is_said_beside_it_and_starts_nothing(desk, monkeypatch):
-    monkeypatch.setattr("loadingbay.console.runs.do", lambda *_, **__: pytest.fail("it was started"))
+    monkeypatch.setattr("loadingbay.console.run_form.do", lambda *_, **__: pytest.fail("it was started"))
     answer = desk.post("/runs", {"Epochs": "0", "LearningRate": MARKUP, "data": "/no/such/folder"})
     assert answer.status_code == 400
     for said in ("3 values are not allowed", "--epochs 0: must be 1 to 1,000", "there is no such archive or folder"):
@@ -133,7 +133,7 @@ def test_a_wrong_parameter_is_said_beside_it_and_starts_nothing(desk, monkeypatc
 
 def test_the_form_starts_a_run_with_what_differs_from_the_defaults(desk, monkeypatch):
     given = {}
-    monkeypatch.setattr("loadingbay.console.runs.do", lambda *_, **named: given.update(named) or 1 / 0)
+    monkeypatch.setattr("loadingbay.console.run_form.do", lambda *_, **named: given.update(named) or 1 / 0)
     answer = desk.post("/runs", {"Epochs": "4", "Seed": "1"})
     assert answer.status_code == 303
     desk.get(answer.headers["location"])

@@ -170,7 +170,7 @@ def test_a_search_that_is_not_there_is_a_sentence(desk, runs):
 
 def test_a_run_starts_again_with_its_data_and_changes(desk, runs, monkeypatch):
     given = {}
-    monkeypatch.setattr("loadingbay.console.runs.do", lambda *_, **named: given.update(named) or 1 / 0)
+    monkeypatch.setattr("loadingbay.console.run_form.do", lambda *_, **named: given.update(named) or 1 / 0)
     runs.add("one", InputData=DATA, DataLabel="cifar-100", Epochs=7)
     form = desk.get("/runs/new?like=one").text
     assert f'value="{DATA}"' in form
@@ -182,7 +182,7 @@ def test_a_run_starts_again_with_its_data_and_changes(desk, runs, monkeypatch):
 
 
 def test_data_of_another_bucket_start_nothing(desk, monkeypatch):
-    monkeypatch.setattr("loadingbay.console.runs.do", lambda *_, **__: pytest.fail("it was started"))
+    monkeypatch.setattr("loadingbay.console.run_form.do", lambda *_, **__: pytest.fail("it was started"))
     answer = desk.post("/runs", {"data": f"s3://other/data/{'a' * 64}/"})
     assert answer.status_code == 400
     assert "no data of an earlier run" in answer.text

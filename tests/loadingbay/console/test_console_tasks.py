@@ -2,7 +2,6 @@
 
 import time
 
-from loadingbay.console import tasks
 from loadingbay.console.tasks import Tasks
 from loadingbay.errors import WorkError
 
@@ -34,7 +33,7 @@ def test_a_failed_task_says_why():
 
 
 def test_only_the_newest_ended_tasks_are_kept(monkeypatch):
-    monkeypatch.setattr(tasks, "_KEPT", 2)
+    monkeypatch.setattr("loadingbay.console.tasks._KEPT", 2)
     tasks = Tasks()
     started = [_ended(tasks.start("bulk", str(number), lambda _: None)) for number in range(4)]
     assert tasks.get(started[0].id) is None
