@@ -32,6 +32,7 @@ T = TypeVar("T")
 TEMPLATES = Path(__file__).parent / "templates"
 _KEPT_SECONDS = 10.0  # what changes with a deployment, or once an hour
 _REFUSED = frozenset({"AccessDenied", "AccessDeniedException", "UnauthorizedOperation"})
+_OF_VERSIONS = dict.fromkeys(("/rollback", "/threshold"), "/versions")
 _APPROVALS = {"PendingManualApproval": "pending", "Approved": "approved", "Rejected": "rejected"}
 
 
@@ -90,7 +91,7 @@ class Pages:
         context |= {
             "csrf": session.csrf if session else "",
             "target": self.target,
-            "here": f"/{request.url.path.split('/')[1]}",
+            "here": _OF_VERSIONS.get(request.url.path, f"/{request.url.path.split('/')[1]}"),
         }
         return HTMLResponse(self._templates.get_template(template).render(context), status)
 
