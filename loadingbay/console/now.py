@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from http import HTTPStatus
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -15,11 +14,12 @@ from starlette.routing import Route
 from loadingbay.console import plots
 from loadingbay.console.graph import graph
 from loadingbay.console.live import Look, stream
-from loadingbay.console.pages import Pages, explained, pages, status_of
+from loadingbay.console.pages import Pages, explained, pages
 from loadingbay.console.training_progress import Progress
 from loadingbay.learning import periods
 from loadingbay.learning.review import Queue
 from loadingbay.registry import versions as registry
+from loadingbay.screen.explain import refused
 from loadingbay.serving.observe import alarms, last_execution
 from loadingbay.serving.recent import Recent
 
@@ -62,7 +62,7 @@ def _part(here: Pages, name: str, look: Callable[[], dict[str, Any]]) -> str:
     try:
         seen = look()
     except ClientError as error:
-        if status_of(error) != HTTPStatus.FORBIDDEN:
+        if not refused(error):
             raise
         return here.fragment("refused.html", said=explained(error))
     return here.fragment(f"{name}.html", **seen)

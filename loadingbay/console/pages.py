@@ -22,7 +22,7 @@ from starlette.responses import HTMLResponse
 
 from loadingbay.errors import UsageError, WorkError
 from loadingbay.options import require_running
-from loadingbay.screen.explain import sentence
+from loadingbay.screen.explain import refused, sentence
 from loadingbay.screen.progress import duration, typed
 from loadingbay.stack.deploy import outputs
 from loadingbay.target import Target
@@ -31,7 +31,6 @@ from loadingbay.tuning.trials import short
 T = TypeVar("T")
 TEMPLATES = Path(__file__).parent / "templates"
 _KEPT_SECONDS = 10.0  # what changes with a deployment, or once an hour
-_REFUSED = frozenset({"AccessDenied", "AccessDeniedException", "UnauthorizedOperation"})
 _OF_VERSIONS = dict.fromkeys(("/rollback", "/threshold"), "/versions")
 _APPROVALS = {"PendingManualApproval": "pending", "Approved": "approved", "Rejected": "rejected"}
 
@@ -128,7 +127,7 @@ def status_of(error: Exception) -> int:
         return 400
     if isinstance(error, WorkError):
         return 409
-    if isinstance(error, ClientError) and error.response["Error"]["Code"] in _REFUSED:
+    if refused(error):
         return 403
     return 502 if isinstance(error, ClientError) else 500
 

@@ -23,7 +23,9 @@ from loadingbay.errors import WorkError
 
 _EXPIRED = frozenset({"ExpiredToken", "ExpiredTokenException", "RequestExpired"})
 _UNKNOWN = frozenset({"InvalidClientTokenId", "UnrecognizedClientException", "InvalidAccessKeyId"})
-_DENIED = frozenset({"AccessDenied", "AccessDeniedException", "UnauthorizedOperation"})
+_DENIED = frozenset({"AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "403"})
+# S3 answers HEAD without a body, so without a reason. https://docs.aws.amazon.com/AmazonS3/latest/API/API_HeadObject.html
+_OF_HEAD = {"HeadObject": "s3:GetObject and s3:ListBucket", "HeadBucket": "s3:ListBucket"}
 _ACTION = re.compile(r"not authorized to perform: (?P<action>[\w-]+:\w+)(?: on resource: (?P<resource>\S+))?")
 _SIGN_IN = "the AWS credentials have expired: sign in again (`aws sso login`, or new keys), then repeat the command"
 
@@ -53,13 +55,21 @@ def sentence(error: Exception) -> str:
     return f"{type(error).__name__}: {error} (unexpected: LOADINGBAY_DEBUG=1 shows where)"
 
 
+def refused(error: Exception) -> bool:
+    """Whether AWS refused a request for want of a permission."""
+    return isinstance(error, ClientError) and error.response["Error"]["Code"] in _DENIED
+
+
 def _of_aws(error: ClientError) -> str:
     code, message = error.response["Error"]["Code"], error.response["Error"].get("Message", "")
     if code in _EXPIRED:
         return _SIGN_IN
     if code in _UNKNOWN:
         return f"AWS does not know these credentials ({code}): see `aws configure list`"
-    if code in _DENIED:
+    if refused(error) and error.operation_name in _OF_HEAD:
+        actions = _OF_HEAD[error.operation_name]
+        return f"{error.operation_name} is not permitted: ask for {actions}, then repeat the command"
+    if refused(error):
         return f"{error.operation_name} is not permitted: {_permission(message)}"
     return f"{error.operation_name} was refused with {code}: {message}"
 
@@ -70,7 +80,7 @@ def _permission(message: str) -> str:
     said = " ".join(message.split())
     if found is None:
         return said
-    action, resource = found["action"], (found["resource"] or "").rstrip(".,")
+    action, resource = found["action"], (found["resource"] or "").strip('".,')
     on = f" on {resource}" if resource else ""
     if action == "iam:PassRole":
         return (

@@ -8,9 +8,13 @@ from botocore.exceptions import ClientError, EndpointConnectionError, NoCredenti
 from loadingbay.errors import WorkError
 from loadingbay.screen.explain import sentence
 
+QUOTED = (
+    'User: u is not authorized to perform: s3:ListBucket on resource: "arn:aws:s3:::data" because no policy allows it'
+)
 
-def _aws(code, message="why"):
-    return ClientError({"Error": {"Code": code, "Message": message}}, "CreateEndpoint")
+
+def _aws(code, message="why", operation="CreateEndpoint"):
+    return ClientError({"Error": {"Code": code, "Message": message}}, operation)
 
 
 @pytest.mark.parametrize(
@@ -20,6 +24,8 @@ def _aws(code, message="why"):
         (_aws("ExpiredToken"), "the AWS credentials have expired: sign in again"),
         (_aws("UnrecognizedClientException"), "`aws configure list`"),
         (_aws("AccessDeniedException", "r may not pass x"), "CreateEndpoint is not permitted: r may not pass x"),
+        (_aws("403", "Forbidden", "HeadObject"), "HeadObject is not permitted: ask for s3:GetObject and s3:ListBucket"),
+        (_aws("AccessDenied", QUOTED), "ask for s3:ListBucket on arn:aws:s3:::data, then"),
         (_aws("ResourceLimitExceeded", "0 of it"), "CreateEndpoint was refused with ResourceLimitExceeded: 0 of it"),
         (NoCredentialsError(), "no usable credentials"),
         (NoRegionError(), "set AWS_DEFAULT_REGION"),
