@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +12,7 @@ import click
 
 from loadingbay.errors import WorkError
 from loadingbay.target import Target
-from pipelines.parameters import PARAMETERS, Parameter, Value
+from pipelines.parameters import PARAMETERS, Parameter, Value, check_costs
 
 if TYPE_CHECKING:
     from loadingbay.screen.progress import Screen
@@ -51,6 +51,16 @@ def parameter_options(command: Callable[..., None], leave_out: Collection[Parame
                 help=f"{help_} [default: {parameter.default}]",
             )(command)
     return command
+
+
+def checked(values: Mapping[str, Value | None]) -> dict[str, Value]:
+    """The parameters that were given, without those that are None. UsageError where they do not fit together."""
+    chosen = {name: value for name, value in values.items() if value is not None}
+    try:
+        check_costs(chosen)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
+    return chosen
 
 
 def _parsed(parameter: Parameter) -> Callable[[click.Context, click.Parameter, str | None], Value | None]:

@@ -4,6 +4,9 @@
 METADATA = (
     "classes",
     "threshold",
+    "class_thresholds",
+    "costs",
+    "cost_of_a_thousand",
     "temperature",
     "target_precision",
     "accuracy",

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from pipelines import costs
+
 Value = str | int | float
 
 CLASS_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -29,7 +31,7 @@ class Parameter:
     help: str
     minimum: float | None = None
     maximum: float | None = None
-    form: Literal["classes", "instance", "s3", "switch", ""] = ""
+    form: Literal["classes", "costs", "instance", "s3", "switch", ""] = ""
     option: bool = True
     searched: bool = False
 
@@ -43,6 +45,8 @@ class Parameter:
         """The values that the parameter takes, in words."""
         if self.form == "classes":
             return "two or more different names of ASCII letters, digits, - and _, separated by commas"
+        if self.form == "costs":
+            return "none, a number from 0 to 1,000,000, or numbers by class as bicycle=2,motorcycle=10"
         if self.form == "instance":
             return "an instance type such as ml.m5.large"
         if self.form == "s3":
@@ -82,10 +86,16 @@ class Parameter:
         return {"Integer": "a whole number", "Float": "a number", "String": "text"}[self.kind]
 
     def _check_form(self, value: str) -> None:
+        """Raise ValueError, with a sentence that names the parameter, where a text has another form than its own."""
         ok = bool(value) and len(value) <= 1024  # StartPipelineExecution's limit
         if self.form == "classes":
             names = value.split(",")
             ok = ok and len(names) > 1 and len(set(names)) == len(names) and all(CLASS_NAME.fullmatch(n) for n in names)
+        elif self.form == "costs":
+            try:
+                costs.read(value)
+            except ValueError as error:
+                raise ValueError(f"{self.flag} {value}: {error}; it must be {self.allowed}") from None
         elif self.form == "instance":
             ok = ok and bool(_INSTANCE.fullmatch(value))
         elif self.form == "s3":
@@ -126,6 +136,11 @@ PARAMETERS: tuple[Parameter, ...] = (
     Parameter("ChampionTolerance", "Float", 0.02, "Test accuracy that a version may lose to the approved one.", 0, 1),
     Parameter("TargetPrecision", "Float", 0.97, "Share of accepted photos that must be right; sets the threshold.",
               0.5, 0.999),
+    Parameter("CostOfWrongBay", "String", costs.NONE, "Cost of a wrong answer that is acted upon, by the class "
+              "answered: the threshold is where photos cost least, instead of where TargetPrecision is reached.",
+              form="costs"),
+    Parameter("CostOfReview", "Float", 1.0, "Cost of a photo that a person looks at, in the unit of CostOfWrongBay.",
+              0, costs.MOST),
     Parameter("ProcessingInstanceType", "String", "ml.m5.large", "Machine of the Stage and Evaluate steps.",
               form="instance"),
     Parameter("TrainingInstanceType", "String", "ml.c5.xlarge", "Machine of the Train step.", form="instance"),
@@ -139,7 +154,7 @@ BY_NAME = {p.name: p for p in PARAMETERS}
 def as_request(values: dict[str, Value]) -> list[dict[str, str]]:
     """`values` as StartPipelineExecution's PipelineParameters, checked and in the table's order.
 
-    Raises ValueError for an unknown name, a missing required one, or a value out of range.
+    Raises ValueError for an unknown name, a missing required one, a value out of range, or costs of other classes.
     """
     unknown = sorted(set(values) - set(BY_NAME))
     if unknown:
@@ -147,7 +162,18 @@ def as_request(values: dict[str, Value]) -> list[dict[str, str]]:
     missing = [p.name for p in PARAMETERS if p.default is None and p.name not in values]
     if missing:
         raise ValueError(f"the pipeline parameter {missing[0]} has no default: give it a value")
+    check_costs(values)
     return [{"Name": p.name, "Value": str(p.parse(values[p.name]))} for p in PARAMETERS if p.name in values]
+
+
+def check_costs(values: Mapping[str, Value]) -> None:
+    """Raise ValueError, with a sentence, where the values name costs of classes that they do not name, or lack one."""
+    names = ("CostOfWrongBay", "CostOfReview", "Classes")
+    wrong_bay, review, classes = (values.get(name, BY_NAME[name].default) for name in names)
+    try:
+        costs.of(str(wrong_bay), str(review), str(classes).split(","))
+    except ValueError as error:
+        raise ValueError(f"{BY_NAME['CostOfWrongBay'].flag} {wrong_bay}: {error}") from None
 
 
 def as_text(values: Mapping[str, Value]) -> dict[str, str]:

@@ -187,6 +187,8 @@ class Steps:
                 "seed": self._text("Seed"),
                 "pretrained": self._text("Pretrained"),
                 "target-precision": self._text("TargetPrecision"),
+                "cost-of-wrong-bay": self._text("CostOfWrongBay"),
+                "cost-of-review": self._text("CostOfReview"),
                 "code-sha256": self._settings.training_sha256,
             },
         )

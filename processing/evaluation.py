@@ -68,6 +68,8 @@ class Evaluation(TypedDict):
     calibration: Calibration
     risk_coverage: RiskCoverage
     per_class_thresholds: dict[str, dict[str, float]]
+    thresholds: dict[str, float]  # by the class that is answered, what the confidence must reach
+    costs: dict[str, Any]  # processing.evaluate.costs
     out_of_distribution: dict[str, Any]
     champion: dict[str, Any]
     recent: dict[str, Any]
@@ -91,6 +93,13 @@ def write(folder: Path, evaluation: Evaluation) -> None:
     """Write evaluation.json: sorted, and refusing NaN, which JSON does not have."""
     text = json.dumps(evaluation, indent=2, sort_keys=True, allow_nan=False)
     (folder / NAME).write_text(text + "\n", "utf-8")
+
+
+def thresholds(evaluation: Evaluation) -> dict[str, float]:
+    """What the confidence of an answer must reach, by the class that is answered; one value in older evaluations."""
+    classes = evaluation["multiclass_classification_metrics"]["confusion_matrix"]
+    common = dict.fromkeys(classes, float(evaluation["metadata"]["threshold"]))
+    return {**common, **evaluation.get("thresholds", {})}
 
 
 def read(folder: Path | None) -> Evaluation | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import metrics
 import numpy as np
 import numpy.typing as npt
 from scipy.optimize import minimize_scalar
@@ -20,6 +21,7 @@ Ints = npt.NDArray[np.integer]
 
 # The temperature is searched in this range; beyond it a network is broken rather than badly calibrated.
 TEMPERATURES = (0.05, 20.0)
+RESAMPLES = 200  # of the bootstrap
 
 
 def nll_at(logits: Floats, labels: Ints, temperature: float) -> float:
@@ -89,6 +91,43 @@ def fit_threshold(confidence: Floats, right: npt.NDArray[np.bool_], target: floa
         lower_bound=float(bounds[chosen]),
         target_met=bool(len(qualified)),
     )
+
+
+@dataclass(frozen=True)
+class Cheapest:
+    """The threshold of least expected cost with its 95 % bootstrap interval, and what a thousand photos cost there."""
+
+    value: float
+    interval: tuple[float, float]
+    cost: float
+
+
+def fit_cost_threshold(confidence: Floats, losses: Floats, review: float, seed: int = 0) -> Cheapest:
+    """The threshold at which the photos cost least; the lowest of several.
+
+    `losses` (n,) is what each answer costs when it is acted upon: 0 where it is right. `review` is the cost of an
+    answer that is not acted upon. To accept nothing is among the choices (metrics.ACCEPT_NOTHING). The interval is that
+    of the cheapest thresholds of RESAMPLES bootstrap samples of the photos.
+    """
+    if len(confidence) == 0 or len(confidence) != len(losses):
+        raise ValueError(f"{len(confidence)} confidences and {len(losses)} losses do not make a threshold")
+    thresholds, costs = metrics.cost_curve(confidence, losses, review)
+    best = int(costs.argmin())
+    rng, found = np.random.default_rng(seed), []
+    for _ in range(RESAMPLES):
+        counts = np.bincount(rng.integers(0, len(confidence), len(confidence)), minlength=len(confidence))
+        _, resampled = metrics.cost_curve(confidence, losses, review, counts)
+        found.append(thresholds[int(resampled.argmin())])
+    low, high = np.percentile(found, [2.5, 97.5])
+    return Cheapest(float(thresholds[best]), (float(low), float(high)), float(costs[best]))
+
+
+def cheapest_unseen(loss: float, review: float) -> float:
+    """The cheapest threshold by the confidence alone, for a class that no answer named: 1 - review / loss.
+
+    A calibrated answer is wrong with probability 1 - confidence, so that acting upon it costs `loss` times that.
+    """
+    return min(max(1 - review / loss, 0.0), 1.0) if loss > 0 else 0.0
 
 
 def keeping(scores: Floats, share: float) -> float:

@@ -47,16 +47,25 @@ def _logit(probability: float) -> float:
 
 @dataclass(frozen=True)
 class Rule:
-    """When an answer is accepted: its confidence and its `in_distribution` both reach their thresholds."""
+    """When an answer is accepted: its confidence and its `in_distribution` both reach their thresholds.
+
+    `class_thresholds` are those of the confidence by the class that is answered, in the order of the classes; where
+    there are none, `threshold` is that of all.
+    """
 
     temperature: float
     threshold: float
     in_distribution_threshold: float
+    class_thresholds: tuple[float, ...] = ()
 
     @classmethod
     def of(cls, about: dict[str, Any]) -> Rule:
         """The rule that model.json's content states."""
-        return cls(*(float(about[name]) for name in ("temperature", "threshold", "in_distribution_threshold")))
+        own = about.get("class_thresholds") or {}
+        by_class = tuple(float(own[name]) for name in about["classes"]) if own else ()
+        names = ("temperature", "threshold", "in_distribution_threshold")
+        temperature, threshold, inside = (float(about[name]) for name in names)
+        return cls(temperature, threshold, inside, by_class)
 
     def near(self, logits: Float32, margin: float) -> npt.NDArray[np.bool_]:
         """(n,): whether logits that change by at most `margin` could alter a decision.
@@ -68,7 +77,9 @@ class Rule:
         lead = ordered[:, -1] - ordered[:, -2]
         odds = ordered[:, -1] - np.logaddexp.reduce(ordered[:, :-1], axis=1)
         room = margin / self.temperature
-        close: npt.NDArray[np.bool_] = (lead <= room) | (np.abs(odds - _logit(self.threshold)) <= room)
+        limits = np.array([_logit(one) for one in self.class_thresholds or [self.threshold] * ordered.shape[1]])
+        limit = limits[logits[:, :-1].argmax(axis=1)]
+        close: npt.NDArray[np.bool_] = (lead <= room) | (np.abs(odds - limit) <= room)
         return close | (np.abs(log_odds(logits) - _logit(self.in_distribution_threshold)) <= margin)
 
 

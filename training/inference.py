@@ -143,7 +143,8 @@ def predict_fn(images: UInt8, model: Model) -> Float32:
 def output_fn(answers: Float32, accept: str, model: Model) -> tuple[bytes, str]:
     """What predict_fn gave as JSON (default) or CSV, and its content type.
 
-    A CSV row is `label,confidence,p1,p2,...,in_distribution`.
+    A CSV row is `label,confidence,p1,p2,...,in_distribution`. Where the threshold depends on the class that is
+    answered, each prediction carries its own; `threshold` beside them is then the highest.
     """
     kinds = [part.split(";")[0].strip().lower() for part in (accept or "*/*").split(",")]
     kind = next((kind for kind in kinds if kind in (*ANSWER_TYPES, "*/*", "application/*", "text/*", "")), None)
@@ -157,10 +158,12 @@ def output_fn(answers: Float32, accept: str, model: Model) -> tuple[bytes, str]:
         for row, winner in zip(answers.tolist(), winners.tolist(), strict=True):
             writer.writerow([classes[winner], f"{row[winner]:.6f}", *(f"{value:.6f}" for value in row)])
         return rows.getvalue().encode(), "text/csv"
+    by_class = model.about.get("class_thresholds") or {}
     predictions = [
         {
             "label": classes[winner],
             "confidence": row[winner],
+            **({"threshold": by_class[classes[winner]]} if by_class else {}),
             "in_distribution": row[-1],
             "probabilities": dict(zip(classes, row[:-1], strict=True)),
         }

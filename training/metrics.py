@@ -78,6 +78,28 @@ def accepted(probabilities: Floats, labels: Ints, threshold: float) -> dict[str,
     }
 
 
+ACCEPT_NOTHING = 1.01  # a threshold that no probability reaches
+
+
+def cost_curve(
+    confidence: Floats, losses: Floats, review: float, counts: npt.ArrayLike | None = None
+) -> tuple[Floats, Floats]:
+    """Thresholds (k,), rising, and what a thousand photos cost at each (k,).
+
+    `losses` (n,) is what each answer costs when it is acted upon, 0 for a right one; `review` is the cost of one that
+    is not. The thresholds are all values of `confidence` and ACCEPT_NOTHING. A photo of negative confidence goes to a
+    person at every threshold. `counts` (n,) says how often each photo counts, once unless given.
+    """
+    order = np.argsort(confidence, kind="stable")
+    ordered = np.asarray(confidence, np.float64)[order]
+    weights = (np.ones(len(ordered)) if counts is None else np.asarray(counts, np.float64))[order]
+    below = np.append(0.0, np.cumsum(weights))
+    lost = np.append(0.0, np.cumsum(weights * np.asarray(losses, np.float64)[order]))
+    thresholds = np.append(np.unique(ordered[ordered >= 0]), ACCEPT_NOTHING)
+    at = np.searchsorted(ordered, thresholds, side="left")
+    return thresholds, 1000 * (review * below[at] + lost[-1] - lost[at]) / below[-1]
+
+
 def scores(labels: Ints, predicted: Ints, classes: int) -> dict[str, float]:
     """Accuracy, and precision, recall and F scores weighted by class counts and as plain means (macro)."""
     figures = {"accuracy": float((labels == predicted).mean())}

@@ -31,6 +31,7 @@ from typing import Any  # noqa: E402
 import artifact  # noqa: E402
 import calibration  # noqa: E402
 import cluster  # noqa: E402
+import costs  # noqa: E402
 import cv2  # noqa: E402
 import decision  # noqa: E402
 import fitting  # noqa: E402
@@ -83,6 +84,9 @@ def parser() -> argparse.ArgumentParser:
     flags.add_argument("--seed", type=_number(int, 0, 2**31 - 1), default=1)
     flags.add_argument("--target-precision", type=_number(float, 0.5, 0.9999), default=0.97, help="of accepted answers")
     flags.add_argument("--confidence-level", type=_number(float, 0.5, 0.9999), default=0.9, help="of its lower bound")
+    wrong_bay = "of a wrong answer that is accepted: none, 5, or bicycle=2,motorcycle=10; sets the threshold"
+    flags.add_argument("--cost-of-wrong-bay", default=costs.NONE, help=wrong_bay)
+    flags.add_argument("--cost-of-review", default="1", help="of an answer that is not accepted")
     flags.add_argument("--folds", type=_number(int, 2, 20), default=3)
     flags.add_argument("--pretrained", choices=("yes", "no"), default="yes", help="start from the weights that ship")
     flags.add_argument("--image-size", type=_number(int, 16, 256), default=32, help="pixels a side")
@@ -137,8 +141,8 @@ def calibrate(logits: Any, labels: Any, flags: argparse.Namespace) -> tuple[floa
     """Temperature, and model.json's `out_of_fold`: thresholds and figures on predictions of photos not learned from.
 
     `logits` are (n, classes + 1). The threshold of `in_distribution` is the one that IN_DISTRIBUTION_KEPT of the photos
-    reach, and the threshold of the confidence is fitted on those that do; the coverage is the share of all photos that
-    reach both.
+    reach, and the threshold of the confidence is fitted on those that do: for the target precision, or for the least
+    cost where the flags say what mistakes cost. The coverage is the share of all photos that reach both.
     """
     temperature = calibration.fit_temperature(logits[:, :-1], labels)
     answers = decision.answers(logits, temperature)
@@ -153,7 +157,7 @@ def calibrate(logits: Any, labels: Any, flags: argparse.Namespace) -> tuple[floa
         for at, name in enumerate(flags.classes)
         if (mine := kept & (predicted == at)).any()
     }
-    return temperature, {
+    figures = {
         "accuracy": float(right.mean()),
         "nll": metrics.nll(probabilities, labels),
         "ece": metrics.ece(probabilities, labels),
@@ -163,6 +167,52 @@ def calibrate(logits: Any, labels: Any, flags: argparse.Namespace) -> tuple[floa
         "per_class_thresholds": per_class,
         **dataclasses.asdict(threshold),
         "coverage": threshold.coverage * float(kept.mean()),
+    }
+    mistakes = costs.parse(flags.cost_of_wrong_bay, flags.cost_of_review, flags.classes)
+    if mistakes is not None:
+        figures |= by_cost(np.where(kept, confidence, -1.0), predicted, right, mistakes, flags)
+    return temperature, figures
+
+
+def by_cost(
+    confidence: Any, predicted: Any, right: Any, mistakes: costs.Costs, flags: argparse.Namespace
+) -> dict[str, Any]:
+    """What of `out_of_fold` is another where the costs set the threshold: one for all classes, or one for each.
+
+    `confidence` is (n,), negative for photos that are taken for none of the classes. `value` is the highest threshold,
+    and `costs` says what a thousand photos cost with these thresholds and with the one for the target precision.
+    """
+    losses = np.array([mistakes.wrong_bay[name] for name in flags.classes])[predicted] * ~right
+    groups = {"": np.ones(len(right), bool)}
+    if not mistakes.equal:
+        groups = {name: predicted == at for at, name in enumerate(flags.classes)}
+    fitted = {
+        name: calibration.fit_cost_threshold(confidence[mine], losses[mine], mistakes.review, flags.seed)
+        for name, mine in groups.items()
+        if (confidence[mine] >= 0).any()
+    }
+    by_class = {
+        name: fitted[of].value
+        if (of := "" if mistakes.equal else name) in fitted
+        else calibration.cheapest_unseen(mistakes.wrong_bay[name], mistakes.review)
+        for name in flags.classes
+    }
+    limits = np.array([by_class[name] for name in flags.classes])[predicted]
+    taken = confidence >= limits
+    accepted, hits = int(taken.sum()), int((taken & right).sum())
+    bound = calibration.precision_lower_bounds(np.array([hits]), np.array([accepted]), flags.confidence_level)
+    return {
+        "value": max(by_class.values()),
+        "coverage": float(taken.mean()),
+        "accepted_precision": hits / accepted if accepted else 0.0,
+        "lower_bound": float(bound[0]),
+        "target_met": bool(bound[0] >= flags.target_precision),
+        "class_thresholds": {} if mistakes.equal else by_class,
+        "costs": {
+            **dataclasses.asdict(mistakes),
+            "of_a_thousand": float(1000 * np.where(taken, losses, mistakes.review).mean()),
+            "intervals": {name or "all": list(found.interval) for name, found in fitted.items()},
+        },
     }
 
 
@@ -198,6 +248,7 @@ def run(flags: argparse.Namespace) -> dict[str, Any] | None:
     for phase, outcome in zip(plan, outcomes, strict=True):
         logits[phase.held_out] = outcome.logits
     temperature, out_of_fold = calibrate(logits, labels, flags)
+    by_costs = "costs" in out_of_fold
     model = {
         "classes": flags.classes,
         "image_size": list(size),
@@ -205,6 +256,8 @@ def run(flags: argparse.Namespace) -> dict[str, Any] | None:
         "std": std.tolist(),
         "temperature": temperature,
         "threshold": out_of_fold["value"],
+        "class_thresholds": out_of_fold.get("class_thresholds", {}),
+        "costs": {name: out_of_fold["costs"][name] for name in ("wrong_bay", "review")} if by_costs else {},
         "in_distribution_threshold": out_of_fold["in_distribution_threshold"],
         "outliers": about.get("outliers", {}).get("train", {}),
         "target_precision": flags.target_precision,
@@ -247,7 +300,14 @@ def summarise(out_of_fold: dict[str, Any], temperature: float, flags: argparse.N
         "seconds": f"{seconds:.1f}",
     }
     print(" ".join(f"{key}={value}" for key, value in figures.items()), flush=True)
-    if not out_of_fold["target_met"]:
+    if found := out_of_fold.get("costs"):
+        low_high = ", ".join(f"{name} {low:.4f} to {high:.4f}" for name, (low, high) in found["intervals"].items())
+        print(
+            f"The threshold is where a thousand out-of-fold photos cost least: {found['of_a_thousand']:.1f}; "
+            f"95 % bootstrap interval of the threshold: {low_high}.",
+            flush=True,
+        )
+    elif not out_of_fold["target_met"]:
         print(
             f"No threshold is sure to reach the target precision {flags.target_precision:g} on {out_of_fold['count']} "
             f"out-of-fold predictions at confidence level {flags.confidence_level:g}: the best lower bound is "
@@ -266,7 +326,12 @@ def parse(known: argparse.ArgumentParser, arguments: Sequence[str] | None) -> ar
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit code 0, 1 with a sentence on stderr when training failed, 2 for wrong flags."""
-    flags = parse(parser(), arguments)
+    known = parser()
+    flags = parse(known, arguments)
+    try:
+        costs.parse(flags.cost_of_wrong_bay, flags.cost_of_review, flags.classes)
+    except ValueError as error:
+        known.error(str(error))
     try:
         run(flags)
     except (records.DataError, fitting.TrainingError, pretrained.PretrainedError, json.JSONDecodeError) as error:

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 logging.basicConfig(level=logging.INFO)  # without effect in Lambda, whose runtime has set a handler
 logger = logging.getLogger(__name__)
 
+ACCEPT_NOTHING = 1.01
+"""A threshold that no confidence reaches."""
 ROUTES_FILE = Path(__file__).with_name("routes.json")
 
 
@@ -117,9 +119,9 @@ def check(event: dict[str, Any], routes: dict[str, Route]) -> dict[str, Any]:
     """Route the driver of the vehicle in the photo.
 
     Returns `{"photo", "inference_id", "vehicle", "confidence", "threshold", "loading_bay", "order_range"}`. A figure
-    equal to its threshold is enough: that is how the thresholds were fitted. Whether the photo shows a known vehicle is
-    asked first, for only then does the confidence say which; answers of models that were trained before this question
-    was asked carry no `in_distribution`, and are judged by their confidence alone.
+    equal to its threshold is enough: that is how the thresholds were fitted; none reaches ACCEPT_NOTHING. Whether the
+    photo shows a known vehicle is asked first, for only then does the confidence say which; answers of models that were
+    trained before this question was asked carry no `in_distribution`, and are judged by their confidence alone.
 
     Raises NotAVehicleWeKnow, ConfidenceThresholdNotMet, RouteNotConfigured or InputNotUnderstood.
     """
@@ -128,7 +130,8 @@ def check(event: dict[str, Any], routes: dict[str, Route]) -> dict[str, Any]:
         vehicle, confidence, threshold = prediction["label"], prediction["confidence"], prediction["threshold"]
         inside, least = prediction.get("in_distribution", 1.0), prediction.get("in_distribution_threshold", 0.0)
         sure, known = bool(confidence >= threshold), bool(inside >= least)
-        understood = all(0 <= figure <= 1 for figure in (confidence, threshold, inside, least))  # false for NaN as well
+        understood = all(0 <= figure <= 1 for figure in (confidence, inside, least))  # false for NaN as well
+        understood = understood and 0 <= threshold <= ACCEPT_NOTHING
     except (AttributeError, KeyError, TypeError) as error:
         raise InputNotUnderstood(
             f"Expected ClassifyImage's output with label, confidence and threshold: {error!r}"
@@ -136,7 +139,7 @@ def check(event: dict[str, Any], routes: dict[str, Route]) -> dict[str, Any]:
     if not understood:
         raise InputNotUnderstood(
             f"Confidence {confidence}, in_distribution {inside} and their thresholds {threshold} and {least} must be "
-            "numbers from 0 to 1."
+            f"numbers from 0 to 1; the first threshold may be {ACCEPT_NOTHING}, to accept nothing."
         )
     if not known:
         raise NotAVehicleWeKnow(

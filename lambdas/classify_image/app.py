@@ -104,9 +104,10 @@ def classify(event: dict[str, Any], endpoint_name: str, clients: Clients) -> dic
     """Ask the endpoint what the photo shows.
 
     Returns `{"photo", "inference_id", "prediction": {"label", "confidence", "probabilities", "threshold",
-    "in_distribution", "in_distribution_threshold"}}`; the figures are probabilities, 0 to 1. The thresholds come with
-    the answer, so a model is always judged by its own; models that do not say whether a photo is one of their classes
-    leave the last two out.
+    "in_distribution", "in_distribution_threshold"}}`; the figures are probabilities, 0 to 1, but for a threshold of
+    1.01, which no confidence reaches. The thresholds come with the answer, so a model is always judged by its own, and
+    with the prediction where the threshold depends on the class; models that do not say whether a photo is one of
+    their classes leave the last two out.
 
     Raises one of the exceptions above; each names the photo or the endpoint and what to do.
     """
@@ -197,7 +198,7 @@ def _prediction(answer: bytes, endpoint_name: str) -> dict[str, Any]:
             "label": str(first["label"]),
             "confidence": float(first["confidence"]),
             "probabilities": {str(label): float(share) for label, share in first["probabilities"].items()},
-            "threshold": float(document["threshold"]),
+            "threshold": float(first.get("threshold", document["threshold"])),
         }
         if "in_distribution" in first:
             prediction["in_distribution"] = float(first["in_distribution"])
@@ -208,9 +209,10 @@ def _prediction(answer: bytes, endpoint_name: str) -> dict[str, Any]:
             f"{error!r}"
         ) from error
     for figure in ("confidence", "threshold", "in_distribution", "in_distribution_threshold"):
-        if figure in prediction and not 0.0 <= prediction[figure] <= 1.0:  # false for NaN as well
+        most = 1.01 if figure == "threshold" else 1  # a threshold of 1.01 accepts nothing
+        if figure in prediction and not 0.0 <= prediction[figure] <= most:  # true for NaN as well
             raise PredictionNotUnderstood(
-                f"Endpoint {endpoint_name} answered {figure} {prediction[figure]}; expected a number from 0 to 1."
+                f"Endpoint {endpoint_name} answered {figure} {prediction[figure]}; expected a number from 0 to {most}."
             )
     return prediction
 

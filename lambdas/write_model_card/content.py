@@ -141,6 +141,14 @@ def _groups(evaluation: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         "comparison with the approved version": {n: gate.get(n) for n in champion} if gate.get(champion[0]) else {},
         "recently labelled photos": {n: gate.get(n) for n in recent} if gate.get(recent[0]) else {},
     }
+    if (costs := evaluation.get("costs")) and not costs["assumed"]:
+        named["cost of a thousand photos"] = {
+            "with this version's thresholds": costs["of_a_thousand"],
+            "with those of the version approved then": (costs["champion"] or {}).get("of_a_thousand"),
+            "cheapest thresholds on the test photos": sum(one["best"]["cost"] for one in costs["curves"]),
+            "of a review": costs["review"],
+            **{f"of a wrong {name}": cost for name, cost in costs["wrong_bay"].items()},
+        }
     for name, figures in named.items():
         if metrics := list(_numbers(figures, notes)):
             yield {"name": name, "metric_data": metrics}

@@ -11,6 +11,7 @@ from loadingbay.commands.console import open_console, until_interrupted
 from loadingbay.errors import UsageError
 from loadingbay.options import (
     AS_JSON,
+    checked,
     folder,
     new_screen,
     parameter_options,
@@ -43,7 +44,7 @@ def run(
 
     if data is not None and not data.exists():
         raise UsageError(f"--data {data}: there is no such archive or folder")
-    chosen = {name: value for name, value in values.items() if value is not None}
+    chosen = checked(values)
     page = open_console(target) if with_console else None
     with new_screen() as screen:
         if target.kind == "aws":

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from loadingbay.errors import UsageError, WorkError
-from loadingbay.options import AS_JSON, folder, new_screen, parameter_options, print_json, with_target
+from loadingbay.options import AS_JSON, checked, folder, new_screen, parameter_options, print_json, with_target
 from loadingbay.target import Target
 from loadingbay.tuning.space import Dimension, parse
 from pipelines.parameters import PARAMETERS, Parameter, Value
@@ -93,7 +93,7 @@ def tune(
     space: Space = {name: value for name, value in given.items() if isinstance(value, Dimension)}
     if not space:
         space = _default_space(given)
-    values: dict[str, Value] = {name: value for name, value in given.items() if name not in space}
+    values = checked({name: value for name, value in given.items() if name not in space})
     with new_screen() as screen:
         if target.kind == "aws":
             screen.say(f"Running on {target.name}: each trial is a training job, and costs money.", style="yellow")

@@ -18,7 +18,7 @@ from loadingbay.data.acquire import Data
 from loadingbay.errors import UsageError
 from loadingbay.story.run import run as do
 from pipelines import executions
-from pipelines.parameters import PARAMETERS, Value
+from pipelines.parameters import PARAMETERS, Value, check_costs
 
 RUN = "runs/started"
 """The kind of the tasks."""
@@ -109,6 +109,11 @@ def _values(form: dict[str, str]) -> tuple[dict[str, Value], dict[str, str]]:
         else:
             if value != parameter.default:
                 values[parameter.name] = value
+    if not mistakes:
+        try:
+            check_costs(values)
+        except ValueError as error:
+            mistakes["CostOfWrongBay"] = str(error)
     return values, mistakes
 
 

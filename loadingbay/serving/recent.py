@@ -85,13 +85,13 @@ def _in_line(capture: dict[str, Any]) -> list[Answer]:
     data = output["data"]
     document = json.loads(base64.b64decode(data) if output.get("encoding") == "BASE64" else data)
     at = datetime.fromisoformat(about["inferenceTime"])
-    threshold = document.get("threshold")
     least = document.get("in_distribution_threshold")
     answers = []
     for one in document["predictions"]:
         confidence = float(one["confidence"])
         if not math.isfinite(confidence):
             raise ValueError("confidence must be a number")
+        threshold = one.get("threshold", document.get("threshold"))  # its own, where the class decides about it
         known = least is None or float(one["in_distribution"]) >= float(least)
         sure = threshold is None or confidence >= float(threshold)
         answers.append(

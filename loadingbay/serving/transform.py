@@ -172,7 +172,7 @@ def _summary(job: str, version: Version, answers: list[dict[str, Any]], results:
     accepted: Counter[str] = Counter()
     for answer in answers:
         (prediction,) = answer["predictions"]
-        sure = prediction["confidence"] >= answer["threshold"]
+        sure = prediction["confidence"] >= prediction.get("threshold", answer["threshold"])
         known = prediction.get("in_distribution", 1.0) >= answer.get("in_distribution_threshold", 0.0)
         if sure and known:
             accepted[prediction["label"]] += 1

@@ -35,6 +35,7 @@ class Prediction(TypedDict):
     label: str
     confidence: float  # the largest probability
     probabilities: dict[str, float]
+    threshold: NotRequired[float]  # that of its class, where classes have their own
     in_distribution: NotRequired[float]  # 0 to 1: how much the photo is like those of the classes, where the model says
 
 
@@ -42,7 +43,8 @@ class Prediction(TypedDict):
 class Answers:
     """What an artifact answers to photos, in their order.
 
-    `in_distribution_threshold` is what `in_distribution` must reach; None where the answers have no such field.
+    `threshold` is that of predictions that carry none of their own; `in_distribution_threshold` is what
+    `in_distribution` must reach, None where the answers have no such field.
     """
 
     predictions: list[Prediction]
@@ -72,12 +74,23 @@ class Answers:
         return np.array([one["in_distribution"] for one in self.predictions], np.float64)
 
     @property
+    def thresholds(self) -> dict[str, float]:
+        """What the confidence must reach, by the class that is answered."""
+        own = {one["label"]: one["threshold"] for one in self.predictions if "threshold" in one}
+        return {name: own.get(name, self.threshold) for name in self.classes}
+
+    @property
+    def inside(self) -> Bools:
+        """(n,) whether the photo is taken for one of the classes; everywhere where the model does not say."""
+        if self.in_distribution_threshold is None:
+            return np.ones(len(self.predictions), bool)
+        return self.score >= self.in_distribution_threshold
+
+    @property
     def accepted(self) -> Bools:
         """(n,) whether the answer is acted upon: confident enough, and in distribution where the model says so."""
-        sure = self.confidence >= self.threshold
-        if self.in_distribution_threshold is None:
-            return sure
-        return sure & (self.score >= self.in_distribution_threshold)
+        limits = np.array([one.get("threshold", self.threshold) for one in self.predictions], np.float64)
+        return (self.confidence >= limits) & self.inside
 
 
 def ask(folder: Path, classes: list[str], photos: Sequence[bytes]) -> Future[Answers]:
@@ -140,6 +153,8 @@ def _checked(one: dict[str, Any], classes: list[str], answer: dict[str, Any]) ->
         confidence=float(one["confidence"]),
         probabilities={name: float(one["probabilities"][name]) for name in classes},
     )
+    if "threshold" in one:
+        found["threshold"] = float(one["threshold"])
     if answer.get("in_distribution_threshold") is not None:
         found["in_distribution"] = float(one["in_distribution"])
     return found

@@ -28,6 +28,8 @@ class About(TypedDict):
     target_precision: float
     versions: dict[str, str]  # of what it was trained with
     out_of_fold: dict[str, Any]  # figures on training photos that the networks asked had not learned from
+    class_thresholds: NotRequired[dict[str, float]]  # by the class that is answered, where they differ
+    costs: NotRequired[dict[str, Any]]  # for which the threshold was fitted: wrong_bay by class, review
     data_label: NotRequired[str]
     data_sha256: NotRequired[str]
     code_sha256: NotRequired[str]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -41,14 +42,76 @@ def _confusion(ax: Any, labels: Ints, predicted: Ints, classes: list[str]) -> No
     ax.tick_params(axis="y", labelrotation=90 if len(classes) < 4 else 0)
 
 
-def _confidence(ax: Any, confidence: Floats, right: Bools, threshold: float, floor: float) -> None:
+def _confidence(ax: Any, confidence: Floats, right: Bools, thresholds: Mapping[str, float], floor: float) -> None:
     bins = np.linspace(floor, 1, 21)
     ax.hist(
         [confidence[right], confidence[~right]], bins=bins, stacked=True, color=[RIGHT, WRONG], label=["right", "wrong"]
     )
-    ax.axvline(threshold, color=LINE, linestyle="--", label=f"threshold {threshold:.3f}")
+    for number, (name, threshold) in enumerate(_different(thresholds).items()):
+        ax.axvline(threshold, color=LINE, linestyle=("--", ":")[number % 2], label=f"threshold {threshold:.3f} {name}")
     ax.set(title="Confidence of the answers", xlabel="confidence", ylabel="test photos", xlim=(floor, 1))
     ax.legend(loc="upper left", frameon=False)
+
+
+def _different(thresholds: Mapping[str, float]) -> dict[str, float]:
+    """The thresholds by class, or where they are all the same, the one without a name."""
+    values = set(thresholds.values())
+    return {"": values.pop()} if len(values) == 1 else dict(thresholds)
+
+
+def _costs(ax: Any, found: Mapping[str, Any], floor: float) -> None:
+    """Draw the cost of a thousand photos against the threshold, a line for each group of answers with its own."""
+    colours = (RIGHT, LINE, GREY, WRONG)
+    most, rival = 0.0, found["champion"]
+    for number, curve in enumerate(found["curves"]):
+        colour, name = colours[number % len(colours)], "" if curve["answers"] == "all" else f", {curve['answers']}"
+        x, y = np.array(curve["points"]["threshold"]), np.array(curve["points"]["cost"])
+        ax.plot(x, y, color=colour, drawstyle="steps-pre", label=f"cost{name}")
+        low, high = curve["interval"] or (0, 0)
+        if high > low:
+            ax.axvspan(low, high, color=colour, alpha=0.12, label=f"95 % interval of the fitted threshold{name}")
+        ax.scatter([curve["threshold"]], [curve["cost"]], color=colour, s=60, zorder=3,
+                   label=f"this version{name}: {curve['threshold']:.3f}, {curve['cost']:,.0f}")  # fmt: skip
+        best = curve["best"]
+        ax.scatter([best["threshold"]], [best["cost"]], facecolors="none", edgecolors=WRONG, s=110, zorder=4,
+                   label=f"cheapest on these photos{name}: {best['threshold']:.3f}, {best['cost']:,.0f}")  # fmt: skip
+        # What accepts nearly everything may cost so much that nothing else would be seen.
+        most = max(most, 3 * curve["cost"], 1.6 * float(y[-1]), 3 * best["cost"])
+    if rival and len(found["curves"]) == 1:
+        (threshold,) = _different(rival["thresholds"]).values() if len(set(rival["thresholds"].values())) == 1 else (1,)
+        ax.scatter([threshold], [rival["of_a_thousand"]], color=WRONG, marker="D", s=45, zorder=3,
+                   label=f"approved today: {threshold:.3f}, {rival['of_a_thousand']:,.0f}")  # fmt: skip
+        most = max(most, 1.2 * rival["of_a_thousand"])
+    ax.set(title="What a thousand photos cost", xlabel="confidence threshold (above 1: a person looks at every photo)",
+           ylabel="cost of 1,000 test photos", xlim=(floor, 1.03), ylim=(0, most or 1))  # fmt: skip
+    ax.legend(loc="upper center", frameon=False, fontsize=8.5)
+
+
+def _cost_words(ax: Any, found: Mapping[str, Any]) -> None:
+    """Write what mistakes cost, and what a thousand photos cost with each rule."""
+    prices = _different(found["wrong_bay"])
+    rival = found["champion"]
+    lines = [
+        ("a wrong bay costs", "   ".join(f"{name} {price:g}".strip() for name, price in prices.items())),
+        ("a person's look costs", f"{found['review']:g}"),
+        ("units", "any one: only the ratio decides"),
+        ("1,000 photos with this version", f"{found['of_a_thousand']:,.0f}"),
+        ("with the version approved today", f"{rival['of_a_thousand']:,.0f}" if rival else "none is approved"),
+        ("cheapest on these photos", f"{sum(curve['best']['cost'] for curve in found['curves']):,.0f}"),
+        ("a person looks at every photo", f"{1000 * found['review']:,.0f}"),
+    ]
+    if found["assumed"]:
+        lines.append(("no costs were given", "these are assumed; the threshold is for the precision"))
+    _table(ax, "Costs", lines)
+
+
+def _table(ax: Any, title: str, lines: Sequence[tuple[str, str]]) -> None:
+    """Write names and values, one below the other, without axes."""
+    ax.axis("off")
+    ax.set_title(title, loc="left")
+    for row, (name, value) in enumerate(lines):
+        ax.text(0, 0.93 - 0.125 * row, name, color=GREY, fontsize=9, transform=ax.transAxes, va="top")
+        ax.text(0, 0.875 - 0.125 * row, value, color=LINE, fontsize=10.5, transform=ax.transAxes, va="top")
 
 
 def _reliability(ax: Any, calibration: Calibration, floor: float) -> None:
@@ -116,21 +179,19 @@ def _words(ax: Any, report: Evaluation, about: About) -> None:
     elif rival["present"]:
         against = "champion knows other classes: not compared"
     accuracy = quality["accuracy"]
+    limits = "  ".join(f"{name} {one:.4f}".strip() for name, one in _different(report["thresholds"]).items())
+    aim = "for the least cost" if about.get("costs") else f"for precision {about['target_precision']:g}"
     lines = [
         ("test accuracy", f"{_share(accuracy['value'])} ± {_share(accuracy['standard_deviation'])}"),
         ("out-of-fold accuracy", f"{_share(fold['accuracy'])} of {fold['count']} training photos"),
         ("precision, recall, F1", " ".join(f"{quality[name]['value']:.3f}" for name in ("precision", "recall", "f1"))),
         ("NLL, ECE, Brier", f"{calibration['nll']:.3f} {calibration['ece']:.3f} {calibration['brier']:.3f}"),
-        ("threshold", f"{about['threshold']:.4f} for precision {about['target_precision']:g}"),
+        ("threshold", f"{limits} {aim}"),
         ("accepted", f"{_share(gate['coverage'])}, of which right {_share(gate['accepted_precision'])}"),
         ("accepted of other things", f"{_share(gate['out_of_distribution_accepted'])} of {_others(report)}"),
         ("against the champion", against),
     ]
-    ax.axis("off")
-    ax.set_title("In figures", loc="left")
-    for row, (name, value) in enumerate(lines):
-        ax.text(0, 0.93 - 0.125 * row, name, color=GREY, fontsize=9, transform=ax.transAxes, va="top")
-        ax.text(0, 0.875 - 0.125 * row, value, color=LINE, fontsize=10.5, transform=ax.transAxes, va="top")
+    _table(ax, "In figures", lines)
 
 
 def _others(report: Evaluation) -> str:
@@ -183,32 +244,36 @@ def _mistakes(fig: Any, place: Any, report: Evaluation, bodies: list[bytes]) -> 
 def draw(path: Path, report: Evaluation, answers: Answers, photos: Photos, model: Artifact) -> None:
     """Write the picture to `path`.
 
-    Confusion, confidence, reliability, risk, learning curves, what is accepted of other things, the worst mistakes, and
-    the figures in words. `answers` are the model's answers to the test photos.
+    Confusion, confidence, reliability, risk, learning curves, what is accepted of other things, costs against the
+    threshold, the worst mistakes, and the figures in words. `answers` are the model's answers to the test photos.
     """
     about = model.about
     classes, labels = about["classes"], np.array(photos.labels, np.int64)
     predicted, confidence = answers.probabilities.argmax(axis=1), answers.confidence
     floor = 1 / len(classes)
     with mpl.rc_context(STYLE):
-        fig = plt.figure(figsize=(14, 13))
+        priced = bool(report["costs"])
+        fig = plt.figure(figsize=(14, 17.3 if priced else 13))
         rows = fig.add_gridspec(
-            3, 3, height_ratios=[1, 1, 1], hspace=0.42, wspace=0.36, left=0.06, right=0.93, top=0.9, bottom=0.04
+            3 + priced, 3, hspace=0.42, wspace=0.36, left=0.06, right=0.93, top=0.925 if priced else 0.9, bottom=0.035
         )
         _confusion(fig.add_subplot(rows[0, 0]), labels, predicted, classes)
-        _confidence(fig.add_subplot(rows[0, 1]), confidence, predicted == labels, float(about["threshold"]), floor)
+        _confidence(fig.add_subplot(rows[0, 1]), confidence, predicted == labels, report["thresholds"], floor)
         _reliability(fig.add_subplot(rows[0, 2]), report["calibration"], floor)
         _risk(fig.add_subplot(rows[1, 0]), report, float(about["target_precision"]))
         _refusal(fig.add_subplot(rows[1, 1]), report)
         _learning(fig.add_subplot(rows[1, 2]), model.history)
-        _mistakes(fig, rows[2, :2], report, photos.bodies)
-        _words(fig.add_subplot(rows[2, 2]), report, about)
+        if priced:
+            _costs(fig.add_subplot(rows[2, :2]), report["costs"], floor)
+            _cost_words(fig.add_subplot(rows[2, 2]), report["costs"])
+        _mistakes(fig, rows[-1, :2], report, photos.bodies)
+        _words(fig.add_subplot(rows[-1, 2]), report, about)
         label = about.get("data_label", "")
         source = {"drawn samples": "DRAWN SAMPLES, not real photos", "cifar-100": "CIFAR-100"}.get(label, label)
         title = f"{' or '.join(classes)}: {len(labels)} test photos, {source}"
-        fig.suptitle(title, x=0.06, y=0.965, ha="left", fontsize=17, weight="bold")
+        fig.suptitle(title, x=0.06, y=0.974 if priced else 0.965, ha="left", fontsize=17, weight="bold")
         named = f"seed {about.get('seed')}   data {_short(about, 'data_sha256')}   code {_short(about, 'code_sha256')}"
-        fig.text(0.06, 0.937, f"{named}   scored through the handler that serves", color=GREY)
+        fig.text(0.06, 0.953 if priced else 0.937, f"{named}   scored through the handler that serves", color=GREY)
         fig.savefig(path, dpi=100, metadata={"Software": None})
         plt.close(fig)
 

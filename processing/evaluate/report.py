@@ -11,7 +11,7 @@ import numpy.typing as npt
 from scipy.stats import binomtest
 
 from processing.datasets import Photos
-from processing.evaluate import champion, out_of_distribution
+from processing.evaluate import champion, costs, out_of_distribution
 from processing.evaluate.answers import Answers, Bools
 from processing.evaluate.artifact import About, Artifact
 from processing.evaluation import Evaluation, Gate, Test
@@ -65,6 +65,7 @@ def build(
         better_on_recent=float(recently["better"]),
     )
     intervals = _intervals(right, taken)
+    priced = costs.measure(about, metrics, answers, labels, rival[1] if rival else None)
     best_constant = np.bincount(labels, minlength=len(photos.classes)).max() / len(labels)
     return Evaluation(
         multiclass_classification_metrics={
@@ -93,6 +94,8 @@ def build(
             for at, (name, limit) in enumerate(about["out_of_fold"].get("per_class_thresholds", {}).items())
             if (predicted == at).any()
         },
+        thresholds={**answers.thresholds, **about.get("class_thresholds", {})},
+        costs=priced,
         out_of_distribution={
             "score": "confidence" if answers.in_distribution_threshold is None else "in_distribution",
             **refusal,
@@ -109,7 +112,7 @@ def build(
                 zip(photos.classes, np.bincount(labels, minlength=len(photos.classes)).tolist(), strict=True)
             ),
         ),
-        metadata={**metadata(about, gate), **_tested(intervals["accuracy"], recently)},
+        metadata={**metadata(about, gate), **_tested(intervals["accuracy"], recently), **_priced(about, priced)},
     )
 
 
@@ -142,6 +145,21 @@ def _tested(interval: list[float], recently: Mapping[str, Any]) -> dict[str, str
         "recent_accuracy": "none" if accuracy is None else f"{accuracy:.4f}",
         "recent_accuracy_interval": words(recently.get("interval")),
     }
+
+
+def _priced(about: About, priced: Mapping[str, Any]) -> dict[str, str]:
+    """Thresholds by class, costs, and the cost of a thousand photos in words; `none` where there are no such."""
+    given = about.get("costs") or {}
+    each = {**given.get("wrong_bay", {}), **({"review": given["review"]} if given else {})}
+    return {
+        "class_thresholds": _named(about.get("class_thresholds") or {}, ".4f"),
+        "costs": _named(each, "g"),
+        "cost_of_a_thousand": f"{priced['of_a_thousand']:.1f}" if given and priced else "none",
+    }
+
+
+def _named(values: Mapping[str, float], form: str) -> str:
+    return " ".join(f"{name}={value:{form}}" for name, value in values.items()) or "none"
 
 
 def metadata(about: About, gate: Gate) -> dict[str, str]:

@@ -66,8 +66,7 @@ def monitor(options: argparse.Namespace) -> tuple[Monitoring, list[Violation]] |
     JobError when nothing was captured; but with --since, where that is no fault, None, and a count of 0 in the files.
     """
     evaluated = evaluation.read(options.evaluation)
-    fallback = float(evaluated["metadata"]["threshold"]) if evaluated else None
-    answers, unread = read_captures(options.captures, fallback)
+    answers, unread = read_captures(options.captures, evaluation.thresholds(evaluated) if evaluated else None)
     labels = read_labels(options.labels)
     answers = with_truth(answers, labels)
     if options.labelled:

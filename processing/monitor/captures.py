@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 from PIL import Image, ImageOps
 
-from processing.monitor.lines import MAX_LINE_BYTES, UNREADABLE, Line, Tally, parse, read, share, text
+from processing.monitor.lines import MAX_LINE_BYTES, UNREADABLE, Line, Tally, limit, parse, read, share, text
 from processing.photos import PhotoError, opened
 
 TIME = "%Y-%m-%dT%H:%M:%SZ"
@@ -31,7 +31,7 @@ class Answer(NamedTuple):
     time: str  # in the form TIME
     label: str
     confidence: float
-    threshold: float  # what the confidence has to reach
+    threshold: float  # what the confidence has to reach; above 1 to accept nothing
     in_distribution: float  # NaN where the model does not say
     in_distribution_threshold: float
     data_label: str  # what kind of data the model was made of
@@ -39,11 +39,11 @@ class Answer(NamedTuple):
     offset: int  # of the line in it
 
 
-def read_captures(folder: Path, fallback: float | None = None) -> tuple[pd.DataFrame, Tally]:
+def read_captures(folder: Path, fallback: Mapping[str, float] | None = None) -> tuple[pd.DataFrame, Tally]:
     """A table of all captured answers, oldest first, and what was not to be read.
 
-    The columns are the fields of Answer, and those of `decided`. `fallback` is the threshold of answers that carry
-    none. A line that comes twice counts once.
+    The columns are the fields of Answer, and those of `decided`. `fallback` is by class the threshold of answers that
+    carry none. A line that comes twice counts once.
     """
     tally = Tally()
     rows: list[Answer] = []
@@ -68,7 +68,7 @@ def decided(table: pd.DataFrame) -> pd.DataFrame:
     return table.assign(unknown=unknown, unsure=unsure, accepted=~unknown & ~unsure)
 
 
-def _answers(line: Line, fallback: float | None) -> list[Answer]:
+def _answers(line: Line, fallback: Mapping[str, float] | None) -> list[Answer]:
     """The answers in a captured line; one of UNREADABLE when it is no capture, or has a wrong value."""
     capture = parse(line.content)
     about, output = capture["eventMetadata"], capture["captureData"]["endpointOutput"]
@@ -78,7 +78,7 @@ def _answers(line: Line, fallback: float | None) -> list[Answer]:
     identity = text(about["inferenceId"]) if about.get("inferenceId") else event
     is_csv = "csv" in str(output.get("observedContentType", ""))
     predictions = _csv_predictions(payload(output)) if is_csv else parse(payload(output))
-    threshold = share(predictions.get("threshold", fallback))
+    common = predictions.get("threshold")
     least = predictions.get("in_distribution_threshold")
     label = (predictions.get("model") or {}).get("data_label", "")
     if not predictions["predictions"]:
@@ -91,7 +91,7 @@ def _answers(line: Line, fallback: float | None) -> list[Answer]:
             time,
             text(one["label"]),
             share(one["confidence"]),
-            threshold,
+            limit(one.get("threshold", (fallback or {}).get(one["label"]) if common is None else common)),
             float("nan") if least is None else share(one["in_distribution"]),
             float("nan") if least is None else share(least),
             text(label) if label else "",

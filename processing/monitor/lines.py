@@ -88,3 +88,10 @@ def share(value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1 or math.isnan(value):
         raise ValueError(f"{value!r:.80} is no number from 0 to 1")
     return float(value)
+
+
+def limit(value: Any) -> float:
+    """The value, which must be a threshold: a number from 0 to 1, or 1.01 to accept nothing. ValueError else."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1.01:
+        raise ValueError(f"{value!r:.80} is no number from 0 to 1.01")
+    return float(value)

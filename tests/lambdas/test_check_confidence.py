@@ -54,6 +54,11 @@ def test_a_photo_is_routed_if_and_only_if_it_reaches_the_threshold(confidence, t
     assert routed == (confidence >= threshold)
 
 
+def test_a_threshold_above_one_accepts_nothing():
+    with pytest.raises(app.ConfidenceThresholdNotMet, match=r"below the threshold 1\.0100"):
+        app.check(event(1.0, 1.01), {"bicycle": ROUTE})
+
+
 def inside(figure, threshold, confidence=0.98):
     return event(confidence, 0.83, in_distribution=figure, in_distribution_threshold=threshold)
 

@@ -141,6 +141,12 @@ def test_an_endpoint_that_does_not_answer_in_time_is_worth_another_try():
         classify(event(), Slow())
 
 
+@pytest.mark.parametrize(("common", "own", "found"), [(0.9, {"threshold": 0.6}, 0.6), (1.01, {}, 1.01)])
+def test_a_class_with_its_own_threshold_is_judged_by_it(runtime, common, own, found):
+    answers(runtime, {"predictions": [{**ANSWER["predictions"][0], **own}], "threshold": common})
+    assert classify(event(), runtime)["prediction"]["threshold"] == found
+
+
 @pytest.mark.parametrize(
     "answer",
     [
@@ -153,6 +159,8 @@ def test_an_endpoint_that_does_not_answer_in_time_is_worth_another_try():
         {"predictions": [{"label": "bicycle", "confidence": "sure", "probabilities": {}}], "threshold": 0.5},
         {"predictions": [{"label": "bicycle", "confidence": float("nan"), "probabilities": {}}], "threshold": 0.5},
         {"predictions": [{"label": "bicycle", "confidence": 1.5, "probabilities": {}}], "threshold": 0.5},
+        {"predictions": ANSWER["predictions"], "threshold": -0.1},
+        {"predictions": ANSWER["predictions"], "threshold": float("inf")},
         [1, 2],
     ],
 )

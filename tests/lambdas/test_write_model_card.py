@@ -135,6 +135,33 @@ def test_a_comparison_with_nothing_is_left_out_of_the_card(sagemaker, clients):
     assert groups == {"decision", "calibration", "out of distribution", "confusion matrix"}
 
 
+def test_costs_are_on_the_card_unless_they_were_assumed(sagemaker):
+    version = sagemaker.describe_model_package(ModelPackageName=FakeSageMaker.arn(1))
+    costs = {
+        "assumed": False,
+        "wrong_bay": {"bicycle": 2.0, "motorcycle": 10.0},
+        "review": 1.0,
+        "of_a_thousand": 210.0,
+        "champion": None,
+        "curves": [{"best": {"cost": 90.0}}, {"best": {"cost": 100.0}}],
+    }
+
+    def card(**more):
+        content = describe(version, {**EVALUATION, "costs": {**costs, **more}})
+        groups = {one["name"]: one["metric_data"] for one in content["evaluation_details"][0]["metric_groups"]}
+        return {metric["name"]: metric["value"] for metric in groups.get("cost of a thousand photos", [])}
+
+    assert card() == {
+        "with this version's thresholds": 210.0,
+        "cheapest thresholds on the test photos": 190.0,
+        "of a review": 1.0,
+        "of a wrong bicycle": 2.0,
+        "of a wrong motorcycle": 10.0,
+    }
+    assert card(champion={"of_a_thousand": 300.0})["with those of the version approved then"] == 300
+    assert card(assumed=True) == {}
+
+
 def test_the_training_job_is_named_by_the_artifacts_place(sagemaker, clients):
     write(clients)
     job = sagemaker.said()["training_details"]["training_job_details"]["training_arn"]

@@ -25,6 +25,11 @@ def test_every_default_is_allowed_by_its_own_rule():
         ("Classes", "bicycle", "--classes bicycle: must be two or more different names"),
         ("Classes", "bicycle,bicycle", "two or more different names"),
         ("Classes", "bicycle,../x", "two or more different names"),
+        ("CostOfWrongBay", "nan", "--cost-of-wrong-bay nan: nan is not a number from 0 to 1,000,000; it must be none"),
+        ("CostOfWrongBay", "5,bicycle=-1", "-1 is not a number"),
+        ("CostOfWrongBay", "bicycle=1,bicycle=2", "bicycle comes twice"),
+        ("CostOfReview", "-1", "--cost-of-review -1: must be 0 to 1,000,000"),
+        ("CostOfReview", "nan", "--cost-of-review nan: must be a number"),
         ("TrainingInstanceType", "c5.xlarge", "--training-instance-type c5.xlarge: must be an instance type"),
         ("InputData", "/tmp/photos", "must be an S3 address"),
     ],
@@ -60,6 +65,29 @@ def test_a_request_has_the_given_values_as_text_in_the_tables_order():
         {"Name": "LabelledPhotos", "Value": "s3://bucket/l"},
         {"Name": "Epochs", "Value": "3"},
     ]
+
+
+REQUIRED = {"InputData": "s3://bucket/d/", "Champion": "s3://bucket/c", "LabelledPhotos": "s3://bucket/l"}
+
+
+@pytest.mark.parametrize(
+    ("wrong_bay", "classes", "says"),
+    [
+        ("lorry=2,5", "bicycle,motorcycle", "there is no class lorry among bicycle,motorcycle"),
+        ("bicycle=2", "bicycle,motorcycle", "there is no cost for motorcycle"),
+        ("bicycle=2,motorcycle=3", "bicycle,motorcycle,lorry", "there is no cost for lorry"),
+    ],
+)
+def test_costs_that_do_not_fit_the_classes_are_refused(wrong_bay, classes, says):
+    values = {**REQUIRED, "CostOfWrongBay": wrong_bay, "Classes": classes}
+    with pytest.raises(ValueError, match=f"--cost-of-wrong-bay {wrong_bay}: {says}"):
+        as_request(values)
+
+
+def test_costs_by_class_go_into_the_request_as_they_were_written():
+    request = as_request({**REQUIRED, "CostOfWrongBay": "bicycle=2,motorcycle=10", "CostOfReview": "0.5"})
+    assert {"Name": "CostOfWrongBay", "Value": "bicycle=2,motorcycle=10"} in request
+    assert {"Name": "CostOfReview", "Value": "0.5"} in request
 
 
 def test_a_request_without_a_required_parameter_is_refused():

@@ -1,6 +1,7 @@
 """Temperature, bounds and threshold against known answers and against their definitions."""
 
 import calibration
+import metrics
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -96,3 +97,40 @@ def test_equal_confidences_are_accepted_together() -> None:
 def test_no_predictions_make_no_threshold() -> None:
     with pytest.raises(ValueError, match="do not make a threshold"):
         calibration.fit_threshold(np.array([]), np.array([], bool), 0.97, 0.9)
+
+
+_JUDGED = st.lists(st.tuples(st.floats(0, 1), st.booleans()), min_size=1, max_size=40)
+
+
+@settings(max_examples=60, deadline=None)
+@given(_JUDGED, st.floats(0, 100), st.floats(0, 10))
+def test_no_threshold_costs_less_than_the_cheapest(rows: list[tuple[float, bool]], loss: float, review: float) -> None:
+    confidence, right = (np.array(column) for column in zip(*rows, strict=True))
+    losses = np.where(right, 0.0, loss)
+    found = calibration.fit_cost_threshold(confidence, losses, review)
+    by_hand = [1000 * np.where(confidence >= at, losses, review).mean() for at in (*confidence, 1.01)]
+    assert found.cost == pytest.approx(min(by_hand), abs=1e-6)
+    assert found.interval[0] <= found.interval[1]
+
+
+def test_dear_mistakes_among_the_surest_accept_nothing() -> None:
+    found = calibration.fit_cost_threshold(np.array([0.6, 0.9, 1.0]), np.array([0.0, 0.0, 100.0]), 1.0)
+    assert (found.value, found.cost) == (metrics.ACCEPT_NOTHING, 1000)
+
+
+def test_free_mistakes_accept_everything() -> None:
+    assert calibration.fit_cost_threshold(np.array([0.6, 0.9]), np.zeros(2), 1.0).value == 0.6
+
+
+def test_the_cheapest_threshold_of_honest_confidence_is_the_break_even() -> None:
+    rng = np.random.default_rng(1)
+    confidence = rng.uniform(0.5, 1, 50_000)
+    losses = np.where(rng.random(50_000) < confidence, 0.0, 10.0)
+    found = calibration.fit_cost_threshold(confidence, losses, 1.0)
+    assert found.value == pytest.approx(calibration.cheapest_unseen(10, 1), abs=0.03)
+    assert found.interval[0] <= found.value <= found.interval[1]
+
+
+def test_no_answers_make_no_cheapest_threshold() -> None:
+    with pytest.raises(ValueError, match="0 confidences and 0 losses"):
+        calibration.fit_cost_threshold(np.array([]), np.array([]), 1.0)

@@ -34,6 +34,8 @@ def output_fn(rows, accept, model):
         answer["in_distribution_threshold"] = model["in_distribution_threshold"]
     for ant, bee, inside in rows.tolist():
         one = {"label": "ant" if ant >= bee else "bee", "confidence": max(ant, bee)}
+        if one["label"] in model.get("class_thresholds", {}):
+            one["threshold"] = model["class_thresholds"][one["label"]]
         one["probabilities"] = {"ant": ant, "bee": bee}
         answer["predictions"].append(one | {"in_distribution": inside})
     return json.dumps(answer).encode(), "application/json"

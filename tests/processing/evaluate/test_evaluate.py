@@ -79,7 +79,7 @@ def test_what_is_listed_photo_by_photo_is_bounded_and_ends_with_the_last(count: 
 
 def test_the_picture_is_a_picture(evaluated: Path) -> None:
     with Image.open(evaluated / "evaluation.png") as picture:
-        assert picture.size == (1400, 1300)
+        assert picture.size == (1400, 1730)
         assert len(picture.convert("RGB").getcolors(2**24) or []) > 500
 
 

@@ -36,6 +36,16 @@ def test_csv_answers_are_judged_by_the_evaluated_threshold(figures):
     assert (found["count"], found["share_above"], found["answers"]) == (2, 0.5, {"bicycle": 1, "motorcycle": 1})
 
 
+def test_each_answer_is_judged_by_the_threshold_of_its_class(tmp_path):
+    (tmp_path / "a.jsonl").write_text(
+        capture(1, 0.7, threshold=1.01, each={"threshold": 0.6}) + capture(2, 0.95, threshold=1.01, label="motorcycle")
+    )
+    answers, unread = captures.read_captures(tmp_path)
+    assert answers["threshold"].tolist() == [0.6, 1.01]
+    assert answers["accepted"].tolist() == [True, False]
+    assert unread.lines == 0
+
+
 def test_a_csv_answer_without_any_threshold_is_counted_as_unreadable(figures):
     output = part("text/csv", b"bicycle,0.71,0.71,0.29\n", "CSV")
     found = figures([capture(1, output=output), capture(2, 0.9)])
