@@ -1,10 +1,11 @@
 """Runs jobs and model servers as processes that are isolated from each other and end with the local cloud.
 
-launcher   the script that runs one command in its own namespaces, and ends every process it started
+launcher   runs one command in namespaces of its own, and ends every process it started
+spawner    the script that forks launchers
 relay      passes connections on to a model server whose network has no other way in
 sandbox    finds which namespaces this machine allows, and plans what a command sees
 layer      gives a process a folder of its own for what it installs with pip, on top of its environment
 artifacts  unpacks model archives, which nobody vouches for
-process    starts a launcher, passes on the command's output line by line, and stops it
+process    has a launcher forked, passes on the command's output line by line, and stops it
 leftovers  ends processes that a killed local cloud left running
 """

@@ -1,6 +1,6 @@
-"""Runs one command in namespaces of its own and ends every process it started: `python -I -S launcher.py FD`.
+"""Runs one command in namespaces of its own and ends every process it started; forked by `spawner.py`.
 
-FD is a socket to the program that wants the command run (see `process.py`), in three roles:
+A socket to the program that wants the command run (see `process.py`) has three roles:
 
 - it carries the plan (`Plan.pack`), so that no variable of the command is seen in a command line;
 - the byte TERMINATE asks the command's processes to end, and its closing, also because the other side was killed,
@@ -11,18 +11,22 @@ With namespaces this is process 1 of a PID namespace, whose end the kernel makes
 them it is the subreaper that every orphan below it is handed to. In both ways a process is ended by whose child it is,
 and never by a number that another process may have been given meanwhile.
 
-A script that needs nothing but the standard library, and little of that: it is started for every job.
+A module that needs nothing but the standard library, and little of that: each fork copies what it holds.
 """
 
-# Paths are bytes here, and the import of pathlib would double the time that a start takes.
+# Paths are bytes here, as the kernel takes them.
 from __future__ import annotations
 
 import contextlib
 import ctypes
+import fcntl
 import os
 import select
 import signal
+import socket
+import struct
 import sys
+import time
 from collections.abc import Iterator
 
 TERMINATE = b"T"
@@ -39,8 +43,12 @@ _INTERFACE_UP, _SET_INTERFACE_FLAGS = 1, 0x8914  # <net/if.h>, <linux/sockios.h>
 # What a container's root may do by Docker's default, without making device files: chown, dac_override, fowner, fsetid,
 # kill, setgid, setuid, setpcap, net_bind_service, net_raw, sys_chroot.
 _KEPT_CAPABILITIES = (0, 1, 3, 4, 5, 6, 7, 8, 10, 13, 18)
+with open("/proc/sys/kernel/cap_last_cap") as file:
+    _DROPPED_CAPABILITIES = tuple(n for n in range(int(file.read()) + 1) if n not in _KEPT_CAPABILITIES)
 
 _libc = ctypes.CDLL(None, use_errno=True)
+_libc.prctl.argtypes = (ctypes.c_int, *(ctypes.c_ulong,) * 4)
+_libc.mount.argtypes = (ctypes.c_char_p, ctypes.c_char_p, ctypes.c_char_p, ctypes.c_ulong, ctypes.c_char_p)
 
 
 class Plan:
@@ -115,20 +123,20 @@ def _call(what: str, result: int) -> None:
 
 
 def _prctl(what: str, option: int, value: int) -> None:
-    _call(what, _libc.prctl(option, ctypes.c_ulong(value), ctypes.c_ulong(0), ctypes.c_ulong(0), ctypes.c_ulong(0)))
+    _call(what, _libc.prctl(option, value, 0, 0, 0))
 
 
 def _mount(source: bytes, target: bytes, flags: int, kind: bytes | None = None, options: bytes | None = None) -> None:
-    what = f"{os.fsdecode(source)} cannot be mounted on {os.fsdecode(target)}"
-    _call(what, _libc.mount(source, target, kind, ctypes.c_ulong(flags), options))
+    if _libc.mount(source, target, kind, flags, options) == -1:
+        _call(f"{os.fsdecode(source)} cannot be mounted on {os.fsdecode(target)}", -1)
 
 
 def main(control: int) -> None:
-    """Read the plan from `control`, run its command, and report how it ended; does not return."""
-    # Signals from the command must not end this process: process 1 of a container ignores them too.
-    for number in signal.valid_signals() - {signal.SIGCHLD, signal.SIGKILL, signal.SIGSTOP}:
-        with contextlib.suppress(OSError):
-            signal.signal(number, signal.SIG_IGN)
+    """Read the plan from `control`, run its command, and report how it ended; does not return.
+
+    To be called with all signals but SIGCHLD blocked and their actions the default: those from the command must not
+    end this process.
+    """
     try:
         plan = Plan.read(control)
         if plan.namespaces:
@@ -171,11 +179,6 @@ def _separate(*, user: bool) -> None:
 
 def _separate_network(network: bytes) -> None:
     """Leave for a network that holds a loopback only, or say in the command's output that the machine has none."""
-    # Only needed here, and their import takes longer than all the rest of the start.
-    import fcntl
-    import socket
-    import struct
-
     listener = socket.create_server(("127.0.0.1", int(network)), backlog=1024) if network != ALONE else None
     if _libc.unshare(_NEW_NETWORK) == -1:
         _share_network(os.strerror(ctypes.get_errno()))
@@ -227,7 +230,7 @@ def _confine(plan: Plan) -> None:
         _mount(b"/proc/self/fd/%d" % source, target, _BIND | _REC)
     for file in (*sources, *(file for _, file in shown)):
         os.close(file)
-    for device in _block_devices():
+    for device in block_devices():
         _mount(b"/dev/null", device, _BIND)
 
 
@@ -265,19 +268,33 @@ def _bind(file: int, target: bytes, *, directory: bool) -> None:
     _mount(b"/proc/self/fd/%d" % file, target, _BIND | _REC)
 
 
-def _block_devices() -> Iterator[bytes]:
-    """The block devices in /dev, which would give access to disks regardless of file permissions."""
-    for entry in os.scandir(b"/dev"):
-        with contextlib.suppress(OSError):
-            if entry.stat(follow_symlinks=False).st_mode & 0o170000 == 0o060000:
-                yield entry.path
+_TICK = 10**9
+_devices: tuple[int, list[bytes]] = (0, [])
+"""When /dev was last changed, in nanoseconds, and the block devices that it held then."""
+
+
+def block_devices() -> list[bytes]:
+    """The block devices in /dev, which would give access to disks regardless of file permissions.
+
+    The spawner calls it before each fork, so that only a changed /dev is read.
+    """
+    global _devices
+    changed = os.stat(b"/dev").st_mtime_ns
+    # A clock tick may hide a second change from a file's time.
+    if changed != _devices[0] or time.time_ns() - changed < _TICK:
+        found = []
+        for entry in os.scandir(b"/dev"):
+            with contextlib.suppress(OSError):
+                if entry.stat(follow_symlinks=False).st_mode & 0o170000 == 0o060000:
+                    found.append(entry.path)
+        _devices = (changed, found)
+    return _devices[1]
 
 
 def _drop_capabilities() -> None:
     """Drop all capabilities but those of Docker's default; set-user-ID files cannot restore them."""
-    with open("/proc/sys/kernel/cap_last_cap") as file:
-        for number in set(range(int(file.read()) + 1)) - set(_KEPT_CAPABILITIES):
-            _prctl("capabilities cannot be bounded", _CAPBSET_DROP, number)
+    for number in _DROPPED_CAPABILITIES:
+        _prctl("capabilities cannot be bounded", _CAPBSET_DROP, number)
     header = (ctypes.c_uint32 * 2)(_CAPABILITIES_3, 0)
     held = (ctypes.c_uint32 * 6)()
     _call("no capabilities", _libc.capget(header, held))
@@ -295,7 +312,6 @@ def _supervise(plan: Plan, control: int) -> int:
     woken, wake = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
     signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
     signal.signal(signal.SIGCHLD, lambda *_: None)
-    os.set_inheritable(control, False)
     command = os.fork()
     if command == 0:
         _become(plan)
@@ -337,9 +353,7 @@ def _become(plan: Plan) -> None:
     code = 125
     try:
         signal.set_wakeup_fd(-1)
-        for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
-            with contextlib.suppress(OSError):
-                signal.signal(number, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_SETMASK, ())
         os.setsid()
         os.umask(0o022)
         if plan.namespaces:
@@ -378,7 +392,3 @@ def _children() -> Iterator[int]:
                 # After the name, which may hold anything: state and parent.
                 if int(file.read().rpartition(b")")[2].split()[1]) == own:
                     yield int(name)
-
-
-if __name__ == "__main__":
-    main(int(sys.argv[1]))

@@ -1,89 +1,132 @@
-"""Starts a command through a launcher, passes on its output line by line, and stops all its processes.
-
-A launcher takes some milliseconds to be ready, so one is kept in reserve (`Launchers`).
-"""
+"""Starts a command through a launcher, passes on its output line by line, and stops all its processes."""
 
 from __future__ import annotations
 
 import contextlib
-import queue
+import logging
+import os
+import selectors
 import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import IO
 
-from localcloud.sandbox import launcher
+from localcloud.sandbox import launcher, spawner
 from localcloud.sandbox.launcher import Plan
 from localcloud.sandbox.leftovers import NOTE, Identity, end_marked
 
+logger = logging.getLogger("localcloud")
+
 MAX_LINE = 16 * 1024
 OnLine = Callable[[str, str], None]
-"""Called with "stdout" or "stderr" and one line; from the thread that reads that stream."""
+"""Called with "stdout" or "stderr" and one line, all from one thread."""
+_REST_SECONDS = 1.0
+"""How long the output of a command that has ended is read on, where a process that is not its own holds it open."""
 
 
 class SandboxError(Exception):
     """The machine could not start the command as planned; the message says what failed. Not the command's fault."""
 
 
-class _Launcher:
-    """A launcher that waits for its plan."""
+class Launcher:
+    """A launcher that waits for its plan: its process id, its control socket and its command's output."""
 
-    def __init__(self) -> None:
-        self.control, theirs = socket.socketpair()
-        with theirs:
-            self.popen = subprocess.Popen(
-                [sys.executable, "-I", "-S", launcher.__file__, str(theirs.fileno())],
-                # The launcher inherits only its output and the socket; the command's variables are part of the plan.
-                env={},
-                cwd="/",
-                pass_fds=(theirs.fileno(),),
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                start_new_session=True,
-                bufsize=0,
-            )
+    stdout: int
+    stderr: int
+
+    def __init__(self, spawner: socket.socket) -> None:
+        """Have it forked by the process behind `spawner`.
+
+        EOFError if that process has ended, another OSError if the machine starts no more processes.
+        """
+        with contextlib.ExitStack() as kept, contextlib.ExitStack() as given:
+            self.control, theirs = socket.socketpair()
+            kept.callback(self.control.close)
+            given.callback(theirs.close)
+            files = [theirs.fileno()]
+            for name in ("stdout", "stderr"):
+                reading, writing = os.pipe()
+                kept.callback(os.close, reading)
+                given.callback(os.close, writing)
+                setattr(self, name, reading)
+                files.append(writing)
+            socket.send_fds(spawner, [b"\0"], files)
+            # Or else the end of the launcher would not be seen.
+            given.close()
+            self.pid = self._answer()
+            self._kept = kept.pop_all()
+
+    def _answer(self) -> int:
+        said = b""
+        while not said.endswith(b"\n"):
+            # A byte at a time: what follows the line belongs to others.
+            more = self.control.recv(1)
+            if not more:
+                raise EOFError
+            said += more
+        number = int(said)
+        if number < 0:
+            raise OSError(-number, os.strerror(-number))
+        return number
 
     def close(self) -> None:
-        self.control.close()
-        self.popen.communicate()
+        """End it."""
+        self._kept.close()
 
 
 class Launchers:
-    """Keeps one launcher started in advance. May be used from any thread."""
+    """Starts launchers, from one process that is there for it (see `spawner.py`). May be used from any thread."""
 
     def __init__(self) -> None:
-        self._reserve: queue.Queue[_Launcher] = queue.Queue(1)
         self._lock = threading.Lock()
         self._closed = False
+        self._popen, self._requests = _start_spawner()
 
-    def take(self) -> _Launcher:
-        """Return the launcher in reserve, or else a new one; starts the next in the background."""
+    def start(self) -> Launcher:
+        """Return a new launcher; OSError if the machine starts no more processes."""
+        used = self._requests
         try:
-            taken = self._reserve.get_nowait()
-        except queue.Empty:
-            taken = _Launcher()
-        threading.Thread(target=self._prepare, name="launcher", daemon=True).start()
-        return taken
+            return Launcher(used)
+        except (EOFError, BrokenPipeError, ConnectionResetError):
+            return Launcher(self._replaced(used))
 
-    def _prepare(self) -> None:
-        made = _Launcher()
+    def _replaced(self, used: socket.socket) -> socket.socket:
+        """The socket of a new spawner instead of the one behind `used`, which was killed."""
         with self._lock:
-            if not self._closed:
-                with contextlib.suppress(queue.Full):
-                    self._reserve.put_nowait(made)
-                    return
-        made.close()
+            if self._closed:
+                raise OSError("the local cloud is stopping")
+            if self._requests is used:
+                self._popen.kill()
+                self._popen.wait()
+                self._popen, self._requests = _start_spawner()
+                used.close()
+            return self._requests
 
     def close(self) -> None:
-        """End the one in reserve."""
+        """Start no more of them; those that are there end with their commands."""
         with self._lock:
             self._closed = True
-        with contextlib.suppress(queue.Empty):
-            self._reserve.get_nowait().close()
+            self._requests.close()
+            self._popen.wait()
+
+
+def _start_spawner() -> tuple[subprocess.Popen[bytes], socket.socket]:
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with theirs:
+        popen = subprocess.Popen(
+            [sys.executable, "-I", "-S", spawner.__file__, str(theirs.fileno())],
+            # No secret is in the memory that launchers are copies of.
+            env={},
+            cwd="/",
+            pass_fds=(theirs.fileno(),),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+    return popen, ours
 
 
 class ContainedProcess:
@@ -92,18 +135,17 @@ class ContainedProcess:
     Raises OSError if no process can be started, ValueError if a part of the plan holds a null byte.
     """
 
-    def __init__(self, plan: Plan, directory: Path, on_line: OnLine, launchers: Launchers | None = None) -> None:
-        """Start the process of `plan`; OSError if the launcher cannot be told.
+    def __init__(self, plan: Plan, directory: Path, on_line: OnLine, launchers: Launchers) -> None:
+        """Start the process of `plan`.
 
         Args:
             plan: command, variables, directories and limits.
             directory: of the process; notes there which process it is, so that a later start can end it.
             on_line: called with each line it prints, from a thread.
-            launchers: processes started ahead, to take one from; without them one is started here.
+            launchers: start the launcher that runs the command.
         """
         packed = plan.pack()
-        taken = launchers.take() if launchers is not None else _Launcher()
-        self._popen, self._control = taken.popen, taken.control
+        self._launcher = launchers.start()
         self._directory, self._marked = directory, not plan.namespaces
         self._lock = threading.Lock()
         self._code: int | None = None
@@ -112,43 +154,58 @@ class ContainedProcess:
         self._timer: threading.Timer | None = None
         self._ended = threading.Event()
         try:
-            Identity.of(self._popen.pid).write(directory / NOTE)
-            self._control.sendall(packed)
+            Identity.of(self._launcher.pid).write(directory / NOTE)
+            self._launcher.control.sendall(packed)
         except OSError:
-            taken.close()
+            self._launcher.close()
             raise
-        self._readers = [
-            threading.Thread(target=_read, args=(stream, name, on_line), name=f"read-{name}", daemon=True)
-            for name, stream in (("stdout", self._popen.stdout), ("stderr", self._popen.stderr))
-        ]
-        for thread in (*self._readers, threading.Thread(target=self._watch, name="watch-process", daemon=True)):
-            thread.start()
+        threading.Thread(target=self._watch, args=(on_line,), name="watch-process", daemon=True).start()
 
-    def _watch(self) -> None:
-        """Read from the launcher how the command ended, and make sure that none of its processes is left."""
-        said = b""
-        with contextlib.suppress(OSError):
-            while more := self._control.recv(65536):
-                said += more
-        code = self._popen.wait()
-        kind, _, text = said.decode("utf-8", "replace").partition(" ")
+    def _watch(self, on_line: OnLine) -> None:
+        """Pass on the output, read from the launcher how the command ended, and make sure that no process is left."""
+        kind, _, text = self._read(on_line).decode("utf-8", "replace").partition(" ")
+        code = -9
         if kind == "EXIT":
             code = int(text)
         elif kind == "FAILED":
             self._problem = text
-        else:
+        elif self._marked:
             # The launcher was killed, by us or by somebody: with namespaces the kernel has ended all the rest.
-            code = -9 if self._killed or code == 0 else code
-            if self._marked:
-                end_marked(self._directory)
-        for reader in self._readers:
-            reader.join(1)
+            end_marked(self._directory)
         if self._timer is not None:
             self._timer.cancel()
         with self._lock:
-            self._control.close()
+            self._launcher.close()
             self._code = code
         self._ended.set()
+
+    def _read(self, on_line: OnLine) -> bytes:
+        """Pass on the output until the launcher has ended, which is until all others have; return what it said."""
+        said, deadline = b"", None
+        with selectors.DefaultSelector() as selector:
+            for name in ("stdout", "stderr"):
+                file = getattr(self._launcher, name)
+                selector.register(file, selectors.EVENT_READ, _Lines(name, on_line))
+            selector.register(self._launcher.control, selectors.EVENT_READ)
+            while selector.get_map() and (deadline is None or time.monotonic() < deadline):
+                for key, _ in selector.select(None if deadline is None else _REST_SECONDS):
+                    if key.data is not None:
+                        data = os.read(key.fd, 65536)
+                        _pass_on(key.data, data)
+                    else:
+                        data = self._from_launcher()
+                        said += data
+                    if not data:
+                        selector.unregister(key.fileobj)
+                        if key.data is None:
+                            deadline = time.monotonic() + _REST_SECONDS
+        return said
+
+    def _from_launcher(self) -> bytes:
+        try:
+            return self._launcher.control.recv(65536)
+        except OSError:
+            return b""
 
     @property
     def alive(self) -> bool:
@@ -172,7 +229,7 @@ class ContainedProcess:
             if self._timer is not None or self._code is not None or self._killed:
                 return
             with contextlib.suppress(OSError):
-                self._control.send(launcher.TERMINATE)
+                self._launcher.control.send(launcher.TERMINATE)
             self._timer = threading.Timer(grace, self.kill)
             self._timer.daemon = True
             self._timer.start()
@@ -184,27 +241,37 @@ class ContainedProcess:
                 self._killed = True
                 with contextlib.suppress(OSError):
                     # The launcher sees the end of the connection, kills and ends.
-                    self._control.shutdown(socket.SHUT_WR)
+                    self._launcher.control.shutdown(socket.SHUT_WR)
         self._ended.wait()
 
 
-def _read(stream: IO[bytes] | None, name: str, on_line: OnLine) -> None:
-    """Lines of at most MAX_LINE bytes; a longer one is passed on in pieces. A carriage return ends a line too."""
-    if stream is None:
-        return
-    rest = b""
-    while chunk := stream.read(65536):
-        *lines, rest = (rest + chunk).replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n")
-        for line in lines:
-            _pass_on(line, name, on_line)
+def _pass_on(lines: _Lines, data: bytes) -> None:
+    try:
+        lines.add(data)
+    except Exception:
+        # The command's end must be seen all the same.
+        logger.exception("output of a command could not be passed on")
+
+
+class _Lines:
+    """Splits a stream into lines of at most MAX_LINE bytes; a longer one is passed on in pieces.
+
+    A carriage return ends a line too.
+    """
+
+    def __init__(self, name: str, on_line: OnLine) -> None:
+        self._name, self._on_line = name, on_line
+        self._rest = b""
+
+    def add(self, chunk: bytes) -> None:
+        """Pass on the lines that end in these bytes; empty bytes end the stream."""
+        *lines, rest = (self._rest + chunk).replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n")
         while len(rest) > MAX_LINE:
-            piece, rest = rest[:MAX_LINE], rest[MAX_LINE:]
-            _pass_on(piece, name, on_line)
-    if rest:
-        _pass_on(rest, name, on_line)
-    stream.close()
-
-
-def _pass_on(line: bytes, name: str, on_line: OnLine) -> None:
-    for start in range(0, len(line), MAX_LINE) or (0,):
-        on_line(name, line[start : start + MAX_LINE].decode("utf-8", "replace"))
+            lines.append(rest[:MAX_LINE])
+            rest = rest[MAX_LINE:]
+        if not chunk and rest:
+            lines.append(rest)
+        self._rest = rest
+        for line in lines:
+            for start in range(0, len(line), MAX_LINE) or (0,):
+                self._on_line(self._name, line[start : start + MAX_LINE].decode("utf-8", "replace"))

@@ -42,5 +42,5 @@ async def _serve(listener: socket.socket, port: int) -> None:
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # the launcher, whose signals it inherits, is deaf
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())  # the launcher, whose mask it inherits, blocks them
     asyncio.run(_serve(socket.socket(fileno=int(sys.argv[1])), int(sys.argv[2])))

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from localcloud.sandbox.launcher import Plan
 from localcloud.sandbox.leftovers import VARIABLE
-from localcloud.sandbox.process import ContainedProcess, SandboxError
+from localcloud.sandbox.process import ContainedProcess, Launchers, SandboxError
 
 OPT_ML = "/opt/ml"
 _TRIAL_SECONDS = 10.0
@@ -124,11 +124,13 @@ def rewrite(text: str, ml: Path) -> str:
     return _PATH.sub(lambda _: str(ml), text)
 
 
-def detect(directory: Path, hidden: Path | None = None, visible: tuple[Path, ...] = ()) -> Sandbox:
+def detect(
+    directory: Path, launchers: Launchers, hidden: Path | None = None, visible: tuple[Path, ...] = ()
+) -> Sandbox:
     """Return the sandbox with the strongest isolation that works here: each is tried in `directory`, up to 10 s."""
     for namespaces in ("user", "root"):
         sandbox = Sandbox(namespaces, hidden, visible)
-        if _works(sandbox, directory):
+        if _works(sandbox, directory, launchers):
             return sandbox
     return Sandbox("", hidden, visible, ascii_path(hidden) if hidden is not None else None)
 
@@ -140,13 +142,13 @@ def ascii_path(directory: Path) -> Path | None:
     return Path(f"/proc/{os.getpid()}/fd/{os.open(directory, os.O_PATH)}")
 
 
-def _works(sandbox: Sandbox, directory: Path) -> bool:
+def _works(sandbox: Sandbox, directory: Path, launchers: Launchers) -> bool:
     with tempfile.TemporaryDirectory(prefix="trial-", dir=directory) as folder:
         place = Place(Path(folder))
         place.make()
         (place.ml / "here").touch()
         plan = sandbox.plan(["rm", "/opt/ml/here"], {"PATH": os.defpath}, place)
         try:
-            return ContainedProcess(plan, place.directory, lambda *_: None).wait(_TRIAL_SECONDS) == 0
+            return ContainedProcess(plan, place.directory, lambda *_: None, launchers).wait(_TRIAL_SECONDS) == 0
         except (OSError, SandboxError):
             return False

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import httpx
+import psutil
 import pytest
 
 from localcloud.sandbox.leftovers import NOTE, Identity, end_leftovers
@@ -31,6 +32,7 @@ def test_paths_are_rewritten_where_there_is_no_namespace(text: str, expected: st
     assert rewrite(text, Path("/job")) == expected
 
 
+LAUNCHERS = Launchers()
 FOLDERS = ["plain", "état mütter", 'it\'s "quoted" $HOME', "long" * 50, os.fsdecode(b"not-utf8-\xff")]
 
 
@@ -39,7 +41,7 @@ def sandbox(request: pytest.FixtureRequest, tmp_path: Path) -> Sandbox:
     """Both ways for a command to have its own /opt/ml."""
     if request.param == "rewritten":
         return Sandbox()
-    found = detect(tmp_path, tmp_path)
+    found = detect(tmp_path, LAUNCHERS, tmp_path)
     if not found.mounts:
         pytest.skip("this machine allows no namespaces")
     return found
@@ -63,7 +65,7 @@ def run(
     lines: list[tuple[str, str]] = []
     variables = {"PATH": os.defpath, **sandbox.own_variables(place), **(variables or {})}
     plan = sandbox.plan(command, variables, place, **options)  # type: ignore[arg-type]
-    return ContainedProcess(plan, place.directory, lambda source, text: lines.append((source, text))), lines
+    return ContainedProcess(plan, place.directory, lambda *line: lines.append(line), LAUNCHERS), lines
 
 
 def say(sandbox: Sandbox, folder: Path, script: str, **variables: str) -> list[str]:
@@ -102,6 +104,18 @@ def gone(marker: str) -> bool:
             return False
         time.sleep(0.02)
     return True
+
+
+def memory(process: int) -> bytes:
+    """What a process of this user can write to in its own memory."""
+    held = b""
+    with Path(f"/proc/{process}/mem").open("rb", 0) as file:
+        for line in Path(f"/proc/{process}/maps").read_text().splitlines():
+            begin, end = (int(number, 16) for number in line.split()[0].split("-"))
+            if " rw-p " in line:
+                file.seek(begin)
+                held += file.read(end - begin)
+    return held
 
 
 def marker() -> str:
@@ -195,13 +209,13 @@ def test_no_process_outlives_the_one_that_started_it(sandbox: Sandbox, tmp_path:
     script = f"""
 import sys, time
 from pathlib import Path
-from localcloud.sandbox.process import ContainedProcess
+from localcloud.sandbox.process import ContainedProcess, Launchers
 from localcloud.sandbox.sandbox import Place, Sandbox
 place = Place(Path(sys.argv[1]))
 place.make()
 plan = Sandbox({sandbox.namespaces!r}).plan(["sh", "-c", "setsid sleep {seconds} & echo up; wait"],
     {{"PATH": "/usr/bin:/bin"}}, place)
-ContainedProcess(plan, place.directory, lambda source, text: print(text, flush=True)).wait()
+ContainedProcess(plan, place.directory, lambda source, text: print(text, flush=True), Launchers()).wait()
 """
     command = [sys.executable, "-c", script, str(tmp_path / "algo-1")]
     with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=Path(__file__).parents[3]) as parent:
@@ -365,10 +379,57 @@ def test_the_host_name_is_the_hosts(separate: Sandbox, tmp_path: Path) -> None:
     assert lines == [("stdout", "algo-1")]
 
 
-def test_the_launcher_in_reserve_ends_when_it_is_not_needed(tmp_path: Path) -> None:
+def test_a_command_has_no_descriptors_but_its_own(sandbox: Sandbox, tmp_path: Path) -> None:
+    others = [run(sandbox, tmp_path / name, ["sleep", "600"])[0] for name in "ab"]
+    script = "import os; print(sorted(os.readlink(f'/proc/self/fd/{n}')[:5] for n in os.listdir('/proc/self/fd')[:-1]))"
+    process, lines = run(sandbox, tmp_path, [sys.executable, "-c", script])
+    assert process.wait(20) == 0
+    assert lines == [("stdout", "['/dev/', 'pipe:', 'pipe:']")]
+    for other in others:
+        other.kill()
+
+
+def test_a_command_begins_with_no_signal_blocked_or_ignored(sandbox: Sandbox, tmp_path: Path) -> None:
+    said = dict(line.split(":\t") for line in say(sandbox, tmp_path, "exec cat /proc/self/status") if "Sig" in line)
+    assert {name: int(said[name], 16) for name in ("SigBlk", "SigIgn", "SigCgt")} == {
+        "SigBlk": 0,
+        "SigIgn": 0,
+        "SigCgt": 0,
+    }
+
+
+def test_a_launcher_holds_no_variable_of_another_command(sandbox: Sandbox, tmp_path: Path) -> None:
+    secret = f"secret-{time.time_ns()}"
+    first, first_lines = run(sandbox, tmp_path / "a", ["sh", "-c", "echo up; sleep 600"], {"KEY": secret})
+    until(first_lines)
+    second, second_lines = run(sandbox, tmp_path / "b", ["sh", "-c", "echo up; sleep 600"])
+    until(second_lines)
+    identities = [Identity.read(tmp_path / name / "algo-1" / NOTE) for name in "ab"]
+    held = [identity is not None and secret.encode() in memory(identity.pid) for identity in identities]
+    assert held == [True, False]
+    first.kill()
+    second.kill()
+
+
+def test_a_spawner_that_is_killed_is_replaced(tmp_path: Path) -> None:
     launchers = Launchers()
     place = Place(tmp_path)
     place.make()
-    plan = Sandbox().plan(["true"], {"PATH": os.defpath}, place)
-    assert [ContainedProcess(plan, tmp_path, lambda *_: None, launchers).wait(20) for _ in range(3)] == [0, 0, 0]
+    plan = Sandbox().plan(["sleep", "0.1"], {"PATH": os.defpath}, place)
+    first = ContainedProcess(plan, tmp_path, lambda *_: None, launchers)
+    [spawner] = psutil.Process(Identity.read(tmp_path / NOTE).pid).parents()[:1]
+    spawner.kill()
+    assert [ContainedProcess(plan, tmp_path, lambda *_: None, launchers).wait(20) for _ in range(2)] == [0, 0]
+    assert first.wait(20) == 0
     launchers.close()
+
+
+def test_a_line_that_cannot_be_passed_on_does_not_hide_the_end(tmp_path: Path) -> None:
+    place = Place(tmp_path)
+    place.make()
+
+    def fail(source: str, text: str) -> None:
+        raise ValueError(text)
+
+    plan = Sandbox().plan(["sh", "-c", "echo a; exit 3"], {"PATH": os.defpath}, place)
+    assert ContainedProcess(plan, tmp_path, fail, LAUNCHERS).wait(20) == 3
