@@ -13,6 +13,7 @@ requests        validates a Create request and makes the job's document from it
 layout          the directories and configuration files below /opt/ml
 transfer        downloads from S3, uploads to it, and mirrors a directory while a job runs
 archive         writes reproducible tar.gz files
+removal         removes the directories of jobs that have ended, in the background
 failure         makes the FailureReason of a failed job
 metrics         reads metrics from log lines by regular expression
 events          publishes state changes to EventBridge

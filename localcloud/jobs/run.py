@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import logging
-import shutil
 import sqlite3
 import threading
 from collections.abc import Callable, Mapping
@@ -74,17 +73,25 @@ class JobRun:
     """One attempt to run one job. `run` blocks until it has ended; `stop` and `interrupt` may come from any thread."""
 
     def __init__(
-        self, cloud: Cloud, sandbox: Sandbox, launchers: Launchers, kind: Kind, name: str, change: Change
+        self,
+        cloud: Cloud,
+        sandbox: Sandbox,
+        launchers: Launchers,
+        kind: Kind,
+        name: str,
+        change: Change,
+        remove: Callable[[Path], None],
     ) -> None:
         """An attempt that has not begun.
 
         Args:
             cloud: the local cloud whose S3, logs and settings the job uses.
             sandbox: what its processes may reach.
-            launchers: processes started ahead.
+            launchers: start its processes.
             kind: what the kinds of job do differently.
             name: the job's.
             change: writes a status and members into the stored job.
+            remove: makes the job's directory disappear.
         """
         self.cloud, self.kind, self.name = cloud, kind, name
         self._identity: Identity | None = None
@@ -95,7 +102,7 @@ class JobRun:
         self.directory = cloud.settings.jobs_dir / kind.label.lower() / name
         self.notes: dict[str, Any] = {}
         """Objects that the kind keeps while the job runs, e.g. the MetricReader."""
-        self._sandbox, self._launchers, self._change = sandbox, launchers, change
+        self._sandbox, self._launchers, self._change, self._remove = sandbox, launchers, change, remove
         self._group = f"/aws/sagemaker/{kind.label}Jobs"
         self._tail = ErrorTail()
         self._lock = threading.Lock()
@@ -127,8 +134,8 @@ class JobRun:
             process.kill()
         if self._identity is not None:
             self._identity.release()
-        # Removed before the final status is stored: these files may be what fills the disk.
-        shutil.rmtree(self.directory, ignore_errors=True)
+        # Before the final status is stored: these files may be what fills the disk.
+        self._remove(self.directory)
         self._change(ended.pop("status"), ended)
 
     def _left_after_failure(self, job: Document) -> Document:
@@ -346,11 +353,11 @@ def sentence(error: OSError) -> str:
     return f"{error.strerror or error}{where}"
 
 
-def end_orphans(jobs_dir: Path) -> int:
+def end_orphans(jobs_dir: Path, remove: Callable[[Path], None]) -> int:
     """End job processes that a killed local cloud left running, and remove job directories; return how many."""
     ended = end_leftovers(jobs_dir.glob(f"*/*/*/{NOTE}"), jobs_dir)
     for directory in jobs_dir.glob("*/*"):
-        shutil.rmtree(directory, ignore_errors=True)
+        remove(directory)
     return ended
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from localcloud.cloud import Cloud
 from localcloud.jobs.events import announce
 from localcloud.jobs.processing import Processing
+from localcloud.jobs.removal import Remover
 from localcloud.jobs.retried_writes import retry_until_stored
 from localcloud.jobs.run import INTERRUPTED, JobRun, Kind, end_orphans
 from localcloud.jobs.training import Training
@@ -34,6 +35,7 @@ class JobService:
     def __init__(self, cloud: Cloud, max_jobs: int, sandbox: Sandbox, launchers: Launchers) -> None:
         self._cloud = cloud
         self._sandbox, self._launchers = sandbox, launchers
+        self._remover = Remover(cloud.settings.jobs_dir / "removed")
         self._pool = ThreadPoolExecutor(max_jobs, thread_name_prefix="job")
         self._lock = threading.Lock()
         self._runs: dict[tuple[str, str], JobRun] = {}
@@ -75,7 +77,13 @@ class JobService:
     def _new_run(self, store_kind: str, name: str) -> JobRun:
         kind = KINDS[store_kind]
         return JobRun(
-            self._cloud, self._sandbox, self._launchers, kind, name, lambda s, m: self._change(kind, name, s, m)
+            self._cloud,
+            self._sandbox,
+            self._launchers,
+            kind,
+            name,
+            lambda status, members: self._change(kind, name, status, members),
+            self._remover.remove,
         )
 
     def _run(self, store_kind: str, name: str) -> None:
@@ -171,7 +179,7 @@ class JobService:
 
     def recover(self) -> None:
         """At the start: end processes left by an earlier local cloud, and set their jobs to Failed or Stopped."""
-        ended = end_orphans(self._cloud.settings.jobs_dir)
+        ended = end_orphans(self._cloud.settings.jobs_dir, self._remover.remove)
         if ended:
             logger.warning("ended %d processes of jobs that a killed local cloud left behind", ended)
         for kind in KINDS.values():
@@ -199,6 +207,7 @@ class JobService:
         for run in runs:
             run.interrupt()
         self._pool.shutdown(wait=True, cancel_futures=True)
+        self._remover.close()
 
 
 def _next_try(job: Document, members: Document) -> Document | None:
