@@ -24,6 +24,14 @@ def test_a_port_that_is_taken_is_a_sentence(tmp_path):
             _prepare(tmp_path, port)
 
 
+def test_a_page_does_not_wait_until_its_headers_are_acknowledged(tmp_path):
+    console = _prepare(tmp_path)
+    with console.listener, socket.create_connection(console.listener.getsockname()):
+        accepted, _ = console.listener.accept()
+        with accepted:
+            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
 def test_it_listens_on_loopback_only(tmp_path):
     console = _prepare(tmp_path)
     with console.listener:
