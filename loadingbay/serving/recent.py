@@ -6,7 +6,7 @@ import base64
 import json
 import math
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -45,28 +45,53 @@ class Recent:
         bucket, base = split_s3(f"{stack['DataCaptureUri']}/{stack['EndpointName']}/")
         found: list[Answer] = []
         used: dict[str, tuple[Answer, ...]] = {}
-        answered = (one for one in _newest(s3, bucket, base) if not one[0].startswith(f"{base}{SHADOW_VARIANT}/"))
-        for number, (key, size) in enumerate(answered):
+        with self._lock:
+            known = self._read
+        variants = [folder for folder in _listed(s3, bucket, base)[0] if folder != f"{base}{SHADOW_VARIANT}/"]
+        listed = (one for variant in sorted(variants, reverse=True) for one in _newer(s3, bucket, variant, known))
+        for number, (key, size) in enumerate(listed):
             if number == _FILES or len(found) >= limit:
                 break
-            if size <= _BYTES:
-                used[key] = self._read.get(key) or _answers(s3.get_object(Bucket=bucket, Key=key)["Body"].read())
-                found += used[key]
+            if key in known:
+                used[key] = known[key]
+            elif size <= _BYTES:
+                used[key] = _answers(s3.get_object(Bucket=bucket, Key=key)["Body"].read())
+            found += used.get(key, ())
         with self._lock:
             self._read = used
         return sorted(found, key=lambda answer: answer.time)[-limit:]
 
 
+def _newer(s3: Any, bucket: str, prefix: str, known: Iterable[str]) -> Iterator[tuple[str, int]]:
+    """(key, bytes) of the objects below a prefix, the newest first, down to the oldest that is known already.
+
+    An open page asks each second, and an hour can have thousands of files: only what may be new is listed.
+    """
+    oldest = min((key for key in known if key.startswith(prefix)), default="")
+    if oldest:
+        yield from sorted(_listed(s3, bucket, prefix, StartAfter=oldest)[1], reverse=True)
+        yield oldest, 0
+    else:
+        yield from _newest(s3, bucket, prefix)
+
+
 def _newest(s3: Any, bucket: str, prefix: str) -> Iterator[tuple[str, int]]:
     """(key, bytes) of the objects below a prefix, the newest folder and name first: the path is the time."""
-    folders: list[str] = []
-    files: list[tuple[str, int]] = []
-    for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix, Delimiter="/"):
-        folders += [one["Prefix"] for one in page.get("CommonPrefixes", [])]
-        files += [(one["Key"], one["Size"]) for one in page.get("Contents", [])]
+    folders, files = _listed(s3, bucket, prefix)
     yield from sorted(files, reverse=True)
     for folder in sorted(folders, reverse=True):
         yield from _newest(s3, bucket, folder)
+
+
+def _listed(s3: Any, bucket: str, prefix: str, **more: str) -> tuple[list[str], list[tuple[str, int]]]:
+    """The folders, and (key, bytes) of the objects, below a prefix."""
+    folders: list[str] = []
+    files: list[tuple[str, int]] = []
+    asked = {"Bucket": bucket, "Prefix": prefix, **(more or {"Delimiter": "/"})}
+    for page in s3.get_paginator("list_objects_v2").paginate(**asked):
+        folders += [one["Prefix"] for one in page.get("CommonPrefixes", [])]
+        files += [(one["Key"], one["Size"]) for one in page.get("Contents", [])]
+    return folders, files
 
 
 def _answers(body: bytes) -> tuple[Answer, ...]:

@@ -13,12 +13,17 @@ class S3:
     """A bucket of capture files by key."""
 
     def __init__(self, files):
-        self.files, self.read = files, []
+        self.files, self.read, self.listed = files, [], []
 
     def get_paginator(self, _):
         return self
 
-    def paginate(self, Bucket, Prefix, Delimiter):  # noqa: N803 - AWS names its arguments so
+    def paginate(self, Bucket, Prefix, Delimiter="", StartAfter=""):  # noqa: N803 - AWS names its arguments so
+        self.listed.append(Prefix)
+        if not Delimiter:
+            newer = [key for key in self.files if key.startswith(Prefix) and key > StartAfter]
+            yield {"Contents": [{"Key": key, "Size": len(self.files[key])} for key in newer]}
+            return
         rest = [key.removeprefix(Prefix) for key in self.files if key.startswith(Prefix)]
         folders = sorted({part.partition("/")[0] for part in rest if "/" in part})
         files = [{"Key": Prefix + part, "Size": len(self.files[Prefix + part])} for part in rest if "/" not in part]
@@ -51,6 +56,23 @@ def test_only_the_newest_files_are_read_and_each_once():
     assert [a.inference_id for a in recent.answers(STACK, 2)] == ["e48", "e49"]
     recent.answers(STACK, 2)
     assert s3.read == [_key(49), _key(48)]
+
+
+def test_a_second_look_lists_only_what_may_be_new():
+    s3 = S3({_key(minute): _line(minute) for minute in range(10, 50)})
+    recent = _recent(s3)
+    recent.answers(STACK, 2)
+    s3.files[_key(50)], s3.listed = _line(50), []
+    assert [a.inference_id for a in recent.answers(STACK, 2)] == ["e49", "e50"]
+    assert s3.listed == ["capture/e/", "capture/e/AllTraffic/"]
+    assert [a.inference_id for a in recent.answers(STACK, 2)] == ["e49", "e50"]
+
+
+def test_captures_of_a_shadow_are_no_answers():
+    files = {_key(1): _line(1), _key(2).replace("AllTraffic", "Shadow"): _line(2)}
+    recent = _recent(S3(files))
+    for _ in range(2):
+        assert [a.inference_id for a in recent.answers(STACK)] == ["e1"]
 
 
 def test_an_answer_is_accepted_when_it_is_sure_and_of_a_known_vehicle():
