@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -66,6 +67,14 @@ ROUTES: list[BaseRoute] = [
 """Every address of the console."""
 
 
+@asynccontextmanager
+async def _lifespan(app: Starlette) -> AsyncIterator[None]:
+    """Deletes, at the end, the photos that were sent for bulk runs that nobody started."""
+    yield
+    for gathered in app.state.gathered.values():
+        gathered.folder.cleanup()
+
+
 def application(
     target: Target, root: Path, *, port: int, keys: Keys, author: str, environment: Mapping[str, str]
 ) -> Starlette:
@@ -76,6 +85,7 @@ def application(
     """
     app = Starlette(
         routes=ROUTES,
+        lifespan=_lifespan,
         middleware=[Middleware(Door, keys=keys, port=port, limits={"photos": MAXIMUM_BYTES})],
         exception_handlers={
             HTTPException: failed,
@@ -93,4 +103,5 @@ def application(
     app.state.recent = Recent(target)
     app.state.trials = {}
     app.state.differing = {}
+    app.state.gathered = {}
     return app

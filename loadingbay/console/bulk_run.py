@@ -16,16 +16,17 @@ from loadingbay.console.pages import pages
 from loadingbay.console.task_pages import shown, tasks
 from loadingbay.console.tasks import Task
 from loadingbay.console.try_photo import BULK, plain, require_served
-from loadingbay.errors import UsageError, WorkError
+from loadingbay.errors import UsageError
 from loadingbay.serving import bulk
 
 _MOST_FILES = 5000
+_GATHERED = 8  # at once
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,80}")
 
 
 @dataclass
 class Gathered:
-    """Photos that were sent for a bulk run and wait for its start, in a folder that is deleted with this object."""
+    """Photos that were sent for a bulk run and wait for its start, in a folder of their own."""
 
     folder: tempfile.TemporaryDirectory[str] = field(
         default_factory=lambda: tempfile.TemporaryDirectory(prefix="loadingbay-bulk-")
@@ -34,10 +35,8 @@ class Gathered:
 
 
 def _gathered(request: Request) -> dict[str, Gathered]:
-    state = request.app.state
-    if not hasattr(state, "gathered"):
-        state.gathered = {}
-    found: dict[str, Gathered] = state.gathered
+    """What is gathered now, by the number that its page drew; what a photo came for last is the last."""
+    found: dict[str, Gathered] = request.app.state.gathered
     return found
 
 
@@ -47,9 +46,10 @@ async def _bulk_photo(request: Request) -> Response:
     if not _NAME.fullmatch(identity):
         raise UsageError("the page's number is missing: load the page anew")
     waiting = _gathered(request)
-    if identity not in waiting and len(waiting) >= 8:
-        raise WorkError("eight bulk runs are being gathered already: start one of them, or restart the console")
-    gathered = waiting.setdefault(identity, Gathered())
+    gathered = waiting.pop(identity) if identity in waiting else Gathered()
+    waiting[identity] = gathered
+    while len(waiting) > _GATHERED:
+        waiting.pop(next(iter(waiting))).folder.cleanup()  # its page was left before it had sent all
     if gathered.count >= _MOST_FILES:
         raise UsageError(f"more than {_MOST_FILES:,} photos: `loadingbay bulk FOLDER` takes any number")
     name, body = plain(request.query_params.get("name", "photo")), await request.body()
@@ -72,18 +72,20 @@ def _bulk_start(request: Request) -> Response:
         screen = task.screen
         with screen.part("Photos") as part:
             if gathered is not None:
-                folder = Path(gathered.folder.name)
-                prefix = bulk.upload(
-                    here.target, folder, stack["BucketName"], done=lambda n: screen.note(part, f"{n} uploaded")
-                )
-                gathered.folder.cleanup()
+                with gathered.folder as folder:
+                    prefix = bulk.upload(
+                        here.target,
+                        Path(folder),
+                        stack["BucketName"],
+                        done=lambda n: screen.note(part, f"{n} uploaded"),
+                    )
             else:
                 prefix = bulk.prefix_in(stack["BucketName"], named)
             done = bulk.classify(here.target, stack, prefix, waiting=lambda said: screen.note(part, said))
             part.note = f"{done.photos} in {done.seconds:.1f} s"
         return done.document()
 
-    title = f"{gathered.count} photos" if gathered else named
+    title = f"{gathered.count} photo{'' if gathered.count == 1 else 's'}" if gathered else named
     return shown(tasks(request).start(BULK, title, do))
 
 

@@ -1,4 +1,4 @@
-"""The page Runs: executions of the pipeline, a form that starts one, and one execution with its steps and logs."""
+"""The page Runs: executions of the pipeline, one with its steps and logs, and what a retraining would do."""
 
 from __future__ import annotations
 

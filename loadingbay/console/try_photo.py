@@ -40,7 +40,6 @@ def _try(request: Request) -> Response:
         version=version,
         samples=sorted(labels, key=lambda name: (name.rpartition("-")[2], name))[:_SAMPLES],
         bulks=tasks(request).of(BULK),
-        megabytes=photos.MAXIMUM_BYTES // 2**20,
     )
 
 

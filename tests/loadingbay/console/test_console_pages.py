@@ -200,6 +200,18 @@ def test_a_sent_photo_is_uploaded_and_its_execution_started(served):
     assert keys == [f"photos/{location.removeprefix('/photos/')}.png"]
 
 
+def test_photos_of_a_page_that_was_left_are_given_up(served):
+    given = {"Origin": "http://127.0.0.1:4748", "X-CSRF-Token": served.csrf}
+    for number in range(9):
+        answer = served.browser.post(f"/photos/bulk/page{number}/photo?name=../a.png", content=b"x", headers=given)
+        assert answer.json() == {"count": 1}
+    answer = served.post("/photos/bulk", {"id": "page0"})
+    assert (answer.status_code, "no photos were chosen" in answer.text) == (400, True)
+    answer = served.post("/photos/bulk", {"id": "page8"})
+    assert answer.headers["location"].startswith("/photos/bulk/")
+    assert "1 photo, started" in served.get(answer.headers["location"]).text
+
+
 def test_the_costs_of_thresholds_are_drawn(served, monkeypatch):
     from loadingbay.learning.threshold import Answer
 
