@@ -84,6 +84,18 @@ def _champion(sagemaker: Any, s3: Any, bucket: str, definition: str, values: Map
     for package in _described(sagemaker, aws.approved_packages(sagemaker, group)[:1]):
         before = _same(sagemaker, package, definition, values)
         return (before or {}).get("Champion") or _artifact(package)
+    return _no_champion(s3, bucket)
+
+
+def champion(sagemaker: Any, s3: Any, bucket: str, group: str) -> str:
+    """The address of the newest approved version's artifact, or of an empty object where none is approved."""
+    for package in _described(sagemaker, aws.approved_packages(sagemaker, group)[:1]):
+        return _artifact(package)
+    return _no_champion(s3, bucket)
+
+
+def _no_champion(s3: Any, bucket: str) -> str:
+    """The address of an object that is no artifact, made where it is not there: a job's input must exist."""
     key = f"{_NO_CHAMPION}/none"
     if not aws.exists(s3, bucket, key):
         # One byte, not none: whether SageMaker takes an input that is empty, its documentation does not say.

@@ -27,7 +27,6 @@ from bench.drift import cameras, picture
 from loadingbay.data.acquire import acquire
 from loadingbay.errors import WorkError
 from loadingbay.learning.labels import Label, store
-from loadingbay.learning.threshold import Costs
 from loadingbay.options import folder, new_screen
 from loadingbay.registry import versions as registry
 from loadingbay.serving import photos
@@ -49,7 +48,7 @@ CALM, MOST_DRIFTED, AFTER = 2, 3, 2  # periods of each part of the stream
 SURE_ONES = 5  # every so many of the accepted photos is looked at, too
 ASKED_SECONDS = 20  # after a period with an alarm, in which Retrain has decided
 TITLES = {"askew": "is mounted askew", "out-of-focus": "goes out of focus", "night": "looks into the night"}
-COSTS = Costs(review=1, wrong_bay_otherwise=10, wrong_bay={})
+COST_OF_REVIEW, COST_OF_WRONG_BAY = 1, 10
 
 
 @dataclass
@@ -110,7 +109,7 @@ class Story:
         )
         accepted = [one for one in outcomes if one.status == "SUCCEEDED"]
         wrong = sum(one.wrong for one in accepted)
-        cost = COSTS.review * (len(made) - len(accepted)) + COSTS.wrong_bay_otherwise * wrong
+        cost = COST_OF_REVIEW * (len(made) - len(accepted)) + COST_OF_WRONG_BAY * wrong
         self.sent.append({
             "time": datetime.now(UTC).isoformat(),
             "camera": camera,

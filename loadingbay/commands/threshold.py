@@ -1,23 +1,26 @@
-"""`threshold`: estimate what another confidence threshold would cost."""
+"""`threshold`: estimate what another confidence threshold would do, and register a version with it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import click
 
-from loadingbay.options import AS_JSON, print_json, require_running, with_target
+from loadingbay.options import AS_JSON, new_screen, print_json, require_running, with_target
 from loadingbay.target import Target
+from pipelines import costs as prices
 
 if TYPE_CHECKING:
-    from loadingbay.learning.threshold import Point
+    from loadingbay.learning.threshold import Comparison, Point, Traffic
+
+T = TypeVar("T")
 
 _SHOWN = (0.5, 0.7, 0.8, 0.9, 0.95, 0.99)
 
 
-@click.command(short_help="Show what another threshold would cost.")
+@click.command(short_help="Show what another threshold would do, or register it.")
 @with_target
 @click.option(
     "--cost-of-wrong-bay",
@@ -28,58 +31,104 @@ _SHOWN = (0.5, 0.7, 0.8, 0.9, 0.95, 0.99)
     help="Of a driver at the wrong bay; by answer as bicycle=5,motorcycle=20.",
 )
 @click.option(
-    "--cost-of-review",
-    type=click.FloatRange(min=0),
-    default=1.0,
-    show_default=True,
+    "--cost-of-review", "review", metavar="COST", default="1", show_default=True,
     help="Of a photo that a person looks at.",
+)  # fmt: skip
+@click.option(
+    "--at", metavar="THRESHOLD", help="Look at this threshold; by class as bicycle=0.7,motorcycle=0.9; 1.01 for none."
 )
+@click.option("--register", is_flag=True, help="Register a version with that threshold, else with the cheapest one.")
+@click.option("--why", default="", metavar="TEXT", help="Why, for the new version's description.")
 @AS_JSON
-def threshold(target: Target, wrong_bay: str, cost_of_review: float, as_json: bool) -> None:
-    """Show what other confidence thresholds would cost, on the recent traffic that people labelled.
+def threshold(
+    target: Target, wrong_bay: str, review: str, at: str | None, register: bool, why: str, as_json: bool
+) -> None:
+    """Show what other confidence thresholds would do on the recent traffic that people labelled.
 
     The cheapest one comes with its 95 % interval: a wide one says that there are too few labels to change anything.
+    With --register the network of the version in service gets the threshold of --at, or the cheapest: a new version,
+    which is evaluated, passes the gate, and waits for a person's approval like any other.
     """
     from loadingbay.learning import threshold as thresholds
+    from loadingbay.learning import traffic as recent
     from loadingbay.stack.deploy import outputs
 
-    otherwise, by_class = _costs(wrong_bay)
+    if prices.NONE in (wrong_bay.strip(), review.strip()):
+        raise click.UsageError("--cost-of-wrong-bay none: without costs no threshold is cheaper than another; name one")
+    _read("--cost-of-wrong-bay", wrong_bay, prices.read)
+    _read("--cost-of-review", review, prices.one)
     require_running(target)
-    answers, today, accepted = thresholds.read(target, outputs(target)["BucketName"])
-    costs = thresholds.Costs(cost_of_review, otherwise, by_class)
-    found = thresholds.compare(answers, today, accepted, costs)
-    if as_json:
-        print_json(asdict(found))
+    stack = outputs(target)
+    traffic = recent.read(target, stack)
+    classes = list(traffic.thresholds)
+    costs = _read("--cost-of-wrong-bay", wrong_bay, lambda text: prices.of(text, review, classes))
+    assert costs is not None  # noqa: S101  # it is not `none`
+    asked = [_rule(at, classes)] if at else []
+    found = thresholds.compare(traffic, costs, [*asked, *(dict.fromkeys(classes, one) for one in _SHOWN)])
+    if not as_json:
+        _show(found, traffic, asked)
+    if not register:
+        if as_json:
+            print_json(asdict(found))
         return
-    low, high = found.interval
-    click.echo(f"{found.labels} labelled answers; costs of a thousand photos\n")
-    click.echo("threshold       cost  accepted  right of those")
-    rows = {"today": found.today, "cheapest": found.best}
-    for name, point in rows.items():
+    from loadingbay.learning.new_threshold import register as do
+
+    with new_screen() as screen:
+        version = do(target, screen, stack, traffic, found, found.others[0] if asked else found.best, costs, why)
+    if as_json:
+        print_json({**asdict(found), "registered": version.document()})
+        return
+    click.echo(f"Version {version.number} waits for approval: `loadingbay approve {version.number}`.")
+
+
+def _read(flag: str, text: str, how: Callable[[str], T]) -> T:
+    try:
+        return how(text)
+    except ValueError as error:
+        raise click.UsageError(f"{flag} {text}: {error}") from error
+
+
+def _rule(text: str, classes: list[str]) -> Mapping[str, float]:
+    """The thresholds by class that --at means."""
+    found = _read("--at", text, lambda at: prices.of(at, 0.0, classes))
+    wrong = [one for one in (found.wrong_bay.values() if found else [-1.0]) if not (0 <= one <= 1 or one == 1.01)]
+    if found is None or wrong:
+        raise click.UsageError(f"--at {text}: a threshold is a number from 0 to 1, or 1.01 to accept nothing")
+    return found.wrong_bay
+
+
+def _show(found: Comparison, traffic: Traffic, asked: list[Mapping[str, float]]) -> None:
+    """Print the thresholds as a table, what the labels say of the cheapest one, and what it saves."""
+    version = f" of version {traffic.version}" if traffic.version else ""
+    click.echo(f"{found.labels} labelled answers{version}; costs of a thousand photos; 95 % intervals in brackets\n")
+    click.echo(f"{'threshold':>24}  {'cost':>24}  {'accepted':>22}  {'right of those':>22}")
+    named = [("today", found.today), ("cheapest", found.best)]
+    named += [("asked for" if number < len(asked) else "", point) for number, point in enumerate(found.others)]
+    for name, point in named:
         click.echo(_row(point, name))
-    for at in _SHOWN:
-        click.echo(_row(min(found.points, key=lambda point: abs(point.threshold - at)), ""))
-    click.echo(f"\n95 of 100 samples of these labels have their cheapest threshold between {low:.3f} and {high:.3f}.")
+    for curve in found.curves:
+        low, high = curve.interval
+        of = "" if curve.answers == "all" else f" of {curve.answers}"
+        click.echo(
+            f"\n95 of 100 samples of these labels have their cheapest threshold{of} between {low:.3f} and {high:.3f}."
+        )
+    low, high = found.best.saving_interval
+    click.echo(
+        f"The cheapest saves {found.best.saving:.1f} of a thousand photos' cost ({low:.1f} to {high:.1f})"
+        + (": that may be chance." if low <= 0 else ".")
+    )
 
 
 def _row(point: Point, name: str) -> str:
-    right = "" if point.precision is None else f"{point.precision:.1%}"
-    return f"{point.threshold:9.3f} {point.cost:10.1f} {point.accepted:9.1%} {right:>15}  {name}".rstrip()
-
-
-def _costs(text: str) -> tuple[float, Mapping[str, float]]:
-    """The cost of a wrong answer of any class, and those of some classes. UsageError for what is no cost."""
-    by_class, otherwise = {}, 10.0
-    for part in text.split(","):
-        name, equals, value = part.rpartition("=")
-        try:
-            cost = float(value)
-        except ValueError:
-            cost = -1.0
-        if not 0 <= cost < float("inf"):
-            raise click.UsageError(f"--cost-of-wrong-bay {text}: {part!r} is no cost, such as 10 or motorcycle=20")
-        if equals:
-            by_class[name.strip()] = cost
-        else:
-            otherwise = cost
-    return otherwise, by_class
+    values = point.thresholds
+    rule = f"{point.threshold:.3f}" if len(set(values.values())) == 1 else " ".join(
+        f"{of} {at:.3f}" for of, at in values.items()
+    )  # fmt: skip
+    cost = f"{point.cost:,.1f} ({point.cost_interval[0]:,.1f} to {point.cost_interval[1]:,.1f})"
+    low, high = point.accepted_interval
+    accepted = f"{point.accepted:.1%} ({low:.1%} to {high:.1%})"
+    right = ""
+    if point.precision is not None and point.precision_interval is not None:
+        low, high = point.precision_interval
+        right = f"{point.precision:.1%} ({low:.1%} to {high:.1%})"
+    return f"{rule:>24}  {cost:>24}  {accepted:>22}  {right:>22}  {name}".rstrip()

@@ -8,6 +8,7 @@ from datetime import datetime
 from itertools import groupby, pairwise
 
 WIDTH, HEIGHT = 320, 180
+_NOTHING = 1.01  # a threshold that no confidence reaches
 LEFT, RIGHT, TOP, BOTTOM = 40, 16, 18, 30
 Point = tuple[float, float]
 
@@ -155,20 +156,31 @@ def over_time(series: Sequence[tuple[str, Sequence[Share]]]) -> Plot:
                 tuple(areas))  # fmt: skip
 
 
-def cost(points: Sequence[Point], today: float, best: float) -> Plot:
-    """The cost of a thousand photos against the threshold (threshold, cost), with today's and the cheapest marked."""
-    most = max([1.0, *(value for _, value in points)])
-    lowest = min([1.0, *(threshold for threshold, _ in points)])
-    width = (1.0 - lowest) or 1.0
-    placed = [((threshold - lowest) / width, value) for threshold, value in points]
-    marks = []
-    for style, threshold in (("refused", today), ("accepted", best)):
-        near = min(points, key=lambda point: abs(point[0] - threshold), default=(threshold, 0.0))
-        marks.append((style, x((threshold - lowest) / width), y(near[1], 0, most), 4.0))
-    ticks = tuple((x(share), f"{lowest + share * width:.2f}") for share in (0.0, 0.5, 1.0))
-    costs = tuple((y(value, 0, most), f"{value:.0f}") for value in (0.0, most / 2, most))
-    title = "Cost of a thousand photos against the threshold, on recent labelled answers"
-    return Plot(title, "threshold", "cost", ticks, costs, (("s0", _line(placed, 0, most)),), tuple(marks))
+def cost(curves: Sequence[tuple[str, Sequence[Point], float, float]], where: str) -> Plot:
+    """The cost of a thousand photos against the threshold, a line for each (name, points, own threshold, cheapest).
+
+    Points are (threshold, cost). What accepts much may cost so much that it is cut off at the top.
+    """
+    marked = [
+        (number, style, threshold, next((value for at, value in points if at >= threshold), points[-1][1]))
+        for number, (_, points, own, best) in enumerate(curves)
+        if points
+        for style, threshold in (("refused", own), ("accepted", best))
+    ]
+    ends = [points[-1][1] for _, points, _, _ in curves if points]
+    most = max([1.0, *(3 * value for *_, value in marked), *(1.2 * value for value in ends)])
+    lowest = min([0.9, *(threshold for _, points, _, _ in curves for threshold, _ in points)])
+    width = (_NOTHING - lowest) or 1.0
+    lines = tuple(
+        (f"s{number}", _line([((at - lowest) / width, value) for at, value in points], 0, most))
+        for number, (_, points, _, _) in enumerate(curves)
+    )
+    dots = tuple((style, x((at - lowest) / width), y(value, 0, most), 4.0) for _, style, at, value in marked)
+    ticks = tuple((x((at - lowest) / width), f"{at:.2f}") for at in (lowest, (lowest + 1) / 2, 1.0))
+    up = tuple((y(value, 0, most), f"{value:,.0f}") for value in (0.0, most / 2, most))
+    named = ", ".join(name for name, *_ in curves if len(curves) > 1)
+    title = f"Cost of a thousand photos against the threshold, {where}" + (f"; a line each: {named}" if named else "")
+    return Plot(title, "threshold", "cost", ticks, up, lines, dots)
 
 
 def costs(versions: Sequence[tuple[Sequence[Point], float | None]]) -> Plot:

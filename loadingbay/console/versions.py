@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -56,9 +57,25 @@ def _one(request: Request) -> Response:
         tests=paired_tests(found),
         confusion=side_by_side.confusion(found),
         plots=side_by_side.curves([(f"version {version.number}", found)]),
+        costs=found.get("costs"),
+        cost_plot=_cost_plot(found.get("costs") or {}),
         state=_state(here, stack, version),
         asked_for=request.query_params.get("decided", ""),
     )
+
+
+def _cost_plot(costs: Mapping[str, Any]) -> plots.Plot | None:
+    """The curves of evaluation.json's `costs`, None without any."""
+    curves = [
+        (
+            one["answers"],
+            list(zip(one["points"]["threshold"], one["points"]["cost"], strict=True)),
+            one["threshold"],
+            one["best"]["threshold"],
+        )
+        for one in costs.get("curves", ())
+    ]
+    return plots.cost(curves, "on the test photos") if curves else None
 
 
 def _state(here: Pages, stack: dict[str, str], version: Version) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What a thousand photos cost at each confidence threshold, by what a version answered to its test photos. Pure.
+"""What photos cost at each confidence threshold, and the curve of a version by its answers to the test photos. Pure.
 
 `loadingbay threshold` estimates the same on recent labelled traffic, of the version in service only.
 """
@@ -9,8 +9,26 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
+
+ACCEPT_NOTHING = 1.01  # a threshold that no confidence reaches
+
+Floats = npt.NDArray[np.float64]
 
 _MOST = 200  # points
+
+
+def costs_at(confidence: Floats, losses: Floats, review: float, weights: Floats, thresholds: Floats) -> Floats:
+    """(k,) thresholds to (k,) costs: the sum of the photos' costs by their `weights`.
+
+    `losses` (n,) is what each answer costs when it is acted upon, 0 for a right one; `review` is the cost of one that
+    is not.
+    """
+    order = np.argsort(confidence, kind="stable")
+    below = np.append(0.0, np.cumsum(weights[order]))
+    lost = np.append(0.0, np.cumsum((weights * losses)[order]))
+    at = np.searchsorted(confidence[order], thresholds, side="left")
+    return np.asarray(review * below[at] + lost[-1] - lost[at], np.float64)
 
 
 def cost_curve(evaluation: Mapping[str, Any], wrong: float, review: float) -> list[tuple[float, float]]:
@@ -22,12 +40,9 @@ def cost_curve(evaluation: Mapping[str, Any], wrong: float, review: float) -> li
     right = np.asarray(evaluation.get("correct", ()), bool)
     if not len(confidence) or len(confidence) != len(right):
         return []
-    order = np.argsort(confidence, kind="stable")
-    confidence, right = confidence[order], right[order]
-    thresholds = np.append(np.unique(confidence), 1.0)  # at 1 nothing is sure enough, where nothing is that sure
+    thresholds = np.append(np.unique(confidence), ACCEPT_NOTHING)
     if len(thresholds) > _MOST:
         thresholds = thresholds[np.linspace(0, len(thresholds) - 1, _MOST).round().astype(int)]
-    below = np.searchsorted(confidence, thresholds, side="left")
-    wrong_from = np.append(np.cumsum(~right[::-1])[::-1], 0)
-    costs = 1000 * (review * below + wrong * wrong_from[below]) / len(right)
+    each = np.full(len(right), 1000 / len(right))
+    costs = costs_at(confidence, np.where(right, 0.0, wrong), review, each, thresholds)
     return list(zip(thresholds.tolist(), costs.tolist(), strict=True))

@@ -85,8 +85,8 @@ def basic(value: float, drawn: Floats, lowest: float = -math.inf) -> Interval:
     return max(lowest, float(2 * value - high)), max(lowest, float(2 * value - low))
 
 
-def wilson(share: float, count: int) -> Interval:
-    """Wilson's interval (1927) of a share of `count`."""
+def wilson(share: float, count: float) -> Interval:
+    """Wilson's interval (1927) of a share of `count`, which may be an effective one."""
     middle = (share + _Z**2 / (2 * count)) / (1 + _Z**2 / count)
     half = _Z * math.sqrt(share * (1 - share) / count + _Z**2 / (4 * count**2)) / (1 + _Z**2 / count)
     return max(0.0, middle - half), min(1.0, middle + half)

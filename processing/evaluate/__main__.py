@@ -71,7 +71,12 @@ def run(flags: argparse.Namespace) -> Evaluation:
             others=of_others,
             drawn=of_drawn,
             rival=(rival[0], theirs[0] if theirs else None) if rival else None,
-            recently=recent.judge(lately, of_lately, theirs[1] if theirs else None),
+            recently=recent.judge(
+                lately,
+                of_lately,
+                theirs[1] if theirs else None,
+                same_network=rival is not None and champion.same_network(model, rival[0]),
+            ),
             tolerance=flags.tolerance,
         )
         evaluation.write(flags.output, found)

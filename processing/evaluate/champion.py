@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import filecmp
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,18 @@ from scipy.stats import binomtest
 from processing.evaluate.answers import Answers, Bools
 from processing.evaluate.artifact import ARTIFACT, MODEL, Artifact
 
+NETWORK = ("network-symbol.json", "network-0000.params")
+
 
 def is_there(place: Path | None) -> bool:
     """Whether there is an artifact at `place`: SageMaker gives an empty folder when no version is approved."""
     return place is not None and any(path.is_file() for path in (place, place / ARTIFACT, place / MODEL))
+
+
+def same_network(one: Artifact, other: Artifact) -> bool:
+    """Whether two artifacts hold the same network, byte by byte: then they differ in thresholds at most."""
+    pairs = [(one.folder / name, other.folder / name) for name in NETWORK]
+    return all(a.is_file() and b.is_file() and filecmp.cmp(a, b, shallow=False) for a, b in pairs)
 
 
 def compare(challenger: Bools, champion: Bools, tolerance: float) -> dict[str, Any]:

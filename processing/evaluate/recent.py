@@ -16,12 +16,15 @@ from processing.evaluate import champion
 from processing.evaluate.answers import Answers, Bools
 
 
-def judge(photos: Photos | None, answers: Answers | None, rival: Answers | None) -> dict[str, Any]:
+def judge(
+    photos: Photos | None, answers: Answers | None, rival: Answers | None, same_network: bool = False
+) -> dict[str, Any]:
     """`recent` of evaluation.json: `count`, accuracy with its 95 % interval (Wilson), accepted share and precision.
 
     `rival` are the approved version's answers to the same photos; with them `champion` compares the two (McNemar), and
     `better` says whether more photos are answered right. Without recent photos, or without a version to compare with,
-    `better` is true: there is nothing that the version could be worse at.
+    `better` is true: there is nothing that the version could be worse at. So it is where `same_network` says that the
+    approved version has the same network: with another threshold it gives the same answers, and cannot have more right.
     """
     if photos is None or answers is None or not photos.bodies:
         return {"count": 0, "better": True}
@@ -40,7 +43,7 @@ def judge(photos: Photos | None, answers: Answers | None, rival: Answers | None)
         theirs = rival.probabilities.argmax(axis=1) == labels
         compared = champion.compare(right, theirs, 0.0)
         found["champion"] = {"accuracy": float(theirs.mean()), "interval": _interval(theirs), **compared}
-        found["better"] = compared["photos_won"] > compared["photos_lost"]
+        found["better"] = same_network or compared["photos_won"] > compared["photos_lost"]
     return found
 
 

@@ -12,6 +12,7 @@ import pytest
 from botocore.session import Session
 from botocore.validate import ParamValidator
 
+from pipelines import new_threshold
 from pipelines.figures import METADATA
 from pipelines.parameters import BY_NAME, PARAMETERS
 from pipelines.settings import Settings
@@ -340,3 +341,47 @@ def test_every_job_runs_in_the_stages_network_and_encrypts_with_its_key(steps):
 
 def test_versions_are_registered_in_the_stages_own_group(steps):
     assert steps["Register"]["Arguments"]["ModelPackageGroupName"] == SETTINGS.name
+
+
+@pytest.fixture(scope="module")
+def rethreshold(builds):
+    """The pipeline that registers a network with another threshold, made of each of the two definitions."""
+    return [json.loads(new_threshold.derive(text)) for text in builds[0]]
+
+
+def test_another_threshold_is_evaluated_and_registered_by_the_same_steps(rethreshold, steps):
+    for document in rethreshold:
+        found = all_steps(document)
+        assert set(found) == set(steps) - {"Stage", "Train"}
+        assert not re.search(r"Steps\.(Stage|Train)\b", json.dumps(document))
+        arguments = found["Evaluate"]["Arguments"]
+        assert arguments["ProcessingInputs"][0]["S3Input"]["S3Uri"] == {"Get": "Parameters.Model"}
+        assert (
+            arguments["AppSpecification"]["ContainerArguments"]
+            == (steps["Evaluate"]["Arguments"]["AppSpecification"]["ContainerArguments"])
+        )
+        assert found["Gate"]["Arguments"]["Conditions"] == steps["Gate"]["Arguments"]["Conditions"]
+
+
+def test_its_parameters_are_those_that_its_steps_use(rethreshold):
+    for document in rethreshold:
+        names = [parameter["Name"] for parameter in document["Parameters"]]
+        assert names[:5] == ["Model", "Image", "NetworkOf", "TestPhotos", "RecentPhotos"]
+        assert {"Champion", "Reason", "MinimumAccuracy", "ChampionTolerance"} <= set(names)
+        assert not {"Epochs", "InputData", "CostOfWrongBay"} & set(names)
+        used = set(re.findall(r'"Get": "Parameters\.(\w+)"', json.dumps(document["Steps"])))
+        assert used == set(names)
+
+
+def test_a_version_with_another_threshold_says_whose_network_it_has(rethreshold):
+    (register,) = [step for step in all_steps(rethreshold[0]).values() if step["Name"].startswith("Register")]
+    metadata = register["Arguments"]["CustomerMetadataProperties"]
+    assert set(metadata) == {*METADATA, "git_commit", "network_of"}
+    assert register["Arguments"]["ModelPackageDescription"] == {"Get": "Parameters.Reason"}
+    container = register["Arguments"]["InferenceSpecification"]["Containers"][0]
+    assert (container["Image"], container["ModelDataUrl"]) == ({"Get": "Parameters.Image"}, {"Get": "Parameters.Model"})
+
+
+def test_another_pipelines_definition_is_refused():
+    with pytest.raises(new_threshold.NotThePipeline, match="has no step Evaluate"):
+        new_threshold.derive('{"Steps": [{"Name": "Stage"}], "Parameters": []}')

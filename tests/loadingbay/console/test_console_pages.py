@@ -213,20 +213,26 @@ def test_photos_of_a_page_that_was_left_are_given_up(served):
 
 
 def test_the_costs_of_thresholds_are_drawn(served, monkeypatch):
-    from loadingbay.learning.threshold import Answer
+    from loadingbay.learning.threshold import Answer, Traffic
 
-    answers = [Answer("bicycle", "bicycle" if n % 5 else "motorcycle", 0.5 + n / 100, n > 20) for n in range(50)]
-    monkeypatch.setattr("loadingbay.learning.threshold.read", lambda *_: (answers, 0.7, 0.6))
+    both = ("bicycle", "motorcycle")
+    answers = [Answer(both[n % 2], both[n % 2] if n % 5 else "neither", 0.5 + n / 100, n > 20) for n in range(50)]
+    traffic = Traffic(answers, {"bicycle": 0.7, "motorcycle": 0.7}, 0.6)
+    monkeypatch.setattr("loadingbay.learning.traffic.read", lambda *_: traffic)
     text = served.get("/threshold?wrong=20&review=0.5").text
     assert "Of 50 labelled answers" in text
     assert "<polyline" in text
+    text = served.get("/threshold?wrong=bicycle%3D2,motorcycle%3D9").text
+    assert "a line each: bicycle, motorcycle" in text
+    assert "there is no class lorry" in served.get("/threshold?wrong=5,lorry%3D9").text
 
 
 @pytest.mark.parametrize("wrong", ["-1", "nan", "inf", "x"])
 def test_a_cost_that_is_no_number_is_a_sentence(served, wrong):
     answer = served.get(f"/threshold?wrong={wrong}")
     assert answer.status_code == 400
-    assert "must be a number from 0 on" in answer.text
+    assert "is not a number from 0 to 1,000,000" in answer.text
+    assert served.get(f"/threshold?review={wrong}").status_code == 400
 
 
 def test_retraining_shows_what_would_happen_before_it_starts(desk):

@@ -9,6 +9,8 @@ from processing import evaluation
 from processing.datasets import Photos
 from processing.evaluate.__main__ import _baseline
 from processing.evaluate.answers import Answers, Prediction
+from processing.evaluate.artifact import Artifact
+from processing.evaluate.champion import NETWORK, same_network
 from processing.evaluate.recent import judge
 
 CLASSES = ["bicycle", "motorcycle"]
@@ -40,6 +42,30 @@ def test_a_version_is_better_when_it_answers_more_of_them_right(mine, theirs, be
     assert found["better"] is better
     assert found["interval"][0] <= found["accuracy"] <= found["interval"][1]
     assert found["champion"]["accuracy"] == sum(a == b for a, b in zip(theirs, PHOTOS.labels, strict=True)) / 4
+
+
+def test_the_same_network_need_not_answer_more_of_them_right():
+    """With another threshold only, it gives the same answers."""
+    mine = answers(0, 0, 1, 0)
+    assert judge(PHOTOS, mine, mine, same_network=True)["better"] is True
+    assert judge(PHOTOS, mine, mine, same_network=False)["better"] is False
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "same"),
+    [("model.json", b"{}", True), ("network-0000.params", b"other", False), ("network-symbol.json", b"[]", False)],
+)
+def test_a_network_is_the_same_when_its_files_are(tmp_path, file, content, same):
+    folders = [tmp_path / "one", tmp_path / "other"]
+    for folder in folders:
+        folder.mkdir()
+        for name in (*NETWORK, "model.json"):
+            (folder / name).write_bytes(name.encode())
+    (folders[1] / file).write_bytes(content)
+    one, other = (Artifact(folder, {}, []) for folder in folders)  # type: ignore[typeddict-item]
+    assert same_network(one, other) is same
+    (folders[0] / file).unlink()
+    assert file == "model.json" or not same_network(one, other)
 
 
 def plain(brightness, count):
