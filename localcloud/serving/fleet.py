@@ -23,7 +23,7 @@ from localcloud.sandbox.artifacts import ArtifactError, unpack
 from localcloud.sandbox.process import Launchers
 from localcloud.sandbox.sandbox import Sandbox
 from localcloud.serving.deployment import Deployment, VariantSpec
-from localcloud.serving.instance import Instance, MachineError, ServerError
+from localcloud.serving.model_server import Instance, MachineError, ServerError
 from localcloud.settings import ISOLATED
 
 logger = logging.getLogger("localcloud")

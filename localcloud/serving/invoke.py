@@ -19,8 +19,8 @@ from localcloud.serving import asynchronous, serverless
 from localcloud.serving.asynchronous import AsyncInvoker
 from localcloud.serving.capture import Captured, wanted
 from localcloud.serving.fleet import Fleet, Variant
-from localcloud.serving.instance import Instance
 from localcloud.serving.manager import Manager
+from localcloud.serving.model_server import Instance
 
 MOST_BYTES = 6_291_456
 TIMEOUT_SECONDS = 60.0

@@ -7,7 +7,7 @@ import pytest
 
 from localcloud.sandbox.process import Launchers
 from localcloud.sandbox.sandbox import Sandbox
-from localcloud.serving.instance import Instance, MachineError, ServerError
+from localcloud.serving.model_server import Instance, MachineError, ServerError
 
 
 def start(tmp_path: Path, script: str | None) -> None:
