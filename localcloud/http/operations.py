@@ -43,7 +43,8 @@ def page() -> str:
     for name, handler in sorted(OPERATIONS.items()):
         rows.append(f"| `{name}` | {_summary(handler)} | {', '.join(f'`{m}`' for m in _refused(handler))} |\n")
     rows.append(
-        "| `InvokeEndpoint` (runtime) | Send a request to an endpoint: by weight or to `TargetVariant`; up to 6 MB | "
+        "| `InvokeEndpoint` (runtime) | Send a request to an endpoint: by weight or to `TargetVariant`, through all "
+        "containers or to `TargetContainerHostname`, to `TargetModel` of many; up to 6 MB | "
         f"{', '.join(f'`{member}`' for member in _runtime_refused())} |\n"
         "| `BatchPutMetrics` (metrics) | Add values to the metrics of a trial component |  |\n"
         "| `InvokeEndpointAsync` (runtime) | Keep a request; its answer goes to S3, and a topic is notified |  |\n"

@@ -4,6 +4,7 @@ from typing import Any
 
 from localcloud.api import operation, page, pick, refuse, tags, validation_error
 from localcloud.cloud import Cloud
+from localcloud.containers import served_model
 from localcloud.resources import models
 from localcloud.serving import serverless
 from localcloud.state.store import DuplicateError
@@ -40,6 +41,7 @@ def create_endpoint_config(cloud: Cloud, request: dict[str, Any]) -> dict[str, A
         raise validation_error(f"Variant names must be unique; given: {', '.join(names)}.")
     served = {variant["ModelName"]: models.find(cloud, variant["ModelName"]) for variant in variants}
     serverless.check_config(request, served)
+    _check_containers(cloud, request, served)
     _check_async(request, variants)
     for variant in variants:
         _check_variant(variant)
@@ -71,6 +73,27 @@ def create_endpoint_config(cloud: Cloud, request: dict[str, Any]) -> dict[str, A
             raise validation_error(f'Cannot create already existing endpoint configuration "{arn}".') from None
         tags.remember(cloud.store, arn, request.get("Tags"))
     return {"EndpointConfigArn": arn}
+
+
+def _check_containers(cloud: Cloud, request: dict[str, Any], served: dict[str, dict[str, Any]]) -> None:
+    """Refuse models of several containers, or of several models, where AWS does not have them.
+
+    A request of InvokeEndpointAsync names neither a model nor a container.
+    """
+    runs = {name: served_model(cloud, model) for name, model in served.items()}
+    several = [name for name, model in runs.items() if model.several]
+    direct = [name for name, model in runs.items() if model.direct]
+    pipelines = [name for name, model in runs.items() if len(model.containers) > 1]
+    without_instances = any(variant.get("ServerlessConfig") for variant in request["ProductionVariants"])
+    for member, given, refused in (
+        ("ServerlessConfig", without_instances, several + pipelines),
+        ("ShadowProductionVariants", request.get("ShadowProductionVariants"), several + pipelines),
+        ("AsyncInferenceConfig", request.get("AsyncInferenceConfig"), several + direct),
+    ):
+        if given and refused:
+            raise validation_error(
+                f"{member} is not supported with model {refused[0]!r}: it has several containers, or Mode MultiModel."
+            )
 
 
 def _check_async(request: dict[str, Any], variants: list[dict[str, Any]]) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 
 from localcloud.api import ApiError, operation, page, pick, refuse, tags, validation_error
 from localcloud.cloud import Cloud
+from localcloud.containers import served_model
 from localcloud.resources import endpoint_configs, models
 from localcloud.serving import serverless, shift
 from localcloud.serving.deployment import KIND, Deployment, VariantSpec, in_progress, live, pending
@@ -48,7 +49,7 @@ def _variant(cloud: Cloud, variant: dict[str, Any]) -> VariantSpec:
         serverless=without_instances,
         start_seconds=serverless.START_SECONDS if without_instances else start_seconds,
         resolution_time=cloud.clock(),
-        **vars(models.served_container(cloud, models.find(cloud, variant["ModelName"]))),
+        **vars(served_model(cloud, models.find(cloud, variant["ModelName"]))),
     )
 
 

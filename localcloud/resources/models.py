@@ -1,4 +1,4 @@
-"""Models: what an endpoint serves, an artifact in S3 and the container that serves it."""
+"""Models: what an endpoint serves, artifacts in S3 and the containers that serve them."""
 
 import re
 from typing import Any
@@ -7,8 +7,7 @@ from botocore.exceptions import ClientError
 
 from localcloud.api import operation, page, pick, refuse, tags, validation_error
 from localcloud.cloud import Cloud
-from localcloud.resources import model_packages
-from localcloud.serving.deployment import ServedContainer
+from localcloud.containers import ContainerSpec, served_model
 from localcloud.state.store import DuplicateError
 
 KIND = "model"
@@ -23,33 +22,6 @@ def find(cloud: Cloud, name: str) -> dict[str, Any]:
     return model
 
 
-def served_container(cloud: Cloud, model: dict[str, Any]) -> ServedContainer:
-    """Return what runs for a model, whose document is like a CreateModel request; ApiError if it cannot be served.
-
-    A container that names a model package gets image, artifact and variables from there; its own variables win.
-    """
-    container: dict[str, Any] = model.get("PrimaryContainer") or model["Containers"][0]
-    package_name = container.get("ModelPackageName")
-    base: dict[str, Any] = {}
-    if package_name:
-        package = model_packages.find(cloud, package_name)
-        containers = (package.get("InferenceSpecification") or {}).get("Containers") or []
-        if len(containers) != 1:
-            raise validation_error(
-                f"ModelPackage {package['ModelPackageArn']} has {len(containers)} containers; one is served here."
-            )
-        base = containers[0]
-    source = (container.get("ModelDataSource") or base.get("ModelDataSource") or {}).get("S3DataSource")
-    url = container.get("ModelDataUrl") or base.get("ModelDataUrl") or (source or {}).get("S3Uri")
-    return ServedContainer(
-        image=container.get("Image") or base.get("Image"),
-        model_data_url=url or None,
-        environment={**base.get("Environment", {}), **container.get("Environment", {})},
-        isolated=model.get("EnableNetworkIsolation", False),
-        role_arn=model.get("ExecutionRoleArn"),
-    )
-
-
 def s3_place(url: str) -> tuple[str, str]:
     """(bucket, key) of `s3://bucket/key`; ValidationException for anything else."""
     match = _S3.match(url)
@@ -60,17 +32,40 @@ def s3_place(url: str) -> tuple[str, str]:
 
 def check_request(request: dict[str, Any]) -> None:
     """ValidationException for a CreateModel request that is refused whatever lies in S3 and in the registry."""
-    refuse(request, "InferenceExecutionConfig")
     containers = request.get("Containers") or []
     if bool(request.get("PrimaryContainer")) == bool(containers):
         raise validation_error("Give either PrimaryContainer or Containers.")
-    if len(containers) > 1:
-        raise validation_error(f"The local cloud serves one container a model; Containers has {len(containers)}.")
-    container = request.get("PrimaryContainer") or containers[0]
-    refuse(container, "AdditionalModelDataSources", "MultiModelConfig", "InferenceSpecificationName")
-    if container.get("Mode") == "MultiModel":
-        raise validation_error("The local cloud does not implement Mode MultiModel; leave it out.")
+    for container in containers or [request["PrimaryContainer"]]:
+        _check_container(container)
+    names = [container["ContainerHostname"] for container in containers if container.get("ContainerHostname")]
+    if names and len(names) < len(containers):
+        raise validation_error("Give every container of Containers a ContainerHostname, or none.")
+    if len(set(names)) < len(names):
+        raise validation_error(f"The ContainerHostname of each container must be unique; given: {', '.join(names)}.")
+    several = sum(container.get("Mode") == "MultiModel" for container in containers)
+    if several > 1:
+        raise validation_error("Only one container of an inference pipeline can be of Mode MultiModel.")
+    if (request.get("InferenceExecutionConfig") or {}).get("Mode") != "Direct":
+        return
+    if len(containers) < 2 or len(names) < len(containers):
+        raise validation_error(
+            "InferenceExecutionConfig with Mode Direct needs two or more Containers, each with a ContainerHostname."
+        )
+    if several:
+        raise validation_error("With InferenceExecutionConfig of Mode Direct no container can be of Mode MultiModel.")
+
+
+def _check_container(container: dict[str, Any]) -> None:
+    refuse(container, "AdditionalModelDataSources", "InferenceSpecificationName")
     source = (container.get("ModelDataSource") or {}).get("S3DataSource")
+    if container.get("Mode") == "MultiModel":
+        if not container.get("ModelDataUrl") or source or container.get("ModelPackageName"):
+            raise validation_error(
+                "A container of Mode MultiModel needs ModelDataUrl, the prefix below which the archives lie, and takes "
+                "neither ModelDataSource nor ModelPackageName."
+            )
+    elif container.get("MultiModelConfig"):
+        raise validation_error("MultiModelConfig is for a container of Mode MultiModel.")
     if source and (source["S3DataType"], source["CompressionType"]) != ("S3Object", "Gzip"):
         raise validation_error(
             "The local cloud reads ModelDataSource of S3DataType S3Object, CompressionType Gzip only."
@@ -79,17 +74,25 @@ def check_request(request: dict[str, Any]) -> None:
 
 @operation("CreateModel")
 def create_model(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any]:
-    """Create a model; its artifact must be in S3 by now."""
+    """Create a model; its artifacts must be in S3 by now."""
     check_request(request)
-    served = served_container(cloud, request)
-    if not served.image:
-        raise validation_error("The container names neither an Image nor a ModelPackageName.")
-    if served.model_data_url is not None:
-        _check_artifact(cloud, served.model_data_url)
+    for container in served_model(cloud, request).containers:
+        if not container.image:
+            raise validation_error("The container names neither an Image nor a ModelPackageName.")
+        if container.model_data_url is not None:
+            _check_artifact(cloud, container)
     name = request["ModelName"]
     arn = cloud.arn(KIND, name)
     document = {
-        **pick(request, "ModelName", "PrimaryContainer", "Containers", "ExecutionRoleArn", "VpcConfig"),
+        **pick(
+            request,
+            "ModelName",
+            "PrimaryContainer",
+            "Containers",
+            "InferenceExecutionConfig",
+            "ExecutionRoleArn",
+            "VpcConfig",
+        ),
         "EnableNetworkIsolation": request.get("EnableNetworkIsolation", False),
         "CreationTime": cloud.clock(),
         "ModelArn": arn,
@@ -103,12 +106,19 @@ def create_model(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any]:
     return {"ModelArn": arn}
 
 
-def _check_artifact(cloud: Cloud, url: str) -> None:
+def _check_artifact(cloud: Cloud, container: ContainerSpec) -> None:
+    """ValidationException if there is no archive of the container, or nothing below the prefix of several."""
+    url = container.model_data_url or ""
     bucket, key = s3_place(url)
     try:
-        cloud.s3.head_object(Bucket=bucket, Key=key)
+        if not container.several:
+            cloud.s3.head_object(Bucket=bucket, Key=key)
+            return
+        found = cloud.s3.list_objects_v2(Bucket=bucket, Prefix=key, MaxKeys=1)["KeyCount"] > 0
     except ClientError as error:
         raise validation_error(f"Could not find model data at {url}.") from error
+    if not found:
+        raise validation_error(f"Could not find model data at {url}.")
 
 
 @operation("DescribeModel")

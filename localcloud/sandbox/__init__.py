@@ -7,5 +7,6 @@ sandbox    finds which namespaces this machine allows, and plans what a command 
 layer      gives a process a folder of its own for what it installs with pip, on top of its environment
 artifacts  unpacks model archives, which nobody vouches for
 process    has a launcher forked, passes on the command's output line by line, and stops it
+ports      finds free ports
 leftovers  ends processes that a killed local cloud left running
 """

@@ -6,32 +6,21 @@ A deployment is a snapshot of the configuration and its models, so that it can b
 from dataclasses import dataclass, field, fields
 from typing import Any, Self
 
+from localcloud.containers import ContainerSpec, ServedModel, key, members
+
 KIND = "endpoint"
 """The kind of endpoints' documents in the store."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class ServedContainer:
-    """What runs for a model."""
-
-    image: str | None
-    model_data_url: str | None = None
-    """S3 address of the model archive; None for a model without one."""
-    environment: dict[str, str] = field(default_factory=dict)
-    isolated: bool = False
-    """Whether the container has no network (EnableNetworkIsolation)."""
-    role_arn: str | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class VariantSpec(ServedContainer):
-    """A variant of a deployment: its container, the number of its servers and its share of the requests."""
+class VariantSpec(ServedModel):
+    """A variant of a deployment: its model, the number of its instances and its share of the requests."""
 
     variant_name: str
     weight: float
     """Share of the requests, relative to the weights of the other variants."""
     count: int
-    """Number of servers."""
+    """Number of instances."""
     serverless: dict[str, Any] | None = None
     """ServerlessConfig of a variant without instances."""
     start_seconds: int | None = None
@@ -41,20 +30,24 @@ class VariantSpec(ServedContainer):
 
     @classmethod
     def read(cls, document: dict[str, Any]) -> Self:
-        """Return the variant that `document` made."""
-        return cls(**_members(cls, document))
+        """Return the variant that `document` made; one of an earlier local cloud holds its only container itself."""
+        given = members(cls, document)
+        given["containers"] = [ContainerSpec.read(one) for one in document.get("Containers", [document])]
+        return cls(**given)
 
     def document(self) -> dict[str, Any]:
         """Return the variant as the store keeps it."""
-        return {_key(one.name): getattr(self, one.name) for one in fields(self)}
+        return {
+            **{key(one.name): getattr(self, one.name) for one in fields(self)},
+            "Containers": [container.document() for container in self.containers],
+        }
 
     def summary(self) -> dict[str, Any]:
         """Return the variant as a ProductionVariantSummary."""
-        image = {
-            "SpecifiedImage": self.image,
-            "ResolvedImage": self.image,
-            "ResolutionTime": self.resolution_time,
-        }
+        images = [
+            {"SpecifiedImage": one.image, "ResolvedImage": one.image, "ResolutionTime": self.resolution_time}
+            for one in self.containers
+        ]
         capacity: dict[str, Any]
         if self.serverless:
             capacity = {"CurrentServerlessConfig": self.serverless, "DesiredServerlessConfig": self.serverless}
@@ -62,7 +55,7 @@ class VariantSpec(ServedContainer):
             capacity = {"CurrentInstanceCount": self.count, "DesiredInstanceCount": self.count}
         return {
             "VariantName": self.variant_name,
-            "DeployedImages": [image],
+            "DeployedImages": images,
             "CurrentWeight": self.weight,
             "DesiredWeight": self.weight,
             **capacity,
@@ -90,15 +83,15 @@ class Deployment:
     @classmethod
     def read(cls, document: dict[str, Any]) -> Self:
         """Return the deployment that `document` made."""
-        members = _members(cls, document)
+        given = members(cls, document)
         for name in ("variants", "shadows"):
-            members[name] = [VariantSpec.read(variant) for variant in members.get(name, [])]
-        return cls(**members)
+            given[name] = [VariantSpec.read(variant) for variant in given.get(name, [])]
+        return cls(**given)
 
     def document(self) -> dict[str, Any]:
         """Return the deployment as the store keeps it."""
         return {
-            **{_key(one.name): getattr(self, one.name) for one in fields(self)},
+            **{key(one.name): getattr(self, one.name) for one in fields(self)},
             "Variants": [variant.document() for variant in self.variants],
             "Shadows": [variant.document() for variant in self.shadows],
         }
@@ -151,12 +144,3 @@ def in_progress(deployment: Deployment | None) -> dict[str, Any]:
 def _deployment(endpoint: dict[str, Any], key: str) -> Deployment | None:
     document = endpoint.get(key)
     return Deployment.read(document) if document else None
-
-
-def _key(name: str) -> str:
-    """The key of a field in a stored document: `start_time` is StartTime."""
-    return name.title().replace("_", "")
-
-
-def _members(cls: type[Any], document: dict[str, Any]) -> dict[str, Any]:
-    return {one.name: document[_key(one.name)] for one in fields(cls) if _key(one.name) in document}

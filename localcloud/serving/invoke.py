@@ -5,6 +5,7 @@ import contextlib
 import json
 import time
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 from urllib.parse import unquote
 
@@ -15,15 +16,16 @@ from localcloud.api import ApiError
 from localcloud.api.asgi import Receive, Scope, Send
 from localcloud.api.shapes import check_member, service_model
 from localcloud.cloud import Cloud
+from localcloud.containers import ServedModel
 from localcloud.serving import asynchronous, serverless
 from localcloud.serving.asynchronous import AsyncInvoker
 from localcloud.serving.capture import Captured, wanted
-from localcloud.serving.fleet import Fleet, Variant
+from localcloud.serving.exchange import AT_ONCE, MOST_BYTES, Exchange, Limits, LostError, Target
+from localcloud.serving.fleet import Fleet
+from localcloud.serving.instance import Instance
 from localcloud.serving.manager import Manager
-from localcloud.serving.model_server import Instance
+from localcloud.serving.variant import Variant
 
-MOST_BYTES = 6_291_456
-TIMEOUT_SECONDS = 60.0
 # A server that ended is restarted within seconds: up to this many requests wait for it, up to this many seconds.
 _WAIT_SECONDS = 30.0
 _MOST_WAITING = 256
@@ -32,24 +34,13 @@ _MOST_SHADOWS = 64
 _WRITTEN_AT_ONCE = 262_144
 _DYING_SECONDS = 0.1
 _LOST = (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError)
-REFUSED = ("TargetModel", "TargetContainerHostname", "EnableExplanations", "InferenceComponentName", "SessionId")
+REFUSED = ("EnableExplanations", "InferenceComponentName", "SessionId", "PrefixAwareId")
 _PASSED = {
     "CustomAttributes": "X-Amzn-SageMaker-Custom-Attributes",
     "InferenceId": "X-Amzn-SageMaker-Inference-Id",
     "ContentType": "Content-Type",
     "Accept": "Accept",
 }
-
-
-class _Limits:
-    """How long an answer may be, in bytes, and how many seconds it may take."""
-
-    def __init__(self, most_bytes: int, seconds: float) -> None:
-        self.most_bytes = most_bytes
-        self.timeout = aiohttp.ClientTimeout(total=seconds, connect=5)
-
-
-_AT_ONCE = _Limits(MOST_BYTES, TIMEOUT_SECONDS)
 
 
 def _headers(operation: str) -> dict[str, tuple[str, Shape]]:
@@ -70,7 +61,7 @@ class Invoker:
         self._manager = manager
         self._headers = {name: _headers(name) for name in ("InvokeEndpoint", "InvokeEndpointAsync")}
         self.asynchronous = AsyncInvoker(cloud, self._invoke_async, manager.s3_as, lambda: manager.stopping)
-        self._session: aiohttp.ClientSession | None = None
+        self._exchange = Exchange()
         self._waiting = 0
         self._shadows: set[asyncio.Task[None]] = set()
 
@@ -105,8 +96,7 @@ class Invoker:
     async def close(self) -> None:
         """Stop with asynchronous requests, and close the connections to the servers."""
         await self.asynchronous.close()
-        if self._session is not None:
-            await self._session.close()
+        await self._exchange.close()
 
     async def _accept(self, endpoint: str, members: dict[str, Any]) -> tuple[dict[str, str], bytes]:
         """Store a request of InvokeEndpointAsync; returns the headers and body of the response (status 202).
@@ -126,7 +116,7 @@ class Invoker:
     async def _invoke_async(
         self, endpoint: str, members: dict[str, str], body: bytes, seconds: float
     ) -> tuple[dict[str, str], bytes]:
-        return await self._invoke(endpoint, members, body, _Limits(asynchronous.MOST_BYTES, seconds))
+        return await self._invoke(endpoint, members, body, Limits(asynchronous.MOST_BYTES, seconds))
 
     def _members(self, scope: Scope, operation: str) -> dict[str, Any]:
         """Return the request's members sent as headers, validated against botocore's model; ApiError if invalid."""
@@ -148,11 +138,13 @@ class Invoker:
         return members
 
     async def _invoke(
-        self, endpoint: str, members: dict[str, str], body: bytes, limits: _Limits = _AT_ONCE
+        self, endpoint: str, members: dict[str, str], body: bytes, limits: Limits = AT_ONCE
     ) -> tuple[dict[str, str], bytes]:
-        """Send a request to a server of the endpoint; returns headers and body of the response. ApiError on failure."""
-        fleet, variant, instance = await self._choose(endpoint, members.get("TargetVariant"))
-        if fleet.async_config is not None and limits is _AT_ONCE:
+        """Send a request to an instance; returns headers and body of the response. ApiError on failure."""
+        target = Target(members.get("TargetModel"), members.get("TargetContainerHostname"))
+        choose = partial(self._choose, endpoint, members.get("TargetVariant"), target.model)
+        fleet, variant, instance = await choose()
+        if fleet.async_config is not None and limits is AT_ONCE:
             raise _invalid(f"Endpoint {endpoint} is asynchronous: use InvokeEndpointAsync.")
         serverless.check_load(variant.spec.serverless, sum(one.busy for one in variant.instances), len(body))
         sent = {_PASSED[name]: value for name, value in members.items() if name in _PASSED}
@@ -160,40 +152,66 @@ class Invoker:
         started, begun = time.time(), time.perf_counter()
         lost = 0
         while True:
+            self._check_target(endpoint, variant.spec, target)
             sending = time.perf_counter()
             try:
-                status, received, answer = await self._send(instance, sent, body, limits)
+                answer = await self._exchange.send(instance, sent, body, limits, target)
                 break
-            except aiohttp.ClientConnectorError:
-                # Connection refused: the server did not get the request.
-                instance.healthy = False
-                fleet, variant, instance = await self._choose(endpoint, members.get("TargetVariant"))
-            except (aiohttp.ClientError, TimeoutError) as error:
+            except LostError as error:
+                if isinstance(error.cause, aiohttp.ClientConnectorError):
+                    # Connection refused: the server did not get the request.
+                    instance.healthy = False
+                    fleet, variant, instance = await choose()
+                    continue
                 lost += 1
-                if lost == 1 and isinstance(error, _LOST):
+                if lost == 1 and isinstance(error.cause, _LOST):
                     # The server of a kept connection has ended. A prediction has no side effects, so it is sent once
                     # more, after a pause in which the end of a killed process becomes visible.
                     await asyncio.sleep(_DYING_SECONDS)
                     if not instance.alive:
                         instance.healthy = False
-                    fleet, variant, instance = await self._choose(endpoint, members.get("TargetVariant"))
+                    fleet, variant, instance = await choose()
                     continue
                 now = time.perf_counter()
                 self._manager.metrics.put(endpoint, variant.name, 0, now - sending, now - begun)
-                raise self._model_error(endpoint, 0, _broken(error)) from error
+                raise self._model_error(endpoint, 0, _broken(error), error.container) from error
         now = time.perf_counter()
-        self._manager.metrics.put(endpoint, variant.name, status, now - sending, now - begun)
-        if status >= 400:
-            raise self._model_error(endpoint, status, answer[:100_000].decode("utf-8", "replace"))
-        answer_type = received.get("Content-Type", "application/octet-stream")
-        await self._capture(endpoint, fleet, variant, members, body, (answer_type, answer), started)
+        self._manager.metrics.put(endpoint, variant.name, answer.status, now - sending, now - begun)
+        if answer.status >= 400:
+            said = answer.body[:100_000].decode("utf-8", "replace")
+            raise self._model_error(endpoint, answer.status, said, answer.container)
+        await self._capture(endpoint, fleet, variant, members, body, (answer.content_type, answer.body), started)
         for shadow in fleet.shadow():
             self._start_shadow(endpoint, fleet, shadow, members, sent, body)
-        headers = {"Content-Type": answer_type, "x-Amzn-Invoked-Production-Variant": variant.name}
-        attributes = received.get("X-Amzn-SageMaker-Custom-Attributes")
+        headers = {"Content-Type": answer.content_type, "x-Amzn-Invoked-Production-Variant": variant.name}
+        attributes = answer.headers.get("X-Amzn-SageMaker-Custom-Attributes")
         if attributes is not None:
             headers["X-Amzn-SageMaker-Custom-Attributes"] = attributes
-        return headers, answer
+        return headers, answer.body
+
+    def _check_target(self, endpoint: str, model: ServedModel, target: Target) -> None:
+        """ApiError if a request must name a model or a container and does not, or names one that is not there."""
+        if target.model is not None and not model.several:
+            raise _invalid(
+                f"Endpoint {endpoint} is not a multi-model endpoint and does not support target model header."
+            )
+        if target.model is None and model.several:
+            raise _invalid(f"Request {self._cloud.new_id(36)} is missing a target model header: give TargetModel.")
+        names = [container.name for container in model.containers]
+        if target.container is not None and not model.direct:
+            raise _invalid(
+                f"Endpoint {endpoint} is not configured for direct invocation and does not support target container "
+                "hostname header."
+            )
+        if model.direct and target.container is None:
+            raise _invalid(
+                f"Endpoint {endpoint} is configured for direct invocation: give TargetContainerHostname, one of "
+                f"{', '.join(names)}."
+            )
+        if target.container is not None and target.container not in names:
+            raise _invalid(
+                f"Container {target.container} of endpoint {endpoint} not found; there are: {', '.join(names)}."
+            )
 
     async def _capture(
         self,
@@ -243,9 +261,9 @@ class Invoker:
             started, sending = time.time(), time.perf_counter()
             status, answered = 0, ("", b"")
             # A failure is recorded in the shadow's metrics only.
-            with contextlib.suppress(aiohttp.ClientError, TimeoutError):
-                status, received, answer = await self._send(instance, sent, body)
-                answered = (received.get("Content-Type", "application/octet-stream"), answer)
+            with contextlib.suppress(LostError):
+                answer = await self._exchange.send(instance, sent, body)
+                status, answered = answer.status, (answer.content_type, answer.body)
             seconds = time.perf_counter() - sending
             self._manager.metrics.put(endpoint, shadow.name, status, seconds, seconds)
             if 0 < status < 400:
@@ -255,8 +273,13 @@ class Invoker:
         self._shadows.add(task)
         task.add_done_callback(self._shadows.discard)
 
-    async def _choose(self, endpoint: str, target: str | None) -> tuple[Fleet, Variant, Instance]:
-        """Return a healthy server for the request; waits up to 30 s for one being restarted. ApiError if none."""
+    async def _choose(
+        self, endpoint: str, target: str | None, model: str | None = None
+    ) -> tuple[Fleet, Variant, Instance]:
+        """Return a healthy instance for the request, best one that has loaded `model`.
+
+        Waits up to 30 s for one being restarted. ApiError if there is none.
+        """
         deadline = time.monotonic() + _WAIT_SECONDS
         waiting = False
         try:
@@ -268,7 +291,7 @@ class Invoker:
                     raise _invalid(f"Endpoint {endpoint} of account {self._cloud.settings.account} not found.")
                 if fleet is not None:
                     try:
-                        variant, instance = fleet.choose(target)
+                        variant, instance = fleet.choose(target, model)
                     except KeyError:
                         raise _invalid(f"Variant {target} of endpoint {endpoint} not found.") from None
                     if instance is not None:
@@ -284,33 +307,14 @@ class Invoker:
         finally:
             self._waiting -= waiting
 
-    async def _send(
-        self, instance: Instance, headers: dict[str, str], body: bytes, limits: _Limits = _AT_ONCE
-    ) -> tuple[int, Mapping[str, str], bytes]:
-        """Send a request to an instance: the answer's status, headers and body. `busy` counts what is under way."""
-        if self._session is None:
-            self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=30),
-                auto_decompress=False,
-                skip_auto_headers=("User-Agent", "Accept-Encoding"),
-                trust_env=False,
-                # Model servers set no cookies.
-                cookie_jar=aiohttp.DummyCookieJar(),
-            )
-        instance.busy += 1
-        try:
-            return await _exchange(self._session, instance.port, headers, body, limits)
-        finally:
-            instance.busy -= 1
-
-    def _model_error(self, endpoint: str, status: int, text: str) -> ApiError:
+    def _model_error(self, endpoint: str, status: int, text: str, container: str) -> ApiError:
         """ModelError (424) with what the container said."""
         settings = self._cloud.settings
         group = f"/aws/sagemaker/Endpoints/{endpoint}"
         side = "client" if 400 <= status < 500 else "server"
         return ApiError(
             "ModelError",
-            f'Received {side} error ({status}) from primary with message "{text}". '
+            f'Received {side} error ({status}) from {container} with message "{text}". '
             f"See the log group {group} in account {settings.account} for more information.",
             424,
             OriginalStatusCode=status,
@@ -319,24 +323,11 @@ class Invoker:
         )
 
 
-async def _exchange(
-    session: aiohttp.ClientSession, port: int, headers: dict[str, str], body: bytes, limits: _Limits
-) -> tuple[int, Mapping[str, str], bytes]:
-    url = f"http://127.0.0.1:{port}/invocations"
-    most = limits.most_bytes
-    async with session.post(url, data=body, headers=headers, allow_redirects=False, timeout=limits.timeout) as response:
-        answer = bytearray(await response.content.read(most + 1))
-        while len(answer) <= most and (more := await response.content.read(most + 1 - len(answer))):
-            answer += more
-        if len(answer) > most:
-            raise aiohttp.ClientPayloadError(f"the answer is longer than {most:,} bytes")
-        return response.status, response.headers, bytes(answer)
-
-
-def _broken(error: Exception) -> str:
-    if isinstance(error, TimeoutError):
-        return "Your invocation timed out while waiting for a response from container primary."
-    return f"The container closed the connection before it answered ({error or type(error).__name__})."
+def _broken(error: LostError) -> str:
+    if isinstance(error.cause, TimeoutError):
+        return f"Your invocation timed out while waiting for a response from container {error.container}."
+    said = str(error.cause) or type(error.cause).__name__
+    return f"The container closed the connection before it answered ({said})."
 
 
 def _invalid(message: str) -> ApiError:

@@ -25,8 +25,9 @@ from localcloud.sandbox.sandbox import Sandbox
 from localcloud.serving import shift
 from localcloud.serving.capture import Recorder
 from localcloud.serving.deployment import KIND, Deployment, in_progress, in_service, live, pending
-from localcloud.serving.fleet import DeployError, Fleet, ServiceError
+from localcloud.serving.fleet import Fleet
 from localcloud.serving.metrics import Metrics
+from localcloud.serving.variant import DeployError, ServiceError
 
 logger = logging.getLogger("localcloud")
 

@@ -4,7 +4,12 @@ Files of the artifact steer it: `/ping` is 200 once `delay` seconds have passed;
 text; `slow` is the seconds an answer takes. `/invocations` answers {"model": <text of `name`>, "bytes": n, "server":
 its PID namespace, its number in there and its start}; the body b"raise" gives 500, b"die" ends the process,
 b"environment" shows the process's variables and how many processes it sees, b"exists PATH" whether it sees a file,
-b"connect PORT" whether it reaches a port of 127.0.0.1.
+b"connect PORT" whether it reaches a port of 127.0.0.1. With `content_type` the answer has that type, and with `raises`
+it is always 500.
+
+With SAGEMAKER_MULTI_MODEL it serves several models: POST and DELETE of /models, and /models/NAME/invoke. A model with
+`fail` is not loaded; one with `huge` is loaded only while no other model is (507 otherwise). "history" in an answer is
+what was loaded (+name) and unloaded (-name).
 """
 
 import json
@@ -16,12 +21,14 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 MODEL = Path(os.environ["SM_MODEL_DIR"])
+HISTORY: list[str] = []
+MODELS: dict[str, Path] | None = {} if os.environ.get("SAGEMAKER_MULTI_MODEL") else None
 STARTED = Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19]
 SERVER = f"{Path('/proc/self/ns/pid').readlink()} {os.getpid()} {STARTED}"
 
 
-def text(name: str, default: str = "") -> str:
-    path = MODEL / name
+def text(name: str, default: str = "", model: Path = MODEL) -> str:
+    path = model / name
     return path.read_text() if path.exists() else default
 
 
@@ -30,23 +37,55 @@ class Handler(BaseHTTPRequestHandler):
     wbufsize = 65536  # head and body in one segment
 
     def do_GET(self) -> None:
-        self.answer(200 if self.path == "/ping" else 404, {})
+        if self.path == "/models" and MODELS is not None:
+            self.answer(200, {"models": [{"modelName": name, "modelUrl": str(MODELS[name])} for name in MODELS]})
+        else:
+            self.answer(200 if self.path == "/ping" else 404, {})
+
+    def do_DELETE(self) -> None:
+        gone = (MODELS or {}).pop(self.path.rpartition("/")[2], None)
+        if gone is not None:
+            HISTORY.append(f"-{text('name', model=gone)}")
+        self.answer(404 if gone is None else 200, {})
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["content-length"]))
+        if MODELS is None:
+            self.invoke(body, MODEL)
+        elif self.path == "/models":
+            self.load(**json.loads(body))
+        else:
+            self.invoke(body, MODELS[self.path.split("/")[2]])
+
+    def load(self, model_name: str, url: str) -> None:
+        assert MODELS is not None
+        model = Path(url)
+        if text("fail", model=model):
+            self.answer(500, {"error": text("fail", model=model)})
+        elif text("huge", model=model) and MODELS:
+            self.answer(507, {"error": "out of memory"})
+        else:
+            MODELS[model_name] = model
+            HISTORY.append(f"+{text('name', model=model)}")
+            self.answer(200, {})
+
+    def invoke(self, body: bytes, model: Path) -> None:
         if body == b"die":
             os._exit(9)
-        if body == b"raise" or text("raises"):
+        if body == b"raise" or text("raises", model=model):
             self.answer(500, {"error": "ValueError: this body raises"})
             return
-        time.sleep(float(text("slow", "0")))
+        time.sleep(float(text("slow", "0", model)))
         answer = {
-            "model": text("name"),
+            "model": text("name", model=model),
             "bytes": len(body),
             "server": SERVER,
             "content_type": self.headers["content-type"],
             "accept": self.headers["accept"],
             "attributes": self.headers["x-amzn-sagemaker-custom-attributes"],
+            "history": HISTORY,
+            "target": self.headers["x-amzn-sagemaker-target-model"],
+            "before": body.decode("utf-8", "replace") if body.startswith(b"{") else None,
         }
         if body == b"environment":
             answer["environment"] = dict(os.environ)
@@ -56,12 +95,12 @@ class Handler(BaseHTTPRequestHandler):
         if body.startswith(b"connect "):
             with socket.socket() as probe:
                 answer["connected"] = probe.connect_ex(("127.0.0.1", int(body[8:]))) == 0
-        self.answer(200, answer)
+        self.answer(200, answer, text("content_type", "application/json", model))
 
-    def answer(self, status: int, body: object) -> None:
+    def answer(self, status: int, body: object, content_type: str = "application/json") -> None:
         data = json.dumps(body).encode()
         self.send_response(status)
-        self.send_header("content-type", "application/json")
+        self.send_header("content-type", content_type)
         self.send_header("content-length", str(len(data)))
         self.send_header("x-amzn-sagemaker-custom-attributes", "from the model")
         self.end_headers()

@@ -57,6 +57,23 @@ def configure(
     return name
 
 
+def serve_model(cloud: Any, name: str, /, config: dict[str, Any] | None = None, **members: Any) -> Any:
+    """An endpoint with one instance of a model made with these members of CreateModel."""
+    sagemaker = cloud.client("sagemaker")
+    sagemaker.create_model(ModelName=name, ExecutionRoleArn="arn:aws:iam::000000000000:role/any", **members)
+    variant = {"VariantName": "AllTraffic", "ModelName": name, "InstanceType": "ml.m5.large", "InitialInstanceCount": 1}
+    sagemaker.create_endpoint_config(EndpointConfigName=name, ProductionVariants=[variant], **(config or {}))
+    sagemaker.create_endpoint(EndpointName=name, EndpointConfigName=name)
+    return wait_for(sagemaker, name, "InService", "Failed")
+
+
+def container(cloud: Any, key: str, /, *, hostname: str | None = None, **files: str) -> dict[str, Any]:
+    """A container of a model with these files, whose archive is put under `key`."""
+    cloud.client("s3").put_object(Bucket=BUCKET, Key=f"{key}.tar.gz", Body=artifact(**files))
+    named = {"ContainerHostname": hostname} if hostname else {}
+    return {"Image": IMAGE, "ModelDataUrl": f"s3://{BUCKET}/{key}.tar.gz", **named}
+
+
 def wait_for(sagemaker: Any, name: str, *statuses: str, seconds: float = 20) -> dict[str, Any]:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:

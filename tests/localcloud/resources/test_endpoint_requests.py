@@ -75,7 +75,7 @@ def test_an_absent_endpoint_is_a_validation_error(runtime: Any) -> None:
     ("members", "sentence"),
     [
         ({"InferenceId": " starts with a space"}, "at 'inferenceId' failed to satisfy constraint"),
-        ({"TargetModel": "other.tar.gz"}, "does not implement TargetModel"),
+        ({"SessionId": "NEW_SESSION"}, "does not implement SessionId"),
         ({"EnableExplanations": "`true`"}, "does not implement EnableExplanations"),
     ],
 )

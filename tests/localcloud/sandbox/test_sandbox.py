@@ -13,9 +13,9 @@ import psutil
 import pytest
 
 from localcloud.sandbox.leftovers import NOTE, Identity, end_leftovers
+from localcloud.sandbox.ports import free_port
 from localcloud.sandbox.process import ContainedProcess, Launchers, SandboxError
 from localcloud.sandbox.sandbox import Place, Sandbox, ascii_path, detect, rewrite
-from localcloud.serving.model_server import free_port
 
 
 @pytest.mark.parametrize(

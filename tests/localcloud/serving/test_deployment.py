@@ -2,12 +2,14 @@
 
 import json
 
+from localcloud.containers import ContainerSpec
 from localcloud.serving.deployment import Deployment, VariantSpec, in_progress, in_service, live, pending
 
 VARIANT = VariantSpec(
-    image="image:1",
-    model_data_url="s3://models/model.tar.gz",
-    environment={"A": "1"},
+    containers=[
+        ContainerSpec(name="first", image="image:1", model_data_url="s3://models/a.tar.gz", environment={"A": "1"}),
+        ContainerSpec(name="second", image="image:2", model_data_url="s3://models/b/", several=True, cached=False),
+    ],
     role_arn="arn:aws:iam::000000000000:role/models",
     variant_name="AllTraffic",
     weight=1.0,
@@ -31,8 +33,8 @@ def test_a_stored_deployment_is_read_back() -> None:
     assert live({}) is None
 
 
-def test_the_keys_in_the_store_stay_as_they_were() -> None:
-    """A local cloud restores the endpoints that an earlier version of it stored."""
+def test_what_an_earlier_version_stored_is_read() -> None:
+    """Its variants had one container each, whose members were the variant's own."""
     variant = {"VariantName": "AllTraffic", "Weight": 1.0, "Count": 1, "Serverless": None, "StartSeconds": None}
     variant |= {"ResolutionTime": 5.0, "Image": "image:1", "Environment": {}, "Isolated": False, "RoleArn": None}
     stored = {
@@ -48,17 +50,15 @@ def test_the_keys_in_the_store_stay_as_they_were() -> None:
     served = live({"_Live": stored})
 
     assert served is not None
-    assert served.document() == {
-        **stored,
-        "Variants": [{**variant, "ModelDataUrl": None}],
-        "AsyncInferenceConfig": None,
-    }
+    [restored] = served.variants
+    assert restored.containers == [ContainerSpec(image="image:1")]
+    assert (restored.variant_name, restored.count, restored.resolution_time) == ("AllTraffic", 1, 5.0)
 
 
 def test_the_summary_of_a_variant_without_instances_has_no_count() -> None:
     config = {"MemorySizeInMB": 2048, "MaxConcurrency": 2}
     summary = VariantSpec(
-        image=None, variant_name="A", weight=1, count=1, serverless=config, resolution_time=0
+        containers=[], variant_name="A", weight=1, count=1, serverless=config, resolution_time=0
     ).summary()
 
     assert summary["CurrentServerlessConfig"] == config

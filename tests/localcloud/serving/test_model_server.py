@@ -7,7 +7,7 @@ import pytest
 
 from localcloud.sandbox.process import Launchers
 from localcloud.sandbox.sandbox import Sandbox
-from localcloud.serving.model_server import Instance, MachineError, ServerError
+from localcloud.serving.model_server import MachineError, ModelServer, ServerError
 
 
 def start(tmp_path: Path, script: str | None) -> None:
@@ -20,12 +20,14 @@ def start(tmp_path: Path, script: str | None) -> None:
         serve.chmod(0o755)
     launchers = Launchers()
     environment = {"PATH": f"{tmp_path}/bin:/usr/bin:/bin"}
-    instance = Instance(tmp_path / "i", tmp_path / "model", environment, lambda _: None, Sandbox(), launchers)
+    model = tmp_path / "model"
+    server = ModelServer("primary", tmp_path / "i", model, environment, lambda _: None, Sandbox(), launchers)
     try:
-        instance.start()
-        instance.wait_healthy(20, threading.Event())
+        server.start()
+        server.wait_healthy(20, threading.Event())
     finally:
-        instance.stop(0)
+        server.terminate(0)
+        server.wait()
         launchers.close()
 
 

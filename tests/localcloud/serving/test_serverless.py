@@ -8,6 +8,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from localcloud.api import ApiError
+from localcloud.containers import ContainerSpec
 from localcloud.serving import serverless
 from localcloud.serving.deployment import Deployment, VariantSpec
 from tests.localcloud.resources.served import artifact
@@ -50,7 +51,12 @@ def test_what_serverless_endpoints_do_not_have_is_refused_by_name(
 
 def deployment(serverless: dict[str, Any] | None) -> Deployment:
     variant = VariantSpec(
-        image="image:1", variant_name="AllTraffic", weight=1.0, count=1, serverless=serverless, resolution_time=0.0
+        containers=[ContainerSpec(image="image:1")],
+        variant_name="AllTraffic",
+        weight=1.0,
+        count=1,
+        serverless=serverless,
+        resolution_time=0.0,
     )
     return Deployment(endpoint_config_name="config", variants=[variant], directory="d", start_time=0.0)
 

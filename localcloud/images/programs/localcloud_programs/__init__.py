@@ -1,6 +1,7 @@
 """What runs inside the environments that stand for AWS's images; it imports nothing of the local cloud.
 
 - `serving`: the model server with the functions model_fn, input_fn, predict_fn and output_fn of AWS's containers
+- `serving_models`: the same server with several models, loaded and unloaded as it is told
 - `sklearn_serving`: how scikit-learn's container reads a request
 - `xgboost_serving`: these functions for a model that XGBoost's algorithm mode has made
 - `xgboost_training`: XGBoost's algorithm mode, and script mode by AWS's own toolkit

@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tarfile
 import traceback
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -61,35 +62,40 @@ def _with_type(answer: Any, accept: str) -> tuple[Any, str]:
 
 
 def application(handler: Handler) -> Any:
-    """The WSGI application: GET /ping and POST /invocations."""
+    """The WSGI application of one model: GET /ping and POST /invocations."""
 
     @Request.application
     def respond(request: Request) -> Response:
-        """Answer as AWS's inference toolkit does: 415 for a format the handler does not take, 500 for an error.
-
-        Text and JSON bodies are given to the handler as text, all others as bytes.
-        """
+        """The answer to a request; 404 for any other path."""
         if request.path == "/ping":
             return Response(status=200)
         if (request.path, request.method) != ("/invocations", "POST"):
             return Response("not found\n", status=404)
-        content_type = (request.content_type or "text/csv").partition(";")[0].strip().lower()
-        accept = request.headers.get("Accept", "")
-        default = os.environ.get("SAGEMAKER_DEFAULT_INVOCATIONS_ACCEPT", "application/json")
-        accept = default if accept in ("", "*/*") else accept.partition(",")[0].strip()
-        body: Any = request.get_data()
-        if content_type.startswith("text/") or content_type == "application/json":
-            body = body.decode("utf-8", "replace")
-        try:
-            answer, answer_type = handler.answer(body, content_type, accept)
-        except UnsupportedFormatError as error:
-            return Response(f"{error}\n", status=415)
-        except Exception as error:
-            traceback.print_exc()
-            return Response(f"{type(error).__name__}: {error}\n", status=500)
-        return Response(answer, content_type=answer_type)
+        return invoke(handler, request)
 
     return respond
+
+
+def invoke(handler: Handler, request: Request) -> Response:
+    """Answer as AWS's inference toolkit does: 415 for a format the handler does not take, 500 for an error.
+
+    Text and JSON bodies are given to the handler as text, all others as bytes.
+    """
+    content_type = (request.content_type or "text/csv").partition(";")[0].strip().lower()
+    accept = request.headers.get("Accept", "")
+    default = os.environ.get("SAGEMAKER_DEFAULT_INVOCATIONS_ACCEPT", "application/json")
+    accept = default if accept in ("", "*/*") else accept.partition(",")[0].strip()
+    body: Any = request.get_data()
+    if content_type.startswith("text/") or content_type == "application/json":
+        body = body.decode("utf-8", "replace")
+    try:
+        answer, answer_type = handler.answer(body, content_type, accept)
+    except UnsupportedFormatError as error:
+        return Response(f"{error}\n", status=415)
+    except Exception as error:
+        traceback.print_exc()
+        return Response(f"{type(error).__name__}: {error}\n", status=500)
+    return Response(answer, content_type=answer_type)
 
 
 def script_folder(model_dir: Path) -> Path:
@@ -98,6 +104,12 @@ def script_folder(model_dir: Path) -> Path:
     if not place.startswith("s3://"):
         named = Path(place.removeprefix("file://")) if place else model_dir / "code"
         return named if named.is_dir() else model_dir / "code"
+    return _downloaded(place)
+
+
+@cache
+def _downloaded(place: str) -> Path:
+    """The folder into which the archive of scripts at this S3 address was unpacked; once in a process."""
     import boto3
 
     address = urlparse(place)
@@ -110,7 +122,8 @@ def script_folder(model_dir: Path) -> Path:
     return folder
 
 
-def _script(model_dir: Path) -> ModuleType | None:
+def script(model_dir: Path) -> ModuleType | None:
+    """The model's script, imported with what it requires installed first; None if there is none."""
     folder = script_folder(model_dir)
     program = os.environ.get("SAGEMAKER_PROGRAM", "inference.py")
     if not (folder / program).exists():
@@ -123,13 +136,24 @@ def _script(model_dir: Path) -> ModuleType | None:
     return importlib.import_module(Path(program).stem)
 
 
+def default_handler() -> ModuleType | None:
+    """The module with the image's own functions, for those that a script leaves out."""
+    named = os.environ.get("LOCALCLOUD_DEFAULT_HANDLER")
+    return importlib.import_module(named) if named else None
+
+
 def main() -> None:
-    """Load the model and serve it until the process is ended."""
+    """Load the model and serve it until the process is ended; or serve the models that it is told to load."""
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    model_dir = Path(os.environ.get("SM_MODEL_DIR", "/opt/ml/model"))
-    defaults = os.environ.get("LOCALCLOUD_DEFAULT_HANDLER")
-    handler = Handler(_script(model_dir), importlib.import_module(defaults) if defaults else None, str(model_dir))
     logging.getLogger("werkzeug").setLevel(logging.WARNING)
     host, port = os.environ.get("SERVE_HOST", "127.0.0.1"), int(os.environ.get("SAGEMAKER_BIND_TO_PORT", "8080"))
-    logger.info("serving %s on port %s", model_dir, port)
-    run_simple(host, port, application(handler), threaded=True)
+    if os.environ.get("SAGEMAKER_MULTI_MODEL") == "true":
+        from localcloud_programs.serving_models import Models
+
+        served = Models().application()
+        logger.info("serving models on port %s", port)
+    else:
+        model_dir = Path(os.environ.get("SM_MODEL_DIR", "/opt/ml/model"))
+        served = application(Handler(script(model_dir), default_handler(), str(model_dir)))
+        logger.info("serving %s on port %s", model_dir, port)
+    run_simple(host, port, served, threaded=True)

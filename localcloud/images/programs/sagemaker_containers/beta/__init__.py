@@ -1,0 +1,1 @@
+"""Holds `framework`, which is all that scripts import."""
