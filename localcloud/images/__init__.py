@@ -4,6 +4,8 @@
 - `analyzers`: what a job of an image that analyzes data or models asks for in vain; pure
 - `catalog`: reads such files and finds the rule for an address; pure
 - `environments`: makes the environments with uv, once each, and keeps them
+- `functions`: the Python and the SDK of a job that runs a function of @step or @remote; pure
+- `reasons`: why an environment could not be made, in one sentence; pure
 - `programs/`: what runs inside: `serve` (model_fn and its companions), XGBoost's algorithm mode, the model monitor's
   analyzer and Clarify
 """

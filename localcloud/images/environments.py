@@ -19,11 +19,15 @@ from pathlib import Path
 from uv import find_uv_bin
 
 from localcloud.images.catalog import Rule, UnknownImageError, find
+from localcloud.images.functions import for_function
+from localcloud.images.reasons import reason
 
 PROGRAMS = Path(__file__).parent / "programs"
 _COMPLETE = "localcloud.json"
 """In an environment: what it was made from. It is written last, so an environment without it is half made."""
 _POLL_SECONDS = 0.2
+_MAX_LINES = 2000
+"""Of the installer's output that are looked through for the reason of a failure: a build may print its whole log."""
 
 Say = Callable[[str], None]
 """Called with a line of progress."""
@@ -48,7 +52,7 @@ def installer_variables(variables: Mapping[str, str]) -> dict[str, str]:
     return {
         name: value
         for name, value in variables.items()
-        if name in kept or name.startswith("UV_") or name.lower().endswith("_proxy")
+        if name in kept or name.startswith(("UV_", "PYENV_")) or name.lower().endswith("_proxy")
     }
 
 
@@ -86,14 +90,15 @@ class Images:
         except UnknownImageError:
             return ()
 
-    def prepare(self, address: str, say: Say, cancelled: threading.Event) -> Runtime:
+    def prepare(self, address: str, say: Say, cancelled: threading.Event, command: Sequence[str] = ()) -> Runtime:
         """Return what stands for the image, made first if it is not there; that may take minutes.
 
-        `say` gets the lines of progress, and a sentence if the library's version is not the tag's. UnknownImageError;
-        InstallError, also once `cancelled` is set.
+        `say` gets the lines of progress, and a sentence if the library's version is not the tag's. `command` is what
+        will run in it: a function of @step has an environment of the Python and the SDK that it comes from.
+        UnknownImageError; InstallError, also once `cancelled` is set.
         """
         try:
-            rule = find(self._rules, address)
+            rule = for_function(find(self._rules, address), command)
         except UnknownImageError:
             if self._fallback is None:
                 raise
@@ -138,7 +143,7 @@ class Images:
     def _make(self, rule: Rule, place: Path, say: Say, cancelled: threading.Event) -> None:
         """Make the virtual environment of a rule at `place`; if it fails or is cancelled, nothing of it is left.
 
-        Raises InstallError with the installer's last words.
+        Raises InstallError with the installer's reason in one sentence.
         """
         say(f"Making the environment {rule.name} for the first time, in {place}.")
         shutil.rmtree(place, ignore_errors=True)
@@ -159,7 +164,7 @@ class Images:
 
     def _run(self, command: list[str], rule: Rule, say: Say, cancelled: threading.Event, given: str = "") -> None:
         """Run an installer command with `given` as its input, passing its output to `say`; InstallError if it fails."""
-        lines: deque[str] = deque(maxlen=20)
+        lines: deque[str] = deque(maxlen=_MAX_LINES)
         with subprocess.Popen(
             # What is installed is for any user's job to read, and this server's files are not.
             ["/bin/sh", "-c", 'umask 022 && exec "$@"', "sh", *command],
@@ -181,8 +186,8 @@ class Images:
                     raise InstallError(f"Making the environment {rule.name} was stopped.")
             reader.join()
         if process.returncode != 0:
-            reason = " ".join(line.strip() for line in lines if line.strip()) or f"uv exited with {process.returncode}"
-            raise InstallError(f"The environment {rule.name} could not be made: {reason}")
+            why = reason(lines, process.returncode)
+            raise InstallError(f"The environment {rule.name} could not be made: {why}.")
 
 
 def _read(process: subprocess.Popen[str], lines: deque[str], say: Say) -> None:

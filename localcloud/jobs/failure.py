@@ -8,8 +8,19 @@ MAX_REASON = 1024
 _TRACEBACK = "Traceback (most recent call last):"
 _FRAME = re.compile(r'  File ".*", line \d+')
 _MISSING = re.compile(r"ModuleNotFoundError: No module named '([^'.]+)")
+_DISTRIBUTIONS = {
+    "PIL": "pillow",
+    "bs4": "beautifulsoup4",
+    "cv2": "opencv-python-headless",
+    "dateutil": "python-dateutil",
+    "skimage": "scikit-image",
+    "sklearn": "scikit-learn",
+    "yaml": "pyyaml",
+}
+"""What is installed for the modules whose names are not those of their packages."""
 _TOOLKIT = " sagemaker-training-toolkit "
 _TOOLKIT_END = "Reporting training FAILURE"
+_INSTALLER = "ERROR: "
 
 
 class JobError(Exception):
@@ -34,6 +45,8 @@ class ErrorTail:
         self._exception: str | None = None
         self._last: str | None = None
         self._over = False
+        self.not_installed: str | None = None
+        """What pip said last about what it could not install; None if it said nothing."""
 
     def line(self, text: str) -> None:
         """Read one line, given without its newline."""
@@ -41,6 +54,8 @@ class ErrorTail:
         if self._over or not text.strip() or _TOOLKIT in text:
             return
         self._last = text.strip()
+        if text.startswith(_INSTALLER):
+            self.not_installed = text.removeprefix(_INSTALLER).strip()
         if text.startswith(_TRACEBACK) or _FRAME.match(text):
             # A SyntaxError of the script itself comes without the heading.
             self._in_traceback = True
@@ -67,6 +82,8 @@ def algorithm_error(message: str, tail: ErrorTail, exit_code: int, image: str | 
     """
     ended = f"exit code: {exit_code}" if exit_code >= 0 else f"killed by signal {-exit_code}"
     written = message.strip()
+    if written.startswith("InstallRequirementsError") and tail.not_installed:
+        written = f"The requirements.txt beside the script cannot be installed: {tail.not_installed}"
     if written.startswith("ExecuteUserScriptError"):
         written = " ".join(written.split())
         if tail.summary and tail.summary not in written:
@@ -74,6 +91,8 @@ def algorithm_error(message: str, tail: ErrorTail, exit_code: int, image: str | 
     reason = written or tail.summary or "See the job's log for more information"
     missing = _MISSING.search(reason)
     if missing and image:
-        ended += f". The environment of the image {image} has no {missing.group(1)}: add it to the requirements of its"
-        ended += " rule (`localcloud images`), or to a requirements.txt beside the script"
+        line = _DISTRIBUTIONS.get(missing.group(1), missing.group(1))
+        ended += f". The environment of the image {image} has no {missing.group(1)}: add the line {line} to a"
+        ended += f" requirements.txt beside the script, or {line!r} to the requirements in a rule of your own for the"
+        ended += " image (`localcloud up --images FILE`)"
     return JobError("AlgorithmError", f"{bounded(reason, max(200, MAX_REASON - 60 - len(ended)))}, {ended}")

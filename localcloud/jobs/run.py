@@ -170,7 +170,7 @@ class JobRun:
     def _work(self, job: Document) -> Document:
         """Run the job from download to upload; returns its final status and members to store. JobError if it fails."""
         self._act_as(job.get("RoleArn") or job.get("_role"), self.kind.image(job))
-        self._runtime = self._prepare_image(self.kind.image(job))
+        self._runtime = self._prepare_image(job)
         hosts = make_hosts(self.directory, self.kind.hosts(job))
         names = self._names(hosts)
         self._change("InProgress", {"secondary": "Downloading"})
@@ -197,10 +197,11 @@ class JobRun:
         self._change("InProgress", {"secondary": "Uploading"})
         return {"status": "Completed", **exit_message, **self._deliver(job, hosts, complete=True)}
 
-    def _prepare_image(self, address: str | None) -> Runtime:
+    def _prepare_image(self, job: Document) -> Runtime:
         """What stands for the job's image; made, with its progress in the job's log, if this is its first use."""
+        address, command = self.kind.image(job) or "", self.kind.command(job)
         try:
-            return self.cloud.images.prepare(address or "", lambda line: self.say([line]), self.cancelled)
+            return self.cloud.images.prepare(address, lambda line: self.say([line]), self.cancelled, command)
         except (InstallError, UnknownImageError) as error:
             raise JobError("ClientError", str(error)) from None
 

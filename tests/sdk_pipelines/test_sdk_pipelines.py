@@ -46,6 +46,24 @@ def test_a_built_in_algorithm_is_trained_and_registered(execution_of: Run, sdk: 
 
 
 @whole
+def test_xgboost_reads_what_its_container_reads(execution_of: Run) -> None:
+    execution = execution_of("v2", "xgboost_inputs")
+    wrong = execution.steps["Wrong"]
+    assert {name for name, status in execution.statuses.items() if status != "Succeeded"} == {"Wrong"}
+    assert "could not convert string to float" in wrong["FailureReason"]
+    errors = {
+        name: metric["Value"]
+        for name in ("Weighted", "Libsvm", "TwoInstances")
+        for metric in execution.job(name)["FinalMetricDataList"]
+        if metric["MetricName"] == "train:rmse"
+    }
+    # The rows are the same, and weights of one change nothing.
+    assert max(errors.values()) - min(errors.values()) < 0.01
+    # Each of the two instances has one of the two files.
+    assert execution.job("Script")["FinalMetricDataList"][0]["Value"] == 100
+
+
+@whole
 @both
 def test_a_batch_transform_job_predicts_the_rows_of_a_table(execution_of: Run, sdk: str) -> None:
     execution = execution_of(sdk, "batch_transform")

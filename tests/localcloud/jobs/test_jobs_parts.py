@@ -106,8 +106,32 @@ def test_a_missing_package_is_named_with_the_image_that_lacks_it() -> None:
 
     reason = str(algorithm_error("", tail, 1, "a/sagemaker-xgboost:1.7-1"))
 
-    assert "The environment of the image a/sagemaker-xgboost:1.7-1 has no shap: add it to the requirements" in reason
+    assert (
+        "The environment of the image a/sagemaker-xgboost:1.7-1 has no shap: add the line shap to a requirements.txt"
+        in reason
+    )
     assert "exit code: 1" in reason
+
+
+def test_a_missing_module_is_named_by_its_package() -> None:
+    tail = tail_of("Traceback (most recent call last):\nModuleNotFoundError: No module named 'sklearn'\n")
+
+    assert "add the line scikit-learn to" in str(algorithm_error("", tail, 1, "own:1"))
+
+
+def test_requirements_that_cannot_be_installed_say_why() -> None:
+    wrong = "ERROR: Could not find a version that satisfies the requirement nosuch==1.0 (from versions: none)"
+    last = "ERROR: No matching distribution found for nosuch==1.0"
+    toolkit = (
+        'InstallRequirementsError:\nExitCode 1\nErrorMessage ""\nCommand "python -m pip install -r requirements.txt"'
+    )
+
+    reason = str(algorithm_error(toolkit, tail_of(f"{wrong}\n{last}\n"), 1))
+
+    assert reason == (
+        "AlgorithmError: The requirements.txt beside the script cannot be installed: No matching distribution found "
+        "for nosuch==1.0, exit code: 1"
+    )
 
 
 def test_metrics_are_the_last_values_in_the_log() -> None:

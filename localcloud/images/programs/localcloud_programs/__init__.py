@@ -5,9 +5,12 @@
 - `sklearn_serving`: how scikit-learn's container reads a request
 - `xgboost_serving`: these functions for a model that XGBoost's algorithm mode has made
 - `xgboost_training`: XGBoost's algorithm mode, and script mode by AWS's own toolkit
-- `xgboost_data`: the CSV and libsvm files of both
+- `xgboost_data`: the CSV, libsvm and Parquet files of both
 - `monitor`: the model monitor's analyzer, and its parts `monitor_data`, `monitor_statistics`, `monitor_violations`,
   `monitor_quality`
 - `clarify`: SageMaker Clarify, and its parts `clarify_data`, `clarify_predictor`, `clarify_bias`, `clarify_shap`,
   `clarify_drift`
+
+Beside it, `sagemaker_containers` and `sagemaker_xgboost_container` hold what scripts import from AWS's packages of
+these names.
 """

@@ -1,4 +1,4 @@
-"""Reads CSV and libsvm as XGBoost's containers do: no header, and in training files the label in the first column."""
+"""Reads CSV, libsvm and Parquet as XGBoost's containers do: in training files the label is the first column."""
 
 from __future__ import annotations
 
@@ -11,16 +11,27 @@ import xgboost
 
 CSV = ("text/csv", "csv")
 LIBSVM = ("text/libsvm", "text/x-libsvm", "libsvm")
+PARQUET = ("application/x-parquet", "parquet")
 
 
-def training_matrix(folder: Path, content_type: str) -> xgboost.DMatrix:
-    """The rows of all files of a channel; ValueError if there are none or the type is not CSV or libsvm."""
-    files = sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("."))
+def training_matrix(folder: Path, content_type: str, weights: bool = False) -> xgboost.DMatrix:
+    """The rows of a file, or of all files below a folder, such as a channel's.
+
+    `weights` says that the second column of CSV holds the rows' weights. ValueError if there are no files, or the type
+    is none of CSV, libsvm and Parquet.
+    """
+    found = [folder] if folder.is_file() else folder.rglob("*")
+    files = sorted(path for path in found if path.is_file() and not path.name.startswith("."))
     if not files:
         raise ValueError(f"the channel {folder.name} has no files")
     kind = content_type.partition(";")[0].strip().lower()
     if kind in CSV:
         table = np.concatenate([_table(path.read_text()) for path in files])
+        if weights:
+            return xgboost.DMatrix(table[:, 2:], label=table[:, 0], weight=table[:, 1])
+        return xgboost.DMatrix(table[:, 1:], label=table[:, 0])
+    if kind in PARQUET:
+        table = np.concatenate([pd.read_parquet(path).to_numpy(dtype=np.float32) for path in files])
         return xgboost.DMatrix(table[:, 1:], label=table[:, 0])
     if kind in LIBSVM:
         from scipy.sparse import vstack
@@ -31,7 +42,9 @@ def training_matrix(folder: Path, content_type: str) -> xgboost.DMatrix:
         for rows, _ in parts:
             rows.resize(rows.shape[0], width)
         return xgboost.DMatrix(vstack([rows for rows, _ in parts]), label=np.concatenate([y for _, y in parts]))
-    raise ValueError(f"the content type {content_type!r} is not served; give text/csv or text/libsvm")
+    raise ValueError(
+        f"the content type {content_type!r} is not served; give text/csv, text/libsvm or application/x-parquet"
+    )
 
 
 def request_matrix(body: str, content_type: str) -> xgboost.DMatrix:

@@ -9,17 +9,17 @@ from __future__ import annotations
 import os
 import pickle
 import re
-import sys
 from pathlib import Path
 from typing import Any
 
 import xgboost
-from sagemaker_training import entry_point, environment
+from sagemaker_training import entry_point, environment, errors
+from sagemaker_xgboost_container.distributed import rabit_run
 
 from localcloud_programs.xgboost_data import training_matrix
 
 MODEL = "xgboost-model"
-_REFUSED = ("_kfold", "csv_weights", "use_dask_gpu_training")
+_REFUSED = ("_kfold", "use_dask_gpu_training")
 _PICKLED_BEFORE = (1, 3)
 """The version of SageMaker's XGBoost from which models are stored in XGBoost's own format rather than pickled."""
 
@@ -35,7 +35,10 @@ class MetricLines(xgboost.callback.TrainingCallback):  # type: ignore[misc]
 
 
 def main() -> None:
-    """Run script mode or algorithm mode, by the hyperparameter sagemaker_program."""
+    """Run script mode or algorithm mode, by the hyperparameter sagemaker_program.
+
+    ClientError of the toolkit if the data or the hyperparameters of algorithm mode are wrong.
+    """
     env = environment.Environment()
     if env.user_entry_point:
         entry_point.run(env.module_dir, env.user_entry_point, env.to_cmd_args(), env.to_env_vars())
@@ -43,8 +46,8 @@ def main() -> None:
     try:
         train(env)
     except (ValueError, KeyError, xgboost.core.XGBoostError) as error:
-        Path(env.output_dir, "failure").write_text(f"{type(error).__name__}: {error}")
-        sys.exit(f"{type(error).__name__}: {error}")
+        # The toolkit writes it to the job's failure file; a SystemExit would count as success there.
+        raise errors.ClientError(f"{type(error).__name__}: {error}") from error
 
 
 def train(env: Any) -> None:
@@ -55,11 +58,10 @@ def train(env: Any) -> None:
         raise ValueError(f"the hyperparameter {refused[0]} is not served by the local cloud")
     if "num_round" not in parameters:
         raise ValueError("the hyperparameter num_round is required")
-    if len(env.hosts) > 1:
-        raise ValueError("XGBoost's algorithm mode runs on one instance in the local cloud")
     rounds = int(parameters.pop("num_round"))
     early = parameters.pop("early_stopping_rounds", None)
     parameters.pop("save_model_on_termination", None)
+    weights = parameters.pop("csv_weights", "0") == "1"
     given: dict[str, Any] = dict(parameters)
     if "eval_metric" in given:
         given["eval_metric"] = [name.strip() for name in given["eval_metric"].strip("[]").replace('"', "").split(",")]
@@ -67,23 +69,31 @@ def train(env: Any) -> None:
     if objective and objective not in given.get("eval_metric", []):
         given["eval_metric"] = [*given.get("eval_metric", []), objective]
     matrices = {
-        name: training_matrix(Path(folder), _type(env, name))
+        name: training_matrix(Path(folder), _type(env, name), weights)
         for name, folder in env.channel_input_dirs.items()
         if name in ("train", "validation")
     }
     if "train" not in matrices:
         raise ValueError("the channel train is missing")
     print(f"Train matrix has {matrices['train'].num_row()} rows", flush=True)
-    booster = xgboost.train(
-        given,
-        matrices["train"],
-        num_boost_round=rounds,
-        evals=[(matrix, name) for name, matrix in matrices.items()],
-        early_stopping_rounds=int(early) if early else None,
-        callbacks=[MetricLines()],
-        verbose_eval=False,
-    )
-    store(booster, Path(env.model_dir) / MODEL, os.environ.get("LOCALCLOUD_IMAGE", ""))
+
+    def fit(is_master: bool) -> None:
+        booster = xgboost.train(
+            given,
+            matrices["train"],
+            num_boost_round=rounds,
+            evals=[(matrix, name) for name, matrix in matrices.items()],
+            early_stopping_rounds=int(early) if early else None,
+            callbacks=[MetricLines()],
+            verbose_eval=False,
+        )
+        if is_master:
+            store(booster, Path(env.model_dir) / MODEL, os.environ.get("LOCALCLOUD_IMAGE", ""))
+
+    if len(env.hosts) > 1:
+        rabit_run(fit, {}, True, env.hosts, env.current_host, update_rabit_args=True)
+    else:
+        fit(is_master=True)
 
 
 def store(booster: Any, path: Path, address: str) -> None:

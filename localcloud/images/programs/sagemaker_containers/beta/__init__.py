@@ -1,1 +1,1 @@
-"""Holds `framework`, which is all that scripts import."""
+"""The folder of `sagemaker_containers.beta.framework`."""
