@@ -79,7 +79,8 @@ def step(number: int, cache: bool) -> dict[str, Any]:
 class Ours:
     """A running local cloud with the pipeline `five`."""
 
-    def __init__(self, url: str, secret: str) -> None:
+    def __init__(self, url: str, secret: str, process: int) -> None:
+        self.process = process
         self.environment = {
             "AWS_ENDPOINT_URL": url,
             "AWS_DEFAULT_REGION": "us-east-1",
@@ -114,8 +115,8 @@ class Ours:
 
 
 @contextmanager
-def running(home: Path) -> Iterator[Ours]:
-    """A local cloud on a free port, stopped at the end."""
+def running(home: Path, checkout: Path = ROOT) -> Iterator[Ours]:
+    """The local cloud of a checkout on a free port, stopped at the end."""
     home.mkdir(parents=True)
     with (home / "log").open("wb") as log:
         process = subprocess.Popen(
@@ -123,7 +124,7 @@ def running(home: Path) -> Iterator[Ours]:
                 *(sys.executable, "-m", "localcloud", "serve", "--home", home, "--port", "0"),
                 *("--image-env", ROOT / ".venv-image", "--image-root", ROOT / "container"),
             ],
-            cwd=ROOT,
+            cwd=checkout,
             stderr=log,
             env={"PATH": os.environ["PATH"], "HOME": str(home)},
         )
@@ -133,7 +134,7 @@ def running(home: Path) -> Iterator[Ours]:
             if time.monotonic() > deadline or process.poll() is not None:
                 raise RuntimeError(f"the local cloud did not start: {(home / 'log').read_text()}")
             time.sleep(0.05)
-        yield Ours(found.group(1), owner_secret(home, "000000000000"))
+        yield Ours(found.group(1), owner_secret(home, "000000000000"), process.pid)
     finally:
         process.terminate()
         process.wait(30)

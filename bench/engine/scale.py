@@ -1,7 +1,9 @@
 """The engine's own cost a step: `.venv/bin/python bench/engine/scale.py` writes the last part of docs/engine.md.
 
 Pipelines of N steps, half of them a chain and half side by side, once as conditions (no job: the engine alone) and once
-as processing jobs that run `true`. Wall time from StartPipelineExecution to Succeeded, asked every 20 ms, divided by N.
+as processing jobs that run `python3 -c pass`. What such a command takes without a cloud, in the same shape and by the
+same Python, is measured in turn with it and subtracted: the rest is the overhead of a step. `--beside CHECKOUT` runs
+another checkout's local cloud in turn with this one's.
 """
 
 from __future__ import annotations
@@ -10,22 +12,34 @@ import argparse
 import datetime
 import json
 import os
-import shutil
+import resource
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
 from bench.engine import ours  # noqa: E402
-from bench.engine.run import machine, spread  # noqa: E402
+from bench.engine.run import machine  # noqa: E402
 
 HEADING = "# What a step costs"
 ROLE = "arn:aws:iam::000000000000:role/bench"
+COMMAND = ["python3", "-c", "pass"]
+AT_A_TIME = 2  # jobs, by default
+CONDITIONS, JOBS, BARE = "conditions", "jobs", "the commands alone"
+Figures = dict[str, list[tuple[float, float]]]
+"""By name, of each round: milliseconds a step, and milliseconds of processor time a step."""
 
 
 def condition() -> dict[str, Any]:
@@ -39,7 +53,7 @@ def job() -> dict[str, Any]:
     cluster = {"InstanceType": "ml.m5.large", "InstanceCount": 1, "VolumeSizeInGB": 30}
     arguments = {
         "ProcessingResources": {"ClusterConfig": cluster},
-        "AppSpecification": {"ImageUri": "image", "ContainerEntrypoint": ["true"]},
+        "AppSpecification": {"ImageUri": "image", "ContainerEntrypoint": COMMAND},
     }
     return {"Type": "Processing", "Arguments": arguments}
 
@@ -51,76 +65,163 @@ def definition(count: int, step: dict[str, Any]) -> str:
     return json.dumps({"Version": "2020-12-01", "Steps": [{"Name": "S0", **step}, *steps]})
 
 
-def seconds(client: Any, name: str) -> float:
-    """From the start of an execution to its end, which must be a success."""
-    began = time.perf_counter()
+def run_steps(cloud: ours.Ours, name: str) -> float:
+    """Seconds from the start of an execution to its end, which must be a success, by the times that it records."""
+    client = cloud.client
     arn = client.start_pipeline_execution(PipelineName=name)["PipelineExecutionArn"]
     while True:
-        status = client.describe_pipeline_execution(PipelineExecutionArn=arn)["PipelineExecutionStatus"]
+        execution = client.describe_pipeline_execution(PipelineExecutionArn=arn)
+        status = execution["PipelineExecutionStatus"]
+        if status == "Succeeded":
+            return float((execution["LastModifiedTime"] - execution["CreationTime"]).total_seconds())
         if status != "Executing":
-            if status != "Succeeded":
-                steps = client.list_pipeline_execution_steps(PipelineExecutionArn=arn, MaxResults=100)
-                reasons = {step.get("FailureReason") for step in steps["PipelineExecutionSteps"]}
-                raise RuntimeError(f"{name} ended as {status}: {sorted(filter(None, reasons))[:3]}")
-            return time.perf_counter() - began
-        time.sleep(0.02)
+            steps = client.list_pipeline_execution_steps(PipelineExecutionArn=arn, MaxResults=100)
+            reasons = {step.get("FailureReason") for step in steps["PipelineExecutionSteps"]}
+            raise RuntimeError(f"{name} ended as {status}: {sorted(filter(None, reasons))[:3]}")
+        time.sleep(0.2)
 
 
-def measure(rounds: int) -> dict[str, list[float]]:
-    """Milliseconds a step of each round, by row."""
-    found: dict[str, list[float]] = {}
-    folder = Path(tempfile.mkdtemp(prefix="bench-scale-"))
-    try:
-        with ours.running(folder / "cloud") as cloud:
-            for kind, step, counts in (("conditions", condition(), (50, 200, 500)), ("jobs", job(), (50, 200))):
-                for count in counts:
-                    name = f"{kind}-{count}"
+def run_alone(count: int) -> float:
+    """Seconds that the commands of so many steps take without a cloud: half one by one, half two at a time."""
+    python = ROOT / ".venv-image" / "bin" / COMMAND[0]
+
+    def run(_: int) -> None:
+        subprocess.run([python, *COMMAND[1:]], check=True)
+
+    began = time.perf_counter()
+    for number in range(count // 2):
+        run(number)
+    with ThreadPoolExecutor(AT_A_TIME) as pool:
+        list(pool.map(run, range(count - count // 2)))
+    return time.perf_counter() - began
+
+
+def cloud_processor_seconds(process: int) -> float:
+    """Processor time of a local cloud and all that it started, also of what has ended."""
+    cloud, total = psutil.Process(process), 0.0
+    for one in (cloud, *cloud.children(recursive=True)):
+        with suppress(psutil.Error):
+            times = one.cpu_times()
+            total += times.user + times.system + times.children_user + times.children_system
+    return total
+
+
+def own_processor_seconds() -> float:
+    """Processor time of the processes that this one started and that have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def measure(rounds: int, counts: dict[str, list[int]], checkouts: dict[str, Path]) -> dict[str, Figures]:
+    """The figures by row, such as "200 jobs"; in each round the checkouts, and the commands alone, take turns."""
+    found: dict[str, Figures] = {}
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-scale-")))
+        clouds = {
+            name: stack.enter_context(ours.running(folder / str(number), checkout))
+            for number, (name, checkout) in enumerate(checkouts.items())
+        }
+        for kind, step in ((CONDITIONS, condition()), (JOBS, job())):
+            # A small one first, which is not counted: the first job of a cloud loads and writes more.
+            for count in (4, *counts[kind]):
+                for cloud in clouds.values():
                     text = definition(count, step)
-                    cloud.client.create_pipeline(PipelineName=name, PipelineDefinition=text, RoleArn=ROLE)
-                    label = f"{count} {kind}"
-                    for _ in range(rounds):
-                        found.setdefault(label, []).append(seconds(cloud.client, name) / count * 1000)
-                    print(label, found[label], file=sys.stderr)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+                    cloud.client.create_pipeline(PipelineName=f"{kind}-{count}", PipelineDefinition=text, RoleArn=ROLE)
+                works: dict[str, tuple[Callable[[], float], Callable[[], float]]] = {
+                    name: (
+                        partial(run_steps, cloud, f"{kind}-{count}"),
+                        partial(cloud_processor_seconds, cloud.process),
+                    )
+                    for name, cloud in clouds.items()
+                }
+                if kind == JOBS:
+                    works[BARE] = partial(run_alone, count), own_processor_seconds
+                for _ in range(rounds):
+                    for name, (work, processor) in works.items():
+                        before = processor()
+                        took = work()
+                        figures = (took / count * 1000, (processor() - before) / count * 1000)
+                        if count > 4:
+                            found.setdefault(f"{count} {kind}", {}).setdefault(name, []).append(figures)
+                            print(f"{count} {kind}, {name}: {figures}", file=sys.stderr)
     return found
 
 
-def page(found: dict[str, list[float]], rounds: int, load: float) -> str:
+def _median(values: list[tuple[float, float]], part: int) -> float:
+    return statistics.median(value[part] for value in values)
+
+
+def rows(found: dict[str, Figures], part: int) -> list[str]:
+    """The rows of a table: what each cloud takes a step, the commands alone, and the overhead of each."""
+    names = [name for name in next(iter(found.values())) if name != BARE]
+    lines = [
+        "| steps | " + " | ".join([*names, BARE, *(f"overhead, {name}" for name in names)]) + " |",
+        "|---" * (2 + 2 * len(names)) + "|",
+    ]
+    for label, figures in found.items():
+        bare = _median(figures[BARE], part) if BARE in figures else 0.0
+        medians = [_median(figures[name], part) for name in names]
+        cells = [
+            *(_spread(figures[name], part) for name in names),
+            _spread(figures[BARE], part) if BARE in figures else "none",
+            *(f"{median - bare:.1f}" for median in medians),
+        ]
+        lines.append(f"| {label} | " + " | ".join(cells) + " |")
+    return lines
+
+
+def _spread(values: list[tuple[float, float]], part: int) -> str:
+    each = [value[part] for value in values]
+    return f"{statistics.median(each):.1f} ({min(each):.1f} to {max(each):.1f})"
+
+
+def page(found: dict[str, Figures], rounds: int, load: float) -> str:
     """The part of the page."""
     lines = [
         HEADING,
         "",
         "Written by `.venv/bin/python bench/engine/scale.py`; do not edit. Half of the steps are a chain, half",
-        "run side by side. Conditions are the engine alone; jobs run `true`, each with its sandbox and log.",
-        "Milliseconds a step: median (lowest to highest).",
+        f"run side by side, {AT_A_TIME} jobs at a time. Conditions are the engine alone; jobs run",
+        f"`{' '.join(COMMAND)}`, each with its sandbox and log. The overhead is what is left when the time of the",
+        "commands alone is subtracted: run by the same Python in the same shape, without a cloud.",
         "",
         f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d}, {machine()}, {rounds} rounds, "
         f"load average {load:.1f} at the start.",
         "",
-        "| steps | ms a step |",
-        "|---|---|",
-        *(f"| {label} | {spread(values)} |" for label, values in found.items()),
+        "Milliseconds a step: median (lowest to highest).",
+        "",
+        *rows(found, 0),
+        "",
+        "Milliseconds of processor time a step, of the cloud and all that it starts.",
+        "",
+        *rows(found, 1),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _counts(text: str) -> list[int]:
+    return [int(part) for part in text.split(",")]
 
 
 def main() -> None:
     """Measure and write."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--conditions", type=_counts, default=[50, 200, 500], help="steps of the pipelines")
+    parser.add_argument("--jobs", type=_counts, default=[50, 200, 500], help="steps of the pipelines")
+    parser.add_argument("--beside", type=Path, help="another checkout")
     parser.add_argument("--output", type=Path, default=ROOT / "docs" / "engine.md")
     options = parser.parse_args()
     load = os.getloadavg()[0]
-    found = measure(options.rounds)
+    checkouts = {"this": ROOT, **({"beside": options.beside.resolve()} if options.beside else {})}
+    found = measure(options.rounds, {CONDITIONS: options.conditions, JOBS: options.jobs}, checkouts)
     part = page(found, options.rounds, load)
     before = options.output.read_text().partition(HEADING)[0] if options.output.exists() else ""
     options.output.write_text(before.rstrip("\n") + ("\n\n" if before.strip() else "") + part)
     figures = options.output.with_name("engine-steps.json")
     report = {"machine": machine(), "rounds": options.rounds, "load": load, "milliseconds_a_step": found}
     figures.write_text(json.dumps(report, indent=2) + "\n")
-    medians = {label: statistics.median(values) for label, values in found.items()}
-    print(json.dumps(medians))
+    print(part)
 
 
 if __name__ == "__main__":
