@@ -30,7 +30,18 @@ A resource module looks like this:
 """
 
 from localcloud.api.errors import ApiError, not_found, refuse, validation_error
-from localcloud.api.listing import page, pick
+from localcloud.api.listing import page, pick, place_after
 from localcloud.api.registry import OPERATIONS, Handler, operation
 
-__all__ = ["OPERATIONS", "ApiError", "Handler", "not_found", "operation", "page", "pick", "refuse", "validation_error"]
+__all__ = [
+    "OPERATIONS",
+    "ApiError",
+    "Handler",
+    "not_found",
+    "operation",
+    "page",
+    "pick",
+    "place_after",
+    "refuse",
+    "validation_error",
+]

@@ -73,6 +73,15 @@ def page(
     return answer
 
 
+def place_after(request: Mapping[str, Any], field: str) -> str | None:
+    """Where the page that a request's NextToken asks for begins: the identity of the last element before it, or None.
+
+    For callers of `page` that read only what it needs. ApiError if the token is not one of a list sorted by `field`.
+    """
+    token = request.get("NextToken")
+    return _read_token(token, field)[1] if token else None
+
+
 def pick(document: Mapping[str, Any], *members: str) -> Document:
     """The named members that are set: how most summaries are made."""
     return {member: document[member] for member in members if document.get(member) is not None}

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from localcloud.api import ApiError, not_found, operation, page, pick, refuse, validation_error
+from localcloud.api import ApiError, not_found, operation, page, pick, place_after, refuse, validation_error
 from localcloud.cloud import Cloud
 from localcloud.engine.definition import Definition, DefinitionError, parse
 from localcloud.engine.graph import reused
@@ -12,6 +12,9 @@ from localcloud.engine.references import as_text, resolve
 from localcloud.engine.scope import ExecutionScope
 from localcloud.resources.pipelines import find as find_pipeline
 from localcloud.resources.pipelines import find_version
+
+_STEPS = 10
+"""How many steps a page has, if the request does not say."""
 
 
 @operation("StartPipelineExecution")
@@ -55,7 +58,7 @@ def start_pipeline_execution(cloud: Cloud, request: dict[str, Any]) -> dict[str,
             return {"PipelineExecutionArn": before["arn"]}
         cloud.store.insert(EXECUTION, arn, execution, parent=name)
         cloud.store.insert(TOKEN, token, {"arn": arn}, parent=name)
-        for step in taken:
+        for step in sorted(taken, key=lambda step: float(step["StartTime"])):
             cloud.store.insert(STEP, f"{arn}/{step['StepName']}", step, parent=arn)
         cloud.store.update(PIPELINE, name, {"LastRunTime": now})
     announce_execution(cloud, execution, None)
@@ -139,11 +142,19 @@ def list_pipeline_execution_steps(cloud: Cloud, request: dict[str, Any]) -> dict
     if "PipelineExecutionArn" not in request:
         raise validation_error("PipelineExecutionArn must be given.")
     execution = _find(cloud, request["PipelineExecutionArn"])
-    steps = cloud.store.documents(STEP, execution["PipelineExecutionArn"])
+    size = request.get("MaxResults") or _STEPS
+    after = place_after(request, "_place")
+    # Inserted when they start, in the definition's order those that start in the same moment.
+    steps = cloud.store.inserted(
+        STEP,
+        execution["PipelineExecutionArn"],
+        _place(after),
+        size + 1,
+        descending=request.get("SortOrder") != "Ascending",
+    )
     return page(
         request,
-        # Steps that start in the same moment keep the definition's order.
-        [{**step, "_place": f"{step['StartTime']:020.6f}/{step['_position']:06d}"} for step in steps],
+        [{**step, "_place": f"{place:020d}"} for place, step in steps],
         member="PipelineExecutionSteps",
         # A step that has just started has no metadata yet: an unset member, not an empty one.
         summary=lambda step: {name: value for name, value in step.items() if not name.startswith("_") and value != {}},
@@ -151,7 +162,16 @@ def list_pipeline_execution_steps(cloud: Cloud, request: dict[str, Any]) -> dict
         identity="_place",
         sort={"Place": "_place"},
         default_sort="Place",
+        default_size=_STEPS,
     )
+
+
+def _place(identity: str | None) -> int | None:
+    if identity is None:
+        return None
+    if not identity.isdecimal():
+        raise validation_error("The NextToken is not one that this operation gave.")
+    return int(identity)
 
 
 @operation("ListPipelineParametersForExecution")

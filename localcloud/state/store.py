@@ -181,6 +181,23 @@ class Store:
         )
         return [(key, json.loads(body)) for key, body in rows]
 
+    def inserted(
+        self, kind: str, parent: str, after: int | None, most: int, *, descending: bool
+    ) -> list[tuple[int, Document]]:
+        """Up to `most` (place, document) of a parent in the order of their insertion, those that come after a place.
+
+        A place is a whole number that grows with each document; only what is returned is read.
+        """
+        where, values = _of(kind, parent)
+        order, sign = ("DESC", "<") if descending else ("ASC", ">")
+        if after is not None:
+            where, values = f"{where} AND position {sign} ?", [*values, after]
+        rows = self._rows(
+            f"SELECT position, body FROM documents WHERE {where} ORDER BY position {order} LIMIT ?",  # noqa: S608 - no value is in the text
+            [*values, most],
+        )
+        return [(position, json.loads(body)) for position, body in rows]
+
     def count(self, kind: str, parent: str | None = None) -> int:
         """How many documents of a kind (of a parent) there are."""
         where, values = _of(kind, parent)

@@ -154,3 +154,15 @@ def test_an_index_gives_a_page_without_sorting(store: Store, parent: str | None,
 
     assert len(plan) == 1
     assert f"USING INDEX {index} " in plan[0]
+
+
+def test_children_are_read_by_pages_in_the_order_of_their_insertion(store: Store) -> None:
+    for name in "cab":
+        store.insert("step", name, {"Name": name}, parent="run")
+    store.insert("step", "other", {"Name": "other"}, parent="another run")
+    store.put("step", "c", {"Name": "c", "changed": True}, parent="run")
+    first = store.inserted("step", "run", None, 2, descending=True)
+    assert [document["Name"] for _, document in first] == ["b", "a"]
+    rest = store.inserted("step", "run", first[-1][0], 2, descending=True)
+    assert [document for _, document in rest] == [{"Name": "c", "changed": True}]
+    assert [d["Name"] for _, d in store.inserted("step", "run", None, 9, descending=False)] == ["c", "a", "b"]
