@@ -65,7 +65,9 @@ class Record:
 class State:
     """What S3 and SageMaker say: the alarm, earlier retrainings, the execution that runs, and the labelled photos.
 
-    `parameters` are those of the newest execution that succeeded, empty without one; `classes` what the model knows.
+    `deleted` is how many labelled photos are not in S3 any more, and so not among `photos`. `parameters` are those of
+    the newest execution that succeeded, with the costs of the approved version, empty without one; `classes` what the
+    model knows.
     """
 
     now: datetime
@@ -76,6 +78,7 @@ class State:
     parameters: Mapping[str, str]
     classes: Sequence[str]
     champion: str = ""
+    deleted: int = 0
 
 
 @dataclass(frozen=True)
@@ -128,11 +131,13 @@ def plan_retraining(state: State, settings: Settings, by_hand: bool = False) -> 
     needed = 1 if by_hand else settings.min_labels
     left_out = len(state.photos) - len(dataset.entries)
     rest = f" ({left_out} are not of {', '.join(state.classes)}, or too old)" if left_out else ""
+    rest += f" ({state.deleted} labelled photos were deleted from S3)" if state.deleted else ""
     if len(new) < needed or not dataset.count(TRAIN):
         return Plan(Outcome.WAITING, f"{len(new)} new labels of the {needed} that are needed{rest}", alarm)
     sentences = state.alarm.sentences if state.alarm else ()
     why = "; ".join(sentences) or "asked for by hand"
-    reason = f"{why[:_MAX_REASON]}; {len(new)} new labels"
+    gone = f", {state.deleted} without their photos, which were deleted, left out" if state.deleted else ""
+    reason = f"{why[:_MAX_REASON]}; {len(new)} new labels{gone}"
     return Plan(Outcome.START, reason, alarm, dataset, _parameters(state, reason))
 
 

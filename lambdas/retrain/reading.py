@@ -36,16 +36,21 @@ class Clients:
 def read_state(clients: Clients, now: datetime) -> State:
     """The state as S3 and SageMaker say it is. Without a pipeline there are no parameters."""
     running, parameters = _executions(clients)
-    champion, known = _champion(clients)
+    champion, metadata = _champion(clients)
+    known = metadata.get("classes", "").split()
+    labelled = [
+        _photo(entry) for entry in _documents(clients, f"{PREFIX}entries/") if entry.get("source") != _SENT_WITH_IT
+    ]
+    there = {key.removeprefix(f"{PREFIX}photos/") for key in _keys(clients, f"{PREFIX}photos/")} if labelled else set()
+    photos = [photo for photo in labelled if photo.name in there]
     return State(
         now=now,
         alarm=_alarm(document(clients, PERIODS) or {}),
         records=[_record(clients, each) for each in _documents(clients, RECORDS)],
         running=running,
-        photos=[
-            _photo(entry) for entry in _documents(clients, f"{PREFIX}entries/") if entry.get("source") != _SENT_WITH_IT
-        ],
-        parameters=parameters,
+        photos=photos,
+        deleted=len(labelled) - len(photos),
+        parameters={**parameters, **_costs(metadata)} if parameters else {},
         # Whether SageMaker lists a parameter that has its default, its documentation does not say.
         classes=parameters["Classes"].split(",") if "Classes" in parameters else known,
         champion=champion,
@@ -142,8 +147,20 @@ def _executions(clients: Clients) -> tuple[str, dict[str, str]]:
     return running["PipelineExecutionArn"] if running else "", parameters
 
 
-def _champion(clients: Clients) -> tuple[str, list[str]]:
-    """S3 address of the newest approved version's artifact, and its classes; ("", []) when no version is approved."""
+def _costs(metadata: Mapping[str, str]) -> dict[str, str]:
+    """The costs that the approved version's thresholds were chosen for, as parameters; {} where it names none.
+
+    They may be of a threshold that was registered since the last training: the next version keeps to them.
+    """
+    named = dict(part.split("=", 1) for part in metadata.get("costs", "none").split() if "=" in part)
+    if "review" not in named:
+        return {}
+    review = named.pop("review")
+    return {"CostOfWrongBay": ",".join(f"{name}={cost}" for name, cost in named.items()), "CostOfReview": review}
+
+
+def _champion(clients: Clients) -> tuple[str, dict[str, str]]:
+    """S3 address of the newest approved version's artifact, and its metadata; ("", {}) when no version is approved."""
     found = clients.sagemaker.list_model_packages(
         ModelPackageGroupName=clients.stage,
         ModelApprovalStatus="Approved",
@@ -152,7 +169,7 @@ def _champion(clients: Clients) -> tuple[str, list[str]]:
         MaxResults=1,
     )["ModelPackageSummaryList"]
     if not found:
-        return "", []
+        return "", {}
     package = clients.sagemaker.describe_model_package(ModelPackageName=found[0]["ModelPackageArn"])
-    classes = package.get("CustomerMetadataProperties", {}).get("classes", "").split()
-    return str(package["InferenceSpecification"]["Containers"][0]["ModelDataUrl"]), classes
+    metadata: dict[str, str] = package.get("CustomerMetadataProperties", {})
+    return str(package["InferenceSpecification"]["Containers"][0]["ModelDataUrl"]), metadata

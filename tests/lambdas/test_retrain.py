@@ -60,6 +60,7 @@ def test_an_alarm_with_enough_labels_starts_a_training_that_says_why():
         ({"running": "arn:x"}, Outcome.RUNNING, "a training runs already: arn:x"),
         ({"photos": photos(9)}, Outcome.WAITING, "9 new labels of the 10 that are needed"),
         ({"photos": photos(40, "tram")}, Outcome.WAITING, "(40 are not of bicycle"),
+        ({"photos": photos(9), "deleted": 3}, Outcome.WAITING, "(3 labelled photos were deleted from S3)"),
         ({"photos": photos(45), "records": [record(learned=photos(40))]}, Outcome.WAITING, "5 new labels"),
         ({"records": [record(hours_ago=1)]}, Outcome.COOLING, "the next may begin at 2026-11-27 13:00 UTC"),
         ({"records": [record(ALARM.name, execution="arn:e")]}, Outcome.DONE, "was started: arn:e"),
@@ -187,6 +188,7 @@ class Cloud:
         for photo in photos(count, begin=self.labels):
             entry = {"photo": photo.name, "truth": photo.truth, "inference_time": photo.time, "source": "review"}
             self.s3.objects[f"labelled/entries/{photo.name}.json"] = json.dumps(entry).encode()
+            self.s3.objects[f"labelled/photos/{photo.name}"] = b"png"
         self.labels += count
 
     def event(self):
@@ -302,3 +304,59 @@ def test_a_queue_that_waits_for_people_is_no_reason_of_a_version():
     cloud.s3.objects["monitoring/periods.json"] = json.dumps(said).encode()
     cloud.label()
     assert cloud.event()["parameters"]["Reason"] == "it fell; 10 new labels"
+
+
+def test_photos_that_were_deleted_are_left_out_and_counted():
+    cloud = Cloud()
+    cloud.alarm("v1-1")
+    cloud.label(13)
+    gone = sorted(key for key in cloud.s3.objects if key.startswith("labelled/photos/"))[:3]
+    for key in gone:
+        del cloud.s3.objects[key]
+    said = cloud.event()
+    assert said["because"] == "it fell; 10 new labels, 3 without their photos, which were deleted, left out"
+    manifest = said["data_set"]
+    listed = json.loads(cloud.s3.objects[f"labelled/sets/{manifest}.manifest"])[2:]
+    assert len(listed) == 10
+    assert not {f"labelled/{name}" for name in listed} & set(gone)
+
+
+def test_a_training_that_fails_after_it_started_is_said_once_and_not_repeated():
+    cloud = Cloud()
+    cloud.alarm("v1-1")
+    cloud.label()
+    assert cloud.event()["execution"] == "arn:0"
+    cloud.end("Failed")
+    for _ in range(50):  # the schedule asks every hour while the alarm is on, and labels go on coming
+        cloud.label()
+        cloud.now += timedelta(hours=30)
+        said = cloud.event()
+        assert said["because"] == "the training for this alarm failed and is not repeated: arn:0"
+    assert list(cloud.sagemaker.started.values()) == ["arn:0"]
+
+
+def test_a_storm_of_alarms_starts_one_training():
+    """300 events in five minutes, of alarms that go on and off, while labels come in."""
+    cloud, outcomes = Cloud(), set()
+    for number in range(300):
+        cloud.alarm(f"v1-{number % 60}" if number % 5 else "")
+        cloud.label(1)
+        if number == 150:
+            cloud.end("Failed")
+        cloud.now += timedelta(seconds=1)
+        outcomes.add(cloud.event()["outcome"])
+    assert len(cloud.sagemaker.started) == 1
+    assert {"start", "a training runs", "too soon"} <= outcomes
+
+
+def test_a_training_goes_on_with_the_costs_of_the_approved_version():
+    cloud = Cloud()
+    cloud.alarm("v1-1")
+    cloud.label()
+    version = cloud.sagemaker.register(
+        InferenceSpecification={"Containers": [{"ModelDataUrl": "s3://data/approved"}]},
+        CustomerMetadataProperties={"classes": "bicycle motorcycle", "costs": "bicycle=2 motorcycle=10 review=0.5"},
+    )
+    cloud.sagemaker.decide(version, "Approved")
+    parameters = cloud.event()["parameters"]
+    assert (parameters["CostOfWrongBay"], parameters["CostOfReview"]) == ("bicycle=2,motorcycle=10", "0.5")
