@@ -121,6 +121,8 @@ def summary(found: Monitoring, violated: Sequence[Violation]) -> Iterator[str]:
     yield f"drift: {found['drift']['verdict']}"
     yield from (f"violation: {one['description']}" for one in violated)
     yield f"{found['unreadable_lines']} lines of captures and {found['unreadable_labels']} of labels could not be read"
+    if count := found["labels_from_the_future"]:
+        yield f"{count} labels have a time that has not come yet, and count as the oldest: which clock is wrong?"
     for what, names in (("could not be read", found["unreadable_files"]), ("were ignored", found["ignored_files"])):
         if names:
             yield f"{len(names)} files {what}: {', '.join(names[:5])}{', and more' if len(names) > 5 else ''}"

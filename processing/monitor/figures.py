@@ -40,6 +40,7 @@ class Monitoring(TypedDict):
     mistakes: int
     accepted_mistakes: int
     not_yet_labelled: int
+    labels_from_the_future: int  # by a clock that is wrong
     unreadable_lines: int
     unreadable_labels: int
     unreadable_files: list[str]
@@ -87,6 +88,7 @@ def build(
         mistakes=int(known["wrong"].sum()),
         accepted_mistakes=int(taken["wrong"].sum()),
         not_yet_labelled=labels.not_yet,
+        labels_from_the_future=labels.from_the_future,
         unreadable_lines=unread.lines,
         unreadable_labels=labels.tally.lines,
         unreadable_files=[*unread.files, *labels.tally.files],

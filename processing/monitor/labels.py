@@ -11,6 +11,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ import pandas as pd
 from processing.monitor.lines import UNREADABLE, Line, Tally, parse, read, text
 
 NEITHER = "neither"  # the label of a photo that shows none of the classes
+CLOCKS = timedelta(minutes=5)  # by so much clocks may differ
 _HEADINGS = {"inferenceid", "inference_id", "eventid", "event_id"}
 
 
@@ -26,7 +28,8 @@ _HEADINGS = {"inferenceid", "inference_id", "eventid", "event_id"}
 class Labels:
     """Labels by inference id or event id, with their times and sources ("" where they do not say).
 
-    `not_yet` is how many entries say that there is no label yet.
+    `not_yet` is how many entries say that there is no label yet, and `from_the_future` how many have a time that has
+    not come yet. Times are in UTC and in one form, so that their text has their order.
     """
 
     truth: dict[str, str]
@@ -34,15 +37,26 @@ class Labels:
     sources: dict[str, str]
     not_yet: int
     tally: Tally
+    from_the_future: int = 0
 
 
-def read_labels(folder: Path | None) -> Labels:
+def read_labels(folder: Path | None, now: datetime | None = None) -> Labels:
     """All labels below a folder, which may be missing. Of several for one id that of the latest `labelTime` counts, or
-    else the last."""
+    else the last.
+
+    A time that is more than CLOCKS after `now` (this moment) comes from a wrong clock: such a label counts as the
+    oldest, or it would win over every correction until that time has come.
+    """
     labels = Labels({}, {}, {}, 0, Tally())
+    latest = (now or datetime.now(UTC)) + CLOCKS
     for line in read(folder, (".jsonl", ".csv"), labels.tally) if folder and folder.exists() else ():
         try:
             for identity, label, time, source in _entries(line):
+                at = _time(time)
+                time = at.isoformat(timespec="microseconds") if at else ""
+                if at and at > latest:
+                    labels.from_the_future += 1
+                    time = ""
                 if label is None:
                     labels.not_yet += 1
                 elif time >= labels.times.get(identity, ""):
@@ -51,6 +65,15 @@ def read_labels(folder: Path | None) -> Labels:
         except UNREADABLE:
             labels.tally.lines += 1
     return labels
+
+
+def _time(text: str) -> datetime | None:
+    """A time of ISO 8601 in UTC, which it is in when it names no zone; None for another text."""
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return at.replace(tzinfo=at.tzinfo or UTC).astimezone(UTC)
 
 
 def _entries(line: Line) -> Iterator[tuple[str, Any, str, str]]:

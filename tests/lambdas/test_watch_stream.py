@@ -79,6 +79,13 @@ def test_captures_labels_and_baseline_are_listed(clients):
     ]
 
 
+def test_captures_of_a_clock_that_differs_are_listed_when_their_hour_comes(clients):
+    put(clients, capture("26/14"), capture("26/17"), "labels/2026/11/26/17/l.jsonl", "labels/2026/11/26/11/l.jsonl")
+    assert listed(clients, collect(24, 168, NOW, clients)) == [capture("26/14"), "labels/2026/11/26/11/l.jsonl"]
+    later = listed(clients, collect(24, 168, NOW + timedelta(hours=3), clients))
+    assert {capture("26/17"), "labels/2026/11/26/17/l.jsonl"} <= set(later)
+
+
 def test_older_captures_are_listed_for_labels_that_came_late(clients):
     put(clients, capture("26/14"), capture("25/02"), capture("10/02"))
     found = collect(1, 72, NOW, clients)

@@ -1,6 +1,7 @@
 """Labels that come later: which answer each belongs to, and which photos they make training data."""
 
 import json
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given, settings
@@ -57,6 +58,32 @@ def test_of_several_labels_the_latest_counts_in_any_order_of_lines(figures):
     second = truth("a", "bicycle", labelTime="2026-04-29T10:00:00.000000+00:00")
     for order in ([first, second], [second, first]):
         assert figures([capture(1, 0.9, inference_id="a")], labels=order)["mistakes"] == 0
+
+
+def test_the_latest_label_is_that_by_the_clock_whatever_zone_it_names(figures):
+    first = truth("a", "motorcycle", labelTime="2026-04-29T11:30:00+02:00")  # 09:30 UTC
+    second = truth("a", "bicycle", labelTime="2026-04-29T10:00:00Z")
+    for order in ([first, second], [second, first]):
+        assert figures([capture(1, 0.9, inference_id="a")], labels=order)["mistakes"] == 0
+
+
+def test_a_label_from_the_future_counts_as_the_oldest_and_is_told(figures):
+    ahead = truth("a", "motorcycle", labelTime="2199-01-01T00:00:00Z")
+    corrected = truth("a", "bicycle", labelTime="2026-04-29T10:00:00Z")
+    for order in ([ahead, corrected], [corrected, ahead]):
+        found = figures([capture(1, 0.9, inference_id="a")], labels=order)
+        assert (found["mistakes"], found["labels_from_the_future"]) == (0, 1)
+        assert "1 labels have a time that has not come yet" in " ".join(monitor.summary(found, []))
+    alone = figures([capture(1, 0.9, inference_id="a")], labels=[ahead])
+    assert (alone["labelled"], alone["mistakes"]) == (1, 1)  # it is the only one there is
+
+
+def test_a_clock_that_is_some_minutes_ahead_is_believed(tmp_path):
+    now = datetime(2026, 4, 29, 10, tzinfo=UTC)
+    (tmp_path / "a.jsonl").write_text(json.dumps(truth("a", "bicycle", labelTime="2026-04-29T10:04:00Z")) + "\n")
+    found = labels.read_labels(tmp_path, now)
+    assert (found.from_the_future, found.times["a"][:16]) == (0, "2026-04-29T10:04")
+    assert labels.read_labels(tmp_path, now - timedelta(minutes=2)).from_the_future == 1
 
 
 @pytest.mark.parametrize(
