@@ -18,6 +18,7 @@ class Processing:
     label = "Processing"
     store_kind = "processing-job"
     message_file = "output/message"
+    led = False
 
     def hosts(self, job: Document) -> int:
         return int(job["ProcessingResources"]["ClusterConfig"].get("InstanceCount", 1))
@@ -55,14 +56,13 @@ class Processing:
                     mirrors.append(Mirror(run.transfer, directory, output["S3Uri"]))
         return mirrors
 
-    def image(self, job: Document) -> str | None:
-        image: str | None = job["AppSpecification"].get("ImageUri")
-        return image
+    def images(self, job: Document) -> list[str | None]:
+        return [job["AppSpecification"].get("ImageUri")]
 
-    def command(self, job: Document) -> list[str]:
+    def command(self, job: Document, host: Host) -> list[str]:
         return [*job["_entrypoint"], *job["AppSpecification"].get("ContainerArguments", [])]
 
-    def variables(self, job: Document, root: str) -> Mapping[str, str]:
+    def variables(self, run: JobRun, job: Document, host: Host, root: str) -> Mapping[str, str]:
         return {"PROCESSING_JOB_NAME": job["ProcessingJobName"], "PROCESSING_JOB_ARN": job["ProcessingJobArn"]}
 
     def line(self, run: JobRun, text: str) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from localcloud.api import ApiError, refuse, tags, validation_error
 from localcloud.cloud import Cloud
+from localcloud.containers import served_model
 from localcloud.images import ANY_IMAGE, analyzers
 from localcloud.images.catalog import UnknownImageError, lines_to_add
 from localcloud.jobs.failure import JobError
@@ -141,30 +142,21 @@ def training_job(cloud: Cloud, request: Document) -> Document:
 def transform_job(cloud: Cloud, request: Document) -> Document:
     """Return the document of a new transform job. `request` was already validated against botocore's model.
 
-    The model must be there. KMS keys, data capture and experiments are stored but have no effect. ApiError if the model
-    is not there, or a member is not supported or invalid.
+    The model must be there; it may have several containers. KMS keys, data capture and experiments are stored but have
+    no effect. ApiError if the model is not there, or a member is not supported or invalid.
     """
     check_transform_job(request)
-    model = cloud.call("DescribeModel", {"ModelName": request["ModelName"]})
-    containers = model.get("Containers") or [model["PrimaryContainer"]]
-    if len(containers) > 1:
-        raise _refused("a transform job with a model of several containers")
-    container = containers[0]
-    if container.get("ModelPackageName"):
-        package = cloud.call("DescribeModelPackage", {"ModelPackageName": container["ModelPackageName"]})
-        base = package["InferenceSpecification"]["Containers"][0]
-        container = {
-            **base,
-            **container,
-            "Environment": {**base.get("Environment", {}), **container.get("Environment", {})},
-        }
-    source = (container.get("ModelDataSource") or {}).get("S3DataSource") or {}
-    url = container.get("ModelDataUrl") or source.get("S3Uri")
-    _image(cloud, container.get("Image", ""))
+    model = served_model(cloud, cloud.call("DescribeModel", {"ModelName": request["ModelName"]}))
+    if model.several:
+        raise _refused("a transform job with a model of Mode MultiModel: a transform job names no TargetModel")
+    if model.direct:
+        raise _refused("a transform job with a model of direct invocation: a transform job names no container")
+    for container in model.containers:
+        _image(cloud, container.image or "")
     document = _document(cloud, request, "Transform", "transform-job")
-    document["_model"] = {**container, "ModelDataUrl": url}
-    document["_role"] = model.get("ExecutionRoleArn")
-    document["_isolated"] = model.get("EnableNetworkIsolation", False)
+    document["_containers"] = [container.document() for container in model.containers]
+    document["_role"] = model.role_arn
+    document["_isolated"] = model.isolated
     return document
 
 

@@ -43,6 +43,8 @@ class Kind(Protocol):
     """The kind of the documents in the store: processing-job or training-job."""
     message_file: str
     """File below /opt/ml in which the job may write a message about how it ended."""
+    led: bool
+    """Whether the job has ended when the first host's process has: the others serve it."""
 
     def hosts(self, job: Document) -> int:
         """Return the number of hosts."""
@@ -53,13 +55,13 @@ class Kind(Protocol):
     def prepare(self, run: JobRun, job: Document, hosts: list[Host], names: list[str]) -> list[Mirror]:
         """Download inputs and write configuration files; return the mirrors that upload to S3 while the job runs."""
 
-    def image(self, job: Document) -> str | None:
-        """Return the URI of the job's container image."""
+    def images(self, job: Document) -> list[str | None]:
+        """Return the URIs of the container images: one for all hosts, or one for each."""
 
-    def command(self, job: Document) -> list[str]:
-        """Return the command and its arguments that the container runs."""
+    def command(self, job: Document, host: Host) -> list[str]:
+        """Return the command and its arguments that the container of a host runs."""
 
-    def variables(self, job: Document, root: str) -> Mapping[str, str]:
+    def variables(self, run: JobRun, job: Document, host: Host, root: str) -> Mapping[str, str]:
         """Return the environment variables that SageMaker sets; `root` is the path by which the job finds /opt/ml."""
 
     def line(self, run: JobRun, text: str) -> None:
@@ -95,7 +97,7 @@ class JobRun:
         """
         self.cloud, self.kind, self.name = cloud, kind, name
         self._identity: Identity | None = None
-        self._runtime: Runtime
+        self._runtimes: list[Runtime] = []
         self._logged = True
         self.cancelled = threading.Event()
         self.transfer = Transfer(cloud.s3, self.cancelled)
@@ -108,6 +110,8 @@ class JobRun:
         self._lock = threading.Lock()
         self._processes: list[ContainedProcess] = []
         self._ending: str | None = None
+        self._failed = 0
+        """Index of the host whose process was the first that failed."""
 
     def run(self, job: Document) -> None:
         """Run the job to its end, remove its directory, and store the final status; errors become its FailureReason."""
@@ -141,10 +145,10 @@ class JobRun:
     def _left_after_failure(self, job: Document) -> Document:
         return {"_interrupted": True} if self._ending == INTERRUPTED else {}
 
-    def _act_as(self, role: str | None, image: str | None) -> None:
-        """Assume the job's role, use it for all transfers, and check its permissions for the log and the image.
+    def _act_as(self, role: str | None, images: list[str | None]) -> None:
+        """Assume the job's role, use it for all transfers, and check its permissions for the log and the images.
 
-        JobError if the role cannot be assumed or may not pull the image. Without permission to log, there is no log."""
+        JobError if the role cannot be assumed or may not pull an image. Without permission to log, there is no log."""
         settings = self.cloud.settings
         place = Place(settings.account, settings.region)
         try:
@@ -159,7 +163,8 @@ class JobRun:
             logger.warning("job %s has no log: %s", self.name, error.message)
             self._logged = False
         try:
-            self._identity.require(image_needs(image))
+            for image in images:
+                self._identity.require(image_needs(image))
         except ApiError as error:
             raise JobError(
                 "ClientError",
@@ -169,9 +174,10 @@ class JobRun:
 
     def _work(self, job: Document) -> Document:
         """Run the job from download to upload; returns its final status and members to store. JobError if it fails."""
-        self._act_as(job.get("RoleArn") or job.get("_role"), self.kind.image(job))
-        self._runtime = self._prepare_image(job)
+        images = self.kind.images(job)
+        self._act_as(job.get("RoleArn") or job.get("_role"), images)
         hosts = make_hosts(self.directory, self.kind.hosts(job))
+        self._runtimes = [self._prepare_image(image, job, host) for image, host in zip(images, hosts, strict=False)]
         names = self._names(hosts)
         self._change("InProgress", {"secondary": "Downloading"})
         mirrors = self.kind.prepare(self, job, hosts, names)
@@ -191,17 +197,17 @@ class JobRun:
         if self._ending is not None:
             return {"status": "Stopped", "secondary": self._ending, **self._deliver(job, hosts, complete=False)}
         if code != 0:
-            error = algorithm_error(message, self._tail, code, self.kind.image(job))
+            error = algorithm_error(message, self._tail, code, images[self._failed % len(images)])
             left = self._deliver(job, hosts, complete=False)
             return {"status": "Failed", "FailureReason": bounded(str(error)), **exit_message, **left}
         self._change("InProgress", {"secondary": "Uploading"})
         return {"status": "Completed", **exit_message, **self._deliver(job, hosts, complete=True)}
 
-    def _prepare_image(self, job: Document) -> Runtime:
-        """What stands for the job's image; made, with its progress in the job's log, if this is its first use."""
-        address, command = self.kind.image(job) or "", self.kind.command(job)
+    def _prepare_image(self, address: str | None, job: Document, host: Host) -> Runtime:
+        """What stands for a host's image; made, with its progress in the job's log, if this is its first use."""
+        command = self.kind.command(job, host)
         try:
-            return self.cloud.images.prepare(address, lambda line: self.say([line]), self.cancelled, command)
+            return self.cloud.images.prepare(address or "", lambda line: self.say([line]), self.cancelled, command)
         except (InstallError, UnknownImageError) as error:
             raise JobError("ClientError", str(error)) from None
 
@@ -220,7 +226,10 @@ class JobRun:
         return self.directory / "hosts"
 
     def _run_processes(self, job: Document, hosts: list[Host]) -> int:
-        """Start a process for each host and wait for all; return the first exit code that is not 0, else 0."""
+        """Start a process for each host and wait for all; return the first exit code that is not 0, else 0.
+
+        With `led` it is 0 if the first host's is: the others are ended then.
+        """
         if not self._sandbox.mounts:
             self.say(["This machine allows no mount namespace: /opt/ml is rewritten to the job's directory in the"
                       " command, its arguments and the environment."])  # fmt: skip
@@ -232,40 +241,45 @@ class JobRun:
         codes: list[int] = []
         problems: list[SandboxError] = []
 
-        def wait(process: ContainedProcess) -> None:
+        def wait(index: int, process: ContainedProcess) -> int:
             try:
                 code = process.wait() or 0
             except SandboxError as error:
                 code = 1
                 problems.append(error)
+            if code != 0 and not any(codes):
+                self._failed = index
             codes.append(code)
             if code != 0:
                 # Other hosts may wait for the failed one; without this they would never end.
                 self._terminate()
+            return code
 
-        others = [threading.Thread(target=wait, args=(p,), daemon=True) for p in self._processes[1:]]
+        others = [threading.Thread(target=wait, args=one, daemon=True) for one in enumerate(self._processes) if one[0]]
         for thread in others:
             thread.start()
-        for process in self._processes[:1]:
-            wait(process)
+        first = [wait(0, process) for process in self._processes[:1]]
+        well = self.kind.led and first == [0]
+        if well:
+            self._terminate()
         for thread in others:
             thread.join()
         if timer is not None:
             timer.cancel()
         if problems:
             raise problems[0]
-        return next((code for code in codes if code != 0), 0)
+        return 0 if well else next((code for code in codes if code != 0), 0)
 
     def _start(self, job: Document, host: Host) -> ContainedProcess:
         """Start the job's process for one host in the sandbox; its output goes to the job's log stream of that host."""
         own = self._sandbox.own_variables(host)
         variables = {
-            **self.cloud.settings.process_environment(host.ml, self._runtime),
+            **self.cloud.settings.process_environment(host.ml, self._runtimes[host.index % len(self._runtimes)]),
             **(self._identity.variables if self._identity is not None else {}),
             **(ISOLATED if _isolated(job) else {}),
             **own,
             **job.get("Environment", {}),
-            **self.kind.variables(job, self._sandbox.root(host)),
+            **self.kind.variables(self, job, host, self._sandbox.root(host)),
         }
         variables = add_layer(variables, host, self._sandbox.root(host))
         network = "alone" if _isolated(job) else "shared"
@@ -277,14 +291,14 @@ class JobRun:
             network = "shared"
         hosts_file = {self._hosts_file: "/etc/hosts"} if self._sandbox.mounts and HOSTS.exists() else {}
         plan = self._sandbox.plan(
-            self.kind.command(job), variables, host, mounts=hosts_file, hostname=host.name, network=network
+            self.kind.command(job, host), variables, host, mounts=hosts_file, hostname=host.name, network=network
         )
         stream = f"{self.name}/{host.name}-{int(self.cloud.clock())}"
 
         def on_line(source: str, text: str) -> None:
             if self._logged:
                 self.cloud.logs.put(self._group, stream, [text])
-            if source == "stderr" and host.index == 0:
+            if source == "stderr" and (host.index == 0 or self.kind.led):
                 self._tail.line(text)
             if host.index == 0:
                 self.kind.line(self, text)

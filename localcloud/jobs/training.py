@@ -22,6 +22,7 @@ class Training:
     label = "Training"
     store_kind = "training-job"
     message_file = "output/failure"
+    led = False
 
     def hosts(self, job: Document) -> int:
         return int(job["ResourceConfig"].get("InstanceCount", 1))
@@ -53,16 +54,15 @@ class Training:
             mirrors += [*_checkpoints(run, job, host), *_tensorboard(run, job, host)]
         return mirrors
 
-    def image(self, job: Document) -> str | None:
-        image: str | None = job["AlgorithmSpecification"].get("TrainingImage")
-        return image
+    def images(self, job: Document) -> list[str | None]:
+        return [job["AlgorithmSpecification"].get("TrainingImage")]
 
-    def command(self, job: Document) -> list[str]:
+    def command(self, job: Document, host: Host) -> list[str]:
         algorithm = job["AlgorithmSpecification"]
         # `docker run IMAGE train` is how SageMaker starts a training container.
         return [*algorithm.get("ContainerEntrypoint", ["train"]), *algorithm.get("ContainerArguments", [])]
 
-    def variables(self, job: Document, root: str) -> Mapping[str, str]:
+    def variables(self, run: JobRun, job: Document, host: Host, root: str) -> Mapping[str, str]:
         return {
             "TRAINING_JOB_NAME": job["TrainingJobName"],
             "TRAINING_JOB_ARN": job["TrainingJobArn"],

@@ -7,12 +7,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from localcloud.containers import ContainerSpec
 from localcloud.jobs import transform_client
 from localcloud.jobs.failure import JobError
 from localcloud.jobs.layout import Host, write_json
 from localcloud.jobs.run import JobRun
 from localcloud.jobs.transfer import Location, Mirror
 from localcloud.sandbox.artifacts import ArtifactError, unpack
+from localcloud.sandbox.ports import free_port
 from localcloud.sandbox.sandbox import OPT_ML
 
 Document = dict[str, Any]
@@ -22,50 +24,52 @@ _CLIENT = Path(transform_client.__file__)
 class Transform:
     """Implements `localcloud.jobs.run.Kind`, which documents the methods, for transform jobs.
 
-    The job's `_model` holds what its model is made of: Image, ModelDataUrl, Environment.
+    The job's `_containers` hold what its model is made of: image, artifact and variables of each container. A host
+    stands for a container; the first one's process is the client, which starts the first container's server.
     """
 
     label = "Transform"
     store_kind = "transform-job"
     message_file = "output/failure"
+    led = True
 
     def hosts(self, job: Document) -> int:
         # Several instances share the files on AWS; here the requests of one are sent side by side.
-        return 1
+        return len(_containers(job))
 
     def max_runtime(self, job: Document) -> float | None:
         return None
 
     def prepare(self, run: JobRun, job: Document, hosts: list[Host], names: list[str]) -> list[Mirror]:
-        """Bring the input, the unpacked model and the client that sends the requests into the job's directory."""
-        (host,) = hosts
+        """Bring the input, the unpacked models and the client that sends the requests into the hosts' directories."""
         source = job["TransformInput"]["DataSource"]["S3DataSource"]
         manifest = source["S3DataType"] == "ManifestFile"
-        run.transfer.download(source["S3Uri"], host.ml / "input" / "data", manifest=manifest)
-        url = job["_model"].get("ModelDataUrl")
-        if url:
-            folder = run.directory / "artifact"
-            run.transfer.download(url, folder)
-            (archive,) = [path for path in folder.rglob("*") if path.is_file()]
-            (host.ml / "model").rmdir()
-            try:
-                unpack(archive, host.ml / "model")
-            except ArtifactError as error:
-                raise JobError("ClientError", f"The model data {url} cannot be unpacked: {error}") from None
-            shutil.rmtree(folder)
-        write_json(host.ml / "transform.json", {k: v for k, v in job.items() if not k.startswith("_")})
-        shutil.copy(_CLIENT, host.ml / "transform_client.py")
+        first = hosts[0]
+        run.transfer.download(source["S3Uri"], first.ml / "input" / "data", manifest=manifest)
+        for container, host in zip(_containers(job), hosts, strict=True):
+            if container.model_data_url:
+                _unpack_model(run, container.model_data_url, host)
+        run.notes["ports"] = [free_port() for _ in hosts]
+        document = {name: value for name, value in job.items() if not name.startswith("_")}
+        write_json(first.ml / "transform.json", {**document, "Ports": run.notes["ports"]})
+        shutil.copy(_CLIENT, first.ml / "transform_client.py")
         return []
 
-    def image(self, job: Document) -> str | None:
-        image: str | None = job["_model"].get("Image")
-        return image
+    def images(self, job: Document) -> list[str | None]:
+        return [container.image for container in _containers(job)]
 
-    def command(self, job: Document) -> list[str]:
-        return ["python3", f"{OPT_ML}/transform_client.py", OPT_ML]
+    def command(self, job: Document, host: Host) -> list[str]:
+        return ["serve"] if host.index else ["python3", f"{OPT_ML}/transform_client.py", OPT_ML]
 
-    def variables(self, job: Document, root: str) -> Mapping[str, str]:
-        return {**job["_model"].get("Environment", {}), **job.get("Environment", {}), "SAGEMAKER_BATCH": "true"}
+    def variables(self, run: JobRun, job: Document, host: Host, root: str) -> Mapping[str, str]:
+        return {
+            **_containers(job)[host.index].environment,
+            **job.get("Environment", {}),
+            "SAGEMAKER_BATCH": "true",
+            "SAGEMAKER_BIND_TO_PORT": str(run.notes["ports"][host.index]),
+            "SERVE_HOST": "127.0.0.1",
+            "SM_MODEL_DIR": f"{root}/model",
+        }
 
     def line(self, run: JobRun, text: str) -> None:
         """Ignore a line of the log: transform jobs have no metrics."""
@@ -76,3 +80,20 @@ class Transform:
                 hosts[0].ml / "output" / "data", str(Location.parse(job["TransformOutput"]["S3OutputPath"]))
             )
         return {}
+
+
+def _containers(job: Document) -> list[ContainerSpec]:
+    return [ContainerSpec.read(container) for container in job["_containers"]]
+
+
+def _unpack_model(run: JobRun, url: str, host: Host) -> None:
+    """Download a container's artifact and unpack it as its model; JobError."""
+    folder = run.directory / f"artifact-{host.name}"
+    run.transfer.download(url, folder)
+    (archive,) = [path for path in folder.rglob("*") if path.is_file()]
+    (host.ml / "model").rmdir()
+    try:
+        unpack(archive, host.ml / "model")
+    except ArtifactError as error:
+        raise JobError("ClientError", f"The model data {url} cannot be unpacked: {error}") from None
+    shutil.rmtree(folder)

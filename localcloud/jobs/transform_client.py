@@ -1,16 +1,15 @@
-"""Sends the input files of a transform job to the model server beside it: python3 transform_client.py FOLDER
+"""Sends the input files of a transform job through the servers of its model: python3 transform_client.py FOLDER
 
 Runs in the job's own process with the standard library alone, because it runs in any image's environment. FOLDER is the
-job's /opt/ml: `transform.json` holds the request, input/data the files, and output/data gets one `.out` file for each.
+job's /opt/ml: `transform.json` holds the request and the servers' ports, input/data the files, and output/data gets one
+`.out` file for each.
 Source: "Batch transform" and "Associate Prediction Results with Input Records" in the SageMaker developer guide.
 """
 
 import gzip
 import http.client
 import json
-import os
 import re
-import socket
 import subprocess
 import sys
 import time
@@ -28,56 +27,72 @@ class TransformError(Exception):
     """The job cannot go on; the message is its reason."""
 
 
-class Server:
-    """The model server of the image: started here, stopped with `close`."""
+class Servers:
+    """The servers of the model's containers. The first one is started here, and stopped with `close`."""
 
-    def __init__(self, folder: Path) -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self._port = probe.getsockname()[1]
-        variables = {"SAGEMAKER_BIND_TO_PORT": str(self._port), "SERVE_HOST": "127.0.0.1"}
-        self._process = subprocess.Popen(
-            ["serve"],
-            env={**os.environ, **variables, "SM_MODEL_DIR": str(folder / "model")},
-            cwd=folder,
-        )
+    def __init__(self, folder: Path, ports: list[int]) -> None:
+        self._ports = ports
+        self._process = subprocess.Popen(["serve"], cwd=folder)
 
     def wait(self) -> None:
-        """Return once it answers pings; TransformError if it ends, or does not within 10 minutes."""
+        """Return once all answer pings; TransformError if the first ends, or one does not within 10 minutes."""
         deadline = time.monotonic() + PING_SECONDS
-        while time.monotonic() < deadline:
-            if self._process.poll() is not None:
-                raise TransformError(f"The model server ended with exit code {self._process.returncode}.")
-            try:
-                if self.ask("GET", "/ping", b"", {})[0] == 200:
-                    return
-            except (OSError, http.client.HTTPException):
-                pass
-            time.sleep(0.1)
-        raise TransformError("The model server gave no healthy ping.")
+        for port in self._ports:
+            while not self._answers(port):
+                if self._process.poll() is not None:
+                    raise TransformError(f"The model server ended with exit code {self._process.returncode}.")
+                if time.monotonic() > deadline:
+                    raise TransformError("The model server gave no healthy ping.")
+                time.sleep(0.1)
 
-    def ask(
-        self, method: str, path: str, body: bytes, headers: dict[str, str], seconds: float = 60
-    ) -> tuple[int, bytes]:
-        """Status and body of an answer."""
-        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=seconds)
+    def _answers(self, port: int) -> bool:
+        try:
+            return self._ask(port, "GET", "/ping", b"", {}, 60)[0] == 200
+        except (OSError, http.client.HTTPException):
+            return False
+
+    def parameters(self) -> tuple[int, bytes]:
+        """Status and body of the first container's answer to GET /execution-parameters."""
+        status, _, body = self._ask(self._ports[0], "GET", "/execution-parameters", b"", {}, 60)
+        return status, body
+
+    def invoke(self, body: bytes, content_type: str, accept: str | None, seconds: float) -> tuple[int, bytes]:
+        """Status and body of the last container's answer, or of the first one that fails.
+
+        The answer of one container is the request of the next, with its type; the last one is told what to answer.
+        """
+        for port in self._ports:
+            headers = {"Content-Type": content_type}
+            if accept and port == self._ports[-1]:
+                headers["Accept"] = accept
+            status, answer_type, body = self._ask(port, "POST", "/invocations", body, headers, seconds)
+            if status != 200:
+                break
+            content_type = answer_type or "application/octet-stream"
+        return status, body
+
+    def _ask(
+        self, port: int, method: str, path: str, body: bytes, headers: dict[str, str], seconds: float
+    ) -> tuple[int, str | None, bytes]:
+        """Status, content type and body of an answer."""
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=seconds)
         try:
             connection.request(method, path, body, headers)
             answer = connection.getresponse()
-            return answer.status, answer.read()
+            return answer.status, answer.getheader("Content-Type"), answer.read()
         finally:
             connection.close()
 
     def close(self) -> None:
-        """Stop it."""
+        """Stop the first one."""
         self._process.terminate()
 
 
-def settings(server: Server, job: dict[str, Any]) -> dict[str, Any]:
+def settings(servers: Servers, job: dict[str, Any]) -> dict[str, Any]:
     """MaxConcurrentTransforms, BatchStrategy, MaxPayloadInMB: the job's, else what the model asks for, else 1 and 6."""
     asked: dict[str, Any] = {}
     if not {"MaxConcurrentTransforms", "BatchStrategy", "MaxPayloadInMB"} <= set(job):
-        status, body = server.ask("GET", "/execution-parameters", b"", {})
+        status, body = servers.parameters()
         if status == 200:
             try:
                 given = json.loads(body)
@@ -178,9 +193,9 @@ def joined(record: str, answer: str, kind: str, processing: dict[str, str]) -> s
 class Transform:
     """One job: `file` transforms one of its files."""
 
-    def __init__(self, job: dict[str, Any], server: Server) -> None:
-        self._job, self._server = job, server
-        self._settings = settings(server, job)
+    def __init__(self, job: dict[str, Any], servers: Servers) -> None:
+        self._job, self._servers = job, servers
+        self._settings = settings(servers, job)
         self._processing = job.get("DataProcessing", {})
         self._kind = job["TransformInput"].get("ContentType", "").partition(";")[0].strip()
         self._lines = job["TransformInput"].get("SplitType", "None") == "Line"
@@ -209,11 +224,11 @@ class Transform:
         if path != "$":
             sent = [write(select(read(r.decode(), self._kind), path), self._kind).encode() for r in records]
         accept = self._job["TransformOutput"].get("Accept")
-        headers = {"Content-Type": self._kind or "application/octet-stream", **({"Accept": accept} if accept else {})}
+        kind = self._kind or "application/octet-stream"
         client = self._job.get("ModelClientConfig", {})
         seconds = float(client.get("InvocationsTimeoutInSeconds", 600))
         for left in range(int(client.get("InvocationsMaxRetries", 3)), -1, -1):
-            status, body = self._server.ask("POST", "/invocations", b"\n".join(sent), headers, seconds)
+            status, body = self._servers.invoke(b"\n".join(sent), kind, accept, seconds)
             if status < 500 or left == 0:
                 break
         if status != 200:
@@ -235,10 +250,10 @@ class Transform:
 def main(folder: Path) -> None:
     """Transform all files; the reason of a failure goes to output/failure."""
     job = json.loads((folder / "transform.json").read_text())
-    server = Server(folder)
+    servers = Servers(folder, job["Ports"])
     try:
-        server.wait()
-        transform = Transform(job, server)
+        servers.wait()
+        transform = Transform(job, servers)
         source = folder / "input" / "data"
         for path in sorted(path for path in source.rglob("*") if path.is_file()):
             name = path.relative_to(source)
@@ -247,7 +262,7 @@ def main(folder: Path) -> None:
         (folder / "output" / "failure").write_text(str(error))
         sys.exit(str(error))
     finally:
-        server.close()
+        servers.close()
 
 
 if __name__ == "__main__":

@@ -1,14 +1,13 @@
 """Transform jobs over HTTP: every file goes through the model, as a job of its own and as a step."""
 
-import io
 import json
-import tarfile
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 
 from tests.localcloud.pipeline_kit import ROLE, Kit
+from tests.localcloud.resources.served import artifact
 
 
 @pytest.fixture
@@ -16,16 +15,13 @@ def kit(cloud: Any) -> Kit:
     return Kit(cloud)
 
 
+def container(kit: Kit, **files: str) -> dict[str, Any]:
+    url = kit.put(f"{files['name']}.tar.gz", artifact(**files))
+    return {"Image": "image", "ModelDataUrl": url}
+
+
 def model(kit: Kit) -> str:
-    packed = io.BytesIO()
-    with tarfile.open(fileobj=packed, mode="w:gz") as tar:
-        entry = tarfile.TarInfo("name")
-        entry.size = 5
-        tar.addfile(entry, io.BytesIO(b"first"))
-    url = kit.put("model.tar.gz", packed.getvalue())
-    kit.sm.create_model(
-        ModelName=kit.prefix, ExecutionRoleArn=ROLE, PrimaryContainer={"Image": "image", "ModelDataUrl": url}
-    )
+    kit.sm.create_model(ModelName=kit.prefix, ExecutionRoleArn=ROLE, PrimaryContainer=container(kit, name="first"))
     return kit.prefix
 
 
@@ -77,6 +73,55 @@ def test_a_step_transforms_with_the_model_of_an_earlier_one(kit: Kit) -> None:
     assert status == "Succeeded", steps
     assert "/pipelines-" in steps["Score"]["Metadata"]["TransformJob"]["Arn"]
     assert kit.keys("scores") == ["scores/a.csv.out", "scores/deep/b.csv.out"]
+
+
+def test_a_file_goes_through_all_containers_of_a_model(kit: Kit) -> None:
+    containers = [container(kit, name="first", content_type="application/json; v=1"), container(kit, name="second")]
+    kit.sm.create_model(ModelName=kit.prefix, ExecutionRoleArn=ROLE, Containers=containers)
+    output = {"S3OutputPath": kit.uri("scores"), "AssembleWith": "Line", "Accept": "text/plain"}
+    kit.sm.create_transform_job(TransformJobName=kit.prefix, **request(kit, TransformOutput=output))
+
+    job = kit.wait_job(kit.prefix, "transform", 60)
+
+    assert job["TransformJobStatus"] == "Completed", job
+    answer = json.loads(kit.get("scores/a.csv.out"))
+    before = json.loads(answer["before"])
+    assert (before["model"], before["content_type"], before["accept"]) == ("first", "text/csv", None)
+    assert (answer["model"], answer["content_type"], answer["accept"]) == (
+        "second",
+        "application/json; v=1",
+        "text/plain",
+    )
+
+
+@pytest.mark.parametrize(
+    ("second", "words"),
+    [({"raises": "yes"}, "the model answered 500"), ({"fail": "weights are missing"}, "weights are missing")],
+)
+def test_a_second_container_that_fails_ends_the_job(kit: Kit, second: dict[str, str], words: str) -> None:
+    containers = [container(kit, name="first"), container(kit, name="second", **second)]
+    kit.sm.create_model(ModelName=kit.prefix, ExecutionRoleArn=ROLE, Containers=containers)
+    kit.sm.create_transform_job(TransformJobName=kit.prefix, **request(kit))
+
+    job = kit.wait_job(kit.prefix, "transform", 60)
+
+    assert job["TransformJobStatus"] == "Failed"
+    assert words in job["FailureReason"]
+
+
+@pytest.mark.parametrize("kind", ["Mode MultiModel", "direct invocation"])
+def test_a_model_of_which_a_job_could_name_no_part_is_refused(kit: Kit, kind: str) -> None:
+    first, second = container(kit, name="first"), container(kit, name="second")
+    members: dict[str, Any] = {
+        "Containers": [{**first, "ContainerHostname": "a"}, {**second, "ContainerHostname": "b"}],
+        "InferenceExecutionConfig": {"Mode": "Direct"},
+    }
+    if kind == "Mode MultiModel":
+        members = {"PrimaryContainer": {"Image": "image", "ModelDataUrl": kit.uri(""), "Mode": "MultiModel"}}
+    kit.sm.create_model(ModelName=kit.prefix, ExecutionRoleArn=ROLE, **members)
+
+    with pytest.raises(ClientError, match=f"does not support a transform job with a model of {kind}"):
+        kit.sm.create_transform_job(TransformJobName=kit.prefix, **request(kit))
 
 
 def test_a_model_that_is_not_there_is_refused(kit: Kit) -> None:

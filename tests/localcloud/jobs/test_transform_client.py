@@ -15,9 +15,10 @@ class Summing:
         self.asked: list[bytes] = []
         self._parameters, self._status = parameters, status
 
-    def ask(self, _method: str, path: str, body: bytes, *_: Any) -> tuple[int, bytes]:
-        if path == "/execution-parameters":
-            return (200, self._parameters) if self._parameters else (404, b"")
+    def parameters(self) -> tuple[int, bytes]:
+        return (200, self._parameters) if self._parameters else (404, b"")
+
+    def invoke(self, body: bytes, *_: Any) -> tuple[int, bytes]:
         self.asked.append(body)
         return self._status, b"".join(b"%g\n" % sum(map(float, line.split(b","))) for line in body.splitlines())
 
@@ -79,7 +80,7 @@ def test_a_refused_request_fails_with_the_models_answer(tmp_path: Path) -> None:
 
 def test_a_join_needs_a_prediction_for_each_record(tmp_path: Path) -> None:
     class Short(Summing):
-        def ask(self, *_: Any) -> tuple[int, bytes]:
+        def invoke(self, *_: Any) -> tuple[int, bytes]:
             return 200, b"1"
 
     with pytest.raises(TransformError, match="2 records got 1 predictions"):
