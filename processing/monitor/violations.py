@@ -85,10 +85,13 @@ def find(
 
 
 def _moved(one: Difference) -> str:
-    """From where to where a column's mean moved, in words."""
+    """From where to where a column's mean moved since the baseline, in words."""
     before, now = f"{one.baseline_mean:.3f}", f"{one.mean:.3f}"
-    verb = "is spread otherwise:" if before == now else "fell" if one.mean < one.baseline_mean else "rose"
-    return f"{verb} from {before} in the mean of the baseline's photos to {now} in that of {one.count} photos"
+    if before == now:
+        return f"is spread otherwise, around the same mean of {now} in {one.count} photos"
+    return (
+        f"{'fell' if one.mean < one.baseline_mean else 'rose'} from {before} to {now} in the mean of {one.count} photos"
+    )
 
 
 def _chance(p_value: float) -> str:

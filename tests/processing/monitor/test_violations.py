@@ -51,9 +51,9 @@ def test_a_stream_that_is_wrong_more_often_is_named_with_both_shares():
 @pytest.mark.parametrize(
     ("now", "said"),
     [
-        (0.089, "fell from 0.177 in the mean of the baseline's photos to 0.089 in that of 60 photos"),
-        (0.3, "rose from 0.177 in the mean of the baseline's photos to 0.300 in that of 60 photos"),
-        (0.1770001, "is spread otherwise: from 0.177 in the mean"),
+        (0.089, "fell from 0.177 to 0.089 in the mean of 60 photos"),
+        (0.3, "rose from 0.177 to 0.300 in the mean of 60 photos"),
+        (0.1770001, "is spread otherwise, around the same mean of 0.177 in 60 photos"),
     ],
 )
 def test_a_column_that_differs_is_named_with_both_means(now, said):
