@@ -39,7 +39,7 @@ from loadingbay.target import Target, choose
 PARAMETERS = {
     "MonitoringSchedule": "rate(1 minute)",
     "MonitoringWindowHours": "0.02",  # 72 seconds
-    "RetrainingMinLabels": "60",
+    "RetrainingMinLabels": "100",
     "RetrainingCoolDownHours": "0",
     "BakeSeconds": "0",
 }
@@ -128,7 +128,7 @@ class Story:
         for one in outcomes:
             accepted = one.status == "SUCCEEDED"
             sure += accepted
-            if not accepted or sure % SURE_ONES == 0:
+            if not accepted or sure % SURE_ONES == 1:
                 labels.append(Label(one.inference_id, str(one.label), "review", "story", now))
             elif one.wrong:
                 labels.append(Label(one.inference_id, str(one.label), "correction", "story", now))
@@ -213,7 +213,7 @@ def tell(camera: str, seconds: float, epochs: int) -> Path:
     story = begin(camera, seconds, epochs)
     for _ in range(CALM):
         story.period("")
-    story.say(f"the camera is {camera.replace('-', ' ')}")
+    story.say(f"the camera {TITLES[camera]}")
     became = ""
     try:
         version = version_of(story, drift(story, camera))
@@ -250,7 +250,7 @@ def _write(story: Story, camera: str, became: str) -> None:
         "periods": periods,
     }
     (story.place / "story.json").write_text(json.dumps(said, indent=1) + "\n")
-    title = f"A camera {TITLES.get(camera, camera)}: {became}"
+    title = f"A camera {TITLES[camera]}: {became}"
     picture.draw(story.place / "report.png", periods, story.sent, story.moments, title)
 
 
