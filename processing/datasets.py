@@ -34,6 +34,7 @@ class Dataset(TypedDict):
     label: str  # what kind of data it is: "cifar-100", "drawn samples" or "photos"
     sha256: str  # of images.rec
     source: str  # file or folder name that the photos came from
+    labelled: NotRequired[int]  # so many photos, the last ones, were labelled by people after the data were collected
     outliers: NotRequired[dict[Side, dict[str, int]]]  # photos of each class that was not asked for, of both sides
 
 
@@ -54,12 +55,13 @@ def write(
     label: str,
     source: str,
     side: Side = "test",
+    labelled: int = 0,
     outliers: Mapping[Side, Mapping[str, Sequence[Load]]] | None = None,
 ) -> Dataset:
     """Write (class index, encoded photo) pairs as a data set; the bytes depend on the arguments alone.
 
     `outliers` are photos of classes that were not asked for, of both sides by class; those of this `side` are written,
-    the counts of both.
+    the counts of both. The last `labelled` photos are those that people labelled.
     """
     folder.mkdir(parents=True, exist_ok=True)
     counts = [0] * len(classes)
@@ -80,6 +82,8 @@ def write(
         sha256=sha256,
         source=source,
     )
+    if labelled:
+        about["labelled"] = labelled
     if outliers:
         mine = outliers[side].values()
         recordio.write(folder / OUTLIERS, ((index, load()) for index, loads in enumerate(mine) for load in loads))

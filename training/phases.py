@@ -20,6 +20,8 @@ from progress import Progress
 from sklearn.model_selection import StratifiedKFold
 
 FINAL = "final"
+LABELLED_SHARE = 1 / 3  # of what a network learns from, where people labelled photos
+MOST_REPEATS = 4  # of a labelled photo in an epoch
 OUTLIERS = "outliers"  # folder of their pixels, below the job's scratch folder
 
 Float32 = npt.NDArray[np.float32]
@@ -52,15 +54,28 @@ class Outcome:
     history: list[dict[str, Any]]
 
 
-def plan(labels: Int64, folds: int, seed: int) -> list[fitting.Phase]:
-    """k stratified folds, which together hold every row out exactly once, and the final network on all rows."""
+def plan(labels: Int64, folds: int, seed: int, labelled: int = 0) -> list[fitting.Phase]:
+    """k stratified folds, which together hold every row out exactly once, and the final network on all rows.
+
+    The last `labelled` rows are photos that people labelled because what arrives has changed. There are few of them: in
+    an epoch each comes several times, until they are LABELLED_SHARE of it, but at most MOST_REPEATS times.
+    """
+    first = len(labels) - labelled
+    wanted = LABELLED_SHARE / (1 - LABELLED_SHARE) * first / labelled if labelled else 1
+    times = min(MOST_REPEATS, max(1, round(wanted)))
+
+    def repeated(rows: Int64) -> Int64:
+        return np.concatenate([rows, *[rows[rows >= first]] * (times - 1)])
+
     splitter = StratifiedKFold(folds, shuffle=True, random_state=seed)
     planned = [
-        fitting.Phase(f"fold-{number}/{folds}", rows.astype(np.int64), held_out.astype(np.int64), seed * 1000 + number)
+        fitting.Phase(
+            f"fold-{number}/{folds}", repeated(rows.astype(np.int64)), held_out.astype(np.int64), seed * 1000 + number
+        )
         for number, (rows, held_out) in enumerate(splitter.split(labels, labels), start=1)
     ]
     everything = np.arange(len(labels), dtype=np.int64)
-    return [*planned, fitting.Phase(FINAL, everything, everything[:0], seed * 1000)]
+    return [*planned, fitting.Phase(FINAL, repeated(everything), everything[:0], seed * 1000)]
 
 
 def colour_statistics(images: npt.NDArray[np.uint8]) -> tuple[Float32, Float32]:

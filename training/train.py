@@ -231,7 +231,7 @@ def run(flags: argparse.Namespace) -> dict[str, Any] | None:
         scratch = Path(name)
         about = load_channel(flags.train, flags.classes, size, flags.folds, scratch)
         labels = records.mapped(scratch, size).labels
-        plan = phases.plan(labels, flags.folds, flags.seed)
+        plan = phases.plan(labels, flags.folds, flags.seed, about.get("labelled", 0))
         mean, std = phases.colour_statistics(records.mapped(scratch, size).images)
         others = hashlib.sha256(records.mapped(scratch / phases.OUTLIERS, size).images.tobytes()).hexdigest()
         # SageMaker makes the folder when the job asks for checkpoints.

@@ -121,6 +121,15 @@ def test_the_folds_hold_every_row_out_once_and_never_train_on_it() -> None:
     assert len(planned[-1].rows) == 50
 
 
+@pytest.mark.parametrize(("labelled", "times"), [(5, 4), (15, 1), (10, 2), (40, 1), (50, 1)])
+def test_labelled_photos_come_more_often_and_are_held_out_once(labelled: int, times: int) -> None:
+    planned = phases.plan(np.array([0, 1] * 25), 5, seed=1, labelled=labelled)
+    rows = planned[-1].rows
+    assert [int((rows == row).sum()) for row in range(50)] == [1] * (50 - labelled) + [times] * labelled
+    assert sorted(np.concatenate([phase.held_out for phase in planned])) == list(range(50))
+    assert all(not set(phase.rows) & set(phase.held_out) for phase in planned)
+
+
 def test_the_exported_network_is_the_trained_one(channel: fitting.Channel, tmp_path: Path) -> None:
     fit = fitting.fit(_phase(), channel, fitting.Recipe(epochs=1, batch_size=8), lambda line, epoch: None)
     fit.net.export(str(tmp_path / "network"), epoch=0)

@@ -55,6 +55,7 @@ def test_each_labelled_photo_goes_where_the_list_says(tmp_path, source, people):
     named = {entry["truth"]: (folder / "photos" / entry["photo"]).read_bytes()
              for entry in json.loads((folder / "sets" / "s.json").read_text())}  # fmt: skip
     assert bodies(outputs["train"])[-1] == (0, named["cat"])
+    assert json.loads((outputs["train"] / "dataset.json").read_text())["labelled"] == 1
     assert bodies(outputs["recent"]) == [(1, named["dog"])]
     assert bodies(outputs["train"], "outliers.rec") == [(0, named["neither"])]
     assert named["dog"] not in [payload for _, payload in bodies(outputs["train"])]
