@@ -46,8 +46,7 @@ class Bench:
 
     def __init__(self, flags: argparse.Namespace, seed: int) -> None:
         self.flags, self.seed = flags, seed
-        code = hashlib.sha256((ROOT / "bench/drift/cameras.py").read_bytes()).hexdigest()
-        key = hashlib.sha256(json.dumps([recipe_sha256(), code, flags.epochs]).encode()).hexdigest()[:12]
+        key = hashlib.sha256(json.dumps([recipe_sha256(), _code_sha256(), flags.epochs]).encode()).hexdigest()[:12]
         self.folder: Path = flags.work / key / f"seed-{seed}"
 
     def stream(self) -> list[tuple[str, bytes]]:
@@ -148,6 +147,15 @@ class Bench:
                 }
             found["cameras"][camera] = of_camera
         return found
+
+
+def _code_sha256() -> str:
+    """Changes when a version kept from an earlier run would be another now; training's code is in recipe_sha256."""
+    digest = hashlib.sha256((ROOT / "bench/drift/cameras.py").read_bytes())
+    for folder in ("stage", "evaluate"):
+        for module in sorted((ROOT / "processing" / folder).glob("*.py")):
+            digest.update(module.read_bytes())
+    return digest.hexdigest()
 
 
 def _test_photos(version: Version) -> list[tuple[str, bytes]]:

@@ -7,5 +7,6 @@ photo_folders  reads folders of labelled photos
 outliers       which classes that were not asked for are learned from, and which are tested on
 rows           labelled photos on their way into records
 labelled       photos that people labelled while a version was in service
+camera         shows a part of the older photos as the camera takes them now
 samples        a few test photos as files
 """

@@ -22,7 +22,7 @@ from pathlib import Path
 from processing import datasets, job
 from processing.datasets import Side
 from processing.job import JobError
-from processing.stage import labelled, outliers, samples
+from processing.stage import camera, labelled, outliers, samples
 from processing.stage.archives import archive_classes, archive_splits
 from processing.stage.photo_folders import class_folders, folder_splits
 from processing.stage.rows import Row, Splits, some
@@ -129,7 +129,7 @@ def stage(options: argparse.Namespace) -> Iterator[str]:
         return
     splits = read_input(options.input, classes, options.seed, options.outlier_rotation)
     people = labelled.read(options.labelled, classes, splits.test)
-    splits = labelled.added(splits, people)
+    splits = labelled.added(camera.carried_over(splits, people.train, options.seed), people)
     yield from splits.notes
     label = "drawn samples" if splits.drawn else options.data_label
     sides: tuple[tuple[Side, Path, Sequence[Row]], ...] = (

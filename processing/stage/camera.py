@@ -1,0 +1,124 @@
+"""Shows a part of the older photos as the camera takes them now, by the look of the photos that people labelled.
+
+A retraining has few photos of after a change and many of before. Light, colour and blur can be carried over: they are
+fitted so that the older photos look like the labelled ones, by the means of photo_features.py. A camera that was
+turned or moved cannot be learned this way.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from PIL import Image, ImageEnhance, ImageFilter, ImageOps
+
+from processing.datasets import Load
+from processing.photo_features import SIDE, measure
+from processing.photos import PhotoError, opened
+from processing.stage.rows import Row, Splits, rank
+
+MIN_LABELLED = 30  # photos, below which nothing is fitted
+MOST = 100  # photos that a look is measured of
+ROUNDS = 2  # of the fit: blur and light change each other's figures a little
+BLURS = tuple(0.15 * step for step in range(18))  # in pixels of a photo of SIDE
+DARKEST, BRIGHTEST = 0.1, 3.0  # factors of light and colour
+
+
+@dataclass(frozen=True)
+class Look:
+    """How photos of before look when they are taken as now.
+
+    `blur` is the radius of a Gaussian in pixels of a photo of SIDE pixels, `light` and `colour` are factors.
+    """
+
+    blur: float = 0.0
+    light: float = 1.0
+    colour: float = 1.0
+
+    @property
+    def is_new(self) -> bool:
+        """Whether photos look so different that more than the luck of the draw is in it."""
+        return self.blur >= 0.45 or not 0.8 <= self.light <= 1.25 or not 0.65 <= self.colour <= 1.5
+
+    def of(self, photo: Image.Image) -> Image.Image:
+        """The photo as it would be taken now."""
+        radius = self.blur * max(photo.size) / SIDE
+        photo = photo.filter(ImageFilter.GaussianBlur(radius)) if radius else photo
+        return ImageEnhance.Color(ImageEnhance.Brightness(photo).enhance(self.light)).enhance(self.colour)
+
+
+def fitted(before: Sequence[Load], now: Sequence[Load]) -> Look:
+    """The look with which the photos of before have the means of those of now, as nearly as it can be."""
+    small, goal = _small(before), _means(_small(now), Look())
+    look = Look()
+    for _ in range(ROUNDS):
+        brightness = _means(small, look)[0]
+        look = replace(look, light=_bounded(look.light * goal[0] / max(brightness, 1e-6)))
+        apart = [abs(_means(small, replace(look, blur=blur))[2] - goal[2]) for blur in BLURS]
+        look = replace(look, blur=BLURS[int(np.argmin(apart))])
+        colour = _means(small, look)[3]
+        look = replace(look, colour=_bounded(look.colour * goal[3] / max(colour, 1e-6)))
+    return look
+
+
+def _bounded(factor: float) -> float:
+    return float(min(BRIGHTEST, max(DARKEST, factor)))
+
+
+def _small(loads: Sequence[Load]) -> list[Image.Image]:
+    """At most MOST of the photos, evenly spread, at SIDE pixels; without those that cannot be read."""
+    chosen = np.unique(np.linspace(0, len(loads) - 1, min(len(loads), MOST)).round().astype(int))
+    found = []
+    for at in chosen:
+        try:
+            with opened(loads[at]()) as photo:
+                found.append(photo.convert("RGB").resize((SIDE, SIDE), Image.Resampling.BOX))
+        except (OSError, PhotoError):
+            continue
+    return found
+
+
+def _means(photos: Sequence[Image.Image], look: Look) -> list[float]:
+    """Means of the features of the photos as they look."""
+    return [float(value) for value in np.mean([measure(look.of(photo)) for photo in photos], axis=0)]
+
+
+def carried_over(splits: Splits, labelled: Sequence[Row], seed: int) -> Splits:
+    """Half of the photos to train with, and of the other things to learn from, in the look of the labelled photos.
+
+    Which half is drawn by the content and the seed. Nothing changes for few labelled photos, or when they look like the
+    others. To be called before the labelled photos are added.
+    """
+    if len(labelled) < MIN_LABELLED:
+        return splits
+    look = fitted([row.load for row in splits.train], [row.load for row in labelled])
+    if not look.is_new:
+        return splits
+
+    def half(loads: Sequence[Load]) -> list[Load]:
+        chosen = sorted(range(len(loads)), key=lambda number: rank(seed, f"camera {number}"))[::2]
+        taken = set(chosen)
+        return [_taken(load, look) if number in taken else load for number, load in enumerate(loads)]
+
+    train = [Row(row.label, load) for row, load in zip(splits.train, half([r.load for r in splits.train]), strict=True)]
+    outliers = splits.outliers
+    if outliers:
+        shown = {name: half(loads) for name, loads in outliers["train"].items()}
+        outliers = {"train": shown, "test": outliers["test"]}
+    said = (
+        f"half of the older photos are shown as the labelled ones look: blurred by {look.blur:.2f} of {SIDE} pixels, "
+        f"light times {look.light:.2f}, colour times {look.colour:.2f}"
+    )
+    return replace(splits, train=train, outliers=outliers, notes=(*splits.notes, said))
+
+
+def _taken(load: Load, look: Look) -> Callable[[], bytes]:
+    def encoded() -> bytes:
+        out = io.BytesIO()
+        with opened(load()) as photo:
+            look.of(ImageOps.exif_transpose(photo).convert("RGB")).save(out, "PNG")
+        return out.getvalue()
+
+    return encoded

@@ -1,0 +1,86 @@
+"""The older photos in the look of the labelled ones: light, colour and blur are fitted, and the rest stays."""
+
+import io
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from processing.stage import camera
+from processing.stage.camera import Look
+from processing.stage.rows import Row, Splits
+
+
+def scenes(count, seed):
+    """Photos of coloured blocks, as PNG."""
+    rng = np.random.default_rng(seed)
+    blocks = rng.integers(30, 226, (count, 8, 8, 3), np.uint8).repeat(4, axis=1).repeat(4, axis=2)
+    return [encoded(Image.fromarray(one)) for one in blocks]
+
+
+def encoded(photo):
+    out = io.BytesIO()
+    photo.save(out, "PNG")
+    return out.getvalue()
+
+
+def shown(bodies, look):
+    return [encoded(look.of(Image.open(io.BytesIO(body)))) for body in bodies]
+
+
+def rows(bodies):
+    return [Row(number % 2, partial(bytes, body)) for number, body in enumerate(bodies)]
+
+
+def loads(bodies):
+    return [row.load for row in rows(bodies)]
+
+
+OLD, NIGHT = scenes(60, 1), Look(light=0.3, colour=0.5)
+SPLITS = Splits(rows(OLD), rows(scenes(4, 2)), "here")
+
+
+@pytest.mark.parametrize("look", [NIGHT, Look(blur=1.2), Look(blur=0.9, light=0.5), Look(light=1.4)])
+def test_the_look_of_other_photos_is_found(look):
+    found = camera.fitted(loads(OLD), loads(shown(scenes(60, 3), look)))
+    assert found.blur == pytest.approx(look.blur, abs=0.2)
+    assert (found.light, found.colour) == pytest.approx((look.light, look.colour), rel=0.15)
+    assert found.is_new
+
+
+def test_photos_that_look_alike_have_no_new_look():
+    assert not camera.fitted(loads(OLD), loads(scenes(60, 3))).is_new
+
+
+def test_half_of_the_older_photos_are_shown_as_they_look_now():
+    after = camera.carried_over(SPLITS, rows(shown(scenes(40, 3), NIGHT)), 1)
+    bodies = [row.load() for row in after.train]
+    kept = [body for body, before in zip(bodies, OLD, strict=True) if body == before]
+    assert len(kept) == 30
+    dark = [np.asarray(Image.open(io.BytesIO(body))).mean() for body in bodies if body not in kept]
+    assert max(dark) < 80
+    assert [row.label for row in after.train] == [row.label for row in SPLITS.train]
+    assert after.test is SPLITS.test
+    assert "light times 0.3" in after.notes[0]
+
+
+def test_the_same_photos_give_the_same_bytes():
+    people = rows(shown(scenes(40, 3), NIGHT))
+    once, again = (camera.carried_over(SPLITS, people, 1) for _ in range(2))
+    assert [row.load() for row in once.train] == [row.load() for row in again.train]
+
+
+def test_other_things_get_the_new_look_too_but_are_tested_on_as_they_were():
+    others: Any = {"train": {"cat": loads(scenes(10, 4))}, "test": {"dog": loads(scenes(10, 5))}}
+    splits = Splits(SPLITS.train, SPLITS.test, "here", outliers=others)
+    after = camera.carried_over(splits, rows(shown(scenes(40, 3), NIGHT)), 1)
+    pairs = zip(after.outliers["train"]["cat"], others["train"]["cat"], strict=True)
+    assert sum(now() != before() for now, before in pairs) == 5
+    assert after.outliers["test"] == others["test"]
+
+
+@pytest.mark.parametrize("people", [shown(scenes(29, 3), NIGHT), scenes(40, 3)])
+def test_few_labelled_photos_or_the_same_look_change_nothing(people):
+    assert camera.carried_over(SPLITS, rows(people), 1) is SPLITS
