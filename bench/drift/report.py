@@ -66,6 +66,7 @@ def over_seeds(values: Sequence[float | None]) -> str:
 
 
 def _false_alarms(seeds: Seeds) -> list[str]:
+    """The part about periods in which nothing changed."""
     rows = [
         "| photos a period | periods that name a violation | alarms that begin | goal | named |",
         "|---|---|---|---|---|",
@@ -86,6 +87,7 @@ def _false_alarms(seeds: Seeds) -> list[str]:
 
 
 def _until_alarm(seeds: Seeds) -> list[str]:
+    """The part about how soon the alarm rings, by camera."""
     rows = [
         f"| camera | periods of {PERIOD} photos: median, most | hours of {AN_HOUR} photos: median, most | not noticed |"
         " named by the alarm |",
@@ -121,6 +123,9 @@ def _names(counts: Any) -> str:
 
 
 def _won(seeds: Seeds, labels: Sequence[str]) -> list[str]:
+    """The part about retraining, by camera and the number of labels (a key of `after`)."""
+    if not labels:
+        return ["Not measured."]
     why = _prose(
         "Measured on the half of the stream that nobody labelled: version 1 before the drift, version 1 on the changed "
         "photos, and version 2, which was trained with labels of the other half, on the same changed photos. Won back "

@@ -90,6 +90,7 @@ class Story:
         return found
 
     def _send(self, camera: str) -> list[Outcome]:
+        """Classifies the next PHOTOS of the stream as the camera takes them, and notes what became of them."""
         photos_of_period, self.stream = self.stream[:PHOTOS], self.stream[PHOTOS:]
         if not photos_of_period:
             raise WorkError("the stream has no more photos, and no training has begun")
