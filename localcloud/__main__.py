@@ -1,8 +1,10 @@
 """The command line: `localcloud up`, then `eval "$(localcloud env)"` for boto3, `aws` and the SageMaker SDK."""
 
+import importlib
 import os
 import shlex
 import sys
+import threading
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
@@ -115,6 +117,8 @@ def up(home: Path, **options: Any) -> None:
     for name, value in options.items():
         if value is not None and not isinstance(value, bool):
             words += [f"--{name.replace('_', '-')}", str(value)]
+    # Needed once the server is there; until then there is time for it.
+    threading.Thread(target=importlib.import_module, args=("boto3",), daemon=True).start()
     try:
         running = daemon.start(home, words)
     except (daemon.DaemonError, OSError) as error:

@@ -19,6 +19,7 @@ from localcloud.sandbox.leftovers import Identity
 from localcloud.settings import PID_FILE
 
 START_SECONDS = STOP_SECONDS = 60.0
+_LOOK_SECONDS = 0.02  # one look at a file, until the server has written its address there
 _HEALTH_BYTES = 65_536  # more than a health page has
 # Straight to loopback: a proxy of the environment must not be asked for 127.0.0.1.
 _OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
@@ -118,7 +119,7 @@ def start(home: Path, options: list[str]) -> Daemon:
             return running
         if process.poll() is not None:
             raise DaemonError(last_line(home, began) or f"The local cloud ended with exit code {process.returncode}.")
-        time.sleep(0.1)
+        time.sleep(_LOOK_SECONDS)
     process.terminate()
     raise DaemonError(f"The local cloud did not answer within {START_SECONDS:.0f} s; see {log_file(home)}.")
 

@@ -207,3 +207,19 @@ emulator.Emulator(settings)
     assert done.returncode == 1
     assert "the private name ministack.services.eventbridge._put_events is missing" in done.stderr
     assert "ministack==1.5.33" in done.stderr
+
+
+def test_modules_that_are_not_used_are_not_imported(tmp_path: Path) -> None:
+    program = f"""
+import os, sys
+from pathlib import Path
+from localcloud.settings import Settings
+from localcloud.ministack import emulator
+settings = Settings(Path({str(tmp_path)!r}), 4747)
+os.environ.update(emulator.environment(settings))
+emulator.Emulator(settings)
+import samtranslator.translator.transform
+print([name for name in sys.modules if name.partition(".")[0] in ("docker", "lark") and sys.modules[name]])
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.stdout == "[]\n", done.stderr
