@@ -77,7 +77,7 @@ class Builder:
 def _code_hash() -> str:
     """What a definition depends on beside its settings: this package's text and the SDK's version."""
     digest = hashlib.sha256()
-    for name in ("definition.py", "figures.py", "parameters.py", "sdk.py", "settings.py", "steps.py"):
+    for name in ("costs.py", "definition.py", "figures.py", "parameters.py", "sdk.py", "settings.py", "steps.py"):
         digest.update((_HERE / name).read_bytes())
     digest.update(f"{version('sagemaker')} {version('sagemaker-core')} {version('sagemaker-mlops')}".encode())
     return digest.hexdigest()[:16]

@@ -44,8 +44,8 @@ PARTS = ("seeds", "crossval", "timing", "throughput", "serving")
 CROSSVAL_SEEDS = 3  # of `--seeds`, the first
 # What decides weights, threshold and figures; the handler's speed, say, does not.
 DECIDING = (
-    "augmentation", "calibration", "decision", "fitting", "metrics", "network", "outliers", "phases", "preprocessing",
-    "pretrained", "records", "train",
+    "augmentation", "calibration", "costs", "decision", "fitting", "metrics", "network", "outliers", "phases",
+    "preprocessing", "pretrained", "records", "train",
 )  # fmt: skip
 
 

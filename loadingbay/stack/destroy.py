@@ -18,8 +18,7 @@ from botocore.exceptions import ClientError
 from loadingbay.errors import WorkError
 from loadingbay.stack import deploy
 from loadingbay.target import Target
-from pipelines import aws
-from pipelines.monitoring import SUFFIX as MONITORING
+from pipelines import aws, monitoring, new_threshold, pretraining
 
 TIMEOUT = 1800.0  # seconds for one thing to go; an endpoint and a stack take minutes each
 _JOB_LOGS = ("/aws/sagemaker/ProcessingJobs", "/aws/sagemaker/TrainingJobs", "/aws/sagemaker/TransformJobs")
@@ -135,10 +134,11 @@ def _executions(sagemaker: Any, pipeline: str) -> list[tuple[str, str]]:
 
 
 def _pipelines(sagemaker: Any, stage: str) -> list[str]:
-    """Return the names of the stage's pipelines that exist (training and monitoring)."""
+    """The names of the stage's pipelines that exist: of training, and those whose names are made of its name."""
     pages = sagemaker.get_paginator("list_pipelines").paginate(PipelineNamePrefix=stage)
     there = {item["PipelineName"] for page in pages for item in page["PipelineSummaries"]}
-    return [name for name in (stage, f"{stage}{MONITORING}") if name in there]
+    suffixes = ("", monitoring.SUFFIX, pretraining.SUFFIX, new_threshold.SUFFIX)
+    return [name for suffix in suffixes if (name := f"{stage}{suffix}") in there]
 
 
 def _serving(sagemaker: Any, stage: str) -> Iterator[Item]:

@@ -321,7 +321,7 @@ def test_photos_that_were_deleted_are_left_out_and_counted():
     assert not {f"labelled/{name}" for name in listed} & set(gone)
 
 
-def test_a_training_that_fails_after_it_started_is_said_once_and_not_repeated():
+def test_a_training_that_fails_is_said_once_and_not_repeated():
     cloud = Cloud()
     cloud.alarm("v1-1")
     cloud.label()

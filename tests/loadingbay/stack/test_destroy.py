@@ -196,3 +196,9 @@ def test_a_dry_run_lists_and_removes_nothing(target):
     done = _invoke(target, "--dry-run")
     assert "delete  stack                   loadingbay" in done.stdout
     assert destroy.survey(target) == before
+
+
+def test_the_stages_other_pipelines_go_with_it(target):
+    ours = ["loadingbay", "loadingbay-monitoring", "loadingbay-pretraining", "loadingbay-threshold"]
+    target.clients["sagemaker"].pipelines = [*ours, "loadingbay-two", "loadingbay-two-threshold"]
+    assert [item.name for item in destroy.survey(target) if item.kind == "pipeline"] == ours
