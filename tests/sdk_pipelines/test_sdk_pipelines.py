@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.sdk_pipelines.sdk_kit import BUCKET, Execution
+from tests.sdk_pipelines.sdk_kit import BUCKET, HERE, Execution
 
 Run = Callable[[str, str], Execution]
 whole = pytest.mark.pipelines
@@ -72,6 +72,28 @@ def test_a_batch_transform_job_predicts_the_rows_of_a_table(execution_of: Run, s
     # The first column is joined from the input, the second is the model's.
     assert len(rows) == 75
     assert sum(abs(rings - predicted) for rings, predicted in rows) / len(rows) < 2
+
+
+@whole
+def test_a_model_of_two_containers_prepares_and_predicts(execution_of: Run) -> None:
+    execution = execution_of("v2", "inference_pipeline")
+    arn, answer = execution.arn.split()
+    execution = Execution(execution.cloud, execution.name, arn)
+    assert set(execution.statuses.values()) == {"Succeeded"}
+    assert len(execution.package()["InferenceSpecification"]["Containers"]) == 2
+    text = execution.read(f"s3://{BUCKET}/{execution.name}/predicted/unlabelled.csv.out").decode()
+    predicted = [float(line) for line in text.split()]
+    with (HERE / "shells.csv").open() as table:
+        rings = [int(row["rings"]) for row in csv.DictReader(table)]
+    assert sum(abs(r - p) for r, p in zip(rings, predicted, strict=True)) / len(rings) < 1
+    assert float(answer) == pytest.approx(predicted[0], rel=1e-4)
+
+
+@whole
+def test_many_models_share_an_endpoint(execution_of: Run) -> None:
+    answers = json.loads(execution_of("v2", "many_models").arn)
+    assert set(answers) == {"F.tar.gz", "I.tar.gz", "M.tar.gz"}
+    assert len(set(answers.values())) == 3
 
 
 @whole
