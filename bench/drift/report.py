@@ -75,10 +75,11 @@ def _false_alarms(seeds: Seeds) -> list[str]:
         found = [one["false_alarms"][size] for one in seeds]
         periods, named, alarms = (sum(one[key] for one in found) for key in ("periods", "named_something", "alarms"))
         names = _names(one["names"] for one in found)
-        met = "reached" if alarms <= GOAL_ALARMS * periods else "missed"
-        rows.append(
-            f"| {size} | {share(named, periods)} | {share(alarms, periods)} | at most 1 in 500: {met} | {names} |"
-        )
+        # A division that gives one period has no alarm, which takes two: there the periods themselves are judged.
+        alone = seeds[0]["photos"]["stream"] < 2 * int(size)
+        rung = "none can: one period a division" if alone else share(alarms, periods)
+        met = "reached" if (named if alone else alarms) <= GOAL_ALARMS * periods else "missed"
+        rows.append(f"| {size} | {share(named, periods)} | {rung} | at most 1 in 500: {met} | {names} |")
     why = _prose(
         "All photos are divided at random, again and again, into test photos, of which the baseline is made, and a "
         "stream. The alarm begins when a violation is found in two of three periods."
@@ -132,6 +133,12 @@ def _won(seeds: Seeds, labels: Sequence[str]) -> list[str]:
         "is the share of the loss, by the means over the seeds; it is not told where the drift cost less than 0.02. "
         "`registered` says with how many seeds the gate would have registered version 2."
     )
+    limits = _prose(
+        "The cameras change light, colour and blur as Stage carries them over to older photos, with other strengths "
+        "than it was tried on; a real camera changes otherwise too, and less of a loss may be won back. What is marked "
+        "as missed is not won back: a turned camera is learned from the labelled photos alone, and blur of this "
+        "strength leaves little to see in 32 pixels."
+    )
     rows = [
         "| camera | labels | figure | before | drifted | retrained | won back | goal: two thirds |",
         "|---|---|---|---|---|---|---|---|",
@@ -154,7 +161,7 @@ def _won(seeds: Seeds, labels: Sequence[str]) -> list[str]:
                     f"| {camera} | {used} | {name} | {' | '.join(map(over_seeds, columns))} | {_part(columns)} |"
                 )
             gates = [one["gate"] for one in later]
-            registered = sum(gate["better_on_recent"] and gate["not_worse_than_champion"] for gate in gates)
+            registered = sum(bool(gate["better_on_recent"] and gate["not_worse_than_champion"]) for gate in gates)
             lately = " and ".join(
                 over_seeds([gate[key] for gate in gates]) for key in ("recent_champion_accuracy", "recent_accuracy")
             )
@@ -165,7 +172,7 @@ def _won(seeds: Seeds, labels: Sequence[str]) -> list[str]:
             after.append(
                 f"| {camera} | {used} | {registered} of {len(later)} | {lately} | {calm} | {named} | {names} |"
             )
-    return [why, "\n".join(rows), "\n".join(after)]
+    return [why, "\n".join(rows), "\n".join(after), limits]
 
 
 def _part(columns: Sequence[Sequence[float]]) -> str:
