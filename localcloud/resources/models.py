@@ -109,12 +109,15 @@ def create_model(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any]:
 def _check_artifact(cloud: Cloud, container: ContainerSpec) -> None:
     """ValidationException if there is no archive of the container, or nothing below the prefix of several."""
     url = container.model_data_url or ""
-    bucket, key = s3_place(url)
     try:
         if not container.several:
+            bucket, key = s3_place(url)
             cloud.s3.head_object(Bucket=bucket, Key=key)
             return
-        found = cloud.s3.list_objects_v2(Bucket=bucket, Prefix=key, MaxKeys=1)["KeyCount"] > 0
+        # A whole bucket is a prefix too.
+        bucket, prefix = s3_place(f"{url.rstrip('/')}/any")
+        listed = cloud.s3.list_objects_v2(Bucket=bucket, Prefix=prefix.removesuffix("any"), MaxKeys=1)
+        found = listed["KeyCount"] > 0
     except ClientError as error:
         raise validation_error(f"Could not find model data at {url}.") from error
     if not found:

@@ -151,10 +151,11 @@ def test_the_model_must_be_named_if_and_only_if_there_are_several(cloud: Any, ru
 def test_a_pipeline_may_hold_one_container_of_many_models(cloud: Any, runtime: Any, name: str) -> None:
     first = container(cloud, f"{name}-first", name="first")
     put(cloud, f"{name}/rome.tar.gz", name="rome")
-    second = {"Image": IMAGE, "ModelDataUrl": f"s3://{BUCKET}/{name}", "Mode": "MultiModel"}
+    # The prefix may be a whole bucket.
+    second = {"Image": IMAGE, "ModelDataUrl": f"s3://{BUCKET}", "Mode": "MultiModel"}
     serve_model(cloud, name, Containers=[first, second])
 
-    answer = invoke(runtime, name, TargetModel="rome.tar.gz")
+    answer = invoke(runtime, name, TargetModel=f"{name}/rome.tar.gz")
 
     before = json.loads(answer["before"])
     assert (before["model"], before["target"], answer["model"]) == ("first", None, "rome")
