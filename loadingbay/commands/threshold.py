@@ -101,22 +101,24 @@ def _show(found: Comparison, traffic: Traffic, asked: list[Mapping[str, float]])
     """Print the thresholds as a table, what the labels say of the cheapest one, and what it saves."""
     version = f" of version {traffic.version}" if traffic.version else ""
     click.echo(f"{found.labels} labelled answers{version}; costs of a thousand photos; 95 % intervals in brackets\n")
-    click.echo(f"{'threshold':>24}  {'cost':>24}  {'accepted':>22}  {'right of those':>22}")
+    click.echo(f"{'threshold':>36}  {'cost':>28}  {'accepted':>23}  {'right of those':>24}")
     named = [("today", found.today), ("cheapest", found.best)]
     named += [("asked for" if number < len(asked) else "", point) for number, point in enumerate(found.others)]
     for name, point in named:
         click.echo(_row(point, name))
+    click.echo()
     for curve in found.curves:
         low, high = curve.interval
         of = "" if curve.answers == "all" else f" of {curve.answers}"
         click.echo(
-            f"\n95 of 100 samples of these labels have their cheapest threshold{of} between {low:.3f} and {high:.3f}."
+            f"95 of 100 samples of these labels have their cheapest threshold{of} between {low:.3f} and {high:.3f}."
         )
+    if found.best.thresholds == found.today.thresholds:
+        click.echo("The threshold in service is the cheapest on these labels.")
+        return
     low, high = found.best.saving_interval
-    click.echo(
-        f"The cheapest saves {found.best.saving:.1f} of a thousand photos' cost ({low:.1f} to {high:.1f})"
-        + (": that may be chance." if low <= 0 else ".")
-    )
+    chance = ": that may be chance" if low <= 0 else ""
+    click.echo(f"The cheapest costs {found.best.saving:,.1f} less than today's ({low:,.1f} to {high:,.1f}){chance}.")
 
 
 def _row(point: Point, name: str) -> str:
@@ -131,4 +133,4 @@ def _row(point: Point, name: str) -> str:
     if point.precision is not None and point.precision_interval is not None:
         low, high = point.precision_interval
         right = f"{point.precision:.1%} ({low:.1%} to {high:.1%})"
-    return f"{rule:>24}  {cost:>24}  {accepted:>22}  {right:>22}  {name}".rstrip()
+    return f"{rule:>36}  {cost:>28}  {accepted:>23}  {right:>24}  {name}".rstrip()

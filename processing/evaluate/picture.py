@@ -77,14 +77,11 @@ def _costs(ax: Any, found: Mapping[str, Any], floor: float) -> None:
                    label=f"cheapest on these photos{name}: {best['threshold']:.3f}, {best['cost']:,.0f}")  # fmt: skip
         # What accepts nearly everything may cost so much that nothing else would be seen.
         most = max(most, 3 * curve["cost"], 1.6 * float(y[-1]), 3 * best["cost"])
-    if rival and len(found["curves"]) == 1:
-        (threshold,) = _different(rival["thresholds"]).values() if len(set(rival["thresholds"].values())) == 1 else (1,)
-        ax.scatter([threshold], [rival["of_a_thousand"]], color=WRONG, marker="D", s=45, zorder=3,
-                   label=f"approved today: {threshold:.3f}, {rival['of_a_thousand']:,.0f}")  # fmt: skip
-        most = max(most, 1.2 * rival["of_a_thousand"])
+    for name, threshold in _different(rival["thresholds"]).items() if rival else ():
+        ax.axvline(threshold, color=WRONG, linestyle=":", label=f"approved today: {threshold:.3f} {name}".rstrip())
     ax.set(title="What a thousand photos cost", xlabel="confidence threshold (above 1: a person looks at every photo)",
            ylabel="cost of 1,000 test photos", xlim=(floor, 1.03), ylim=(0, most or 1))  # fmt: skip
-    ax.legend(loc="upper center", frameon=False, fontsize=8.5)
+    ax.legend(loc="upper center", framealpha=0.9, edgecolor="none", fontsize=8.5)
 
 
 def _cost_words(ax: Any, found: Mapping[str, Any]) -> None:
@@ -181,6 +178,7 @@ def _words(ax: Any, report: Evaluation, about: About) -> None:
     accuracy = quality["accuracy"]
     limits = "  ".join(f"{name} {one:.4f}".strip() for name, one in _different(report["thresholds"]).items())
     aim = "for the least cost" if about.get("costs") else f"for precision {about['target_precision']:g}"
+    aim = "chosen on recent labels" if about.get("new_threshold") else aim
     lines = [
         ("test accuracy", f"{_share(accuracy['value'])} ± {_share(accuracy['standard_deviation'])}"),
         ("out-of-fold accuracy", f"{_share(fold['accuracy'])} of {fold['count']} training photos"),

@@ -69,7 +69,7 @@ def test_a_version_says_why_it_has_another_threshold():
     text = describe(3, traffic(MIXED), found, found.best, Costs({"bicycle": 2, "motorcycle": 10}, 1), "drivers wait")
     assert text.startswith(
         "threshold 0.900 instead of 0.800 for the network of version 3: on 5 recent labels a thousand photos cost 600 "
-        "instead of 2400 (saves "
+        "instead of 2400 (interval of the saving "
     )
     assert text.endswith("a wrong bay costs 2 (bicycle) and 10 (motorcycle) and a review 1; drivers wait")
     assert len(describe(3, traffic(MIXED), found, found.best, costs(), "x" * 2000)) == 1024
