@@ -11,15 +11,17 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Dialog, Page, expect, sync_playwright
 
 from loadingbay.data.samples import write_archive
+from loadingbay.stack.local_cloud import health
 from loadingbay.target import Target, choose
+from tests.browser.screenshots import VISITED
 
 FLAGS = (
     "--no-sandbox",  # CI is root, for whom Chromium has no sandbox; it sees our own pages alone
@@ -31,6 +33,7 @@ FLAGS = (
     "--disable-sync",
 )
 PATIENCE = 60_000  # milliseconds for what a job or an endpoint has to do on a busy machine
+expect.set_options(timeout=20_000)
 
 
 def _chromium() -> str:
@@ -54,12 +57,14 @@ class Console:
     process: subprocess.Popen[str] | None = None
     page_port: int = 0
     address: str = ""
+    credentials: dict[str, str] = field(default_factory=dict)
 
     @property
     def environment(self) -> dict[str, str]:
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "LOADINGBAY_"))}
         ours = {"LOADINGBAY_FOLDER": str(self.folder), "LOADINGBAY_PORT": str(self.port), "PYTHONFAULTHANDLER": "1"}
-        return {**kept, **ours}
+        path = f"{Path(sys.executable).parent}{os.pathsep}{kept['PATH']}"  # commands are shown by their bare names
+        return {**kept, **ours, "PATH": path, **self.credentials}
 
     @property
     def target(self) -> Target:
@@ -90,6 +95,12 @@ class Console:
         self.address = found.group()
         self.page_port = int(self.base.rsplit(":", 1)[1])
 
+    def kill_cloud(self) -> None:
+        """kill -9 of the local cloud: it stores nothing any more, and says nothing."""
+        found = health(self.target)
+        assert found
+        os.kill(int(found["pid"]), signal.SIGKILL)
+
     def stop(self) -> None:
         """Ends the console as a terminal that closes does. Fails with the stacks of its threads if it does not end."""
         if self.process is None:
@@ -119,12 +130,12 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="session")
 def console(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Console]:
-    """A console in front of a local cloud that has the application, and no version yet."""
+    """A console in front of a local cloud that has the application, and no version yet; IAM is enforced."""
     folder = tmp_path_factory.mktemp("console")
     data = folder / "cifar-100-python.tar.gz"
     write_archive(data, train=240, test=80)  # seconds of training; how good the model is does not matter here
     made = Console(folder, _free_port(), data)
-    made.cli("up")
+    made.cli("up", "--enforce-iam")
     try:
         made.start()
         yield made
@@ -134,11 +145,33 @@ def console(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Itera
 
 
 @pytest.fixture
+def somebody(console: Console, tmp_path: Path) -> Iterator[Console]:
+    """A second console on the same cloud, of the user `somebody`, who has no rights, from a folder of their own."""
+    iam = console.target.client("iam")
+    iam.create_user(UserName="somebody")
+    key = iam.create_access_key(UserName="somebody")["AccessKey"]
+    credentials = {
+        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{console.port}",
+        "AWS_DEFAULT_REGION": console.target.resolved_region,
+        "AWS_ACCESS_KEY_ID": key["AccessKeyId"],
+        "AWS_SECRET_ACCESS_KEY": key["SecretAccessKey"],
+    }
+    made = Console(tmp_path, console.port, console.data, credentials=credentials)
+    made.start()
+    yield made
+    made.stop()
+
+
+@pytest.fixture
 def new_page(console: Console, browser: Browser) -> Iterator[Callable[..., Page]]:
     """Makes a page in a browser of its own that has come in; what its script complains of fails the test."""
     contexts: list[Any] = []
     complaints: list[str] = []
     entered: list[Page] = []
+
+    def dismiss(dialog: Dialog) -> None:
+        complaints.append(f"dialog: {dialog.message}")
+        dialog.dismiss()
 
     def new(**options: Any) -> Page:
         context = browser.new_context(viewport=options.pop("viewport", {"width": 1100, "height": 800}), **options)
@@ -146,6 +179,9 @@ def new_page(console: Console, browser: Browser) -> Iterator[Callable[..., Page]
         contexts.append(context)
         page = context.new_page()
         page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("dialog", dismiss)
+        page.on("console", lambda said: complaints.append(said.text) if "Content Security" in said.text else None)
+        page.on("framenavigated", lambda frame: VISITED.add(frame.url.removeprefix(console.base).partition("#")[0]))
         page.goto(_address(console, browser))
         entered.append(page)
         return page
