@@ -79,6 +79,7 @@ def monitored(console: Any) -> None:
             "confidence": confidence,
             "accepted": confidence >= 0.8,
             "source": "review",
+            "inference_time": datetime.now(UTC).isoformat(),
         }
         put(s3, stack["BucketName"], f"labelled/entries/{number}.json", entry)
 
