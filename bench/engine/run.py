@@ -65,17 +65,11 @@ def seconds(command: list[Any], folder: Path, environment: dict[str, str]) -> fl
 def measure(rounds: int, folder: Path) -> tuple[dict[str, list[float]], dict[str, list[float]]]:
     """Seconds of each round by engine: everything run, and a rerun with nothing changed."""
     pythons = {name: install(requirement) for name, (requirement, _, _) in PEERS.items()}
-    clean = {
-        "PATH": "/usr/bin:/bin",
-        "HOME": str(folder),
-        "USER": "bench",
-        "ZENML_ANALYTICS_OPT_IN": "false",
-        "AUTO_OPEN_DASHBOARD": "false",
-    }
+    clean = clean_environment(folder)
     fresh: dict[str, list[float]] = {}
     again: dict[str, list[float]] = {}
     with ours.running(folder / "cloud") as cloud:
-        client = [sys.executable, HERE / "localcloud_five.py"]
+        client = [sys.executable, HERE / "localcloud_run.py", "five"]
         environment = {**clean, **cloud.environment}
         # The first round of each makes databases and byte code, and is not counted.
         for number in range(rounds + 1):
@@ -140,6 +134,30 @@ def spread(values: list[float]) -> str:
     return f"{statistics.median(values):.2f} ({min(values):.2f} to {max(values):.2f})"
 
 
+def put_part(page: Path, part: str) -> None:
+    """Replace the part of a page that begins with the same heading, or add it at the end."""
+    text = page.read_text() if page.exists() else ""
+    parts = [f"# {each.strip()}\n" for each in f"\n{text}".split("\n# ")[1:]]
+    headings = [each.partition("\n")[0] for each in parts]
+    heading = part.partition("\n")[0]
+    if heading in headings:
+        parts[headings.index(heading)] = part
+    else:
+        parts.append(part)
+    page.write_text("\n".join(parts))
+
+
+def clean_environment(folder: Path) -> dict[str, str]:
+    """The variables of a peer's command, whose home is `folder`."""
+    return {
+        "PATH": "/usr/bin:/bin",
+        "HOME": str(folder),
+        "USER": "bench",
+        "ZENML_ANALYTICS_OPT_IN": "false",
+        "AUTO_OPEN_DASHBOARD": "false",
+    }
+
+
 def main() -> None:
     """Measure and write."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -153,12 +171,7 @@ def main() -> None:
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     page = table(fresh, again, options.rounds, load)
-    options.output.parent.mkdir(parents=True, exist_ok=True)
-    # What `scale.py` wrote stays below.
-    _, heading, rest = (
-        options.output.read_text().partition("# What a step costs") if options.output.exists() else ("",) * 3
-    )
-    options.output.write_text(page + ("\n" + heading + rest if heading else ""))
+    put_part(options.output, page)
     figures = {"machine": machine(), "rounds": options.rounds, "load": load, "seconds": fresh, "rerun_seconds": again}
     options.output.with_suffix(".json").write_text(json.dumps(figures, indent=2) + "\n")
     print(page)

@@ -27,11 +27,12 @@ from typing import Any
 
 import psutil
 
-ROOT = Path(__file__).resolve().parents[2]
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
 sys.path.insert(0, str(ROOT))
 
 from bench.engine import ours  # noqa: E402
-from bench.engine.run import machine  # noqa: E402
+from bench.engine.run import PEERS, clean_environment, install, machine, put_part, seconds, spread  # noqa: E402
 
 HEADING = "# What a step costs"
 ROLE = "arn:aws:iam::000000000000:role/bench"
@@ -199,6 +200,46 @@ def page(found: dict[str, Figures], rounds: int, load: float) -> str:
     return "\n".join(lines) + "\n"
 
 
+def measure_peers(rounds: int, count: int) -> dict[str, list[float]]:
+    """Seconds of the commands that run so many steps by each engine, in turn, after a round that is not counted."""
+    found: dict[str, list[float]] = {}
+    pythons = {name: install(requirement) for name, (requirement, _, _) in PEERS.items()}
+    with tempfile.TemporaryDirectory(prefix="bench-peers-") as name:
+        folder = Path(name)
+        clean = clean_environment(folder)
+        with ours.running(folder / "cloud") as cloud:
+            cloud.client.create_pipeline(PipelineName="many", PipelineDefinition=definition(count, job()), RoleArn=ROLE)
+            commands = {"Local cloud": ([sys.executable, HERE / "localcloud_run.py", "many"], cloud.environment)}
+            for peer, (_, [program, *_], _) in PEERS.items():
+                many = program.replace("_five", "_many")
+                commands[peer] = ([pythons[peer], HERE / "peers" / many, str(count)], {})
+            for number in range(rounds + 1):
+                for engine, (command, variables) in commands.items():
+                    took = seconds(command, folder, {**clean, **variables})
+                    print(f"{count} steps, {engine}: {took}", file=sys.stderr)
+                    if number:
+                        found.setdefault(engine, []).append(took)
+    return found
+
+
+def peers_table(found: dict[str, list[float]], count: int) -> str:
+    """The table of all engines."""
+    base = statistics.median(found["Local cloud"])
+    lines = [
+        "",
+        f"{count} steps of the same shape on each engine, Metaflow's four own ones among them: seconds of the command,",
+        "median (lowest to highest). The local cloud's jobs run the command above, the others hand a number on.",
+        "",
+        "| engine | seconds | milliseconds a step | times the local cloud |",
+        "|---|---|---|---|",
+    ]
+    for name, values in found.items():
+        label = f"{name} ({PEERS[name][0]})" if name in PEERS else name
+        median = statistics.median(values)
+        lines.append(f"| {label} | {spread(values)} | {median / count * 1000:.0f} | {median / base:.1f} |")
+    return "\n".join(lines) + "\n"
+
+
 def _counts(text: str) -> list[int]:
     return [int(part) for part in text.split(",")]
 
@@ -209,17 +250,24 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--conditions", type=_counts, default=[50, 200, 500], help="steps of the pipelines")
     parser.add_argument("--jobs", type=_counts, default=[50, 200, 500], help="steps of the pipelines")
+    parser.add_argument("--peers", type=int, default=40, help="steps of the peers' pipelines; 0 leaves them out")
     parser.add_argument("--beside", type=Path, help="another checkout")
     parser.add_argument("--output", type=Path, default=ROOT / "docs" / "engine.md")
     options = parser.parse_args()
     load = os.getloadavg()[0]
     checkouts = {"this": ROOT, **({"beside": options.beside.resolve()} if options.beside else {})}
     found = measure(options.rounds, {CONDITIONS: options.conditions, JOBS: options.jobs}, checkouts)
-    part = page(found, options.rounds, load)
-    before = options.output.read_text().partition(HEADING)[0] if options.output.exists() else ""
-    options.output.write_text(before.rstrip("\n") + ("\n\n" if before.strip() else "") + part)
+    beside = measure_peers(options.rounds, options.peers) if options.peers else {}
+    part = page(found, options.rounds, load) + (peers_table(beside, options.peers) if beside else "")
+    put_part(options.output, part)
     figures = options.output.with_name("engine-steps.json")
-    report = {"machine": machine(), "rounds": options.rounds, "load": load, "milliseconds_a_step": found}
+    report = {
+        "machine": machine(),
+        "rounds": options.rounds,
+        "load": load,
+        "milliseconds_a_step": found,
+        "peers_seconds": beside,
+    }
     figures.write_text(json.dumps(report, indent=2) + "\n")
     print(part)
 

@@ -1,11 +1,12 @@
-"""Starts the pipeline `five` on a running local cloud and waits for its end, as a client does: with boto3."""
+"""Starts a pipeline on a running local cloud and waits for its end, as a client does: `localcloud_run.py NAME`."""
 
+import sys
 import time
 
 import boto3
 
 client = boto3.client("sagemaker")
-arn = client.start_pipeline_execution(PipelineName="five")["PipelineExecutionArn"]
+arn = client.start_pipeline_execution(PipelineName=sys.argv[1])["PipelineExecutionArn"]
 while (status := client.describe_pipeline_execution(PipelineExecutionArn=arn)["PipelineExecutionStatus"]) in (
     "Executing",
     "Stopping",
