@@ -176,9 +176,9 @@ def _words(ax: Any, report: Evaluation, about: About) -> None:
     elif rival["present"]:
         against = "champion knows other classes: not compared"
     accuracy = quality["accuracy"]
-    limits = "  ".join(f"{name} {one:.4f}".strip() for name, one in _different(report["thresholds"]).items())
+    limits = "  ".join(f"{name} {one:.3f}".strip() for name, one in _different(report["thresholds"]).items())
     aim = "for the least cost" if about.get("costs") else f"for precision {about['target_precision']:g}"
-    aim = "chosen on recent labels" if about.get("new_threshold") else aim
+    aim = "from recent labels" if about.get("new_threshold") else aim
     lines = [
         ("test accuracy", f"{_share(accuracy['value'])} ± {_share(accuracy['standard_deviation'])}"),
         ("out-of-fold accuracy", f"{_share(fold['accuracy'])} of {fold['count']} training photos"),
