@@ -1,13 +1,13 @@
 """Pages of List operations: filter, sort, cut, and a token that holds the place where the next page starts."""
 
 import base64
-import binascii
+import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping
 from itertools import islice
 from typing import Any
 
-from localcloud.api.errors import ApiError, validation_error
+from localcloud.api.errors import validation_error
 from localcloud.state.store import Selection
 
 Document = dict[str, Any]
@@ -41,6 +41,8 @@ def page(
     is sorted by CreationTime: that costs the same however many documents there are.
 
     The token holds the last element's place, not a count, so elements created or deleted meanwhile do not shift pages.
+    It is of one list: of the operation, the order, and the members of the request that name a resource. One that is
+    mistyped, made up or another list's is refused with a ValidationException.
     """
     fields = {"Name": name, "CreationTime": "CreationTime", "LastModifiedTime": "LastModifiedTime"}
     if status is not None:
@@ -55,8 +57,10 @@ def page(
         missing: Any = 0.0 if field.endswith("Time") else ""
         return (missing if value is None else value, str(document[identity]))
 
+    parents = {key: value for key, value in request.items() if value and key.endswith(("Arn", "Name", "Resource"))}
+    of_list = json.dumps([member, identity, field, descending, parents], sort_keys=True, default=str)
     token = request.get("NextToken")
-    after = _read_token(token, field) if token else None
+    after = _read_token(token, of_list) if token else None
     size = request.get("MaxResults") or default_size
     if isinstance(documents, Selection) and field == "CreationTime":
         ordered = documents.by_creation(after, size + 1, descending=descending)
@@ -69,7 +73,7 @@ def page(
             chosen = [d for d in chosen if (place(d) < after if descending else place(d) > after)]
     answer: Document = {member: [summary(document) for document in chosen[:size]]}
     if len(chosen) > size:
-        answer["NextToken"] = _write_token(field, place(chosen[size - 1]))
+        answer["NextToken"] = _write_token(of_list, place(chosen[size - 1]))
     return answer
 
 
@@ -107,22 +111,23 @@ def _passes(request: Mapping[str, Any], document: Document, name: str, status: s
     return not (equals and status is not None and document.get(status) != equals)
 
 
-def _write_token(field: str, place: tuple[Any, str]) -> str:
-    return base64.urlsafe_b64encode(json.dumps([field, *place]).encode()).decode()
+def _write_token(of_list: str, place: tuple[Any, str]) -> str:
+    """A token of the list that `of_list` describes, with a digest that tells another list's and a mistyped one."""
+    text = json.dumps(place)
+    digest = hashlib.sha256(f"{of_list}\n{text}".encode()).hexdigest()[:16]
+    return base64.urlsafe_b64encode(f"{digest}{text}".encode()).decode()
 
 
-def _read_token(token: str, field: str) -> tuple[Any, str]:
+def _read_token(token: str, of_list: str) -> tuple[Any, str]:
+    """The place that a token holds, or a refusal: only what `_write_token` wrote for this list is one."""
     try:
-        written_for, value, identity = json.loads(base64.urlsafe_b64decode(token.encode()))
-    except (binascii.Error, ValueError, TypeError, RecursionError):
-        raise _foreign_token() from None
-    if written_for != field:
-        raise validation_error("The NextToken was given for another SortBy; start again without it.")
-    kind = (int, float) if field.endswith("Time") else str
-    if isinstance(value, bool) or not isinstance(value, kind) or not isinstance(identity, str):
-        raise _foreign_token()
+        value, identity = json.loads(base64.urlsafe_b64decode(token.encode())[16:])
+        known = token == _write_token(of_list, (value, identity))
+    except (ValueError, TypeError, RecursionError):
+        known = False
+    if not known:
+        raise validation_error(
+            "The NextToken is not one that this list gave for the same resource, SortBy and SortOrder; "
+            "start again without it."
+        )
     return value, identity
-
-
-def _foreign_token() -> ApiError:
-    return validation_error("The NextToken is not one that this operation gave.")

@@ -96,7 +96,7 @@ def search(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any]:
         document["_sortTime"], document["_sortText"] = (value, "") if number else (0.0, str(value or ""))
     field = "_sortTime" if any(document["_sortTime"] for document in found) else "_sortText"
     answer = page(
-        {name: request.get(name) for name in ("NextToken", "MaxResults", "SortOrder")},
+        {name: request.get(name) for name in ("Resource", "NextToken", "MaxResults", "SortOrder")},
         found,
         member="Results",
         summary=lambda document: {record: pick(document, *members)},

@@ -91,23 +91,72 @@ def test_a_token_stays_at_its_place_when_its_element_is_deleted() -> None:
     assert names(listed(rest, NextToken=token)) == ["thing-6", "thing-5", "thing-4"]
 
 
-def test_a_token_of_another_order_is_refused() -> None:
+@pytest.mark.parametrize(
+    "other", [{"SortBy": "Name"}, {"SortOrder": "Ascending"}, {"GroupName": "other"}, {"Resource": "Model"}]
+)
+def test_a_token_of_another_list_is_refused(other: dict[str, Any]) -> None:
     token = listed()["NextToken"]
 
-    with pytest.raises(ApiError, match="another SortBy"):
-        listed(NextToken=token, SortBy="Name")
+    with pytest.raises(ApiError, match="NextToken"):
+        listed(NextToken=token, **other)
 
 
-MISTYPED = [
-    base64.urlsafe_b64encode(json.dumps(["CreationTime", value, identity]).encode()).decode()
-    for value, identity in [("text", "arn:1"), ([], "arn:1"), (True, "arn:1"), (1.0, 1), (None, "arn:1"), ({}, {})]
+def test_a_token_of_another_operation_is_refused() -> None:
+    token = listed()["NextToken"]
+
+    with pytest.raises(ApiError, match="NextToken"):
+        page({"NextToken": token}, THINGS, member="Others", summary=dict, name="Name", identity="Arn")
+
+
+def test_filters_and_page_size_may_change_between_pages() -> None:
+    token = listed()["NextToken"]
+
+    assert names(listed(NextToken=token, MaxResults=2, StatusEquals="Up")) == ["thing-5", "thing-3"]
+
+
+@given(st.integers(0, 200), st.characters(codec="ascii"))
+def test_a_mistyped_token_is_refused(place: int, letter: str) -> None:
+    token = listed()["NextToken"]
+    place %= len(token)
+    mistyped = token[:place] + letter + token[place + 1 :]
+
+    if mistyped != token:
+        with pytest.raises(ApiError, match="NextToken"):
+            listed(NextToken=mistyped)
+
+
+MADE_UP = [
+    base64.urlsafe_b64encode(json.dumps(value).encode()).decode()
+    for value in (["CreationTime", 1.0, "arn:1"], ["text", "arn:1"], [None, "arn:1"], {}, "x" * 40)
 ]
 
 
-@pytest.mark.parametrize("token", ["x", "e30=", "bnVsbA==", "WzFd", "ä", *MISTYPED])
+@pytest.mark.parametrize("token", ["x", "e30=", "bnVsbA==", "WzFd", "ä", "[" * 5000, *MADE_UP])
 def test_a_made_up_token_is_refused(token: str) -> None:
     with pytest.raises(ApiError, match="NextToken"):
         listed(NextToken=token)
+
+
+@given(
+    st.lists(st.integers(0, 5), max_size=15, unique=True),
+    st.lists(st.tuples(st.integers(1, 4), st.integers(0, 9)), max_size=15),
+    st.sampled_from(["Ascending", "Descending"]),
+)
+def test_items_inserted_between_pages_shift_none(times: list[int], steps: list[tuple[int, int]], order: str) -> None:
+    documents = [{"Name": "n", "Arn": f"old-{n:03d}", "CreationTime": float(t)} for n, t in enumerate(times)]
+    before = sorted(documents, key=lambda d: (d["CreationTime"], d["Arn"]), reverse=order == "Descending")
+    found: list[str] = []
+    request: dict[str, Any] = {"SortOrder": order}
+    for number, (size, time) in enumerate([*steps, (100, 0)]):
+        answer = listed(documents, MaxResults=size, **request)
+        found += [thing["Arn"] for thing in answer["Things"]]
+        if "NextToken" not in answer:
+            break
+        request["NextToken"] = answer["NextToken"]
+        documents.append({"Name": "n", "Arn": f"new-{number:03d}", "CreationTime": float(time)})
+
+    assert [arn for arn in found if arn.startswith("old")] == [d["Arn"] for d in before]
+    assert len(found) == len(set(found))
 
 
 def test_members_that_are_not_implemented_are_refused_by_name() -> None:
