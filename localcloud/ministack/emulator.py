@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from localcloud.ministack import alarms, encryption, metrics, patches, schedules
+from localcloud.ministack import alarms, encryption, list_tokens, metrics, patches, paths, schedules
 from localcloud.ministack.durable import Durable, recover_objects
 from localcloud.ministack.lambda_workers import Workers
 from localcloud.ministack.private_names import find_names, need
@@ -130,6 +130,8 @@ class Emulator:
         alarms.install(self._modules["services.cloudwatch"], functools.partial(self.put_event, source="aws.cloudwatch"))
         metrics.install(self._modules["services.cloudwatch"])
         self._queue_metrics = QueueMetrics(self._modules["services.sqs"], self._modules["services.cloudwatch"])
+        list_tokens.install(self._modules)
+        paths.install(self._modules["services.stepfunctions"])
         patches.copy_by_entry(self._modules)
         self.files = StateFiles(self._main, self._modules["core.persistence"])
         self.durable = Durable(settings.emulator_dir, self._main, self._modules)
