@@ -114,7 +114,7 @@ def test_a_page_is_not_shifted_by_a_version_registered_meanwhile(sagemaker: Any,
 
 
 def test_a_made_up_token_is_refused(sagemaker: Any, group: str) -> None:
-    with pytest.raises(ClientError, match="NextToken is not one that this operation gave"):
+    with pytest.raises(ClientError, match="NextToken is not one that this list gave"):
         sagemaker.list_model_packages(ModelPackageGroupName=group, NextToken="made-up")
 
 
