@@ -108,6 +108,9 @@ def create(cloud: Cloud, resource: Resource, request: Document) -> Document:
         "CreatedBy": cloud.user(),
         "LastModifiedBy": cloud.user(),
     }
+    if resource in (EXPERIMENT, TRIAL, COMPONENT):
+        # The API reference: without a DisplayName, the name is displayed.
+        document.setdefault("DisplayName", request[resource.name])
     with cloud.store.transaction():
         try:
             cloud.store.insert(resource.kind, document[resource.key], document)

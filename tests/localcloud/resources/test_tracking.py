@@ -46,6 +46,16 @@ def code(error: pytest.ExceptionInfo[ClientError]) -> str:
     return str(error.value.response["Error"]["Code"])
 
 
+def test_what_has_no_display_name_is_displayed_by_its_name(kit: Kit) -> None:
+    experiment, trial, component = (f"{kit.prefix}-shown-{letter}" for letter in "etc")
+    kit.sm.create_experiment(ExperimentName=experiment)
+    kit.sm.create_trial(TrialName=trial, ExperimentName=experiment)
+    kit.sm.create_trial_component(TrialComponentName=component)
+    assert kit.sm.describe_experiment(ExperimentName=experiment)["DisplayName"] == experiment
+    assert kit.sm.describe_trial(TrialName=trial)["DisplayName"] == trial
+    assert kit.sm.describe_trial_component(TrialComponentName=component)["DisplayName"] == component
+
+
 def test_an_experiment_is_described_changed_and_deleted(kit: Kit) -> None:
     name = f"{kit.prefix}-one"
     arn = kit.sm.create_experiment(ExperimentName=name, DisplayName="One")["ExperimentArn"]
