@@ -53,6 +53,7 @@ def _collect(*_: object) -> None:
 
 
 def _fork(requests: socket.socket, control: int, stdout: int, stderr: int) -> None:
+    """Fork a launcher that has these descriptors; this process keeps them too."""
     try:
         process = os.fork()
     except OSError as error:

@@ -9,10 +9,9 @@ import time
 from pathlib import Path
 
 import httpx
-import psutil
 import pytest
 
-from localcloud.sandbox.leftovers import NOTE, Identity, end_leftovers
+from localcloud.sandbox.leftovers import NOTE, Identity
 from localcloud.sandbox.ports import free_port
 from localcloud.sandbox.process import ContainedProcess, Launchers, SandboxError
 from localcloud.sandbox.sandbox import Place, Sandbox, ascii_path, detect, rewrite
@@ -226,32 +225,6 @@ ContainedProcess(plan, place.directory, lambda source, text: print(text, flush=T
     assert gone(seconds)
 
 
-def test_a_process_that_was_given_the_same_number_is_left_alone(tmp_path: Path) -> None:
-    with subprocess.Popen(["sleep", "600"]) as stranger:
-        true = Identity.of(stranger.pid)
-        Identity(true.pid, true.started - 1, true.boot).write(tmp_path / "earlier")
-        Identity(true.pid, true.started, "another boot").write(tmp_path / "boot")
-        (tmp_path / "torn").write_text("12")
-        (tmp_path / "old-form").write_text(f"{Path(f'/proc/{stranger.pid}/ns/mnt').readlink()}\n")
-        assert end_leftovers(tmp_path.iterdir(), tmp_path) == 0
-        assert stranger.poll() is None
-        true.write(tmp_path / "this")
-        stranger.terminate()
-        end_leftovers([tmp_path / "this"], tmp_path)
-
-
-def test_a_leftover_without_namespaces_is_known_by_its_variable(tmp_path: Path) -> None:
-    variables = {"PATH": os.defpath, "LOCALCLOUD_DIRECTORY": str(tmp_path / "jobs" / "a")}
-    with (
-        subprocess.Popen(["sleep", "600"], env=variables) as ours,
-        subprocess.Popen(["sleep", "600"], env={**variables, "LOCALCLOUD_DIRECTORY": f"{tmp_path}/jobs-2"}) as stranger,
-    ):
-        assert end_leftovers([], tmp_path / "jobs") == 1
-        assert ours.wait(10) == -9
-        assert stranger.poll() is None
-        stranger.kill()
-
-
 def test_no_process_outside_is_seen_or_signalled(separate: Sandbox, tmp_path: Path) -> None:
     script = "kill -9 $PPID; kill -9 1; kill -9 -1; cat /proc/[0-9]*/comm"
     names = [text for text in say(separate, tmp_path, script) if ": " not in text]
@@ -409,27 +382,3 @@ def test_a_launcher_holds_no_variable_of_another_command(sandbox: Sandbox, tmp_p
     assert held == [True, False]
     first.kill()
     second.kill()
-
-
-def test_a_spawner_that_is_killed_is_replaced(tmp_path: Path) -> None:
-    launchers = Launchers()
-    place = Place(tmp_path)
-    place.make()
-    plan = Sandbox().plan(["sleep", "0.1"], {"PATH": os.defpath}, place)
-    first = ContainedProcess(plan, tmp_path, lambda *_: None, launchers)
-    [spawner] = psutil.Process(Identity.read(tmp_path / NOTE).pid).parents()[:1]
-    spawner.kill()
-    assert [ContainedProcess(plan, tmp_path, lambda *_: None, launchers).wait(20) for _ in range(2)] == [0, 0]
-    assert first.wait(20) == 0
-    launchers.close()
-
-
-def test_a_line_that_cannot_be_passed_on_does_not_hide_the_end(tmp_path: Path) -> None:
-    place = Place(tmp_path)
-    place.make()
-
-    def fail(source: str, text: str) -> None:
-        raise ValueError(text)
-
-    plan = Sandbox().plan(["sh", "-c", "echo a; exit 3"], {"PATH": os.defpath}, place)
-    assert ContainedProcess(plan, tmp_path, fail, LAUNCHERS).wait(20) == 3

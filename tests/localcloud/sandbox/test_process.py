@@ -1,0 +1,36 @@
+"""How a command's end is seen, whatever happens to what started it."""
+
+import os
+from pathlib import Path
+
+import psutil
+
+from localcloud.sandbox.leftovers import NOTE, Identity
+from localcloud.sandbox.process import ContainedProcess, Launchers
+from localcloud.sandbox.sandbox import Place, Sandbox
+
+
+def test_a_spawner_that_is_killed_is_replaced(tmp_path: Path) -> None:
+    launchers = Launchers()
+    place = Place(tmp_path)
+    place.make()
+    plan = Sandbox().plan(["sleep", "0.1"], {"PATH": os.defpath}, place)
+    first = ContainedProcess(plan, tmp_path, lambda *_: None, launchers)
+    [spawner] = psutil.Process(Identity.read(tmp_path / NOTE).pid).parents()[:1]
+    spawner.kill()
+    assert [ContainedProcess(plan, tmp_path, lambda *_: None, launchers).wait(20) for _ in range(2)] == [0, 0]
+    assert first.wait(20) == 0
+    launchers.close()
+
+
+def test_a_line_that_cannot_be_passed_on_does_not_hide_the_end(tmp_path: Path) -> None:
+    launchers = Launchers()
+    place = Place(tmp_path)
+    place.make()
+
+    def fail(source: str, text: str) -> None:
+        raise ValueError(text)
+
+    plan = Sandbox().plan(["sh", "-c", "echo a; exit 3"], {"PATH": os.defpath}, place)
+    assert ContainedProcess(plan, tmp_path, fail, launchers).wait(20) == 3
+    launchers.close()
