@@ -69,6 +69,7 @@ def _bulk_start(request: Request) -> Response:
         raise UsageError("no photos were chosen: drop some, or name a prefix of the bucket such as bulk/mine/")
 
     def do(task: Task) -> dict[str, object]:
+        """Upload the photos that were chosen, if any, and classify all under the prefix; the summary of the run."""
         screen = task.screen
         with screen.part("Photos") as part:
             if gathered is not None:
