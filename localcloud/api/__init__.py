@@ -30,7 +30,7 @@ A resource module looks like this:
 """
 
 from localcloud.api.errors import ApiError, not_found, refuse, validation_error
-from localcloud.api.listing import page, pick, place_after
+from localcloud.api.listing import page, pick
 from localcloud.api.registry import OPERATIONS, Handler, operation
 
 __all__ = [
@@ -41,7 +41,6 @@ __all__ = [
     "operation",
     "page",
     "pick",
-    "place_after",
     "refuse",
     "validation_error",
 ]

@@ -11,11 +11,15 @@ from localcloud.api.errors import validation_error
 from localcloud.state.store import Selection
 
 Document = dict[str, Any]
+Place = tuple[Any, str]
+"""What a list is sorted by, of one document, and its identity."""
+Reader = Callable[[Place | None, int], Iterable[Document]]
+"""Reads from the place of the last element before (None: from the start) so many documents, in the list's order."""
 
 
 def page(
     request: Mapping[str, Any],
-    documents: Iterable[Document] | Selection,
+    documents: Iterable[Document] | Selection | Reader,
     *,
     member: str,
     summary: Callable[[Document], Document],
@@ -38,7 +42,8 @@ def page(
     operation has.
 
     A `Selection` of the store, whose keys are the documents' `identity`, is read only as far as the page goes where it
-    is sorted by CreationTime: that costs the same however many documents there are.
+    is sorted by CreationTime: that costs the same however many documents there are. A `Reader` is for lists with one
+    order and no filters.
 
     The token holds the last element's place, not a count, so elements created or deleted meanwhile do not shift pages.
     It is of one list: of the operation, the order, and the members of the request that name a resource. One that is
@@ -51,7 +56,7 @@ def page(
     field = fields[request.get("SortBy") or default_sort]
     descending = (request.get("SortOrder") or default_order) == "Descending"
 
-    def place(document: Document) -> tuple[Any, str]:
+    def place(document: Document) -> Place:
         value = document.get(field)
         # Times sort as numbers, all else as text; a missing value sorts first.
         missing: Any = 0.0 if field.endswith("Time") else ""
@@ -62,6 +67,8 @@ def page(
     token = request.get("NextToken")
     after = _read_token(token, of_list) if token else None
     size = request.get("MaxResults") or default_size
+    if callable(documents):
+        documents = documents(after, size + 1)
     if isinstance(documents, Selection) and field == "CreationTime":
         ordered = documents.by_creation(after, size + 1, descending=descending)
         passing = (d for d in ordered if _passes(request, d, name, status) and where(d))
@@ -75,15 +82,6 @@ def page(
     if len(chosen) > size:
         answer["NextToken"] = _write_token(of_list, place(chosen[size - 1]))
     return answer
-
-
-def place_after(request: Mapping[str, Any], field: str) -> str | None:
-    """Where the page that a request's NextToken asks for begins: the identity of the last element before it, or None.
-
-    For callers of `page` that read only what it needs. ApiError if the token is not one of a list sorted by `field`.
-    """
-    token = request.get("NextToken")
-    return _read_token(token, field)[1] if token else None
 
 
 def pick(document: Mapping[str, Any], *members: str) -> Document:
@@ -111,14 +109,14 @@ def _passes(request: Mapping[str, Any], document: Document, name: str, status: s
     return not (equals and status is not None and document.get(status) != equals)
 
 
-def _write_token(of_list: str, place: tuple[Any, str]) -> str:
+def _write_token(of_list: str, place: Place) -> str:
     """A token of the list that `of_list` describes, with a digest that tells another list's and a mistyped one."""
     text = json.dumps(place)
     digest = hashlib.sha256(f"{of_list}\n{text}".encode()).hexdigest()[:16]
     return base64.urlsafe_b64encode(f"{digest}{text}".encode()).decode()
 
 
-def _read_token(token: str, of_list: str) -> tuple[Any, str]:
+def _read_token(token: str, of_list: str) -> Place:
     """The place that a token holds, or a refusal: only what `_write_token` wrote for this list is one."""
     try:
         value, identity = json.loads(base64.urlsafe_b64decode(token.encode())[16:])

@@ -1,8 +1,9 @@
 """Pipeline executions: start, stop, retry, describe and list, with their steps and parameters."""
 
+from collections.abc import Iterator
 from typing import Any
 
-from localcloud.api import ApiError, not_found, operation, page, pick, place_after, refuse, validation_error
+from localcloud.api import ApiError, not_found, operation, page, pick, refuse, validation_error
 from localcloud.cloud import Cloud
 from localcloud.engine.definition import Definition, DefinitionError, parse
 from localcloud.engine.graph import reused
@@ -12,9 +13,6 @@ from localcloud.engine.references import as_text, resolve
 from localcloud.engine.scope import ExecutionScope
 from localcloud.resources.pipelines import find as find_pipeline
 from localcloud.resources.pipelines import find_version
-
-_STEPS = 10
-"""How many steps a page has, if the request does not say."""
 
 
 @operation("StartPipelineExecution")
@@ -142,19 +140,22 @@ def list_pipeline_execution_steps(cloud: Cloud, request: dict[str, Any]) -> dict
     if "PipelineExecutionArn" not in request:
         raise validation_error("PipelineExecutionArn must be given.")
     execution = _find(cloud, request["PipelineExecutionArn"])
-    size = request.get("MaxResults") or _STEPS
-    after = place_after(request, "_place")
-    # Inserted when they start, in the definition's order those that start in the same moment.
-    steps = cloud.store.inserted(
-        STEP,
-        execution["PipelineExecutionArn"],
-        _place(after),
-        size + 1,
-        descending=request.get("SortOrder") != "Ascending",
-    )
+
+    def steps(after: tuple[Any, str] | None, count: int) -> Iterator[dict[str, Any]]:
+        # Inserted when they start, in the definition's order those that start in the same moment.
+        found = cloud.store.inserted(
+            STEP,
+            execution["PipelineExecutionArn"],
+            None if after is None else int(after[1]),
+            count,
+            descending=request.get("SortOrder") != "Ascending",
+        )
+        for place, step in found:
+            yield {**step, "_place": f"{place:020d}"}
+
     return page(
         request,
-        [{**step, "_place": f"{place:020d}"} for place, step in steps],
+        steps,
         member="PipelineExecutionSteps",
         # A step that has just started has no metadata yet: an unset member, not an empty one.
         summary=lambda step: {name: value for name, value in step.items() if not name.startswith("_") and value != {}},
@@ -162,16 +163,7 @@ def list_pipeline_execution_steps(cloud: Cloud, request: dict[str, Any]) -> dict
         identity="_place",
         sort={"Place": "_place"},
         default_sort="Place",
-        default_size=_STEPS,
     )
-
-
-def _place(identity: str | None) -> int | None:
-    if identity is None:
-        return None
-    if not identity.isdecimal():
-        raise validation_error("The NextToken is not one that this operation gave.")
-    return int(identity)
 
 
 @operation("ListPipelineParametersForExecution")

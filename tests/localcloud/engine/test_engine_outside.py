@@ -254,6 +254,7 @@ def test_a_model_whose_artifact_is_missing_fails_the_step(kit: Kit) -> None:
 
 
 def test_what_no_model_could_be_made_of_is_refused_at_creation(kit: Kit) -> None:
-    step = model_step(kit, kit.uri("m.tar.gz"), InferenceExecutionConfig={"Mode": "Serial"})
-    with pytest.raises(ClientError, match=r"Step 'Make': .*InferenceExecutionConfig"):
+    step = model_step(kit, kit.uri("m.tar.gz"))
+    step["Arguments"]["PrimaryContainer"]["InferenceSpecificationName"] = "other"
+    with pytest.raises(ClientError, match=r"Step 'Make': .*InferenceSpecificationName"):
         kit.pipeline(step)
