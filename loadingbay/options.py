@@ -64,6 +64,8 @@ def checked(values: Mapping[str, Value | None]) -> dict[str, Value]:
 
 
 def _parsed(parameter: Parameter) -> Callable[[click.Context, click.Parameter, str | None], Value | None]:
+    """Return the click callback that reads a value of the parameter; it raises click.UsageError."""
+
     def parse(_context: click.Context, _option: click.Parameter, text: str | None) -> Value | None:
         try:
             return None if text is None else parameter.parse(text)

@@ -47,6 +47,7 @@ def _paragraphs(text: str | None) -> str:
 
 
 def _options(command: click.Command, context: click.Context) -> str:
+    """Return the options of a command as a Markdown table."""
     rows = ["| option | meaning |", "|---|---|"]
     for parameter in command.get_params(context):
         record: Any = parameter.get_help_record(context)

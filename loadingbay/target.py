@@ -104,6 +104,7 @@ class Target:
 
     @cached_property
     def _session(self) -> Any:
+        """Make the boto3 session: with the keys of a local address, else with AWS's chain of credentials."""
         keys = self._local_keys() if self.kind == "local" else self.keys
         if keys is not None:
             return sessions.isolated(self.region or LOCAL_REGION, keys)

@@ -205,6 +205,7 @@ def operations() -> None:
 
 
 def _running(home: Path) -> Any:
+    """Return the local cloud that runs on the home; ends the command with a sentence if there is none."""
     from localcloud.clients.daemon import find
 
     found = find(home)

@@ -94,6 +94,7 @@ class Assembly:
         self.front = Front(self._emulator.app, self._invoker, self._key_of, self.cloud.identities.access)
 
     def _key_of(self, access_key: str) -> Key:
+        """Return what signatures of an access key are checked against; SignatureError for an unknown key."""
         settings = self.cloud.settings
         if access_key == settings.account:
             return Key(settings.secret)
@@ -115,6 +116,8 @@ class Assembly:
         )
 
     def _saved(self, service: str, handler: Callable[..., Any]) -> Callable[..., Any]:
+        """Wrap a service's handler so that what a request changes is on disk before it is answered."""
+
         async def handle(method: str, path: str, headers: dict[str, str], body: bytes, query: Any) -> Any:
             self._policies.begin()
             await self._emulator.before(service)
@@ -155,6 +158,7 @@ class Assembly:
 
 
 def _images(settings: Settings) -> Images:
+    """Return the images that the settings name; StartError when the user's file of rules cannot be used."""
     fallback = None
     if settings.image_env is not None:
         fallback = Runtime(settings.image_env, settings.image_root or settings.image_env)

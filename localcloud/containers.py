@@ -88,6 +88,7 @@ def _names(definitions: list[Document]) -> list[str]:
 
 
 def _container(definition: Document, name: str) -> ContainerSpec:
+    """Return a ContainerDefinition, or a package's container, as a ContainerSpec of that name."""
     source = (definition.get("ModelDataSource") or {}).get("S3DataSource") or {}
     return ContainerSpec(
         name=name,

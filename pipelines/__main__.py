@@ -61,6 +61,7 @@ class _Built:
 
 
 def _build(stack: str, image: str | None) -> _Built:
+    """Read stack, sources and image, and build the definition from them."""
     outputs = _outputs(stack)
     sources = Sources.read()
     address = image or image_address(_client("ecr"), outputs["ImageRepositoryUri"], image_tag())
@@ -132,9 +133,9 @@ def start(stack: str, wait: bool, values: tuple[str, ...]) -> None:
 
 
 def _last_values(sagemaker: Any, pipeline: str) -> dict[str, str]:
-    """The parameters of the newest execution that succeeded, else of the newest; without those that are worked out.
+    """Return the parameters of the newest execution that succeeded, else of the newest, without the derived ones.
 
-    A commit that changes code trains on the same data again, and what someone tried in vain does not stand in its way.
+    So a commit that changes code trains on the same data again, and values that failed are not tried once more.
     """
     summaries = sagemaker.list_pipeline_executions(PipelineName=pipeline, MaxResults=100)["PipelineExecutionSummaries"]
     # A trial's parameters were nobody's choice.

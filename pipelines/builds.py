@@ -62,6 +62,7 @@ class Builder:
 
     def _start(self) -> subprocess.Popen[str]:
         # In a session of its own: ctrl-C is for the caller, who closes it.
+        """Start the process that builds; it waits for settings on its standard input."""
         self._process = subprocess.Popen(
             [sys.executable, "-m", "pipelines.builds"],
             stdin=subprocess.PIPE,
@@ -92,6 +93,7 @@ def _write(path: Path, text: str) -> None:
 
 
 def _build_from_stdin() -> None:
+    """Build the definition of the settings (JSON) on standard input and write it to standard output."""
     from pipelines import definition, sdk
 
     with sdk.as_nobody():

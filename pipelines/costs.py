@@ -44,7 +44,7 @@ def read(text: str) -> dict[str, float]:
 
 
 def one(text: str | float) -> float:
-    """The cost that a number, or its text, is. ValueError unless it is from 0 to 1,000,000."""
+    """Return the cost that a number, or its text, stands for. ValueError unless it is from 0 to 1,000,000."""
     try:
         value = float(text)
     except ValueError:

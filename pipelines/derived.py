@@ -59,7 +59,7 @@ def complete(
 
 
 def _nothing_labelled(s3: Any, bucket: str) -> str:
-    """The list for an execution without labelled photos: SageMaker takes no empty one."""
+    """Return the address of an empty list, for an execution without labelled photos."""
     listed = [{"prefix": f"s3://{bucket}/{_LABELLED}"}, "none.json"]
     for key, content in ((f"{_LABELLED}none.json", []), (_NOTHING_LABELLED, listed)):
         if not aws.exists(s3, bucket, key):
@@ -95,7 +95,7 @@ def champion(sagemaker: Any, s3: Any, bucket: str, group: str) -> str:
 
 
 def _no_champion(s3: Any, bucket: str) -> str:
-    """The address of an object that is no artifact, made where it is not there: a job's input must exist."""
+    """Return the address of an empty object, created if it is missing: a job's input must exist."""
     key = f"{_NO_CHAMPION}/none"
     if not aws.exists(s3, bucket, key):
         # One byte, not none: whether SageMaker takes an input that is empty, its documentation does not say.
@@ -115,9 +115,10 @@ def _artifact(package: Mapping[str, Any]) -> str:
 def _same(
     sagemaker: Any, package: Mapping[str, Any], definition: str, values: Mapping[str, Value]
 ) -> dict[str, str] | None:
-    """The parameters of the execution that registered the version, if it ran this definition with these values.
+    """Return the parameters of the execution that registered the version, if it ran this definition on these values.
 
-    What is worked out, and what no job takes, is not compared. None as well for a version of unknown origin.
+    The values that `complete` adds, and those that no job is given, are not compared. None if they differ, or if the
+    execution is not known any more.
     """
     origin = package.get("MetadataProperties", {}).get("GeneratedBy", "")
     if "/execution/" not in origin:
@@ -140,7 +141,7 @@ def _same(
 
 
 def _compared(values: Mapping[str, Value]) -> dict[str, str]:
-    """All parameters as text, defaults included, without those that say nothing about what an execution makes."""
+    """All parameters as text, defaults included, without those that change nothing about what an execution makes."""
     if unknown := set(values) - set(BY_NAME):
         raise ValueError(f"unknown pipeline parameters: {', '.join(sorted(unknown))}")
     left_out = DERIVED | _CHANGES_NOTHING

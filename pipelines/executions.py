@@ -69,7 +69,7 @@ class Execution:
 def upsert(
     sagemaker: Any, definition: str, role: str, name: str = DEFAULT_STAGE, description: str = DESCRIPTION
 ) -> Literal["created", "updated", "unchanged"]:
-    """Gives the pipeline `name` this definition (JSON text) and role (ARN); what had to be done for it."""
+    """Give the pipeline `name` this definition (JSON text) and role (ARN); returns what was done."""
     try:
         now = sagemaker.describe_pipeline(PipelineName=name)
     except ClientError as error:
@@ -90,7 +90,7 @@ def upsert(
 
 
 def upsert_monitoring(sagemaker: Any, settings: MonitoringSettings) -> Literal["created", "updated", "unchanged"]:
-    """Brings the stage's monitoring pipeline up to date; what had to be done for it."""
+    """Bring the stage's monitoring pipeline up to date; returns what `upsert` returns."""
     return upsert(
         sagemaker,
         monitoring.build(settings),
@@ -177,7 +177,7 @@ def start(
 
 
 def describe(sagemaker: Any, arn: str) -> Execution:
-    """Return the state of the execution now."""
+    """Return the present state of the execution."""
     # Status first: steps listed after it are at least as far.
     execution = sagemaker.describe_pipeline_execution(PipelineExecutionArn=arn)
     pages = sagemaker.get_paginator("list_pipeline_execution_steps").paginate(
@@ -188,6 +188,7 @@ def describe(sagemaker: Any, arn: str) -> Execution:
 
 
 def _step(item: dict[str, Any]) -> Step:
+    """Return an element of ListPipelineExecutionSteps as a Step."""
     metadata: dict[str, dict[str, str]] = item.get("Metadata", {})
     kind, detail = next(iter(metadata.items()), ("", {}))
     return Step(

@@ -125,6 +125,7 @@ def _join(on: str, *values: Any) -> Document:
 def _function_step(
     settings: MonitoringSettings, name: str, arguments: Document, outputs: Mapping[str, str]
 ) -> Document:
+    """A Lambda step that calls WatchStream; `outputs` are its output parameters, type by name."""
     return {
         "Name": name,
         "Type": "Lambda",

@@ -73,6 +73,7 @@ class Parameter:
         return value
 
     def _convert(self, text: str | float) -> Value:
+        """Return a text or number in the parameter's own type; ValueError when it is not of that type."""
         if self.kind == "Integer":
             return int(str(text))
         if self.kind == "Float":

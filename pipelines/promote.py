@@ -97,6 +97,7 @@ def _copy(origin: Stage, source: str, goal: Stage, bucket: str, key: str) -> Non
 
 
 def _again(sagemaker: Any, there: Mapping[str, Any], arn: str, group: str) -> Promoted:
+    """Return the earlier promotion of `arn`, approved anew where needed; PromotionError if it was rejected there."""
     if there["ModelApprovalStatus"] == "Rejected":
         said = there.get("ApprovalDescription") or "no reason given"
         raise PromotionError(

@@ -86,6 +86,7 @@ class LogTail:
             raise
 
     def _read(self, stream: str) -> list[str]:
+        """Return the lines of one stream that were written since the last call."""
         lines: list[str] = []
         while True:
             token = self._tokens.get(stream)

@@ -22,6 +22,7 @@ class _Bounded:
         self.stream, self.left, self.limit = stream, limit, limit
 
     def read(self, size: int = -1) -> bytes:
+        """Read at most `size` bytes; JobError once more than the limit came out."""
         data = self.stream.read(min(size, self.left + 1) if size >= 0 else self.left + 1)
         self.left -= len(data)
         if self.left < 0:

@@ -61,6 +61,7 @@ def read_list(path: Path) -> list[dict[str, Any]]:
 
 
 def _read_json(path: Path) -> Any:
+    """Return the JSON value in a file; JobError when it is missing or no JSON."""
     try:
         return json.loads(path.read_bytes())
     except FileNotFoundError:

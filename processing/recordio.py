@@ -45,6 +45,7 @@ def write(path: Path, photos: Iterable[tuple[int, bytes]]) -> int:
 
 
 def _parts(content: bytes) -> Iterator[bytes]:
+    """Yield the encoded parts of one record: it is cut where its content holds the format's magic number."""
     if len(content) > MAX_LENGTH:
         raise RecordError(f"a record of {len(content)} bytes is larger than the format allows, {MAX_LENGTH}")
     cuts = [found.start() for found in _MAGIC.finditer(content) if found.start() % 4 == 0]

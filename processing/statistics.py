@@ -161,6 +161,7 @@ def read(folder: Path | None) -> dict[str, Histogram]:
 
 
 def _histogram(statistics: Mapping[str, Any]) -> Histogram:
+    """Parse the histogram of a column of statistics.json; KeyError or ValueError for another form."""
     buckets: Sequence[Mapping[str, float]] = statistics["distribution"]["kll"]["buckets"]
     edges = np.array([buckets[0]["lower_bound"], *(one["upper_bound"] for one in buckets)], np.float64)
     counts = np.array([one["count"] for one in buckets], np.float64)

@@ -33,6 +33,7 @@ class Handler(BaseHTTPRequestHandler):
         self._answer(UNSURE if next(_COUNT) % 5 == 4 else SURE)
 
     def _answer(self, body: bytes) -> None:
+        """Send a JSON body with status 200."""
         self.send_response(200)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body)))

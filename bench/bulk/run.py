@@ -195,6 +195,7 @@ def measure(checkout: Path, photos: int, executions: int) -> dict[str, str]:
 
 
 def _figures(what: str, number: int, usage: Usage) -> dict[str, str]:
+    """Return the figures of a run of `number` photos or executions (`what`), as text by name."""
     each = 1000 / number
     return {
         f"{what}s a second": f"{number / usage.seconds:.1f}",

@@ -55,7 +55,7 @@ def cloud(port: int) -> Iterator[Cloud]:
 
 @contextmanager
 def console(of: Cloud) -> Iterator[tuple[int, str]]:
-    """A console: its process id, and the address that is good once."""
+    """A console in front of the cloud: its process id, and its address with a one-time token."""
     process = subprocess.Popen(
         [*COMMAND, "console", "--no-open", "--port", "0"], env=of.environment, stderr=subprocess.PIPE, text=True
     )

@@ -86,6 +86,7 @@ def hours_until_alarm(version: Version, calm: pd.DataFrame, drifted: pd.DataFram
 def _hours(
     version: Version, calm: pd.DataFrame, drifted: pd.DataFrame, rng: np.random.Generator, draw: str
 ) -> int | None:
+    """Hours from the drift to the alarm of one stream; None if the alarm does not ring within HOURS."""
     before = watching.drawn(calm, min(HOURS * AN_HOUR, len(calm)), rng)
     after = watching.drawn(drifted, min(HOURS * AN_HOUR, len(drifted)), rng)
     found = []

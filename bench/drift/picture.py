@@ -69,6 +69,7 @@ def _shares(ax: Any, times: Sequence[float], periods: Sequence[dict[str, Any]]) 
 
 
 def _versions(upper: Any, lower: Any, begins: Sequence[float], end: float) -> None:
+    """Draw the versions as vertical bands: each from the time that it begins to serve until the next one."""
     for number, begin in enumerate(begins):
         until = [*begins, end][number + 1]
         for ax in (upper, lower):

@@ -239,6 +239,7 @@ def tell(camera: str, seconds: float, epochs: int) -> Path:
 
 
 def _write(story: Story, camera: str, became: str) -> None:
+    """Write story.json and the picture into the story's folder; `became` says how it ended."""
     told = story.document("monitoring/periods.json")
     begun = story.moments[0][1].isoformat()
     periods = [one for one in told.get("periods", []) if one["time"] >= begun[:19]]

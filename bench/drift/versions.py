@@ -70,6 +70,7 @@ def make(
 
 
 def _job(command: Sequence[Any], log: Path) -> None:
+    """Run a job's command with its output in `log`; the bench ends with the log's last line when it fails."""
     with log.open("wb") as output:
         ended = subprocess.run(
             [sys.executable, "-W", "ignore", *map(str, command)],

@@ -144,6 +144,7 @@ def _seed_count(seeds: int) -> str:
 
 
 def _goal_name(goal: dict[str, Any], seeds: int) -> str:
+    """Return a goal's figure in words, with the number of seeds that it is a mean of."""
     if goal["part"] == "mean":
         return f"{FIGURES[goal['figure']][0]}, {_seed_count(seeds)}"
     return {

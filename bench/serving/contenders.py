@@ -56,6 +56,7 @@ class Contender:
 
 
 def _variables(artifact: Path, venv: Path, port: int, workers: int) -> dict[str, str]:
+    """The environment variables that every peer's server is started with."""
     return {
         **TUNING,
         "PATH": f"{venv / 'bin'}:{os.environ['PATH']}",
@@ -108,6 +109,7 @@ def _aws(artifact: Path, folder: Path, port: int, venv: Path, workers: int) -> S
 
 
 def _bentoml(artifact: Path, folder: Path, port: int, venv: Path, workers: int) -> Start:
+    """How BentoML's server is started for the artifact."""
     command = [str(venv / "bin/bentoml"), "serve", "bento_service:Classifier", "--working-dir", str(PEERS)]
     command += ["--host", "127.0.0.1", "--port", str(port)]
     variables = {

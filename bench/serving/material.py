@@ -51,6 +51,7 @@ def prepare(cache: Path, model: Path | None, epochs: int | None, say: Callable[[
 
 
 def _material(artifact: Path, cache: Path, photos: list[Path], data: str) -> Material:
+    """Copy the artifact without its 8-bit network, and return both with the photos; SystemExit if it has none."""
     if not (artifact / "int8.json").exists():
         raise SystemExit(f"{artifact} has no 8-bit network: train it for more epochs, or name another with --model")
     in_float = cache / "in-float"
@@ -60,6 +61,7 @@ def _material(artifact: Path, cache: Path, photos: list[Path], data: str) -> Mat
 
 
 def _stage(archive: Path, label: str, folder: Path) -> list[Path]:
+    """Run the Stage job on the archive, unless `folder` has its output; return the test photos' paths."""
     if not (folder / "photos/labels.json").exists():
         command = [str(PYTHON), "-m", "processing.stage", "--input", str(archive), "--data-label", label]
         command += ["--classes", "bicycle,motorcycle", "--seed", "1"]
@@ -70,6 +72,7 @@ def _stage(archive: Path, label: str, folder: Path) -> list[Path]:
 
 
 def _unpacked(model: Path, cache: Path) -> Path:
+    """Return the folder of an artifact that is a folder or a model.tar.gz, unpacked below `cache`."""
     if model.is_dir():
         return model.resolve()
     folder = cache / "given-model"

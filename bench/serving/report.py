@@ -123,6 +123,7 @@ def _network(result: Row) -> list[str]:
 
 
 def _endurance(seen: Row | None) -> list[str]:
+    """The paragraph about memory over a long run; [] where that was not measured."""
     if seen is None:
         return []
     sizes = [step["memory"] for step in seen["steps"]]

@@ -84,6 +84,7 @@ def running(contender: Contender, start: Start, port: int, folder: Path, photo: 
 
 
 def _wait(one: Running, photo: bytes, seconds: float = 120.0) -> None:
+    """Wait until the server is healthy and answers a photo, noting when; StartError with its log's end if not."""
     began = time.monotonic()
     while time.monotonic() < began + seconds and one.process.poll() is None:
         with contextlib.suppress(httpx.HTTPError):
@@ -99,6 +100,7 @@ def _wait(one: Running, photo: bytes, seconds: float = 120.0) -> None:
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
+    """Stop a server and all processes that it started: SIGTERM, and after 15 s SIGKILL."""
     tree = [psutil.Process(process.pid)] if process.poll() is None else []
     tree += [child for parent in tree for child in parent.children(recursive=True)]
     with contextlib.suppress(ProcessLookupError):

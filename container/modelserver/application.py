@@ -137,6 +137,7 @@ class Serving(Application):
         exchange.connection.answer(exchange, reply)
 
     def _enqueue(self, exchange: Exchange) -> Reply | None:
+        """Queue a request for the model; return the refusal of an empty body or a full queue, else None."""
         if not exchange.body:
             return error(400, "the body is empty; send a photo")
         waiting = self.batcher.waiting()

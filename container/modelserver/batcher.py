@@ -96,6 +96,7 @@ class Batcher:
         return answers
 
     def _read(self, exchange: Exchange) -> Images | Reply:
+        """Decode the body by input_fn: images (n, height, width, 3), or the reply that says what is wrong."""
         try:
             images = self._handler.read(bytes(exchange.body), exchange.content_type)
             if images.ndim != 4 or not len(images):
@@ -109,6 +110,7 @@ class Batcher:
         return images
 
     def _predict(self, members: list[tuple[Exchange, Images]]) -> Answers:
+        """Answer requests in one call of the model; if it fails, each by itself, so that a faulty one fails alone."""
         arrays = [images for _, images in members]
         try:
             rows = self._forward(arrays[0] if len(arrays) == 1 else np.concatenate(arrays))
@@ -124,6 +126,7 @@ class Batcher:
         return answers
 
     def _forward(self, images: Images) -> Probabilities:
+        """Run predict_fn on n images, at most `max_batch` a call; TypeError unless it gives n rows."""
         limit = self._max_batch
         parts = [self._handler.predict(images[start : start + limit]) for start in range(0, len(images), limit)]
         for part in parts:
@@ -134,6 +137,7 @@ class Batcher:
         return rows
 
     def _write(self, exchange: Exchange, rows: Probabilities) -> Reply:
+        """Encode the predictions of one request in a type that its client accepts."""
         try:
             body, content_type = self._handler.write(rows, exchange.accept)
         except Exception as problem:

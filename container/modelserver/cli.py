@@ -75,6 +75,7 @@ def _refuse(sentence: str) -> int:
 
 
 def _serve(settings: Settings, listener: socket.socket) -> int:
+    """Serve until a signal or a failure; return the exit code, with the failure's sentence logged."""
     supervisor = Supervisor(settings, listener, PROGRAM)
     code: int = uvloop.run(supervisor.serve())
     if supervisor.failure:

@@ -61,6 +61,7 @@ class Connection(asyncio.Protocol):
         self.application.opened(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
+        """Give up what is owed to a client that is gone (asyncio calls this once)."""
         self.transport = None
         self.closing = True
         if self.current is not None:
@@ -73,6 +74,7 @@ class Connection(asyncio.Protocol):
         self.application.closed(self)
 
     def data_received(self, data: bytes) -> None:
+        """Parse bytes from the client (asyncio calls this)."""
         if self.state is State.LINGER:
             self.body_bytes += len(data)
             if self.body_bytes > LINGER_BYTES:
@@ -88,6 +90,7 @@ class Connection(asyncio.Protocol):
         self._bound()
 
     def _parse(self, data: bytes) -> None:
+        """Feed the parser; refuse what is not HTTP with status 400."""
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade:  # answered in HTTP/1.1 all the same, as the standard allows
@@ -108,6 +111,7 @@ class Connection(asyncio.Protocol):
 
     def eof_received(self) -> bool:
         # A client may shut its side and still read: what it asked is answered, what it left unfinished is refused.
+        """The client sends no more; return whether the connection stays open for answers that are owed."""
         self.half_closed = True
         if self.current is not None and not self.closing:
             self._refuse(error(400, "the request ended before it was complete", close=True))
@@ -128,6 +132,7 @@ class Connection(asyncio.Protocol):
     # -- httptools --------------------------------------------------------------------------------------------------
 
     def on_message_begin(self) -> None:
+        """Begin a new request; httptools calls this."""
         if self.closing:
             return
         self._enter(State.HEADERS)
@@ -186,6 +191,7 @@ class Connection(asyncio.Protocol):
             self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     def on_body(self, body: bytes) -> None:
+        """Add a piece of the body to the request, or refuse it above the limit; httptools calls this for each piece."""
         exchange = self.current
         if exchange is None:
             return

@@ -91,7 +91,7 @@ def load(module: ModuleType, model_dir: Path, batch_sizes: range) -> Handler:
 
 
 def probe(width: int = 32, height: int = 32) -> bytes:
-    """A plain grey PNG: what the model is asked before anyone else asks it."""
+    """A plain grey PNG, with which the model is warmed up and checked before it takes requests."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))

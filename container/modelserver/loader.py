@@ -64,6 +64,7 @@ class _Loader:
         self.common = common
 
     def serve(self) -> int:
+        """Serve the supervisor, and report workers that ended, until the supervisor is gone; the exit code."""
         wake, waker = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         signal.signal(signal.SIGCHLD, lambda *_: None)
         signal.set_wakeup_fd(waker, warn_on_full_buffer=False)
@@ -102,6 +103,7 @@ class _Loader:
             os._exit(code)  # not sys.exit: what the loader registered to do at its end is not the worker's
 
     def _reap(self) -> None:
+        """Report each worker that has ended to the supervisor, with how it ended."""
         while True:
             try:
                 process, status = os.waitpid(-1, os.WNOHANG)

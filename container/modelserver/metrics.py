@@ -119,6 +119,7 @@ class _Table(Collector):  # type: ignore[misc] # typed as Any where the library 
         yield memory
 
     def _histogram(self, name: str, text: str, start: int, bounds: tuple[float, ...]) -> HistogramMetricFamily:
+        """Return the counters from column `start` on as a Prometheus histogram with these upper bounds."""
         counts, running = self.total[start : start + len(bounds) + 1], 0.0
         buckets: list[tuple[str, float]] = []
         for bound, count in zip([*map(str, bounds), "+Inf"], counts, strict=True):
@@ -127,6 +128,7 @@ class _Table(Collector):  # type: ignore[misc] # typed as Any where the library 
         return HistogramMetricFamily(name, text, buckets=buckets, sum_value=self.total[start + len(bounds) + 1])
 
     def _memory(self) -> Iterator[tuple[int, int]]:
+        """Yield the row of each process of the server that runs, and its resident bytes."""
         for index, row in enumerate(self.rows):
             try:
                 with open(f"/proc/{int(row[PROCESS])}/statm") as file:  # noqa: PTH123 - read often, kept plain

@@ -66,6 +66,7 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
 
 
 def _value(variable: str, text: str, kind: type, limits: Mapping[str, Any]) -> Any:
+    """Convert a variable's text to `kind` within its limits; SettingsError names variable, value and range."""
     if kind is str:
         if any(ord(letter) < 32 or ord(letter) > 126 for letter in text):
             raise SettingsError(f"{variable} is {text!r}; it may hold printable ASCII characters only")

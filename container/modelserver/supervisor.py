@@ -104,6 +104,7 @@ class Supervisor:
             self._end(1)
 
     async def _tick(self) -> None:
+        """Every 250 ms: enforce the time limits of waiting connections, and kill workers that do not respond."""
         while True:
             await asyncio.sleep(0.25)
             now = self.waiting.now()
@@ -144,6 +145,7 @@ class Supervisor:
     # -- loader -----------------------------------------------------------------------------------------------------
 
     def _start_loader(self) -> None:
+        """Start the loader process and send it the settings."""
         ours, theirs = channel.pair()
         self.loaded = False
         self.loader_control = ours
@@ -158,6 +160,7 @@ class Supervisor:
         self.loop.add_reader(ours, self._on_loader)
 
     def _stop_loader(self) -> None:
+        """End the loader: by closing its socket, by a kill after half a second."""
         if self.loader_control is not None:
             self.loop.remove_reader(self.loader_control)
             self.loader_control.close()
@@ -197,6 +200,7 @@ class Supervisor:
                 self._exited(message["exited"], message["how"])
 
     def _loader_died(self) -> None:
+        """Start another loader if the model had been loaded; otherwise end the server with the reason."""
         assert self.loader is not None  # noqa: S101
         assert self.loader_control is not None  # noqa: S101
         self.loop.remove_reader(self.loader_control)
@@ -212,6 +216,7 @@ class Supervisor:
     # -- workers ----------------------------------------------------------------------------------------------------
 
     def _fork(self, slot: Slot) -> None:
+        """Ask the loader to fork a worker for the slot, unless it has one."""
         if self.loader_control is None or not self.loaded or slot.control is not None:
             return
         ours, theirs = channel.pair()
@@ -249,6 +254,7 @@ class Supervisor:
                 slot.failed = message["failed"]
 
     def _exited(self, process: int, how: str) -> None:
+        """Note why a worker ended, of which the loader has told; its slot is filled by `_lost`."""
         if self.done is None or self.done.done():
             return
         for slot in self.slots:
@@ -275,6 +281,7 @@ class Supervisor:
             self.loop.call_later(0.2, self._not_loaded, slot)  # how it died is told by the loader
 
     def _not_loaded(self, slot: Slot) -> None:
+        """A worker could not load the model: end the server if no worker is ready, else try again after a pause."""
         reason = slot.failed or "a worker died while it loaded the model"
         if not any(other.ready for other in self.slots):
             self._fail(reason)
@@ -324,6 +331,7 @@ class Supervisor:
         return slot.sent - int(self.metrics.of(slot.row, m.CLOSED))
 
     def _keep(self, accepted: socket.socket) -> None:
+        """Keep a connection while no worker is ready; it is answered with 503. Above the limit it is closed."""
         if len(self.waiting.connections) >= self.settings.connections:
             accepted.close()
             return

@@ -81,6 +81,7 @@ def read_routes(text: str) -> dict[str, Route]:
 
 
 def _route(vehicle: str, entry: Any) -> Route:
+    """Parse an entry of routes.json; RoutesNotValid, which names the vehicle and the value, for a wrong one."""
     if not isinstance(entry, dict) or set(entry) != {"loading_bay", "order_range"}:
         raise RoutesNotValid(f'routes.json, "{vehicle}": expected loading_bay and order_range, got {entry!r:.200}.')
     bay, reach = entry["loading_bay"], entry["order_range"]

@@ -79,7 +79,7 @@ class EndpointUnavailable(RuntimeError):
 
 
 class Clients(NamedTuple):
-    """This function's doorway to AWS."""
+    """The boto3 clients of this function."""
 
     s3: Any
     runtime: Any
@@ -93,6 +93,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 @cache
 def _clients() -> Clients:
     # Retrying is the state machine's work, where it is visible; one more try here covers a dropped connection.
+    """Make the boto3 clients, with time limits in seconds that fit into the function's own."""
     retries = {"mode": "standard", "max_attempts": 2}
     return Clients(
         s3=boto3.client("s3", config=Config(connect_timeout=2, read_timeout=8, retries=retries)),
@@ -135,6 +136,7 @@ def classify(event: dict[str, Any], endpoint_name: str, clients: Clients) -> dic
 
 
 def _photo(event: dict[str, Any]) -> dict[str, Any]:
+    """Return the member `photo` of the input; InputNotUnderstood when it is missing or lacks a field."""
     photo = event.get("photo")
     if isinstance(photo, dict) and all(
         isinstance(photo.get(field), str) for field in ("bucket", "key", "content_type")
@@ -146,6 +148,7 @@ def _photo(event: dict[str, Any]) -> dict[str, Any]:
 
 
 def _inline(event: dict[str, Any]) -> bytes | None:
+    """Return the photo's bytes that the input carries, None when it carries none; InputNotUnderstood if not base64."""
     if not event.get("image"):
         return None
     try:

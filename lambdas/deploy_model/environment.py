@@ -86,6 +86,7 @@ def _missing(error: KeyError) -> SettingsMissing:
 
 @cache
 def _boto3_clients() -> tuple[Any, Any, Any, Any, Any, Any]:
+    """Make the clients for SageMaker, Lambda, S3, CloudWatch, EventBridge and Application Auto Scaling."""
     config = Config(connect_timeout=2, read_timeout=20, retries={"mode": "standard", "max_attempts": 4})
     # VerifyEndpoint is called once, and waited for longer than it may run: a second call would verify twice.
     waiting = Config(connect_timeout=2, read_timeout=200, retries={"mode": "standard", "total_max_attempts": 1})

@@ -84,6 +84,7 @@ def _execute(action: actions.Action, settings: Settings, clients: Clients) -> No
 
 
 def _scale(endpoint_arn: str, scaling: str, settings: Settings, clients: Clients) -> None:
+    """Tell Application Auto Scaling how the endpoint scales ("none": not at all), and tag the endpoint with it."""
     if scaling == "none":
         try:
             clients.autoscaling.deregister_scalable_target(**requests.scalable_target(settings))

@@ -152,6 +152,7 @@ def _parameters(state: State, reason: str) -> dict[str, str]:
 
 
 def _became(record: Record) -> str:
+    """Say in a sentence what became of a retraining that was begun for the alarm."""
     if record.refused:
         return f"SageMaker refused the training for this alarm, which is not repeated: {record.refused}"
     if record.status == "Failed":

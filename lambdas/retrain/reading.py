@@ -83,6 +83,7 @@ def _documents(clients: Clients, prefix: str) -> list[dict[str, Any]]:
 
 
 def _keys(clients: Clients, prefix: str) -> Iterator[str]:
+    """Yield the keys below a prefix of the stage's bucket."""
     more: dict[str, str] = {}
     while True:
         page = clients.s3.list_objects_v2(Bucket=clients.bucket, Prefix=prefix, **more)
@@ -103,6 +104,7 @@ def _photo(entry: Mapping[str, Any]) -> Photo:
 
 
 def _record(clients: Clients, said: Mapping[str, Any]) -> Record:
+    """Parse the record of a retraining and ask SageMaker for its execution's status."""
     execution = str(said.get("execution", ""))
     return Record(
         alarm=str(said["alarm"]),
@@ -116,6 +118,7 @@ def _record(clients: Clients, said: Mapping[str, Any]) -> Record:
 
 
 def _status(clients: Clients, execution: str) -> str:
+    """Return the execution's status; "" when SageMaker does not know it any more."""
     try:
         found = clients.sagemaker.describe_pipeline_execution(PipelineExecutionArn=execution)
     except ClientError as error:

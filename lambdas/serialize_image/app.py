@@ -111,6 +111,7 @@ def serialize(event: dict[str, Any], s3: Any) -> dict[str, Any]:
 
 
 def _request(event: dict[str, Any]) -> dict[str, str]:
+    """Return the input as a request to S3; PhotoNotNamed when bucket or key is missing."""
     fields = {"bucket": "Bucket", "key": "Key", "version_id": "VersionId"}
     for field in ("bucket", "key"):
         if not isinstance(event, dict) or not isinstance(event.get(field), str) or not event[field]:
@@ -119,6 +120,7 @@ def _request(event: dict[str, Any]) -> dict[str, str]:
 
 
 def _check_size(size: int, name: str) -> None:
+    """Raise EmptyPhoto for a size of 0 bytes, PhotoTooLarge for more than MAX_PHOTO_BYTES."""
     if size == 0:
         raise EmptyPhoto(f"{name} is empty (0 bytes): upload the photo again.")
     if size > MAX_PHOTO_BYTES:
@@ -128,6 +130,7 @@ def _check_size(size: int, name: str) -> None:
 
 
 def _content_type(head: bytes, name: str) -> str:
+    """Return the content type by the first bytes; UnsupportedPhotoFormat when they are neither PNG nor JPEG."""
     for magic, content_type in MAGIC.items():
         if head.startswith(magic):
             return content_type

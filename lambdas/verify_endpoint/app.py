@@ -76,6 +76,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 
 @cache
 def _clients() -> tuple[Any, Any, Any]:
+    """Make the clients: S3, the runtime for a first request, and the runtime for the photos that are judged."""
     s3 = Config(connect_timeout=2, read_timeout=20, retries={"mode": "standard", "max_attempts": 4})
     runtime = Config(
         connect_timeout=2, read_timeout=ANSWER_SECONDS, retries={"mode": "standard", "total_max_attempts": 2}
@@ -137,6 +138,7 @@ def read_photos(place: str, s3: Any) -> list[Photo]:
 
 
 def _listed(address: str, s3: Any) -> dict[str, Any]:
+    """Read the JSON object that lists the photos; NoPhotos when it is missing or something else."""
     text = _read(address, _MAX_LIST_BYTES, s3)
     if text is None:
         raise NoPhotos(f"{address} is not there: only a version that Evaluate saved photos of can be verified")
@@ -150,6 +152,7 @@ def _listed(address: str, s3: Any) -> dict[str, Any]:
 
 
 def _bodies(place: str, photos: list[Photo], s3: Any) -> Iterator[tuple[Photo, bytes | None]]:
+    """Yield each photo with its bytes, read some at a time in parallel; None for one that is not there."""
     with ThreadPoolExecutor(_PARALLEL_READS) as pool:
         for at in range(0, len(photos), _PARALLEL_READS):
             some = photos[at : at + _PARALLEL_READS]
@@ -184,6 +187,7 @@ def _start(endpoint: str, photo: bytes, first: Any) -> None:
 
 
 def _send(endpoint: str, photo: bytes, runtime: Any) -> bytes:
+    """Invoke the endpoint with one photo; return the answer's body. botocore's errors are the caller's."""
     content_type = "image/png" if photo.startswith(b"\x89PNG") else "image/jpeg"
     answer = runtime.invoke_endpoint(
         EndpointName=endpoint, Body=photo, ContentType=content_type, Accept="application/json"

@@ -89,6 +89,7 @@ def announce(clients: Clients) -> dict[str, Any]:
 
 @cache
 def _boto3_clients() -> tuple[Any, Any, Any, Any, Any]:
+    """Make the clients for S3, SageMaker, SNS, SQS and CloudWatch, in this order."""
     config = Config(connect_timeout=2, read_timeout=20, retries={"mode": "standard", "max_attempts": 4})
     return (
         boto3.client("s3", config=config),

@@ -126,6 +126,7 @@ def listed(clients: Clients, key: str) -> list[dict[str, Any]]:
 
 
 def _json(clients: Clients, key: str) -> Any:
+    """Return the JSON value of an object of the bucket, None when there is none; NotReadable when it is no JSON."""
     try:
         body = clients.s3.get_object(Bucket=clients.bucket, Key=key)["Body"].read(_MAX_BYTES + 1)
     except ClientError as error:

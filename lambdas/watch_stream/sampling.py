@@ -36,6 +36,7 @@ def send(folder: str, clients: Clients) -> int:
 
 
 def _claimed(inference_id: str, clients: Clients) -> bool:
+    """Whether this call is the first to send the answer with this inference id to people: a marker in S3 decides."""
     key = f"{SENT}{hashlib.sha256(inference_id.encode()).hexdigest()}"
     try:
         clients.s3.put_object(Bucket=clients.bucket, Key=key, Body=b"", IfNoneMatch="*")

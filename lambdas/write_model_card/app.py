@@ -101,6 +101,7 @@ def _create(name: str, content: Content, status: str, clients: Clients) -> None:
 
 
 def _version(package_arn: str, clients: Clients) -> dict[str, Any] | None:
+    """Return DescribeModelPackage's answer; None for a version that was deleted."""
     try:
         found: dict[str, Any] = clients.sagemaker.describe_model_package(ModelPackageName=package_arn)
     except ClientError as error:
@@ -111,6 +112,7 @@ def _version(package_arn: str, clients: Clients) -> dict[str, Any] | None:
 
 
 def _card(name: str, clients: Clients) -> dict[str, Any] | None:
+    """Return DescribeModelCard's answer; None when there is no such card."""
     try:
         found: dict[str, Any] = clients.sagemaker.describe_model_card(ModelCardName=name)
     except ClientError as error:

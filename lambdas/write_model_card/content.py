@@ -87,6 +87,7 @@ def merged(content: Content, before: Mapping[str, Any]) -> Content:
 
 
 def _package(version: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the card's member model_package_details."""
     said = {
         "model_package_arn": version["ModelPackageArn"],
         "model_package_group_name": version["ModelPackageGroupName"],

@@ -47,6 +47,7 @@ def destroy(target: Target, dry_run: bool, yes: bool, as_json: bool) -> None:
 
 
 def _list(target: Target, items: list[Item]) -> None:
+    """Print what would be removed, a line for each item with what is done to it."""
     if not items:
         click.echo(f"There is nothing of the stage {target.stage} on {target.name}.")
         return

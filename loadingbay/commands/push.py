@@ -82,6 +82,7 @@ def push(target: Target, commit: str, variables: tuple[str, ...], install_remote
 
 
 def _failure(built: Built) -> str:
+    """Say which phase and command failed, with which exit code, and where the log lies."""
     from loadingbay.screen.progress import shown
 
     return (
@@ -151,6 +152,7 @@ def _tell(built: Built, version: Version | None, sha: str, as_json: bool) -> Non
 
 
 def _pair(text: str) -> tuple[str, str]:
+    """Split `NAME=VALUE` into name and value; click.UsageError for another form, or a name that no shell takes."""
     from loadingbay.push.buildspec import variable
 
     name, equals, value = text.partition("=")

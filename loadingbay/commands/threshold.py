@@ -122,6 +122,7 @@ def _show(found: Comparison, traffic: Traffic, asked: list[Mapping[str, float]])
 
 
 def _row(point: Point, name: str) -> str:
+    """Format a line of the table: thresholds, cost, share accepted and precision, the figures with intervals."""
     values = point.thresholds
     rule = f"{point.threshold:.3f}" if len(set(values.values())) == 1 else " ".join(
         f"{of} {at:.3f}" for of, at in values.items()

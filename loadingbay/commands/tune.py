@@ -38,6 +38,8 @@ def _search_options(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def _parsed(parameter: Parameter) -> Callable[[click.Context, click.Parameter, str | None], Value | Dimension | None]:
+    """Return the click callback that reads a value or a range of the parameter; it raises click.UsageError."""
+
     def parsed(_context: click.Context, _option: click.Parameter, text: str | None) -> Value | Dimension | None:
         try:
             return None if text is None else parse(parameter, text)

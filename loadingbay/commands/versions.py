@@ -59,6 +59,7 @@ def reject(target: Target, version: int, comment: str, dry_run: bool, as_json: b
 
 
 def _decide(target: Target, number: int, *, approve: bool, comment: str, dry_run: bool, as_json: bool) -> None:
+    """Approve or reject the version of that number and wait for the endpoint; with `dry_run` only show the plan."""
     from loadingbay.registry import versions as registry
 
     require_running(target)

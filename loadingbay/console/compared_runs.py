@@ -70,6 +70,7 @@ def _trials(request: Request) -> list[Trial]:
 
 
 def _search(request: Request) -> Response:
+    """The page of a hyperparameter search: its trials, the best first, and links to its figures."""
     trials = _trials(request)
     shown: dict[str, Any] = {
         "trials": trials,
@@ -82,6 +83,7 @@ def _search(request: Request) -> Response:
 
 
 def _figure(request: Request) -> Response:
+    """A figure of a search as SVG, in the colour scheme that the query asks for; status 404 for an unknown one."""
     trials, name = _trials(request), request.path_params["name"]
     scheme = request.query_params.get("scheme", "light")
     if name not in figures.drawable(trials) or scheme not in figures.SCHEMES:

@@ -33,6 +33,7 @@ def _planned(request: Request) -> Response:
 
 
 def _decided(request: Request) -> Response:
+    """Approve or reject the version with the form's comment; redirect to the version's page."""
     here, word = pages(request), request.path_params["word"]
     here.stack()
     version = registry.numbered(here.target, request.path_params["number"])

@@ -145,6 +145,7 @@ class Door:
         return None
 
     def _enter(self, request: Request) -> Response:
+        """Redeem the one-time token of the address for a session cookie; status 403 for a used or unknown token."""
         session = self._keys.enter(request.query_params.get("token", ""))
         if session is None:
             # A reload of the address by somebody who is in already is no failure.

@@ -69,6 +69,7 @@ def _part(here: Pages, name: str, look: Callable[[], dict[str, Any]]) -> str:
 
 
 def _pipeline(here: Pages, progress: Progress) -> dict[str, Any]:
+    """Return the newest execution, the steps of the pipeline, and the training epochs of that execution."""
     execution = last_execution(here.target)
     return {
         "execution": execution,
@@ -78,6 +79,7 @@ def _pipeline(here: Pages, progress: Progress) -> dict[str, Any]:
 
 
 def _service(here: Pages, stack: dict[str, str]) -> dict[str, Any]:
+    """Return the endpoint, the version it serves, its shadow, and the version that is on its way into service."""
     now = registry.endpoint(here.target, stack["EndpointName"])
     version = registry.get(here.target, now.serves) if now and now.serves else None
     due = registry.due(here.target)
@@ -88,6 +90,7 @@ def _service(here: Pages, stack: dict[str, str]) -> dict[str, Any]:
 
 
 def _answers(stack: dict[str, str], recent: Recent) -> dict[str, Any]:
+    """Return the newest captured answers with their plot, the threshold in force, and the share accepted (0 to 1)."""
     answers = recent.answers(stack)
     threshold = answers[-1].threshold if answers else None
     accepted = sum(answer.accepted for answer in answers) / len(answers) if answers else None

@@ -163,6 +163,7 @@ def figure(value: float | str | None, digits: int = 3) -> str:
 
 
 def _number(value: float | str | None) -> float | None:
+    """Return the value as a finite number; None for what is none."""
     try:
         number = float(value if value is not None else "")
     except ValueError:
@@ -177,6 +178,7 @@ def pretty(document: Any, most: int = 4000) -> str:
 
 
 def _cut(document: Any) -> Any:
+    """Return a copy of a JSON value in which texts of more than 300 characters are shortened."""
     if isinstance(document, dict):
         return {key: _cut(value) for key, value in document.items()}
     if isinstance(document, list):

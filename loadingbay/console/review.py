@@ -118,6 +118,7 @@ class Desks:
 
 
 def _review(request: Request) -> Response:
+    """The page on which a person labels the photos of the review queue."""
     here = pages(request)
     stack = here.stack()
     now = registry.endpoint(here.target, stack["EndpointName"])
@@ -182,6 +183,7 @@ def _act(request: Request) -> Response:
 
 
 def _state(desk: Desk, queue: Queue) -> dict[str, Any]:
+    """Return what the page needs to know of a tab's desk and of the queue, as a JSON object."""
     return {
         "photos": [one.number for one in desk.held],
         "seconds": max(0.0, desk.held[0].seconds) if desk.held else 0.0,
@@ -193,6 +195,7 @@ def _state(desk: Desk, queue: Queue) -> dict[str, Any]:
 
 
 def _photo(request: Request) -> Response:
+    """A photo on this tab's desk, as PNG or JPEG; status 404 when it was deleted from S3."""
     here = pages(request)
     item = _desk(request, request.path_params["tab"]).find(request.path_params["number"]).item
     body = _queue(here, here.stack()).photo(item)

@@ -67,6 +67,7 @@ class _Logs:
 
 
 def _look(request: Request, progress: Progress, logs: _Logs) -> dict[str, Any]:
+    """Return the execution in its present state, its graph, its training epochs and the ends of its logs."""
     target = pages(request).target
     execution = executions.describe(target.client("sagemaker"), arn(target, request.path_params["id"]))
     return {
@@ -78,6 +79,7 @@ def _look(request: Request, progress: Progress, logs: _Logs) -> dict[str, Any]:
 
 
 def _one(request: Request) -> Response:
+    """The page of one execution: its steps, parameters, training progress and logs."""
     here = pages(request)
     here.stack()
     seen = _look(request, Progress(here.target), _Logs(here.target))
@@ -88,6 +90,7 @@ def _one(request: Request) -> Response:
 
 
 def _one_live(request: Request) -> Response:
+    """The server-sent events that keep the page of an execution up to date until it has ended."""
     here = pages(request)
     progress, logs = Progress(here.target), _Logs(here.target)
 
@@ -109,6 +112,7 @@ def _retraining(request: Request) -> Response:
 
 
 def _retrain(request: Request) -> Response:
+    """Start a retraining by hand and redirect to its execution; WorkError when Retrain starts none."""
     here = pages(request)
     here.stack()
     found = retrain(here.target, dry_run=False, by_hand=True)

@@ -38,6 +38,7 @@ def _planned(request: Request) -> Response:
 
 
 def _decided(request: Request) -> Response:
+    """Make the version the shadow, with the form's share and comment; redirect to the version's page."""
     here = pages(request)
     name = here.stack()["EndpointName"]
     version = registry.numbered(here.target, request.path_params["number"])

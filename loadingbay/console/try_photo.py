@@ -99,6 +99,7 @@ def _one(request: Request) -> Response:
 
 
 def _one_live(request: Request) -> Response:
+    """The server-sent events that show a photo's way through the state machine until it has ended."""
     here = pages(request)
 
     def look() -> Look:

@@ -32,6 +32,7 @@ _NOT_COMPARED = ("accuracy", "coverage", "accepted_precision", "approved_by", "o
 
 
 def _table(request: Request) -> Response:
+    """The page of all versions, the newest first, PAGE of them from number `?skip=` on."""
     here = pages(request)
     stack = here.stack()
     skip = max(0, _whole(request.query_params.get("skip", "0"), "skip"))
@@ -91,6 +92,7 @@ def _state(here: Pages, stack: dict[str, str], version: Version) -> dict[str, An
 
 
 def _one_live(request: Request) -> Response:
+    """The server-sent events that keep the state on a version's page up to date."""
     here = pages(request)
     number = request.path_params["number"]
 
@@ -130,6 +132,7 @@ def _compare(request: Request) -> Response:
 
 
 def _costs(found: list[Version], documents: list[dict[str, Any]], wrong: float, review: float) -> list[plots.Plot]:
+    """Return the plot of the versions' cost curves for these costs; [] where no version keeps its answers."""
     drawn = [
         (cost_curve(document, wrong, review), version.figure("threshold"))
         for version, document in zip(found, documents, strict=True)
@@ -165,6 +168,7 @@ def _disagreements(here: Pages, found: list[Version]) -> list[dict[str, Any]]:
 
 
 def _photo(request: Request) -> Response:
+    """A verification photo of the version, as PNG or JPEG; status 404 when it has none of that name."""
     here = pages(request)
     here.stack()
     version = registry.numbered(here.target, request.path_params["number"])

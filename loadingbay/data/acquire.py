@@ -86,6 +86,7 @@ def acquire(
 
 
 def _named(path: Path, origin: str, digests: _Digests) -> Data:
+    """Return the data at `path`, an archive or a folder; DataError, which names `origin`, for anything else."""
     if path.is_dir():
         return _folder(path, origin, digests)
     if not path.exists():
@@ -187,6 +188,7 @@ def _drawn(cache: Path, say: Callable[[str], None]) -> Path:
 
 
 def _intact(path: Path) -> bool:
+    """Whether the gzip file can be read to its end, checksum included."""
     try:
         with gzip.open(path) as file:
             while file.read(1 << 20):

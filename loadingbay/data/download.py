@@ -91,6 +91,7 @@ def fetch(
 
 @contextmanager
 def _locked(part: Path) -> Iterator[io.BufferedRandom]:
+    """Open the partial download for this process alone; DataError while another one holds it."""
     with part.open("a+b") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -100,6 +100,7 @@ def read_file(path: Path) -> list[tuple[str, str]]:
 
 
 def _csv_lines(path: Path, lines: Iterable[str]) -> list[tuple[str, str]]:
+    """The pairs (inference id, label) of CSV lines, without a heading; UsageError names the file and the line."""
     pairs = []
     for number, row in enumerate(csv.reader(lines), 1):
         cells = [cell.strip() for cell in row]

@@ -26,6 +26,7 @@ def unknown_ids(target: Target, stack: Mapping[str, str], inference_ids: Sequenc
 
 
 def _executed(target: Target, machine: str, name: str) -> bool:
+    """Whether the state machine (ARN) has an execution of this name."""
     states = target.client("stepfunctions")
     arn = f"{machine.replace(':stateMachine:', ':execution:')}:{name}"
     try:

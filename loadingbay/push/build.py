@@ -77,6 +77,7 @@ class Build:
         return phase.on_failure == "" and phase.name == "build"
 
     def _commands(self, title: str, commands: tuple[str, ...]) -> bool:
+        """Run commands until one fails, which is noted under `title`; whether all succeeded."""
         for command in commands:
             first, *rest = command.strip().splitlines() or [""]
             self.say(f"Running command {first}{' ...' if rest else ''}")

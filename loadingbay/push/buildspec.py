@@ -88,6 +88,7 @@ def variable(name: str, where: str) -> str:
 
 
 def _phase(name: str, given: Any, where: str) -> Phase:
+    """Parse one phase; `where` names it in errors. WorkError when it asks for what cannot be carried out."""
     phase = _mapping(given, where)
     _only(phase, {"commands", "finally", "on-failure", "runtime-versions"}, where)
     on_failure = str(phase.get("on-failure", ""))
@@ -108,6 +109,7 @@ def _mapping(value: Any, where: str) -> Mapping[str, Any]:
 
 
 def _texts(value: Any, where: str) -> tuple[str, ...]:
+    """Return a text, or a list of texts, as a tuple; () for None. WorkError, which names `where`, for other values."""
     listed = [] if value is None else value if isinstance(value, list) else [value]
     for item in listed:
         if not isinstance(item, str):

@@ -103,6 +103,7 @@ def _quoted(text: str) -> str:
 
 
 def _git(repository: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run git in the repository, its output captured; the caller checks its exit code. WorkError without git."""
     git = shutil.which("git")
     if git is None:
         raise WorkError("git is not installed: a push takes its commit from it")

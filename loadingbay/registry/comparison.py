@@ -118,6 +118,7 @@ def _judged(first: Mapping[str, Any], other: Mapping[str, Any], figure: Figure) 
 
 
 def _value(evaluation: Mapping[str, Any], figure: Figure) -> Value:
+    """Read a figure with its interval: the one that Evaluate wrote, else one worked out from the kept answers."""
     group, name = figure.path
     value = evaluation.get(group, {}).get(name)
     kept = evaluation.get("confidence_intervals", {}).get(name) if group == "gate" else None

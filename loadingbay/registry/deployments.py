@@ -163,6 +163,7 @@ def _monitored(target: Target, bucket: str, period: Period, end: datetime) -> It
 
 
 def _ended(period: Period, following: Period | None, version: registry.Version | None) -> Iterator[Event]:
+    """Yield the event of the period's end: what took its place, and why the version was rejected, if it was."""
     if period.until is None:
         return
     why = ""

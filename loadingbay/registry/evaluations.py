@@ -40,6 +40,7 @@ def _verification(target: Target, version: Version, name: str) -> dict[str, Any]
 
 
 def _document(target: Target, uri: str) -> dict[str, Any]:
+    """Return the JSON object at an S3 address; {} when it is missing or something else."""
     bucket, key = aws.split_s3(uri)
     try:
         body = target.client("s3").get_object(Bucket=bucket, Key=key)["Body"].read()

@@ -116,6 +116,11 @@ def _calibration_error(weights: Floats, confidence: Floats, right: npt.NDArray[n
 
 
 def _area(weights: Floats, confidence: Floats, right: npt.NDArray[np.bool_]) -> Floats:
+    """Return the area under the risk-coverage curve for each resample.
+
+    `weights` (resamples, n) says how often each photo is drawn, `confidence` and `right` (n,) are those of the
+    photos.
+    """
     order = np.argsort(-confidence, kind="stable")
     sorted_ = weights[:, order]
     given = np.cumsum(sorted_, axis=1)

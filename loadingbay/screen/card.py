@@ -48,6 +48,7 @@ def show(out: Console, card: Card) -> None:
 
 
 def _uses(out: Console, uses: Mapping[str, Any]) -> None:
+    """Print the card's intended uses and risk, those that are filled in."""
     table = Table(box=None, pad_edge=False, show_header=False)
     table.add_column(style="dim")
     table.add_column(overflow="fold")

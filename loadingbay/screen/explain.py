@@ -61,6 +61,7 @@ def refused(error: Exception) -> bool:
 
 
 def _of_aws(error: ClientError) -> str:
+    """Say in one sentence why AWS refused a request, and what to do."""
     code, message = error.response["Error"]["Code"], error.response["Error"].get("Message", "")
     if code in _EXPIRED:
         return _SIGN_IN
@@ -90,6 +91,7 @@ def _permission(message: str) -> str:
 
 
 def _of_system(error: OSError) -> str:
+    """Say in one sentence what the operating system refused, on which file, and what to do."""
     where = f" ({error.filename})" if error.filename else ""
     if error.errno == errno.ENOSPC:
         return f"the disk is full{where}: free some space, then repeat the command; what was finished is kept"

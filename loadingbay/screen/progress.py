@@ -145,6 +145,7 @@ class Screen:
         self.console.print(Text(typed(text), style=style))
 
     def _line(self, key: str, text: str, *, force: bool = False) -> None:
+        """Print a line where the screen cannot be redrawn: only when the text for `key` changed, and not too often."""
         if self._live:
             return
         with self._lock:

@@ -108,6 +108,7 @@ def _kind(o: Outcome) -> int:
 
 
 def _outcome(o: Outcome) -> tuple[str, str]:
+    """Return what became of a photo as a sentence, and the colour that it is printed in ("" for none)."""
     if o.wrong:
         return f"{o.loading_bay}, wrongly: it is a {o.label}", "red"
     if o.status == "SUCCEEDED":

@@ -143,6 +143,7 @@ def _children(s3: Any, bucket: str, prefix: str) -> list[dict[str, Any]]:
 
 
 def _summary(arn: str, status: str, children: list[dict[str, Any]], results: str, seconds: float) -> Bulk:
+    """Count what became of the photos, from the child executions of the map run; see `Bulk`."""
     routed: Counter[str] = Counter()
     review, failed = 0, {}
     for child in children:

@@ -192,6 +192,7 @@ def _days(s3: Any, capture_uri: str, endpoint: str) -> list[str]:
 
 
 def _input(name: str, uri: str, folder: str) -> dict[str, Any]:
+    """A member of ProcessingInputs: what lies below the S3 address `uri`, mounted as `folder`."""
     return {
         "InputName": name,
         "S3Input": {

@@ -135,6 +135,7 @@ def _of_step_or_lambda(target: Target, step: str | None) -> Iterator[str]:
 
 
 def _own_log(target: Target) -> Iterator[str]:
+    """Yield the lines of the local cloud's own log; WorkError when it has written none."""
     place = local_cloud.log_file(target)
     if not place.is_file():
         raise WorkError(f"the local cloud has written no log yet: there is no {place}")
@@ -156,6 +157,7 @@ def _job_lines(target: Target, group: str, job: str) -> list[str]:
 
 
 def _newest_monitor(target: Target) -> str:
+    """Return the name of the stage's newest monitoring job; WorkError when none has run."""
     listed = target.client("sagemaker").list_processing_jobs(
         NameContains=f"{target.stage}-monitor", SortBy="CreationTime", SortOrder="Descending", MaxResults=1
     )["ProcessingJobSummaries"]

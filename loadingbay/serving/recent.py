@@ -95,6 +95,7 @@ def _listed(s3: Any, bucket: str, prefix: str, **more: str) -> tuple[list[str], 
 
 
 def _answers(body: bytes) -> tuple[Answer, ...]:
+    """Return the answers in a capture file, without lines that cannot be read."""
     found: list[Answer] = []
     for line in body.splitlines():
         try:

@@ -151,6 +151,7 @@ def _job(
 
 
 def _ended(target: Target, job: str, waiting: Callable[[str], None]) -> dict[str, Any]:
+    """Wait for the transform job's end, telling `waiting` its status; return its description."""
     sagemaker = target.client("sagemaker")
     while True:
         now: dict[str, Any] = sagemaker.describe_transform_job(TransformJobName=job)
@@ -169,6 +170,7 @@ def _answers(s3: Any, results: str) -> list[dict[str, Any]]:
 
 
 def _summary(job: str, version: Version, answers: list[dict[str, Any]], results: str, seconds: float) -> Transformed:
+    """Count the answers by class that reach both thresholds, and those that do not; see `Transformed`."""
     accepted: Counter[str] = Counter()
     for answer in answers:
         (prediction,) = answer["predictions"]

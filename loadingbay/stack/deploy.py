@@ -115,6 +115,7 @@ def _fingerprint(template: Path, parameters: Mapping[str, str]) -> str:
 
 
 def _describe(cloudformation: Any, stack: str) -> dict[str, Any] | None:
+    """Return the stack as CloudFormation describes it; None when it does not exist or was deleted."""
     try:
         stacks: list[dict[str, Any]] = cloudformation.describe_stacks(StackName=stack)["Stacks"]
     except ClientError as error:

@@ -182,6 +182,7 @@ def _has_group(sagemaker: Any, group: str) -> bool:
 
 
 def _has_repository(target: Target, repository: str) -> bool:
+    """Whether ECR has a repository of this name."""
     try:
         target.client("ecr").describe_repositories(repositoryNames=[repository])
     except ClientError as error:
@@ -217,6 +218,7 @@ def _log_group(target: Target, name: str) -> bool:
 
 
 def _bucket_is_ours(target: Target, bucket: str) -> bool:
+    """Whether the bucket exists and belongs to the target's account."""
     try:
         target.client("s3").head_bucket(Bucket=bucket, ExpectedBucketOwner=target.account)
     except ClientError as error:
@@ -246,6 +248,7 @@ def _there(target: Target, item: Item) -> bool:
 
 
 def _stop_execution(target: Target, arn: str) -> None:
+    """Stop a pipeline execution and wait for its end; WorkError when it takes longer than TIMEOUT seconds."""
     from pipelines import executions
 
     status = executions.stop(target.client("sagemaker"), arn, timeout=TIMEOUT, interval=target.interval)
@@ -254,6 +257,7 @@ def _stop_execution(target: Target, arn: str) -> None:
 
 
 def _delete_endpoint(target: Target, name: str) -> None:
+    """Delete an endpoint and wait until it is gone; WorkError when it takes longer than TIMEOUT seconds."""
     sagemaker = target.client("sagemaker")
     sagemaker.delete_endpoint(EndpointName=name)
 
@@ -302,6 +306,7 @@ def _delete_job_logs(target: Target, prefix: str) -> None:
 
 
 def _delete_stack(target: Target, stack: str) -> None:
+    """Empty the stack's buckets and delete the stack; WorkError with CloudFormation's reason when that fails."""
     for kind, bucket in _resources(target, stack):
         if kind == "AWS::S3::Bucket":
             _empty(target, bucket)  # what was captured or logged meanwhile
@@ -312,6 +317,7 @@ def _delete_stack(target: Target, stack: str) -> None:
 
 
 def _wait(target: Target, there: Callable[[], bool], what: str) -> None:
+    """Wait until `there` is false; WorkError, which names `what`, after TIMEOUT seconds."""
     deadline = time.monotonic() + TIMEOUT
     while there():
         if time.monotonic() > deadline:

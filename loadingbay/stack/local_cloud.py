@@ -80,6 +80,7 @@ def running(target: Target) -> dict[str, Any] | None:
 
 
 def _running_as_wanted(target: Target) -> bool:
+    """Whether the local cloud runs; WorkError when it runs without enforcing IAM and the target wants that."""
     found = running(target)
     if found is not None and target.enforce_iam and not found.get("enforce_iam"):
         raise WorkError(

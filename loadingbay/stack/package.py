@@ -47,6 +47,7 @@ def package(template: Path, bucket: str) -> Package:
 
 
 def _parse(template: Path) -> dict[str, Any]:
+    """Read a template with CloudFormation's YAML tags; WorkError when it cannot be read or has no Resources."""
     from samtranslator.yaml_helper import yaml_parse  # knows !Ref, !Sub and the others
 
     try:
@@ -59,6 +60,7 @@ def _parse(template: Path) -> dict[str, Any]:
 
 
 def _source(path: Path, whose: str) -> Source:
+    """Return the file, or a zip of the folder, to upload; WorkError, naming the resource `whose`, without either."""
     if path.is_dir():
         return Source(f"{path.resolve().name}.zip", _zip(path))
     if path.is_file():

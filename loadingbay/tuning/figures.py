@@ -84,6 +84,7 @@ def _study(trials: Sequence[Trial], objective: Objective) -> optuna.Study:
 
 
 def _range(name: str, tried: Sequence[Value]) -> Any:
+    """Return Optuna's distribution over the values that were tried, logarithmic where all are above 0."""
     from optuna.distributions import FloatDistribution, IntDistribution
 
     numbers = [float(value) for value in tried]

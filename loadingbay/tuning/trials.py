@@ -164,6 +164,7 @@ class Tuner:
         return sum(bool(t.failure) for t in self._trials) >= HOPELESS and not any(t.figures for t in self._trials)
 
     def _start(self, values: Mapping[str, Value]) -> Trial:
+        """Start an execution that stages and trains with these parameters; return its trial."""
         self._number += 1
         arn = executions.start(
             self._target.client("sagemaker"),

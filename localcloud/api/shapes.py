@@ -93,6 +93,7 @@ class _Check:
         return value
 
     def _structure(self, shape: StructureShape, value: dict[str, Any], path: str) -> dict[str, Any]:
+        """Return the checked members of a structure; missing required ones go to `problems`."""
         problems = self._problems
         checked = {}
         prefix = f"{path}." if path else ""
@@ -134,6 +135,7 @@ def _check_length(shape: ListShape | MapShape, value: Any, path: str, problems: 
 
 
 def _check_string(shape: Shape, value: str, path: str, problems: list[str]) -> None:
+    """Add to `problems` where a string breaks the shape's enum, length or pattern."""
     if "\0" in value:
         # No variable, argument or file name of a job can hold it.
         problems.append(_problem(value.replace("\0", "\\0"), path, "Member must not contain the null character"))
@@ -147,6 +149,7 @@ def _check_string(shape: Shape, value: str, path: str, problems: list[str]) -> N
 
 
 def _check_bounds(shape: Shape, size: float, value: Any, what: str, path: str, problems: list[str]) -> None:
+    """Add to `problems` where `size`, the value's length or the value itself (`what`), is out of bounds."""
     least, most = shape.metadata.get("min"), shape.metadata.get("max")
     if least is not None and size < least:
         problems.append(_problem(value, path, f"Member must have {what} greater than or equal to {least}"))
@@ -166,6 +169,7 @@ def _typed(value: Any, wanted: Any, shape: Shape, path: str) -> Any:
 
 
 def _wrong_type(value: Any, shape: Shape, path: str) -> None:
+    """Raise SerializationException for a value that is not of the shape's type."""
     at = f" at '{path}'" if path else ""
     raise ApiError(
         "SerializationException",
@@ -217,6 +221,7 @@ def shape_answer(shape: Shape, value: Any, strict: bool, path: str = "answer") -
 
 
 def _check_scalar(shape: Shape, value: Any, path: str) -> None:
+    """AnswerError unless the value is of the shape's type and one of its enum."""
     wanted: Any = {"boolean": bool, "timestamp": (int, float), **_NUMBERS}.get(shape.type_name, str)
     if not isinstance(value, wanted) or (isinstance(value, bool) and wanted is not bool):
         raise AnswerError(f"{path}: expected {shape.type_name}, got {value!r}")

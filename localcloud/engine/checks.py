@@ -89,6 +89,7 @@ def _sentence(violation: Document) -> str:
 
 
 def _violations(context: Context, step: Step, report: Location) -> list[Document]:
+    """Return the violations in a check's report; StepError when the report cannot be read."""
     try:
         found: list[Document] = Transfer(context.s3()).read_json(report).get("violations", [])
     except (ApiError, JobError) as error:

@@ -64,6 +64,7 @@ def evaluate(condition: dict[str, Any]) -> bool:
 
 
 def _kind(value: Any) -> str:
+    """Return the kind of a JSON value: boolean, number, string, or value for all others."""
     if isinstance(value, bool):
         return "boolean"
     if isinstance(value, int | float):

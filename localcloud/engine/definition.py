@@ -206,6 +206,7 @@ def is_of_type(value: Any, kind: str) -> bool:
 
 
 def _steps(items: Any, where: str, parent: str | None, branch: bool | None) -> Iterator[Step]:
+    """Parse steps, and those inside Condition steps; `where` names the place in errors (DefinitionError)."""
     for item in _list(items, where):
         entry = _object(item, where)
         step = _step(entry, where, parent, branch)
@@ -251,6 +252,7 @@ def _step(entry: dict[str, Any], where: str, parent: str | None, branch: bool | 
 
 
 def _property_file(item: Any, place: str) -> PropertyFile:
+    """Parse an element of PropertyFiles; DefinitionError, which names `place`, when a member is missing."""
     entry = _object(item, f"{place} PropertyFiles")
     values = [entry.get(key) for key in ("PropertyFileName", "OutputName", "FilePath")]
     if not all(isinstance(v, str) and v for v in values):
@@ -259,6 +261,7 @@ def _property_file(item: Any, place: str) -> PropertyFile:
 
 
 def _output(item: Any, place: str) -> OutputParameter:
+    """Parse an element of OutputParameters; DefinitionError, which names `place`, when it is malformed."""
     entry = _object(item, f"{place} OutputParameters")
     name, kind = entry.get("OutputName"), entry.get("OutputType", "String")
     if not isinstance(name, str) or not name or not isinstance(kind, str) or kind not in OUTPUT_TYPES:
@@ -293,6 +296,7 @@ def _text(value: Any, where: str) -> str | None:
 
 
 def _name(value: Any, where: str) -> str:
+    """Return the value if it can name a step or parameter; DefinitionError, which names the place `where`, if not."""
     if not isinstance(value, str) or not value or len(value) > 256:
         raise DefinitionError(f"{where}: a name of 1 to 256 characters is missing.")
     if not all(c.isascii() and (c.isalnum() or c in "-_") for c in value):

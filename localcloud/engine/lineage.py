@@ -100,6 +100,7 @@ class Lineage:
                 yield association, association.destination
 
     def _artifact(self, kind: str, uri: str, created: float) -> str:
+        """Add an artifact at an S3 address or image URI, unless there is one; return its ARN."""
         if uri in self._created:
             return self._created[uri]
         digest = hashlib.sha256(uri.encode()).hexdigest()[:32]
@@ -116,6 +117,7 @@ class Lineage:
         return arn
 
     def _associate(self, source: str, destination: str, kind: str | None, created: float) -> None:
+        """Add an association between two ARNs, once."""
         association = Association(source, destination, kind, created)
         if association not in self.associations:
             self.associations[association] = None
@@ -124,6 +126,7 @@ class Lineage:
 
 
 def _inputs(label: str, job: Document) -> Iterator[tuple[str, str]]:
+    """Yield (type, URI) of what a job read: data, image and code."""
     if label == "Training":
         for channel in job.get("InputDataConfig", []):
             yield "DataSet", channel["DataSource"]["S3DataSource"]["S3Uri"]
@@ -140,6 +143,7 @@ def _inputs(label: str, job: Document) -> Iterator[tuple[str, str]]:
 
 
 def _outputs(label: str, job: Document) -> Iterator[tuple[str, str]]:
+    """Yield (type, URI) of what a job wrote: a model, or data."""
     if label == "Training":
         yield "Model", job["ModelArtifacts"]["S3ModelArtifacts"]
     else:

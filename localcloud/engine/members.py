@@ -73,6 +73,7 @@ def _steps(items: Any) -> Iterator[str]:
 
 
 def _shaped(value: Any, shape: Shape, where: str) -> Iterator[str]:
+    """Yield a phrase for each member of the value that botocore's shape does not have; `where` is its place."""
     if is_reference(value):
         yield from _functions(value, where)
     elif shape.type_name == "structure" and isinstance(value, dict):
@@ -88,6 +89,7 @@ def _shaped(value: Any, shape: Shape, where: str) -> Iterator[str]:
 
 
 def _conditions(items: Any, where: str) -> Iterator[str]:
+    """Yield a phrase for each unknown member of conditions, nested ones included."""
     for condition in _objects(items):
         kind = str(condition.get("Type"))
         yield from _of(condition, CONDITIONS.get(kind, COMPARISON), f"a condition of {where}")
@@ -98,6 +100,7 @@ def _conditions(items: Any, where: str) -> Iterator[str]:
 
 
 def _functions(value: Any, where: str) -> Iterator[str]:
+    """Yield a phrase for each unknown member of the functions (`Std:Join` and others) inside a value."""
     if isinstance(value, list):
         for item in value:
             yield from _functions(item, where)

@@ -48,6 +48,7 @@ def typed(kind: str, text: str) -> Any:
 
 
 def _bound(parameter: Parameter, text: str) -> Any:
+    """Return the typed value of a parameter; ParameterError for another type, or a value that is not allowed."""
     try:
         value = typed(parameter.type, text)
     except ParameterError:

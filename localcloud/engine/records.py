@@ -126,6 +126,7 @@ def announce_execution(cloud: Cloud, document: Document, before: str | None) -> 
 
 
 def _publish(cloud: Cloud, detail_type: str, arn: str, detail: Document) -> None:
+    """Publish an event of an execution or of one of its steps; a failure to publish is logged and not raised."""
     resources = [arn.partition("/execution/")[0], arn]
     try:
         cloud.events.put(detail_type, resources, {name: v for name, v in detail.items() if v is not None})

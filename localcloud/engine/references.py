@@ -117,6 +117,7 @@ def resolve(value: Any, scope: Scope) -> Any:
 
 
 def _get(get: Get, scope: Scope) -> Any:
+    """Return what a Get stands for in the scope; UnknownReferenceError if nothing does."""
     if get.kind == "Parameters":
         return scope.parameter(get.name)
     if get.kind == "Execution":
@@ -149,6 +150,7 @@ def _check_join(argument: Any) -> None:
 
 
 def _check_json_get(argument: Any) -> None:
+    """UnknownReferenceError unless the argument of Std:JsonGet is well-formed."""
     if not isinstance(argument, dict) or not isinstance(argument.get("Path"), str):
         raise UnknownReferenceError("Std:JsonGet needs a PropertyFile or S3Uri, and a Path.")
     tokens(argument["Path"])
@@ -169,6 +171,7 @@ def _join(argument: Any, scope: Scope) -> str:
 
 
 def _json_get(argument: Any, scope: Scope) -> Any:
+    """Return what Std:JsonGet finds in a property file or S3 object; UnknownReferenceError if nothing."""
     _check_json_get(argument)
     if argument.get("PropertyFile") is not None:
         document, where = resolve(argument["PropertyFile"], scope), argument["PropertyFile"]["Get"]
@@ -189,6 +192,7 @@ def walk(document: Any, path: Sequence[Token], name: str) -> Any:
 
 
 def _member(document: Any, token: Token) -> Any:
+    """Return the member or element that one step of a path names; KeyError, IndexError or StopIteration if none."""
     if isinstance(document, list) and isinstance(token, str):
         return next(m for m in document if isinstance(m, dict) and token in (m[k] for k in m if k.endswith("Name")))
     if isinstance(document, list) and isinstance(token, int):

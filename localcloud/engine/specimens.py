@@ -52,6 +52,7 @@ def _may_be_left_out(item: Any, key: str, shape: Shape) -> bool:
 
 
 def _specimen(shape: Shape, name: str) -> Any:
+    """Return a value that a member of this shape and name could have; UnknownFormError for a structure."""
     kind = shape.type_name
     if kind == "string":
         return _text(shape, name)
@@ -69,6 +70,7 @@ def _specimen(shape: Shape, name: str) -> Any:
 
 
 def _text(shape: Shape, name: str) -> str:
+    """Return a text that a member of this shape and name could have."""
     known = next((text for member, text in _BY_MEMBER.items() if name.endswith(member)), None)
     if shape.enum:
         return known if known is not None and known in shape.enum else str(shape.enum[0])

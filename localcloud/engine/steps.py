@@ -139,6 +139,7 @@ def store_job(context: Context, step: Step, job: Document) -> None:
 
 
 def _refused(context: Context, step: Step, error: ApiError) -> StepError:
+    """Return the StepError for a request that was refused, in SageMaker's words."""
     return StepError(
         f"ClientError: Failed to invoke sagemaker:{STEP_TYPES[step.type].create}. Error Details: {error.message} "
         f"Retry not appropriate on execution of step with PipelineExecutionArn {context.arn} and StepId {step.name}.",
@@ -269,6 +270,7 @@ def create_model(context: Context, step: Step) -> Document:
 
 
 def _ensure_group(cloud: Cloud, role: Identity, name: Any) -> None:
+    """Create the model package group as the role, unless it exists; ApiError if the role may not."""
     if not isinstance(name, str):
         return
     try:

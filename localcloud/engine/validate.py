@@ -131,6 +131,7 @@ def _check_path(get: Get, shape: Shape, given: Any) -> None:
 
 
 def _check_property_files(step: Step) -> None:
+    """DefinitionError for a property file of an output that the step does not have."""
     config = step.arguments.get("ProcessingOutputConfig")
     outputs = config.get("Outputs") if isinstance(config, dict) else None
     listed = outputs if isinstance(outputs, list) else []

@@ -90,6 +90,7 @@ class Front:
             return
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request whose signature was checked: an invocation, a page of the local cloud, or an AWS service."""
         path = scope["path"]
         invocation = _INVOCATIONS.match(path) if scope["method"] == "POST" else None
         if invocation is not None:

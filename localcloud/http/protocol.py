@@ -115,6 +115,7 @@ class Protocol:
     def _run(
         self, name: str, handler: Handler, model: OperationModel, given: dict[str, Any], caller: Identity | None
     ) -> dict[str, Any]:
+        """Check and authorize a request, run its handler, and return the answer in the model's form."""
         request = check_request(model.input_shape, given)
         if caller is not None:
             authorize(caller, name, request, self._cloud.settings)

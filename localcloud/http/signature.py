@@ -111,6 +111,7 @@ def read(request: Request) -> Signature:
 
 
 def _read(given: Mapping[str, str], headers: Mapping[str, str], token: str, expires: int | None) -> Signature:
+    """Return the signature in the header or query `given`; SignatureError when a part is missing or malformed."""
     missing = [name for name in ("Credential", "SignedHeaders", "Signature", "Date") if not given.get(name)]
     if missing:
         raise SignatureError("incomplete", f"The signature lacks {', '.join(missing)}.")
@@ -229,6 +230,7 @@ class _Version2(HmacV1QueryAuth):  # type: ignore[misc]  # botocore has no types
 
 
 def _version_2(request: Request, signature: Signature, key: Key) -> str:
+    """Return the Version 2 signature that a presigned request to S3 must have."""
     headers = HTTPHeaders()
     query = dict(parse_qsl(request.query, keep_blank_values=True))
     for name, value in {**query, **request.headers}.items():

@@ -39,6 +39,7 @@ class Visitor:
         """Do nothing: there are no temporary credentials."""
 
     def _refusal(self, action: str, resource: str) -> ApiError:
+        """Return AWS's error for an action that no resource policy gives to another account."""
         return ApiError(
             "AccessDeniedException",
             f"User: {self.arn} is not authorized to perform: {action} on resource: {resource} because no "

@@ -24,7 +24,7 @@ _SHAP = {"text_config": "texts", "image_config": "images", "features_to_explain"
 
 
 def refused_dataset(environment: Mapping[str, str]) -> str | None:
-    """What a request for the monitor's analyzer, by the variables of its job, asks for in vain; None if nothing.
+    """Say what a job of the monitor's analyzer, by its variables, asks for that is not computed here; None if nothing.
 
     A variable whose value is not known yet is taken for good.
     """
@@ -56,7 +56,7 @@ def _of_dataset(given: Mapping[str, str]) -> Iterator[str]:
 
 
 def refused_analysis(config: Any) -> str | None:
-    """What an analysis configuration of Clarify, read from its JSON, asks for in vain; None if nothing."""
+    """Say what a Clarify configuration (parsed JSON) asks for that is not computed here; None if nothing."""
     if not isinstance(config, dict) or not isinstance(config.get("methods"), dict):
         return "an analysis_config.json that is no object with methods"
     return next(_of_analysis(config), None)

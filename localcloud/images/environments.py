@@ -124,6 +124,7 @@ class Images:
         return self._folder / f"{rule.name}-{hashlib.sha256(what).hexdigest()[:12]}"
 
     def _made(self, rule: Rule, say: Say, cancelled: threading.Event) -> Path:
+        """Return the virtual environment of a rule, made first if it is not complete; InstallError."""
         place = self._place(rule)
         if not (place / _COMPLETE).exists():
             self._folder.mkdir(parents=True, exist_ok=True)

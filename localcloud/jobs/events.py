@@ -26,6 +26,7 @@ def detail(job: dict[str, Any]) -> dict[str, Any]:
 
 
 def _milliseconds(name: str, value: Any) -> Any:
+    """Return a copy of a member's value with its times as strings of milliseconds since 1970."""
     if name.endswith(("Time", "Timestamp")) and isinstance(value, float):
         return str(int(value * 1000))
     if isinstance(value, dict):

@@ -69,6 +69,7 @@ class Processing:
         """Ignore a line of the log: processing jobs have no metrics."""
 
     def deliver(self, run: JobRun, job: Document, hosts: list[Host], complete: bool) -> Document:
+        """Upload the outputs with mode EndOfJob of a completed job."""
         if complete:
             for output in _outputs(job):
                 if output["S3UploadMode"] == "EndOfJob":

@@ -210,6 +210,7 @@ def insert(cloud: Cloud, store_kind: str, label: str, document: Document) -> Non
 
 
 def _document(cloud: Cloud, request: Document, label: str, store_kind: str) -> Document:
+    """Return what the documents of all kinds of jobs have in common; `label` is such as Training."""
     now = cloud.clock()
     document = {name: value for name, value in request.items() if name != "Tags"}
     document["_tags"] = request.get("Tags")
@@ -221,6 +222,7 @@ def _document(cloud: Cloud, request: Document, label: str, store_kind: str) -> D
 
 
 def _instances(resources: Document, where: str) -> None:
+    """ApiError for an InstanceCount that the local cloud does not run; `where` is the member's name."""
     count = resources.get("InstanceCount", 1)
     if not 1 <= count <= MAX_HOSTS:
         raise validation_error(
@@ -229,6 +231,7 @@ def _instances(resources: Document, where: str) -> None:
 
 
 def _image(cloud: Cloud, address: str) -> None:
+    """ApiError when nothing stands for the container image at this address."""
     if address == ANY_IMAGE:
         return
     try:

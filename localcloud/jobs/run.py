@@ -312,6 +312,7 @@ class JobRun:
             self.cloud.logs.put(self._group, stream, lines)
 
     def _limit(self, seconds: float | None) -> threading.Timer | None:
+        """Return the started timer that stops the job after `seconds`; None if it is not limited."""
         if seconds is None:
             return None
         timer = threading.Timer(seconds, self.stop, ("MaxRuntimeExceeded",))

@@ -56,6 +56,7 @@ class Search:
         )
 
     def _pruner(self, config: Document) -> Any:
+        """Return Optuna's pruner for the tuning job's strategy and early stopping."""
         pruners = self._optuna.pruners
         if config["Strategy"] == "Hyperband":
             limits = config.get("StrategyConfig", {}).get("HyperbandStrategyConfig", {})
@@ -66,6 +67,7 @@ class Search:
         return pruners.NopPruner()
 
     def _spaces(self, ranges: Document) -> Iterator[tuple[str, Any]]:
+        """Yield each parameter's name with Optuna's distribution over its range."""
         kinds = self._optuna.distributions
         for one in ranges.get("CategoricalParameterRanges", []):
             yield one["Name"], kinds.CategoricalDistribution(one["Values"])

@@ -59,6 +59,7 @@ class JobService:
             self._pool.submit(self._run, store_kind, name)
 
     def _tune(self, run: TuningRun, on_end: OnEnd | None) -> None:
+        """Run a tuning job to its end, then call `on_end`."""
         try:
             run.run()
         finally:
@@ -75,6 +76,7 @@ class JobService:
         return reader.history(metric) if reader is not None else []
 
     def _new_run(self, store_kind: str, name: str) -> JobRun:
+        """Return a run of the job that has not begun."""
         kind = KINDS[store_kind]
         return JobRun(
             self._cloud,
@@ -135,6 +137,7 @@ class JobService:
             run.stop()
 
     def _stop_tuning(self, name: str) -> None:
+        """Stop a tuning job that runs."""
         with self._lock:
             run = self._tunings.get(name)
         if run is not None:

@@ -63,6 +63,7 @@ class Training:
         return [*algorithm.get("ContainerEntrypoint", ["train"]), *algorithm.get("ContainerArguments", [])]
 
     def variables(self, run: JobRun, job: Document, host: Host, root: str) -> Mapping[str, str]:
+        """The job's name and ARN, and the path by which it finds /opt/ml; the image's toolkit adds the others."""
         return {
             "TRAINING_JOB_NAME": job["TrainingJobName"],
             "TRAINING_JOB_ARN": job["TrainingJobArn"],

@@ -133,6 +133,7 @@ class Transfer:
         return {Location(location.bucket, key): path for key, path in paths.items()}
 
     def _manifest(self, location: Location) -> dict[Location, PurePosixPath]:
+        """Read a manifest; return the path in the input's directory of each object. JobError for another form."""
         entries = self.read_json(location)
         if not isinstance(entries, list) or not entries or not isinstance(entries[0], dict):
             raise JobError("ClientError", f"{location} is not a manifest: a list that begins with a prefix object.")
@@ -142,6 +143,7 @@ class Transfer:
         return {Location(base.bucket, key): path for key, path in paths.items()}
 
     def _get(self, source: Location, target: Path) -> None:
+        """Download one object to a file; JobError if S3 or the file system refuses it."""
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
             body = self._s3.get_object(Bucket=source.bucket, Key=source.key)["Body"]
@@ -205,6 +207,7 @@ class Mirror:
         self._pass(settled=False)
 
     def _loop(self) -> None:
+        """Run a pass every `interval` seconds; the next pass tries again what failed, and `finish` raises it."""
         while not self._end.wait(self._interval):
             try:
                 self._pass(settled=True)
@@ -236,6 +239,7 @@ def _mark(path: Path) -> tuple[int, int]:
 
 
 def _problem(what: str, error: Exception) -> JobError:
+    """Return an error of S3 or of a connection as a JobError that begins with `what`."""
     if isinstance(error, ClientError):
         code, message = error.response["Error"].get("Code", ""), error.response["Error"].get("Message", "")
         kind = "InternalServerError" if error.response["ResponseMetadata"]["HTTPStatusCode"] >= 500 else "ClientError"

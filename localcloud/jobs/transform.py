@@ -62,6 +62,7 @@ class Transform:
         return ["serve"] if host.index else ["python3", f"{OPT_ML}/transform_client.py", OPT_ML]
 
     def variables(self, run: JobRun, job: Document, host: Host, root: str) -> Mapping[str, str]:
+        """The variables of a model's container, and those by which its server is found."""
         return {
             **_containers(job)[host.index].environment,
             **job.get("Environment", {}),
@@ -75,6 +76,7 @@ class Transform:
         """Ignore a line of the log: transform jobs have no metrics."""
 
     def deliver(self, run: JobRun, job: Document, hosts: list[Host], complete: bool) -> Document:
+        """Upload the answers of a completed job below S3OutputPath."""
         if complete:
             run.transfer.upload(
                 hosts[0].ml / "output" / "data", str(Location.parse(job["TransformOutput"]["S3OutputPath"]))

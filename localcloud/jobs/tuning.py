@@ -79,6 +79,7 @@ class TuningRun:
             self._write(status, reason)
 
     def _outcome(self) -> tuple[str, str | None]:
+        """Return the final status of the tuning job, and its FailureReason or None."""
         if self._stopping.is_set():
             return "Stopped", None
         done = [one for one in trained(self._cloud, self.name) if one["TrainingJobStatus"] in ("Completed", "Stopped")]
@@ -117,6 +118,7 @@ class TuningRun:
                 self._look(stop_all=self._stopping.is_set() or time.monotonic() > deadline)
 
     def _goes_on(self, config: Document, deadline: float) -> bool:
+        """Whether to start more training jobs; not once a completion criterion or the time limit is reached."""
         if self._stopping.is_set() or time.monotonic() > deadline:
             return False
         if self._failures >= _FAILURES_ENOUGH and self._best is None:
@@ -130,6 +132,7 @@ class TuningRun:
         return patience is None or self._since_best < patience
 
     def _warm_up(self, job: Document, searches: list[Search]) -> None:
+        """Teach the searches what the parent tuning jobs found; ApiError when a parent does not exist."""
         parents = job.get("WarmStartConfig", {}).get("ParentHyperParameterTuningJobs", [])
         for parent in parents:
             name = parent["HyperParameterTuningJobName"]
@@ -142,6 +145,7 @@ class TuningRun:
                         search.learn(summary["TunedHyperParameters"], found["Value"])
 
     def _start(self, job: Document, search: Search, definition: Document, trial: Trial) -> None:
+        """Create and submit the training job of a trial."""
         self._started += 1
         name = f"{self.name}-{self._started:03d}-{secrets.token_hex(4)}"
         document = training_job(self._cloud, training_request(job, definition, trial.parameters, name))
@@ -160,6 +164,7 @@ class TuningRun:
                 self._jobs.stop(_TRAINING, name)
 
     def _end(self, name: str) -> None:
+        """Take the result of a training job that has ended into the search, and store the counters."""
         search, trial = self._running.pop(name)
         job = self._cloud.store.get(_TRAINING, name) or {}
         value = figure(job, search.objective["MetricName"])

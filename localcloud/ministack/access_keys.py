@@ -58,6 +58,7 @@ class AccessKeys:
         return key if OWNERS_KEY.fullmatch(key) else None
 
     def _resolve(self, access_key: str) -> Any:
+        """Return MiniStack's record of an access key; None for the owner's, and for one that is not valid."""
         if self._iam.is_root_access_key(access_key):
             return None
         with self._emulator.scope():

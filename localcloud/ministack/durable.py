@@ -77,6 +77,7 @@ class Durable:
 
     @staticmethod
     def _read_logs_in_threads(app: Any, logs: Any) -> None:
+        """Answer the long reads of CloudWatch Logs in threads, so that other requests do not wait for them."""
         find_names(logs, *_LONG_READS.values())
         handler = app.SERVICE_HANDLERS["logs"]
 
@@ -110,6 +111,7 @@ class Durable:
             logger.warning("%d executions and invocations were interrupted by the last stop", count)
 
     def _sweep(self) -> None:
+        """Until stopped: commit what changed, and now and then remove log lines past their retention."""
         purged = time.monotonic() - _PURGE_SECONDS + 5
         while not self._stopped.wait(_SWEEP_SECONDS):
             try:

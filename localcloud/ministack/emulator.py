@@ -218,6 +218,7 @@ class Emulator:
         self._resource_types[name] = {"create": create, "update": update, "delete": delete}
 
     def _load_stacks(self) -> None:
+        """Import CloudFormation and patch it, when it is first used: importing it takes long."""
         with self._loading:
             if not self._resource_types:
                 return

@@ -194,6 +194,7 @@ def _packed(execution: Execution) -> bytes:
 
 
 def _read(document: bytes, history: bool = True) -> Execution:
+    """Unpack an execution as `_packed` wrote it, with or without its history."""
     head, _, events = document.partition(b"\n")
     execution: Execution = json.loads(head)
     if history:

@@ -58,6 +58,8 @@ class Executions:
         return self._states.get_account_id(), self._states.get_region(), arn
 
     def _checking_input(self, start: Callable[[dict[str, Any]], Answer]) -> Callable[[dict[str, Any]], Answer]:
+        """`start`, which starts an execution, preceded by the check of its input."""
+
         @functools.wraps(start)
         def checked(data: dict[str, Any]) -> Answer:
             reason = invalid_input(data.get("input", "{}"))
@@ -110,6 +112,8 @@ class Executions:
         return committed
 
     def _running(self, run: Callable[[str], None]) -> Callable[[str], None]:
+        """`run`, which runs an execution, with its end committed to disk afterwards."""
+
         @functools.wraps(run)
         def run_and_finish(arn: str) -> None:
             run(arn)
@@ -121,6 +125,8 @@ class Executions:
         return run_and_finish
 
     def _deleting(self, delete: Callable[[dict[str, Any]], Answer]) -> Callable[[dict[str, Any]], Answer]:
+        """`delete`, which deletes a state machine, together with its stored executions."""
+
         @functools.wraps(delete)
         def delete_with_executions(data: dict[str, Any]) -> Answer:
             answer = delete(data)

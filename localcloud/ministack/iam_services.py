@@ -148,6 +148,7 @@ def _function(roles: _Roles, ref: str) -> str:
 
 
 def _reads(reader: dict[str, Any], resolve: Callable[[Any], Any]) -> list[Need]:
+    """What the ItemReader of a Map must be allowed; `resolve` replaces its references."""
     given = resolve(reader.get("Parameters") or reader.get("Arguments") or {})
     bucket = given.get("Bucket", "*")
     if str(reader.get("Resource", "")).endswith("listObjectsV2"):

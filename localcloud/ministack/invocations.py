@@ -59,6 +59,7 @@ class Invocations:
         return len(left)
 
     def _resume(self, identity: int, account: str, region: str, arn: str, event: Any, since: float) -> None:
+        """Run a stored invocation again; one of a function that no longer exists is dropped."""
         self._functions._request_account_id.set(account)
         self._functions._request_region.set(region)
         function, config, name = self._functions._get_func_record_for_ref(arn)
@@ -72,6 +73,8 @@ class Invocations:
     def _run(
         self, identity: int, account: str, region: str, function: dict[str, Any], event: Any, since: float
     ) -> None:
+        """Invoke the function in a thread for this account and region, then mark the invocation as done."""
+
         def work() -> None:
             self._functions._request_account_id.set(account)
             self._functions._request_region.set(region)

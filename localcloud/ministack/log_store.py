@@ -95,6 +95,7 @@ class LogStore:
             )
 
     def _stream(self, write: Any, scope: Scope, group: str, stream: str, now: int) -> tuple[int, int]:
+        """Return the ids of a stream and of its group; both are made if they are missing."""
         known = self._streams.get((scope, group, stream))
         if known is None:
             write.execute("INSERT OR IGNORE INTO groups (account, region, name) VALUES (?, ?, ?)", (*scope, group))
@@ -193,6 +194,7 @@ class LogStore:
     def _lines(
         self, conditions: list[str], values: list[Any], limit: int, forward: bool, stream: str | None
     ) -> Iterator[Line]:
+        """Yield the lines that meet the SQL conditions, by time; `stream` is given where all are of one stream."""
         order = "ASC" if forward else "DESC"
         if stream is None:
             source, name = "lines INDEXED BY by_group CROSS JOIN streams ON streams.id = stream", "streams.name"

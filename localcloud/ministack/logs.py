@@ -106,6 +106,7 @@ class Logs:
         return self._answer({"nextSequenceToken": token})
 
     def _append(self, group: str, stream: str, entry: dict[str, Any], events: list[tuple[int, str]]) -> None:
+        """Store a stream's new lines and set the times in MiniStack's entry of the stream."""
         if not events:
             return
         now, times = int(time.time() * 1000), [at for at, _ in events]
@@ -198,6 +199,8 @@ class Logs:
         return record
 
     def _with_stored_bytes(self, describe: Callable[[dict[str, Any]], Answer]) -> Callable[[dict[str, Any]], Answer]:
+        """`describe`, which describes log groups, with the size of each group's stored lines."""
+
         @functools.wraps(describe)
         def with_stored_bytes(data: dict[str, Any]) -> Answer:
             status, headers, body = describe(data)
@@ -213,6 +216,8 @@ class Logs:
     # Removal
 
     def _deleting(self, delete: Callable[[dict[str, Any]], Answer]) -> Callable[[dict[str, Any]], Answer]:
+        """`delete`, which deletes a group or stream, together with its stored lines."""
+
         @functools.wraps(delete)
         def delete_with_lines(data: dict[str, Any]) -> Answer:
             answer = delete(data)

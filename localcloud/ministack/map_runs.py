@@ -137,6 +137,7 @@ def result_files(
 
 
 def _line(child: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a child execution as a line of ResultWriter's files has it."""
     found = {ours: child[theirs] for ours, theirs in _MEMBERS.items() if child.get(theirs) is not None}
     for details in ("InputDetails", "OutputDetails"):
         if details in found:

@@ -106,6 +106,7 @@ class Saver:
         self._wake.set()
 
     def _write_for_request(self, service: str) -> None:
+        """Write the state file of a service before its request is answered; DiskError if it cannot be written."""
         key = self._files.key_of(service)
         if key is not None:
             with self._lock:

@@ -88,6 +88,8 @@ class Queues:
         return run
 
     def _storing(self, work: Callable[..., Any]) -> Callable[..., Any]:
+        """`work`, which changes messages, with the change committed before it returns."""
+
         @functools.wraps(work)
         def run(*args: Any, **options: Any) -> Any:
             with self._lock:
@@ -98,6 +100,8 @@ class Queues:
         return run
 
     def _sending(self, send: Callable[..., Any]) -> Callable[..., Any]:
+        """`send`, which adds a message, with the message committed before it returns, or withdrawn on an error."""
+
         @functools.wraps(send)
         def run(data: dict[str, Any], url: str) -> Any:
             with self._lock:
@@ -152,6 +156,7 @@ class Queues:
                 self._write(changed, gone)
 
     def _write(self, changed: list[tuple[Key, dict[str, Any]]], gone: list[tuple[Key, str]]) -> None:
+        """Commit the changed messages and the removal of those that are gone, all or none."""
         with self._database.transaction() as write:
             write.executemany(
                 "INSERT INTO messages (account, region, queue, id, document) VALUES (?, ?, ?, ?, ?)"

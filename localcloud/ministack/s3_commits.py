@@ -63,6 +63,7 @@ class Commits:
 
     @staticmethod
     def _finish(commit: Path) -> None:
+        """Move the bytes and the sidecar of a committed put to their places."""
         path = commit.readlink()
         sidecar = path.with_name(path.name + _SIDECAR)
         for part, target in ((commit.with_suffix(".body"), path), (commit.with_suffix(".meta"), sidecar)):
@@ -194,6 +195,7 @@ def _objects(folder: Path) -> Iterator[tuple[Path, Path]]:
 
 
 def _torn(data: Path, sidecar: Path, meta: dict[str, Any]) -> bool:
+    """Whether the bytes of an object are not those that its sidecar (`meta`) describes."""
     found, etag = data.stat(), str(meta.get("etag", "")).strip('"')
     if meta.get("size") is None:
         return False

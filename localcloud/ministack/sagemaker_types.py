@@ -96,6 +96,7 @@ class Type:
         return given
 
     def _call(self, verb: str, given: Document) -> None:
+        """Call SageMaker's operation `verb` for the resource; ValueError with SageMaker's message if it refuses."""
         shape = service_model("sagemaker").operation_model(f"{verb}{self.label}").input_shape
         known = {**pick(given, *shape.members), **self._named(given[self._name], verb)}
         try:

@@ -38,6 +38,7 @@ def _deployment(cloud: Cloud, config_name: str, deployment_config: dict[str, Any
 
 
 def _variant(cloud: Cloud, variant: dict[str, Any]) -> VariantSpec:
+    """Return a production variant of a configuration as a VariantSpec; ApiError if it cannot be served."""
     without_instances = variant.get("ServerlessConfig")
     count = 1 if without_instances else variant["InitialInstanceCount"]
     start_seconds = variant.get("ContainerStartupHealthCheckTimeoutInSeconds")
@@ -54,6 +55,7 @@ def _variant(cloud: Cloud, variant: dict[str, Any]) -> VariantSpec:
 
 
 def _check_count(variant: str, count: int) -> None:
+    """ApiError when a variant asks for more instances than the local cloud runs."""
     if count > _MOST_INSTANCES:
         raise ApiError(
             "ResourceLimitExceeded",

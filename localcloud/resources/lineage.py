@@ -16,6 +16,7 @@ _DEPTH = 10
 
 
 def _lineage(cloud: Cloud) -> Lineage:
+    """Return the lineage of all that is stored: jobs, model packages and what clients created."""
     lineage = Lineage(cloud.arn)
     created = (ARTIFACT, CONTEXT, ACTION, COMPONENT)
     lineage.add_created(_entity(kind, made) for kind in created for made in cloud.store.documents(kind.kind))
@@ -30,6 +31,7 @@ def _lineage(cloud: Cloud) -> Lineage:
 
 
 def _entity(resource: Resource, made: Document) -> Entity:
+    """Return a created artifact, context, action or trial component as a vertex of the lineage."""
     source = made.get("Source", {})
     return Entity(
         made[resource.arn],
@@ -135,6 +137,7 @@ def list_associations(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any]:
 
 
 def _association(lineage: Lineage, association: Association) -> dict[str, Any]:
+    """Return an edge of the lineage as an AssociationSummary."""
     source, destination = lineage.entities[association.source], lineage.entities[association.destination]
     return {
         "SourceArn": source.arn,
@@ -190,6 +193,7 @@ def query_lineage(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any]:
 
 
 def _passes(entity: Entity, filters: dict[str, Any]) -> bool:
+    """Whether an entity passes the filters of QueryLineage by type and time."""
     if entity.type not in filters.get("Types", [entity.type]):
         return False
     if entity.lineage_type not in filters.get("LineageTypes", [entity.lineage_type]):

@@ -27,6 +27,7 @@ def _find(cloud: Cloud, name_or_arn: str) -> dict[str, Any]:
 
 
 def _check_content(text: str) -> None:
+    """ValidationException unless the card's content is a JSON object."""
     try:
         content = json.loads(text)
     except ValueError as error:

@@ -56,6 +56,7 @@ def check_request(request: dict[str, Any]) -> None:
 
 
 def _check_container(container: dict[str, Any]) -> None:
+    """ValidationException for a container definition that is refused whatever lies in S3."""
     refuse(container, "AdditionalModelDataSources", "InferenceSpecificationName")
     source = (container.get("ModelDataSource") or {}).get("S3DataSource")
     if container.get("Mode") == "MultiModel":

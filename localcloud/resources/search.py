@@ -152,6 +152,7 @@ def _check_names(expression: Document, known: set[str]) -> None:
 
 
 def _holds(expression: Document, document: Document) -> bool:
+    """Whether a document meets a search expression."""
     parts: list[Callable[[], bool]] = [
         *(lambda f=f: _passes(f, _values(document, f["Name"].split("."))) for f in expression.get("Filters", [])),
         *(lambda n=n: _nested(n, document) for n in expression.get("NestedFilters", [])),
@@ -200,6 +201,7 @@ def _values(value: Any, path: list[str], *, whole: bool = False) -> list[Any]:
 
 
 def _passes(test: Document, values: list[Any]) -> bool:
+    """Whether one of the values that were found at a filter's path meets the filter `test`."""
     how, wanted = test.get("Operator", "Equals"), test.get("Value")
     if how in ("Exists", "NotExists"):
         return bool(values) is (how == "Exists")
@@ -213,6 +215,7 @@ def _passes(test: Document, values: list[Any]) -> bool:
 
 
 def _compared(how: str, value: Any, wanted: str) -> bool:
+    """Whether a value compares to the filter's text: as booleans, numbers or times where both are, else as texts."""
     if how == "Contains":
         return wanted.lower() in str(value).lower()
     if isinstance(value, bool):

@@ -206,6 +206,7 @@ _WORK: dict[str, Callable[[Cloud, Resource, Document], Document]] = {
 
 
 def _register(resource: Resource, verb: str) -> None:
+    """Register the operation `verb` of one of the six resources, such as CreateTrial."""
     work = _WORK[verb]
 
     def handler(cloud: Cloud, request: Document) -> Document:

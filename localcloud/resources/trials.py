@@ -72,6 +72,7 @@ def trials_of(cloud: Cloud, component: Document) -> set[str]:
 
 
 def _components_where(cloud: Cloud, request: Document) -> Callable[[Document], bool]:
+    """Return the filter of ListTrialComponents by experiment, trial and source."""
     trials: set[str] | None = None
     if request.get("TrialName"):
         trials = {tracking.find(cloud, TRIAL, request["TrialName"])["TrialName"]}
@@ -89,6 +90,7 @@ def _components_where(cloud: Cloud, request: Document) -> Callable[[Document], b
 
 
 def _trials_where(cloud: Cloud, request: Document) -> Callable[[Document], bool]:
+    """Return the filter of ListTrials by trial component."""
     name = request.get("TrialComponentName")
     if not name:
         return lambda trial: True

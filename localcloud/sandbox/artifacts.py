@@ -80,6 +80,7 @@ class _Bounded:
         self._stream, self._most, self._left = stream, most_bytes, most_bytes + _MARGIN
 
     def read(self, size: int) -> bytes:
+        """Read at most `size` bytes; ArtifactError once more than the limit was read."""
         data = self._stream.read(size)
         self._left -= len(data)
         if self._left < 0:
@@ -88,6 +89,7 @@ class _Bounded:
 
 
 def _write(tar: tarfile.TarFile, member: tarfile.TarInfo, place: Path) -> None:
+    """Write a member of the archive to a file, executable if the archive says so for its owner."""
     place.parent.mkdir(parents=True, exist_ok=True)
     source = tar.extractfile(member)
     if source is None:

@@ -104,6 +104,7 @@ class Plan:
 
 
 def _received(control: int, size: int) -> bytes:
+    """Read exactly `size` bytes from the socket; EOFError if it is closed first."""
     data = b""
     while len(data) < size:
         more = os.read(control, size - len(data))
@@ -203,6 +204,7 @@ def _share_network(reason: str) -> None:
 
 
 def _write(path: str, text: str) -> None:
+    """Write a text to a file that exists, such as one below /proc."""
     file = os.open(path, os.O_WRONLY)
     try:
         os.write(file, text.encode())
@@ -261,6 +263,7 @@ def _cover(directory: bytes, shown: list[tuple[bytes, int]]) -> None:
 
 
 def _bind(file: int, target: bytes, *, directory: bool) -> None:
+    """Mount what the descriptor `file` refers to at `target`, which is made if it is missing."""
     if directory:
         os.makedirs(target, exist_ok=True)
     else:

@@ -92,6 +92,7 @@ def end_marked(directory: Path) -> int:
 
 
 def _kill_if_marked(pid: int, directory: bytes) -> bool:
+    """Kill a process whose variable VARIABLE names the directory or a path below it; whether it was one."""
     with contextlib.suppress(OSError):
         file = os.pidfd_open(pid)
         try:

@@ -60,6 +60,7 @@ class Launcher:
             self._kept = kept.pop_all()
 
     def _answer(self) -> int:
+        """Return the number that the spawner answered; OSError for a negative one, which is an errno."""
         said = b""
         while not said.endswith(b"\n"):
             # A byte at a time: what follows the line belongs to others.
@@ -114,6 +115,7 @@ class Launchers:
 
 
 def _start_spawner() -> tuple[subprocess.Popen[bytes], socket.socket]:
+    """Start a spawner; return its process and the socket on which it takes requests."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with theirs:
         popen = subprocess.Popen(
@@ -246,6 +248,7 @@ class ContainedProcess:
 
 
 def _pass_on(lines: _Lines, data: bytes) -> None:
+    """Pass output on to its reader; an error of the reader is logged and not raised."""
     try:
         lines.add(data)
     except Exception:

@@ -143,6 +143,7 @@ def ascii_path(directory: Path) -> Path | None:
 
 
 def _works(sandbox: Sandbox, directory: Path, launchers: Launchers) -> bool:
+    """Whether a command runs in this sandbox and sees its own /opt/ml; tried in `directory`."""
     with tempfile.TemporaryDirectory(prefix="trial-", dir=directory) as folder:
         place = Place(Path(folder))
         place.make()

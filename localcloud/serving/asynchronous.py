@@ -132,6 +132,7 @@ class AsyncInvoker:
     # In threads
 
     def _input(self, request: Document) -> bytes:
+        """Read the stored request's input from S3; ApiError when it is too long."""
         bucket, key = _place(request["Members"]["InputLocation"])
         answer = self._s3_as(request["RoleArn"]).get_object(Bucket=bucket, Key=key)
         if answer["ContentLength"] > MOST_BYTES:

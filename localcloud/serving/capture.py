@@ -89,6 +89,7 @@ def record(captured: Captured) -> dict[str, Any]:
 
 
 def _encoded(content_type: str, body: bytes, header: dict[str, list[str]]) -> tuple[str, str]:
+    """Return a body as text and the name of its encoding: JSON or CSV by `header`, BASE64 for all else."""
     kind = content_type.partition(";")[0].strip().lower()
     for member, encoding in (("JsonContentTypes", "JSON"), ("CsvContentTypes", "CSV")):
         if kind in (listed.lower() for listed in header.get(member, [])):
@@ -185,6 +186,7 @@ class Recorder:
             self._current.rename(self._spool / f"{time.time_ns()}-{uuid.uuid4().hex}.spool")
 
     def _run(self) -> None:
+        """Send records to S3 every few seconds until stopped; after an error the spool is tried again."""
         while True:
             self._work.wait()
             self._stopping.wait(_EVERY_SECONDS)

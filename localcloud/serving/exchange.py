@@ -67,6 +67,7 @@ class Exchange:
 
     @property
     def _session(self) -> aiohttp.ClientSession:
+        """The HTTP client, made when it is first asked for, inside the event loop."""
         if self._opened is None:
             self._opened = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=30),
@@ -136,6 +137,7 @@ class Exchange:
     async def _post(
         self, server: ModelServer, path: str, headers: dict[str, str], body: bytes, limits: Limits
     ) -> Answer:
+        """Send one request to a model server; return its answer, at most `limits.most_bytes` long."""
         url, most = f"http://127.0.0.1:{server.port}{path}", limits.most_bytes
         async with self._session.post(
             url, data=body, headers=headers, allow_redirects=False, timeout=limits.timeout

@@ -170,6 +170,7 @@ class Manager:
         return None
 
     def _ringing(self, names: list[str]) -> list[str]:
+        """Return which of the alarms are in state ALARM; all of them when CloudWatch cannot be asked."""
         if not names:
             return []
         try:
@@ -216,6 +217,7 @@ class Manager:
         self._change(name, changed)
 
     def _delete(self, name: str) -> None:
+        """Stop the endpoint's servers once no request is under way, then delete its document and files."""
         fleet = self.routes.pop(name, None)
         if fleet is not None:
             fleet.drain()

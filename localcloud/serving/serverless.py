@@ -42,6 +42,7 @@ def check_config(request: dict[str, Any], models: dict[str, dict[str, Any]]) -> 
 
 
 def _check_size(config: dict[str, Any]) -> None:
+    """ApiError for a memory size or a concurrency that AWS refuses."""
     if config["MemorySizeInMB"] not in _MEMORY:
         raise validation_error(
             f"MemorySizeInMB is {config['MemorySizeInMB']}; it is one of {', '.join(map(str, _MEMORY))}."

@@ -24,6 +24,7 @@ class Periodic:
         self._thread.join(_STOP_SECONDS)
 
     def _run(self) -> None:
+        """Publish every `seconds` until stopped, and once more then."""
         while True:
             stopping = self._stopping.wait(self._seconds)
             try:

@@ -74,7 +74,10 @@ class Store:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """Run the block in one transaction, while other threads wait, so keep it short. It may be nested."""
+        """Run the block in one transaction: committed at its end, rolled back if it raises. It may be nested.
+
+        Other threads wait meanwhile, so keep it short.
+        """
         with self._lock:
             if self._open():
                 yield

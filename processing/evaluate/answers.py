@@ -148,6 +148,7 @@ def _thresholds(answer: dict[str, Any]) -> tuple[float, float | None]:
 
 
 def _checked(one: dict[str, Any], classes: list[str], answer: dict[str, Any]) -> Prediction:
+    """Return one prediction of an answer with its fields as numbers; KeyError or ValueError for another form."""
     found = Prediction(
         label=str(one["label"]),
         confidence=float(one["confidence"]),

@@ -34,6 +34,7 @@ def _share(value: float) -> str:
 
 
 def _confusion(ax: Any, labels: Ints, predicted: Ints, classes: list[str]) -> None:
+    """Draw how many photos of each class got which answer."""
     ConfusionMatrixDisplay.from_predictions(
         labels, predicted, labels=range(len(classes)), display_labels=classes, cmap="Blues", colorbar=False, ax=ax
     )
@@ -43,6 +44,7 @@ def _confusion(ax: Any, labels: Ints, predicted: Ints, classes: list[str]) -> No
 
 
 def _confidence(ax: Any, confidence: Floats, right: Bools, thresholds: Mapping[str, float], floor: float) -> None:
+    """Draw a histogram of the confidence of right and wrong answers, with the thresholds; `floor` is its left edge."""
     bins = np.linspace(floor, 1, 21)
     ax.hist(
         [confidence[right], confidence[~right]], bins=bins, stacked=True, color=[RIGHT, WRONG], label=["right", "wrong"]
@@ -134,6 +136,7 @@ def _reliability(ax: Any, calibration: Calibration, floor: float) -> None:
 
 
 def _risk(ax: Any, report: Evaluation, target: float) -> None:
+    """Draw the share of right answers against the share of photos answered, with the target and the threshold."""
     curve, gate = report["risk_coverage"], report["gate"]
     precision = 1 - np.array(curve["risk"])
     ax.plot(curve["coverage"], precision, color=RIGHT)

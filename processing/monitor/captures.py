@@ -69,7 +69,7 @@ def decided(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _answers(line: Line, fallback: Mapping[str, float] | None) -> list[Answer]:
-    """The answers in a captured line; one of UNREADABLE when it is no capture, or has a wrong value."""
+    """Return the answers in a captured line. Raises one of UNREADABLE for another line, or a wrong value."""
     capture = parse(line.content)
     about, output = capture["eventMetadata"], capture["captureData"]["endpointOutput"]
     event = text(about["eventId"])
@@ -109,7 +109,7 @@ def _csv_predictions(body: bytes) -> dict[str, Any]:
 
 
 def payload(part: Mapping[str, Any]) -> bytes:
-    """The body of a captured request or answer; one of UNREADABLE when it is not as SageMaker writes it."""
+    """Return the body of a captured request or answer. Raises one of UNREADABLE if it is not in SageMaker's form."""
     if part["encoding"] == "BASE64":
         return base64.b64decode(part["data"], validate=True)
     content = part["data"]

@@ -65,6 +65,7 @@ def write(folder: Path, answers: pd.DataFrame) -> int:
 
 
 def _usable(body: bytes) -> bool:
+    """Whether the bytes are a photo that training would take."""
     try:
         check(body)
     except PhotoError:

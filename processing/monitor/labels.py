@@ -77,7 +77,7 @@ def _time(text: str) -> datetime | None:
 
 
 def _entries(line: Line) -> Iterator[tuple[str, Any, str, str]]:
-    """(id, label or None, time, source) in a line, "" for a time or source that is not said; else one of UNREADABLE."""
+    """(id, label or None, time, source) in a line, "" for a missing time or source. Raises one of UNREADABLE."""
     if line.path.suffix.lower() == ".csv":
         (row,) = csv.reader([line.content.decode("utf-8-sig").strip()])
         identity, label = (cell.strip() for cell in row)

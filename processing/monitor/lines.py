@@ -54,6 +54,7 @@ def read(folder: Path, suffixes: Sequence[str], tally: Tally) -> Iterator[Line]:
 
 
 def _lines(path: Path, tally: Tally) -> Iterator[Line]:
+    """Yield the lines of one file; those above MAX_LINE_BYTES are skipped and counted as unreadable."""
     with path.open("rb") as file:
         offset = 0
         while content := file.readline(MAX_LINE_BYTES):
@@ -68,7 +69,10 @@ def _lines(path: Path, tally: Tally) -> Iterator[Line]:
 
 
 def parse(content: bytes | str) -> Any:
-    """The JSON value. One of UNREADABLE when it is none, or names a number that JSON does not have (NaN, Infinity)."""
+    """Return the JSON value in a line.
+
+    Raises one of UNREADABLE for another text, also for NaN and Infinity, which JSON does not have.
+    """
 
     def refuse(name: str) -> None:
         raise ValueError(f"{name} is no JSON")
@@ -77,21 +81,21 @@ def parse(content: bytes | str) -> Any:
 
 
 def text(value: Any) -> str:
-    """The value, which must be a string that is not empty; ValueError else."""
+    """Return the value if it is a string that is not empty; ValueError otherwise."""
     if not isinstance(value, str) or not value.strip():
         raise ValueError(f"{value!r:.80} is no text")
     return value
 
 
 def share(value: Any) -> float:
-    """The value, which must be a number from 0 to 1; ValueError else."""
+    """Return the value if it is a number from 0 to 1; ValueError otherwise."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1 or math.isnan(value):
         raise ValueError(f"{value!r:.80} is no number from 0 to 1")
     return float(value)
 
 
 def limit(value: Any) -> float:
-    """The value, which must be a threshold: a number from 0 to 1, or 1.01 to accept nothing. ValueError else."""
+    """Return the value if it is a threshold: from 0 to 1, or 1.01, which accepts nothing. ValueError otherwise."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1.01:
         raise ValueError(f"{value!r:.80} is no number from 0 to 1.01")
     return float(value)

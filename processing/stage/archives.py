@@ -73,6 +73,7 @@ def read_archive(path: Path) -> dict[str, dict[bytes, Any]]:
 
 
 def _load_member(name: str, data: bytes) -> dict[bytes, Any]:
+    """Unpickle a member of the archive into a dictionary with bytes keys; JobError when it is refused."""
     try:
         content = load_plain_pickle(data)
     except JobError as error:
@@ -92,6 +93,7 @@ def class_names(meta: dict[bytes, Any]) -> list[str]:
 
 
 def _check_rows(split: str, content: dict[bytes, Any], classes: int) -> tuple[np.ndarray[Any, Any], list[int]]:
+    """Return a split's pixels, (rows, 3072) uint8, and labels; JobError for another shape or an unknown label."""
     data = content.get(b"data")
     pixels = data.value if isinstance(data, PlainArray) and hasattr(data, "value") else None
     labels = content.get(b"fine_labels")

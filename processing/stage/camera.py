@@ -39,7 +39,7 @@ class Look:
 
     @property
     def is_new(self) -> bool:
-        """Whether photos look so different that more than the luck of the draw is in it."""
+        """Whether photos look so different that the camera, and not the choice of photos, must have changed."""
         return self.blur >= 0.45 or not 0.8 <= self.light <= 1.25 or not 0.65 <= self.colour <= 1.5
 
     def of(self, photo: Image.Image) -> Image.Image:
@@ -115,6 +115,8 @@ def carried_over(splits: Splits, labelled: Sequence[Row], seed: int) -> Splits:
 
 
 def _taken(load: Load, look: Look) -> Callable[[], bytes]:
+    """Return a loader of the photo, as PNG, in another look."""
+
     def encoded() -> bytes:
         out = io.BytesIO()
         with opened(load()) as photo:

@@ -68,6 +68,7 @@ def added(splits: Splits, labelled: Labelled) -> Splits:
 
 
 def _usable(path: Path) -> bool:
+    """Whether the file holds a photo that training would take."""
     try:
         check(path.read_bytes())
     except PhotoError:

@@ -53,7 +53,7 @@ def search(console: Any) -> None:
 
 
 def monitored(console: Any) -> None:
-    """A day of periods of monitoring, of versions 1 and 2, and labelled answers, as the monitoring pipeline leaves."""
+    """Put a day of monitoring periods, of versions 1 and 2, and 40 labelled answers into the stage's bucket."""
     stack, s3 = outputs(console.target), console.target.client("s3")
     now = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
     periods = []

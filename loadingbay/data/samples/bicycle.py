@@ -11,6 +11,7 @@ from loadingbay.data.samples.pen import Pen, Pixel, Point, along, shade, smooth
 
 
 def _bicycle_wheel(pen: Pen, random: Random, x: float, radius: float, tyre: float, turn: float, steered: bool) -> None:
+    """Draw a wheel at `x`, standing on the ground: rim, spokes (turned by `turn` radians), tyre and hub."""
     rim = pick(random, [STEEL, STEEL, BLACK, (200, 170, 120)])
     pen.ring(x, radius, radius - tyre, tyre * 0.6, 0, rim, steered)
     pen.spokes(x, radius, radius - tyre, random.randint(10, 19), 0.006, STEEL, turn, steered)

@@ -199,6 +199,7 @@ def _body(pen: Pen, random: Random, style: str, paint: Colour, head: Pixel, seat
 
 
 def _exhaust(pen: Pen, random: Random, style: str, chrome: Colour, lift: float) -> None:
+    """Draw the exhaust: high for trail and sports motorcycles, low for the others; `lift` raises it."""
     if style in ("trail", "sport"):
         pen.line([(0.62, 0.3 + lift, 0.1), (0.5, 0.2, 0.12), (0.3, 0.3 + lift, 0.12)], 0.04, shade(chrome, 0.8))
         pen.line([(0.28, 0.34 + lift, 0.13), (-0.1, 0.52 + lift, 0.13)], 0.075, chrome)

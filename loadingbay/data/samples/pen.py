@@ -145,6 +145,7 @@ def smooth(corners: Sequence[Pixel], steps: int = 4) -> list[Pixel]:
 
 
 def _spline(before: float, start: float, end: float, after: float, t: float) -> float:
+    """Return one coordinate between `start` and `end` at `t` (0 to 1) of a Catmull-Rom spline through four points."""
     return 0.5 * (
         2 * start
         + (end - before) * t

@@ -83,6 +83,7 @@ def _difficulty(random: Random) -> Difficulty:
 
 
 def _view(random: Random, size: tuple[int, int], difficulty: Difficulty, ridden: bool) -> View:
+    """Choose the camera at random; a vehicle with a rider is drawn smaller and lower, so that the rider fits in."""
     width, height = size
     yaw = radians(float(np.clip(random.normal(0, 30), -68, 68)))
     return View(
@@ -161,6 +162,7 @@ def _grain(scene: Image.Image, random: Random) -> Image.Image:
 
 
 def _bricks(scene: Image.Image, random: Random, horizon: int, colour: Colour) -> None:
+    """Draw the joints of a brick wall above the horizon (a row in pixels), in a shade of `colour`."""
     draw = ImageDraw.Draw(scene)
     rows = random.randint(6, 14)
     tall = max(2.0, scene.height / rows / 1.4)
@@ -175,6 +177,7 @@ def _bricks(scene: Image.Image, random: Random, horizon: int, colour: Colour) ->
 
 
 def _houses(draw: ImageDraw.ImageDraw, random: Random, width: int, horizon: int) -> None:
+    """Draw a row of houses with windows along the horizon, over the whole width."""
     x = -0.1 * width
     colours: list[Colour] = [(190, 160, 130), (160, 90, 70), (210, 205, 195), (120, 125, 135), (230, 210, 150)]
     while x < width:
@@ -192,6 +195,7 @@ def _houses(draw: ImageDraw.ImageDraw, random: Random, width: int, horizon: int)
 
 
 def _tree(draw: ImageDraw.ImageDraw, random: Random, x: float, ground: float, tall: float) -> None:
+    """Draw a tree `tall` pixels high that stands at (x, ground)."""
     draw.line([(x, ground), (x, ground - tall * 0.6)], (90, 70, 50), max(1, int(tall * 0.08)))
     greens: list[Colour] = [(60, 110, 50), (90, 130, 60), (50, 84, 44), (120, 130, 50)]
     leaves = pick(random, greens)

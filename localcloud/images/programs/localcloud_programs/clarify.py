@@ -52,6 +52,7 @@ def analyze(
 
 
 def _predicted_labels(dataset: Dataset, config: Mapping[str, Any], predictor: Predictor | None) -> pd.Series[Any]:
+    """Return the labels that the dataset has or the model predicts; AnalysisError without either."""
     if dataset.predicted is not None:
         return dataset.table[dataset.predicted]
     if predictor is None or dataset.label is None:
@@ -88,6 +89,7 @@ def main() -> None:
 def _write(
     output: Path, analysis: Document, explanation: clarify_shap.Explanation | None, config: Mapping[str, Any]
 ) -> None:
+    """Write analysis.json and the Shapley values into the output folder."""
     output.mkdir(parents=True, exist_ok=True)
     _write_json(output / "analysis.json", analysis)
     if explanation is not None:

@@ -60,6 +60,7 @@ def read(folder: Path, config: Mapping[str, Any]) -> Dataset:
 
 
 def _column(table: pd.DataFrame, name_or_index: str | int) -> str:
+    """Return the name of a column given by name or position; AnalysisError if there is none."""
     if isinstance(name_or_index, int) and name_or_index < len(table.columns):
         return str(table.columns[name_or_index])
     if name_or_index in table.columns:
@@ -74,6 +75,7 @@ def _last(table: pd.DataFrame, config: Mapping[str, Any], member: str) -> str:
 
 
 def _table(path: Path, kind: str, config: Mapping[str, Any]) -> pd.DataFrame:
+    """Read one file of the content type `kind`; AnalysisError when the headers do not fit."""
     headers = config.get("headers")
     if kind == "application/x-parquet":
         table = pd.read_parquet(path)
@@ -99,6 +101,7 @@ def _csv(path: Path, headers: list[str] | None) -> pd.DataFrame:
 
 
 def _is_number(text: str) -> bool:
+    """Whether the text is a number."""
     try:
         float(text)
     except ValueError:

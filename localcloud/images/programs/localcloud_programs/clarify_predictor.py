@@ -84,6 +84,7 @@ def _answers(text: str, accept: str, path: str | int | None, count: int) -> list
 
 
 def _value(cell: str) -> Any:
+    """Return a cell of CSV as a number, else as text."""
     text = cell.strip().strip('"')
     try:
         return float(text)
@@ -105,6 +106,7 @@ class Predictor:
         return found
 
     def _ask(self, rows: pd.DataFrame, path: str | int | None) -> list[Any]:
+        """Send rows in one request; return what stands at `path` in the answer to each."""
         if len(rows) == 1:
             # The CSV readers of AWS's containers take a single line for a vector, which no model predicts.
             return self._ask(pd.concat([rows, rows]), path)[:1]
@@ -194,6 +196,7 @@ def served(config: Mapping[str, Any], model: str | None) -> Iterator[Predictor]:
 
 
 def _wait(sagemaker: Any, name: str) -> None:
+    """Wait until the endpoint is in service; AnalysisError if it fails or takes longer than _WAIT_SECONDS."""
     end = time.monotonic() + _WAIT_SECONDS
     while time.monotonic() < end:
         found = sagemaker.describe_endpoint(EndpointName=name)

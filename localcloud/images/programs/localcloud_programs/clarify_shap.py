@@ -48,6 +48,7 @@ class _Codes:
         }
 
     def encoded(self, table: pd.DataFrame) -> Vector:
+        """Return the table as numbers (rows, columns)."""
         columns = [
             table[name].astype(str).map(self._texts[name].index) if name in self._texts else table[name]
             for name in self._names
@@ -55,6 +56,7 @@ class _Codes:
         return np.column_stack([np.asarray(column, dtype=np.float64) for column in columns])
 
     def decoded(self, values: Vector) -> pd.DataFrame:
+        """Return numbers (rows, columns) as the table that they stand for."""
         table = pd.DataFrame(values, columns=self._names)
         for name, texts in self._texts.items():
             table[name] = table[name].map(lambda number, texts=texts: texts[int(number)])

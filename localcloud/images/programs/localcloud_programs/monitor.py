@@ -85,6 +85,7 @@ def predictions(table: pd.DataFrame, variables: Mapping[str, str]) -> monitor_qu
 
 
 def _numbers(rows: pd.DataFrame, role: str) -> monitor_quality.Vector:
+    """Return the column of a role (n,) as numbers; DatasetError when it holds something else."""
     try:
         return rows[role].to_numpy(dtype=np.float64)
     except ValueError as error:
@@ -127,6 +128,7 @@ def main() -> None:
 
 
 def _document(variables: Mapping[str, str], name: str) -> Document | None:
+    """Return the JSON file that a variable names; None when the variable is not set."""
     path = variables.get(name)
     if not path:
         return None

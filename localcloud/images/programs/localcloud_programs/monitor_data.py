@@ -53,6 +53,7 @@ def _files(source: Path) -> Iterator[Path]:
 
 
 def _table(path: Path, kind: str, settings: Mapping[str, Any]) -> pd.DataFrame:
+    """Read one file of the format `kind` as a table of texts; DatasetError when it cannot be read."""
     try:
         if kind == "csv":
             return _csv(path, header=settings.get("header", True))
@@ -65,6 +66,7 @@ def _table(path: Path, kind: str, settings: Mapping[str, Any]) -> pd.DataFrame:
 
 
 def _csv(path: Path, *, header: bool) -> pd.DataFrame:
+    """Read CSV as texts; columns without a header are named _c0, _c1 and so on."""
     table = pd.read_csv(
         path, dtype=str, header=0 if header else None, keep_default_na=False, na_values=[""], skipinitialspace=True
     )
@@ -74,6 +76,7 @@ def _csv(path: Path, *, header: bool) -> pd.DataFrame:
 
 
 def _json(path: Path, *, lines: bool) -> pd.DataFrame:
+    """Read a JSON file, or one of JSON lines, as texts with a column for each path to a value."""
     text = path.read_text()
     documents = [json.loads(line) for line in text.splitlines() if line.strip()] if lines else json.loads(text)
     listed = documents if isinstance(documents, list) else [documents]

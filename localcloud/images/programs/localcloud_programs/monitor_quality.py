@@ -116,6 +116,7 @@ def violations(problem: str, observed: Document, baseline: Document) -> list[Doc
 
 
 def _violated(section: Document, expected: Mapping[str, Document]) -> Iterator[Document]:
+    """Yield a violation for each metric of a section that is beyond its constraint."""
     for name, constraint in expected.items():
         operator, threshold = constraint["comparison_operator"], constraint["threshold"]
         if name not in section:
@@ -130,6 +131,7 @@ def _violated(section: Document, expected: Mapping[str, Document]) -> Iterator[D
 
 
 def _regression(given: Predictions) -> dict[str, float]:
+    """The metrics of a regression by the names of the model monitor's report."""
     error = float(metrics.mean_squared_error(given.truth, given.predicted))
     return {
         "mae": float(metrics.mean_absolute_error(given.truth, given.predicted)),
@@ -161,6 +163,7 @@ def _binary(given: Predictions) -> dict[str, float]:
 
 
 def _multiclass(given: Predictions) -> dict[str, float]:
+    """The metrics of a classification with several classes, beside those of always answering the commonest one."""
     names, counts = np.unique(given.truth, return_counts=True)
     most = np.full(len(given), names[counts.argmax()], dtype=given.truth.dtype)
     return {
@@ -200,6 +203,7 @@ def _confusion(given: Predictions) -> Document:
 
 
 def _curves(given: Predictions) -> Document:
+    """The points of the ROC curve and of the precision-recall curve."""
     false_rates, true_rates, _ = metrics.roc_curve(given.truth, given.probability)
     precisions, recalls, _ = metrics.precision_recall_curve(given.truth, given.probability)
     return {

@@ -63,6 +63,7 @@ def statistics(table: pd.DataFrame) -> Document:
 
 
 def _feature(name: str, values: pd.Series[Any]) -> Document:
+    """The entry of one column in statistics.json."""
     kind = inferred_type(value_types(values))
     present = int(values.notna().sum())
     common = {"num_present": present, "num_missing": len(values) - present}
@@ -79,6 +80,7 @@ def _feature(name: str, values: pd.Series[Any]) -> Document:
 
 
 def _of_numbers(values: pd.Series[Any]) -> Document:
+    """The members of numerical_statistics of a column beside `common`."""
     found = np.sort(numbers(values))
     return {
         "mean": float(found.mean()),
@@ -96,6 +98,7 @@ def _of_numbers(values: pd.Series[Any]) -> Document:
 
 
 def _buckets(found: np.ndarray[Any, np.dtype[np.float64]]) -> list[Document]:
+    """The histogram of sorted numbers in BUCKETS buckets of equal width."""
     counts, edges = np.histogram(found, BUCKETS, (float(found[0]), float(found[-1])))
     return [
         {"lower_bound": float(lower), "upper_bound": float(upper), "count": float(count)}

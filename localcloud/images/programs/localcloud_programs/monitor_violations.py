@@ -50,6 +50,7 @@ def _violation(feature: str, check: str, description: str) -> Document:
 
 
 def _columns(current: int, expected: int) -> Iterator[Document]:
+    """Yield a violation if the dataset has fewer or more columns than the baseline."""
     if current == expected:
         return
     kind = "missing" if current < expected else "extra"
@@ -96,7 +97,11 @@ def _of_values(feature: Document, values: pd.Series[Any], settings: Document) ->
 
 
 def _matching(types: pd.Series[Any], kind: str) -> float:
-    """The share of values that are of a type; a whole number is a fractional one, and in a text any value is a text."""
+    """Return the share (0 to 1) of values whose type fits a column of type `kind`.
+
+    Whole numbers fit a column of fractional ones. In a column of texts with at least one text, every value fits, as
+    in one of unknown type.
+    """
     if kind == "Unknown" or not len(types):
         return 1.0
     if kind == "Fractional":
