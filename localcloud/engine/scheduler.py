@@ -61,18 +61,6 @@ class ExecutionRun:
         self._closed = True
         self._inbox.put(lambda: None)
 
-    def abandon(self, error: Exception) -> None:
-        """Fail the execution because of a fault of the engine itself; to be called after `run` has raised."""
-        reason = bounded(f"InternalServerError: {error!r}", MAX_FAILURE_REASON)
-        for name, document in self._records.steps().items():
-            if document["StepStatus"] in ACTIVE:
-                if "_job" in document:
-                    self._jobs.stop(JOBS[document["_type"]].store_kind, document["_job"])
-                document.update(StepStatus="Failed", FailureReason=reason, EndTime=self._cloud.clock())
-                self._records.write_step(document)
-                logger.error("step %s is failed with it", name)
-        self._records.set_status("Failed", reason)
-
     def run(self) -> None:
         """Run the execution to its end, from the status of its steps in the store."""
         execution = self._records.execution()
@@ -103,6 +91,7 @@ class ExecutionRun:
         return [name for name, step in self._steps.items() if step["StepStatus"] in ACTIVE]
 
     def _plan(self) -> tuple[tuple[str, ...], bool]:
+        """Return the names of the steps that may start now, and whether the execution is done."""
         status = {name: step["StepStatus"] for name, step in self._steps.items()}
         outcomes = {
             name: step["_properties"]["Outcome"] == "True"
@@ -113,6 +102,7 @@ class ExecutionRun:
         return planned.ready, planned.done
 
     def _start_ready(self) -> None:
+        """Start the steps that may start, as far as the execution's parallelism allows."""
         while not self._stopping and not self._closed:
             ready, _ = self._plan()
             limit = self._records.execution().get("ParallelismConfiguration", {}).get("MaxParallelExecutionSteps")
@@ -127,6 +117,7 @@ class ExecutionRun:
         return not self._active() if self._stopping else self._plan()[1]
 
     def _finish(self) -> None:
+        """Store the execution's final status, by those of its steps."""
         statuses = {step["StepStatus"] for step in self._steps.values()}
         if self._records.execution()["PipelineExecutionStatus"] == "Stopping":
             self._stored(lambda: self._records.set_status("Stopped"))
@@ -138,6 +129,7 @@ class ExecutionRun:
     # Starting a step
 
     def _start(self, step: Step) -> None:
+        """Start a step's first attempt; a condition or a failing step ends at once."""
         document: Document = {
             "StepName": step.name,
             "StepDisplayName": step.display_name,
@@ -241,6 +233,7 @@ class ExecutionRun:
         self._inbox.put(lambda: self._callback_ended(name))
 
     def _callback_ended(self, name: str) -> None:
+        """End a Callback step whose answer is in the store."""
         step, document = self._definition.steps[name], self._steps[name]
         answer = outside.stored_answer(self._context, document)
         if answer is not None:
@@ -250,6 +243,7 @@ class ExecutionRun:
     # A step's end
 
     def _outside_ended(self, step: Step, outcome: Document | StepError, attempt: int) -> None:
+        """End a Lambda or Callback step by its outcome; the outcome of an earlier attempt is ignored."""
         document = self._steps[step.name]
         if self._closed or document["AttemptCount"] != attempt or document["StepStatus"] not in ACTIVE:
             return
@@ -291,6 +285,7 @@ class ExecutionRun:
         self._end_step(step, {**document, "StepStatus": "Succeeded"}, before)
 
     def _failed(self, step: Step, document: Document, reason: str, cause: str | None) -> None:
+        """Plan the step's next attempt if a retry policy allows one, else end it as failed."""
         now = self._cloud.clock()
         first = document.setdefault("_first_failure", now)
         retries = document.get("_retries", 0)
@@ -306,6 +301,7 @@ class ExecutionRun:
         self._retry_at[step.name] = now + delay
 
     def _end_step(self, step: Step, document: Document, before: str | None) -> None:
+        """Store a step that has ended, with its result for the cache, and publish its event."""
         document["EndTime"] = self._cloud.clock()
         self._steps[step.name] = document
 
@@ -339,6 +335,7 @@ class ExecutionRun:
         return min(3600.0, max(0.0, min(times) - self._cloud.clock())) if times else None
 
     def _retry_due(self) -> None:
+        """Begin the retries that are due, and fail Callback steps that were not answered in time."""
         now = self._cloud.clock()
         for name in [name for name, at in self._retry_at.items() if at <= now]:
             del self._retry_at[name]
@@ -374,6 +371,7 @@ class ExecutionRun:
             self._jobs.stop(JOBS[step.type].store_kind, document["_job"])
 
     def _tell_callback(self, step: Step, document: Document) -> None:
+        """Tell the queue of a Callback step that the execution is being stopped."""
         if step.type != "Callback" or document["StepStatus"] == "Stopping":
             return
         self._steps[step.name] = {**document, "StepStatus": "Stopping"}

@@ -6,8 +6,11 @@ import logging
 import threading
 
 from localcloud.cloud import Cloud
-from localcloud.engine.records import EXECUTION, RUNNING
+from localcloud.engine.graph import ACTIVE
+from localcloud.engine.records import EXECUTION, MAX_FAILURE_REASON, RUNNING, Records
 from localcloud.engine.scheduler import ExecutionRun
+from localcloud.engine.step_types import JOBS
+from localcloud.jobs.failure import bounded
 from localcloud.jobs.service import JobService
 
 logger = logging.getLogger("localcloud")
@@ -45,10 +48,23 @@ class Engine:
         except Exception as error:
             logger.exception("execution %s cannot go on", arn)
             if not self._closed:
-                run.abandon(error)
+                self._abandon(arn, error)
         finally:
             with self._lock:
                 self._runs.pop(arn, None)
+
+    def _abandon(self, arn: str, error: Exception) -> None:
+        """Stop the running steps of an execution and store it as failed, because of a fault of the engine itself."""
+        records = Records(self._cloud, arn)
+        reason = bounded(f"InternalServerError: {error!r}", MAX_FAILURE_REASON)
+        for name, document in records.steps().items():
+            if document["StepStatus"] in ACTIVE:
+                if "_job" in document:
+                    self._jobs.stop(JOBS[document["_type"]].store_kind, document["_job"])
+                document.update(StepStatus="Failed", FailureReason=reason, EndTime=self._cloud.clock())
+                records.write_step(document)
+                logger.error("step %s is failed with it", name)
+        records.set_status("Failed", reason)
 
     def stop(self, arn: str) -> None:
         """Stop an execution that is stored as Stopping."""
