@@ -1,7 +1,7 @@
 """The command line: `loadingbay`. Modules that cost time to import are imported by the command that needs them.
 
-Exit codes: 0 done, 1 the work failed, 2 wrong use, 130 interrupted. Errors are one sentence on stderr; with
-LOADINGBAY_DEBUG=1 the traceback comes with it.
+Exit codes: 0 done, 1 the work failed, 2 wrong use, 130 interrupted, 141 nobody reads the output any more. Errors are
+one sentence on stderr; with LOADINGBAY_DEBUG=1 the traceback comes with it.
 """
 
 from __future__ import annotations
@@ -9,9 +9,10 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import select
 import signal
 import sys
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import click
 
@@ -40,16 +41,30 @@ from loadingbay.options import folder
 from loadingbay.target import choose
 
 _INTERRUPTED = 130
+_UNREAD = 141  # as a shell says it of a program that SIGPIPE ended
 
 
-class _InOrder(click.Group):
-    """Lists its commands in the order in which they were added, not by name."""
+class _PipeBrokeError(Exception):
+    """A command wrote to a pipe that nobody reads: click would end it without a word, whichever pipe that was."""
+
+    def __init__(self, of: BrokenPipeError) -> None:
+        self.of = of
+
+
+class _Commands(click.Group):
+    """Lists its commands in the order in which they were added, not by name; _PipeBrokeError for a broken pipe."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(self.commands)
 
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError as error:
+            raise _PipeBrokeError(error) from error
 
-@click.group(cls=_InOrder, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.option(
     "--cloud",
     type=click.Choice(["local", "aws"]),
@@ -111,10 +126,12 @@ def main() -> NoReturn:
     except (KeyboardInterrupt, click.Abort):
         click.echo("interrupted", err=True)
         code = _INTERRUPTED
+    except _PipeBrokeError as error:
+        code = _UNREAD if _unread() else _explain(error.of)
     except SystemExit as error:
         code = error.code if isinstance(error.code, int) else 1
-    except BrokenPipeError:
-        code = 0  # whoever read our output had enough of it, as `head` has
+        if code and _unread():
+            code = _UNREAD
     except Exception as error:
         code = _explain(error)
     else:
@@ -135,11 +152,20 @@ def _explain(error: Exception) -> int:
     return 2 if isinstance(error, UsageError) else 1
 
 
+def _unread() -> bool:
+    """Whether whoever read our output has closed it, as `head` does."""
+    output = select.poll()
+    for descriptor in (1, 2):
+        output.register(descriptor, 0)  # errors are told in any case
+    return any(event & select.POLLERR for _, event in output.poll(0))
+
+
 def _leave(code: int) -> NoReturn:
     """Ends the process now: a download in a background thread must not keep it alive."""
-    with contextlib.suppress(BrokenPipeError):
-        sys.stdout.flush()
-        sys.stderr.flush()
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:  # as it is when the process was started with it closed
+            with contextlib.suppress(BrokenPipeError):
+                stream.flush()
     os._exit(code)
 
 

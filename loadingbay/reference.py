@@ -13,7 +13,8 @@ _HEAD = """# The command line
 Written by `python -m loadingbay.reference > docs/cli.md`; a test keeps it complete.
 
 Progress goes to stderr, results to stdout; with `--json` stdout carries JSON and nothing else. Exit codes: 0 done,
-1 the work failed, 2 wrong use, 130 interrupted. An error is one sentence; `LOADINGBAY_DEBUG=1` adds the traceback.
+1 the work failed, 2 wrong use, 130 interrupted, 141 nobody reads the output any more (`| head`). An error is one
+sentence; `LOADINGBAY_DEBUG=1` adds the traceback.
 
 Ctrl-C stops the pipeline execution cleanly. What it finished is kept, and the next `loadingbay run` goes on from there.
 The local cloud keeps running; `loadingbay down` stops it.

@@ -79,12 +79,11 @@ def _keys(classes: Sequence[str]) -> str:
 
 def _ask(queue: Queue, item: Item, classes: Sequence[str], show_answer: bool) -> str:
     """A class, `neither`, `skip` or `quit`."""
-    from rich.console import Console
-
     from loadingbay.learning.labels import NEITHER
     from loadingbay.screen.photo import draw
+    from loadingbay.screen.progress import Output
 
-    out = Console()
+    out = Output()
     photo = queue.photo(item)
     where = f"s3://{item.photo['bucket']}/{item.photo['key']}"
     picture = draw(photo) if photo is not None and out.is_terminal else None

@@ -5,6 +5,7 @@ Progress goes to stderr; stdout belongs to results.
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import sys
@@ -76,11 +77,19 @@ class Part:
         return (self.ended or time.monotonic()) - self.started
 
 
+class Output(Console):
+    """A console that ends the command, quietly, when whoever read its output has closed it: `loadingbay.cli` does."""
+
+    def on_broken_pipe(self) -> None:
+        """Raises the error: rich would put /dev/null in the place of the output, and exit."""
+        raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
+
+
 class Screen:
     """The parts of one command. Parts may run side by side, each in a thread of its own."""
 
     def __init__(self, console: Console | None = None) -> None:
-        self.console = console or Console(stderr=True, highlight=False)
+        self.console = console or Output(stderr=True, highlight=False)
         self.parts: list[Part] = []
         self._execution: Execution | None = None
         self._epochs: dict[str, Epoch] = {}
@@ -142,7 +151,7 @@ class Screen:
 
     def say(self, text: str, style: str = "") -> None:
         """Print a line above the parts that are redrawn."""
-        self.console.print(Text(typed(text), style=style))
+        self.console.print(Text(typed(text), style=style), soft_wrap=True)
 
     def _line(self, key: str, text: str, *, force: bool = False) -> None:
         """Print a line where the screen cannot be redrawn: only when the text for `key` changed, and not too often."""

@@ -16,7 +16,7 @@ from rich.text import Text
 from loadingbay.registry.history import Period
 from loadingbay.registry.plan import details
 from loadingbay.registry.versions import Version
-from loadingbay.screen.progress import command, duration, shown
+from loadingbay.screen.progress import Output, command, duration, shown
 from loadingbay.serving.monitoring import Report
 from loadingbay.serving.photos import FOR_REVIEW, Outcome, counted
 from loadingbay.story.run import Finished
@@ -29,7 +29,7 @@ _APPROVALS = {"PendingManualApproval": "pending", "Approved": "approved", "Rejec
 
 def console() -> Console:
     """Return the console that prints results on stdout; for a file or a pipe it is so wide that no line is cut."""
-    return Console(highlight=False, width=None if sys.stdout.isatty() else 140)
+    return Output(highlight=False, width=None if sys.stdout.isatty() else 140)
 
 
 def drawn_notice(out: Console, drawn: bool) -> None:

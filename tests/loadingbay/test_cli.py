@@ -6,6 +6,7 @@ import shlex
 import socket
 import subprocess
 import sys
+from pathlib import Path
 
 import click
 import pytest
@@ -14,6 +15,25 @@ from click.testing import CliRunner
 from loadingbay.cli import cli
 from loadingbay.reference import page
 from pipelines.parameters import PARAMETERS
+
+ROOT = Path(__file__).resolve().parents[2]
+INSTEAD = """
+import os, sys, click
+from loadingbay import cli
+from loadingbay.screen import results
+
+def broken():
+    reading, writing = os.pipe()
+    os.close(reading)
+    return writing
+
+@cli.cli.command()
+def instead():
+    {}
+
+sys.argv[1:] = ["instead"]
+cli.main()
+"""  # the command line with a command that does something else
 
 
 @pytest.fixture
@@ -174,3 +194,42 @@ def test_a_reader_who_has_gone_gets_no_error(call, tmp_path):
     log.write_text("a line\n" * 100_000)
     answer = call("logs", "cloud", piped="head -n 1")
     assert (answer.stdout, answer.stderr) == ("a line\n", "")
+
+
+@pytest.fixture
+def unread(call, tmp_path):
+    """Runs the command with an output that nobody reads; its exit code and what it said on stderr."""
+
+    def unread(*arguments, command=(sys.executable, "-m", "loadingbay.cli")):
+        reading, writing = os.pipe()
+        os.close(reading)
+        with os.fdopen(writing, "wb") as output:
+            done = subprocess.run(
+                [*command, *arguments], stdout=output, stderr=subprocess.PIPE, text=True, timeout=60, check=False,
+                env={**os.environ, "LOADINGBAY_FOLDER": str(tmp_path), "PYTHONPATH": str(ROOT)}
+            )  # fmt: skip
+        return done.returncode, done.stderr
+
+    return unread
+
+
+@pytest.mark.parametrize("name", list(cli.commands))
+def test_each_command_ends_quietly_when_nobody_reads_it(unread, name):
+    assert unread(name, "--help") == (141, "")
+
+
+@pytest.mark.parametrize("how", ["click.echo('x' * 9)", "results.console().print('x')", "print('x' * 99_999)"])
+def test_whatever_prints_ends_quietly_when_nobody_reads_it(unread, how):
+    assert unread(command=(sys.executable, "-c", INSTEAD.format(how))) == (141, "")
+
+
+def test_a_pipe_that_is_not_our_output_is_an_error_that_is_told():
+    program = INSTEAD.format("os.write(broken(), b'x')")
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (1, "Error: Broken pipe\n")
+
+
+def test_a_command_runs_with_its_output_closed(call, tmp_path):
+    closed = f"{shlex.quote(sys.executable)} -m loadingbay.cli --version >&-"
+    done = subprocess.run(["bash", "-c", closed], capture_output=True, text=True, timeout=60, check=False, cwd=ROOT)
+    assert (done.returncode, done.stderr) == (0, "")
