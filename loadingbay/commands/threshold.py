@@ -72,13 +72,17 @@ def threshold(
             print_json(asdict(found))
         return
     from loadingbay.learning.new_threshold import register as do
+    from loadingbay.registry.versions import APPROVALS
 
     with new_screen() as screen:
-        version = do(target, screen, stack, traffic, found, found.others[0] if asked else found.best, costs, why)
+        done = do(target, screen, stack, traffic, found, found.others[0] if asked else found.best, costs, why)
+    version = done.version
     if as_json:
-        print_json({**asdict(found), "registered": version.document()})
-        return
-    click.echo(f"Version {version.number} waits for approval: `loadingbay approve {version.number}`.")
+        print_json({**asdict(found), "registered": version.document(), "new": done.new})
+    elif done.new:
+        click.echo(f"Version {version.number} waits for approval: `loadingbay approve {version.number}`.")
+    else:
+        click.echo(f"This is version {version.number} already ({APPROVALS[version.approval]}): nothing was registered.")
 
 
 def _read(flag: str, text: str, how: Callable[[str], T]) -> T:

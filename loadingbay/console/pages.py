@@ -22,6 +22,7 @@ from starlette.responses import HTMLResponse
 
 from loadingbay.errors import UsageError, WorkError
 from loadingbay.options import require_running
+from loadingbay.registry.versions import APPROVALS
 from loadingbay.screen.explain import refused, sentence
 from loadingbay.screen.progress import duration, typed
 from loadingbay.stack.deploy import outputs
@@ -32,7 +33,6 @@ T = TypeVar("T")
 TEMPLATES = Path(__file__).parent / "templates"
 _KEPT_SECONDS = 10.0  # what changes with a deployment, or once an hour
 _OF_VERSIONS = dict.fromkeys(("/rollback", "/threshold"), "/versions")
-_APPROVALS = {"PendingManualApproval": "pending", "Approved": "approved", "Rejected": "rejected"}
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class Pages:
             "share": share,
             "figure": figure,
             "duration": duration,
-            "approval": lambda status: _APPROVALS.get(status, status),
+            "approval": lambda status: APPROVALS.get(status, status),
             "pretty": pretty,
             "typed": typed,
             "command": lambda text: Markup("<code>{}</code>").format(typed(f"`{text}`").strip("`")),

@@ -7,7 +7,7 @@ pipeline's own steps, run by the same role, on the photos that the version was e
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -19,6 +19,7 @@ from loadingbay.registry import versions as registry
 from loadingbay.registry.versions import Version
 from loadingbay.screen.progress import Screen
 from loadingbay.story import training
+from loadingbay.story.training import Registered
 from loadingbay.target import Target
 from pipelines import aws, derived, executions
 from pipelines import new_threshold as pipeline
@@ -38,18 +39,21 @@ def register(
     wanted: Point,
     costs: Costs,
     why: str,
-) -> Version:
+) -> Registered:
     """Register a version of the network in service with the thresholds of `wanted`, and follow its pipeline.
 
-    The new version waits for approval. UsageError when `why` is no single line, or nothing would change; WorkError when
+    The new version waits for approval. Where this network was registered with these thresholds before, that version is
+    the result, and nothing is started. UsageError when `why` is no single line, or nothing would change; WorkError when
     the version's evaluation is not known any more, or with the reason of the gate or the step that failed.
     """
     if len(why) > _REASON // 2 or not why.isprintable():
         raise UsageError(f"--why has {len(why)} characters: one line of at most {_REASON // 2} is kept")
     origin = _in_service(target, traffic)
-    rounded = {name: f"{at:.4f}" for name, at in wanted.thresholds.items()}
-    if rounded == {name: f"{at:.4f}" for name, at in traffic.thresholds.items()}:
+    if _rounded(wanted.thresholds) == _rounded(traffic.thresholds):
         raise UsageError(f"version {origin.number} has the threshold {_words(wanted.thresholds)} already")
+    known = registered_before(registry.versions(target), origin, wanted.thresholds)
+    if known is not None:
+        return Registered(known, new=False)
     reason = describe(origin.number, traffic, found, wanted, costs, why)
     note = {"network_of": origin.arn, "before": dict(traffic.thresholds), "labels": found.labels, "why": reason}
     sagemaker, s3 = target.client("sagemaker"), target.client("s3")
@@ -79,7 +83,40 @@ def register(
         )["PipelineExecutionArn"]
         execution = training.follow(target, screen, part, arn)
     training.require_success(execution)
-    return training.registered(target, execution).version
+    return training.registered(target, execution)
+
+
+def registered_before(versions: Iterable[Version], origin: Version, thresholds: Mapping[str, float]) -> Version | None:
+    """The first of the versions that has the network of `origin` and these thresholds, by class; None for none."""
+    known = {version.arn: version for version in versions}
+    wanted = _rounded(thresholds)
+    for version in known.values():
+        if _first_of(version, known) == _first_of(origin, known) and _rounded_of(version, list(wanted)) == wanted:
+            return version
+    return None
+
+
+def _first_of(version: Version, known: Mapping[str, Version]) -> str:
+    """The ARN of the version that was trained, of those that have the same network."""
+    arn, seen = version.arn, {""}
+    while arn not in seen:
+        seen.add(arn)
+        before = known[arn].metadata.get("network_of", "") if arn in known else ""
+        arn = before or arn
+    return arn
+
+
+def _rounded(thresholds: Mapping[str, float]) -> dict[str, str]:
+    """The thresholds with the digits that a version's metadata have."""
+    return {name: f"{at:.4f}" for name, at in thresholds.items()}
+
+
+def _rounded_of(version: Version, classes: Sequence[str]) -> dict[str, str]:
+    """A version's thresholds by class, as its metadata have them; without classes that these leave out."""
+    own = dict(
+        each.rpartition("=")[::2] for each in version.metadata.get("class_thresholds", "").split() if "=" in each
+    )
+    return own or dict.fromkeys(classes, version.metadata.get("threshold", ""))
 
 
 def describe(number: int, traffic: Traffic, found: Comparison, wanted: Point, costs: Costs, why: str) -> str:

@@ -16,6 +16,8 @@ from loadingbay.registry import plan as deployments
 from loadingbay.target import Target
 from pipelines import aws
 
+APPROVALS = {"PendingManualApproval": "pending", "Approved": "approved", "Rejected": "rejected"}
+"""A version's approval to the word that people read."""
 _PARALLEL = 8
 _LOOKS_BEFORE_ASKING = 10  # whether the deployment is stuck
 

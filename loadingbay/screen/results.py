@@ -15,7 +15,7 @@ from rich.text import Text
 
 from loadingbay.registry.history import Period
 from loadingbay.registry.plan import details
-from loadingbay.registry.versions import Version
+from loadingbay.registry.versions import APPROVALS, Version
 from loadingbay.screen.progress import Output, command, duration, shown
 from loadingbay.serving.monitoring import Report
 from loadingbay.serving.photos import FOR_REVIEW, Outcome, counted
@@ -24,7 +24,6 @@ from loadingbay.story.summary import DRAWN, Summary
 from loadingbay.target import Target
 
 _EXAMPLES = 3
-_APPROVALS = {"PendingManualApproval": "pending", "Approved": "approved", "Rejected": "rejected"}
 
 
 def console() -> Console:
@@ -282,7 +281,7 @@ def _versions(versions: list[dict[str, Any]]) -> Table:
     for version in versions:
         table.add_row(
             str(version["version"]),
-            _APPROVALS.get(version["approval"], version["approval"]),
+            APPROVALS.get(version["approval"], version["approval"]),
             _share(version.get("accuracy")),
             str(version.get("threshold", ""))[:5],
             _share(version.get("coverage")),

@@ -116,7 +116,8 @@ def make(target, why="", wanted=0.9, version=1):
 
 
 def test_the_pipeline_is_given_the_new_artifact_and_the_photos_of_before(target):
-    assert make(target, "the gate is far").number == 2
+    done = make(target, "the gate is far")
+    assert (done.version.number, done.new) == (2, True)
     sagemaker = target.clients["sagemaker"]
     (created,) = sagemaker.requests("CreatePipeline")
     assert (created["PipelineName"], created["RoleArn"]) == ("loadingbay-threshold", ROLE)
@@ -146,6 +147,41 @@ def test_the_threshold_that_it_has_is_none_to_register(target):
     with pytest.raises(UsageError, match=r"version 1 has the threshold 0\.800 already"):
         make(target, wanted=0.8)
     assert not target.clients["sagemaker"].requests("StartPipelineExecution")
+
+
+def with_threshold(target, **metadata):
+    """Registers a version whose metadata are these."""
+    return target.clients["sagemaker"].register(CustomerMetadataProperties=metadata)
+
+
+@pytest.mark.parametrize(
+    "own",
+    [
+        {"threshold": "0.9000"},
+        {"threshold": "0.9000", "class_thresholds": "none"},
+        {"threshold": "0.9500", "class_thresholds": "bicycle=0.9000 motorcycle=0.9000"},
+    ],
+)
+def test_the_same_threshold_is_registered_once(target, own):
+    number = with_threshold(target, network_of=FakeSageMaker.arn(1), **own)
+    done = make(target, "another reason")
+    assert (done.version.number, done.new) == (number, False)
+    assert not target.clients["sagemaker"].requests("StartPipelineExecution")
+
+
+def test_a_network_is_known_by_the_version_that_was_trained(target):
+    with_threshold(target, network_of=FakeSageMaker.arn(1), threshold="0.9000")
+    with_threshold(target, network_of=FakeSageMaker.arn(2), threshold="0.9500")
+    assert make(target, wanted=0.95).version.number == 3
+    assert make(target, wanted=0.95, version=2).version.number == 3
+
+
+@pytest.mark.parametrize(
+    "other", [{"threshold": "0.9000"}, {"network_of": FakeSageMaker.arn(1), "threshold": "0.9001"}]
+)
+def test_another_network_or_threshold_is_another_version(target, other):
+    with_threshold(target, **other)
+    assert make(target).new
 
 
 def test_a_reason_of_several_lines_is_refused(target):
