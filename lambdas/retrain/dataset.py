@@ -28,7 +28,10 @@ class Photo:
 
 @dataclass(frozen=True)
 class Dataset:
-    """A data set: each photo's name, truth and part (`train`, or `recent`: the test that is never trained on)."""
+    """A data set: each photo's name, truth and part (`train`, or `recent`: the test that is never trained on).
+
+    In the order in which the photos were asked about.
+    """
 
     entries: tuple[tuple[str, str, str], ...]
 
@@ -72,8 +75,8 @@ def build(photos: Collection[Photo], classes: Collection[str], recent_percent: i
     """
     known = [photo for photo in photos if photo.truth in classes or photo.truth == NEITHER]
     newest = sorted(known, key=lambda photo: (photo.time, photo.name))[-most:] if most else []
-    entries = {photo.name: (photo.truth, _part(photo.name, recent_percent)) for photo in newest}
-    return Dataset(tuple((name, *entries[name]) for name in sorted(entries)))
+    latest = {photo.name: photo for photo in newest}
+    return Dataset(tuple((p.name, p.truth, _part(p.name, recent_percent)) for p in newest if latest[p.name] is p))
 
 
 def _part(name: str, recent_percent: int) -> str:

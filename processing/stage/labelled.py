@@ -1,7 +1,7 @@
 """Adds photos that people labelled: to the training data, to the recent test, and as out-of-distribution examples.
 
-The folder holds `sets/*.json`, a list of `{"photo", "truth", "part"}` (part `train` or `recent`), and `photos/`; any
-other `*.json` there, or none, means that nothing was labelled.
+The folder holds `sets/*.json`, a list of `{"photo", "truth", "part"}` (part `train` or `recent`) in the order in which
+the photos were asked about, and `photos/`; any other `*.json` there, or none, means that nothing was labelled.
 """
 
 from __future__ import annotations
@@ -20,7 +20,10 @@ NEITHER = "neither"  # the label of a photo that shows none of the classes
 
 @dataclass(frozen=True)
 class Labelled:
-    """Labelled photos: of the classes to learn from and to test on, and of other things to learn from."""
+    """Labelled photos: of the classes to learn from and to test on, and of other things to learn from.
+
+    In the order of the list: the newest last.
+    """
 
     train: list[Row]
     recent: list[Row]

@@ -105,6 +105,11 @@ def test_a_data_set_is_named_by_its_content_in_any_order():
     assert build(some, CLASSES, 30, 1000).sha256 != build(some[1:], CLASSES, 30, 1000).sha256
 
 
+def test_the_photos_are_listed_in_the_order_in_which_they_were_asked_about():
+    some = [Photo(f"{name}.png", "neither", time) for name, time in (("a", "3"), ("b", "1"), ("c", "2"), ("b", "4"))]
+    assert [name for name, _, _ in build(some, CLASSES, 30, 1000).entries] == ["c.png", "a.png", "b.png"]
+
+
 def test_about_the_share_asked_for_is_only_tested_on():
     made = build(photos(1000), CLASSES, 30, 1000)
     assert 250 < made.count(dataset.RECENT) < 350

@@ -1,4 +1,4 @@
-"""The older photos in the look of the labelled ones: light, colour and blur are fitted, and the rest stays."""
+"""The older photos in the look of the labelled ones: a turn, light, colour and blur are fitted; the rest stays."""
 
 import io
 from functools import partial
@@ -48,6 +48,19 @@ def test_the_look_of_other_photos_is_found(look):
     assert found.blur == pytest.approx(look.blur, abs=0.2)
     assert (found.light, found.colour) == pytest.approx((look.light, look.colour), rel=0.15)
     assert found.is_new
+
+
+@pytest.mark.parametrize("look", [Look(angle=40), Look(angle=-25, light=0.4), Look(angle=15, blur=1.0)])
+def test_the_turn_of_a_camera_is_found_by_its_dark_corners(look):
+    found = camera.fitted(loads(OLD), loads(shown(scenes(60, 3), look)))
+    assert found.angle == look.angle
+    assert found.light == pytest.approx(look.light, rel=0.15)
+    assert found.is_new
+
+
+def test_the_newest_labelled_photos_tell_how_the_camera_looks_now():
+    people = rows([*scenes(200, 6), *shown(scenes(50, 3), NIGHT)])
+    assert "light times 0.3" in camera.carried_over(SPLITS, people, 1).notes[0]
 
 
 def test_photos_that_look_alike_have_no_new_look():
