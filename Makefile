@@ -89,7 +89,7 @@ e2e: dev ## the real local cloud, driven over HTTP
 CAMERA ?= out-of-focus
 
 drift: setup ## a camera changes: alarm, labels, a new version by itself, and a picture of it (10 minutes)
-	@$(PY) -m bench.drift.story --camera $(CAMERA)
+	@.venv/bin/loadingbay story drift --camera $(CAMERA)
 
 .venv-sdk%/sdk.stamp: requirements/sdk%.lock | $(UV)
 	@echo "Setting up an environment of SageMaker's SDK v$* (.venv-sdk$*)"

@@ -31,6 +31,7 @@ from loadingbay.commands.retrain import retrain
 from loadingbay.commands.review import label, review
 from loadingbay.commands.rollback import rollback
 from loadingbay.commands.run import build, run
+from loadingbay.commands.story import story
 from loadingbay.commands.threshold import threshold
 from loadingbay.commands.transform import transform
 from loadingbay.commands.tune import tune
@@ -101,6 +102,7 @@ cli.add_command(review)
 cli.add_command(label)
 cli.add_command(retrain)
 cli.add_command(threshold)
+cli.add_command(story)
 cli.add_command(monitor)
 cli.add_command(status)
 cli.add_command(console)

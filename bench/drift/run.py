@@ -30,11 +30,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bench.drift import cameras, measures, report, watching
+from bench.drift import measures, report, watching
 from bench.drift import versions as making
 from bench.drift.versions import ROOT, Version
 from bench.model.run import machine, recipe_sha256
 from lambdas.retrain.dataset import Photo, build
+from loadingbay.story.drift import cameras
 from processing import datasets
 
 RECENT_PERCENT, MOST_LABELLED = 30, 5_000  # the template's
@@ -151,7 +152,7 @@ class Bench:
 
 def _code_sha256() -> str:
     """Changes when a version kept from an earlier run would be another now; training's code is in recipe_sha256."""
-    digest = hashlib.sha256((ROOT / "bench/drift/cameras.py").read_bytes())
+    digest = hashlib.sha256(Path(cameras.__file__).read_bytes())
     for folder in ("stage", "evaluate"):
         for module in sorted((ROOT / "processing" / folder).glob("*.py")):
             digest.update(module.read_bytes())

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bench.drift.cameras import CLASSES
+from loadingbay.story.drift.cameras import CLASSES
 from processing import evaluation, statistics
 from processing.evaluate import artifact
 from processing.evaluate.answers import ask, result

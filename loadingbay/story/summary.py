@@ -16,6 +16,7 @@ from typing import Any
 from loadingbay.errors import WorkError
 from loadingbay.serving.photos import Outcome
 
+DRAWN_LABEL = "drawn samples"
 DRAWN = "These figures are of DRAWN SAMPLES, not of photos: no archive was given and none could be downloaded."
 _SIMPLE = (
     "data",
@@ -79,7 +80,7 @@ class Summary:
     @property
     def drawn(self) -> bool:
         """Whether all figures are of drawn samples, which every screen must say."""
-        return self.data == "drawn samples"
+        return self.data == DRAWN_LABEL
 
     def document(self) -> dict[str, Any]:
         """As summary.json has it. `failure` is there only when the run failed."""

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from bench.drift import cameras
+from loadingbay.story.drift import cameras
 
 MINUTES = 3  # of the period: answers to other tests' photos are older
 

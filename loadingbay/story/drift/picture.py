@@ -16,6 +16,7 @@ import matplotlib.pyplot as plt
 BANDS = ("#dfe9f5", "#e3f2e1", "#f6e7d4")
 INK, GREEN, BLUE, RED = "#333333", "#2f7d32", "#2b5c9e", "#a8432f"
 COLUMNS = 110  # of the title
+NARROW = 0.1  # of the width: a band that its version's name does not fit into
 APART = 0.028  # of the width: moments that are closer share a line of numbers
 
 Moments = Sequence[tuple[str, datetime]]
@@ -27,7 +28,7 @@ def draw(
     """Writes the picture.
 
     `periods` are those of monitoring/periods.json, `sent` what became of each period's photos (`time`,
-    `cost_of_thousand`), `moments` (name, time) in order; those that end with "serves" begin a version.
+    `cost_of_thousand`), `moments` (name, time) in order; those as `version 2 serves` begin a version.
     """
     start = moments[0][1]
 
@@ -43,7 +44,8 @@ def draw(
     lower.plot(sent_at, [one["cost_of_thousand"] for one in sent], "D-", color=RED, markersize=5)
     lower.set(ylabel="cost of 1,000 photos\n(a person's look 1, wrong bay 10)", xlabel="minutes", xlim=(0, end))
     lower.set_ylim(0, max([100, *(one["cost_of_thousand"] for one in sent)]) * 1.15)
-    _versions(upper, lower, [minutes(at) for name, at in moments if name.endswith("serves")], end)
+    serving = [(" ".join(name.split()[:2]), minutes(at)) for name, at in moments if name.endswith("serves")]
+    _versions(upper, lower, serving, end)
     _moments(upper, lower, [(name, minutes(at)) for name, at in moments], end)
     for ax in (upper, lower):
         ax.spines[["top", "right"]].set_visible(False)
@@ -68,13 +70,15 @@ def _shares(ax: Any, times: Sequence[float], periods: Sequence[dict[str, Any]]) 
     ax.legend(loc="lower left", bbox_to_anchor=(1.02, 0.0), frameon=False, fontsize=10, borderaxespad=0)
 
 
-def _versions(upper: Any, lower: Any, begins: Sequence[float], end: float) -> None:
-    """Draw the versions as vertical bands: each from the time that it begins to serve until the next one."""
-    for number, begin in enumerate(begins):
-        until = [*begins, end][number + 1]
+def _versions(upper: Any, lower: Any, serving: Sequence[tuple[str, float]], end: float) -> None:
+    """Draw the versions, (name, time), as vertical bands: each from when it begins to serve until the next one."""
+    for number, (version, begin) in enumerate(serving):
+        until = [*(at for _, at in serving), end][number + 1]
         for ax in (upper, lower):
             ax.axvspan(begin, until, color=BANDS[number % len(BANDS)], zorder=0)
-        lower.text((begin + until) / 2, 0.03, f"version {number + 1}", ha="center", fontsize=10, color=INK,
+        narrow = until - begin < NARROW * end
+        lower.text(until if narrow else (begin + until) / 2, 0.03, version,
+                   ha="right" if narrow else "center", fontsize=10, color=INK,
                    transform=lower.get_xaxis_transform())  # fmt: skip
 
 
