@@ -16,7 +16,8 @@ import mxnet as mx
 import numpy as np
 import numpy.typing as npt
 
-LARGEST = 8  # images in one forward pass: more gain nothing on a CPU core, and every size costs memory
+# Images in one forward pass: more gain nothing on a CPU core, and every size costs memory.
+SIZES = tuple(range(8, 0, -1))
 
 Float32 = npt.NDArray[np.float32]
 
@@ -24,22 +25,29 @@ Float32 = npt.NDArray[np.float32]
 class Fused:
     """A network as a function of normalised (n, 3, h, w) float32; (n, classes) logits.
 
-    Rows do not depend on each other, to the last digits of float32. Not for several threads at once.
+    Rows do not depend on each other, to the last digits of float32. Not for several threads at once. `sizes` are the
+    numbers of images that it runs at once, the largest first and 1 among them.
     """
 
-    def __init__(self, symbol: Any, arguments: dict[str, Any], auxiliary: dict[str, Any]) -> None:
-        self._symbol, self.arguments, self.auxiliary = symbol, arguments, auxiliary
+    def __init__(
+        self, symbol: Any, arguments: dict[str, Any], auxiliary: dict[str, Any], sizes: tuple[int, ...] = SIZES
+    ) -> None:
+        self._symbol, self.arguments, self.auxiliary, self.sizes = symbol, arguments, auxiliary, sizes
         self._bound: dict[tuple[int, ...], tuple[Any, Any]] = {}
 
     @classmethod
-    def load(cls, symbol: Path, parameters: Path) -> Fused:
+    def load(cls, symbol: Path, parameters: Path, sizes: tuple[int, ...] = SIZES) -> Fused:
         """From the two files that `HybridBlock.export` writes."""
         network, arguments, auxiliary = read(symbol, parameters)
-        return cls(network.optimize_for("MKLDNN", ctx=mx.cpu(), skip_infer=True), arguments, auxiliary)
+        return cls(network.optimize_for("MKLDNN", ctx=mx.cpu(), skip_infer=True), arguments, auxiliary, sizes)
 
     def __call__(self, images: Float32) -> Float32:
-        """Logits; a large batch is run in parts."""
-        parts = [self._run(images[start : start + LARGEST]) for start in range(0, len(images), LARGEST)]
+        """Logits; a batch is run in parts of `sizes`."""
+        parts = []
+        while len(images):
+            size = next(size for size in self.sizes if size <= len(images))
+            parts.append(self._run(images[:size]))
+            images = images[size:]
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
     def _run(self, images: Float32) -> Float32:
@@ -57,8 +65,8 @@ class Fused:
 
 
 def read(symbol: Path, parameters: Path) -> tuple[Any, dict[str, Any], dict[str, Any]]:
-    """(symbol, arguments, auxiliary states) of an exported network."""
-    saved = mx.nd.load(str(parameters))
+    """(symbol, arguments, auxiliary states) of an exported network; half precision is widened to float32."""
+    saved = {name: value.astype(np.float32, copy=False) for name, value in mx.nd.load(str(parameters)).items()}
     arguments = {name[4:]: value for name, value in saved.items() if name.startswith("arg:")}
     auxiliary = {name[4:]: value for name, value in saved.items() if name.startswith("aux:")}
     return mx.sym.load(str(symbol)), arguments, auxiliary
