@@ -33,11 +33,15 @@ class Database:
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
-        """A connection whose changes are committed at the end, all or none.
+        """A connection whose changes are committed at the end, all or none; within another one, with that one's.
 
         DiskError if they cannot be written; the caller's request is then not acknowledged.
         """
         with self._lock:
+            nested: bool = self._writer.in_transaction
+            if nested:
+                yield self._writer
+                return
             try:
                 self._writer.execute("BEGIN IMMEDIATE")
                 yield self._writer

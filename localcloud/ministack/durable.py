@@ -17,7 +17,7 @@ from typing import Any
 from localcloud.ministack import execution_store, invocations, queues, s3_commits
 from localcloud.ministack.database import Database
 from localcloud.ministack.execution_store import ExecutionStore
-from localcloud.ministack.executions import Executions
+from localcloud.ministack.executions import IN_EXECUTION, Executions
 from localcloud.ministack.invocations import Invocations
 from localcloud.ministack.log_store import LogStore
 from localcloud.ministack.logs import Logs
@@ -57,9 +57,9 @@ class Durable:
             folder / "state" / "traffic.sqlite", queues.SCHEMA + execution_store.SCHEMA + invocations.SCHEMA
         )
         self._log_store = LogStore(folder / "state" / "logs.sqlite")
-        self.logs = Logs(modules["services.cloudwatch_logs"], self._log_store)
+        self.logs = Logs(modules["services.cloudwatch_logs"], self._log_store, IN_EXECUTION.get)
         self._queues = Queues(modules["services.sqs"], self._traffic)
-        self.executions = ExecutionStore(self._traffic)
+        self.executions = ExecutionStore(self._traffic, self.settle)
         self._runs = Executions(modules["services.stepfunctions"], self.executions, self.settle)
         self._states = modules["services.stepfunctions"]
         self._invocations = Invocations(modules["services.lambda_svc"], self._traffic)
@@ -94,8 +94,12 @@ class Durable:
         app.SERVICE_HANDLERS["logs"] = handle
 
     def settle(self) -> None:
-        """Commit messages that services added to queues. DiskError if that is not possible."""
+        """Commit messages that services added to queues, and lines that functions wrote.
+
+        DiskError if messages cannot be stored; lines wait on then, as nothing fails for its log.
+        """
         self._queues.store_new()
+        self._log_store.settle_if_possible()
 
     def resume(self, scope: Callable[[str, str], Any]) -> None:
         """Go on after a stop: invoke again what was not done, and tell of executions that failed by the stop.

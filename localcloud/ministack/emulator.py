@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from localcloud.ministack import alarms, encryption, list_tokens, metrics, patches, paths, schedules
+from localcloud.ministack import alarms, encryption, list_tokens, metrics, patches, paths, schedules, threads
 from localcloud.ministack.durable import Durable, recover_objects
 from localcloud.ministack.lambda_workers import Workers
 from localcloud.ministack.private_names import find_names, need
@@ -123,6 +123,9 @@ class Emulator:
         own = set(environment(settings)) - set(settings.client_environment())
         patches.clean_lambda_environment(self._modules, own)
         workers = Workers(self._modules["core.lambda_runtime"], self._modules["services.lambda_svc"])
+        threads.install(
+            threads.Threads(), self._modules["services.stepfunctions"], self._modules["core.lambda_runtime"]
+        )
         patches.remove_start_delay(self._modules, lambda service: self.changed(service))
         patches.retry_events(self._modules)
         patches.fail_on_a_full_disk(self._modules)

@@ -8,7 +8,7 @@ import json
 import threading
 import time
 import zlib
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Callable, Iterator, MutableMapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -39,8 +39,9 @@ class ExecutionStore(MutableMapping[Key, Execution]):
     It takes the place of the dictionary inside of MiniStack's `_executions`.
     """
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
+    def __init__(self, database: Database, settled: Callable[[], None] = lambda: None) -> None:
+        """`settled()` commits what an execution did elsewhere, e.g. its log lines; called before its end is stored."""
+        self._database, self._settled = database, settled
         self._lock = threading.Lock()
         self._running: dict[Key, Execution] = {}
         self._written: dict[Key, tuple[Any, ...]] = {}
@@ -88,6 +89,7 @@ class ExecutionStore(MutableMapping[Key, Execution]):
         execution = self._running.get(key)
         if execution is None or execution.get("stopDate") is None or execution["status"] == "RUNNING":
             return
+        self._settled()
         with self._lock:
             if self._written.get(key) != _mark(execution):
                 self.write(key, execution)

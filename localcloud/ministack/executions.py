@@ -9,6 +9,7 @@ import functools
 import json
 import logging
 from collections.abc import Callable
+from contextvars import ContextVar
 from typing import Any, NoReturn
 
 from localcloud.ministack.execution_store import Execution, ExecutionStore, Key
@@ -31,6 +32,10 @@ _NAMES = (
     "_encode_execution_token", "_decode_execution_token", "_map_runs", "get_state", "get_account_id", "get_region",
     "json_response", "error_response_json", *(f"_{name}" for name in _STATE),
 )  # fmt: skip
+
+
+IN_EXECUTION: ContextVar[bool] = ContextVar("in_execution", default=False)
+"""Whether an execution runs here: what its functions wrote is committed before its end is known."""
 
 
 class Executions:
@@ -116,7 +121,11 @@ class Executions:
 
         @functools.wraps(run)
         def run_and_finish(arn: str) -> None:
-            run(arn)
+            in_execution = IN_EXECUTION.set(True)
+            try:
+                run(arn)
+            finally:
+                IN_EXECUTION.reset(in_execution)
             try:
                 self._store.finish(self._key(arn))
             except DiskError:

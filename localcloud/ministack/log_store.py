@@ -4,6 +4,8 @@ Order is by time, then by arrival. Source of limits and tokens: CloudWatch Logs 
 FilterLogEvents (at most 10,000 events an answer).
 """
 
+import contextlib
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -11,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from localcloud.ministack.database import Database
+from localcloud.settings import DiskError
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS groups (
@@ -31,6 +34,8 @@ MOST_LINES = 5_000_000
 # Rows that one FilterLogEvents looks at; where none matches, the answer is empty and has a token, as on AWS.
 _MOST_SCANNED = 100_000
 _PURGED_AT_ONCE = 20_000
+# Invocations whose lines wait while the disk is full.
+_MOST_WAITING = 10_000
 _DAY_MS = 24 * 3600 * 1000
 
 Scope = tuple[str, str]
@@ -75,6 +80,36 @@ class LogStore:
     def __init__(self, path: Path) -> None:
         self._database = Database(path, _SCHEMA)
         self._streams: dict[tuple[Scope, str, str], tuple[int, int]] = {}
+        self._waiting: list[tuple[Scope, str, str, list[tuple[int, str]], int]] = []
+        self._waiting_lock, self._settling = threading.Lock(), threading.Lock()
+
+    def append_soon(self, scope: Scope, group: str, stream: str, events: list[tuple[int, str]], now: int) -> None:
+        """As `append`, for lines that nobody is told are stored: they are committed by the next `settle`."""
+        with self._waiting_lock:
+            self._waiting.append((scope, group, stream, events, now))
+
+    def settle(self) -> None:
+        """Commit the lines that wait, in one transaction. DiskError if that is not possible: they wait on."""
+        if not self._waiting and not self._settling.locked():
+            return
+        with self._settling:
+            with self._waiting_lock:
+                waiting, self._waiting = self._waiting, []
+            if not waiting:
+                return
+            try:
+                with self._forgetting(), self._database.transaction():
+                    for scope, group, stream, events, now in waiting:
+                        self.append(scope, group, stream, events, now)
+            except BaseException:
+                with self._waiting_lock:
+                    self._waiting = [*waiting, *self._waiting][-_MOST_WAITING:]
+                raise
+
+    def settle_if_possible(self) -> None:
+        """Commit the lines that wait; on a full disk they wait on, and what is stored can be read still."""
+        with contextlib.suppress(DiskError):
+            self.settle()
 
     def append(self, scope: Scope, group: str, stream: str, events: Sequence[tuple[int, str]], now: int) -> None:
         """Store events, each (time in epoch ms, message), that arrived at `now`. Returns once they are committed."""
@@ -82,7 +117,7 @@ class LogStore:
             return
         times = [at for at, _ in events]
         size = sum(len(message) for _, message in events)
-        with self._database.transaction() as write:
+        with self._forgetting(), self._database.transaction() as write:
             group_id, stream_id = self._stream(write, scope, group, stream, now)
             write.executemany(
                 "INSERT INTO lines (log_group, stream, at, ingested, message) VALUES (?, ?, ?, ?, ?)",
@@ -93,6 +128,15 @@ class LogStore:
                 " bytes = bytes + ? WHERE id = ?",
                 (times[0], min(times), times[0], max(times), now, size, stream_id),
             )
+
+    @contextlib.contextmanager
+    def _forgetting(self) -> Iterator[None]:
+        """Forget which streams are stored where storing fails: those that it made are taken back."""
+        try:
+            yield
+        except BaseException:
+            self._streams.clear()
+            raise
 
     def _stream(self, write: Any, scope: Scope, group: str, stream: str, now: int) -> tuple[int, int]:
         """Return the ids of a stream and of its group; both are made if they are missing."""
@@ -112,6 +156,7 @@ class LogStore:
 
     def streams(self) -> list[Stream]:
         """All streams that lines were ever appended to, of groups that exist."""
+        self.settle_if_possible()
         found = self._database.rows(
             "SELECT account, region, groups.name, streams.name, created, first, last, ingested"
             " FROM streams JOIN groups ON groups.id = log_group"
@@ -120,6 +165,7 @@ class LogStore:
 
     def bytes_by_group(self, scope: Scope) -> dict[str, int]:
         """Characters stored in each log group."""
+        self.settle_if_possible()
         found = self._database.rows(
             "SELECT groups.name, sum(bytes) FROM streams JOIN groups ON groups.id = log_group"
             " WHERE account = ? AND region = ? GROUP BY groups.id",
@@ -184,6 +230,7 @@ class LogStore:
 
     def line(self, identity: int) -> tuple[str, Line] | None:
         """The group of a line with this id, and the line."""
+        self.settle_if_possible()
         found = self._database.rows(
             "SELECT groups.name, lines.id, streams.name, at, lines.ingested, message FROM lines"
             " JOIN streams ON streams.id = stream JOIN groups ON groups.id = lines.log_group WHERE lines.id = ?",
@@ -195,6 +242,7 @@ class LogStore:
         self, conditions: list[str], values: list[Any], limit: int, forward: bool, stream: str | None
     ) -> Iterator[Line]:
         """Yield the lines that meet the SQL conditions, by time; `stream` is given where all are of one stream."""
+        self.settle_if_possible()
         order = "ASC" if forward else "DESC"
         if stream is None:
             source, name = "lines INDEXED BY by_group CROSS JOIN streams ON streams.id = stream", "streams.name"
@@ -212,6 +260,7 @@ class LogStore:
 
     def delete_group(self, scope: Scope, group: str) -> None:
         """Forget a group; its lines can no longer be read, and `purge` removes them."""
+        self.settle()
         with self._database.transaction() as write:
             where = "log_group IN (SELECT id FROM groups WHERE account = ? AND region = ? AND name = ?)"
             write.execute("DELETE FROM streams WHERE " + where, (*scope, group))  # noqa: S608 - constants
@@ -220,6 +269,7 @@ class LogStore:
 
     def delete_stream(self, scope: Scope, group: str, stream: str) -> None:
         """Forget a stream of a group; its lines can no longer be read, and `purge` removes them."""
+        self.settle()
         with self._database.transaction() as write:
             where = "log_group IN (SELECT id FROM groups WHERE account = ? AND region = ? AND name = ?)"
             write.execute("DELETE FROM streams WHERE " + where + " AND name = ?", (*scope, group, stream))  # noqa: S608 - constants
@@ -252,8 +302,11 @@ class LogStore:
             return int(write.execute("DELETE FROM lines WHERE id IN (" + chosen + ")", values).rowcount)  # noqa: S608 - constants
 
     def close(self) -> None:
-        """Close the file."""
-        self._database.close()
+        """Commit what waits and close the file."""
+        try:
+            self.settle()
+        finally:
+            self._database.close()
 
 
 def _bound(

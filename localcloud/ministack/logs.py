@@ -31,10 +31,13 @@ _MOST_QUERIED = 200_000
 class Logs:
     """Replaces the functions of ministack.services.cloudwatch_logs that store and read lines."""
 
-    def __init__(self, module: Any, store: LogStore) -> None:
-        """Replace the functions of MiniStack's CloudWatch Logs `module` that write and read lines by `store`'s."""
+    def __init__(self, module: Any, store: LogStore, soon: Callable[[], bool] = lambda: False) -> None:
+        """Replace the functions of MiniStack's CloudWatch Logs `module` that write and read lines by `store`'s.
+
+        `soon()` says whether lines of the function that was just invoked may be committed together with others'.
+        """
         find_names(module, *_NAMES)
-        self._module, self._store = module, store
+        self._module, self._store, self._soon = module, store, soon
         # As on AWS, an execution environment has a stream; here, all environments of a version until the next start.
         self._environment = uuid.uuid4().hex
         load = module.load_persisted_state
@@ -105,19 +108,25 @@ class Logs:
         self._module._fanout_to_live_tail_sessions(group, stream, shown)
         return self._answer({"nextSequenceToken": token})
 
-    def _append(self, group: str, stream: str, entry: dict[str, Any], events: list[tuple[int, str]]) -> None:
+    def _append(
+        self, group: str, stream: str, entry: dict[str, Any], events: list[tuple[int, str]], soon: bool = False
+    ) -> None:
         """Store a stream's new lines and set the times in MiniStack's entry of the stream."""
         if not events:
             return
         now, times = int(time.time() * 1000), [at for at, _ in events]
-        self._store.append(self._scope, group, stream, events, now)
+        append = self._store.append_soon if soon else self._store.append
+        append(self._scope, group, stream, events, now)
         known = [at for at in (entry["firstEventTimestamp"], entry["lastEventTimestamp"]) if at is not None]
         entry.update(
             firstEventTimestamp=min(times + known), lastEventTimestamp=max(times + known), lastIngestionTime=now
         )
 
     def put_function_lines(self, config: dict[str, Any], lines: list[str]) -> None:
-        """Append what an invocation of a Lambda function wrote; `config` is the function's configuration."""
+        """Append what an invocation of a Lambda function wrote; `config` is the function's configuration.
+
+        Whoever reads finds it at once. It is committed when this returns, or later where `soon()` says so.
+        """
         group = (config.get("LoggingConfig") or {}).get("LogGroup") or f"/aws/lambda/{config['FunctionName']}"
         now = int(time.time() * 1000)
         document = self._module._log_groups.get(group)
@@ -125,7 +134,7 @@ class Logs:
             document = self._module._log_groups[group] = _group(self._module._make_group_arn(group), now)
         stream = f"{datetime.now(UTC):%Y/%m/%d}/[{config.get('Version', '$LATEST')}]{self._environment}"
         entry = document["streams"].setdefault(stream, _stream(now))
-        self._append(group, stream, entry, [(now, line) for line in lines])
+        self._append(group, stream, entry, [(now, line) for line in lines], self._soon())
         if document["subscriptionFilters"]:
             events = [{"timestamp": now, "message": line} for line in lines]
             self._module._fanout_to_subscription_filters(group, stream, events)

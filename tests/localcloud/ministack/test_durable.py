@@ -65,6 +65,30 @@ def test_executions_are_there_after_a_kill_and_interrupted_ones_failed(own_cloud
     assert [one["executionArn"] for one in states.list_executions(stateMachineArn=waits)["executions"]] == [running]
 
 
+def test_what_functions_of_an_execution_wrote_is_there_once_its_end_is_known(own_cloud: Callable[[], Any]) -> None:
+    cloud = own_cloud()
+    states = cloud.client("stepfunctions")
+    code = io.BytesIO()
+    with zipfile.ZipFile(code, "w") as archive:
+        archive.writestr("app.py", "def handler(event, context):\n    print('said', event['n'])\n")
+    function = cloud.client("lambda").create_function(
+        FunctionName="says", Runtime="python3.11", Role=ROLE, Handler="app.handler", Code={"ZipFile": code.getvalue()}
+    )["FunctionArn"]
+    says = machine(cloud, "says", Type="Task", Resource=function)
+    started = [
+        states.start_execution(stateMachineArn=says, input=json.dumps({"n": number}))["executionArn"]
+        for number in range(3)
+    ]
+    for arn in started:
+        while states.describe_execution(executionArn=arn)["status"] == "RUNNING":
+            time.sleep(0.005)
+    cloud.kill()
+
+    found = own_cloud().client("logs").filter_log_events(logGroupName="/aws/lambda/says", filterPattern="said")
+
+    assert sorted(event["message"] for event in found["events"]) == ["said 0", "said 1", "said 2"]
+
+
 def test_log_lines_are_there_after_a_kill(own_cloud: Callable[[], Any]) -> None:
     cloud = own_cloud()
     logs = cloud.client("logs")

@@ -47,6 +47,20 @@ def test_one_that_runs_is_not_finished(database: Database) -> None:
     assert store[*SCOPE, "arn:a"] is running
 
 
+def test_what_an_execution_did_elsewhere_is_committed_before_its_end(database: Database) -> None:
+    def stored_status() -> str:
+        return str(next(database.rows("SELECT status FROM executions"))[0])
+
+    seen: list[str] = []
+    store = ExecutionStore(database, lambda: seen.append(stored_status()))
+    running = store[*SCOPE, "arn:a"] = execution("a")
+    store.finish((*SCOPE, "arn:a"))
+    end(running)
+    store.sweep()
+
+    assert (seen, stored_status()) == (["RUNNING"], "SUCCEEDED")
+
+
 def test_what_ran_at_a_stop_has_failed_with_a_reason(database: Database) -> None:
     before = ExecutionStore(database)
     before[*SCOPE, "arn:a"] = execution("a")

@@ -1,5 +1,7 @@
 """Log lines in SQLite: order, pages, filters, removal."""
 
+import contextlib
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from localcloud.ministack.log_store import LogStore
+from localcloud.settings import DiskError
 
 SCOPE = ("000000000000", "us-east-1")
 NOW = 1_800_000_000_000
@@ -113,3 +116,49 @@ def test_streams_and_sizes_are_known(store: LogStore) -> None:
         "group", "stream", NOW, NOW + 5, NOW + 9,
     )  # fmt: skip
     assert store.bytes_by_group(SCOPE) == {"group": 8}
+
+
+def test_lines_that_wait_are_read_at_once_and_committed_together(tmp_path: Path) -> None:
+    store = LogStore(tmp_path / "logs.sqlite")
+    for number in range(3):
+        store.append_soon(SCOPE, "/group", "stream", [(number, f"line {number}")], 10)
+
+    assert [line.message for line in store.page(SCOPE, "/group", "stream", None, None, 10)] == [
+        "line 0", "line 1", "line 2",
+    ]  # fmt: skip
+    store.append_soon(SCOPE, "/group", "stream", [(3, "line 3")], 10)
+    store.close()
+    again = LogStore(tmp_path / "logs.sqlite")
+    assert len(again.page(SCOPE, "/group", "stream", None, None, 10)) == 4
+    again.close()
+
+
+def test_lines_wait_for_a_disk_that_is_full_and_reads_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = LogStore(tmp_path / "logs.sqlite")
+    store.append(SCOPE, "/group", "stream", [(1, "stored")], 10)
+    store.append_soon(SCOPE, "/group", "another", [(2, "waits")], 10)
+
+    @contextlib.contextmanager
+    def full() -> Iterator[None]:
+        raise DiskError("logs.sqlite could not be written: database or disk is full")
+        yield
+
+    with monkeypatch.context() as patched:
+        patched.setattr(store._database, "transaction", full)
+        assert [line.message for line in store.page(SCOPE, "/group", "stream", None, None, 10)] == ["stored"]
+        with pytest.raises(DiskError):
+            store.settle()
+
+    assert [line.message for line in store.page(SCOPE, "/group", "another", None, None, 10)] == ["waits"]
+    store.close()
+
+
+def test_a_stream_whose_first_line_failed_is_made_by_the_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = LogStore(tmp_path / "logs.sqlite")
+    with pytest.raises(sqlite3.ProgrammingError):
+        store.append(SCOPE, "/group", "stream", [(object(), "line")], 10)  # type: ignore[list-item]
+
+    store.append(SCOPE, "/group", "stream", [(2, "line")], 10)
+
+    assert [line.message for line in store.page(SCOPE, "/group", "stream", None, None, 10)] == ["line"]
+    store.close()
