@@ -26,7 +26,7 @@ class ContainerSpec:
 
     @classmethod
     def read(cls, document: Document) -> Self:
-        """Return the container that `document` made."""
+        """Return the container that was stored as this document."""
         return cls(**members(cls, document))
 
     def document(self) -> Document:

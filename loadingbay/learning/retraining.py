@@ -12,7 +12,7 @@ from loadingbay.target import Target
 
 @dataclass(frozen=True)
 class Retraining:
-    """What Retrain says: `outcome` in a few words, `because` in a sentence, and how many photos each part has.
+    """Retrain's answer: `outcome` in a few words, `because` in a sentence, and how many photos each part has.
 
     `execution` is the ARN of the pipeline's execution, "" when none was started. `alarm` names the alarm that it is
     about, "" without one.

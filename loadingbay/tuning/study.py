@@ -1,4 +1,4 @@
-"""A search from its preparation to its table: prepares as a run does, searches, registers the best if asked."""
+"""A hyperparameter search as a whole: prepares data and pipeline, runs trials, registers the best, prints the table."""
 
 from __future__ import annotations
 

@@ -100,7 +100,7 @@ def _enforce_states(roles: _Roles) -> None:
         return run
 
     def map_needs(state: Any, value: Any, effective: Any, processor: Any, execution: Any, context: Any) -> list[Need]:
-        """A Map starts executions of its machine and writes their results to S3."""
+        """What the role must allow for a Map: to start executions of its machine, and to write their results to S3."""
         wanted = [Need("states:StartExecution", _machine(execution))]
         writer = state.get("ResultWriter") or {}
         place = states._resolve_params_obj(writer.get("Parameters") or {}, effective, context)

@@ -30,7 +30,7 @@ class VariantSpec(ServedModel):
 
     @classmethod
     def read(cls, document: dict[str, Any]) -> Self:
-        """Return the variant that `document` made; one of an earlier local cloud holds its only container itself."""
+        """Return the variant that was stored as this document; earlier releases stored its only container in it."""
         given = members(cls, document)
         given["containers"] = [ContainerSpec.read(one) for one in document.get("Containers", [document])]
         return cls(**given)
@@ -82,7 +82,7 @@ class Deployment:
 
     @classmethod
     def read(cls, document: dict[str, Any]) -> Self:
-        """Return the deployment that `document` made."""
+        """Return the deployment that was stored as this document."""
         given = members(cls, document)
         for name in ("variants", "shadows"):
             given[name] = [VariantSpec.read(variant) for variant in given.get(name, [])]

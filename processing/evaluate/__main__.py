@@ -135,7 +135,10 @@ def _divided(answers: Answers, sets: Sequence[Sequence[bytes]]) -> list[Answers]
 def _ask_champion(
     place: Path | None, classes: list[str], bodies: Sequence[bytes], scratch: Path
 ) -> tuple[Artifact, Future[Answers] | None] | None:
-    """The champion, asked about the photos unless it knows other classes; None when there is no champion."""
+    """Load the champion and begin to ask it about the photos; None when there is no champion.
+
+    Returns its artifact and the answers to come, None for the latter where it knows other classes.
+    """
     if place is None or not champion.is_there(place):
         return None
     try:

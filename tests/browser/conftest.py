@@ -75,6 +75,7 @@ class Console:
         return self.address.split("/enter")[0]
 
     def cli(self, *arguments: str) -> None:
+        """Run a command of `loadingbay` on the console's cloud; the test fails if it does."""
         done = subprocess.run(
             [sys.executable, "-m", "loadingbay.cli", *arguments], env=self.environment, cwd=self.folder, text=True,
             capture_output=True, timeout=120, check=False,
@@ -121,6 +122,7 @@ def _free_port() -> int:
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
+    """Chromium, started once for all tests."""
     path = _chromium()
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=path, args=FLAGS)

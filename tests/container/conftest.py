@@ -106,6 +106,7 @@ class Server:
         return self.process.wait(seconds)
 
     def kill(self):
+        """End the server: by SIGTERM, after 10 s by SIGKILL."""
         if self.process.poll() is None:
             self.process.terminate()
             try:

@@ -324,6 +324,7 @@ def test_connections_are_shared_evenly(start):
 
 
 def _sockets(process):
+    """How many sockets a process has open."""
     found = 0
     for entry in Path(f"/proc/{process}/fd").iterdir():
         with contextlib.suppress(OSError):

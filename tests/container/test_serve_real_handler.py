@@ -64,6 +64,7 @@ def server(artifact, server_type, tmp_path_factory):
 
 
 def photo(seed, size=(32, 32), mode="RGB", kind="PNG", **options):
+    """A photo of coloured areas, drawn by the seed, as an encoded file."""
     rng = np.random.default_rng(seed)
     small = Image.fromarray(rng.integers(0, 256, (6, 6, 3), np.uint8))
     file = io.BytesIO()

@@ -276,6 +276,7 @@ class Echo(Application):
         self.later = [] if later else None
 
     def respond(self, exchange):
+        """Answer with the request's body, at once or, with `later`, when the test does it."""
         reply = Reply(200, bytes(exchange.body) or b"-")
         if self.later is None:
             exchange.connection.answer(exchange, reply)
@@ -344,6 +345,7 @@ def test_spoilt_requests_leave_a_connection_that_waits_or_has_refused(bodies, ch
 
 
 def _feed(parts):
+    """Give the bytes to a connection in these parts; nothing may be held once it is lost."""
     descriptor = m.create(1)
     application = Echo([m.Metrics(descriptor, 0), m.Metrics(descriptor, 1)])
     connection, transport = connect(application)

@@ -105,6 +105,7 @@ class Bay:
         return {step["StepName"]: step for step in answer["PipelineExecutionSteps"]}
 
     def versions(self) -> dict[int, dict[str, Any]]:
+        """Each version of the stage by number, as SageMaker describes it."""
         sagemaker = self.client("sagemaker")
         listed = sagemaker.list_model_packages(ModelPackageGroupName=self.stage)["ModelPackageSummaryList"]
         return {

@@ -27,6 +27,7 @@ def _config(bay: Any) -> str:
 
 
 def _wait_for_config(bay: Any, condition: Any) -> str:
+    """The endpoint's configuration once it meets the condition; the test fails if it never does."""
     deadline = time.monotonic() + bay.timeout
     while not condition(_config(bay)):
         assert time.monotonic() < deadline, f"the endpoint stayed at {_config(bay)}"

@@ -59,6 +59,7 @@ def push(bay: Any, story: dict[str, Any], tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def _state(bay: Any) -> tuple[set[int], int, str]:
+    """What a push may change: versions, the number of executions, and the deployed source's hash."""
     sagemaker = bay.client("sagemaker")
     return (
         set(bay.versions()),

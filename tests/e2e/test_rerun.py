@@ -1,4 +1,4 @@
-"""What a rerun executes: nothing when nothing changed, and only what follows from what did."""
+"""What a rerun executes: nothing when nothing changed, else only the steps that depend on the change."""
 
 from typing import Any
 

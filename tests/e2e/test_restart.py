@@ -65,6 +65,7 @@ def test_after_ctrl_c_in_the_middle_the_next_run_keeps_what_was_finished(bay: An
 
 
 def _wait_for_training(bay: Any) -> None:
+    """Wait until a training job runs."""
     sagemaker = bay.client("sagemaker")
     deadline = time.monotonic() + 60
     while not sagemaker.list_training_jobs(StatusEquals="InProgress")["TrainingJobSummaries"]:

@@ -34,6 +34,7 @@ def is_served(endpoint: dict[str, Any]) -> bool:
 
 
 def promote(bay: Any) -> subprocess.CompletedProcess[str]:
+    """Promote the first stage's newest approved version to the second stage, as CI/CD does."""
     here = {"AWS_ENDPOINT_URL": bay.url, "AWS_ACCESS_KEY_ID": "000000000000", "AWS_SECRET_ACCESS_KEY": bay.secret}
     return subprocess.run(
         [sys.executable, "-m", "pipelines", "promote", "--from", "loadingbay", "--stage", PRODUCTION],
@@ -69,6 +70,7 @@ def test_a_folder_of_photos_is_classified_in_one_run(bay, story, production, tmp
 
 
 def succeeded(bay: Any, results: str) -> list[dict[str, Any]]:
+    """The outputs of a bulk run's successful child executions, by the address of its results."""
     bucket, prefix = results.removeprefix("s3://").split("/", 1)
     s3 = bay.client("s3")
     keys = [item["Key"] for item in s3.list_objects_v2(Bucket=bucket, Prefix=prefix)["Contents"]]

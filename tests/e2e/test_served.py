@@ -46,6 +46,7 @@ def _bytes(bay: Any, uri: str) -> bytes:
 
 
 def _served(bay: Any, body: bytes, content_type: str) -> list[dict[str, Any]]:
+    """The predictions of the endpoint for one request."""
     answer = bay.client("sagemaker-runtime").invoke_endpoint(
         EndpointName="loadingbay", Body=body, ContentType=content_type, Accept="application/json"
     )

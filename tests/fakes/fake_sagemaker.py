@@ -117,6 +117,7 @@ class FakeSageMaker:
                 self._settle(name, endpoint)
 
     def _settle(self, name: str, endpoint: dict[str, Any]) -> None:
+        """End a change of an endpoint: it serves the new configuration, or says why not."""
         version, shadow = self._version_of(endpoint["next"]), self._shadow_of(endpoint["next"])
         works = self.machines and not {version, shadow} & self.broken
         if works:

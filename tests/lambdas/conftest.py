@@ -15,6 +15,7 @@ from tests.lambdas.lambda_cases import BUCKET, ROOT
 
 @pytest.fixture(autouse=True)
 def _no_real_aws(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep every test from a real account: dummy credentials, and no endpoint of the shell's."""
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")

@@ -190,6 +190,7 @@ class Cloud:
         self.s3.objects["monitoring/periods.json"] = json.dumps(said).encode()
 
     def label(self, count=10):
+        """Put `count` more labelled photos into the bucket."""
         for photo in photos(count, begin=self.labels):
             entry = {"photo": photo.name, "truth": photo.truth, "inference_time": photo.time, "source": "review"}
             self.s3.objects[f"labelled/entries/{photo.name}.json"] = json.dumps(entry).encode()

@@ -38,6 +38,7 @@ def sagemaker():
 
 @pytest.fixture
 def clients(monkeypatch, sagemaker):
+    """The function's clients on moto's AWS and a SageMaker double."""
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "testing")
     with mock_aws():
@@ -209,6 +210,7 @@ def test_a_photo_that_waits_shorter_is_no_violation(clients):
 
 
 def metrics_of(text):
+    """The metrics in embedded metric format: value by name and dimensions' values."""
     found = {}
     for line in text.splitlines():
         entry = json.loads(line)

@@ -58,6 +58,7 @@ class Handler(BaseHTTPRequestHandler):
             self.invoke(body, MODELS[self.path.split("/")[2]])
 
     def load(self, model_name: str, url: str) -> None:
+        """Load a model, or refuse it as the files in it say."""
         assert MODELS is not None
         model = Path(url)
         if text("fail", model=model):
@@ -70,6 +71,7 @@ class Handler(BaseHTTPRequestHandler):
             self.answer(200, {})
 
     def invoke(self, body: bytes, model: Path) -> None:
+        """Answer with what was received; a file of the model or the body asks for faults."""
         if body == b"die":
             os._exit(9)
         if body == b"raise" or text("raises", model=model):
@@ -98,6 +100,7 @@ class Handler(BaseHTTPRequestHandler):
         self.answer(200, answer, text("content_type", "application/json", model))
 
     def answer(self, status: int, body: object, content_type: str = "application/json") -> None:
+        """Send a body as JSON."""
         data = json.dumps(body).encode()
         self.send_response(status)
         self.send_header("content-type", content_type)

@@ -15,6 +15,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def start(*options: str) -> subprocess.CompletedProcess[str]:
+    """Run `localcloud serve` with these options to its end."""
     return subprocess.run(
         [sys.executable, "-m", "localcloud", "serve", *options],
         capture_output=True,
@@ -28,6 +29,7 @@ def start(*options: str) -> subprocess.CompletedProcess[str]:
 def ask(
     cloud: Any, path: str, method: str = "GET", body: bytes = b"", headers: dict[str, str] | None = None
 ) -> tuple[int, Any]:
+    """Status and JSON of an unsigned request to the cloud's port."""
     with contextlib.closing(http.client.HTTPConnection("127.0.0.1", cloud.port, timeout=10)) as connection:
         connection.request(method, path, body, headers or {})
         answer = connection.getresponse()

@@ -27,6 +27,7 @@ _texts = st.one_of(st.lists(_parts, max_size=4).map(",".join), st.sampled_from([
 
 
 def _read(function, text, review):
+    """What a reader of costs makes of the texts, in a form that can be compared; "refused" for a ValueError."""
     try:
         found = function(text, review, _CLASSES)
     except ValueError:

@@ -101,6 +101,7 @@ def guarded(builds):
 
 
 def all_steps(definition):
+    """All steps of the definition by name, those inside conditions included."""
     found = {}
     waiting = list(definition["Steps"])
     while waiting:

@@ -181,6 +181,7 @@ def test_an_output_that_a_step_does_not_have_is_named(sagemaker, stub):
 
 
 def _step(name, **more):
+    """A step as ListPipelineExecutionSteps gives it, with these members; None removes one."""
     step = {
         "StepName": name,
         "StepStatus": "Succeeded",

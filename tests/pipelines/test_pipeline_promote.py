@@ -23,6 +23,7 @@ def account(monkeypatch):
 
 @pytest.fixture
 def s3():
+    """The buckets of two stages, with the files of a version in the first."""
     client = boto3.client("s3")
     for name in ("staging-bucket", "production-bucket"):
         client.create_bucket(Bucket=name)
@@ -39,6 +40,7 @@ def s3():
 
 @pytest.fixture
 def sagemaker():
+    """The groups of two stages on moto's SageMaker."""
     client = boto3.client("sagemaker")
     for name in ("staging", "production"):
         client.create_model_package_group(ModelPackageGroupName=name)
@@ -53,6 +55,7 @@ def sagemaker():
 
 
 def register(sagemaker, approval="Approved", **metadata):
+    """Register a version in the first stage; its ARN."""
     baselines = {
         kind: {"Statistics": {"ContentType": "application/json", "S3Uri": f"s3://staging-bucket/evaluate/{name}.json"}}
         for kind, name in (("ModelQuality", "evaluation"), ("ModelDataQuality", "statistics"))

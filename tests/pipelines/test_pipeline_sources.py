@@ -33,6 +33,7 @@ REPOSITORY = "123456789012.dkr.ecr.us-east-1.amazonaws.com/bay-two"
 
 @pytest.fixture
 def tree(tmp_path):
+    """A folder of sources."""
     folder = tmp_path / "training"
     (folder / "nets").mkdir(parents=True)
     (folder / "train.py").write_text("print('train')\n")
@@ -128,6 +129,7 @@ NEAR = "def late():\n    from jobs import far\n    return far.word\n\nword = lat
 
 @pytest.fixture
 def job(tmp_path):
+    """A package of jobs with modules that the job `count` uses, and others."""
     package = tmp_path / "jobs"
     (package / "count").mkdir(parents=True)
     (package / "other").mkdir()
@@ -202,6 +204,7 @@ def test_an_error_other_than_not_found_is_not_taken_for_absence():
 
 
 def _forbidden(request, **_):
+    """S3's answer, status 403, in place of a request."""
     from botocore.awsrequest import AWSResponse
 
     class Raw(io.BytesIO):

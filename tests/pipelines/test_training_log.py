@@ -42,6 +42,7 @@ def logs():
 
 
 def _write(logs, stream, *lines):
+    """Write lines to a stream of the training jobs' log group."""
     now = time.time_ns() // 1_000_000
     logs.put_log_events(
         logGroupName=TRAINING_LOGS,

@@ -23,6 +23,7 @@ def tinted(label: int, rng: np.random.Generator, side: int = 32) -> np.ndarray:
 
 
 def write(folder: Path, count: int, classes: tuple[str, ...] = ("ant", "bee"), labels: list[int] | None = None) -> Path:
+    """Write a channel of `count` tinted photos, the classes in turn unless `labels` says otherwise; its folder."""
     folder.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(7)
     labels = [row % len(classes) for row in range(count)] if labels is None else labels
@@ -44,6 +45,7 @@ def add_outliers(channel: Path, count: int, name: str = "cow") -> None:
 
 
 def write_bodies(folder: Path, bodies: list[bytes], labels: list[int], classes: tuple[str, ...]) -> Path:
+    """Write a channel of these encoded photos with their class indices; its folder."""
     folder.mkdir(parents=True, exist_ok=True)
     writer = mx.recordio.MXIndexedRecordIO(str(folder / "images.idx"), str(folder / "images.rec"), "w")
     for row, (body, label) in enumerate(zip(bodies, labels, strict=True)):

@@ -20,6 +20,7 @@ CLASSES = ["ant", "bee", "cat"]
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An unpacked artifact with an untrained network."""
     folder = tmp_path_factory.mktemp("model")
     network.build(3, (16, 32, 64), (32, 32), seed=2).export(str(folder / "network"), epoch=0)
     about = {

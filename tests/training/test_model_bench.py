@@ -10,6 +10,7 @@ from bench.model import report, run, throughput
 
 
 def _seed(number: int, accuracy: float) -> dict[str, Any]:
+    """What the bench measures with one seed."""
     figures = dict.fromkeys(report.FIGURES, 0.9) | {"test_accuracy": accuracy, "seed": number}
     recipe = {"epochs": 90, "folds": 3, "batch_size": 32, "learning_rate": 0.05}
     photos = {"train": 1000, "test": 100}

@@ -18,6 +18,7 @@ FLAGS = ["--epochs", "1", "--batch-size", "8"]
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with two sets of weights and logs, made with the same data and seed."""
     folder = tmp_path_factory.mktemp("pretrained")
     channel = channels.write(folder / "channel", 90, ("ant", "bee", "cat"))
     for name in ("one", "two"):

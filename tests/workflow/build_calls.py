@@ -70,6 +70,7 @@ class Cloud:
         self.calls: list[Call] = []
 
     def client(self, service: str) -> Any:
+        """A client whose requests are checked by botocore, noted, and answered by `answers`."""
         made = boto3.client(
             service, region_name="us-east-1", aws_access_key_id="testing", aws_secret_access_key="testing"
         )

@@ -43,6 +43,7 @@ def first_line(module: Path) -> str:
 
 
 def table() -> str:
+    """The table of docs/aws.md: what would go wrong, which test module checks it, and its first line."""
     rows = ["| what would go wrong on AWS | checked by | how |", "|---|---|---|"]
     for risk, modules in CHECKS.items():
         for number, module in enumerate(modules):

@@ -145,6 +145,7 @@ BUS = f"arn:aws:events:us-east-1:{PRODUCTION}:event-bus/default"
 
 
 def bus_allows(account: str, source: str, detail_type: str) -> bool:
+    """Whether the bus's policy lets a role of the account put such an event."""
     known = {
         "AWS::Partition": "aws", "AWS::Region": "us-east-1", "AWS::AccountId": PRODUCTION,
         "PromoteFromAccount": STAGING,

@@ -1,4 +1,4 @@
-"""What a rule starts or tells lets EventBridge do so, in the form that EventBridge supports for that service."""
+"""Every target of an EventBridge rule grants EventBridge what the rule does, in the form that target supports."""
 
 import re
 from typing import Any

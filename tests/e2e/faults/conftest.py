@@ -1,4 +1,4 @@
-"""What every fault needs: known photos and answers, artifacts with faults, captures counted, and a row of the table."""
+"""Fixtures of the fault tests: known photos and answers, faulty artifacts, captures, and rows of docs/faults.md."""
 
 import json
 import os
@@ -97,6 +97,7 @@ class Site:
 
     @staticmethod
     def wait(look: Callable[[], Any], condition: Callable[[Any], bool], seconds: float = 60) -> Any:
+        """What `look` gives once it meets the condition; the test fails after `seconds`."""
         deadline = time.monotonic() + seconds
         while not condition(seen := look()):
             assert time.monotonic() < deadline, f"after {seconds:.0f} s it is still {seen}"
@@ -120,6 +121,7 @@ class Site:
         return len(lost)
 
     def _captured(self, endpoint: str) -> set[str]:
+        """The inference ids of all captured requests of an endpoint."""
         bucket, prefix = self.bay.outputs()["DataCaptureUri"].removeprefix("s3://").split("/", 1)
         s3, found = self.bay.client("s3"), set()
         for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=f"{prefix}/{endpoint}/"):
@@ -178,6 +180,7 @@ def site(
 
 
 def _known(folder: Path, photos: dict[str, bytes], healthy: dict[str, variants.Files]) -> tuple[Known, dict[str, str]]:
+    """Ask healthy artifacts about the photos, outside of any endpoint: what they must answer in one."""
     (folder / "photos").mkdir()
     for name, photo in photos.items():
         (folder / "photos" / name).write_bytes(photo)

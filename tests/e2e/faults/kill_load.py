@@ -70,6 +70,7 @@ class Load:
             thread.join(70)
 
     def _work(self, kind: Callable[[random.Random, str], None], number: int) -> None:
+        """One thread: work of a kind again and again; what the cloud does not answer is not acknowledged."""
         chance = random.Random(f"{self._seed}-{number}")  # noqa: S311 - a load, not a secret
         turn = 0
         while not self._stop.is_set():
@@ -87,6 +88,7 @@ class Load:
         return made[service]
 
     def _register(self, chance: random.Random, name: str) -> None:
+        """Register a model package and decide on one, noting what was acknowledged."""
         sagemaker = self._client("sagemaker")
         arn = sagemaker.create_model_package(
             ModelPackageGroupName=GROUP,
@@ -105,6 +107,7 @@ class Load:
         self._ledger.packages[arn] = {after}
 
     def _put(self, chance: random.Random, name: str) -> None:
+        """Put an S3 object, noting which contents it may have until the answer is there."""
         key, body = f"photos/{chance.randrange(20)}.png", chance.randbytes(chance.choice((10, 2_000, 400_000)))
         digest = hashlib.md5(body, usedforsecurity=False).hexdigest()
         self._ledger.objects.setdefault(key, {""}).add(digest)
@@ -121,6 +124,7 @@ class Load:
         self._ledger.sent.add(name)
 
     def _receive(self, chance: random.Random, name: str) -> None:
+        """Receive messages and delete them, noting what was acknowledged."""
         sqs, url = self._client("sqs"), queue_url(self._cloud, QUEUE)
         for message in sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=3, VisibilityTimeout=2).get(
             "Messages", []
@@ -131,6 +135,7 @@ class Load:
         self._stop.wait(0.02)
 
     def _start(self, chance: random.Random, name: str) -> None:
+        """Start an execution of the state machine, noting the statuses that were told."""
         states = self._client("stepfunctions")
         given = json.dumps({"name": name, "wait": chance.choice((0, 0, 1))})
         arn = states.start_execution(stateMachineArn=self._machine, name=name, input=given)["executionArn"]

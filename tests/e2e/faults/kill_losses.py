@@ -61,6 +61,7 @@ def losses(cloud: Any, ledger: Ledger, everything: bool) -> dict[str, list[str]]
 
 
 def _compare_objects(cloud: Any, ledger: Ledger, found: dict[str, list[str]]) -> None:
+    """Add to `found` the objects whose content was not acknowledged last."""
     s3 = cloud.client("s3")
     for key, allowed in ledger.objects.items():
         try:
@@ -87,6 +88,7 @@ def _digest(answer: Any) -> str:
 
 
 def _compare_executions(cloud: Any, ledger: Ledger, found: dict[str, list[str]], newest: int | None) -> None:
+    """Add to `found` the executions, or the `newest` of them, that are lost or went back."""
     states = cloud.client("stepfunctions")
     for arn in list(ledger.executions)[-newest if newest else None :]:
         told = ledger.executions[arn]
@@ -104,6 +106,7 @@ def _compare_executions(cloud: Any, ledger: Ledger, found: dict[str, list[str]],
 
 
 def _compare_packages(cloud: Any, ledger: Ledger, found: dict[str, list[str]], newest: int | None) -> None:
+    """Add to `found` the model packages, or the `newest` of them, with a status that none acknowledged."""
     sagemaker = cloud.client("sagemaker")
     for arn in list(ledger.packages)[-newest if newest else None :]:
         try:
@@ -116,6 +119,7 @@ def _compare_packages(cloud: Any, ledger: Ledger, found: dict[str, list[str]], n
 
 
 def _compare_messages(cloud: Any, ledger: Ledger, found: dict[str, list[str]]) -> None:
+    """Add to `found` the messages that are lost, and those that were deleted and are there."""
     waiting = _drain(cloud, QUEUE)
     found["messages"] += [f"{body} is lost" for body in ledger.sent - set(waiting) - ledger.perhaps_deleted]
     found["messages"] += [f"{body} was deleted and is there" for body in ledger.deleted & set(waiting)]
@@ -126,6 +130,7 @@ def _compare_messages(cloud: Any, ledger: Ledger, found: dict[str, list[str]]) -
 
 
 def _drain(cloud: Any, queue: str) -> list[str]:
+    """Receive and delete all messages of a queue; their bodies."""
     sqs, url, bodies = cloud.client("sqs"), queue_url(cloud, queue), []
     # Received before the last kill, and hidden for two seconds since.
     deadline = time.monotonic() + 3
@@ -149,6 +154,7 @@ def _compare_lines(cloud: Any, ledger: Ledger, found: dict[str, list[str]]) -> N
 
 
 def _compare_captures(cloud: Any, ledger: Ledger, found: dict[str, list[str]]) -> None:
+    """Add to `found` the answered requests that are not captured after 15 s."""
     s3, deadline = cloud.client("s3"), time.monotonic() + 15
     read: dict[str, set[str]] = {}
     while True:
@@ -165,6 +171,7 @@ def _compare_captures(cloud: Any, ledger: Ledger, found: dict[str, list[str]]) -
 
 
 def _pages(call: Callable[..., dict[str, Any]], token: str, **request: Any) -> Iterator[dict[str, Any]]:
+    """Yield the pages of a list whose token is the member `token` of request and answer."""
     page = call(**request)
     yield page
     while page.get(token):

@@ -101,6 +101,7 @@ class Load:
         return max((one.seconds for one in self.answered()), default=0.0)
 
     def _ask_on(self, number: int) -> None:
+        """One thread: ask the endpoint about the photos in turn, at a steady rate."""
         client, turn = self._client(), number
         due = time.monotonic() + self._pause * number / len(self._threads)
         while not self._stop.wait(max(0.0, due - time.monotonic())):

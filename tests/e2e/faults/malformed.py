@@ -64,6 +64,7 @@ def _size_is_a_lie(body: bytes, dice: random.Random) -> bytes:
 
 
 def _wrong_json(body: bytes, dice: random.Random) -> bytes:
+    """A JSON body that is wrong in one of many ways."""
     image = base64.b64encode(dice.randbytes(dice.randrange(60))).decode()
     return dice.choice(
         (

@@ -48,6 +48,7 @@ def test_the_front_door_adds_at_most_three_milliseconds(site: Any) -> None:
 
 
 def _ask(bay: Any, connection: http.client.HTTPConnection, path: str, photo: bytes) -> float:
+    """Ask for one photo over this connection; the seconds that the answer took."""
     url = f"http://{connection.host}:{connection.port}{path}"
     headers = signed(bay.secret, "POST", url, photo, {"Content-Type": "image/png"})
     began = time.perf_counter()

@@ -30,6 +30,7 @@ class Runs:
             desk.sagemaker.answer(operation, answer)
 
     def add(self, identity, *, title="", status="Succeeded", accuracy=0.9, nll=0.3, **given):
+        """Add an execution with its evaluation.json; `given` are its parameters."""
         self.found[identity] = {"title": title, "status": status, "nll": nll, "accuracy": accuracy, "given": given}
         document = {
             "gate": {"accuracy": accuracy},
@@ -91,6 +92,7 @@ def runs(desk):
 
 
 def _search(runs, count, **of_last):
+    """Add a search of `count` trials, the last one the best; `of_last` are members of that one."""
     for number in range(1, count + 1):
         runs.add(
             f"trial{number}", title=f"tune-0a1b2c3d-{number:03}", nll=0.5 - number / 100, LearningRate=number / 100,

@@ -1,4 +1,4 @@
-"""The console's port: on loopback, said with its token, and a sentence where it is taken."""
+"""The console's port: on loopback, printed with a one-time token, and an error where it is taken."""
 
 import socket
 import threading

@@ -15,6 +15,7 @@ ROLE = "arn:aws:iam::123456789012:role/states"
 
 @pytest.fixture
 def target(monkeypatch):
+    """A stage with a bucket, a review queue and a state machine, on moto's AWS."""
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "testing")
     with mock_aws():
@@ -40,6 +41,7 @@ def _run(target, command, *arguments, typed=""):
 
 
 def _wait_for_a_person(target, *names):
+    """Put photos of these names into the review queue."""
     for name in names:
         body = {"inference_id": name, "photo": {"bucket": "data", "key": name}, "prediction": {"label": "bicycle"}}
         target.client("sqs").send_message(
@@ -48,6 +50,7 @@ def _wait_for_a_person(target, *names):
 
 
 def _labels(target):
+    """The stored labels by inference id."""
     s3 = target.client("s3")
     keys = [item["Key"] for item in s3.list_objects_v2(Bucket="data", Prefix="labels/").get("Contents", [])]
     found = {}

@@ -1,4 +1,4 @@
-"""`compare`: what Evaluate found of a version and the approved one, on both tests."""
+"""`compare`: a version beside the approved one, on the test photos and on the recent photos."""
 
 from loadingbay.learning.comparison import Paired, paired_tests
 

@@ -57,6 +57,7 @@ def test_without_requests_or_labels_nothing_is_claimed():
 
 
 def line(name, label, at="2026-11-26T10:05:00Z"):
+    """A captured line: request `name`, answered with `label`."""
     output = {"predictions": [{"label": label, "confidence": 0.9}]}
     data = {
         "endpointInput": {"data": base64.b64encode(name.encode()).decode(), "encoding": "BASE64"},

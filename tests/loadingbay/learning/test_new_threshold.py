@@ -52,6 +52,7 @@ DEFINITION = {
 
 @pytest.fixture
 def target(monkeypatch):
+    """A stage whose SageMaker is a double, its bucket moto's."""
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "testing")
     with mock_aws():
@@ -97,6 +98,7 @@ def pipeline_of(PipelineName, **_):  # noqa: N803
 
 
 def steps(execution):
+    """The steps of the executions that registered versions 1 and 2."""
     if execution == EXECUTION:
         job = {"ProcessingJob": {"Arn": "arn:aws:sagemaker:us-east-1:123456789012:processing-job/evaluate-1"}}
         return [{"StepName": "Evaluate", "StepStatus": "Succeeded", "StartTime": STARTED, "Metadata": job}]

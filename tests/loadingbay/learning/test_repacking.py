@@ -24,6 +24,7 @@ NETWORK = bytes(range(256)) * 40
 
 
 def artifact(about=ABOUT, **more):
+    """A model.tar.gz with this model.json and more files, as bytes."""
     files = {"model.json": json.dumps(about).encode(), "network-0000.params": NETWORK, "code/inference.py": b"x = 1\n"}
     body = io.BytesIO()
     with tarfile.open(fileobj=body, mode="w:gz") as tar:

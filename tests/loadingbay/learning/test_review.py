@@ -29,6 +29,7 @@ def queue(monkeypatch):
 
 
 def _wait_for_a_person(queue, inference_id, *, photo=True):
+    """Put a photo into the review queue; without `photo` its object is missing in S3."""
     key = f"photos/{inference_id}.png"
     if photo:
         queue.s3.put_object(Bucket="data", Key=key, Body=inference_id.encode())

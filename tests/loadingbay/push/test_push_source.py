@@ -17,6 +17,7 @@ def git(folder, *arguments, check=True):
 
 @pytest.fixture
 def repository(tmp_path):
+    """A repository with one commit."""
     folder = tmp_path / "repository"
     folder.mkdir()
     git(folder, "init", "--quiet", "--initial-branch", "main")

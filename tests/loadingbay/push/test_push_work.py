@@ -15,6 +15,7 @@ from tests.loadingbay.push.test_push_source import git
 
 @pytest.fixture
 def repository(tmp_path):
+    """A repository, and a function that commits a buildspec to it."""
     folder = tmp_path / "repository"
     folder.mkdir()
     git(folder, "init", "--quiet", "--initial-branch", "main")
@@ -30,6 +31,7 @@ def repository(tmp_path):
 
 
 def _build(folder, commit, tmp_path, **options):
+    """Build the commit with a machine's and a person's variables."""
     return work.build(
         choose({"LOADINGBAY_PORT": "5001"}, tmp_path), folder, commit,
         machine={"PATH": os.environ["PATH"], "AWS_PROFILE": "production", "CIFAR100_ARCHIVE": "/x", "LANG": "C.UTF-8"},

@@ -64,6 +64,7 @@ class S3:
 
 
 def _history(monkeypatch, records, now, limit=20):
+    """The history of these records beside what the endpoint serves now."""
     target = Target("local", "http://127.0.0.1:1", "us-east-1")
     target.clients["s3"] = S3(records)
     monkeypatch.setattr(registry, "endpoint", lambda *_: now)

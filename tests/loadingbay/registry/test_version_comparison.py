@@ -9,6 +9,7 @@ from loadingbay.registry import comparison
 
 
 def _evaluation(accuracy, interval, correct=(), data="d"):
+    """An evaluation.json with one figure and its answers."""
     return {
         "gate": {"accuracy": accuracy},
         "confidence_intervals": {"accuracy": list(interval)},

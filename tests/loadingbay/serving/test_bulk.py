@@ -47,6 +47,7 @@ class StepFunctions:
 
 
 def routed(key, vehicle):
+    """The line of a child execution that routed a photo."""
     return {
         "Status": "SUCCEEDED",
         "Input": json.dumps({"key": key}),
@@ -66,6 +67,7 @@ TIMED_OUT = {"Status": "FAILED", "Input": json.dumps({"key": "slow"}), "Error": 
 
 @pytest.fixture
 def target(monkeypatch):
+    """A stage with one photo to classify, on moto's AWS."""
     monkeypatch.setattr("loadingbay.serving.bulk.time.sleep", lambda _: None)
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "testing")

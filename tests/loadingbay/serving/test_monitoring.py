@@ -27,6 +27,7 @@ STACK = {
 
 @pytest.fixture
 def target(monkeypatch):
+    """A stage with an empty bucket, on moto's AWS."""
     monkeypatch.setattr("loadingbay.serving.monitoring.time.sleep", lambda _: None)
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "testing")

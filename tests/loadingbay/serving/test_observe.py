@@ -52,6 +52,7 @@ class Stack:
 
 @pytest.fixture
 def target(tmp_path, monkeypatch):
+    """A stage with the logs of two jobs and a function, on moto's AWS."""
     with mock_aws():
         logs = boto3.client("logs", region_name="us-east-1", aws_access_key_id="a", aws_secret_access_key="b")
         clients = {"logs": logs, "sagemaker": _sagemaker(), "cloudformation": Stack()}

@@ -62,6 +62,7 @@ def machine():
 
 @pytest.fixture
 def send(machine, tmp_path):
+    """A function that classifies photos whose executions end as it is told."""
     target = Target("endpoint", "http://127.0.0.1:1", "us-east-1")
     target.clients.update({"s3": machine.s3, "stepfunctions": machine})
 

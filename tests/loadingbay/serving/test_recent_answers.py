@@ -35,6 +35,7 @@ class S3:
 
 
 def _line(minute, confidence=0.95, **more):
+    """A captured answer, inferred at this minute of an hour."""
     answer = {"predictions": [{"label": "bicycle", "confidence": confidence, **more}], "threshold": 0.9}
     answer |= {"in_distribution_threshold": 0.5} if more else {}
     output = {"data": json.dumps(answer), "encoding": "JSON"}

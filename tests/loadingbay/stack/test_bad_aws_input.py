@@ -173,6 +173,7 @@ def test_a_stack_that_never_comes_to_rest_is_not_waited_for_without_end(account,
 
 
 def _image(digest_of):
+    """The address of the image in a registry that has this digest, or none, for its tag."""
     repository = "123456789012.dkr.ecr.eu-central-1.amazonaws.com/loadingbay"
 
     class Registry:

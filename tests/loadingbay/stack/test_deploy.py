@@ -89,6 +89,7 @@ def cloudformation():
 
 @pytest.fixture
 def target(monkeypatch, cloudformation):
+    """A stage whose CloudFormation is a double, the rest moto's AWS."""
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "testing")
     with mock_aws():
@@ -99,6 +100,7 @@ def target(monkeypatch, cloudformation):
 
 @pytest.fixture
 def template(tmp_path):
+    """The file of a template with one queue, in a folder like the project's."""
     (tmp_path / "workflow").mkdir()
     (tmp_path / "lambdas").mkdir()
     path = tmp_path / "workflow" / "template.yaml"

@@ -19,6 +19,7 @@ OF_THE_STAGE = ("loadingbay-v1-a", "loadingbay-transform-20261126-015000-000001"
 
 
 def _stack(stage, *, output="SourceHash", repository=""):
+    """A request for a stack with a bucket, which looks like a stage's."""
     template = {
         "Parameters": {"ImageRepository": {"Type": "String", "Default": repository}},
         "Resources": {"Bucket": {"Type": "AWS::S3::Bucket", "Properties": {"BucketName": f"{stage}-data"}}},
@@ -29,6 +30,7 @@ def _stack(stage, *, output="SourceHash", repository=""):
 
 @pytest.fixture
 def target(monkeypatch):
+    """A stage of which something is left of each kind, on moto's AWS."""
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "testing")
     with mock_aws():

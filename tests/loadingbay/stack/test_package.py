@@ -33,6 +33,7 @@ Resources:
 
 @pytest.fixture
 def template(tmp_path):
+    """The file of a template, with the folder of a function beside it."""
     (tmp_path / "workflow").mkdir()
     (tmp_path / "lambdas" / "check" / "__pycache__").mkdir(parents=True)
     (tmp_path / "lambdas" / "check" / "app.py").write_text("def handler(event, context): ...\n")

@@ -10,6 +10,7 @@ from loadingbay.story.pretraining import FILE, weights
 
 
 def artifact(name=FILE, content=b"weights", kind=tarfile.REGTYPE):
+    """A model.tar.gz with one member, as bytes."""
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w:gz") as tar:
         member = tarfile.TarInfo(name)

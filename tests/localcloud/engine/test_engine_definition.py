@@ -286,6 +286,7 @@ def test_a_reference_in_place_of_a_text_is_never_refused(name: str) -> None:
 
 
 def early_refusal(kind: str, request: dict[str, Any]) -> None:
+    """ApiError for a request that the local cloud would refuse when the step runs."""
     images = SimpleNamespace(check=lambda _address: None, metric_definitions=lambda _address: [])
     cloud: Any = SimpleNamespace(clock=lambda: 0.0, arn=lambda kind, name: f"{kind}/{name}", images=images)
     if kind == "RegisterModel":

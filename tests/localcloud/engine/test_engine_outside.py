@@ -120,6 +120,7 @@ def queue(kit: Kit) -> str:
 
 
 def callback(url: str, **step: Any) -> dict[str, Any]:
+    """A Callback step that sends to the queue at `url`."""
     return {
         "Name": "Ask",
         "Type": "Callback",
@@ -131,6 +132,7 @@ def callback(url: str, **step: Any) -> dict[str, Any]:
 
 
 def message(kit: Kit, url: str) -> dict[str, Any]:
+    """The next message of a queue, as JSON; fails after 20 s."""
     sqs = kit.cloud.client("sqs")
     deadline = time.monotonic() + 20
     while time.monotonic() < deadline:
@@ -223,6 +225,7 @@ def test_a_callback_survives_a_kill(own_cloud: Callable[[], Any]) -> None:
 
 
 def model_step(kit: Kit, url: Any, **arguments: Any) -> dict[str, Any]:
+    """A step that creates a model of the artifact at `url`."""
     container = {"Image": "000000000000.dkr.ecr.us-east-1.amazonaws.com/x:1", "ModelDataUrl": url}
     return {
         "Name": "Make",

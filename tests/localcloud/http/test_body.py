@@ -1,4 +1,4 @@
-"""Bodies: read up to a limit, and not nested without end."""
+"""Request bodies are read up to a size limit, and refused when JSON is nested too deeply."""
 
 import asyncio
 import hashlib

@@ -20,6 +20,7 @@ def soon(reached: Callable[[], bool], seconds: float = 20) -> bool:
 
 
 def open_connections(cloud: Any, number: int) -> list[http.client.HTTPConnection]:
+    """Connections on which one request was answered, still open."""
     connections = [http.client.HTTPConnection("127.0.0.1", cloud.port, timeout=10) for _ in range(number)]
     for connection in connections:
         connection.request("GET", "/_localcloud/health")

@@ -29,6 +29,7 @@ CALLS: dict[str, tuple[str, dict[str, Any]]] = {
 
 
 def client(cloud: Any, service: str, key: str = "000000000000", secret: str = "", **config: Any) -> Any:
+    """A client of the cloud that signs with these credentials and does not retry."""
     return boto3.client(
         service,
         endpoint_url=cloud.url,
@@ -40,6 +41,7 @@ def client(cloud: Any, service: str, key: str = "000000000000", secret: str = ""
 
 
 def refused(service: Any, name: str) -> str:
+    """The error code of a call that must be refused with status 403."""
     call, request = CALLS[name]
     with pytest.raises(ClientError) as error:
         getattr(service, call)(**request)

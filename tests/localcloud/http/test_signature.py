@@ -33,6 +33,7 @@ def arrived(request: AWSRequest) -> Request:
 def signed(
     service: str, path: str, query: str, body: bytes, key: Key = KEY, headers: dict[str, str] | None = None
 ) -> Request:
+    """A request signed by botocore for the service, as it arrives."""
     url = f"http://127.0.0.1:4747{path}" + (f"?{query}" if query else "")
     request = AWSRequest("POST", url, data=body, headers=headers)
     SIGNERS[service](Credentials("AKIA", key.secret, key.token), service, "us-east-1").add_auth(request)

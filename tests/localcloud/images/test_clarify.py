@@ -140,6 +140,7 @@ class Runtime:
 def labels(
     answer: Callable[[float], str], truth: list[Any], threshold: float | None = None, **config: Any
 ) -> list[Any]:
+    """The labels of a model whose answer to each row `answer` gives."""
     rows = pd.DataFrame({"x": [float(row) for row in range(len(truth))]})
     predictor = Predictor(Runtime(answer), "endpoint", config)
     return predictor.labels(rows, pd.Series(truth), threshold).tolist()

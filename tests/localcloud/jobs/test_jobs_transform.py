@@ -26,6 +26,7 @@ def model(kit: Kit) -> str:
 
 
 def request(kit: Kit, **changes: Any) -> dict[str, Any]:
+    """A transform job's request over two files of CSV, with these changes."""
     kit.put("in/a.csv", "1,2\n3,4\n")
     kit.put("in/deep/b.csv", "5,6,7\n")
     return {

@@ -17,6 +17,7 @@ VARIANT = {"VariantName": "AllTraffic", "InstanceType": "ml.m5.large", "InitialI
 
 
 def put_model(cloud: Any, name: str, /, **files: str) -> None:
+    """A model with these files, and an endpoint configuration that captures all, of the same name."""
     s3, sagemaker = cloud.client("s3"), cloud.client("sagemaker")
     s3.create_bucket(Bucket=BUCKET)
     s3.put_object(Bucket=BUCKET, Key=f"{name}.tar.gz", Body=artifact(**files))

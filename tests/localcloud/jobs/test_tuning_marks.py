@@ -13,6 +13,7 @@ GOAL = {"Type": "Minimize", "MetricName": "loss"}
 
 
 def training(name: str, status: str, loss: float | None) -> dict[str, Any]:
+    """The document of a training job of the tuning job, with this loss."""
     metrics = [{"MetricName": "loss", "Value": loss}] if loss is not None else []
     return {
         "TrainingJobName": name,

@@ -45,6 +45,7 @@ class Roles:
         return f"{ACCOUNT}:role/{name}"
 
     def allow_passing_itself(self, role: str, *statements: dict[str, Any]) -> None:
+        """Give the role a policy of these statements, and leave to pass itself to SageMaker."""
         passing: dict[str, Any] = {"Action": "iam:PassRole", "Resource": role}
         passing["Condition"] = {"StringEquals": {"iam:PassedToService": "sagemaker.amazonaws.com"}}
         self.iam.put_role_policy(
@@ -61,6 +62,7 @@ class Roles:
         )
 
     def client(self, service: str, key: str, secret: str, token: str | None = None) -> Any:
+        """A client with these credentials that does not retry."""
         return boto3.client(
             service, endpoint_url=self.cloud.url, region_name="us-east-1", aws_access_key_id=key,
             aws_secret_access_key=secret, aws_session_token=token,

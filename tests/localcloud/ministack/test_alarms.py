@@ -12,6 +12,7 @@ NOW = 1_000_000.0
 
 
 def alarm(**changes: Any) -> dict[str, Any]:
+    """An alarm that rings at two of five points above 0, with these changes."""
     made = {
         "Period": 60,
         "EvaluationPeriods": 5,

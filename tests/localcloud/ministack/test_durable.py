@@ -19,6 +19,7 @@ STREAM = {**GROUP, "logStreamName": "stream"}
 
 
 def machine(cloud: Any, name: str, **state: Any) -> str:
+    """The ARN of a state machine with one state."""
     definition = {"StartAt": "Only", "States": {"Only": {"End": True, **state}}}
     made = cloud.client("stepfunctions").create_state_machine(
         name=name, definition=json.dumps(definition), roleArn=ROLE

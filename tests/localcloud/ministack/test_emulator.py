@@ -30,6 +30,7 @@ def handler(event, context):
 
 
 def create_function(cloud: Any, name: str, code: str = CODE) -> str:
+    """Create a Lambda function of this code; its ARN."""
     data = io.BytesIO()
     with zipfile.ZipFile(data, "w") as archive:
         archive.writestr("app.py", code)
@@ -52,6 +53,7 @@ def call(cloud: Any, name: str, event: dict[str, Any]) -> tuple[str | None, Any]
 
 
 def run_machine(cloud: Any, name: str, definition: dict[str, Any], **given: Any) -> dict[str, Any]:
+    """Run a state machine to its end; what DescribeExecution answers then."""
     states = cloud.client("stepfunctions")
     machine = states.create_state_machine(name=name, definition=json.dumps(definition), roleArn=ROLE)
     execution = states.start_execution(stateMachineArn=machine["stateMachineArn"], input=json.dumps(given))

@@ -17,6 +17,7 @@ def database(tmp_path: Path) -> Database:
 
 
 def execution(name: str, started: str = "2026-11-25T10:00:00.000Z", **members: Any) -> dict[str, Any]:
+    """An execution as MiniStack keeps it, with these members."""
     return {
         "executionArn": f"arn:{name}", "stateMachineArn": "arn:machine", "name": name, "status": "RUNNING",
         "startDate": started, "stopDate": None, "input": "{}", "events": [{"id": 1, "type": "ExecutionStarted"}],

@@ -13,6 +13,7 @@ RUN = "arn:aws:states:us-east-1:000000000000:mapRun:bulk/photos:0123-4567"
 
 
 def child(name: str, status: str, **members: Any) -> dict[str, Any]:
+    """A child execution of a map run as MiniStack keeps it."""
     return {
         "executionArn": f"arn:aws:states:us-east-1:000000000000:execution:bulk/photos:{name}",
         "name": name,
@@ -45,6 +46,7 @@ def test_a_run_without_children_has_a_manifest_and_no_other_file() -> None:
 
 @pytest.fixture(scope="module")
 def photos(cloud: Any) -> str:
+    """A bucket with three objects below `in/`; its name."""
     s3 = cloud.client("s3")
     s3.create_bucket(Bucket="map-photos")
     for name in ("a", "b", "c"):

@@ -15,6 +15,7 @@ def _queue(*ages: float) -> dict[str, Any]:
 
 
 def _recorder(queue: dict[str, Any]) -> tuple[QueueMetrics, list[tuple[str, float]]]:
+    """The metrics of one queue, and the list that their points go to."""
     points: list[tuple[str, float]] = []
 
     def count(one: dict[str, Any]) -> None:

@@ -11,6 +11,7 @@ IMAGE = "000000000000.dkr.ecr.us-east-1.amazonaws.com/loadingbay:1"
 
 
 def artifact(**files: str) -> bytes:
+    """A model.tar.gz with these files, as bytes."""
     data = io.BytesIO()
     with tarfile.open(fileobj=data, mode="w:gz") as tar:
         for path, text in files.items():
@@ -75,6 +76,7 @@ def container(cloud: Any, key: str, /, *, hostname: str | None = None, **files: 
 
 
 def wait_for(sagemaker: Any, name: str, *statuses: str, seconds: float = 20) -> dict[str, Any]:
+    """The endpoint's description once it has one of the statuses; fails after `seconds`."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         endpoint: dict[str, Any] = sagemaker.describe_endpoint(EndpointName=name)

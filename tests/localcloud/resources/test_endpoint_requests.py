@@ -104,6 +104,7 @@ def test_a_body_over_the_limit_gets_413(cloud: Any, runtime: Any, name: str) -> 
 
 
 def capture_config(name: str, percentage: int = 100) -> dict[str, Any]:
+    """A DataCaptureConfig that captures this percentage into the test bucket."""
     return {
         "EnableCapture": True,
         "InitialSamplingPercentage": percentage,

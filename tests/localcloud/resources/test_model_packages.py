@@ -20,6 +20,7 @@ def group(sagemaker: Any, request: pytest.FixtureRequest) -> str:
 
 
 def specification(url: str = "s3://bucket/model.tar.gz") -> dict[str, Any]:
+    """An InferenceSpecification of the artifact at `url`."""
     return {
         "Containers": [{"Image": "000000000000.dkr.ecr.us-east-1.amazonaws.com/loadingbay:1", "ModelDataUrl": url}],
         "SupportedContentTypes": ["image/png"],
@@ -28,6 +29,7 @@ def specification(url: str = "s3://bucket/model.tar.gz") -> dict[str, Any]:
 
 
 def register(sagemaker: Any, group: str, **members: Any) -> str:
+    """Register a version in the group; its ARN."""
     answer = sagemaker.create_model_package(
         ModelPackageGroupName=group, InferenceSpecification=specification(), **members
     )

@@ -19,6 +19,7 @@ def put(cloud: Any, key: str, body: bytes | None = None, **files: str) -> None:
 
 
 def serve(cloud: Any, name: str, *names: str, cached: bool = True) -> None:
+    """Serve models of these names by one container of several models."""
     for model in names:
         put(cloud, f"{name}/{model}.tar.gz", name=model)
     primary: dict[str, Any] = {"Image": IMAGE, "ModelDataUrl": f"s3://{BUCKET}/{name}/", "Mode": "MultiModel"}

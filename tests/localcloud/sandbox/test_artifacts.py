@@ -15,6 +15,7 @@ from localcloud.sandbox.artifacts import ArtifactError, unpack
 
 
 def archive(path: Path, *members: tuple[str, bytes | tarfile.TarInfo]) -> Path:
+    """Write a .tar.gz with these members; its path."""
     with tarfile.open(path, "w:gz") as tar:
         for name, content in members:
             if isinstance(content, tarfile.TarInfo):

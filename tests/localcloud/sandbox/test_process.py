@@ -1,4 +1,4 @@
-"""How a command's end is seen, whatever happens to what started it."""
+"""How a contained command's end is noticed, also when its spawner or launcher is killed."""
 
 import os
 from pathlib import Path

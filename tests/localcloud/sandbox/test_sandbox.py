@@ -97,6 +97,7 @@ def alive_with(marker: str) -> list[int]:
 
 
 def gone(marker: str) -> bool:
+    """Whether no process with the marker in its command is left within 10 s."""
     deadline = time.monotonic() + 10
     while alive_with(marker):
         if time.monotonic() > deadline:

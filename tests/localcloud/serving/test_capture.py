@@ -22,6 +22,7 @@ CONFIG = {
 
 
 def captured(config: dict[str, Any] = CONFIG, **changes: Any) -> Captured:
+    """An answered request that is to be captured, with these changes."""
     members = {
         "endpoint": "loadingbay",
         "variant": "AllTraffic",

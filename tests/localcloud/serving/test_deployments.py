@@ -69,6 +69,7 @@ class Endpoint:
         cloud.client("s3").create_bucket(Bucket=BUCKET)
 
     def model(self, label: str, **files: str) -> str:
+        """Create a model of these files and an endpoint configuration of it; the configuration's name."""
         data = io.BytesIO()
         with tarfile.open(fileobj=data, mode="w:gz") as tar:
             for path, text in {"name": label, **files}.items():
@@ -93,6 +94,7 @@ class Endpoint:
         self.rest()
 
     def rest(self) -> dict[str, Any]:
+        """The endpoint's description once it is InService or Failed; fails after 20 s."""
         deadline = time.monotonic() + 20
         while time.monotonic() < deadline:
             endpoint: dict[str, Any] = self.sagemaker.describe_endpoint(EndpointName=self.name)
@@ -112,6 +114,7 @@ class Endpoint:
         return label
 
     def put_alarm(self, state: str) -> str:
+        """Create an alarm in this state; its name."""
         cloudwatch = self.cloud.client("cloudwatch")
         cloudwatch.put_metric_alarm(
             AlarmName=self.name,

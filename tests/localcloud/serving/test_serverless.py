@@ -50,6 +50,7 @@ def test_what_serverless_endpoints_do_not_have_is_refused_by_name(
 
 
 def deployment(serverless: dict[str, Any] | None) -> Deployment:
+    """A deployment of one variant with this ServerlessConfig, or on instances."""
     variant = VariantSpec(
         containers=[ContainerSpec(image="image:1")],
         variant_name="AllTraffic",

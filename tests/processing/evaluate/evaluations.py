@@ -38,6 +38,7 @@ def pack(folder: Path, target: Path) -> Path:
 
 
 def tar(target: Path, name: str, content: bytes = b"x", kind: bytes = tarfile.REGTYPE) -> Path:
+    """Write a .tar.gz with one member; its path."""
     with tarfile.open(target, "w:gz") as tar:
         member = tarfile.TarInfo(name)
         member.size, member.type, member.linkname = len(content), kind, "/etc/passwd"
@@ -66,6 +67,7 @@ SIDES = (("fly", 2), ("moth", 1))
 
 
 def answers_inside(*scores: float) -> answers.Answers:
+    """Answers of a model without in-distribution scores, by the confidence for the first class."""
     rows = [
         answers.Prediction(label="ant", confidence=score, probabilities={"ant": score, "bee": 1 - score})
         for score in scores

@@ -47,6 +47,7 @@ def about(**more: object) -> About:
 
 
 def cost_by_hand(answers: Answers, labels: np.ndarray, given: dict, thresholds: dict[str, float]) -> float:
+    """What a thousand photos cost, added up photo by photo."""
     total = 0.0
     for one, label in zip(answers.predictions, labels, strict=True):
         if one["in_distribution"] < 0.5 or one["confidence"] < thresholds[one["label"]]:

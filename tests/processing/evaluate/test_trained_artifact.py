@@ -26,6 +26,7 @@ CLASSES = ("ant", "bee")
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An artifact that the training script made of 48 photos."""
     folder = tmp_path_factory.mktemp("trained")
     channel = channels.write(folder / "train", 48)
     flags = ["--classes", ",".join(CLASSES), "--epochs", "8", "--folds", "2", "--batch-size", "8", "--workers", "1"]

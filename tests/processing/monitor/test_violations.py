@@ -15,7 +15,10 @@ TESTED: Any = {"test": {"count": 150}, "gate": {"accuracy": 0.9, "coverage": 0.8
 
 
 def stream(*strata):
-    """(count, accepted, labels that are right, labels that are wrong, source) each, as figures of a stream."""
+    """The figures of a stream made of strata.
+
+    Each stratum is (count, accepted, labels that are right, labels that are wrong, source).
+    """
     rows = []
     for count, accepted, right, wrong, source in strata:
         rows += [(accepted, "bicycle", False, source)] * right + [(accepted, "bicycle", True, source)] * wrong

@@ -12,6 +12,7 @@ NAMES = [b"apple", b"bicycle", b"motorcycle", b"bus"]
 
 
 def split(rows=12, seed=0, **changes):
+    """A split of a CIFAR archive with random pixels, as its pickle holds it, with these changes."""
     generator = np.random.RandomState(seed)
     content = {
         b"batch_label": b"testing batch",
@@ -31,6 +32,7 @@ def members(**changes):
 
 
 def tar_bytes(content, folder="cifar-100-python/", extra=()):
+    """A tar with these files below `folder`, and further members."""
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode="w") as tar:
         for name, data in content.items():

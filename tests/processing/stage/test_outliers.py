@@ -94,6 +94,7 @@ def test_other_rotations_swap_the_sides_of_two_classes(tmp_path):
 
 @pytest.fixture
 def folders(tmp_path):
+    """A folder of four classes with six photos each."""
     for at, name in enumerate(("cat", "cow", "dog", "yak")):
         (tmp_path / "in" / name).mkdir(parents=True)
         for number in range(6):

@@ -51,6 +51,7 @@ def photos(tmp_path):
 
 
 def digest(folder):
+    """The SHA-256 of each file below the folder, by path."""
     return {
         str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in sorted(folder.rglob("*"))

@@ -50,6 +50,7 @@ def forbidden():
 
 @st.composite
 def mutations(draw, whole):
+    """Draw bytes that differ from `whole` in one to six places."""
     data = bytearray(whole)
     for _ in range(draw(st.integers(1, 6))):
         place = draw(st.integers(0, len(data)))
@@ -148,6 +149,7 @@ TAR = tar_bytes(members(train=split(2), test=split(2)))
 
 
 def archive_or_refusal(path):
+    """Read the archive; the refusal as text, or None where it is taken."""
     try:
         archives.read_archive(path)
     except job.JobError as error:

@@ -38,6 +38,7 @@ def refusal(tmp_path, capsys):
 
 @pytest.fixture
 def photos(tmp_path):
+    """A folder of two classes with six photos each."""
     for name in ("cat", "dog"):
         (tmp_path / "in" / name).mkdir(parents=True)
         for number in range(6):

@@ -21,6 +21,7 @@ LABEL = "rings"
 
 
 def input_fn(body: str, content_type: str) -> pd.DataFrame:
+    """Read rows of CSV, with or without the label; ValueError for another type."""
     if content_type != "text/csv":
         raise ValueError(f"{content_type} is not supported")
     rows = pd.read_csv(io.StringIO(body), header=None)

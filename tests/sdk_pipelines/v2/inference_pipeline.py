@@ -29,6 +29,7 @@ def uploaded(folder: str, lines: list[str]) -> str:
 
 
 def transformer(model_name: object, folder: str) -> Transformer:
+    """A batch transform of the model, its output below `folder` in the bucket."""
     return Transformer(
         model_name=model_name,
         instance_type=INSTANCE,

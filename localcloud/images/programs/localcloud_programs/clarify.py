@@ -105,7 +105,7 @@ def _write_json(path: Path, document: Document) -> None:
 
 
 def _without_nan(value: Any) -> Any:
-    """The same with None in place of what JSON has no number for."""
+    """Return a copy of a value with None in place of numbers that JSON does not have (NaN, Infinity)."""
     if isinstance(value, dict):
         return {str(key): _without_nan(item) for key, item in value.items()}
     if isinstance(value, list):

@@ -14,6 +14,7 @@ class UnsupportedContentType(ValueError):  # noqa: N818 - the name of the handle
 
 
 def model_fn(model_dir):
+    """Load, fail, die or wait, as the variable FAKE_LOAD says."""
     if os.environ.get("FAKE_LOAD") == "raise":
         raise RuntimeError("weights are missing")
     if os.environ.get("FAKE_LOAD") == "die":
@@ -24,6 +25,7 @@ def model_fn(model_dir):
 
 
 def input_fn(body, content_type):
+    """Read a body as images, or do what a body that begins with a command says, such as `raise-on-read`."""
     if content_type not in ("image/png", "image/jpeg", "application/json"):
         raise UnsupportedContentType(f"content type {content_type!r} is not read here")
     word, _, argument = body.partition(b" ")
@@ -54,6 +56,7 @@ def predict_fn(images, model):
 
 
 def output_fn(probabilities, accept, model):
+    """Write probabilities as JSON or CSV; those of a certain first class cannot be written."""
     if (probabilities[:, 0] > 0.99).any():
         raise RuntimeError("this cannot be written")
     if accept == "text/csv":
