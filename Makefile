@@ -16,10 +16,10 @@ $(info This folder was renamed: setting the environments up again)
 $(shell rm -rf .venv .venv-image .venv-lint .venv-sdk2 .venv-sdk3 .uv)
 endif
 
-.PHONY: browser chromium run up test unit unit-image unit-tools unit-localcloud e2e drift pipelines faults lint lock sbom setup clean help
+.PHONY: browser chromium run test unit unit-image unit-tools unit-localcloud e2e drift pipelines faults lint lock sbom setup dev clean help
 
 help: ## what there is
-	@grep -E '^[a-z-]+:.*## ' Makefile | sed 's/:.*## /\t/' | expand -t 12
+	@grep -E '^[a-z0-9-]+:.*## ' Makefile | sed 's/:.*## /\t/' | expand -t 12
 
 run: setup ## the whole life of a model on this machine: photos in, approved model serving, drivers routed
 	@.venv/bin/loadingbay run --approve

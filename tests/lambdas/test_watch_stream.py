@@ -37,10 +37,8 @@ def sagemaker():
 
 
 @pytest.fixture
-def clients(monkeypatch, sagemaker):
+def clients(sagemaker):
     """The function's clients on moto's AWS and a SageMaker double."""
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "testing")
     with mock_aws():
         s3, sns = boto3.client("s3", region_name="us-east-1"), boto3.client("sns", region_name="us-east-1")
         s3.create_bucket(Bucket="data")

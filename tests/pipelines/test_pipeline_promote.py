@@ -14,8 +14,6 @@ IMAGE = "123456789012.dkr.ecr.us-east-1.amazonaws.com/staging@sha256:" + "0" * 6
 
 @pytest.fixture(autouse=True)
 def account(monkeypatch):
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "testing")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
     with mock_aws():
         yield

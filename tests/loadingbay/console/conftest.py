@@ -102,8 +102,6 @@ class Desk:
 
 @pytest.fixture
 def desk(monkeypatch, tmp_path):
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "testing")
     with mock_aws():
         aws = Target("aws", None, "us-east-1", clients=dict(_clients))
         _clients.update({service: aws.client(service) for service in _SERVICES})

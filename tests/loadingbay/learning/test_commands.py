@@ -16,8 +16,6 @@ ROLE = "arn:aws:iam::123456789012:role/states"
 @pytest.fixture
 def target(monkeypatch):
     """A stage with a bucket, a review queue and a state machine, on moto's AWS."""
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "testing")
     with mock_aws():
         target = Target("aws", None, "us-east-1")
         target.client("s3").create_bucket(Bucket="data")

@@ -14,11 +14,9 @@ NOON = datetime(2026, 11, 25, 12, 30, tzinfo=UTC)
 
 
 @pytest.fixture
-def s3(monkeypatch):
+def s3():
     import boto3
 
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "testing")
     with mock_aws():
         client = boto3.client("s3", region_name="us-east-1")
         client.create_bucket(Bucket="data")

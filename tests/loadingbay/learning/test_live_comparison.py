@@ -69,9 +69,7 @@ def line(name, label, at="2026-11-26T10:05:00Z"):
 
 
 @pytest.fixture
-def target(monkeypatch):
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "testing")
+def target():
     with mock_aws():
         target = Target("aws", None, "us-east-1")
         target.client("s3").create_bucket(Bucket="data")

@@ -53,8 +53,6 @@ DEFINITION = {
 @pytest.fixture
 def target(monkeypatch):
     """A stage whose SageMaker is a double, its bucket moto's."""
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "testing")
     with mock_aws():
         made = Target("aws", None, "us-east-1")
         monkeypatch.setattr(Target, "interval", 0.0)

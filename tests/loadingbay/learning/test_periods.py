@@ -27,8 +27,6 @@ SAID = {
 def run(monkeypatch):
     monkeypatch.setattr(watch, "require_running", lambda _: None)
     monkeypatch.setattr("loadingbay.stack.deploy.outputs", lambda _: {"BucketName": "data"})
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "testing")
 
     class Target:
         def client(self, name):

@@ -12,11 +12,9 @@ NOW = datetime(2026, 11, 25, 12, 30, tzinfo=UTC)
 
 
 @pytest.fixture
-def queue(monkeypatch):
+def queue():
     import boto3
 
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "testing")
     with mock_aws():
         s3 = boto3.client("s3", region_name="us-east-1")
         s3.create_bucket(Bucket="data")

@@ -69,8 +69,6 @@ TIMED_OUT = {"Status": "FAILED", "Input": json.dumps({"key": "slow"}), "Error": 
 def target(monkeypatch):
     """A stage with one photo to classify, on moto's AWS."""
     monkeypatch.setattr("loadingbay.serving.bulk.time.sleep", lambda _: None)
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "testing")
     with mock_aws():
         target = Target("aws", None, "us-east-1")
         target.client("s3").create_bucket(Bucket=BUCKET)

@@ -29,8 +29,6 @@ STACK = {
 def target(monkeypatch):
     """A stage with an empty bucket, on moto's AWS."""
     monkeypatch.setattr("loadingbay.serving.monitoring.time.sleep", lambda _: None)
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "testing")
     with mock_aws():
         target = Target("aws", None, "us-east-1")
         target.client("s3").create_bucket(Bucket=BUCKET)

@@ -88,10 +88,8 @@ def cloudformation():
 
 
 @pytest.fixture
-def target(monkeypatch, cloudformation):
+def target(cloudformation):
     """A stage whose CloudFormation is a double, the rest moto's AWS."""
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "testing")
     with mock_aws():
         target = Target("aws", None, "eu-central-1")
         target.clients["cloudformation"] = cloudformation

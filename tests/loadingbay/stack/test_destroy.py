@@ -31,8 +31,6 @@ def _stack(stage, *, output="SourceHash", repository=""):
 @pytest.fixture
 def target(monkeypatch):
     """A stage of which something is left of each kind, on moto's AWS."""
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "testing")
     with mock_aws():
         made = Target("aws", None, "us-east-1")
         monkeypatch.setattr(Target, "interval", 0.0)
