@@ -3,6 +3,7 @@
 from datetime import datetime
 
 from tests.fakes.fake_sagemaker import NAME
+from tests.formats import check
 from tests.lambdas.deployment_steps import HOURLY, converge, drain
 
 
@@ -12,6 +13,8 @@ def test_the_history_has_each_change_once_with_who_approved_it(serving):
     serving.decide(2, "Rejected")
     drain(serving)
     told = serving.history()
+    for record in told:
+        check("deployment", record)
     assert [record["version"] for record in told] == [1, 2, 1]
     assert [record["approved_by"].rsplit("/", 1)[1] for record in told] == ["ada", "grace", "ada"]
     assert [record["since"] for record in told] == sorted({record["since"] for record in told})

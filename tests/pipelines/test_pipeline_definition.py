@@ -16,6 +16,7 @@ from pipelines import new_threshold
 from pipelines.figures import METADATA
 from pipelines.parameters import BY_NAME, PARAMETERS
 from pipelines.settings import Settings
+from tests.formats import example
 
 SHA = "0123456789abcdef" * 4
 SETTINGS = Settings(
@@ -386,3 +387,11 @@ def test_a_version_with_another_threshold_says_whose_network_it_has(rethreshold)
 def test_another_pipelines_definition_is_refused():
     with pytest.raises(new_threshold.NotThePipeline, match="has no step Evaluate"):
         new_threshold.derive('{"Steps": [{"Name": "Stage"}], "Parameters": []}')
+
+
+def test_every_figure_it_asks_for_is_in_an_evaluation(text):
+    asked = set(re.findall(r'"Std:JsonGet": ?{"Path": ?"([^"]+)"', text))
+    assert {"gate.accuracy", "metadata.classes"} <= asked
+    for path in asked:
+        group, name = path.split(".")
+        assert name in example("evaluation")[group]

@@ -54,8 +54,10 @@ def write_bodies(folder: Path, bodies: list[bytes], labels: list[int], classes: 
     about = {
         "classes": list(classes),
         "count": len(bodies),
+        "per_class": {name: labels.count(index) for index, name in enumerate(classes)},
         "label": "photos",
         "sha256": hashlib.sha256((folder / "images.rec").read_bytes()).hexdigest(),
+        "source": "tests",
     }
     (folder / "dataset.json").write_text(json.dumps(about))
     return folder

@@ -13,6 +13,7 @@ import network
 import numpy as np
 import pytest
 
+from tests.formats import check
 from tests.training import channels
 
 CLASSES = ["ant", "bee", "cat"]
@@ -56,6 +57,7 @@ def test_the_json_answer_has_class_and_both_thresholds(model: inference.Model) -
     answers = np.array([[0.1, 0.7, 0.2, 0.9]], np.float32)
     body, kind = inference.output_fn(answers, "*/*", model)
     answer = json.loads(body)
+    check("answer", answer)
     assert kind == "application/json"
     assert answer["predictions"][0]["label"] == "bee"
     assert answer["predictions"][0]["confidence"] == pytest.approx(0.7)

@@ -12,6 +12,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from localcloud.serving.capture import Captured, Recorder, object_key, record, wanted
+from tests.formats import check
 
 CONFIG = {
     "InitialSamplingPercentage": 100,
@@ -56,6 +57,7 @@ class Bucket:
 
 def test_a_record_has_the_documented_form() -> None:
     line = record(captured())
+    check("capture", line)
 
     uuid.UUID(line["eventMetadata"].pop("eventId"))
     assert line == {

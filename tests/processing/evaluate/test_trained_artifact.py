@@ -19,6 +19,7 @@ with warnings.catch_warnings():
 from processing import datasets  # noqa: E402
 from processing.evaluate import __main__ as evaluate  # noqa: E402
 from processing.evaluate import answers  # noqa: E402
+from tests.formats import check  # noqa: E402
 from tests.training import channels  # noqa: E402
 
 CLASSES = ("ant", "bee")
@@ -46,6 +47,10 @@ def test_a_trained_artifact_is_evaluated_whole(model: Path, photos: Path, tmp_pa
     flags = ["--model", str(model), "--test", str(photos), "--output", str(tmp_path)]
     assert evaluate.main([*flags, "--champion-model", str(model)]) == 0
     found = json.loads((tmp_path / "evaluation.json").read_text())
+    check("evaluation", found)
+    check("model", json.loads((model / "model.json").read_text()))
+    for name in ("labels", "answers"):
+        check(f"verification_{name}", json.loads((tmp_path / "verification" / f"{name}.json").read_text()))
     assert found["gate"]["accuracy"] >= 0.8
     assert found["champion"]["accuracy_difference"] == 0
     assert 0 <= found["out_of_distribution"]["drawn"]["auroc"] <= 1

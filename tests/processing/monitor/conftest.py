@@ -6,6 +6,7 @@ import pytest
 
 from processing import statistics
 from processing.monitor import __main__ as monitor
+from tests.formats import check
 
 
 @pytest.fixture
@@ -36,8 +37,16 @@ def watch(tmp_path, capsys):
                 statistics.write(tmp_path / "evaluation", baseline)
             arguments += ["--evaluation", tmp_path / "evaluation"]
         status = monitor.main([str(argument) for argument in (*arguments, *more)])
-        path = tmp_path / "out" / "monitoring.json"
-        return status, json.loads(path.read_text()) if path.exists() else None, tmp_path, capsys.readouterr().err
+        found = None
+        if (tmp_path / "out" / "monitoring.json").exists():
+            found, violated = (
+                json.loads((tmp_path / "out" / f"{name}.json").read_text())
+                for name in ("monitoring", "constraint_violations")
+            )
+            check("violations", violated)
+            if found["count"]:
+                check("monitoring", found)
+        return status, found, tmp_path, capsys.readouterr().err
 
     return run
 

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from processing.monitor import __main__ as monitor
 from processing.monitor import labels
+from tests.formats import check
 from tests.processing.monitor.captured import JSON, capture, photo, places, replaced, truth
 
 
@@ -150,6 +151,7 @@ def test_labelled_photos_are_written_one_by_one_and_once(watch, tmp_path, monkey
     said = {entry["inference_id"]: (entry["truth"], entry["source"]) for entry in entries(folder).values()}
     assert said == {"again": ("motorcycle", "correction"), "b": ("neither", "")}
     for digest, entry in entries(folder).items():
+        check("labelled_entry", entry)
         assert entry["photo"] == f"{digest}.png"
         assert (folder / "labelled" / "photos" / entry["photo"]).read_bytes().startswith(b"\x89PNG")
 

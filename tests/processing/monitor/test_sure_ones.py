@@ -5,6 +5,7 @@ import json
 import pandas as pd
 
 from processing.monitor import sure_ones
+from tests.formats import check
 
 
 def test_about_the_share_asked_for_is_chosen_and_always_the_same():
@@ -24,6 +25,8 @@ def test_only_accepted_answers_without_a_label_are_chosen(tmp_path, monkeypatch)
     table = pd.DataFrame(rows, columns=["identity", "accepted", "truth", "path"])
     table = table.assign(offset=0, number=0, label="bicycle", confidence=0.9, threshold=0.8)
     assert sure_ones.write(tmp_path, tmp_path / "photos", table, 1.0) == 1
-    (only,) = json.loads((tmp_path / "sure_ones.json").read_text())
+    written = json.loads((tmp_path / "sure_ones.json").read_text())
+    check("sure_ones", written)
+    (only,) = written
     assert only["inference_id"] == "a"
     assert (tmp_path / "photos" / only["photo"]).read_bytes() == b"\x89PNG1"
