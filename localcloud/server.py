@@ -11,7 +11,7 @@ from dataclasses import replace
 from importlib.metadata import version
 from typing import IO, Any
 
-from localcloud.http.connections import raise_descriptor_limit, serve_http
+from localcloud.http.connections import raise_descriptor_limit, run, serve_http
 from localcloud.images.environments import installer_variables
 from localcloud.sandbox.leftovers import Identity
 from localcloud.settings import Settings, StartError
@@ -82,7 +82,7 @@ def serve(settings: Settings) -> None:
         settings = replace(
             settings, port=listener.getsockname()[1], secret=secret, installer=installer_variables(os.environ)
         )
-        asyncio.run(_serve(settings, listener))
+        run(_serve(settings, listener))
 
 
 async def _serve(settings: Settings, listener: socket.socket) -> None:

@@ -1,46 +1,134 @@
-"""The server under the port: hypercorn, which lets go of a connection as soon as its client has closed it."""
+"""The server under the port: uvicorn with limits on connections and on the time that a request takes to arrive."""
 
-import logging
+import asyncio
+import contextlib
 import resource
 import socket
+import time
+from collections.abc import Awaitable, Callable
 from typing import Any
 
-from hypercorn.asyncio import run, serve
-from hypercorn.asyncio.tcp_server import TCPServer
-from hypercorn.config import Config
-from hypercorn.events import Event, Updated
+import uvloop
+from uvicorn import Config, Server
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from localcloud.api.asgi import App
 
 KEEP_ALIVE_SECONDS = 75.0
+LONGEST_HEAD_SECONDS = 30.0
+LONGEST_REQUEST_SECONDS = 300.0
+MOST_HEAD_BYTES = 64 * 1024
 _WANTED_DESCRIPTORS = 65_536
+_LOOK_SECONDS = 1.0
 
 
-class _Server(TCPServer):  # type: ignore[misc]  # hypercorn is not read by mypy
-    """One connection. hypercorn's own waits for the end of the keep-alive time also when the client has closed it."""
+class _Connection(HttpToolsProtocol):
+    """One connection, and for how long the request that arrives on it has been arriving."""
 
-    _closed = False
+    cycle: Any  # None until the first request
 
-    async def _read_data(self) -> None:
-        await super()._read_data()
-        self._closed = True
-        await self.idle_task.stop()
+    def __init__(self, *given: Any, **named: Any) -> None:
+        super().__init__(*given, **named)
+        self._in_head, self._in_body, self._head_bytes = True, False, 0
+        self.since = time.monotonic()
+        """When the request that arrives began to, or when the connection became idle."""
 
-    async def protocol_send(self, event: Event) -> None:
-        """As hypercorn's, except that nothing is waited for after the end of the client's stream."""
-        if not (self._closed and isinstance(event, Updated)):
-            await super().protocol_send(event)
+    def connection_made(self, transport: Any) -> None:
+        """Take the connection. Where too many are open, the one that has been idle for longest is closed."""
+        super().connection_made(transport)
+        if len(self.connections) > most_connections():
+            idle = [c for c in self.connections if isinstance(c, _Connection) and c is not self and c.idle]
+            if idle:
+                min(idle, key=lambda connection: connection.since).transport.close()
+
+    @property
+    def idle(self) -> bool:
+        """Whether no request arrives and none is being answered."""
+        return not (self._in_body or self._head_bytes) and (self.cycle is None or self.cycle.response_complete)
+
+    def data_received(self, data: bytes) -> None:
+        """Parse what came. A head of more than 64 KiB ends the connection."""
+        if self._in_head and not self._head_bytes:
+            self.since = time.monotonic()
+        self._head_bytes += len(data) if self._in_head else 0
+        super().data_received(data)
+        if self._head_bytes > MOST_HEAD_BYTES and not self.transport.is_closing():
+            self.send_400_response(f"The head of the request has more than {MOST_HEAD_BYTES} bytes.")
+
+    def on_headers_complete(self) -> None:
+        """Begin to answer."""
+        self._in_head, self._in_body, self._head_bytes = False, True, 0
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """The request is whole."""
+        self._in_head, self._in_body = True, False
+        super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        """Wait for the next request."""
+        self.since = time.monotonic()
+        super().on_response_complete()
+
+    def _unsupported_upgrade_warning(self) -> None:
+        """Nothing is logged: the guard refuses the request."""
+
+    def close_if_late(self, now: float) -> None:
+        """Close the connection if its client takes too long to send a request, or never sent one."""
+        if self._head_bytes or self._in_body:
+            late = now - self.since > (LONGEST_HEAD_SECONDS if self._head_bytes else LONGEST_REQUEST_SECONDS)
+        else:
+            late = self.cycle is None and now - self.since > KEEP_ALIVE_SECONDS
+        if late:
+            self.transport.close()
 
 
-async def serve_http(app: App, listener: socket.socket, stop: Any) -> None:
+class _Server(Server):
+    """uvicorn without its signal handlers: who starts it has its own."""
+
+    def capture_signals(self) -> Any:
+        """Leave signals as they are."""
+        return contextlib.nullcontext()
+
+
+async def serve_http(app: App, listener: socket.socket, stop: Callable[[], Awaitable[Any]]) -> None:
     """Serve on a listening socket until `stop()` returns; requests under way then have a second to end."""
-    config = Config()
-    config.bind = [f"fd://{listener.detach()}"]
-    config.keep_alive_timeout = KEEP_ALIVE_SECONDS
-    config.graceful_timeout = 1
-    config.errorlog = logging.getLogger("localcloud")
-    run.TCPServer = _Server  # hypercorn has no other way to give it one
-    await serve(app, config, shutdown_trigger=stop)
+    config = Config(
+        app, http=_Connection, ws="none", lifespan="on", log_config=None, access_log=False, server_header=False,
+        date_header=False, proxy_headers=False, timeout_keep_alive=int(KEEP_ALIVE_SECONDS),
+        timeout_graceful_shutdown=1,
+    )  # fmt: skip
+    server = _Server(config)
+
+    async def close_late() -> None:
+        while True:
+            await asyncio.sleep(_LOOK_SECONDS)
+            now = time.monotonic()
+            for connection in list(server.server_state.connections):
+                if isinstance(connection, _Connection):
+                    connection.close_if_late(now)
+
+    async def end() -> None:
+        await stop()
+        server.should_exit = True
+
+    others = [asyncio.create_task(close_late()), asyncio.create_task(end())]
+    try:
+        await server.serve(sockets=[listener])
+    finally:
+        for task in others:
+            task.cancel()
+
+
+def run(main: Awaitable[None]) -> None:
+    """Run a coroutine to its end on the event loop that the server needs the least processor time on."""
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(main)  # type: ignore[arg-type]
+
+
+def most_connections() -> int:
+    """How many connections may be open: half of the files that this process may open."""
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2
 
 
 def raise_descriptor_limit() -> int:

@@ -20,6 +20,8 @@ def refusal(method: str, path: str, query: str, headers: Mapping[str, str]) -> s
         return f"The local cloud does not serve web pages: requests with the header {browser!r} are refused."
     if not _LOCAL_HOST.match(headers.get("host", "")):
         return f"The local cloud serves 127.0.0.1 only, not the host {headers.get('host', '')[:100]!r}."
+    if headers.get("upgrade", "").lower() == "websocket":
+        return "The local cloud serves no WebSockets."
     if path.startswith(("/_ministack", "/_localstack")) and not answers_stack(method, path):
         return f"The emulator's own page {path[:100]} is closed: stop the local cloud and delete its home to reset it."
     # The names as they are once decoded: ?%41ction= is ?Action=.

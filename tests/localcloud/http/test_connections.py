@@ -1,14 +1,19 @@
 """Connections of a running local cloud: let go of once closed, and enough of them."""
 
+import asyncio
 import contextlib
 import http.client
 import socket
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import psutil
+import pytest
+
+from localcloud.http import connections
 
 
 def soon(reached: Callable[[], bool], seconds: float = 20) -> bool:
@@ -21,20 +26,20 @@ def soon(reached: Callable[[], bool], seconds: float = 20) -> bool:
 
 def open_connections(cloud: Any, number: int) -> list[http.client.HTTPConnection]:
     """Connections on which one request was answered, still open."""
-    connections = [http.client.HTTPConnection("127.0.0.1", cloud.port, timeout=10) for _ in range(number)]
-    for connection in connections:
+    opened = [http.client.HTTPConnection("127.0.0.1", cloud.port, timeout=10) for _ in range(number)]
+    for connection in opened:
         connection.request("GET", "/_localcloud/health")
         connection.getresponse().read()
-    return connections
+    return opened
 
 
 def test_a_connection_that_its_client_closed_is_let_go(cloud: Any) -> None:
     server = psutil.Process(cloud.process.pid)
     before = server.num_fds()
-    connections = open_connections(cloud, 60)
+    opened = open_connections(cloud, 60)
     assert server.num_fds() >= before + 60
 
-    for connection in connections:
+    for connection in opened:
         connection.close()
 
     assert soon(lambda: server.num_fds() < before + 30)
@@ -66,3 +71,95 @@ def test_the_soft_limit_of_descriptors_is_raised(cloud: Any) -> None:
     soft, hard = line.split()[3:5]
 
     assert soft == hard or int(soft) >= 65_536
+
+
+@contextlib.contextmanager
+def served(monkeypatch: pytest.MonkeyPatch, **limits: float) -> Iterator[int]:
+    """A server of its own in a thread, whose limits are others; its port."""
+    for name, value in {"_LOOK_SECONDS": 0.02, **limits}.items():
+        monkeypatch.setattr(connections, name, value)
+    ready, loops = threading.Event(), []
+    listener = socket.create_server(("127.0.0.1", 0))
+    port = int(listener.getsockname()[1])
+    stop = asyncio.Event()
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "lifespan":
+            await receive()
+            await send({"type": "lifespan.startup.complete"})
+            await receive()
+            await send({"type": "lifespan.shutdown.complete"})
+            return
+        while (await receive()).get("more_body"):
+            pass
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"0")]})
+        await send({"type": "http.response.body", "body": b""})
+
+    async def main() -> None:
+        loops.append(asyncio.get_running_loop())
+        ready.set()
+        await connections.serve_http(app, listener, stop.wait)
+
+    thread = threading.Thread(target=lambda: connections.run(main()))
+    thread.start()
+    ready.wait(10)
+    try:
+        yield port
+    finally:
+        loops[0].call_soon_threadsafe(stop.set)
+        thread.join(10)
+
+
+def ended(connection: socket.socket) -> bool:
+    """Whether the server closes the connection within ten seconds; what it answers before is read."""
+    connection.settimeout(10)
+    try:
+        while connection.recv(1000):
+            pass
+    except ConnectionError:
+        return True
+    except TimeoutError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize(
+    ("limit", "sent"),
+    [
+        ("LONGEST_HEAD_SECONDS", b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nX-A"),
+        ("LONGEST_REQUEST_SECONDS", b"POST / HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 100\r\n\r\nonly this"),
+        ("KEEP_ALIVE_SECONDS", b""),
+    ],
+    ids=["a head", "a body", "nothing at all"],
+)
+def test_a_client_that_does_not_go_on_is_let_go(monkeypatch: pytest.MonkeyPatch, limit: str, sent: bytes) -> None:
+    with (
+        served(monkeypatch, **{limit: 0.1}) as port,
+        socket.create_connection(("127.0.0.1", port), 10) as connection,
+    ):
+        connection.sendall(sent)
+
+        assert ended(connection)
+
+
+def test_a_head_without_end_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    with served(monkeypatch) as port, socket.create_connection(("127.0.0.1", port), 10) as connection:
+        connection.sendall(b"GET / HTTP/1.1\r\nX-Long: " + b"x" * 100_000)
+
+        assert connection.recv(1000).startswith(b"HTTP/1.1 400")
+
+
+def test_the_longest_idle_of_too_many_connections_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections, "most_connections", lambda: 3)
+    with served(monkeypatch) as port, contextlib.ExitStack() as stack:
+        opened = []
+        for _ in range(4):
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+            stack.callback(connection.close)
+            connection.request("GET", "/")
+            assert connection.getresponse().read() == b""
+            opened.append(connection)
+
+        assert ended(opened[0].sock)
+        opened[1].request("GET", "/")
+        assert opened[1].getresponse().status == 200
