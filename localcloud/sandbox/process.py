@@ -134,7 +134,8 @@ def _start_spawner() -> tuple[subprocess.Popen[bytes], socket.socket]:
 class ContainedProcess:
     """A running command. `directory` is its own and holds its identity. May be used from any thread.
 
-    Raises OSError if no process can be started, ValueError if a part of the plan holds a null byte.
+    Raises OSError if no process can be started, SandboxError if its launcher ends before it is told what to run, and
+    ValueError if a part of the plan holds a null byte.
     """
 
     def __init__(self, plan: Plan, directory: Path, on_line: OnLine, launchers: Launchers) -> None:
@@ -158,6 +159,12 @@ class ContainedProcess:
         try:
             Identity.of(self._launcher.pid).write(directory / NOTE)
             self._launcher.control.sendall(packed)
+        except (BrokenPipeError, ConnectionResetError) as error:
+            self._launcher.close()
+            raise SandboxError(
+                "its launcher ended before it was told what to run; if the program was updated while its local cloud "
+                "runs, restart the local cloud"
+            ) from error
         except OSError:
             self._launcher.close()
             raise

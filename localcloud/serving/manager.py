@@ -20,7 +20,7 @@ from localcloud.api import pick
 from localcloud.cloud import Cloud
 from localcloud.iam.identities import Identity
 from localcloud.sandbox.leftovers import NOTE, end_leftovers
-from localcloud.sandbox.process import Launchers
+from localcloud.sandbox.process import Launchers, SandboxError
 from localcloud.sandbox.sandbox import Sandbox
 from localcloud.serving import shift
 from localcloud.serving.capture import Recorder
@@ -312,6 +312,8 @@ def _reason(error: Exception) -> str:
     if isinstance(error, DeployError):
         return str(error)
     logger.error("a deployment failed", exc_info=error)
+    if isinstance(error, SandboxError):
+        return str(ServiceError(f"This machine did not start the endpoint's process: {error}"))
     if isinstance(error, OSError):
         return str(ServiceError(f"The endpoint's files cannot be written: {error.strerror or error}"))
     return str(ServiceError(f"{type(error).__name__}: {error}"))

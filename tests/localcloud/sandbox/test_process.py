@@ -4,9 +4,10 @@ import os
 from pathlib import Path
 
 import psutil
+import pytest
 
 from localcloud.sandbox.leftovers import NOTE, Identity
-from localcloud.sandbox.process import ContainedProcess, Launchers
+from localcloud.sandbox.process import ContainedProcess, Launcher, Launchers, SandboxError
 from localcloud.sandbox.sandbox import Place, Sandbox
 
 
@@ -33,4 +34,23 @@ def test_a_line_that_cannot_be_passed_on_does_not_hide_the_end(tmp_path: Path) -
 
     plan = Sandbox().plan(["sh", "-c", "echo a; exit 3"], {"PATH": os.defpath}, place)
     assert ContainedProcess(plan, tmp_path, fail, launchers).wait(20) == 3
+    launchers.close()
+
+
+def test_a_launcher_that_ends_before_its_plan_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    launchers = Launchers()
+    start = launchers.start
+
+    def killed() -> Launcher:
+        launcher = start()
+        psutil.Process(launcher.pid).kill()
+        launcher.control.recv(1)  # returns when the kernel has closed the other end
+        return launcher
+
+    monkeypatch.setattr(launchers, "start", killed)
+    place = Place(tmp_path)
+    place.make()
+    plan = Sandbox().plan(["true"], {"PATH": os.defpath}, place)
+    with pytest.raises(SandboxError, match="its launcher ended before it was told what to run"):
+        ContainedProcess(plan, tmp_path, lambda *_: None, launchers)
     launchers.close()
