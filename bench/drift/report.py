@@ -134,10 +134,10 @@ def _won(seeds: Seeds, labels: Sequence[str]) -> list[str]:
         "`registered` says with how many seeds the gate would have registered version 2."
     )
     limits = _prose(
-        "The cameras change light, colour and blur as Stage carries them over to older photos, with other strengths "
-        "than it was tried on; a real camera changes otherwise too, and less of a loss may be won back. What is marked "
-        "as missed is not won back: a turned camera is learned from the labelled photos alone, and blur of this "
-        "strength leaves little to see in 32 pixels."
+        "The cameras change light, colour, blur and the angle as Stage carries them over to older photos, with other "
+        "strengths than it was tried on; a real camera changes otherwise too, and less of a loss may be won back. A "
+        "turn is known by its dark corners: one without them is learned from the labelled photos alone. What is marked "
+        "as missed is not won back: blur of this strength leaves little to see in 32 pixels."
     )
     rows = [
         "| camera | labels | figure | before | drifted | retrained | won back | goal: two thirds |",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import click
 
@@ -20,8 +21,13 @@ from loadingbay.target import Target
     show_default=True,
     help="What happens to it.",
 )
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="A CIFAR-100 archive. [default: CIFAR100_ARCHIVE, the cache, a download, or drawn samples]",
+)
 @click.option("--short", is_flag=True, help="Fewer photos and epochs, and monitoring does not wait for its schedule.")
-def story(target: Target, name: str, camera: str, short: bool) -> None:
+def story(target: Target, name: str, camera: str, data: Path | None, short: bool) -> None:
     """Run the story NAME on the local cloud, in a stage of its own.
 
     drift: a third of the photos is held out and streams through a version that was trained with the others. Then the
@@ -37,5 +43,5 @@ def story(target: Target, name: str, camera: str, short: bool) -> None:
 
     pace = telling.SHORT if short else telling.WHOLE
     with new_screen() as screen:
-        told = telling.tell(target, screen, folder(), environment=os.environ, camera=camera, pace=pace)
+        told = telling.tell(target, screen, folder(), environment=os.environ, data=data, camera=camera, pace=pace)
     click.echo(f"{told.became[:1].upper()}{told.became[1:]}\nPicture  {shown(told.picture)}")

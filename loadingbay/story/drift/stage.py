@@ -97,7 +97,7 @@ class Stage:
             self.target,
             self.stack["DataCaptureUri"],
             self.stack["EndpointName"],
-            {one.inference_id for one in outcomes if one.confidence is not None},
+            answered(outcomes),
             since,
         )
         if missing:
@@ -179,6 +179,11 @@ class Stage:
 
         found: executions.Execution = self.wait("the training's end", look)
         return found
+
+
+def answered(outcomes: Sequence[Outcome]) -> set[str]:
+    """The inference ids of the photos that the endpoint answered, whatever came of it."""
+    return {one.inference_id for one in outcomes if one.status == "SUCCEEDED" or one.error in photos.FOR_REVIEW}
 
 
 def labelled(outcomes: Sequence[Outcome], now: datetime) -> list[Label]:

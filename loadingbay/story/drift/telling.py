@@ -24,7 +24,7 @@ from loadingbay.stack import destroy, up
 from loadingbay.stack.deploy import deploy, status
 from loadingbay.story import run, training
 from loadingbay.story.drift import cameras, picture
-from loadingbay.story.drift.stage import Pace, Stage
+from loadingbay.story.drift.stage import Pace, Stage, answered
 from loadingbay.story.summary import DRAWN, DRAWN_LABEL
 from loadingbay.target import Target
 from pipelines import executions
@@ -60,10 +60,18 @@ class Told:
 
 
 def tell(
-    target: Target, screen: Screen, root: Path, *, environment: Mapping[str, str], camera: str, pace: Pace
+    target: Target,
+    screen: Screen,
+    root: Path,
+    *,
+    environment: Mapping[str, str],
+    data: Path | None,
+    camera: str,
+    pace: Pace,
 ) -> Told:
     """Tells the story in a stage of its own, on the local cloud; writes below `root`/runs.
 
+    `data` is the archive that --data names, None for the one that `acquire` finds.
     What an earlier story left in the stage STAGE is removed first. UsageError for AWS, and for another stage that has
     been deployed; WorkError when a part of the story does not come, or the new version is not better.
     """
@@ -71,7 +79,7 @@ def tell(
         raise UsageError(f"the story of drift counts in seconds, for a local cloud; {target.name} would take hours")
     target = replace(target, stage=STAGE if target.stage == DEFAULT_STAGE else target.stage, clients={})
     folder = root / "runs" / f"drift-{camera}"
-    stage = _begin(target, screen, folder, environment, pace)
+    stage = _begin(target, screen, folder, data, environment, pace)
     became = ""
     try:
         became = _happens(stage, camera)
@@ -84,7 +92,14 @@ def tell(
     return Told(became, folder)
 
 
-def _begin(target: Target, screen: Screen, folder: Path, environment: Mapping[str, str], pace: Pace) -> Stage:
+def _begin(
+    target: Target,
+    screen: Screen,
+    folder: Path,
+    named: Path | None,
+    environment: Mapping[str, str],
+    pace: Pace,
+) -> Stage:
     """The stage with version 1 in service, and no photo sent yet."""
     up.start_cloud(target, screen)
     if status(target, target.stage):
@@ -93,7 +108,7 @@ def _begin(target: Target, screen: Screen, folder: Path, environment: Mapping[st
         with screen.part("Earlier story") as part:
             destroy.remove(target, destroy.survey(target), lambda item: screen.note(part, f"removing {item.name}"))
             part.note = f"removed the stage {target.stage}"
-    data = provide.find(screen, None, environment)
+    data = provide.find(screen, named, environment)
     if data.label == DRAWN_LABEL:
         screen.say(DRAWN, style="bold yellow")
     folder.mkdir(parents=True, exist_ok=True)
@@ -179,7 +194,7 @@ def _compared(stage: Stage, camera: str, version: Version) -> LiveComparison:
     shadows.start(target, version, share=1.0, comment="the story of drift compares it")
     shadows.wait(target, name, version)
     outcomes = stage.photos(camera)
-    asked = sum(one.confidence is not None for one in outcomes)
+    asked = len(answered(outcomes))
 
     def look() -> LiveComparison | None:
         found = live_comparison.compare(target, stage.stack, version)

@@ -60,7 +60,7 @@ def test_the_picture_shows_periods_with_and_without_labels(tmp_path):
 def test_it_is_not_told_on_aws(tmp_path):
     with pytest.raises(UsageError, match="for a local cloud"):
         telling.tell(
-            Target("endpoint", "http://x", "us-east-1"), Screen(), tmp_path, environment={}, camera="night",
+            Target("endpoint", "http://x", "us-east-1"), Screen(), tmp_path, environment={}, data=None, camera="night",
             pace=telling.SHORT
         )  # fmt: skip
 
