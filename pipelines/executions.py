@@ -180,10 +180,8 @@ def describe(sagemaker: Any, arn: str) -> Execution:
     """Return the present state of the execution."""
     # Status first: steps listed after it are at least as far.
     execution = sagemaker.describe_pipeline_execution(PipelineExecutionArn=arn)
-    pages = sagemaker.get_paginator("list_pipeline_execution_steps").paginate(
-        PipelineExecutionArn=arn, SortOrder="Ascending"
-    )
-    steps = tuple(_step(item) for page in pages for item in page["PipelineExecutionSteps"])
+    request = {"PipelineExecutionArn": arn, "SortOrder": "Ascending"}
+    steps = tuple(map(_step, listed(sagemaker, "list_pipeline_execution_steps", "PipelineExecutionSteps", **request)))
     return Execution(arn, execution["PipelineExecutionStatus"], execution.get("FailureReason", ""), steps)
 
 

@@ -17,11 +17,11 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+
+from pipelines.documents import PLACE, RETRY, Document, get, join, processing_input, processing_job
 
 SUFFIX = "-monitoring"
 """What its name has after the stage's."""
-_PLACE = "/opt/ml/processing"
 _COLLECTED = {
     "captured": "Integer",
     "manifest": "String",
@@ -32,8 +32,6 @@ _COLLECTED = {
     "reason": "String",
 }
 _PUBLISHED = {"violations": "Integer", "lasting": "Integer", "begun": "Integer"}
-
-Document = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -77,8 +75,8 @@ def build(settings: MonitoringSettings) -> str:
                 "Collect",
                 {
                     "task": "collect",
-                    "window_hours": _get("Parameters.WindowHours"),
-                    "look_back_hours": _get("Parameters.LookBackHours"),
+                    "window_hours": get("Parameters.WindowHours"),
+                    "look_back_hours": get("Parameters.LookBackHours"),
                 },
                 _COLLECTED,
             ),
@@ -92,7 +90,7 @@ def build(settings: MonitoringSettings) -> str:
                         "Publish",
                         {
                             "task": "publish",
-                            "report": _get("Steps.Monitor.ProcessingOutputConfig.Outputs['monitoring'].S3Output.S3Uri"),
+                            "report": get("Steps.Monitor.ProcessingOutputConfig.Outputs['monitoring'].S3Output.S3Uri"),
                             "version": _output("Collect", "version"),
                             "time": _output("Collect", "time"),
                         },
@@ -110,16 +108,8 @@ def build(settings: MonitoringSettings) -> str:
     return json.dumps(document, sort_keys=True, separators=(",", ":"))
 
 
-def _get(path: str) -> Document:
-    return {"Get": path}
-
-
 def _output(step: str, name: str) -> Document:
-    return _get(f"Steps.{step}.OutputParameters['{name}']")
-
-
-def _join(on: str, *values: Any) -> Document:
-    return {"Std:Join": {"On": on, "Values": list(values)}}
+    return get(f"Steps.{step}.OutputParameters['{name}']")
 
 
 def _function_step(
@@ -150,81 +140,21 @@ def _monitor(settings: MonitoringSettings) -> Document:
 
     Its report goes to the bucket's `monitoring/`, newly labelled photos to `labelled/`.
     """
-    stream = f"{_PLACE}/stream"
+    stream = f"{PLACE}/stream"
+    arguments = [
+        "--captures", f"{stream}/data-capture",
+        "--labels", f"{stream}/labels",
+        "--evaluation", join("/", stream, _output("Collect", "evaluation")),
+        "--since", _output("Collect", "since"),
+        "--review-share", join("", get("Parameters.ReviewShare")),
+        "--level", join("", get("Parameters.Level")),
+        "--output", f"{PLACE}/monitoring",
+        "--labelled", f"{PLACE}/labelled",
+    ]  # fmt: skip
+    inputs = [processing_input("stream", _output("Collect", "manifest"), "stream", "ManifestFile")]
     outputs = {
-        "monitoring": _join("/", f"s3://{settings.bucket}/monitoring", _get("Execution.PipelineExecutionId")),
+        "monitoring": join("/", f"s3://{settings.bucket}/monitoring", get("Execution.PipelineExecutionId")),
         "labelled": f"s3://{settings.bucket}/labelled",
     }
-    key = {"KmsKeyId": settings.key} if settings.key else {}
-    network: Document = {"EnableNetworkIsolation": True} if settings.isolated else {}
-    if settings.subnets:
-        vpc = {"Subnets": [*settings.subnets], "SecurityGroupIds": [*settings.security_groups]}
-        network["VpcConfig"] = vpc
-    arguments: Document = {
-        "RoleArn": settings.role,
-        "AppSpecification": {
-            "ImageUri": settings.image,
-            "ContainerEntrypoint": ["python3", f"{_PLACE}/input/code/{settings.monitor.rpartition('/')[2]}"],
-            "ContainerArguments": [
-                "--captures", f"{stream}/data-capture",
-                "--labels", f"{stream}/labels",
-                "--evaluation", _join("/", stream, _output("Collect", "evaluation")),
-                "--since", _output("Collect", "since"),
-                "--review-share", _join("", _get("Parameters.ReviewShare")),
-                "--level", _join("", _get("Parameters.Level")),
-                "--output", f"{_PLACE}/monitoring",
-                "--labelled", f"{_PLACE}/labelled",
-            ],
-        },
-        "ProcessingInputs": [
-            _input("code", settings.monitor, "input/code", "S3Prefix"),
-            _input("stream", _output("Collect", "manifest"), "stream", "ManifestFile"),
-        ],
-        "ProcessingOutputConfig": {
-            "Outputs": [
-                {
-                    "OutputName": name,
-                    "S3Output": {"S3Uri": uri, "LocalPath": f"{_PLACE}/{name}", "S3UploadMode": "EndOfJob"},
-                }
-                for name, uri in outputs.items()
-            ],
-            **key,
-        },
-        "ProcessingResources": {
-            "ClusterConfig": {
-                "InstanceCount": 1,
-                "InstanceType": _get("Parameters.ProcessingInstanceType"),
-                "VolumeSizeInGB": 30,
-                **({"VolumeKmsKeyId": settings.key} if settings.key else {}),
-            }
-        },
-        "StoppingCondition": {"MaxRuntimeInSeconds": 3600},
-        **({"NetworkConfig": network} if network else {}),
-    }  # fmt: skip
-    return {
-        "Name": "Monitor",
-        "Type": "Processing",
-        "Arguments": arguments,
-        "RetryPolicies": [
-            {
-                "ExceptionType": ["SageMaker.CAPACITY_ERROR", "SageMaker.JOB_INTERNAL_ERROR", "Step.SERVICE_FAULT",
-                                  "Step.THROTTLING"],
-                "BackoffRate": 2.0,
-                "IntervalSeconds": 10,
-                "MaxAttempts": 3,
-            }
-        ],
-    }  # fmt: skip
-
-
-def _input(name: str, uri: Any, folder: str, kind: str) -> Document:
-    return {
-        "InputName": name,
-        "AppManaged": False,
-        "S3Input": {
-            "S3Uri": uri,
-            "LocalPath": f"{_PLACE}/{folder}",
-            "S3DataType": kind,
-            "S3InputMode": "File",
-        },
-    }
+    job = processing_job(settings, settings.monitor, arguments, inputs, outputs)
+    return {"Name": "Monitor", "Type": "Processing", "Arguments": job, "RetryPolicies": [RETRY]}

@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from pipelines.documents import PLACE, RETRY, Document, get, join, processing_input, processing_job, vpc
 from pipelines.settings import Settings
 
 SUFFIX = "-pretraining"
@@ -22,21 +23,7 @@ TRAIN = "Pretrain"
 """The step that gives the weights."""
 EPOCHS = 18
 """As pretrain.py's own default."""
-_PLACE = "/opt/ml/processing"
 _CACHE = {"Enabled": True, "ExpireAfter": "P30D"}
-_RETRY = {
-    "ExceptionType": [
-        "SageMaker.CAPACITY_ERROR",
-        "SageMaker.JOB_INTERNAL_ERROR",
-        "Step.SERVICE_FAULT",
-        "Step.THROTTLING",
-    ],
-    "BackoffRate": 2.0,
-    "IntervalSeconds": 10,
-    "MaxAttempts": 3,
-}
-
-Document = dict[str, Any]
 
 
 def build(settings: Settings) -> str:
@@ -60,75 +47,37 @@ def build(settings: Settings) -> str:
 
 
 def _step(name: str, kind: str, arguments: Document) -> Document:
-    return {"Name": name, "Type": kind, "Arguments": arguments, "CacheConfig": _CACHE, "RetryPolicies": [_RETRY]}
-
-
-def _get(path: str) -> Document:
-    return {"Get": path}
+    return {"Name": name, "Type": kind, "Arguments": arguments, "CacheConfig": _CACHE, "RetryPolicies": [RETRY]}
 
 
 def _text(path: str) -> Document:
-    return {"Std:Join": {"On": "", "Values": [_get(path)]}}
+    return join("", get(path))
 
 
 def _place(settings: Settings, name: str) -> Document:
     """An S3 address of this execution's own."""
     base = f"s3://{settings.bucket}/pipelines/{settings.name}{SUFFIX}"
-    return {"Std:Join": {"On": "/", "Values": [base, _get("Execution.PipelineExecutionId"), name]}}
+    return join("/", base, get("Execution.PipelineExecutionId"), name)
 
 
 def _others(settings: Settings) -> Document:
     """Stage's job, which writes the photos of all other classes as those to learn from."""
-    network: Document = {"EnableNetworkIsolation": True} if settings.isolated else {}
-    if settings.encrypted_traffic:
-        network["EnableInterContainerTrafficEncryption"] = True
-    if settings.subnets:
-        network["VpcConfig"] = _vpc(settings)
-    return {
-        "RoleArn": settings.role,
-        "AppSpecification": {
-            "ImageUri": settings.image,
-            "ContainerEntrypoint": ["python3", f"{_PLACE}/input/code/{settings.stage.rpartition('/')[2]}"],
-            "ContainerArguments": [
-                "--input", f"{_PLACE}/input/data",
-                "--others", f"{_PLACE}/others",
-                "--classes", _get("Parameters.Classes"),
-                "--seed", _text("Parameters.Seed"),
-            ],
-        },
-        "ProcessingInputs": [
-            _input("code", settings.stage, "input/code"),
-            _input("data", _get("Parameters.InputData"), "input/data"),
-        ],
-        "ProcessingOutputConfig": {
-            "Outputs": [
-                {
-                    "OutputName": "others",
-                    "S3Output": {
-                        "S3Uri": _place(settings, "others"),
-                        "LocalPath": f"{_PLACE}/others",
-                        "S3UploadMode": "EndOfJob",
-                    },
-                }
-            ],
-            **({"KmsKeyId": settings.key} if settings.key else {}),
-        },
-        "ProcessingResources": {
-            "ClusterConfig": {
-                "InstanceCount": 1,
-                "InstanceType": _get("Parameters.ProcessingInstanceType"),
-                "VolumeSizeInGB": 30,
-                **({"VolumeKmsKeyId": settings.key} if settings.key else {}),
-            }
-        },
-        "StoppingCondition": {"MaxRuntimeInSeconds": 3600},
-        **({"NetworkConfig": network} if network else {}),
-    }  # fmt: skip
+    arguments = [
+        "--input", f"{PLACE}/input/data",
+        "--others", f"{PLACE}/others",
+        "--classes", get("Parameters.Classes"),
+        "--seed", _text("Parameters.Seed"),
+    ]  # fmt: skip
+    inputs = [processing_input("data", get("Parameters.InputData"), "input/data")]
+    outputs = {"others": _place(settings, "others")}
+    return processing_job(
+        settings, settings.stage, arguments, inputs, outputs, encrypted_traffic=settings.encrypted_traffic
+    )
 
 
 def _pretrain(settings: Settings) -> Document:
     """The training job: the classic script-mode contract, as in the training pipeline."""
-    channels = [_channel("train", _get("Steps.Others.ProcessingOutputConfig.Outputs['others'].S3Output.S3Uri"))]
+    channels = [_channel("train", get("Steps.Others.ProcessingOutputConfig.Outputs['others'].S3Output.S3Uri"))]
     code = settings.training
     if settings.isolated:  # a container without a network is given its code as a channel
         folder, _, archive = settings.training.rpartition("/")
@@ -151,30 +100,13 @@ def _pretrain(settings: Settings) -> Document:
         },
         "ResourceConfig": {
             "InstanceCount": 1,
-            "InstanceType": _get("Parameters.TrainingInstanceType"),
+            "InstanceType": get("Parameters.TrainingInstanceType"),
             "VolumeSizeInGB": 30,
             **({"VolumeKmsKeyId": settings.key} if settings.key else {}),
         },
         "StoppingCondition": {"MaxRuntimeInSeconds": 6 * 3600},
         "EnableNetworkIsolation": settings.isolated,
-        **({"VpcConfig": _vpc(settings)} if settings.subnets else {}),
-    }
-
-
-def _vpc(settings: Settings) -> Document:
-    return {"Subnets": [*settings.subnets], "SecurityGroupIds": [*settings.security_groups]}
-
-
-def _input(name: str, uri: Any, folder: str) -> Document:
-    return {
-        "InputName": name,
-        "AppManaged": False,
-        "S3Input": {
-            "S3Uri": uri,
-            "LocalPath": f"{_PLACE}/{folder}",
-            "S3DataType": "S3Prefix",
-            "S3InputMode": "File",
-        },
+        **({"VpcConfig": vpc(settings)} if settings.subnets else {}),
     }
 
 

@@ -19,6 +19,7 @@ from loadingbay.registry import evaluations
 from loadingbay.registry import versions as registry
 from loadingbay.serving import photos
 from loadingbay.serving.trace import Trace, trace
+from pipelines import aws
 
 BULK = "photos/bulk"
 """The kind of the tasks that are bulk runs."""
@@ -66,7 +67,7 @@ def _sample(request: Request) -> Response:
     version = registry.get(here.target, require_served(request, stack))
     if name not in evaluations.verification_labels(here.target, version):
         raise UsageError(f"version {version.number} has no sample photo {name[:80]!r}: choose one on the page")
-    bucket, _, key = evaluations.verification_photo(version, name).removeprefix("s3://").partition("/")
+    bucket, key = aws.split_s3(evaluations.verification_photo(version, name))
     machine = here.target.client("stepfunctions")
     execution = photos.execution_name("sample", name)
     photos.start(machine, stack["InferenceStateMachineArn"], bucket, key, execution)

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from loadingbay.target import Target
+from pipelines import aws
 
 
 def unknown_ids(target: Target, stack: Mapping[str, str], inference_ids: Sequence[str]) -> set[str]:
@@ -38,10 +39,8 @@ def _executed(target: Target, machine: str, name: str) -> bool:
 
 def _captured(s3: Any, prefix: str) -> Iterator[str]:
     """The ids of all captured requests below an S3 address, the newest file first."""
-    bucket, _, base = prefix.removeprefix("s3://").partition("/")
-    pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=base)
-    keys = sorted((item["Key"] for page in pages for item in page.get("Contents", [])), reverse=True)
-    for key in keys:
+    bucket, base = aws.split_s3(prefix)
+    for key in sorted((item["Key"] for item in aws.objects(s3, bucket, base)), reverse=True):
         for line in s3.get_object(Bucket=bucket, Key=key)["Body"].iter_lines():
             try:
                 about = json.loads(line)["eventMetadata"]

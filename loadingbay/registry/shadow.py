@@ -48,18 +48,11 @@ def check(target: Target, endpoint: str, version: Version) -> None:
 
 def running(target: Target) -> Version | None:
     """The version that is to be the shadow: the newest with that stage; None where there is none."""
-    pages = (
-        target.client("sagemaker")
-        .get_paginator("list_model_packages")
-        .paginate(ModelPackageGroupName=target.stage, ModelApprovalStatus="PendingManualApproval")
-    )
-    wanted = {
-        summary["ModelPackageVersion"]: summary["ModelPackageArn"]
-        for page in pages
-        for summary in page["ModelPackageSummaryList"]
-        if aws.SHADOW_STAGE.items() <= (summary.get("ModelLifeCycle") or {}).items()
-    }
-    return registry.get(target, wanted[max(wanted)]) if wanted else None
+    pending = aws.packages(target.client("sagemaker"), target.stage, ModelApprovalStatus="PendingManualApproval")
+    for package in pending:
+        if aws.SHADOW_STAGE.items() <= (package.get("ModelLifeCycle") or {}).items():
+            return registry.get(target, package["ModelPackageArn"])
+    return None
 
 
 def start(target: Target, version: Version, *, share: float, comment: str) -> None:

@@ -33,17 +33,16 @@ def last_execution(target: Target) -> Execution | None:
 
 def alarms(target: Target) -> list[dict[str, Any]]:
     """The stage's CloudWatch alarms, those that ring first: name, state, since when, what it watches, and why."""
-    pages = target.client("cloudwatch").get_paginator("describe_alarms").paginate(AlarmNamePrefix=f"{target.stage}-")
+    cloudwatch, prefix = target.client("cloudwatch"), f"{target.stage}-"
     found = [
         {
-            "name": alarm["AlarmName"].removeprefix(f"{target.stage}-"),
+            "name": alarm["AlarmName"].removeprefix(prefix),
             "state": alarm["StateValue"],
             "since": alarm["StateUpdatedTimestamp"],
             "about": alarm.get("AlarmDescription", ""),
             "why": alarm.get("StateReason", ""),
         }
-        for page in pages
-        for alarm in page["MetricAlarms"]
+        for alarm in aws.listed(cloudwatch, "describe_alarms", "MetricAlarms", AlarmNamePrefix=prefix)
     ]
     return sorted(found, key=lambda alarm: (alarm["state"] != "ALARM", alarm["name"]))
 
@@ -170,21 +169,18 @@ def _lambda_group(target: Target, name: str) -> str | None:
     """The log group of this stage's Lambda whose name contains this one; deploy_model and deploy-model are the same."""
     plain = name.lower().replace("_", "").replace("-", "")
     ours = f"{_LAMBDA_LOGS}/{target.stage}-"  # an account has other projects' Lambdas, too
-    pages = target.client("logs").get_paginator("describe_log_groups").paginate(logGroupNamePrefix=ours)
-    for page in pages:
-        for group in page["logGroups"]:
-            found = str(group["logGroupName"])
-            if plain and plain in found.removeprefix(ours).lower().replace("_", "").replace("-", ""):
-                return found
+    for group in aws.listed(target.client("logs"), "describe_log_groups", "logGroups", logGroupNamePrefix=ours):
+        found = str(group["logGroupName"])
+        if plain and plain in found.removeprefix(ours).lower().replace("_", "").replace("-", ""):
+            return found
     return None
 
 
 def _group_lines(target: Target, group: str) -> Iterator[str]:
     """The newest lines of all streams of a group."""
-    pages = target.client("logs").get_paginator("filter_log_events").paginate(logGroupName=group)
     try:
-        for page in pages:
-            yield from (event["message"].rstrip("\n") for event in page["events"])
+        for event in aws.listed(target.client("logs"), "filter_log_events", "events", logGroupName=group):
+            yield event["message"].rstrip("\n")
     except ClientError as error:
         if not aws.is_missing(error):
             raise

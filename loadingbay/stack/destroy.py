@@ -79,7 +79,7 @@ def _found(target: Target) -> Iterator[Item]:
     for name, found in pipelines.items():
         yield Item("pipeline", name, len(found))
     for group in sorted({*(arn.rsplit("/", 1)[-1] for arn in of("AWS::SageMaker::ModelPackageGroup")), stage}):
-        if versions := _versions(sagemaker, group):
+        if versions := aws.packages(sagemaker, group):
             yield Item("model versions", group, len(versions))
     if cards := _cards(sagemaker, stage):
         yield Item("model cards", stage, len(cards))
@@ -116,27 +116,22 @@ def _found(target: Target) -> Iterator[Item]:
 
 def _resources(target: Target, stack: str) -> Iterator[tuple[str, str]]:
     """(type, physical name) of what the stack has made."""
-    pages = target.client("cloudformation").get_paginator("list_stack_resources").paginate(StackName=stack)
-    for page in pages:
-        for item in page["StackResourceSummaries"]:
-            if item.get("PhysicalResourceId") and item["ResourceStatus"] != "DELETE_COMPLETE":
-                yield item["ResourceType"], item["PhysicalResourceId"].split("|")[-1]
+    client = target.client("cloudformation")
+    for item in aws.listed(client, "list_stack_resources", "StackResourceSummaries", StackName=stack):
+        if item.get("PhysicalResourceId") and item["ResourceStatus"] != "DELETE_COMPLETE":
+            yield item["ResourceType"], item["PhysicalResourceId"].split("|")[-1]
 
 
 def _executions(sagemaker: Any, pipeline: str) -> list[tuple[str, str]]:
     """(ARN, status) of the executions of a pipeline."""
-    pages = sagemaker.get_paginator("list_pipeline_executions").paginate(PipelineName=pipeline)
-    return [
-        (item["PipelineExecutionArn"], item["PipelineExecutionStatus"])
-        for page in pages
-        for item in page["PipelineExecutionSummaries"]
-    ]
+    listed = aws.listed(sagemaker, "list_pipeline_executions", "PipelineExecutionSummaries", PipelineName=pipeline)
+    return [(item["PipelineExecutionArn"], item["PipelineExecutionStatus"]) for item in listed]
 
 
 def _pipelines(sagemaker: Any, stage: str) -> list[str]:
     """The names of the stage's pipelines that exist: of training, and those whose names are made of its name."""
-    pages = sagemaker.get_paginator("list_pipelines").paginate(PipelineNamePrefix=stage)
-    there = {item["PipelineName"] for page in pages for item in page["PipelineSummaries"]}
+    listed = aws.listed(sagemaker, "list_pipelines", "PipelineSummaries", PipelineNamePrefix=stage)
+    there = {item["PipelineName"] for item in listed}
     suffixes = ("", monitoring.SUFFIX, pretraining.SUFFIX, new_threshold.SUFFIX)
     return [name for suffix in suffixes if (name := f"{stage}{suffix}") in there]
 
@@ -151,20 +146,9 @@ def _serving(sagemaker: Any, stage: str) -> Iterator[Item]:
         ("endpoint configuration", "list_endpoint_configs", "EndpointConfigs", "EndpointConfigName"),
         ("model", "list_models", "Models", "ModelName"),
     ):
-        for page in sagemaker.get_paginator(operation).paginate(NameContains=stage):
-            for item in page[key]:
-                if item[name] in endpoints if kind == "endpoint" else ours.fullmatch(item[name]):
-                    yield Item(kind, item[name])
-
-
-def _versions(sagemaker: Any, group: str) -> list[str]:
-    pages = sagemaker.get_paginator("list_model_packages").paginate(ModelPackageGroupName=group)
-    try:
-        return [item["ModelPackageArn"] for page in pages for item in page["ModelPackageSummaryList"]]
-    except ClientError as error:
-        if aws.is_missing(error):
-            return []
-        raise
+        for item in aws.listed(sagemaker, operation, key, NameContains=stage):
+            if item[name] in endpoints if kind == "endpoint" else ours.fullmatch(item[name]):
+                yield Item(kind, item[name])
 
 
 def _cards(sagemaker: Any, group: str) -> list[str]:
@@ -175,10 +159,8 @@ def _cards(sagemaker: Any, group: str) -> list[str]:
 
 
 def _has_group(sagemaker: Any, group: str) -> bool:
-    pages = sagemaker.get_paginator("list_model_package_groups").paginate(NameContains=group)
-    return any(
-        item["ModelPackageGroupName"] == group for page in pages for item in page["ModelPackageGroupSummaryList"]
-    )
+    listed = aws.listed(sagemaker, "list_model_package_groups", "ModelPackageGroupSummaryList", NameContains=group)
+    return any(item["ModelPackageGroupName"] == group for item in listed)
 
 
 def _has_repository(target: Target, repository: str) -> bool:
@@ -193,8 +175,8 @@ def _has_repository(target: Target, repository: str) -> bool:
 
 
 def _images(target: Target, repository: str) -> list[dict[str, str]]:
-    pages = target.client("ecr").get_paginator("list_images").paginate(repositoryName=repository)
-    return [{"imageDigest": digest} for digest in {i["imageDigest"] for page in pages for i in page["imageIds"]}]
+    listed = aws.listed(target.client("ecr"), "list_images", "imageIds", repositoryName=repository)
+    return [{"imageDigest": digest} for digest in {image["imageDigest"] for image in listed}]
 
 
 def _streams(target: Target, prefix: str) -> Iterator[tuple[str, str]]:
@@ -202,11 +184,10 @@ def _streams(target: Target, prefix: str) -> Iterator[tuple[str, str]]:
     logs = target.client("logs")
     for group in _JOB_LOGS:
         try:
-            for page in logs.get_paginator("describe_log_streams").paginate(
-                logGroupName=group, logStreamNamePrefix=prefix
+            for stream in aws.listed(
+                logs, "describe_log_streams", "logStreams", logGroupName=group, logStreamNamePrefix=prefix
             ):
-                for stream in page["logStreams"]:
-                    yield group, stream["logStreamName"]
+                yield group, stream["logStreamName"]
         except ClientError as error:
             if not aws.is_missing(error):
                 raise
@@ -230,13 +211,11 @@ def _bucket_is_ours(target: Target, bucket: str) -> bool:
 
 def _other_stages(target: Target) -> dict[str, str]:
     """The other stages of the account and region, each with the stage whose images it runs, "" for its own."""
-    pages = target.client("cloudformation").get_paginator("describe_stacks").paginate()
     return {
         stack["StackName"]: next(
             (p["ParameterValue"] for p in stack.get("Parameters", []) if p["ParameterKey"] == "ImageRepository"), ""
         )
-        for page in pages
-        for stack in page["Stacks"]
+        for stack in aws.listed(target.client("cloudformation"), "describe_stacks", "Stacks")
         if stack["StackName"] != target.stage and stack["StackStatus"] != "DELETE_COMPLETE"
         if any(output["OutputKey"] == deploy.SOURCE for output in stack.get("Outputs", []))
     }
@@ -270,8 +249,8 @@ def _delete_endpoint(target: Target, name: str) -> None:
 
 def _delete_versions(target: Target, group: str) -> None:
     sagemaker = target.client("sagemaker")
-    for arn in _versions(sagemaker, group):
-        sagemaker.delete_model_package(ModelPackageName=arn)
+    for package in aws.packages(sagemaker, group):
+        sagemaker.delete_model_package(ModelPackageName=package["ModelPackageArn"])
 
 
 def _delete_cards(target: Target, group: str) -> None:

@@ -11,10 +11,12 @@ alarms              evaluation of CloudWatch alarms
 metrics             data points of CloudWatch kept together
 queue_metrics       how many messages wait in queues, and how long, as CloudWatch metrics
 lambda_workers      how many Lambda workers there are, and what they print
+threads             threads that are used again
 schedules           SageMaker pipelines as targets of schedules and rules
 integrations        SageMaker as CloudFormation resources and Step Functions integrations
 sagemaker_types     models, endpoints and pipelines as CloudFormation resources
 iam_evaluator       decisions of IAM policies
+resource_policies   whether a resource's policy lets another account in
 access_keys         access keys that were given out, and those that functions act as their roles with
 iam_services        roles enforced on calls to the emulator's services
 

@@ -3,6 +3,7 @@
 import ast
 import re
 import subprocess
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,6 +19,8 @@ MODULES = [
     ).stdout.split()
     if (ROOT / name).exists()
 ]
+# The programs of images stand for other people's packages; the tests' folders mirror those of the product.
+PACKAGES = [name for name in MODULES if re.fullmatch(r"(?!tests/|.*/programs/).*/__init__.py", name)]
 MOST_LINES = 400
 MOST_CHARACTERS = 70
 LONG = 15  # lines of a function that is not understood at a glance
@@ -46,3 +49,29 @@ def test_a_long_function_says_what_it_does():
     product = [name for name in MODULES if not name.startswith("tests/")]
     found = {name: list(_undocumented((ROOT / name).read_text("utf-8"))) for name in product}
     assert {name: functions for name, functions in found.items() if functions} == {}
+
+
+def test_the_map_of_a_package_names_its_modules():
+    missing = {}
+    for package in (Path(name) for name in PACKAGES):
+        beside = [Path(name) for name in MODULES if Path(name).parent == package.parent and name != str(package)]
+        below = [Path(name).parent for name in MODULES if Path(name).parent.parent == package.parent]
+        names = {path.stem for path in beside} | {path.name for path in below}
+        text = (ROOT / package).read_text("utf-8")
+        missing[str(package)] = sorted(name for name in names if not re.search(rf"\b{name}\b", text))
+    maps = {package: names for package, names in missing.items() if names}
+    assert set(maps) <= {"loadingbay/commands/__init__.py"}  # a command's module has its name: docs/cli.md lists them
+
+
+def test_every_room_of_the_command_line_has_its_layer():
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    named = {
+        name
+        for contract in contracts
+        if contract["type"] == "layers"
+        for layer in contract["layers"]
+        for name in re.split(r" [:|] ", layer)
+    }
+    modules = [name.removesuffix(".py").replace("/", ".") for name in MODULES if name.startswith("loadingbay/")]
+    rooms = [name for name in modules if not name.endswith("__init__")]
+    assert [name for name in rooms if not any(f"{name}.".startswith(f"{layer}.") for layer in named)] == []

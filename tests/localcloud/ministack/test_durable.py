@@ -66,7 +66,7 @@ def test_executions_are_there_after_a_kill_and_interrupted_ones_failed(own_cloud
     assert [one["executionArn"] for one in states.list_executions(stateMachineArn=waits)["executions"]] == [running]
 
 
-def test_what_functions_of_an_execution_wrote_is_there_once_its_end_is_known(own_cloud: Callable[[], Any]) -> None:
+def test_what_an_execution_wrote_is_there_once_its_end_is_known(own_cloud: Callable[[], Any]) -> None:
     cloud = own_cloud()
     states = cloud.client("stepfunctions")
     code = io.BytesIO()
