@@ -186,6 +186,7 @@ class Steps:
                 "learning-rate": self._text("LearningRate"),
                 "seed": self._text("Seed"),
                 "pretrained": self._text("Pretrained"),
+                "second-opinion-below": self._text("SecondOpinionBelow"),
                 "target-precision": self._text("TargetPrecision"),
                 "cost-of-wrong-bay": self._text("CostOfWrongBay"),
                 "cost-of-review": self._text("CostOfReview"),

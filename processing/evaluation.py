@@ -71,6 +71,7 @@ class Evaluation(TypedDict):
     thresholds: dict[str, float]  # by the class that is answered, what the confidence must reach
     costs: dict[str, Any]  # processing.evaluate.costs
     out_of_distribution: dict[str, Any]
+    second_opinion: dict[str, float]  # share of the photos about which a large network was asked too, if there is one
     champion: dict[str, Any]
     recent: dict[str, Any]
     confidences: list[float]

@@ -14,7 +14,9 @@ import inference
 
 HERE = Path(__file__).resolve().parent
 # What serving needs, and what Evaluate needs beside it; nothing that only training needs.
-SHIPPED = ("decision.py", "fused.py", "inference.py", "int8.py", "metrics.py", "preprocessing.py")
+SHIPPED = (
+    "cascade.py", "decision.py", "fused.py", "inference.py", "int8.py", "metrics.py", "preprocessing.py", "second.py",
+)  # fmt: skip
 
 
 def write_json(path: Path, value: Any) -> None:

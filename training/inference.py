@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import cascade
 import cv2
 import decision
 import fused
@@ -22,6 +23,7 @@ import int8
 import numpy as np
 import numpy.typing as npt
 import preprocessing
+import second
 
 SYMBOL, PARAMETERS, MODEL = "network-symbol.json", "network-0000.params", "model.json"
 MAX_INSTANCES = 256
@@ -39,12 +41,16 @@ class UnsupportedContentType(ValueError):  # noqa: N818  # the name of the condi
 
 @dataclass(frozen=True)
 class Model:
-    """A loaded artifact: what model.json says, and the network as a function of normalised (n, 3, h, w) float32."""
+    """A loaded artifact: what model.json says, and the network as a function of normalised (n, 3, h, w) float32.
+
+    `both` asks a large network about some of the photos too, in artifacts that hold one.
+    """
 
     about: dict[str, Any]
     network: Callable[[Float32], Float32]
     mean: Float32
     std: Float32
+    both: cascade.Cascade | None = None
 
     @property
     def classes(self) -> list[str]:
@@ -65,8 +71,15 @@ def model_fn(model_dir: str) -> Model:
     mean, std = np.asarray(about["mean"], np.float32), np.asarray(about["std"], np.float32)
     exact = fused.Fused.load(folder / SYMBOL, folder / PARAMETERS)
     probes = preprocessing.normalise(int8.probes(_image_size), mean, std)
-    network = int8.guard(folder, exact, probes, decision.Rule.of(about))
-    model = Model(about, network, mean, std)
+    rule = decision.Rule.of(about)
+    network = int8.guard(folder, exact, probes, rule)
+    large = second.load(folder)
+    both = cascade.Cascade(network, exact, rule, large) if large else None
+    if rule.second and not large:
+        raise FileNotFoundError(f"{second.ABOUT} is missing in the model artifact at {model_dir}")
+    if large:
+        large.warm()
+    model = Model(about, network, mean, std, both)
     warmup(model)
     return model
 
@@ -80,7 +93,8 @@ def warmup(model: Model) -> None:
     ValueError when the network is broken.
     """
     answer = predict_fn(np.zeros((1, *_image_size, 3), np.uint8), model)
-    if answer.shape != (1, len(model.classes) + 1) or not np.isfinite(answer).all():
+    columns = len(model.classes) + (2 if model.both else 1)
+    if answer.shape != (1, columns) or not np.isfinite(answer).all():
         raise ValueError(f"the network gives {answer!r} for {len(model.classes)} classes: the artifact is broken")
 
 
@@ -134,16 +148,21 @@ def predict_fn(images: UInt8, model: Model) -> Float32:
     """(n, h, w, 3) uint8 to (n, classes + 1) float32: see decision.answers. Rows do not depend on each other.
 
     The first columns are the probabilities of the classes, the temperature applied, given that the photo shows one of
-    them; the last is `in_distribution`, from 0 to 1, that it does.
+    them; the next is `in_distribution`, from 0 to 1, that it does. Artifacts that hold a large network give one column
+    more: 1 where it was asked.
     """
-    logits = model.network(preprocessing.normalise(images, model.mean, model.std))
-    return decision.answers(logits, float(model.about["temperature"]))
+    normalised, temperature = preprocessing.normalise(images, model.mean, model.std), float(model.about["temperature"])
+    if not model.both:
+        return decision.answers(model.network(normalised), temperature)
+    logits, asked = model.both(images, normalised)
+    return np.concatenate([decision.answers(logits, temperature), asked[:, None].astype(np.float32)], axis=1)
 
 
 def output_fn(answers: Float32, accept: str, model: Model) -> tuple[bytes, str]:
     """What predict_fn gave as JSON (default) or CSV, and its content type.
 
-    A CSV row is `label,confidence,p1,p2,...,in_distribution`. Where the threshold depends on the class that is
+    A CSV row is `label,confidence,p1,p2,...,in_distribution`. In artifacts that hold a large network each prediction in
+    JSON says whether it was asked, `second_opinion`. Where the threshold depends on the class that is
     answered, each prediction carries its own; `threshold` beside them is then the highest.
     """
     kinds = [part.split(";")[0].strip().lower() for part in (accept or "*/*").split(",")]
@@ -151,12 +170,13 @@ def output_fn(answers: Float32, accept: str, model: Model) -> tuple[bytes, str]:
     if kind is None:
         raise UnsupportedContentType(f"accept {accept!r} is not one of {', '.join(ANSWER_TYPES)}")
     classes = model.classes
-    winners = answers[:, :-1].argmax(axis=1)
+    known = len(classes)
+    winners = answers[:, :known].argmax(axis=1)
     if kind in ("text/csv", "text/*"):
         rows = io.StringIO()
         writer = csv.writer(rows, lineterminator="\n")
         for row, winner in zip(answers.tolist(), winners.tolist(), strict=True):
-            writer.writerow([classes[winner], f"{row[winner]:.6f}", *(f"{value:.6f}" for value in row)])
+            writer.writerow([classes[winner], f"{row[winner]:.6f}", *(f"{value:.6f}" for value in row[: known + 1])])
         return rows.getvalue().encode(), "text/csv"
     by_class = model.about.get("class_thresholds") or {}
     predictions = [
@@ -164,8 +184,9 @@ def output_fn(answers: Float32, accept: str, model: Model) -> tuple[bytes, str]:
             "label": classes[winner],
             "confidence": row[winner],
             **({"threshold": by_class[classes[winner]]} if by_class else {}),
-            "in_distribution": row[-1],
-            "probabilities": dict(zip(classes, row[:-1], strict=True)),
+            "in_distribution": row[known],
+            **({"second_opinion": row[known + 1] > 0} if model.both else {}),
+            "probabilities": dict(zip(classes, row[:known], strict=True)),
         }
         for row, winner in zip(answers.tolist(), winners.tolist(), strict=True)
     ]

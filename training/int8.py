@@ -31,12 +31,12 @@ class Guarded:
     """Logits by `fast`, and by `exact` for photos near a decision: each by itself, whatever else is in the batch."""
 
     def __init__(self, fast: Network, exact: Network, margin: float, rule: Rule) -> None:
-        self._fast, self._exact, self._margin, self._rule = fast, exact, margin, rule
+        self._fast, self._exact, self.margin, self._rule = fast, exact, margin, rule
 
     def __call__(self, images: Float32) -> Float32:
         """(n, 3, h, w) normalised -> (n, classes + 1)."""
         logits = self._fast(images)
-        for row in np.flatnonzero(self._rule.near(logits, self._margin)):
+        for row in np.flatnonzero(self._rule.near(logits, self.margin)):
             logits[row] = self._exact(images[row : row + 1])[0]
         return logits
 

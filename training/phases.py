@@ -12,6 +12,7 @@ from typing import Any
 
 import cv2
 import fitting
+import heads
 import numpy as np
 import numpy.typing as npt
 import records
@@ -22,6 +23,8 @@ from sklearn.model_selection import StratifiedKFold
 FINAL = "final"
 LABELLED_SHARE = 1 / 3  # of what a network learns from, where people labelled photos
 MOST_REPEATS = 4  # of a labelled photo in an epoch
+SECOND, FEATURES = "second-opinion", "features.npz"
+SECOND_WORK = 0.25  # of the final network's: what the large network's features cost
 OUTLIERS = "outliers"  # folder of their pixels, below the job's scratch folder
 
 Float32 = npt.NDArray[np.float32]
@@ -44,6 +47,7 @@ class Job:
     model_dir: Path
     checkpoints: fitting.Checkpoints | None = None
     progress: Progress | None = None
+    second: bool = False  # whether a large network is asked too: its features then lie in FEATURES in `scratch`
 
 
 @dataclass(frozen=True)
@@ -114,19 +118,38 @@ def run_one(phase: fitting.Phase, job: Job, exchange: Exchange | None = None) ->
     return Outcome(fitting.predict(fit.net, channel, phase.held_out), fit.history)
 
 
+def measure(job: Job) -> None:
+    """Have the large network see all photos, in this process."""
+
+    def report(share: float) -> None:
+        if job.progress:
+            done = job.progress.update(SECOND, share)
+            if share >= 1:
+                _report(f"phase={SECOND} {done}")
+
+    heads.measure(job.scratch, job.scratch / OUTLIERS, job.size, job.scratch / FEATURES, report)
+
+
 def run_all(phases: list[fitting.Phase], job: Job, workers: int, exchange: Exchange | None = None) -> list[Outcome]:
     """The phases' outcomes in their order.
 
     On one host at most `workers` processes train side by side, the longest phase first; with one worker, this process
-    trains them. On several hosts all of them train one phase after the other together.
+    trains them. On several hosts all of them train one phase after the other together. The large network sees the
+    photos last, on the first host.
     """
     if exchange or workers == 1:
-        return [run_one(phase, job, exchange) for phase in phases]
+        outcomes = [run_one(phase, job, exchange) for phase in phases]
+        if job.second and (exchange is None or exchange.rank == 0):
+            measure(job)
+        return outcomes
     longest_first = sorted(range(len(phases)), key=lambda number: -len(phases[number].rows))
     context = multiprocessing.get_context("spawn")  # MXNet's threads do not survive a fork
     with ProcessPoolExecutor(min(workers, len(phases)), mp_context=context) as pool:
         futures = {number: pool.submit(run_one, phases[number], job) for number in longest_first}
+        measured = pool.submit(measure, job) if job.second else None
         try:
+            if measured:
+                measured.result()
             return [futures[number].result() for number in range(len(phases))]
         except BrokenProcessPool as error:
             raise fitting.TrainingError("a training process was killed, most likely for want of memory") from error

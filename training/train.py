@@ -35,6 +35,7 @@ import costs  # noqa: E402
 import cv2  # noqa: E402
 import decision  # noqa: E402
 import fitting  # noqa: E402
+import heads  # noqa: E402
 import metrics  # noqa: E402
 import mxnet as mx  # noqa: E402
 import numpy as np  # noqa: E402
@@ -45,7 +46,12 @@ import pretrained  # noqa: E402
 import progress  # noqa: E402
 import quantization  # noqa: E402
 import records  # noqa: E402
+import torch_weights  # noqa: E402
 
+FAULTS = (
+    records.DataError, fitting.TrainingError, pretrained.PretrainedError, torch_weights.WeightsError,
+    json.JSONDecodeError,
+)  # fmt: skip
 IN_DISTRIBUTION_KEPT = 0.95  # share of the training photos, out of fold, that are taken for one of the classes
 
 
@@ -89,6 +95,12 @@ def parser() -> argparse.ArgumentParser:
     flags.add_argument("--cost-of-review", default="1", help="of an answer that is not accepted")
     flags.add_argument("--folds", type=_number(int, 2, 20), default=3)
     flags.add_argument("--pretrained", choices=("yes", "no"), default="yes", help="start from the weights that ship")
+    flags.add_argument(
+        "--second-opinion-below",
+        type=_number(float, 0, 1),
+        default=0.99,
+        help="confidence and in_distribution below which a large network is asked too: 0 never, 1 always",
+    )
     flags.add_argument("--image-size", type=_number(int, 16, 256), default=32, help="pixels a side")
     flags.add_argument("--code-sha256", default="unknown", help="hash of this code, for the record")
     # Where things are.
@@ -137,14 +149,40 @@ def fingerprint(flags: argparse.Namespace, recipe: fitting.Recipe, *data_sha256:
     return hashlib.sha256(json.dumps([*decides, dataclasses.asdict(recipe)]).encode()).hexdigest()
 
 
-def calibrate(logits: Any, labels: Any, flags: argparse.Namespace) -> tuple[float, dict[str, Any]]:
-    """Temperature, and model.json's `out_of_fold`: thresholds and figures on predictions of photos not learned from.
+def consult(
+    logits: Any, labels: Any, features: heads.Features, plan: Sequence[fitting.Phase], flags: argparse.Namespace
+) -> tuple[decision.SecondOpinion, heads.Head, Any, dict[str, float]]:
+    """How the large network is asked, its head, the logits of both networks combined, and figures.
 
-    `logits` are (n, classes + 1). The threshold of `in_distribution` is the one that IN_DISTRIBUTION_KEPT of the photos
-    reach, and the threshold of the confidence is fitted on those that do: for the target precision, or for the least
-    cost where the flags say what mistakes cost. The coverage is the share of all photos that reach both.
+    `logits` (n, classes + 1) are the small network's out of fold; `plan` is phases.plan's. The figures are the share of
+    the photos that the large network is asked about, and what the small network has by itself.
     """
     temperature = calibration.fit_temperature(logits[:, :-1], labels)
+    classes, folds = len(flags.classes), [(phase.rows, phase.held_out) for phase in plan[:-1]]
+    outputs = heads.out_of_fold(features, labels, folds, classes)
+    second = heads.weigh(logits, outputs, labels, temperature, flags.second_opinion_below)
+    asked = second.asked(logits, temperature)
+    alone = decision.softmax(logits[:, :-1], temperature)
+    figures = {
+        "asked": float(asked.mean()),
+        "accuracy_alone": float((alone.argmax(axis=1) == labels).mean()),
+        "nll_alone": metrics.nll(alone, labels),
+    }
+    combined = np.where(asked[:, None], second.combine(logits, outputs), logits)
+    return second, heads.fit(features, labels, plan[-1].rows, classes), combined, figures
+
+
+def calibrate(
+    logits: Any, labels: Any, flags: argparse.Namespace, temperature: float | None = None
+) -> tuple[float, dict[str, Any]]:
+    """Temperature, fitted unless given, and model.json's `out_of_fold`: thresholds and figures out of fold.
+
+    `logits` are (n, classes + 1), of networks that did not learn from the photo. The threshold of `in_distribution` is
+    the one that IN_DISTRIBUTION_KEPT of the photos reach, and the threshold of the confidence is fitted on those that
+    do: for the target precision, or for the least cost where the flags say what mistakes cost. The coverage is the
+    share of all photos that reach both.
+    """
+    temperature = temperature or calibration.fit_temperature(logits[:, :-1], labels)
     answers = decision.answers(logits, temperature)
     probabilities, inside = answers[:, :-1], answers[:, -1]
     confidence, predicted = probabilities.max(axis=1), probabilities.argmax(axis=1)
@@ -237,17 +275,30 @@ def run(flags: argparse.Namespace) -> dict[str, Any] | None:
         # SageMaker makes the folder when the job asks for checkpoints.
         kept = fitting.Checkpoints(flags.checkpoints, fingerprint(flags, recipe, about["sha256"], others))
         kept_if_asked = kept if flags.checkpoints.is_dir() else None
-        overall = progress.Progress(scratch, {phase.name: float(len(phase.rows)) for phase in plan})
-        job = phases.Job(scratch, size, mean, std, len(flags.classes), recipe, flags.model_dir, kept_if_asked, overall)
+        asks = flags.second_opinion_below > 0
+        work = {phase.name: float(len(phase.rows)) for phase in plan}
+        overall = progress.Progress(scratch, work | ({phases.SECOND: phases.SECOND_WORK * len(labels)} if asks else {}))
+        job = phases.Job(
+            scratch, size, mean, std, len(flags.classes), recipe, flags.model_dir, kept_if_asked, overall, asks
+        )
         with cluster.parameter_server(hosts, flags.parameter_server_port) as exchange:
             outcomes = phases.run_all(plan, job, flags.workers, exchange)
         photos = quantization.choose(records.mapped(scratch, size).images)
+        features = heads.read(scratch / phases.FEATURES) if asks and hosts.rank == 0 else None
     if hosts.rank > 0:
         return None
     logits = np.empty((len(labels), len(flags.classes) + 1), np.float32)
     for phase, outcome in zip(plan, outcomes, strict=True):
         logits[phase.held_out] = outcome.logits
-    temperature, out_of_fold = calibrate(logits, labels, flags)
+    second: dict[str, Any] = {}
+    consulted: dict[str, float] = {}
+    temperature = calibration.fit_temperature(logits[:, :-1], labels)
+    if features:
+        opinion, head, logits, consulted = consult(logits, labels, features, plan, flags)
+        second = dataclasses.asdict(opinion)
+        heads.network().export(flags.model_dir, head.weights, head.bias)
+    _, out_of_fold = calibrate(logits, labels, flags, temperature)
+    out_of_fold |= consulted
     by_costs = "costs" in out_of_fold
     model = {
         "classes": flags.classes,
@@ -259,6 +310,7 @@ def run(flags: argparse.Namespace) -> dict[str, Any] | None:
         "class_thresholds": out_of_fold.get("class_thresholds", {}),
         "costs": {name: out_of_fold["costs"][name] for name in ("wrong_bay", "review")} if by_costs else {},
         "in_distribution_threshold": out_of_fold["in_distribution_threshold"],
+        "second_opinion": second,
         "outliers": about.get("outliers", {}).get("train", {}),
         "target_precision": flags.target_precision,
         "data_label": about["label"],
@@ -275,6 +327,7 @@ def run(flags: argparse.Namespace) -> dict[str, Any] | None:
         "hyperparameters": {
             "folds": flags.folds,
             "confidence_level": flags.confidence_level,
+            "second_opinion_below": flags.second_opinion_below,
             "hosts": hosts.size,
             **dataclasses.asdict(recipe),
         },
@@ -295,6 +348,7 @@ def summarise(out_of_fold: dict[str, Any], temperature: float, flags: argparse.N
         "temperature": f"{temperature:.4f}",
         "threshold": f"{out_of_fold['value']:.4f}",
         "in_distribution_threshold": f"{out_of_fold['in_distribution_threshold']:.4f}",
+        "asked_twice": f"{out_of_fold.get('asked', 0):.4f}",
         "coverage": f"{out_of_fold['coverage']:.4f}",
         "accepted_precision": f"{out_of_fold['accepted_precision']:.4f}",
         "seconds": f"{seconds:.1f}",
@@ -334,7 +388,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         known.error(str(error))
     try:
         run(flags)
-    except (records.DataError, fitting.TrainingError, pretrained.PretrainedError, json.JSONDecodeError) as error:
+    except FAULTS as error:
         print(f"train.py: {error}", file=sys.stderr)
         return 1
     return 0

@@ -37,6 +37,7 @@ class Prediction(TypedDict):
     probabilities: dict[str, float]
     threshold: NotRequired[float]  # that of its class, where classes have their own
     in_distribution: NotRequired[float]  # 0 to 1: how much the photo is like those of the classes, where the model says
+    second_opinion: NotRequired[bool]  # whether a large network was asked too, where the artifact holds one
 
 
 @dataclass(frozen=True)
@@ -85,6 +86,12 @@ class Answers:
         if self.in_distribution_threshold is None:
             return np.ones(len(self.predictions), bool)
         return self.score >= self.in_distribution_threshold
+
+    @property
+    def asked_twice(self) -> float | None:
+        """Share of the photos about which a large network was asked too; None where the artifact holds none."""
+        asked = [one["second_opinion"] for one in self.predictions if "second_opinion" in one]
+        return sum(asked) / len(asked) if asked else None
 
     @property
     def accepted(self) -> Bools:
@@ -158,4 +165,6 @@ def _checked(one: dict[str, Any], classes: list[str], answer: dict[str, Any]) ->
         found["threshold"] = float(one["threshold"])
     if answer.get("in_distribution_threshold") is not None:
         found["in_distribution"] = float(one["in_distribution"])
+    if "second_opinion" in one:
+        found["second_opinion"] = bool(one["second_opinion"])
     return found

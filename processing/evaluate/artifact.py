@@ -30,6 +30,7 @@ class About(TypedDict):
     out_of_fold: dict[str, Any]  # figures on training photos that the networks asked had not learned from
     class_thresholds: NotRequired[dict[str, float]]  # by the class that is answered, where they differ
     costs: NotRequired[dict[str, Any]]  # for which the threshold was fitted: wrong_bay by class, review
+    second_opinion: NotRequired[dict[str, float]]  # when a large network is asked too, and how both are combined
     new_threshold: NotRequired[dict[str, Any]]  # whose network it is, where a person chose another threshold for it
     data_label: NotRequired[str]
     data_sha256: NotRequired[str]

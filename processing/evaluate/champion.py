@@ -13,6 +13,7 @@ from processing.evaluate.answers import Answers, Bools
 from processing.evaluate.artifact import ARTIFACT, MODEL, Artifact
 
 NETWORK = ("network-symbol.json", "network-0000.params")
+SECOND = ("second-symbol.json", "second-0000.params", "second.json")  # the large network, where there is one
 
 
 def is_there(place: Path | None) -> bool:
@@ -22,7 +23,10 @@ def is_there(place: Path | None) -> bool:
 
 def same_network(one: Artifact, other: Artifact) -> bool:
     """Whether two artifacts hold the same network, byte by byte: then they differ in thresholds at most."""
-    pairs = [(one.folder / name, other.folder / name) for name in NETWORK]
+    if one.about.get("second_opinion", {}) != other.about.get("second_opinion", {}):
+        return False
+    names = (*NETWORK, *(SECOND if one.about.get("second_opinion") else ()))
+    pairs = [(one.folder / name, other.folder / name) for name in names]
     return all(a.is_file() and b.is_file() and filecmp.cmp(a, b, shallow=False) for a, b in pairs)
 
 

@@ -192,6 +192,8 @@ def _words(ax: Any, report: Evaluation, about: About) -> None:
         ("accepted of other things", f"{_share(gate['out_of_distribution_accepted'])} of {_others(report)}"),
         ("against the champion", against),
     ]
+    if asked := report["second_opinion"]:
+        lines.append(("a large network was asked about", f"{_share(asked['test'])} of the test photos"))
     _table(ax, "In figures", lines)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import ModuleType
 from typing import Any
 
@@ -100,6 +100,7 @@ def build(
             "score": "confidence" if answers.in_distribution_threshold is None else "in_distribution",
             **refusal,
         },
+        second_opinion=_asked_twice({"test": [answers], "photos": others.values(), "drawn": drawn.values()}),
         champion=judged,
         recent=dict(recently),
         # Photo by photo, in the order of the records: what monitoring compares the stream with.
@@ -119,6 +120,13 @@ def build(
 def spread(count: int) -> Ints:
     """Row numbers 0 to count - 1, the last included; at most MAX_POINTS of them, evenly spread."""
     return np.unique(np.linspace(0, count - 1, min(count, MAX_POINTS)).round().astype(np.int64))
+
+
+def _asked_twice(groups: Mapping[str, Iterable[Answers]]) -> dict[str, float]:
+    """By group, the mean share of its photos about which a large network was asked too; none without such a network."""
+    shares = {name: [one.asked_twice for one in group] for name, group in groups.items()}
+    known = {name: [share for share in some if share is not None] for name, some in shares.items()}
+    return {name: float(np.mean(some)) for name, some in known.items() if some}
 
 
 def _intervals(right: Bools, taken: Bools) -> dict[str, list[float]]:

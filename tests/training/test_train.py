@@ -11,6 +11,7 @@ from pathlib import Path
 import inference
 import numpy as np
 import pytest
+import second
 import train
 
 from tests.training import channels
@@ -49,8 +50,11 @@ def trained(channel: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Pa
 def test_the_artifact_is_whole_and_answers(trained: tuple[Path, str]) -> None:
     model = inference.model_fn(str(trained[0] / "model"))
     answers = inference.predict_fn(np.zeros((3, 32, 32, 3), np.uint8), model)
-    assert answers.shape == (3, 3)
+    assert answers.shape == (3, 4)
     assert np.allclose(answers[:, :2].sum(axis=1), 1, atol=1e-6)
+    assert set(answers[:, 3]) <= {0, 1}
+    assert model.about["second_opinion"]["below"] == 0.99
+    assert 0 < model.about["out_of_fold"]["asked"] <= 1
     assert set(model.about) >= {
         "classes", "image_size", "mean", "std", "temperature", "threshold", "in_distribution_threshold",
         "outliers", "target_precision", "data_label",
@@ -67,7 +71,8 @@ def test_each_epoch_of_each_phase_has_its_line_and_its_history(trained: tuple[Pa
     assert all(set(line) >= wanted for line in lines)
     assert [line["epoch"] for line in lines if line["phase"] == "fold-1/2"] == [f"{n}/6" for n in range(1, 7)]
     assert "validation_accuracy" in next(x for x in lines if x["phase"] == "fold-2/2" and x["epoch"] == "6/6")
-    assert (lines[-1]["fits"], lines[-1]["done"]) == ("3/3", "100")
+    assert lines[-1]["fits"] == "3/4"
+    assert "phase=second-opinion fits=4/4 done=100 left=0" in log
     assert [int(line["done"]) for line in lines] == sorted(int(line["done"]) for line in lines)
     history = json.loads((job / "model" / "history.json").read_text())
     assert len(history) == len(lines) == 18
@@ -79,6 +84,33 @@ def test_the_same_seed_gives_the_same_bytes_in_one_process_or_two(
 ) -> None:
     _run(channel, tmp_path, "--workers", "2")
     assert _contents(tmp_path) == _contents(trained[0])
+
+
+def test_below_zero_only_the_small_network_is_in_the_artifact(
+    trained: tuple[Path, str], channel: Path, tmp_path: Path
+) -> None:
+    log = _run(channel, tmp_path, "--second-opinion-below", "0")
+    alone, both = _contents(tmp_path), _contents(trained[0])
+    assert set(both) - set(alone) == {second.SYMBOL, second.PARAMETERS, second.ABOUT}
+    assert alone[inference.PARAMETERS] == both[inference.PARAMETERS]  # the small network learns the same
+    assert "second-opinion" not in log
+    model = inference.model_fn(str(tmp_path / "model"))
+    photos = np.random.default_rng(0).integers(0, 256, (4, 32, 32, 3)).astype(np.uint8)
+    answers = inference.predict_fn(photos, model)
+    assert answers.shape == (4, 3)
+    assert "second_opinion" not in json.loads(inference.output_fn(answers, "*/*", model)[0])["predictions"][0]
+
+
+def test_the_answer_says_whether_the_large_network_was_asked(trained: tuple[Path, str]) -> None:
+    model = inference.model_fn(str(trained[0] / "model"))
+    photos = np.random.default_rng(0).integers(0, 256, (5, 32, 32, 3)).astype(np.uint8)
+    answers = inference.predict_fn(photos, model)
+    said = json.loads(inference.output_fn(answers, "application/json", model)[0])["predictions"]
+    assert [one["second_opinion"] for one in said] == [bool(asked) for asked in answers[:, 3]]
+    alone = np.concatenate([inference.predict_fn(photos[row : row + 1], model) for row in range(5)])
+    assert np.allclose(alone, answers, atol=1e-5)
+    rows = inference.output_fn(answers, "text/csv", model)[0].decode().splitlines()
+    assert all(len(row.split(",")) == 5 for row in rows)  # label, confidence, two classes, in_distribution
 
 
 def test_another_seed_gives_other_weights(trained: tuple[Path, str], channel: Path, tmp_path: Path) -> None:
