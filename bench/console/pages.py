@@ -137,7 +137,7 @@ def _seed_executions(target: Target, count: int) -> None:
 def _measure(target: Target, pid: int, address: str, times: int) -> None:
     """Ask the console of that process for each page several times, and print what each took.
 
-    `address` is the one that is good once.
+    `address` has the one-time token.
     """
     found = health(target)
     assert found

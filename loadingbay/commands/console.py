@@ -22,8 +22,8 @@ PORT = 4748
 def console(target: Target, port: int, browser: bool) -> None:
     """Serve the console on this machine, with your own rights, until Ctrl-C.
 
-    The address that is printed is good once: whoever opens it gets a session of twelve hours. Nothing but this machine
-    can reach it.
+    The address that is printed can be opened once: whoever opens it gets a session of twelve hours. Nothing but this
+    machine can reach it.
     """
     until_interrupted(open_console(target, port, browser=browser))
 

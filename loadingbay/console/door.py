@@ -3,7 +3,7 @@
 The rules, for every request:
 
 - its Host is this port of this machine: a foreign name that resolves to loopback is refused (DNS rebinding);
-- without a session only `/enter?token=...` and the style sheet answer; a token is good once, and the session's cookie
+- without a session only `/enter?token=...` and the style sheet answer; a token works once, and the session's cookie
   is HttpOnly and SameSite=Strict;
 - what changes something (every method but GET and HEAD) has an Origin that is this console's own, and the session's
   form token: as the field `csrf` of a form, or as the header `X-CSRF-Token`;
@@ -138,7 +138,7 @@ class Door:
         if session is None:
             return _refused(
                 401,
-                "No session: open the address that `loadingbay console` printed in its terminal. It is good once; "
+                "No session: open the address that `loadingbay console` printed in its terminal. It works once; "
                 "starting the command again prints a new one, and `Another browser` on an open page shows one.",
             )
         request.state.session = session

@@ -198,7 +198,7 @@ _door: list[Any] = []
 
 
 def _address(console: Console, browser: Browser) -> str:
-    """An address that is good once: the printed one for the first page, then what `Another browser` shows there."""
+    """An address that works once: the printed one for the first page, then what `Another browser` shows there."""
     if not _door or _door[0] != console.address:
         context = browser.new_context()
         page = context.new_page()
