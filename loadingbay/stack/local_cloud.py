@@ -133,22 +133,21 @@ def _start(target: Target, waiting: Callable[[], None]) -> bool:
 
 
 def stop(target: Target) -> bool:
-    """Stops the local cloud, which saves its state first; whether one ran.
+    """Stops the local cloud of this folder, whichever port it has, and lets it save its state; whether one ran.
 
     Raises WorkError when it does not end, or when what answers is not the process that the home's own file names.
     """
-    found = running(target)
-    if found is None:
+    found, home = running(target), _home(target)
+    if found is None and daemon.find(home) is None:
         return False
-    pid, home = int(found["pid"]), _home(target)
     named = daemon.identity(home)
     try:
-        stopped = named is not None and named.pid == pid and daemon.stop(home)
+        stopped = (found is None or (named is not None and named.pid == found["pid"])) and daemon.stop(home)
     except daemon.DaemonError as error:
         raise WorkError(f"the local cloud did not stop: {error} See {log_file(target)}") from error
-    if not stopped and running(target) is not None:
+    if found is not None and not stopped and running(target) is not None:
         raise WorkError(
-            f"what answers on port {target.port} says that it is process {pid}, but the local cloud of "
+            f"what answers on port {target.port} says that it is process {found['pid']}, but the local cloud of "
             f"{home} is another or none: nothing was stopped"
         )
     return True

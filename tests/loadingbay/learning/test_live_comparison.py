@@ -12,6 +12,7 @@ from loadingbay.learning import live_comparison
 from loadingbay.learning.live_comparison import Answer, compared, pairs
 from loadingbay.registry import versions as registry
 from loadingbay.target import Target
+from tests.fakes.fake_sagemaker import FakeSageMaker
 
 SINCE = datetime(2026, 11, 26, 10, 5, 0, 500_000, tzinfo=UTC)
 ARN = "arn:aws:sagemaker:us-east-1:123456789012:model-package/loadingbay/"
@@ -86,12 +87,8 @@ def test_the_captures_of_both_variants_since_the_shadow_began_are_compared(targe
     s3.put_object(Bucket="data", Key="labels/2026/11/26/10/x", Body=f"{json.dumps(label)}\n{json.dumps(older)}\n7")
     now = registry.Endpoint("e", "InService", "", f"{ARN}1", "c", SINCE, f"{ARN}2")
     monkeypatch.setattr(registry, "endpoint", lambda *_: now)
-
-    class SageMaker:
-        def describe_endpoint_config(self, **_):
-            return {"ProductionVariants": [{"VariantName": "AllTraffic"}]}
-
-    target.clients["sagemaker"] = SageMaker()
+    target.clients["sagemaker"] = sagemaker = FakeSageMaker()
+    sagemaker.configs["c"] = {"ProductionVariants": [{"VariantName": "AllTraffic"}]}
     stack = {"DataCaptureUri": "s3://data/c", "EndpointName": "e", "BucketName": "data"}
     two = registry.Version(2, f"{ARN}2", "PendingManualApproval", SINCE, "", {}, "")
     made = live_comparison.compare(target, stack, two)

@@ -22,6 +22,8 @@ home, port = sys.argv[1], int(sys.argv[2])
 started = open("/proc/self/stat").read().rpartition(")")[2].split()[19]
 with open(f"{home}/localcloud.pid", "w") as note:
     note.write(f"{os.getpid()} {started} {open('/proc/sys/kernel/random/boot_id').read()}")
+with open(f"{home}/endpoint", "w") as note:
+    note.write(f"http://127.0.0.1:{port}")
 class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         body = json.dumps({"status": "ok", "pid": os.getpid(), "home": home, "port": port}).encode()
@@ -143,6 +145,15 @@ def test_stopping_ends_the_process(target, program):
     assert local_cloud.health(target) is None
     assert psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
     assert local_cloud.stop(target) is False
+
+
+def test_the_cloud_of_the_folder_is_stopped_whichever_port_it_has(target, program):
+    program(HEALTHY)
+    local_cloud.start(target)
+    elsewhere = replace(target, endpoint_url="http://127.0.0.1:1", port=1)
+    assert local_cloud.stop(elsewhere) is True
+    assert local_cloud.health(target) is None
+    assert local_cloud.stop(elsewhere) is False
 
 
 def test_a_process_that_took_the_clouds_number_is_not_signalled(target, program):
