@@ -1,9 +1,9 @@
 """What a long history costs the local cloud: `.venv/bin/python bench/growth/run.py` prints a table.
 
 A home is filled with executions (two steps and jobs each), versions of a model and log lines, once with few and once
-with many, and a cloud is started on it. Timed are its start, from the command until it answers, and requests by boto3
-on one connection: the median of 50 each and, in brackets, the least. Documents are copies of those that a real
-execution left; log lines and versions come over the API. Nothing else should be running.
+with many, and a cloud is started on it. Timed are its start, from the command until it answers, its processor time
+until then, and requests by boto3 on one connection: the median of 50 each and, in brackets, the least. Documents are
+copies of those that a real execution left; log lines and versions come over the API. Nothing else should be running.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
@@ -131,7 +133,8 @@ def measure(home: Path) -> dict[str, str]:
             "ListModelPackages": lambda: sagemaker.list_model_packages(ModelPackageGroupName="growth"),
             "DescribePipelineExecution": lambda: sagemaker.describe_pipeline_execution(PipelineExecutionArn=arn),
         }
-        figures = {"start, s": f"{cloud.started:.1f}"}
+        used = psutil.Process(cloud.process).cpu_times()
+        figures = {"start, s": f"{cloud.started:.1f}", "its processor time, s": f"{used.user + used.system:.1f}"}
         for name, call in calls.items():
             median, least = milliseconds(call)
             figures[f"{name}, ms"] = f"{median:.1f} ({least:.1f})"
