@@ -57,6 +57,7 @@ def parse(wrong_bay: str, review: float, classes: Sequence[str]) -> Costs | None
 
 
 def _cost(text: str | float, what: str) -> float:
+    """Return the cost that a text or number stands for; ValueError, which begins with `what`, outside of 0 to MOST."""
     try:
         value = float(text)
     except ValueError:

@@ -70,6 +70,7 @@ def _start(request: Request) -> Response:
         )
 
     def work(task: Task) -> int:
+        """The run itself, as a task: returns the number of the version that it led to."""
         finished = do(
             here.target,
             task.screen,

@@ -166,6 +166,7 @@ class Screen:
             self.console.print(Text(typed(text)), soft_wrap=True)
 
     def __rich__(self) -> RenderableType:
+        """The parts and steps as a table, which rich draws again and again."""
         table = Table.grid(padding=(0, 2, 0, 0))
         table.add_column(width=1)
         table.add_column(no_wrap=True, min_width=12)

@@ -69,6 +69,7 @@ class Records:
         now, before = self._cloud.clock(), ""
 
         def edit(document: Document) -> None:
+            """Set the status in the document, unless the one before does not allow it."""
             nonlocal before
             before = document["PipelineExecutionStatus"]
             if only_from is not None and before not in only_from:

@@ -38,6 +38,7 @@ class ExecutionScope:
         return self._execution["_parameters"][name]
 
     def execution(self, name: str) -> Any:
+        """An execution variable, such as PipelineExecutionId; UnknownReferenceError for one that does not exist."""
         arn = self._execution["PipelineExecutionArn"]
         values = {
             "StartDateTime": iso(self._execution["CreationTime"]),

@@ -242,6 +242,7 @@ class JobRun:
         problems: list[SandboxError] = []
 
         def wait(index: int, process: ContainedProcess) -> int:
+            """Wait for one host's process; the first failure ends the other hosts."""
             try:
                 code = process.wait() or 0
             except SandboxError as error:

@@ -183,6 +183,7 @@ class TuningRun:
         changed = False
 
         def edit(job: Document) -> None:
+            """Write status, counters, best training job and reason into the document."""
             nonlocal changed
             before = job["HyperParameterTuningJobStatus"]
             after = "Stopping" if before == "Stopping" and status == "InProgress" else status

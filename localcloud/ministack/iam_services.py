@@ -88,6 +88,8 @@ def _enforce_states(roles: _Roles) -> None:
         return run
 
     def checked(work: Callable[..., Any], wanted: Callable[..., list[Need]], error: str) -> Callable[..., Any]:
+        """`work`, which fails with `error` unless the execution's role is allowed what `wanted` names."""
+
         @functools.wraps(work)
         def run(*args: Any, **options: Any) -> Any:
             role, session = acting.get()
@@ -220,6 +222,7 @@ def _enforce_events(roles: _Roles) -> None:
 
     @functools.wraps(invoke)
     def checked(target: dict[str, Any], event: Any, rule: dict[str, Any], view: Any = None) -> None:
+        """Invoke a rule's target if that is allowed; otherwise log that it has no effect."""
         try:
             allowed(target, rule, event.get("Source") == "aws.scheduler")
         except NotAllowedError as denied:
@@ -253,6 +256,7 @@ def _enforce_dead_letters(roles: _Roles) -> None:
 
     @functools.wraps(route)
     def checked(target_arn: str, name: str, event: Any, result: Any) -> None:
+        """Deliver a failed event if the function's role allows it; otherwise log that it is lost."""
         config = (functions._functions.get(name) or {}).get("config", {})
         action = {"sqs": "sqs:SendMessage", "sns": "sns:Publish", "lambda": "lambda:InvokeFunction"}.get(
             target_arn.split(":")[2], "events:PutEvents"

@@ -40,6 +40,7 @@ def install(events: Any, scheduler: Any, start: Start, changed: Callable[[str], 
 
     @functools.wraps(invoke)
     def invoke_target(target: dict[str, Any], event: dict[str, Any], rule: dict[str, Any], view: Any = None) -> None:
+        """Start the pipeline that a target names; MiniStack invokes targets of other kinds."""
         if event.get("Source") == "aws.scheduler":
             changed("scheduler")
         request = pipeline_request(target)

@@ -42,6 +42,7 @@ class Threads:
             threading.Thread(target=self._loop, args=(work,), name="reused", daemon=True).start()
 
     def _loop(self, work: Work | None) -> None:
+        """Run `work` and then what comes next, until there is nothing more to do for this thread."""
         mine: SimpleQueue[Work] = SimpleQueue()
         while work is not None:
             try:

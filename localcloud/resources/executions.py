@@ -143,6 +143,7 @@ def list_pipeline_execution_steps(cloud: Cloud, request: dict[str, Any]) -> dict
 
     def steps(after: tuple[Any, str] | None, count: int) -> Iterator[dict[str, Any]]:
         # Inserted when they start, in the definition's order those that start in the same moment.
+        """At most `count` steps after a place, each with its own place, for the page."""
         found = cloud.store.inserted(
             STEP,
             execution["PipelineExecutionArn"],

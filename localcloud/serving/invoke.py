@@ -258,6 +258,7 @@ class Invoker:
             return
 
         async def run(instance: Instance) -> None:
+            """Send the copy, record its metrics, and capture its answer."""
             started, sending = time.time(), time.perf_counter()
             status, answered = 0, ("", b"")
             # A failure is recorded in the shadow's metrics only.

@@ -78,6 +78,7 @@ def train(env: Any) -> None:
     print(f"Train matrix has {matrices['train'].num_row()} rows", flush=True)
 
     def fit(is_master: bool) -> None:
+        """Train on this host; the master stores the model."""
         booster = xgboost.train(
             given,
             matrices["train"],
