@@ -133,7 +133,7 @@ PARAMETERS: tuple[Parameter, ...] = (
     Parameter("Seed", "Integer", 1, "Seed of everything that is drawn.", 0, 2**31 - 1),
     Parameter("Pretrained", "String", "yes", "Start from the weights that ship, made from photos of other things.",
               form="switch"),
-    Parameter("SecondOpinionBelow", "Float", 0.99, "Confidence, or in_distribution, below which a large network is "
+    Parameter("SecondOpinionBelow", "Float", 0.995, "Confidence, or in_distribution, below which a large network is "
               "asked too: 0 never (and the artifact holds none), 1 always.", 0, 1),
     Parameter("MinimumAccuracy", "Float", 0.85, "Test accuracy below which no version is registered.", 0, 1),
     Parameter("ChampionTolerance", "Float", 0.02, "Test accuracy that a version may lose to the approved one.", 0, 1),

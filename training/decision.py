@@ -45,14 +45,13 @@ class SecondOpinion:
     """When a large network is asked beside the small one, and how its outputs are combined with the small one's logits.
 
     It is asked about photos whose confidence or `in_distribution`, by the small network alone, is less than `below`;
-    about all of them at 1. `small` and `large` are the factors of their logits of the classes in the sum,
-    `in_distribution` is that of the small network's log-odds beside the large one's.
+    about all of them at 1. `small` and `large` are the factors of their logits of the classes in the sum. A photo asked
+    about is taken for one of the classes only where both networks take it for one: their odds against it add up.
     """
 
     below: float
     small: float
     large: float
-    in_distribution: float
 
     @classmethod
     def of(cls, about: dict[str, Any]) -> SecondOpinion | None:
@@ -63,7 +62,7 @@ class SecondOpinion:
     @property
     def sensitivity(self) -> float:
         """By how much more than the small network's logits the combined ones may change, see `spread`."""
-        return max(self.small, self.in_distribution)
+        return max(self.small, 1.0)
 
     def asked(self, logits: Float32, temperature: float) -> npt.NDArray[np.bool_]:
         """(n,): whether the large network is asked, from the small one's (n, classes + 1) logits."""
@@ -89,8 +88,8 @@ class SecondOpinion:
         The latter are (n, classes + 1): logits of the classes, and last the log-odds of being one of them.
         """
         classes = self.small * logits[:, :-1].astype(np.float64) + self.large * outputs[:, :-1].astype(np.float64)
-        inside = self.in_distribution * log_odds(logits) + outputs[:, -1].astype(np.float64)
-        none_of_them = np.logaddexp.reduce(classes, axis=1) - inside
+        against = np.logaddexp(-log_odds(logits), -outputs[:, -1].astype(np.float64))
+        none_of_them = np.logaddexp.reduce(classes, axis=1) + against
         return np.concatenate([classes, none_of_them[:, None]], axis=1).astype(np.float32)
 
 

@@ -23,7 +23,6 @@ from sklearn.linear_model import LogisticRegression
 
 OUTLIERS_PER_PHOTO = 1.5  # at most
 PENALTY = 0.03  # scikit-learn's C, for features divided by their common spread
-SMALL_SHARE = 0.25  # of the small network's log-odds of being one of the classes, beside the large one's
 FEWEST = 30  # photos asked about, below which the scale of both is fitted on all photos
 JPEG_QUALITY = 70  # the lowest
 SLICE = 100  # photos between two words of progress
@@ -130,7 +129,7 @@ def weigh(logits: Float32, outputs: Float32, labels: Int64, temperature: float, 
     scaled = logits[:, :-1] / temperature
     own = calibration.fit_temperature(outputs[:, :-1], labels)
     both = scaled + outputs[:, :-1] / own
-    asked = SecondOpinion(below, 1.0, 1.0, SMALL_SHARE).asked(logits, temperature)
+    asked = SecondOpinion(below, 1.0, 1.0).asked(logits, temperature)
     rows = np.flatnonzero(asked) if asked.sum() >= FEWEST else np.arange(len(labels))
     together = calibration.fit_temperature(both[rows], labels[rows])
-    return SecondOpinion(below, 1 / together, temperature / own / together, SMALL_SHARE)
+    return SecondOpinion(below, 1 / together, temperature / own / together)

@@ -98,7 +98,7 @@ def parser() -> argparse.ArgumentParser:
     flags.add_argument(
         "--second-opinion-below",
         type=_number(float, 0, 1),
-        default=0.99,
+        default=0.995,
         help="confidence and in_distribution below which a large network is asked too: 0 never, 1 always",
     )
     flags.add_argument("--image-size", type=_number(int, 16, 256), default=32, help="pixels a side")

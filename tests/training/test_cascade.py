@@ -14,7 +14,7 @@ TEMPERATURE = 1.4
 
 
 def _rule(below: float, **changed: Any) -> decision.Rule:
-    factors = {"small": 0.7, "large": 1.3, "in_distribution": 0.25, **changed}
+    factors = {"small": 0.7, "large": 1.3, **changed}
     return decision.Rule(TEMPERATURE, 0.8, 0.7, (), decision.SecondOpinion(below, **factors))
 
 
@@ -61,12 +61,19 @@ def test_at_one_both_are_asked_about_every_photo() -> None:
 
 
 def test_the_combined_answer_weighs_classes_and_in_distribution_apart() -> None:
-    second = decision.SecondOpinion(0.9, 2.0, 0.5, 0.25)
+    second = decision.SecondOpinion(0.9, 2.0, 0.5)
     logits, outputs = np.array([[1.0, 3.0, 0.5]], np.float32), np.array([[4.0, 0.0, 1.5]], np.float32)
     combined = second.combine(logits, outputs)
     assert combined[0, :2] == pytest.approx([2 * 1 + 0.5 * 4, 2 * 3])
-    inside = 0.25 * (np.logaddexp(1, 3) - 0.5) + 1.5
-    assert decision.log_odds(combined)[0] == pytest.approx(inside, abs=1e-5)
+    odds_against = np.exp(0.5 - np.logaddexp(1, 3)) + np.exp(-1.5)
+    assert decision.log_odds(combined)[0] == pytest.approx(-np.log(odds_against), abs=1e-5)
+
+
+def test_one_network_is_enough_to_take_a_photo_for_none_of_them() -> None:
+    second = decision.SecondOpinion(0.9, 1.0, 1.0)
+    for small, large in ((-8.0, 8.0), (8.0, -8.0)):
+        logits, outputs = np.array([[0.0, 0.0, -small]], np.float32), np.array([[0.0, 0.0, large]], np.float32)
+        assert decision.answers(second.combine(logits, outputs), 1.0)[0, -1] < 0.001
 
 
 @given(st.integers(1, 24), st.integers(0, 1000), st.sampled_from([0.3, 0.9, 0.99, 1.0]))
@@ -87,7 +94,7 @@ def _decisions(logits: np.ndarray, asked: np.ndarray, rule: decision.Rule) -> li
                     strict=True))  # fmt: skip
 
 
-@pytest.mark.parametrize("changed", [{}, {"small": 1.6}, {"in_distribution": 3.0}])
+@pytest.mark.parametrize("changed", [{}, {"small": 1.6}])
 @pytest.mark.parametrize("below", [0.6, 0.95, 1.0])
 def test_eight_bits_change_no_decision(below: float, changed: dict[str, float]) -> None:
     images, data = _photos(4000, 3)

@@ -53,7 +53,7 @@ def test_the_artifact_is_whole_and_answers(trained: tuple[Path, str]) -> None:
     assert answers.shape == (3, 4)
     assert np.allclose(answers[:, :2].sum(axis=1), 1, atol=1e-6)
     assert set(answers[:, 3]) <= {0, 1}
-    assert model.about["second_opinion"]["below"] == 0.99
+    assert model.about["second_opinion"]["below"] == 0.995
     assert 0 < model.about["out_of_fold"]["asked"] <= 1
     assert set(model.about) >= {
         "classes", "image_size", "mean", "std", "temperature", "threshold", "in_distribution_threshold",
