@@ -157,12 +157,16 @@ def _job_lines(target: Target, group: str, job: str) -> list[str]:
 
 def _newest_monitor(target: Target) -> str:
     """Return the name of the stage's newest monitoring job; WorkError when none has run."""
-    listed = target.client("sagemaker").list_processing_jobs(
-        NameContains=f"{target.stage}-monitor", SortBy="CreationTime", SortOrder="Descending", MaxResults=1
-    )["ProcessingJobSummaries"]
-    if not listed:
-        raise WorkError("no monitoring job has run yet: `loadingbay monitor` runs one")
-    return str(listed[0]["ProcessingJobName"])
+    # AWS cuts a page before it filters it: the newest may be on a later one.
+    pages = (
+        target.client("sagemaker")
+        .get_paginator("list_processing_jobs")
+        .paginate(NameContains=f"{target.stage}-monitor", SortBy="CreationTime", SortOrder="Descending")
+    )
+    for page in pages:
+        for job in page["ProcessingJobSummaries"]:
+            return str(job["ProcessingJobName"])
+    raise WorkError("no monitoring job has run yet: `loadingbay monitor` runs one")
 
 
 def _lambda_group(target: Target, name: str) -> str | None:

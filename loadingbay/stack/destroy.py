@@ -241,8 +241,9 @@ def _delete_endpoint(target: Target, name: str) -> None:
     sagemaker.delete_endpoint(EndpointName=name)
 
     def there() -> bool:
-        listed = sagemaker.list_endpoints(NameContains=name)["Endpoints"]
-        return any(item["EndpointName"] == name for item in listed)
+        # AWS cuts a page before it filters it: the endpoint may be on a later one.
+        pages = sagemaker.get_paginator("list_endpoints").paginate(NameContains=name)
+        return any(item["EndpointName"] == name for page in pages for item in page["Endpoints"])
 
     _wait(target, there, f"the endpoint {name}")
 

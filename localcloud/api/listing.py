@@ -31,6 +31,7 @@ def page(
     default_size: int = 10,
     status: str | None = None,
     where: Callable[[Document], bool] = lambda document: True,
+    cut_first: bool = False,
 ) -> Document:
     """One page of a List operation: filter, sort, cut, and say where the next page starts.
 
@@ -39,7 +40,7 @@ def page(
     names the member for StatusEquals and SortBy=Status. `sort` maps further SortBy values to members; Name,
     CreationTime and LastModifiedTime are there. Filters used when the request has them: NameContains, StatusEquals,
     CreationTimeAfter/Before (also CreatedAfter/Before), LastModifiedTimeAfter/Before. `where` is a filter that only one
-    operation has.
+    operation has. With `cut_first` a page is cut before it is filtered: it may be short or empty and have a next one.
 
     A `Selection` of the store, whose keys are the documents' `identity`, is read only as far as the page goes where it
     is sorted by CreationTime: that costs the same however many documents there are. A `Reader` is for lists with one
@@ -69,16 +70,19 @@ def page(
     size = request.get("MaxResults") or default_size
     if callable(documents):
         documents = documents(after, size + 1)
+
+    def passes(document: Document) -> bool:
+        return _passes(request, document, name, status) and where(document)
+
     if isinstance(documents, Selection) and field == "CreationTime":
         ordered = documents.by_creation(after, size + 1, descending=descending)
-        passing = (d for d in ordered if _passes(request, d, name, status) and where(d))
-        chosen = list(islice(passing, size + 1))
+        chosen = list(islice((d for d in ordered if cut_first or passes(d)), size + 1))
     else:
-        chosen = [d for d in documents if _passes(request, d, name, status) and where(d)]
+        chosen = [d for d in documents if cut_first or passes(d)]
         chosen.sort(key=place, reverse=descending)
         if after is not None:
             chosen = [d for d in chosen if (place(d) < after if descending else place(d) > after)]
-    answer: Document = {member: [summary(document) for document in chosen[:size]]}
+    answer: Document = {member: [summary(document) for document in chosen[:size] if not cut_first or passes(document)]}
     if len(chosen) > size:
         answer["NextToken"] = _write_token(of_list, place(chosen[size - 1]))
     return answer

@@ -1,9 +1,19 @@
 """Keeps the tags of resources: every operation that creates or deletes something with an ARN calls these."""
 
-from localcloud.api.errors import validation_error
+import re
+
+from localcloud.api.errors import ApiError, validation_error
 from localcloud.state.store import Store
 
 KIND = "tags"
+_VERSION = re.compile(r"arn:[^/]+:model-package/[^/]+/\d+")
+
+
+def untaggable_version() -> ApiError:
+    """The refusal of tags on a version of a model package group."""
+    return validation_error(
+        "Tags are not supported on versioned model packages. Put them on the model package group instead."
+    )
 
 
 def remember(store: Store, arn: str, tags: list[dict[str, str]] | None = None) -> None:
@@ -23,7 +33,9 @@ def forget(store: Store, arn: str) -> None:
 
 
 def tags_of(store: Store, arn: str) -> dict[str, str]:
-    """A resource's tags; ValidationException if there is no such resource."""
+    """A resource's tags; ValidationException if there is no such resource, or it is a version, which takes none."""
+    if _VERSION.fullmatch(arn):
+        raise untaggable_version()
     tags = store.get(KIND, arn)
     if tags is None:
         raise validation_error(f'Could not find resource "{arn}".')

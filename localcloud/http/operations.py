@@ -21,12 +21,14 @@ with `UnknownOperationException` and its name, and a member that AWS acts on and
 with `ValidationException` and the member's name. The other services on the port (S3, Lambda, Step Functions,
 EventBridge, CloudFormation, IAM, CloudWatch, Logs, SQS) are MiniStack's.
 
-Lists are filtered before a page is cut. AWS documents the opposite for `ListTrainingJobs` with `StatusEquals` and
-`MaxResults`, which is done so here; for the other lists its documentation is silent. It is silent too on the refusal of
-tags on a version of a model package, on the end of a callback that nobody answers (7 days here), and on what
-`DescribeModelPackage` names a version (`group/version` here); what public clients and tests expect was followed. Of
-`ListModelPackages` it says that the oldest come first by default, while AWS's own samples take the first for the
-newest: here the newest come first; give `SortOrder`, and both agree.
+`ListTrainingJobs`, `ListProcessingJobs`, `ListTransformJobs`, `ListModels` and `ListEndpoints` cut a page before they
+filter it, so a page may be empty and have a `NextToken`: AWS documents it for `ListTrainingJobs` with `StatusEquals`,
+and its support said it of models and endpoints in public reports. The other lists are filtered first; on the order
+AWS's documentation is silent. It is silent too on the refusal of tags on a version of a model package, on the end of a
+callback that nobody answers (7 days here), on capitals in ARNs (kept here), and on what `DescribeModelPackage` names a
+version (`group/version` here); what public clients and tests expect was followed. Of `ListModelPackages` it says that
+the oldest come first by default, while AWS's own samples take the first for the newest: here the newest come first;
+give `SortOrder`, and both agree.
 
 | Operation | What it does | Members it refuses |
 |---|---|---|

@@ -168,7 +168,9 @@ def _needs(operation: str, request: Mapping[str, Any], place: Place) -> Iterator
     keys: dict[str, Any] = {f"aws:RequestTag/{name}": value for name, value in tags.items()}
     if tags:
         keys["aws:TagKeys"] = list(tags)
-    for resource in named or ["*"]:
+    # An artifact's ARN, for one, is made by the operation.
+    named = named or ["*"]
+    for resource in named:
         yield Need(f"sagemaker:{operation}", resource, keys)
     if tags and operation.startswith("Create"):
         # On what is created: it is named first, but a version of a group after its group.

@@ -163,12 +163,17 @@ def update_endpoint_weights_and_capacities(cloud: Cloud, request: dict[str, Any]
         if served.serverless:
             raise validation_error(f"Endpoint {name!r} is serverless: it has no instances and no weights to change.")
         names = [one["VariantName"] for one in wanted]
-        if len(set(names)) < len(names):
-            raise validation_error(f"DesiredWeightsAndCapacities names a variant twice: {', '.join(names)}.")
+        twice = next((one for one in names if names.count(one) > 1), None)
+        if twice is not None:
+            raise validation_error(f'The variant name "{twice}" was non-unique within the request.')
+        missing = [one for one in names if one not in known]
+        if missing:
+            raise validation_error(
+                f'The variant name(s) "{", ".join(missing)}" is/are not present within endpoint configuration '
+                f'"{served.endpoint_config_name}".'
+            )
         for one in wanted:
             refuse(one, "ServerlessUpdateConfig")
-            if one["VariantName"] not in known:
-                raise validation_error(f'Could not find variant "{one["VariantName"]}"; there are: {", ".join(known)}.')
             count = one.get("DesiredInstanceCount", 1)
             if count < 1:
                 raise validation_error(f'Variant "{one["VariantName"]}" needs a DesiredInstanceCount of at least 1.')
@@ -231,6 +236,7 @@ def list_endpoints(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any]:
         name="EndpointName",
         identity="EndpointName",
         status="EndpointStatus",
+        cut_first=True,
     )
 
 

@@ -43,7 +43,10 @@ class JobResource:
         cloud.jobs.stop(self.kind, self.find(cloud, request)[f"{self.label}JobName"])
 
     def listed(self, cloud: Cloud, request: Document, *members: str, default_order: str = "Descending") -> Document:
-        """A page of a List operation; `members` are those of a summary beside name, ARN, times and status."""
+        """A page of a List operation, filtered after it is cut.
+
+        `members` are those of a summary beside name, ARN, times and status.
+        """
         label = self.label
         summary = (f"{label}JobName", f"{label}JobArn", "CreationTime", f"{label}EndTime", "LastModifiedTime")
         return page(
@@ -55,4 +58,5 @@ class JobResource:
             identity=f"{label}JobName",
             status=f"{label}JobStatus",
             default_order=default_order,
+            cut_first=True,
         )

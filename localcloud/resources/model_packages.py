@@ -54,7 +54,6 @@ def check_request(request: dict[str, Any]) -> None:
         request,
         "ValidationSpecification",
         "SourceAlgorithmSpecification",
-        "CertifyForMarketplace",
         "SecurityConfig",
         "ManagedStorageType",
     )
@@ -64,9 +63,7 @@ def check_request(request: dict[str, Any]) -> None:
     if not group_name and not name:
         raise validation_error("Missing ARN. Give a ModelPackageGroupName (a new version) or a ModelPackageName.")
     if group_name and request.get("Tags"):
-        raise validation_error(
-            "Tags are not supported on versioned model packages. Put them on the model package group instead."
-        )
+        raise tags.untaggable_version()
 
 
 @operation("CreateModelPackage")
@@ -81,6 +78,8 @@ def create_model_package(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any
         "CreatedBy": cloud.user(),
         "ModelPackageStatus": "Completed",
         "ModelPackageStatusDetails": {"ValidationStatuses": [], "ImageScanStatuses": []},
+        # Not for versions, as AWS documents it.
+        "CertifyForMarketplace": None if group_name else request.get("CertifyForMarketplace"),
         # SDK v3 gives a status to a single package too.
         "ModelApprovalStatus": request.get("ModelApprovalStatus", "PendingManualApproval" if group_name else None),
         "_ClientToken": request.get("ClientToken"),

@@ -141,6 +141,7 @@ def list_models(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any]:
         summary=lambda model: pick(model, "ModelName", "ModelArn", "CreationTime"),
         name="ModelName",
         identity="ModelName",
+        cut_first=True,
     )
 
 

@@ -7,7 +7,7 @@ from localcloud.cloud import Cloud
 from localcloud.jobs.requests import transform_job
 from localcloud.resources.job_resource import JobResource
 
-JOBS = JobResource("Transform", "transform-job", 'Could not find transform job "{arn}".')
+JOBS = JobResource("Transform", "transform-job", "Could not find transform job '{arn}'.")
 
 
 @operation("CreateTransformJob")

@@ -45,7 +45,8 @@ def _check_size(config: dict[str, Any]) -> None:
     """ApiError for a memory size or a concurrency that AWS refuses."""
     if config["MemorySizeInMB"] not in _MEMORY:
         raise validation_error(
-            f"MemorySizeInMB is {config['MemorySizeInMB']}; it is one of {', '.join(map(str, _MEMORY))}."
+            f"Value '{config['MemorySizeInMB']}' at 'MemorySizeInMB' failed to satisfy constraint: "
+            f"Member must satisfy enum value set: [{', '.join(map(str, _MEMORY))}]"
         )
     if config.get("ProvisionedConcurrency", 0) > config["MaxConcurrency"]:
         raise validation_error(

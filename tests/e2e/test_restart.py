@@ -68,6 +68,6 @@ def _wait_for_training(bay: Any) -> None:
     """Wait until a training job runs."""
     sagemaker = bay.client("sagemaker")
     deadline = time.monotonic() + 60
-    while not sagemaker.list_training_jobs(StatusEquals="InProgress")["TrainingJobSummaries"]:
+    while not sagemaker.list_training_jobs(StatusEquals="InProgress", SortOrder="Descending")["TrainingJobSummaries"]:
         assert time.monotonic() < deadline, "no training job started"
         time.sleep(0.1)

@@ -83,6 +83,24 @@ def test_a_filter_of_one_operation_is_applied_before_the_page_is_cut() -> None:
     assert (names(answer), "NextToken" in answer) == (["thing-2", "thing-1"], True)
 
 
+@pytest.mark.parametrize("field", ["CreationTime", "Name"])
+def test_a_page_that_is_cut_first_may_be_short_and_have_a_next(field: str) -> None:
+    def cut(**request: Any) -> dict[str, Any]:
+        return page(
+            {"StatusEquals": "Up", "SortBy": field, "MaxResults": 1, **request}, THINGS,
+            member="Things", summary=dict, name="Name", identity="Arn", status="State",
+            default_order="Ascending", cut_first=True,
+        )  # fmt: skip
+
+    first = cut()
+    second = cut(NextToken=first["NextToken"])
+
+    assert names(first) == []
+    assert names(second) == ["thing-1"]
+    assert [names(cut(MaxResults=n)) for n in (3, 100)] == [["thing-1"], [f"thing-{n}" for n in (1, 3, 5, 7, 9)]]
+    assert "NextToken" not in cut(MaxResults=10)
+
+
 def test_a_token_stays_at_its_place_when_its_element_is_deleted() -> None:
     token = listed()["NextToken"]
 

@@ -181,5 +181,7 @@ def test_an_analysis_that_clarify_cannot_do_is_refused_at_creation(kit: Kit) -> 
 def test_the_job_of_a_check_is_a_processing_job(kit: Kit) -> None:
     status, steps = kit.run(kit.processing("Before", ""), check(kit, SkipCheck=True, RegisterNewBaseline=True))
     assert status == "Succeeded"
-    listed = kit.sm.list_processing_jobs(NameContains=job_of(steps["Before"]).split("-")[1])["ProcessingJobSummaries"]
+    listed = kit.sm.list_processing_jobs(
+        NameContains=job_of(steps["Before"]).split("-")[1], SortOrder="Descending", MaxResults=100
+    )["ProcessingJobSummaries"]
     assert len(listed) == 2

@@ -74,6 +74,17 @@ def test_tags_are_added_to_what_is_created_and_to_nothing_else(operation, reques
     assert [(need.resource, need.keys["aws:RequestTag/a"]) for need in found] == [(f"{ARN}:{tagged}", "b")]
 
 
+def test_what_the_operation_names_itself_may_be_tagged():
+    request = {"Source": {"SourceUri": "s3://a/b"}, "ArtifactType": "data", "Tags": [TAG]}
+    assert pairs("CreateArtifact", request) == [("CreateArtifact", "*"), ("AddTags", "*")]
+
+
+def test_a_request_that_names_nothing_can_be_judged():
+    load()
+    for operation in OPERATIONS:
+        assert pairs(operation, {"Tags": [TAG]})
+
+
 def test_a_model_made_of_a_package_reads_that_package():
     request = {"ModelName": "m", "ExecutionRoleArn": ROLE, "PrimaryContainer": {"ModelPackageName": "g/1"}}
     assert pairs("CreateModel", request) == [

@@ -153,7 +153,9 @@ def test_what_is_not_supported_is_refused_by_name(kit: Kit, change: Any, words: 
 def test_jobs_are_listed_by_status(kit: Kit) -> None:
     name = kit.processing_job("pass")
     kit.wait_job(name)
-    answer = kit.sm.list_processing_jobs(NameContains=kit.prefix, StatusEquals="Completed")
+    answer = kit.sm.list_processing_jobs(
+        NameContains=kit.prefix, StatusEquals="Completed", SortOrder="Descending", MaxResults=100
+    )
     assert [job["ProcessingJobName"] for job in answer["ProcessingJobSummaries"]] == [name]
 
 

@@ -259,7 +259,7 @@ def test_files_for_tensorboard_are_uploaded(path: str, kit: Kit) -> None:
     assert kit.get(f"board/{job}/tensorboard-output/events") == b"loss"
 
 
-def test_with_max_results_the_page_is_cut_before_the_status(kit: Kit) -> None:
+def test_the_page_is_cut_before_the_status(kit: Kit) -> None:
     kit.wait_job(kit.training_job("raise SystemExit(1)"), "training")
     kit.wait_job(kit.training_job("print('done')"), "training")
 
@@ -269,7 +269,6 @@ def test_with_max_results_the_page_is_cut_before_the_status(kit: Kit) -> None:
 
     assert listed["TrainingJobSummaries"] == []
     assert [job["TrainingJobStatus"] for job in rest["TrainingJobSummaries"]] == ["Failed"]
-    assert len(kit.sm.list_training_jobs(NameContains=kit.prefix, StatusEquals="Failed")["TrainingJobSummaries"]) == 1
 
 
 def test_a_script_of_the_toolkit_ends_in_order_when_stopped(kit: Kit) -> None:

@@ -52,7 +52,7 @@ def test_each_file_gets_an_output_of_its_name(kit: Kit) -> None:
     assert kit.keys("scores") == ["scores/a.csv.out", "scores/deep/b.csv.out"]
     answers = [json.loads(kit.get(name)) for name in kit.keys("scores")]
     assert [(one["model"], one["bytes"]) for one in answers] == [("first", 7), ("first", 5)]
-    listed = kit.sm.list_transform_jobs(NameContains=kit.prefix)["TransformJobSummaries"]
+    listed = kit.sm.list_transform_jobs(NameContains=kit.prefix, MaxResults=100)["TransformJobSummaries"]
     assert [one["TransformJobStatus"] for one in listed] == ["Completed"]
 
 

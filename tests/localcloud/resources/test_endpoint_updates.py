@@ -122,8 +122,8 @@ def test_the_number_of_servers_can_be_changed(cloud: Any, sagemaker: Any, runtim
 @pytest.mark.parametrize(
     ("wanted", "code", "words"),
     [
-        (["AllTraffic", "AllTraffic"], "ValidationException", "names a variant twice"),
-        (["Other"], "ValidationException", "Could not find variant"),
+        (["AllTraffic", "AllTraffic"], "ValidationException", 'name "AllTraffic" was non-unique within the request'),
+        (["Other"], "ValidationException", '"Other" is/are not present within endpoint configuration "'),
     ],
 )
 def test_weights_of_unknown_or_repeated_variants_are_refused(

@@ -221,7 +221,7 @@ def test_tags_of_something_absent_are_refused(sagemaker: Any) -> None:
 def test_a_version_takes_no_tags(sagemaker: Any, group: str) -> None:
     with pytest.raises(ClientError, match="Tags are not supported on versioned model packages"):
         register(sagemaker, group, Tags=[{"Key": "team", "Value": "bays"}])
-    with pytest.raises(ClientError, match="Could not find resource"):
+    with pytest.raises(ClientError, match="Tags are not supported on versioned model packages"):
         sagemaker.add_tags(ResourceArn=register(sagemaker, group), Tags=[{"Key": "team", "Value": "bays"}])
 
 
@@ -267,3 +267,14 @@ def test_times_are_told_to_the_millisecond(sagemaker: Any, group: str) -> None:
     created = sagemaker.describe_model_package_group(ModelPackageGroupName=group)["CreationTime"]
 
     assert created.microsecond % 1000 == 0
+
+
+def test_only_a_single_package_is_certified_for_the_marketplace(sagemaker: Any, group: str) -> None:
+    version = register(sagemaker, group, CertifyForMarketplace=True)
+    sagemaker.create_model_package(ModelPackageName="certified", CertifyForMarketplace=True)
+
+    certified = [
+        sagemaker.describe_model_package(ModelPackageName=name).get("CertifyForMarketplace")
+        for name in (version, "certified")
+    ]
+    assert certified == [None, True]

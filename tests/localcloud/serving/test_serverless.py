@@ -38,7 +38,7 @@ def test_a_serverless_variant_needs_no_instances() -> None:
         (request(), {"EnableNetworkIsolation": True}, "'model' has EnableNetworkIsolation"),
         (request(InstanceType="ml.m5.large"), {}, "takes no InstanceType"),
         (request(InitialInstanceCount=1), {}, "takes no InitialInstanceCount"),
-        (request(ServerlessConfig={**CONFIG, "MemorySizeInMB": 1500}), {}, "MemorySizeInMB is 1500; it is one of 1024"),
+        (request(ServerlessConfig={**CONFIG, "MemorySizeInMB": 1500}), {}, "enum value set: .1024, 2048"),
         (request(ServerlessConfig={**CONFIG, "ProvisionedConcurrency": 3}), {}, "ProvisionedConcurrency is 3, more"),
     ],
 )
