@@ -16,7 +16,7 @@ $(info This folder was renamed: setting the environments up again)
 $(shell rm -rf .venv .venv-image .venv-lint .venv-sdk2 .venv-sdk3 .uv)
 endif
 
-.PHONY: browser chromium run test unit unit-image unit-tools unit-localcloud e2e drift pipelines faults lint lock sbom setup dev clean help
+.PHONY: browser chromium run test unit unit-image unit-tools unit-localcloud e2e drift pipelines faults lint lock moto sbom setup dev clean help
 
 help: ## what there is
 	@grep -E '^[a-z0-9-]+:.*## ' Makefile | sed 's/:.*## /\t/' | expand -t 12
@@ -99,6 +99,9 @@ drift: setup ## a camera changes: alarm, labels, a new version by itself, and a 
 
 pipelines: dev .venv-sdk2/sdk.stamp .venv-sdk3/sdk.stamp ## pipelines in the public's shapes, with SageMaker's SDK v2 and v3
 	$(PY) -m pytest tests/sdk_pipelines
+
+moto: dev ## moto's own SageMaker tests on local clouds: how many of the fair ones pass (some minutes)
+	@$(PY) -m bench.moto
 
 browser: dev chromium ## the console in a real browser, on a local cloud of its own
 	$(PY) -m pytest tests/browser
