@@ -11,7 +11,7 @@ import struct
 import cv2
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 MAX_BYTES = 6 * 1024 * 1024
 MAX_PIXELS = 50_000_000
@@ -25,8 +25,8 @@ _DRAFT_FACTOR = 4
 UInt8 = npt.NDArray[np.uint8]
 Float32 = npt.NDArray[np.float32]
 
-# Pillow would otherwise warn at 89 megapixels and refuse only at 179.
-Image.MAX_IMAGE_PIXELS = MAX_PIXELS
+# Pillow's own limit would end `open` before the number of pixels can be told; MAX_PIXELS is checked before decoding.
+Image.MAX_IMAGE_PIXELS = None
 
 
 def _is_plain_png(body: bytes) -> bool:
@@ -105,10 +105,13 @@ def decode(body: bytes, size: tuple[int, int]) -> UInt8:
             return resize(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB), size)
     try:
         return resize(_with_pillow(body, size), size)
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise ValueError(f"the image is too large: at most {MAX_PIXELS} pixels are accepted") from error
     except MemoryError:
         raise
+    except UnidentifiedImageError as error:  # its own text names an object of Python, not the photo
+        kind = "PNG" if png else "JPEG"
+        raise ValueError(
+            f"the image cannot be decoded: it begins as {kind}, and its header is broken or cut"
+        ) from error
     except Exception as error:  # Pillow's decoders raise OSError, SyntaxError, EOFError, struct.error, zlib.error ...
         if isinstance(error, ValueError) and str(error).startswith("the image has"):
             raise

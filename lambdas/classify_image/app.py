@@ -220,6 +220,15 @@ def _prediction(answer: bytes, endpoint_name: str) -> dict[str, Any]:
     return prediction
 
 
+def _sentence(said: str) -> str:
+    """What a container said: the sentence in `{"error": ..}`, which ours answers with, or else all of it."""
+    try:
+        sentence = json.loads(said)["error"]
+    except (ValueError, KeyError, TypeError):
+        return said
+    return sentence if isinstance(sentence, str) else said
+
+
 def _translated(error: ClientError, endpoint_name: str, name: str) -> Exception:
     """The exception of this module for an error of InvokeEndpoint; the error itself where there is none."""
     unknown: Exception = error
@@ -229,7 +238,7 @@ def _translated(error: ClientError, endpoint_name: str, name: str) -> Exception:
     if code == "ModelError":
         original = int(error.response.get("OriginalStatusCode") or 500)
         # Only the container's own words: the rest of the message is a link to the logs, without secrets, but long.
-        said = (error.response.get("OriginalMessage") or message)[:500]
+        said = _sentence(error.response.get("OriginalMessage") or message)[:500]
         if original in {429, 503}:
             return EndpointThrottled(f"Endpoint {endpoint_name} is full ({original}): {said}")
         if original < 500:

@@ -116,6 +116,12 @@ def _request(event: dict[str, Any]) -> dict[str, str]:
     for field in ("bucket", "key"):
         if not isinstance(event, dict) or not isinstance(event.get(field), str) or not event[field]:
             raise PhotoNotNamed(f'The input needs "{field}" as a non-empty string. {_EXAMPLE}')
+        try:
+            event[field].encode()
+        except UnicodeEncodeError:
+            raise PhotoNotNamed(
+                f'The input\'s "{field}" is no Unicode text: {event[field]!a:.200}. {_EXAMPLE}'
+            ) from None
     return {name: event[field] for field, name in fields.items() if event.get(field)}
 
 

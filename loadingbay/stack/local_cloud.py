@@ -5,8 +5,6 @@ from __future__ import annotations
 import http.client
 import os
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,12 +13,15 @@ from loadingbay.errors import WorkError
 from loadingbay.stack.locks import alone
 from loadingbay.target import Target
 from localcloud.clients import daemon
+from localcloud.sandbox.leftovers import Identity
 
 ROOT = Path(__file__).resolve().parents[2]
 # What a stack of the local cloud is made with instead of the template's defaults: an update is watched for a moment, as
 # its requests and its alarms are a test's or one person's, who waits for it.
 PARAMETERS = {"BakeSeconds": "1"}
-_TIMEOUTS = (2.0, 8.0)  # seconds for an answer at each try
+_TIMEOUT = 1.0  # seconds for an answer
+_QUICK = 0.5  # for one more try
+_PATIENCE = 8.0  # for more tries, when this folder's local cloud runs
 
 
 class _NotOursError(Exception):
@@ -39,10 +40,8 @@ def _ask(target: Target, timeout: float) -> dict[str, Any] | None:
     """As `health`, but raises _NotOursError when something else listens there, or answers nothing in time."""
     try:
         document = daemon.health(str(target.endpoint_url), timeout)
-    except urllib.error.URLError as error:
-        if isinstance(error.reason, ConnectionRefusedError):
-            return None
-        raise _NotOursError from error
+    except ConnectionRefusedError:
+        return None
     except (OSError, ValueError, http.client.HTTPException) as error:
         raise _NotOursError from error
     if not isinstance(document, dict):
@@ -58,25 +57,62 @@ def log_file(target: Target) -> Path:
 
 
 def running(target: Target) -> dict[str, Any] | None:
-    """The health of this folder's local cloud if it runs. Raises WorkError when something else has the port."""
-    found = None
-    for timeout in _TIMEOUTS:
-        try:
-            found = _ask(target, timeout)
-            break
-        except _NotOursError:
-            continue  # it may be starting, stopping, or busy
-    else:
-        raise WorkError(
-            f"port {target.port} is used by something else, not by a local cloud that answers: stop that, or choose "
-            f"another port with LOADINGBAY_PORT={target.port + 1}"
-        )
+    """The health of this folder's local cloud if it runs. WorkError if it hangs, or something else has the port."""
+    _refuse_suspended(target, _started_here(target))
+    try:
+        found = _ask(target, _TIMEOUT)
+    except _NotOursError:
+        found = _ask_again(target)
     if found is not None and Path(found["home"]).resolve() != _home(target).resolve():
         raise WorkError(
             f"port {target.port} belongs to the local cloud of {found['home']}: "
             f"stop that one, or choose another port with LOADINGBAY_PORT={target.port + 1}"
         )
     return found
+
+
+def _ask_again(target: Target) -> dict[str, Any] | None:
+    """As `_ask`, of an address that has not answered as a local cloud does. WorkError says what listens there."""
+    ours = _started_here(target)
+    ends = time.monotonic() + (_PATIENCE if ours else 0)  # ours may be starting, stopping, or busy
+    while True:
+        try:
+            return _ask(target, min(max(ends - time.monotonic(), _QUICK), 3 * _TIMEOUT))
+        except _NotOursError:
+            _refuse_suspended(target, ours)
+            if time.monotonic() < ends:
+                time.sleep(0.1)
+            elif ours is not None and daemon.state(ours):
+                raise WorkError(
+                    f"the local cloud of {target.home} (process {ours.pid}) does not answer on port {target.port}; "
+                    f"its log is {log_file(target)}: `kill -9 {ours.pid}` ends it, and `loadingbay up` goes on from "
+                    "its state"
+                ) from None
+            else:
+                raise WorkError(
+                    f"port {target.port} is used by something else, not by a local cloud that answers: stop that, or "
+                    f"choose another port with LOADINGBAY_PORT={target.port + 1}"
+                ) from None
+
+
+def _refuse_suspended(target: Target, process: Identity | None) -> None:
+    """Raise WorkError if a process, which is this folder's local cloud, is suspended (Ctrl-Z, SIGSTOP)."""
+    if process is not None and daemon.state(process) == "T":
+        raise WorkError(
+            f"the local cloud of {target.home} is suspended: `kill -CONT {process.pid}` lets its process go on"
+        )
+
+
+def _started_here(target: Target) -> Identity | None:
+    """The process of this folder's local cloud, if it runs and has not said that its address is another."""
+    process = daemon.identity(_home(target))
+    if process is None or not daemon.state(process):
+        return None
+    try:
+        address = (_home(target) / "endpoint").read_text().strip()
+    except OSError:
+        address = ""  # it has not started completely
+    return process if address in {"", target.endpoint_url} else None
 
 
 def _running_as_wanted(target: Target) -> bool:

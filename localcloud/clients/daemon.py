@@ -2,18 +2,20 @@
 
 import contextlib
 import http.client
+import io
 import json
 import os
 import select
 import signal
+import socket
 import subprocess
 import sys
 import time
-import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from localcloud.sandbox.leftovers import Identity
 from localcloud.settings import PID_FILE
@@ -21,8 +23,6 @@ from localcloud.settings import PID_FILE
 START_SECONDS = STOP_SECONDS = 60.0
 _LOOK_SECONDS = 0.02  # one look at a file, until the server has written its address there
 _HEALTH_BYTES = 65_536  # more than a health page has
-# Straight to loopback: a proxy of the environment must not be asked for 127.0.0.1.
-_OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 class DaemonError(Exception):
@@ -65,13 +65,47 @@ def identity(home: Path) -> Identity | None:
 
 
 def health(url: str, timeout: float) -> Any:
-    """Return the parsed health page of what listens at `url`, asked directly and not through a proxy.
+    """Return the parsed health page of what listens at `url`, asked directly: no proxy, and no redirect is followed.
 
-    `timeout` is in seconds. URLError if nothing listens there; another OSError, ValueError or HTTPException if what
-    answers is no local cloud.
+    `timeout` is the seconds for the whole answer, however slowly it trickles in. ConnectionRefusedError if nothing
+    listens there; another OSError, ValueError or HTTPException if what answers is no local cloud.
     """
-    with _OPENER.open(f"{url}/_localcloud/health", timeout=timeout) as answer:
-        return json.loads(answer.read(_HEALTH_BYTES))
+    parts = urlsplit(url)
+    ends = time.monotonic() + timeout
+    received = b""
+    with socket.create_connection((parts.hostname, parts.port or 80), timeout) as connection:
+        # As HTTP/1.0 says, the end of the connection is that of the answer.
+        connection.sendall(f"GET /_localcloud/health HTTP/1.0\r\nHost: {parts.netloc}\r\n\r\n".encode())
+        while len(received) <= _HEALTH_BYTES:
+            connection.settimeout(max(ends - time.monotonic(), 0.001))
+            part = connection.recv(_HEALTH_BYTES)
+            if not part:
+                break
+            received += part
+    answer = http.client.HTTPResponse(_Received(received))  # type: ignore[arg-type]  # only makefile is asked of it
+    answer.begin()
+    if answer.status != http.client.OK:
+        raise ValueError(f"{url} answers with status {answer.status}")
+    return json.loads(answer.read(_HEALTH_BYTES))
+
+
+class _Received:
+    """What HTTPResponse takes for a socket: bytes that have been received."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+
+    def makefile(self, _mode: str) -> io.BytesIO:
+        return io.BytesIO(self._data)
+
+
+def state(process: Identity) -> str:
+    """Return the state of a process: R running, S or D waiting, T suspended (see proc(5)); "" if it has ended."""
+    try:
+        fields = Path(f"/proc/{process.pid}/stat").read_bytes().rpartition(b")")[2].split()
+        return fields[0].decode() if Identity.of(process.pid) == process else ""
+    except OSError:
+        return ""
 
 
 def spawn(

@@ -8,6 +8,7 @@ import copy
 import functools
 import json
 import logging
+import math
 from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Any, NoReturn
@@ -178,11 +179,14 @@ def invalid_input(text: Any) -> str | None:
     """Why a text is not an execution's input; None if it is: JSON of at most 262,144 bytes."""
     if not isinstance(text, str):
         return "the input is not a string"
-    size = len(text.encode("utf-8", "surrogatepass"))
+    try:
+        size = len(text.encode())
+    except UnicodeEncodeError as error:
+        return f"the input is not Unicode text: character {error.start} is half of a surrogate pair"
     if size > LONGEST_INPUT:
         return f"the input has {size} bytes, more than {LONGEST_INPUT}"
     try:
-        json.loads(text, parse_constant=_not_json)
+        json.loads(text, parse_constant=_not_json, parse_float=_finite, parse_int=_number)
     except RecursionError:
         return "the input is nested too deeply"
     except ValueError as error:
@@ -192,3 +196,14 @@ def invalid_input(text: Any) -> str | None:
 
 def _not_json(constant: str) -> NoReturn:
     raise ValueError(f"{constant} is not JSON")
+
+
+def _finite(text: str) -> float:
+    if math.isinf(value := float(text)):
+        raise ValueError(f"the number {text[:40]} is outside of what 64 bits can hold")
+    return value
+
+
+def _number(text: str) -> float:
+    # As a float: an integer of thousands of digits is one that no state can compute with.
+    return _finite(text)

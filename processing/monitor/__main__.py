@@ -68,7 +68,7 @@ def monitor(options: argparse.Namespace) -> tuple[Monitoring, list[Violation]] |
     evaluated = evaluation.read(options.evaluation)
     answers, unread = read_captures(options.captures, evaluation.thresholds(evaluated) if evaluated else None)
     labels = read_labels(options.labels)
-    answers = with_truth(answers, labels)
+    answers, without_answer = with_truth(answers, labels), labels.without(answers)
     if options.labelled:
         labelled.write(options.labelled, answers)
     since = options.since
@@ -90,7 +90,7 @@ def monitor(options: argparse.Namespace) -> tuple[Monitoring, list[Violation]] |
     columns = {"confidence": answers["confidence"].to_numpy(), **photos.features(answers)}
     baseline = statistics.read(options.evaluation)
     differences = statistics.compare(baseline, columns)
-    found = figures.build(answers, unread, labels, evaluated, differences)
+    found = figures.build(answers, unread, labels, evaluated, differences, without_answer)
     violated = violations.find(found, differences, evaluated, options.level)
     found["violations"] = [one["feature_name"] for one in violated]
     _write(options.output, found, violated)
@@ -123,6 +123,8 @@ def summary(found: Monitoring, violated: Sequence[Violation]) -> Iterator[str]:
     yield f"{found['unreadable_lines']} lines of captures and {found['unreadable_labels']} of labels could not be read"
     if count := found["labels_from_the_future"]:
         yield f"{count} labels have a time that has not come yet, and count as the oldest: which clock is wrong?"
+    if count := found["labels_without_answer"]:
+        yield f"{count} labels are of no answer that was captured"
     for what, names in (("could not be read", found["unreadable_files"]), ("were ignored", found["ignored_files"])):
         if names:
             yield f"{len(names)} files {what}: {', '.join(names[:5])}{', and more' if len(names) > 5 else ''}"

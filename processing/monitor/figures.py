@@ -41,6 +41,7 @@ class Monitoring(TypedDict):
     accepted_mistakes: int
     not_yet_labelled: int
     labels_from_the_future: int  # by a clock that is wrong
+    labels_without_answer: int  # of answers that were not captured, or of an id that is mistyped
     unreadable_lines: int
     unreadable_labels: int
     unreadable_files: list[str]
@@ -57,10 +58,12 @@ def build(
     labels: Labels,
     evaluation: Evaluation | None,
     differences: Mapping[str, Difference],
+    without_answer: int = 0,
 ) -> Monitoring:
     """The figures of a table of answers with truth, which is not empty.
 
-    `differences` are those of its columns from the test photos; `violations` is left empty.
+    `without_answer` is how many labels are of no captured answer; `differences` are those of its columns from the test
+    photos; `violations` is left empty.
     """
     known = answers[answers["truth"].notna()]
     taken = known[known["accepted"]]
@@ -89,6 +92,7 @@ def build(
         accepted_mistakes=int(taken["wrong"].sum()),
         not_yet_labelled=labels.not_yet,
         labels_from_the_future=labels.from_the_future,
+        labels_without_answer=without_answer,
         unreadable_lines=unread.lines,
         unreadable_labels=labels.tally.lines,
         unreadable_files=[*unread.files, *labels.tally.files],

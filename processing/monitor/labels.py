@@ -3,7 +3,7 @@
 Read are JSON lines in SageMaker's Ground Truth form, `{"groundTruthData": {"data": .., "encoding": "CSV"},
 "eventMetadata": {"eventId": ..}}` (https://docs.aws.amazon.com/sagemaker/latest/dg/model-monitor-model-quality-merge.html),
 older ones of our own, `{"inferenceId": .., "label": ..}`, and CSV with the columns `inferenceId` (or `eventId`) and
-`label`.
+`label`: in any order where the first line names them, separated by commas, semicolons or tabs.
 """
 
 from __future__ import annotations
@@ -39,6 +39,10 @@ class Labels:
     tally: Tally
     from_the_future: int = 0
 
+    def without(self, answers: pd.DataFrame) -> int:
+        """How many labels are of none of the answers: of older ones, or of an id that is mistyped."""
+        return len(self.truth.keys() - set(answers["identity"]) - set(answers["event"]))
+
 
 def read_labels(folder: Path | None, now: datetime | None = None) -> Labels:
     """All labels below a folder, which may be missing. Of several for one id that of the latest `labelTime` counts, or
@@ -49,9 +53,10 @@ def read_labels(folder: Path | None, now: datetime | None = None) -> Labels:
     """
     labels = Labels({}, {}, {}, 0, Tally())
     latest = (now or datetime.now(UTC)) + CLOCKS
+    columns: dict[Path, tuple[int, int]] = {}
     for line in read(folder, (".jsonl", ".csv"), labels.tally) if folder and folder.exists() else ():
         try:
-            for identity, label, time, source in _entries(line):
+            for identity, label, time, source in _entries(line, columns):
                 at = _time(time)
                 time = at.isoformat(timespec="microseconds") if at else ""
                 if at and at > latest:
@@ -76,23 +81,51 @@ def _time(text: str) -> datetime | None:
     return at.replace(tzinfo=at.tzinfo or UTC).astimezone(UTC)
 
 
-def _entries(line: Line) -> Iterator[tuple[str, Any, str, str]]:
-    """(id, label or None, time, source) in a line, "" for a missing time or source. Raises one of UNREADABLE."""
+def _entries(line: Line, columns: dict[Path, tuple[int, int]]) -> Iterator[tuple[str, Any, str, str]]:
+    """(id, label or None, time, source) in a line, "" for a missing time or source. Raises one of UNREADABLE.
+
+    `columns` are the places of id and label in each CSV file whose headings have been read.
+    """
     if line.path.suffix.lower() == ".csv":
-        (row,) = csv.reader([line.content.decode("utf-8-sig").strip()])
-        identity, label = (cell.strip() for cell in row)
-        if identity.lower() not in _HEADINGS:
+        content = line.content.decode("utf-8-sig").strip("\r\n")
+        cells = [cell.strip() for cell in _cells(content, max(",;\t", key=content.count))]
+        names = [cell.lower() for cell in cells]
+        identified = next((place for place, name in enumerate(names) if name in _HEADINGS), None)
+        if identified is not None:
+            columns[line.path] = identified, names.index("label") if "label" in names else 1 - identified
+        elif line.path in columns:
+            identity, label = (cells[place] for place in columns[line.path])
+            yield text(identity), label or None, "", ""
+        else:
+            identity, label = cells
             yield text(identity), label or None, "", ""
         return
     entry = parse(line.content)
     if "groundTruthData" in entry:
         about, data = entry["eventMetadata"], entry["groundTruthData"]
-        if data is not None and data.get("encoding", "CSV") not in ("CSV", "JSON"):
-            raise ValueError("a label is text")
         time, source = (str(about.get(name, "")) for name in ("labelTime", "labelSource"))
-        yield text(about["eventId"]), data and data["data"], time, source
+        yield text(about["eventId"]), _label(data) if data else None, time, source
     else:
         yield text(entry.get("inferenceId") or entry["eventId"]), entry["label"], "", ""
+
+
+def _label(data: Mapping[str, Any]) -> Any:
+    """The label in a `groundTruthData`, None where there is none yet; one of UNREADABLE when it is no text."""
+    value, encoding = data["data"], data.get("encoding", "CSV")
+    if value is None or (encoding == "JSON" and not value.startswith('"')):
+        return value
+    if encoding == "JSON":
+        return parse(value)
+    if encoding != "CSV":
+        raise ValueError("a label is text")
+    (cell,) = _cells(value.strip())
+    return cell
+
+
+def _cells(content: str, delimiter: str = ",") -> list[str]:
+    """The cells of one line of CSV; one of UNREADABLE for another number of lines."""
+    (row,) = csv.reader([content], delimiter=delimiter, strict=True)
+    return row
 
 
 def with_truth(answers: pd.DataFrame, labels: Labels) -> pd.DataFrame:

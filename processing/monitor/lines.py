@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import math
 from collections.abc import Iterator, Sequence
@@ -10,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 MAX_LINE_BYTES = 32 << 20  # a 6 MB photo as base64, with room for a list of them
-# What Python's json raises, and what looking into a value of the wrong shape raises.
-UNREADABLE = (ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError, RecursionError)
+# What Python's json and csv raise, and what looking into a value of the wrong shape raises.
+UNREADABLE = (ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError, RecursionError, csv.Error)
 
 
 @dataclass
@@ -81,10 +82,11 @@ def parse(content: bytes | str) -> Any:
 
 
 def text(value: Any) -> str:
-    """Return the value if it is a string that is not empty; ValueError otherwise."""
+    """Return the value without spaces around it if it is Unicode text that is not empty; ValueError otherwise."""
     if not isinstance(value, str) or not value.strip():
         raise ValueError(f"{value!r:.80} is no text")
-    return value
+    value.encode()  # JSON can name half of a surrogate pair, which no file and no picture can hold
+    return value.strip()
 
 
 def share(value: Any) -> float:

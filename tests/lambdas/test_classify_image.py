@@ -119,6 +119,23 @@ def test_what_the_endpoint_answers_becomes_a_named_condition(runtime, code, stat
         classify(event(), runtime)
 
 
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ('{"error": "the image is empty"}\n', "the image is empty"),
+        ('{"error": 5}', '{"error": 5}'),
+        ('["error"]', '["error"]'),
+        ("{", "{"),
+    ],
+)
+def test_of_a_containers_json_the_sentence_is_shown(runtime, said, shown):
+    fields = {"OriginalStatusCode": 400, "OriginalMessage": said}
+    runtime.stub.add_client_error("invoke_endpoint", "ModelError", "told so", 424, modeled_fields=fields)
+    with pytest.raises(app.ModelRefusedPhoto) as refused:
+        classify(event(), runtime)
+    assert str(refused.value).endswith(f"(400): {shown}")
+
+
 def test_an_endpoint_that_does_not_exist_says_what_to_do(runtime):
     message = "Endpoint loadingbay of account 000000000000 not found."
     runtime.stub.add_client_error("invoke_endpoint", "ValidationError", message, 400)

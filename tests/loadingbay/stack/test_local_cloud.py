@@ -1,5 +1,6 @@
 """Starting, finding and stopping the daemon; a small program stands for the local cloud."""
 
+import contextlib
 import os
 import socket
 import subprocess
@@ -15,6 +16,7 @@ import pytest
 from loadingbay.errors import WorkError
 from loadingbay.stack import local_cloud
 from loadingbay.target import Target
+from localcloud.sandbox.leftovers import Identity
 
 HEALTHY = """
 import http.server, json, os, sys
@@ -193,12 +195,14 @@ FOREIGN = {
     "a page": b"HTTP/1.0 404 Not Found\r\n\r\n",
     "nearly ours": b'HTTP/1.0 200 OK\r\n\r\n{"home": 5, "pid": "x"}',
     "silence": b"",
+    "elsewhere": b"HTTP/1.0 302 Found\r\nLocation: http://127.0.0.1:1/\r\n\r\n",
 }
 
 
 @pytest.mark.parametrize("answer", FOREIGN.values(), ids=FOREIGN.keys())
 def test_a_port_that_something_else_uses_is_said_to_be(target, monkeypatch, answer):
-    monkeypatch.setattr(local_cloud, "_TIMEOUTS", (0.2, 0.2))
+    monkeypatch.setattr(local_cloud, "_TIMEOUT", 0.2)
+    monkeypatch.setattr(local_cloud, "_QUICK", 0.1)
     kept = []
 
     def serve(listener):
@@ -221,6 +225,58 @@ def test_a_port_that_something_else_uses_is_said_to_be(target, monkeypatch, answ
         listener.shutdown(socket.SHUT_RDWR)
     for connection in kept:
         connection.close()
+
+
+def test_an_answer_that_trickles_in_is_given_up_in_time(target, monkeypatch):
+    monkeypatch.setattr(local_cloud, "_TIMEOUT", 0.3)
+    monkeypatch.setattr(local_cloud, "_QUICK", 0.1)
+    gone = threading.Event()
+
+    def trickle(listener):
+        while not gone.is_set():
+            connection, _ = listener.accept()
+            with connection, contextlib.suppress(OSError):
+                for _ in range(1000):  # a byte each time, so that no single wait is ever too long
+                    connection.sendall(b"H")
+                    if gone.wait(0.05):
+                        break
+
+    with socket.create_server(("127.0.0.1", target.port)) as listener:
+        thread = threading.Thread(target=trickle, args=(listener,), daemon=True)
+        thread.start()
+        with pytest.raises(WorkError, match=f"port {target.port} is used by something else"):
+            local_cloud.running(target)
+        gone.set()
+        listener.shutdown(socket.SHUT_RDWR)
+
+
+def test_a_suspended_cloud_is_said_to_be_suspended(target, program, monkeypatch):
+    monkeypatch.setattr(local_cloud, "_TIMEOUT", 0.2)
+    monkeypatch.setattr(local_cloud, "_PATIENCE", 3600.0)  # nothing is waited for
+    program(HEALTHY)
+    local_cloud.start(target)
+    process = psutil.Process(local_cloud.running(target)["pid"])
+    process.suspend()
+
+    with pytest.raises(WorkError, match=f"is suspended: `kill -CONT {process.pid}` lets its process go on"):
+        local_cloud.running(target)
+
+    process.resume()
+    assert local_cloud.running(target)["pid"] == process.pid
+
+
+def test_a_cloud_that_runs_and_does_not_answer_is_named_with_its_log(target, monkeypatch):
+    for name in ("_TIMEOUT", "_QUICK", "_PATIENCE"):
+        monkeypatch.setattr(local_cloud, name, 0.1)
+    target.home.mkdir(parents=True)
+    Identity.of(os.getpid()).write(target.home / "localcloud.pid")
+    with socket.create_server(("127.0.0.1", target.port)):
+        with pytest.raises(WorkError, match=rf"process {os.getpid()}\) does not answer .*localcloud.log: `kill -9 "):
+            local_cloud.running(target)
+        # Where it has said that it serves another address, what is silent here is something else.
+        (target.home / "endpoint").write_text("http://127.0.0.1:1")
+        with pytest.raises(WorkError, match="is used by something else"):
+            local_cloud.running(target)
 
 
 def test_of_three_starts_at_once_one_starts_it_and_the_others_wait(target, program):

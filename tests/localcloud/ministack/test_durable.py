@@ -184,7 +184,9 @@ def test_lines_of_a_function_are_in_one_stream_of_its_group(cloud: Any) -> None:
 
 
 @pytest.mark.parametrize("start", ["start_execution", "start_sync_execution"])
-@pytest.mark.parametrize("given", ["not json", "", "NaN", "[" * 100_000, '"' + "a" * LONGEST_INPUT + '"'])
+@pytest.mark.parametrize(
+    "given", ["not json", "", "NaN", "1e400", '"\ud800"', "[" * 100_000, '"' + "a" * LONGEST_INPUT + '"']
+)
 def test_an_input_that_is_not_json_or_too_long_is_refused(cloud: Any, start: str, given: str) -> None:
     arn = machine(cloud, f"checks-{start.replace('_', '-')}", Type="Pass")
 
@@ -194,7 +196,29 @@ def test_an_input_that_is_not_json_or_too_long_is_refused(cloud: Any, start: str
     assert error.value.response["Error"]["Code"] in ("InvalidExecutionInput", "ValidationException")
 
 
-@pytest.mark.parametrize("given", ["{}", "null", '"a"', "[1]", '"' + "a" * (LONGEST_INPUT - 2) + '"'])
+@pytest.mark.parametrize("given", ["1e400", "-1e400", '{"a": 1e999}', "9" * 400, "9" * 5000])
+def test_a_number_that_becomes_infinity_is_refused(given: str) -> None:
+    assert "outside of what 64 bits can hold" in str(invalid_input(given))
+
+
+def test_text_that_utf_8_cannot_hold_is_refused() -> None:
+    assert "half of a surrogate pair" in str(invalid_input('{"key": "\ud800"}'))
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        "{}",
+        "null",
+        '"a"',
+        "[1]",
+        "1e308",
+        "1e-400",
+        "9" * 300,
+        '"\\ud83d\\ude00"',
+        '"' + "a" * (LONGEST_INPUT - 2) + '"',
+    ],
+)
 def test_any_json_within_the_limit_is_an_input(given: str) -> None:
     assert invalid_input(given) is None
 

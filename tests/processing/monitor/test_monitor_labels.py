@@ -24,6 +24,63 @@ def test_labels_join_by_inference_id_and_else_by_event_id(figures):
     found = figures(lines, labels=labels)
     assert (found["labelled"], found["accuracy"], found["accepted_precision"]) == (3, pytest.approx(1 / 3), 0.5)
     assert (found["mistakes"], found["accepted_mistakes"]) == (2, 1)
+    assert found["labels_without_answer"] == 1
+
+
+CSV = {
+    "headings": b"inferenceId,label\na,bicycle\n",
+    "no headings": b"a,bicycle\n",
+    "byte order mark and CRLF": b"\xef\xbb\xbfinferenceId,label\r\na,bicycle\r\n",
+    "quotation marks": b'"inferenceId","label"\n"a","bicycle"\n',
+    "columns the other way round": b"label,inferenceId\nbicycle,a\n",
+    "more columns": b'inferenceId,note,label\na,"no, really",bicycle\n',
+    "semicolons": b"inferenceId;label\na;bicycle\n",
+    "tabs": b"inferenceId\tlabel\na\tbicycle\n",
+    "spaces": b" EventId , Label \n event-1 , bicycle \n",
+}
+
+
+def read_csv(tmp_path, content):
+    (tmp_path / "labels.csv").write_bytes(content)
+    return labels.read_labels(tmp_path)
+
+
+@pytest.mark.parametrize("content", CSV.values(), ids=CSV.keys())
+def test_csv_is_read_as_spreadsheets_write_it(tmp_path, content):
+    found = read_csv(tmp_path, content)
+    assert (list(found.truth.values()), found.tally.lines) == (["bicycle"], 0)
+    assert found.truth.keys() <= {"a", "event-1"}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"inferenceId,label\ra,bicycle\r", b'a,"bicycle\n', b"a,bicycle,me\n", b"a\n", b"a,\xe9\n", b"a\0,b\xff\n"],
+    ids=["line ends of old", "a quotation mark too few", "a cell too many", "a cell too few", "Latin-1", "no text"],
+)
+def test_csv_that_cannot_be_read_is_counted(tmp_path, content):
+    found = read_csv(tmp_path, content)
+    assert (found.truth, found.tally.lines) == ({}, 1)
+
+
+@pytest.mark.parametrize(
+    ("data", "encoding", "label"),
+    [
+        (" bicycle\n", "CSV", "bicycle"),
+        ('"bicycle"', "CSV", "bicycle"),
+        ('"bicycle"', "JSON", "bicycle"),
+        ("bicycle", "JSON", "bicycle"),
+        ("bicycle,motorcycle", "CSV", None),
+        (1, "CSV", None),
+        (["bicycle"], "CSV", None),
+        ("\ud800", "CSV", None),
+        ("YmljeWNsZQ==", "BASE64", None),
+    ],
+)
+def test_a_ground_truth_label_is_decoded_as_it_says(tmp_path, data, encoding, label):
+    entry = {"groundTruthData": {"data": data, "encoding": encoding}, "eventMetadata": {"eventId": "a"}}
+    (tmp_path / "labels.jsonl").write_text(json.dumps(entry))
+    found = labels.read_labels(tmp_path)
+    assert (found.truth, found.tally.lines) == (({"a": label}, 0) if label else ({}, 1))
 
 
 def test_without_labels_nothing_is_said_about_accuracy(figures):
