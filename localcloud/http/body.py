@@ -1,10 +1,12 @@
-"""Request bodies: read piece by piece up to a limit, hashed meanwhile, and checked for how deep they are nested."""
+"""Request bodies: read piece by piece up to a limit, hashed meanwhile, and checked for what no service can read."""
 
 import hashlib
+import json
 import re
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import Any
+from typing import Any, NoReturn
+from urllib.parse import parse_qsl, unquote_to_bytes
 
 from localcloud.api.asgi import Receive
 
@@ -16,6 +18,11 @@ MOST_BYTES_LAMBDA = 70 * _MIB
 MOST_BYTES = 8 * _MIB
 MOST_LEVELS = 100
 
+MOST_KEY_BYTES = 1024
+"""Source: Amazon S3 User Guide, "Naming Amazon S3 objects"."""
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_NOT_XML = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")  # XML 1.0, "Characters"
 _TEXT = re.compile(rb'"[^"]*"?')
 _NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 
@@ -100,8 +107,73 @@ def check_nesting(data: bytes) -> None:
         raise BodyError("SerializationException", f"The body is nested more than {MOST_LEVELS} levels deep.", 400)
 
 
+def check_json(data: bytes) -> None:
+    """BodyError unless the body of a request of AWS JSON is empty, or a JSON object of Unicode text with plain names.
+
+    The services behind read on as if nothing was sent, or fail, where it is something else.
+    """
+    check_nesting(data)
+    try:
+        document = json.loads(data.decode(), parse_constant=_not_json) if data.strip() else {}
+    except ValueError as error:
+        raise BodyError("SerializationException", f"The body is not JSON in UTF-8: {error}.", 400) from None
+    if not isinstance(document, dict):
+        raise BodyError("SerializationException", "The body is JSON, but no object.", 400)
+    if b"\\u" not in data:
+        return  # without an escape there is neither half of a surrogate pair nor a control character in a text
+    try:
+        json.dumps(document, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        message = "The body has half of a surrogate pair (\\ud800 to \\udfff), which is no Unicode text."
+        raise BodyError("SerializationException", message, 400) from None
+    for member, value in document.items():
+        if member.lower().endswith("name") and isinstance(value, str) and _CONTROL.search(value):
+            raise BodyError("ValidationException", f"Value {value!a:.100} at {member!r} has a control character.", 400)
+
+
+def check_form(data: bytes) -> None:
+    """BodyError if a value of the query protocol is not Unicode text that XML can hold, or JSON nested too deep.
+
+    The answers are XML: what it cannot hold would make every later list of the service unreadable.
+    """
+    for member, value in parse_qsl(data.decode(errors="replace"), errors="surrogateescape", separator="&"):
+        if _NOT_XML.search(member) or _NOT_XML.search(value):
+            raise BodyError("ValidationError", f"The value of {member!a:.100} is no text that XML can hold.", 400)
+        if value.lstrip()[:1] in ("{", "["):
+            check_nesting(value.encode())
+
+
+def check_key(raw_path: bytes) -> None:
+    """BodyError if a path of S3, percent-encoded, is not UTF-8, or names a key of more than 1,024 bytes."""
+    path = unquote_to_bytes(raw_path)
+    try:
+        path.decode()
+    except UnicodeDecodeError:
+        raise BodyError("InvalidURI", "Couldn't parse the specified URI.", 400) from None
+    if len(path.split(b"/", 2)[-1]) > MOST_KEY_BYTES:
+        raise BodyError("KeyTooLongError", "Your key is too long", 400)
+
+
+def check(form: str, service: str, path: str, raw_path: bytes, data: bytes) -> None:
+    """BodyError if a service cannot read a request; `form` is what `errors.protocol` gives."""
+    if form == "json":
+        check_json(data)
+    elif form == "query":
+        check_form(data)
+    elif form == "s3":
+        check_key(raw_path)
+    elif not path.startswith("/endpoints/"):  # a container reads what it likes
+        check_nesting(data)
+    if service == "lambda":
+        check_function(path, data)
+
+
 def check_function(path: str, data: bytes) -> None:
     """BodyError if the configuration of a Lambda function has a null character, which no variable can hold."""
     if "/functions" in path and not path.endswith("/invocations") and b"\\u0000" in data:
         message = "The configuration of a function must not contain the null character: a variable cannot hold it."
         raise BodyError("InvalidParameterValueException", message, 400)
+
+
+def _not_json(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is no number of JSON")

@@ -6,7 +6,8 @@ from typing import Any
 
 from localcloud.api import OPERATIONS
 from localcloud.api.asgi import App, Receive, Scope, Send, answer_json
-from localcloud.http.body import BodyError, GoneError, check_function, check_nesting, most_bytes, read_body
+from localcloud.http.body import BodyError, GoneError, most_bytes, read_body
+from localcloud.http.body import check as check_body
 from localcloud.http.errors import answer_error, protocol, signature_code
 from localcloud.http.guard import answers_stack, refusal
 from localcloud.http.signature import Key, Request, SignatureError, check, check_time, read
@@ -72,10 +73,7 @@ class Front:
                 denied = f"Account {signature.access_key} may ask here for what the policies of S3 and SageMaker allow."
                 await answer_error(send, form, "AccessDenied", denied, 403)
                 return
-            if form == "json":
-                check_nesting(body.data)
-            elif service == "lambda":
-                check_function(path, body.data)
+            check_body(form, service, path, scope["raw_path"], body.data)
             await self._serve(scope, body.receive(receive), send)
         except SignatureError as error:
             form = protocol(request.headers, path, service)

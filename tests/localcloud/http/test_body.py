@@ -9,7 +9,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from localcloud.http.body import MOST_LEVELS, Body, BodyError, GoneError, check_nesting, most_bytes, read_body
+from localcloud.http.body import (
+    MOST_LEVELS,
+    Body,
+    BodyError,
+    GoneError,
+    check,
+    check_form,
+    check_json,
+    check_key,
+    check_nesting,
+    most_bytes,
+    read_body,
+)
 
 JSON = st.recursive(
     st.none() | st.text() | st.integers(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)
@@ -98,3 +110,72 @@ def test_brackets_in_text_are_no_levels() -> None:
 
 def test_as_many_levels_as_are_allowed() -> None:
     check_nesting(b"[" * MOST_LEVELS + b"]" * MOST_LEVELS)
+
+
+@given(st.dictionaries(st.text(), JSON))
+def test_each_json_object_of_unicode_text_is_taken(value: Any) -> None:
+    check_json(json.dumps({f"a{key}.": inner for key, inner in value.items()}).encode())
+    check_json(json.dumps({f"a{key}.": inner for key, inner in value.items()}, ensure_ascii=False).encode())
+
+
+@pytest.mark.parametrize("body", [b"", b" ", b"{}", b'{"Name": "\\ud83d\\ude00"}', b'{"Text": "a\\u0000\\n"}'])
+def test_odd_bodies_that_a_service_can_read_are_taken(body: bytes) -> None:
+    check_json(body)
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (b"{", "is not JSON in UTF-8: Expecting"),
+        (b'{"a": "\xe9"}', "is not JSON in UTF-8: 'utf-8' codec"),
+        ('{"a": 1}'.encode("utf-16"), "is not JSON in UTF-8"),
+        (b'{"a": NaN}', "NaN is no number of JSON"),
+        (b"[]", "no object"),
+        (b"5", "no object"),
+        (b'{"a": ["\\ud800"]}', "half of a surrogate pair"),
+        (b'{"\\udfff": 1}', "half of a surrogate pair"),
+        (b'{"QueueName": "a\\u0000"}', r"at 'QueueName' has a control character"),
+        (b'{"name": "a\\u000a"}', r"at 'name' has a control character"),
+    ],
+)
+def test_a_body_that_no_service_can_read_is_refused(body: bytes, said: str) -> None:
+    with pytest.raises(BodyError, match=said):
+        check_json(body)
+
+
+@pytest.mark.parametrize("value", ["%00", "%ED%A0%80", "%E9", "%EF%BF%BF", "%0B"])
+def test_a_value_that_xml_cannot_hold_is_refused(value: str) -> None:
+    check_form(b"Action=CreateRole&RoleName=a%C3%A9%0A%09b")
+    with pytest.raises(BodyError, match="'RoleName' is no text that XML can hold"):
+        check_form(f"Action=CreateRole&RoleName=a{value}b".encode())
+
+
+def test_a_document_in_a_form_is_not_nested_too_deep() -> None:
+    check_form(b"TemplateBody=a: '" + b"[" * 500 + b"'")
+    with pytest.raises(BodyError, match="more than 100 levels"):
+        check_form(b"Action=CreateRole&AssumeRolePolicyDocument=" + b'{"a":' * 200)
+
+
+def test_a_key_is_utf_8_of_at_most_1024_bytes() -> None:
+    check_key(b"/bucket/" + b"%C3%A9" * 512)
+    with pytest.raises(BodyError, match="Your key is too long"):
+        check_key(b"/bucket/" + b"%C3%A9" * 513)
+    with pytest.raises(BodyError, match="parse the specified URI"):
+        check_key(b"/bucket/%ED%A0%80")
+
+
+@pytest.mark.parametrize(
+    ("form", "service", "path"),
+    [
+        ("json", "sqs", "/"),
+        ("rest-json", "lambda", "/2015-03-31/functions/a/invocations"),
+        ("rest-json", "scheduler", "/"),
+    ],
+)
+def test_each_json_protocol_has_a_limit_of_levels(form: str, service: str, path: str) -> None:
+    with pytest.raises(BodyError, match="more than 100 levels"):
+        check(form, service, path, b"/", b"[" * 100_000)
+
+
+def test_what_a_container_is_sent_is_not_looked_at() -> None:
+    check("rest-json", "sagemaker", "/endpoints/a/invocations", b"/", b"[" * 100_000)
