@@ -69,7 +69,7 @@ class Models:
 
 
 def _handler(model_dir: Path) -> Handler:
-    """Load a model with its own script: modules of the same name in other models' folders are others."""
+    """Load a model with its own script and modules, also where other models have modules of the same names."""
     known, folder = set(sys.modules), f"{model_dir}/"
     try:
         return Handler(script(model_dir), default_handler(), str(model_dir))
