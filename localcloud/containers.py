@@ -17,7 +17,10 @@ class ContainerSpec:
     """Its ContainerHostname, or the name that SageMaker gives it."""
     image: str | None
     model_data_url: str | None = None
-    """S3 address of the model archive, or of the prefix below which several lie; None for a model without one."""
+    """S3 address of the model archive, or of the prefix below which several archives or the model's files lie; None for
+    a model without one."""
+    packed: bool = True
+    """Whether the model is an archive; its files lie in S3 as they are otherwise (ModelDataSource, no compression)."""
     environment: dict[str, str] = field(default_factory=dict)
     several: bool = False
     """Whether it serves several models, of which each request names one (Mode MultiModel)."""
@@ -94,6 +97,7 @@ def _container(definition: Document, name: str) -> ContainerSpec:
         name=name,
         image=definition.get("Image"),
         model_data_url=definition.get("ModelDataUrl") or source.get("S3Uri"),
+        packed=source.get("CompressionType") != "None",
         environment=definition.get("Environment", {}),
         several=definition.get("Mode") == "MultiModel",
         cached=(definition.get("MultiModelConfig") or {}).get("ModelCacheSetting") != "Disabled",

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from localcloud.jobs.layout import Host, resource_config, write_json
+from localcloud.jobs.requests import instances
 from localcloud.jobs.run import JobRun
 from localcloud.jobs.transfer import Mirror
 
@@ -21,7 +22,7 @@ class Processing:
     led = False
 
     def hosts(self, job: Document) -> int:
-        return int(job["ProcessingResources"]["ClusterConfig"].get("InstanceCount", 1))
+        return instances(job["ProcessingResources"]["ClusterConfig"])[1]
 
     def max_runtime(self, job: Document) -> float | None:
         limit = job.get("StoppingCondition", {}).get("MaxRuntimeInSeconds")
@@ -29,12 +30,12 @@ class Processing:
 
     def prepare(self, run: JobRun, job: Document, hosts: list[Host], names: list[str]) -> list[Mirror]:
         """Write each host's configuration and download its inputs; returns the mirrors of Continuous outputs to S3."""
-        cluster = job["ProcessingResources"]["ClusterConfig"]
+        instance, _ = instances(job["ProcessingResources"]["ClusterConfig"])
         mirrors = []
         for host in hosts:
             write_json(
                 host.ml / "config" / "resourceconfig.json",
-                resource_config(hosts, host, cluster.get("InstanceType", ""), names),
+                resource_config(hosts, host, instance, names),
             )
             write_json(
                 host.ml / "config" / "processingjobconfig.json",

@@ -29,9 +29,10 @@ def processing_job(cloud: Cloud, request: Document) -> Document:
     KMS keys, subnets and experiments are stored but have no effect. ApiError if a member is not supported or invalid.
     """
     cluster = request["ProcessingResources"]["ClusterConfig"]
+    cluster = _selected(cluster, "processingResources.clusterConfig")
     _instances(cluster, "processingResources.clusterConfig")
     image = request["AppSpecification"]["ImageUri"]
-    _image(cloud, image)
+    check_image(cloud, image)
     entrypoint = request["AppSpecification"].get("ContainerEntrypoint") or cloud.images.entrypoint(image)
     if not entrypoint and image != ANY_IMAGE:
         raise validation_error(
@@ -55,6 +56,7 @@ def processing_job(cloud: Cloud, request: Document) -> Document:
         _local_path(target.get("LocalPath"), name)
     _analysis(cloud, request, entrypoint)
     document = _document(cloud, request, "Processing", "processing-job")
+    document["ProcessingResources"] = {**request["ProcessingResources"], "ClusterConfig": cluster}
     document["_entrypoint"] = list(entrypoint)
     return document
 
@@ -88,10 +90,11 @@ def training_job(cloud: Cloud, request: Document) -> Document:
     algorithm = request.get("AlgorithmSpecification") or {}
     if "TrainingImage" not in algorithm:
         raise _refused("a training job without AlgorithmSpecification.TrainingImage")
-    _image(cloud, algorithm["TrainingImage"])
+    check_image(cloud, algorithm["TrainingImage"])
     resources = request.get("ResourceConfig") or {}
-    if "InstanceGroups" in resources or "InstancePreferences" in resources or "InstanceCount" not in resources:
-        raise _refused("a ResourceConfig other than InstanceType and InstanceCount")
+    if "InstanceGroups" in resources:
+        raise _refused("a ResourceConfig with InstanceGroups")
+    resources = _selected(resources, "resourceConfig")
     _instances(resources, "resourceConfig")
     modes = [algorithm["TrainingInputMode"]]
     for channel in request.get("InputDataConfig", []):
@@ -122,6 +125,8 @@ def training_job(cloud: Cloud, request: Document) -> Document:
     if known and "sagemaker_program" not in request.get("HyperParameters", {}):
         # DescribeTrainingJob shows the metrics of an algorithm that has its own.
         document["AlgorithmSpecification"] = {"MetricDefinitions": known, **algorithm}
+    if resources:
+        document["ResourceConfig"] = resources
     base = request["OutputDataConfig"]["S3OutputPath"].rstrip("/")
     document["ModelArtifacts"] = {"S3ModelArtifacts": f"{base}/{request['TrainingJobName']}/output/model.tar.gz"}
     document["StoppingCondition"] = {"MaxRuntimeInSeconds": 86_400, **request.get("StoppingCondition", {})}
@@ -152,7 +157,7 @@ def transform_job(cloud: Cloud, request: Document) -> Document:
     if model.direct:
         raise _refused("a transform job with a model of direct invocation: a transform job names no container")
     for container in model.containers:
-        _image(cloud, container.image or "")
+        check_image(cloud, container.image or "")
     document = _document(cloud, request, "Transform", "transform-job")
     document["_containers"] = [container.document() for container in model.containers]
     document["_role"] = model.role_arn
@@ -221,17 +226,41 @@ def _document(cloud: Cloud, request: Document, label: str, store_kind: str) -> D
     return document
 
 
+def _selected(resources: Document, where: str) -> Document:
+    """The resources with the instances that the job gets: of several that it would take, the first ones.
+
+    Which member an answer of AWS has for a count that the preference does not give is not documented; here it is that
+    beside the preferences, or 1. ValidationException if instances are given twice, or not at all.
+    """
+    preferences = resources.get("InstancePreferences")
+    if bool(preferences) == ("InstanceType" in resources):
+        raise validation_error(f"{where}: give either InstanceType with InstanceCount, or InstancePreferences.")
+    if not preferences:
+        if "InstanceCount" not in resources:
+            raise validation_error(f"{where}: give InstanceCount with InstanceType.")
+        return resources
+    first = preferences[0]
+    count = first.get("InstanceCount", resources.get("InstanceCount", 1))
+    return {**resources, "SelectedInstanceType": first["InstanceType"], "SelectedInstanceCount": count}
+
+
+def instances(resources: Document) -> tuple[str, int]:
+    """The type and the number of the instances that a job of these resources runs on."""
+    kind = resources.get("SelectedInstanceType") or resources.get("InstanceType", "")
+    return kind, int(resources.get("SelectedInstanceCount") or resources.get("InstanceCount", 1))
+
+
 def _instances(resources: Document, where: str) -> None:
     """ApiError for an InstanceCount that the local cloud does not run; `where` is the member's name."""
-    count = resources.get("InstanceCount", 1)
+    _, count = instances(resources)
     if not 1 <= count <= MAX_HOSTS:
         raise validation_error(
             f"{where}.instanceCount is {count}; the local cloud runs 1 to {MAX_HOSTS} processes for a job."
         )
 
 
-def _image(cloud: Cloud, address: str) -> None:
-    """ApiError when nothing stands for the container image at this address."""
+def check_image(cloud: Cloud, address: str) -> None:
+    """ValidationException with the lines to add if nothing stands for the image at this address."""
     if address == ANY_IMAGE:
         return
     try:

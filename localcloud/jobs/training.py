@@ -8,7 +8,7 @@ from typing import Any
 from localcloud.jobs.archive import collect, write_tar_gz
 from localcloud.jobs.layout import Host, input_data_config, resource_config, write_json
 from localcloud.jobs.metrics import MetricReader
-from localcloud.jobs.requests import TENSORBOARD
+from localcloud.jobs.requests import TENSORBOARD, instances
 from localcloud.jobs.run import JobRun
 from localcloud.jobs.transfer import Location, Mirror
 from localcloud.sandbox.sandbox import OPT_ML
@@ -25,7 +25,7 @@ class Training:
     led = False
 
     def hosts(self, job: Document) -> int:
-        return int(job["ResourceConfig"].get("InstanceCount", 1))
+        return instances(job["ResourceConfig"])[1]
 
     def max_runtime(self, job: Document) -> float | None:
         limit = job.get("StoppingCondition", {}).get("MaxRuntimeInSeconds")
@@ -40,7 +40,7 @@ class Training:
             config = host.ml / "input" / "config"
             write_json(config / "hyperparameters.json", job.get("HyperParameters", {}))
             write_json(config / "inputdataconfig.json", input_data_config(channels))
-            instance = job["ResourceConfig"].get("InstanceType", "")
+            instance, _ = instances(job["ResourceConfig"])
             write_json(config / "resourceconfig.json", resource_config(hosts, host, instance, names))
             for channel in channels:
                 source = channel["DataSource"]["S3DataSource"]

@@ -15,13 +15,14 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from localcloud.jobs.archive import collect
 from localcloud.jobs.failure import JobError
+from localcloud.state import s3_addresses
 
 _ONE_REQUEST = 16 * 2**20
 
 
 @dataclass(frozen=True)
 class Location:
-    """The bucket and key of an s3:// URI."""
+    """The bucket and key of an address in S3."""
 
     bucket: str
     key: str
@@ -29,10 +30,10 @@ class Location:
     @classmethod
     def parse(cls, uri: str) -> Location:
         """Parse `uri`; JobError of kind ClientError if it is not an S3 URI."""
-        bucket, _, key = uri.removeprefix("s3://").partition("/")
-        if not uri.startswith("s3://") or not bucket:
-            raise JobError("ClientError", f"{uri!r} is not an S3 URI such as s3://bucket/prefix.")
-        return cls(bucket, key)
+        try:
+            return cls(*s3_addresses.split(uri))
+        except ValueError as error:
+            raise JobError("ClientError", str(error)) from None
 
     def __str__(self) -> str:
         return f"s3://{self.bucket}/{self.key}"
@@ -40,33 +41,6 @@ class Location:
     def join(self, name: str) -> Location:
         """Return the location of `name` under this prefix."""
         return Location(self.bucket, f"{self.key.rstrip('/')}/{name}".lstrip("/"))
-
-
-def relative_paths(keys: Iterable[str], prefix: str) -> dict[str, PurePosixPath]:
-    """Return for each key under `prefix` its path in the input's directory. Keys that end in / are left out.
-
-    If a key equals the prefix, it is the only one, under its file name. If the prefix is a folder, paths are relative
-    to it; otherwise (the prefix ends within a name) to the folder above.
-
-    Raises:
-        JobError: a key would leave the directory.
-    """
-    listed = [key for key in keys if not key.endswith("/")]
-    if prefix in listed:
-        listed, base = [prefix], prefix.rpartition("/")[0]
-    elif any(key.startswith(prefix.rstrip("/") + "/") for key in listed) or not prefix:
-        base = prefix.rstrip("/")
-        listed = [key for key in listed if not base or key.startswith(base + "/")]
-    else:
-        base = prefix.rpartition("/")[0]
-    paths = {}
-    for key in listed:
-        relative = key[len(base) :].lstrip("/") if base else key
-        path = PurePosixPath(relative)
-        if ".." in path.parts or path.is_absolute() or "\0" in relative or not relative:
-            raise JobError("ClientError", f"The key {key!r} would be written outside of the job's directory.")
-        paths[key] = path
-    return paths
 
 
 class Transfer:
@@ -129,8 +103,7 @@ class Transfer:
         return len(plan)
 
     def _prefix(self, location: Location) -> dict[Location, PurePosixPath]:
-        paths = relative_paths(self.keys(location), location.key)
-        return {Location(location.bucket, key): path for key, path in paths.items()}
+        return _plan(location.bucket, self.keys(location), location.key)
 
     def _manifest(self, location: Location) -> dict[Location, PurePosixPath]:
         """Read a manifest; return the path in the input's directory of each object. JobError for another form."""
@@ -139,8 +112,7 @@ class Transfer:
             raise JobError("ClientError", f"{location} is not a manifest: a list that begins with a prefix object.")
         base = Location.parse(str(entries[0].get("prefix", "")))
         names = [entry for entry in entries[1:] if isinstance(entry, str)]
-        paths = relative_paths((base.key + name for name in names), base.key)
-        return {Location(base.bucket, key): path for key, path in paths.items()}
+        return _plan(base.bucket, (base.key + name for name in names), base.key)
 
     def _get(self, source: Location, target: Path) -> None:
         """Download one object to a file; JobError if S3 or the file system refuses it."""
@@ -231,6 +203,15 @@ class Mirror:
             except FileNotFoundError:
                 continue
             self._sent[name] = mark
+
+
+def _plan(bucket: str, keys: Iterable[str], prefix: str) -> dict[Location, PurePosixPath]:
+    """Where in the input's directory the object of each key goes; JobError if one would leave it."""
+    try:
+        paths = s3_addresses.relative_paths(keys, prefix)
+    except ValueError as error:
+        raise JobError("ClientError", str(error)) from None
+    return {Location(bucket, key): path for key, path in paths.items()}
 
 
 def _mark(path: Path) -> tuple[int, int]:

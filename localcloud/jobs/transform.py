@@ -48,7 +48,7 @@ class Transform:
         run.transfer.download(source["S3Uri"], first.ml / "input" / "data", manifest=manifest)
         for container, host in zip(_containers(job), hosts, strict=True):
             if container.model_data_url:
-                _unpack_model(run, container.model_data_url, host)
+                _bring_model(run, container, container.model_data_url, host)
         run.notes["ports"] = [free_port() for _ in hosts]
         document = {name: value for name, value in job.items() if not name.startswith("_")}
         write_json(first.ml / "transform.json", {**document, "Ports": run.notes["ports"]})
@@ -88,8 +88,11 @@ def _containers(job: Document) -> list[ContainerSpec]:
     return [ContainerSpec.read(container) for container in job["_containers"]]
 
 
-def _unpack_model(run: JobRun, url: str, host: Host) -> None:
-    """Download a container's artifact and unpack it as its model; JobError."""
+def _bring_model(run: JobRun, container: ContainerSpec, url: str, host: Host) -> None:
+    """Download a container's model, and unpack it if it is an archive; JobError."""
+    if not container.packed:
+        run.transfer.download(url, host.ml / "model")
+        return
     folder = run.directory / f"artifact-{host.name}"
     run.transfer.download(url, folder)
     (archive,) = [path for path in folder.rglob("*") if path.is_file()]

@@ -62,6 +62,7 @@ def tuning_job(cloud: Cloud, request: Document) -> Document:
     now = cloud.clock()
     return {
         **{name: value for name, value in request.items() if name != "Tags"},
+        **_with_objectives(request),
         "_tags": request.get("Tags"),
         "HyperParameterTuningJobArn": cloud.arn(KIND, request["HyperParameterTuningJobName"]),
         "HyperParameterTuningJobStatus": "InProgress",
@@ -69,6 +70,24 @@ def tuning_job(cloud: Cloud, request: Document) -> Document:
         "LastModifiedTime": now,
         **_NO_COUNTS,
     }
+
+
+def _with_objectives(request: Document) -> Document:
+    """The training job definitions with the objective metric among their hyperparameters, as AWS describes them.
+
+    The SDK's `HyperparameterTuner.attach` relies on it.
+    """
+    told = [
+        {**definition, "StaticHyperParameters": _static(request, definition)} for definition in definitions(request)
+    ]
+    return (
+        {"TrainingJobDefinitions": told} if "TrainingJobDefinitions" in request else {"TrainingJobDefinition": told[0]}
+    )
+
+
+def _static(job: Document, definition: Document) -> dict[str, str]:
+    metric = objective(job, definition)["MetricName"]
+    return {"_tuning_objective_metric": metric, **definition.get("StaticHyperParameters", {})}
 
 
 def definitions(job: Document) -> list[Document]:
@@ -96,12 +115,10 @@ def objective(job: Document, definition: Document) -> Document:
 def training_request(job: Document, definition: Document, tuned: dict[str, str], name: str) -> Document:
     """The CreateTrainingJob request of one training job with the tuned hyperparameters."""
     algorithm = {"TrainingImage": "", **definition["AlgorithmSpecification"]}
-    metric = objective(job, definition)["MetricName"]
-    given = {"_tuning_objective_metric": metric, **definition.get("StaticHyperParameters", {}), **tuned}
     return {
         "TrainingJobName": name,
         "AlgorithmSpecification": algorithm,
-        "HyperParameters": given,
+        "HyperParameters": {**_static(job, definition), **tuned},
         **{member: definition[member] for member in _OF_DEFINITION if member in definition},
         **_resources(definition),
     }

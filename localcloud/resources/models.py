@@ -1,6 +1,5 @@
 """Models: what an endpoint serves, artifacts in S3 and the containers that serve them."""
 
-import re
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -8,10 +7,10 @@ from botocore.exceptions import ClientError
 from localcloud.api import operation, page, pick, refuse, tags, validation_error
 from localcloud.cloud import Cloud
 from localcloud.containers import ContainerSpec, served_model
+from localcloud.state import s3_addresses
 from localcloud.state.store import DuplicateError
 
 KIND = "model"
-_S3 = re.compile(r"^s3://([^/]+)/(.+)$")
 
 
 def find(cloud: Cloud, name: str) -> dict[str, Any]:
@@ -23,11 +22,14 @@ def find(cloud: Cloud, name: str) -> dict[str, Any]:
 
 
 def s3_place(url: str) -> tuple[str, str]:
-    """(bucket, key) of `s3://bucket/key`; ValidationException for anything else."""
-    match = _S3.match(url)
-    if match is None:
+    """(bucket, key) of an address in S3; ValidationException if it is none, or names no object."""
+    try:
+        bucket, key = s3_addresses.split(url)
+    except ValueError:
+        key = ""
+    if not key:
         raise validation_error(f"Invalid S3 URI {url!r}: give s3://bucket/key.")
-    return match.group(1), match.group(2)
+    return bucket, key
 
 
 def check_request(request: dict[str, Any]) -> None:
@@ -67,10 +69,10 @@ def _check_container(container: dict[str, Any]) -> None:
             )
     elif container.get("MultiModelConfig"):
         raise validation_error("MultiModelConfig is for a container of Mode MultiModel.")
-    if source and (source["S3DataType"], source["CompressionType"]) != ("S3Object", "Gzip"):
-        raise validation_error(
-            "The local cloud reads ModelDataSource of S3DataType S3Object, CompressionType Gzip only."
-        )
+    if source:
+        refuse(source, "ModelAccessConfig", "HubAccessConfig", "ManifestS3Uri")
+        if (source["S3DataType"], source["CompressionType"]) == ("S3Prefix", "Gzip"):
+            raise validation_error("A ModelDataSource of CompressionType Gzip is an archive: give S3DataType S3Object.")
 
 
 @operation("CreateModel")
@@ -108,16 +110,17 @@ def create_model(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any]:
 
 
 def _check_artifact(cloud: Cloud, container: ContainerSpec) -> None:
-    """ValidationException if there is no archive of the container, or nothing below the prefix of several."""
+    """ValidationException if there is no archive of the container, or nothing below the prefix of several files."""
     url = container.model_data_url or ""
     try:
-        if not container.several:
+        if container.packed and not container.several:
             bucket, key = s3_place(url)
             cloud.s3.head_object(Bucket=bucket, Key=key)
             return
         # A whole bucket is a prefix too.
         bucket, prefix = s3_place(f"{url.rstrip('/')}/any")
-        listed = cloud.s3.list_objects_v2(Bucket=bucket, Prefix=prefix.removesuffix("any"), MaxKeys=1)
+        below = prefix.removesuffix("any") if container.several else prefix.removesuffix("/any")
+        listed = cloud.s3.list_objects_v2(Bucket=bucket, Prefix=below, MaxKeys=1)
         found = listed["KeyCount"] > 0
     except ClientError as error:
         raise validation_error(f"Could not find model data at {url}.") from error

@@ -9,8 +9,9 @@ from localcloud.engine.outside import TOKEN_KIND
 from localcloud.engine.records import CACHE, EXECUTION, PIPELINE, RUNNING, STEP, TOKEN, VERSION
 from localcloud.engine.steps import new_document
 from localcloud.engine.validate import read
+from localcloud.images import ANY_IMAGE
 from localcloud.jobs.failure import JobError
-from localcloud.jobs.requests import check_transform_job
+from localcloud.jobs.requests import check_image, check_transform_job
 from localcloud.jobs.transfer import Location, Transfer
 from localcloud.resources import model_packages, models
 from localcloud.state.store import DuplicateError
@@ -171,6 +172,8 @@ def _refuse(cloud: Cloud, step_type: str, request: dict[str, Any]) -> None:
     """ApiError for a step's request that would be refused when the step runs, whatever there is by then."""
     if step_type == "Model":
         models.check_request(request)
+        for container in request.get("Containers") or [request["PrimaryContainer"]]:
+            check_image(cloud, container.get("Image", ANY_IMAGE))
     elif step_type == "Transform":
         check_transform_job(request)
     elif step_type == "RegisterModel":

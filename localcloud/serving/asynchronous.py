@@ -18,6 +18,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from localcloud.api import ApiError
 from localcloud.cloud import Cloud
 from localcloud.serving.deployment import VariantSpec
+from localcloud.state import s3_addresses
 
 logger = logging.getLogger("localcloud")
 
@@ -133,7 +134,7 @@ class AsyncInvoker:
 
     def _input(self, request: Document) -> bytes:
         """Read the stored request's input from S3; ApiError when it is too long."""
-        bucket, key = _place(request["Members"]["InputLocation"])
+        bucket, key = s3_addresses.split(request["Members"]["InputLocation"])
         answer = self._s3_as(request["RoleArn"]).get_object(Bucket=bucket, Key=key)
         if answer["ContentLength"] > MOST_BYTES:
             raise ApiError("ValidationError", f"The input is longer than {MOST_BYTES:,} bytes.")
@@ -141,7 +142,7 @@ class AsyncInvoker:
         return body
 
     def _put(self, request: Document, uri: str, body: bytes, content_type: str) -> None:
-        bucket, key = _place(uri)
+        bucket, key = s3_addresses.split(uri)
         self._s3_as(request["RoleArn"]).put_object(Bucket=bucket, Key=key, Body=body, ContentType=content_type)
 
     def _tell(self, request: Document, failure: str | None) -> None:
@@ -169,8 +170,3 @@ class AsyncInvoker:
             },
         }
         self._cloud.client("sns").publish(TopicArn=topic, Message=json.dumps(message))
-
-
-def _place(uri: str) -> tuple[str, str]:
-    bucket, _, key = uri.removeprefix("s3://").partition("/")
-    return bucket, key

@@ -22,6 +22,8 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from localcloud.state import s3_addresses
+
 logger = logging.getLogger("localcloud")
 
 _EVERY_SECONDS = 1.0
@@ -211,7 +213,7 @@ class Recorder:
         for spool in sorted(self._spool.glob("*.spool")):
             try:
                 for (uri, endpoint, variant, role, moment), lines in _objects(spool):
-                    bucket, _, prefix = uri.removeprefix("s3://").partition("/")
+                    bucket, prefix = s3_addresses.split(uri)
                     identity = uuid.uuid5(
                         uuid.NAMESPACE_URL, f"{spool.name}/{uri}/{endpoint}/{variant}/{role}/{moment:%d%H}"
                     )

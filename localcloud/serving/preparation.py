@@ -20,6 +20,7 @@ from localcloud.serving.loaded_models import LoadedModels
 from localcloud.serving.model_server import ModelServer
 from localcloud.serving.variant import DeployError, ServiceError, Variant
 from localcloud.settings import ISOLATED
+from localcloud.state import s3_addresses
 
 logger = logging.getLogger("localcloud")
 
@@ -88,7 +89,8 @@ class Preparation:
                 target.mkdir(parents=True)
                 continue
             try:
-                model_data.fetch(self._s3(variant), url, target)
+                fetch = model_data.fetch if container.packed else model_data.fetch_files
+                fetch(self._s3(variant), url, target)
             except model_data.DeniedError as error:
                 # The message of AWS: a HEAD response from S3 has none.
                 raise DeployError(
@@ -156,7 +158,7 @@ class Preparation:
     def _fetch_target(self, variant: Variant, container: ContainerSpec, target: str, directory: Path) -> None:
         """Download and unpack the archive that a request names below the prefix; ApiError, in AWS's words."""
         url = f"{(container.model_data_url or '').rstrip('/')}/{target.lstrip('/')}"
-        bucket, key = model_data.place(url)
+        bucket, key = s3_addresses.split(url)
         missing = ApiError(
             "ValidationError",
             f"Failed to download model data(bucket: {bucket}, key: {key}). Please ensure that there is an object "

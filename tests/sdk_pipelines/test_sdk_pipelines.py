@@ -46,6 +46,21 @@ def test_a_built_in_algorithm_is_trained_and_registered(execution_of: Run, sdk: 
 
 
 @whole
+@both
+def test_the_best_model_of_a_tuning_job_is_registered(execution_of: Run, sdk: str) -> None:
+    execution = execution_of(sdk, "tuning")
+    arn, attached = execution.arn.split()
+    execution = Execution(execution.cloud, execution.name, arn)
+    assert set(execution.statuses.values()) == {"Succeeded"}
+    assert attached == "True"
+    name = execution.steps["Tune"]["Metadata"]["TuningJob"]["Arn"].rpartition("/")[2]
+    sagemaker = execution.cloud.client("sagemaker")
+    best = sagemaker.describe_hyper_parameter_tuning_job(HyperParameterTuningJobName=name)["BestTrainingJob"]
+    (container,) = execution.package()["InferenceSpecification"]["Containers"]
+    assert f"/{best['TrainingJobName']}/" in container["ModelDataUrl"]
+
+
+@whole
 def test_xgboost_reads_what_its_container_reads(execution_of: Run) -> None:
     execution = execution_of("v2", "xgboost_inputs")
     wrong = execution.steps["Wrong"]

@@ -42,8 +42,17 @@ def test_a_job_of_an_unknown_image_is_refused(sagemaker: Any) -> None:
 
 
 def test_a_pipeline_with_an_unknown_image_is_refused(sagemaker: Any) -> None:
-    steps = [{"Name": "Prepare", "Type": "Processing", "Arguments": ARGUMENTS}]
-    definition = json.dumps({"Version": "2020-12-01", "Parameters": [], "Steps": steps})
+    assert_refused(sagemaker, {"Name": "Prepare", "Type": "Processing", "Arguments": ARGUMENTS})
+
+
+def test_a_pipeline_that_makes_a_model_of_an_unknown_image_is_refused(sagemaker: Any) -> None:
+    model = {"ExecutionRoleArn": ROLE, "PrimaryContainer": {"Image": "somebody/churn:1"}}
+    assert_refused(sagemaker, {"Name": "Prepare", "Type": "Model", "Arguments": model})
+
+
+def assert_refused(sagemaker: Any, step: dict[str, Any]) -> None:
+    """A pipeline of the step is refused with the step's name and the image's address."""
+    definition = json.dumps({"Version": "2020-12-01", "Parameters": [], "Steps": [step]})
 
     with pytest.raises(ClientError, match=r"(?s)Prepare.*no environment for the image 'somebody/churn:1'"):
         sagemaker.create_pipeline(

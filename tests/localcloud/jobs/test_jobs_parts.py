@@ -2,44 +2,16 @@
 
 import tarfile
 import time
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import pytest
 import regex
-from hypothesis import given
-from hypothesis import strategies as st
 
 from localcloud.jobs.archive import collect, write_tar_gz
-from localcloud.jobs.failure import ErrorTail, JobError, algorithm_error
+from localcloud.jobs.failure import ErrorTail, algorithm_error
 from localcloud.jobs.metrics import MetricReader, check_definitions
-from localcloud.jobs.transfer import Location, Mirror, relative_paths
-
-
-@pytest.mark.parametrize(
-    ("keys", "prefix", "expected"),
-    [
-        (["data/a", "data/d/b", "data-2/c"], "data", {"data/a": "a", "data/d/b": "d/b"}),
-        (["data/a", "data/"], "data/", {"data/a": "a"}),
-        (["code/stage.py", "code/stage.py.bak"], "code/stage.py", {"code/stage.py": "stage.py"}),
-        (["data/part-1", "data/part-2"], "data/part-", {"data/part-1": "part-1", "data/part-2": "part-2"}),
-        (["a", "b/c"], "", {"a": "a", "b/c": "b/c"}),
-    ],
-)
-def test_keys_become_paths_below_the_prefix(keys: list[str], prefix: str, expected: dict[str, str]) -> None:
-    assert relative_paths(keys, prefix) == {key: PurePosixPath(path) for key, path in expected.items()}
-
-
-@given(st.lists(st.sampled_from(["a", "..", ".", "", "b", "\0"]), min_size=1, max_size=5).map("/".join))
-def test_no_key_leads_out_of_the_directory(tail: str) -> None:
-    try:
-        paths = relative_paths([f"data/{tail}"], "data/")
-    except JobError as error:
-        assert "outside" in str(error)  # noqa: PT017  either outcome is right, but never a path that leads out
-        return
-    for path in paths.values():
-        assert not path.is_absolute()
-        assert ".." not in path.parts
+from localcloud.jobs.transfer import Location, Mirror
 
 
 def test_an_archive_depends_on_contents_alone(tmp_path: Path) -> None:

@@ -195,6 +195,31 @@ pathlib.Path(f"/opt/ml/model/{config['hosts'].index(me)}").write_text("seen")
     assert [m.name for m in members(kit.get(f"models/{name}/output/model.tar.gz"))] == ["0", "1"]
 
 
+def test_a_job_gets_the_first_instances_that_it_would_take(kit: Kit) -> None:
+    script = "import json, os\nassert len(json.load(open('/opt/ml/input/config/resourceconfig.json'))['hosts']) == 2\n"
+    preferences = [{"InstanceType": "ml.m5.large", "InstanceCount": 2}, {"InstanceType": "ml.m5.xlarge"}]
+    resources = {"InstancePreferences": preferences, "VolumeSizeInGB": 30}
+    name = kit.training_job("", AlgorithmSpecification=plain(kit, script), ResourceConfig=resources)
+    job = kit.wait_job(name, "training")
+    assert job["TrainingJobStatus"] == "Completed", job
+    selected = {"SelectedInstanceType": "ml.m5.large", "SelectedInstanceCount": 2}
+    assert job["ResourceConfig"] == {**resources, **selected}
+
+
+@pytest.mark.parametrize(
+    "resources",
+    [
+        {"InstanceType": "ml.m5.large"},
+        {"InstanceCount": 1},
+        {"InstanceType": "ml.m5.large", "InstancePreferences": [{"InstanceType": "ml.m5.large"}]},
+    ],
+)
+def test_instances_are_given_once(kit: Kit, resources: dict[str, Any]) -> None:
+    request = kit.training_request("") | {"ResourceConfig": {"VolumeSizeInGB": 30, **resources}}
+    with pytest.raises(ClientError, match="resourceConfig: give "):
+        kit.sm.create_training_job(TrainingJobName=f"{kit.prefix}-x", **request)
+
+
 def test_one_host_that_fails_ends_the_others(kit: Kit) -> None:
     script = """
 import json, time

@@ -1,6 +1,8 @@
 """Transform jobs over HTTP: every file goes through the model, as a job of its own and as a step."""
 
+import io
 import json
+import tarfile
 from typing import Any
 
 import pytest
@@ -74,6 +76,33 @@ def test_a_step_transforms_with_the_model_of_an_earlier_one(kit: Kit) -> None:
     assert status == "Succeeded", steps
     assert "/pipelines-" in steps["Score"]["Metadata"]["TransformJob"]["Arn"]
     assert kit.keys("scores") == ["scores/a.csv.out", "scores/deep/b.csv.out"]
+
+
+def loose_files(kit: Kit) -> dict[str, Any]:
+    """A model whose files lie in S3 as they are."""
+    with tarfile.open(fileobj=io.BytesIO(artifact(name="first"))) as archive:
+        for member in archive.getmembers():
+            file = archive.extractfile(member)
+            if file is not None:
+                kit.put(f"loose/{member.name.removeprefix('./')}", file.read())
+    return {"S3DataSource": {"S3Uri": kit.uri("loose/"), "S3DataType": "S3Prefix", "CompressionType": "None"}}
+
+
+@pytest.mark.parametrize("form", ["files as they are", "an https address"])
+def test_a_model_is_read_in_each_form_that_sagemaker_takes(kit: Kit, form: str) -> None:
+    primary = container(kit, name="first")
+    bucket, key = primary["ModelDataUrl"].removeprefix("s3://").split("/", 1)
+    given = {
+        "files as they are": {"ModelDataSource": loose_files(kit)},
+        "an https address": {"ModelDataUrl": f"https://{bucket}.s3-us-east-1.amazonaws.com/{key}"},
+    }[form]
+    kit.sm.create_model(ModelName=kit.prefix, ExecutionRoleArn=ROLE, PrimaryContainer={"Image": "image", **given})
+    kit.sm.create_transform_job(TransformJobName=kit.prefix, **request(kit))
+
+    job = kit.wait_job(kit.prefix, "transform", 60)
+
+    assert job["TransformJobStatus"] == "Completed", job
+    assert json.loads(kit.get("scores/a.csv.out"))["model"] == "first"
 
 
 def test_a_file_goes_through_all_containers_of_a_model(kit: Kit) -> None:

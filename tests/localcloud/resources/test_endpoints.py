@@ -1,7 +1,9 @@
 """Endpoints from creation to deletion, over HTTP, with a tiny model server behind them."""
 
 import contextlib
+import io
 import json
+import tarfile
 import time
 from collections.abc import Callable
 from typing import Any
@@ -9,7 +11,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError, WaiterError
 
-from tests.localcloud.resources.served import BUCKET, IMAGE, configure, invoke, serve
+from tests.localcloud.resources.served import BUCKET, IMAGE, artifact, configure, invoke, serve, serve_model
 
 
 def test_an_endpoint_serves_its_artifact(cloud: Any, sagemaker: Any, runtime: Any, name: str) -> None:
@@ -163,6 +165,29 @@ def test_a_deployment_option_that_is_not_there_is_refused_by_name(cloud: Any, sa
                     "WaitIntervalInSeconds": 0,
                 }
             },
+        )
+
+
+def test_an_endpoint_serves_files_that_lie_in_s3_as_they_are(cloud: Any, runtime: Any, name: str) -> None:
+    with tarfile.open(fileobj=io.BytesIO(artifact(name="loose"))) as archive:
+        for member in archive.getmembers():
+            file = archive.extractfile(member)
+            if file is not None:
+                cloud.client("s3").put_object(Bucket=BUCKET, Key=f"{name}/{member.name}", Body=file.read())
+    place = {"S3Uri": f"s3://{BUCKET}/{name}/", "S3DataType": "S3Prefix", "CompressionType": "None"}
+    primary = {"Image": IMAGE, "ModelDataSource": {"S3DataSource": place}}
+
+    assert serve_model(cloud, name, PrimaryContainer=primary)["EndpointStatus"] == "InService"
+    answer = json.loads(runtime.invoke_endpoint(EndpointName=name, Body=b"")["Body"].read())
+    assert answer["model"] == "loose"
+
+
+def test_a_model_without_files_below_its_prefix_is_refused(sagemaker: Any, name: str) -> None:
+    place = {"S3Uri": f"s3://{BUCKET}/{name}/", "S3DataType": "S3Prefix", "CompressionType": "None"}
+    primary = {"Image": IMAGE, "ModelDataSource": {"S3DataSource": place}}
+    with pytest.raises(ClientError, match="Could not find model data"):
+        sagemaker.create_model(
+            ModelName=name, PrimaryContainer=primary, ExecutionRoleArn="arn:aws:iam::000000000000:role/any"
         )
 
 
