@@ -46,6 +46,7 @@ def tuning_job(cloud: Cloud, request: Document) -> Document:
         raise validation_error("Give either TrainingJobDefinition or TrainingJobDefinitions.")
     if config["Strategy"] != "Grid" and "MaxNumberOfTrainingJobs" not in config["ResourceLimits"]:
         raise validation_error("ResourceLimits.MaxNumberOfTrainingJobs is required for this strategy.")
+    described = []
     for definition in definitions(request):
         refuse(ranges(request, definition), "AutoParameters")
         try:
@@ -54,15 +55,18 @@ def tuning_job(cloud: Cloud, request: Document) -> Document:
             raise validation_error(str(error)) from None
         made = training_job(cloud, training_request(request, definition, {}, "any"))
         metric = objective(request, definition)["MetricName"]
-        known = [one["Name"] for one in made["AlgorithmSpecification"].get("MetricDefinitions", [])]
+        metrics = made["AlgorithmSpecification"].get("MetricDefinitions", [])
+        known = [one["Name"] for one in metrics]
         if metric not in known:
             raise validation_error(
                 f"The objective metric {metric!r} is none of the MetricDefinitions: {', '.join(known) or 'none'}."
             )
+        described.append(_described(request, definition, metrics))
     now = cloud.clock()
+    several = "TrainingJobDefinitions" in request
     return {
         **{name: value for name, value in request.items() if name != "Tags"},
-        **_with_objectives(request),
+        **({"TrainingJobDefinitions": described} if several else {"TrainingJobDefinition": described[0]}),
         "_tags": request.get("Tags"),
         "HyperParameterTuningJobArn": cloud.arn(KIND, request["HyperParameterTuningJobName"]),
         "HyperParameterTuningJobStatus": "InProgress",
@@ -72,17 +76,14 @@ def tuning_job(cloud: Cloud, request: Document) -> Document:
     }
 
 
-def _with_objectives(request: Document) -> Document:
-    """The training job definitions with the objective metric among their hyperparameters, as AWS describes them.
+def _described(request: Document, definition: Document, metrics: list[Document]) -> Document:
+    """A training job definition as it is described: with a ResourceConfig, the objective metric, and all metrics.
 
-    The SDK's `HyperparameterTuner.attach` relies on it.
+    `HyperparameterTuner.attach` of the SDK, which need not send them, relies on all three.
     """
-    told = [
-        {**definition, "StaticHyperParameters": _static(request, definition)} for definition in definitions(request)
-    ]
-    return (
-        {"TrainingJobDefinitions": told} if "TrainingJobDefinitions" in request else {"TrainingJobDefinition": told[0]}
-    )
+    algorithm = {**definition["AlgorithmSpecification"], "MetricDefinitions": metrics}
+    shown = {"AlgorithmSpecification": algorithm, "StaticHyperParameters": _static(request, definition)}
+    return {**_resources(definition), **definition, **shown}
 
 
 def _static(job: Document, definition: Document) -> dict[str, str]:

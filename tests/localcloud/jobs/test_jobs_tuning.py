@@ -60,8 +60,9 @@ def test_the_best_training_job_of_a_step_is_registered(kit: Kit) -> None:
     job = kit.sm.describe_hyper_parameter_tuning_job(HyperParameterTuningJobName=name)
 
     assert job["HyperParameterTuningJobStatus"] == "Completed", job
-    # `HyperparameterTuner.attach` of the SDK takes it away without asking.
+    # `HyperparameterTuner.attach` of the SDK takes both for granted.
     assert job["TrainingJobDefinition"]["StaticHyperParameters"]["_tuning_objective_metric"] == "loss"
+    assert job["TrainingJobDefinition"]["ResourceConfig"]["InstanceCount"] == 1
     assert job["BestTrainingJob"]["TunedHyperParameters"] == {"x": "1"}
     assert job["BestTrainingJob"]["FinalHyperParameterTuningJobObjectiveMetric"]["Value"] == 1
     assert job["TrainingJobStatusCounters"]["Completed"] == 3
