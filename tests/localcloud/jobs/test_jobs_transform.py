@@ -92,11 +92,11 @@ def loose_files(kit: Kit) -> dict[str, Any]:
 def test_a_model_is_read_in_each_form_that_sagemaker_takes(kit: Kit, form: str) -> None:
     primary = container(kit, name="first")
     bucket, key = primary["ModelDataUrl"].removeprefix("s3://").split("/", 1)
-    given = {
+    forms: dict[str, dict[str, Any]] = {
         "files as they are": {"ModelDataSource": loose_files(kit)},
         "an https address": {"ModelDataUrl": f"https://{bucket}.s3-us-east-1.amazonaws.com/{key}"},
-    }[form]
-    kit.sm.create_model(ModelName=kit.prefix, ExecutionRoleArn=ROLE, PrimaryContainer={"Image": "image", **given})
+    }
+    kit.sm.create_model(ModelName=kit.prefix, ExecutionRoleArn=ROLE, PrimaryContainer={"Image": "image", **forms[form]})
     kit.sm.create_transform_job(TransformJobName=kit.prefix, **request(kit))
 
     job = kit.wait_job(kit.prefix, "transform", 60)
