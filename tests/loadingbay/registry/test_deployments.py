@@ -1,4 +1,4 @@
-"""The story of a deployment: whose sentences are told, in which order, and what older accounts no longer know."""
+"""The story of a deployment: its events in order, from log, alarms and monitoring, also where some are missing."""
 
 import json
 from datetime import UTC, datetime, timedelta

@@ -1,4 +1,4 @@
-"""What a search may try, and what is no range and no choice."""
+"""The values, ranges and choices that the options of a search mean, and what is refused as neither."""
 
 import math
 from typing import Any
