@@ -268,6 +268,13 @@ def test_what_monitoring_found_is_drawn(console: Any, new_page: Callable[..., Pa
     screenshot(page, "now", dark=True)
     page.goto(f"{console.base}/threshold")
     expect(page.locator("main svg")).to_be_visible()
+    for said in ("It led to version", "This threshold was registered before, as version"):
+        page.goto(f"{console.base}/threshold?wrong=2")
+        page.fill("#why", "drivers wait")
+        page.click("text=Register a version with the cheapest threshold")
+        expect(page.locator("#task .notice")).to_contain_text(said, timeout=SLOW)
+    page.click("#task .notice a")
+    expect(page.locator("#state")).to_contain_text("pending")
     for address in ("/runs/retrain", "/versions/1/approve", "/rollback"):
         page.goto(f"{console.base}{address}")
 

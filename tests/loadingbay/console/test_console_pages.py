@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from loadingbay.console.graph import nodes
+from loadingbay.registry import versions as registry
 from tests.fakes.fake_sagemaker import refusal
 
 MARKUP = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>"
@@ -225,6 +226,32 @@ def test_the_costs_of_thresholds_are_drawn(served, monkeypatch):
     text = served.get("/threshold?wrong=bicycle%3D2,motorcycle%3D9").text
     assert "a line each: bicycle, motorcycle" in text
     assert "there is no class lorry" in served.get("/threshold?wrong=5,lorry%3D9").text
+
+
+def test_the_cheapest_threshold_is_registered_from_the_page(served, monkeypatch):
+    from loadingbay.learning.threshold import Answer, Traffic
+    from loadingbay.story.training import Registered
+
+    traffic = Traffic([Answer("bicycle", "bicycle", 0.5 + n / 100, n > 20) for n in range(50)], {"bicycle": 0.7}, 0.6)
+    monkeypatch.setattr("loadingbay.learning.traffic.read", lambda *_: traffic)
+    known = registry.get(served.target, served.sagemaker.arn(1))
+    asked = []
+
+    def register(*given):
+        asked.append(given[-3:])
+        return Registered(known, new=False)
+
+    monkeypatch.setattr("loadingbay.console.thresholds.register", register)
+    answer = served.post("/threshold", {"wrong": "20", "review": "2", "why": "drivers wait"})
+    assert answer.status_code == 303
+    text = served.get(answer.headers["location"]).text
+    while "This threshold was registered before" not in text:  # a thread does it
+        text = served.get(answer.headers["location"]).text
+    assert '<a href="/versions/1">version 1</a>' in text
+    ((best, costs, why),) = asked
+    assert (costs.wrong_bay, costs.review, why) == ({"bicycle": 20.0}, 2.0, "drivers wait")
+    assert best.thresholds == {"bicycle": pytest.approx(0.5, abs=0.01)}
+    assert served.post("/threshold", {"wrong": "20", "review": "x"}).status_code == 400
 
 
 @pytest.mark.parametrize("wrong", ["-1", "nan", "inf", "x"])
