@@ -48,6 +48,9 @@ def without_references(value: Any, shape: Shape, name: str = "") -> Any:
 
 
 def _may_be_left_out(item: Any, key: str, shape: Shape) -> bool:
+    if key == "InstanceType":
+        # It has no default: it says in which of two forms a request names its instances.
+        return False
     return is_reference(item) and bool(getattr(shape.members[key], "enum", None)) and key not in shape.required_members
 
 

@@ -125,8 +125,9 @@ def training_job(cloud: Cloud, request: Document) -> Document:
     if known and "sagemaker_program" not in request.get("HyperParameters", {}):
         # DescribeTrainingJob shows the metrics of an algorithm that has its own.
         document["AlgorithmSpecification"] = {"MetricDefinitions": known, **algorithm}
-    if resources:
-        document["ResourceConfig"] = resources
+    document["ResourceConfig"] = resources
+    # AWS describes a job without a key with an empty one, which `Estimator.attach` of the SDK reads.
+    document["OutputDataConfig"] = {"KmsKeyId": "", **request["OutputDataConfig"]}
     base = request["OutputDataConfig"]["S3OutputPath"].rstrip("/")
     document["ModelArtifacts"] = {"S3ModelArtifacts": f"{base}/{request['TrainingJobName']}/output/model.tar.gz"}
     document["StoppingCondition"] = {"MaxRuntimeInSeconds": 86_400, **request.get("StoppingCondition", {})}

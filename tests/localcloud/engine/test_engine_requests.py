@@ -3,6 +3,7 @@
 import json
 import time
 import uuid
+from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
@@ -66,6 +67,26 @@ def test_a_definition_that_cannot_run_is_refused_when_it_is_created(kit: Kit) ->
     with pytest.raises(ClientError, match=r"Unable to parse pipeline definition\. Step 'L' is of type 'EMR'") as error:
         kit.sm.create_pipeline(PipelineName=kit.prefix, PipelineDefinition=definition(step), RoleArn=ROLE)
     assert error.value.response["Error"]["Code"] == "ValidationException"
+
+
+@pytest.mark.parametrize("kind", ["Processing", "Training"])
+def test_instances_may_be_parameters(kit: Kit, kind: str) -> None:
+    parameters: list[dict[str, Any]] = [
+        {"Name": "Kind", "Type": "String", "DefaultValue": "ml.m5.large"},
+        {"Name": "Count", "Type": "Integer", "DefaultValue": 1},
+    ]
+    instances: dict[str, Any] = {
+        "InstanceType": {"Get": "Parameters.Kind"},
+        "InstanceCount": {"Get": "Parameters.Count"},
+    }
+    if kind == "Processing":
+        step = kit.processing("A", "pass")
+        step["Arguments"]["ProcessingResources"]["ClusterConfig"] |= instances
+    else:
+        request = kit.training_request("")
+        request["ResourceConfig"] |= instances
+        step = {"Name": "A", "Type": "Training", "Arguments": request}
+    assert kit.pipeline(step, parameters=parameters)
 
 
 def test_a_definition_may_lie_in_s3(kit: Kit) -> None:

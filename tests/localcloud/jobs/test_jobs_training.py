@@ -202,6 +202,8 @@ def test_a_job_gets_the_first_instances_that_it_would_take(kit: Kit) -> None:
     name = kit.training_job("", AlgorithmSpecification=plain(kit, script), ResourceConfig=resources)
     job = kit.wait_job(name, "training")
     assert job["TrainingJobStatus"] == "Completed", job
+    # `Estimator.attach` of the SDK takes the key for granted.
+    assert job["OutputDataConfig"]["KmsKeyId"] == ""
     selected = {"SelectedInstanceType": "ml.m5.large", "SelectedInstanceCount": 2}
     assert job["ResourceConfig"] == {**resources, **selected}
 
