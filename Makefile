@@ -113,7 +113,7 @@ chromium:
 
 faults: dev ## kills, floods and misleads the local cloud under load, and writes docs/faults.md
 	FAULTS_REPORT=$(CURDIR)/docs FAULTS_KILLS=100 FAULTS_LINES=100000 $(PY) -m pytest tests/e2e/faults/test_kills.py
-	FAULTS_REPORT=$(CURDIR)/docs $(PY) -m pytest tests/e2e/faults --ignore tests/e2e/faults/test_kills.py
+	FAULTS_REPORT=$(CURDIR)/docs FAULTS_STARTS=300 $(PY) -m pytest tests/e2e/faults --ignore tests/e2e/faults/test_kills.py
 
 .venv-lint/lint.stamp: requirements/lint.lock | $(UV)
 	@echo "Setting up the environment of the linters that cannot live beside the tools (.venv-lint)"

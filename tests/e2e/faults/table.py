@@ -26,6 +26,7 @@ answer was given and its inference id is in no capture file afterwards.
 {notes}
 
 {kills}
+{jobs}
 ## What is promised
 
 - While versions are switched, by approval, rejection or UpdateEndpoint, and when a version that is approved turns out
@@ -94,6 +95,7 @@ class Table:
             rows="\n".join(_line(row) for row in self.rows),
             notes="\n".join(f"- {row.fault}: {row.note}" for row in noted),
             kills=_kills(folder / "kills.json"),
+            jobs=_jobs(folder / "jobs.json"),
             figures="\n".join(f"| {figure.what} | {figure.value:.2f} {figure.unit} |" for figure in self.figures),
         )
         (folder / "faults.md").write_text(page)
@@ -142,6 +144,27 @@ def _kills(path: Path) -> str:
     counts = told.pop("acknowledged")
     rows = "\n".join(f"| {_KINDS[kind]} | {count:,} |" for kind, count in counts.items())
     return _KILLS.format(rows=rows, **told)
+
+
+_JOBS = """\
+## Jobs that do not want to end
+
+`tests/e2e/faults/test_jobs.py` runs a local cloud beside another one and beside processes that are no local cloud's.
+{hostile} jobs start daemons, fork twice, kill their parent and all that they see, read or unmount the cloud's home, set
+`PATH` and `LD_PRELOAD`, or ignore SIGTERM. Then {starts} jobs are started, most of which leave a process behind. At
+last the cloud is killed while {at_once} jobs are there, and started again.
+
+| counted | value |
+|---|---|
+| jobs that failed of {starts} started | {failed} |
+| processes of jobs that were left | {left} |
+| processes of others that were touched | {touched} |
+"""
+
+
+def _jobs(path: Path) -> str:
+    """The section about jobs, from what the test of jobs wrote; nothing without it."""
+    return _JOBS.format(**json.loads(path.read_text())) if path.is_file() else ""
 
 
 def _processors() -> list[str]:
