@@ -176,6 +176,7 @@ class Emulator:
         folder = Path(spec.origin or "").parent if spec else Path()
         for module, name, begins in (
             ("provisioners", "_RESOURCE_HANDLERS", "\n_RESOURCE_HANDLERS = {"),
+            ("engine", "CfnLoader", "\nclass CfnLoader(yaml.SafeLoader):"),
             ("stacks", "_runs_on_worker_thread", "\ndef _runs_on_worker_thread(resource_type: str) -> bool:"),
         ):
             source = folder / f"{module}.py"
@@ -230,6 +231,7 @@ class Emulator:
             handlers.update(types)
             self._run_in_threads(importlib.import_module("ministack.services.cloudformation.stacks"), types)
             self._delete_buckets_whole(handlers["AWS::S3::Bucket"])
+            patches.refuse_yaml_aliases(importlib.import_module("ministack.services.cloudformation.engine").CfnLoader)
             self._check_functions_of_stacks(handlers["AWS::Lambda::Function"])
 
     def _run_in_threads(self, stacks: Any, types: Mapping[str, Any]) -> None:

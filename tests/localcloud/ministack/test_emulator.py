@@ -225,3 +225,12 @@ print([name for name in sys.modules if name.partition(".")[0] in ("docker", "lar
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert done.stdout == "[]\n", done.stderr
+
+
+def test_a_template_with_aliases_is_refused_at_once(cloud: Any) -> None:
+    stacks = cloud.client("cloudformation")
+    levels = "".join(f"l{n}: &l{n} [{', '.join([f'*l{n - 1}'] * 9)}]\n" for n in range(1, 10))  # 9 to the 10th values
+    template = f"l0: &l0 [x, x, x, x, x, x, x, x, x]\n{levels}Resources: {{}}\n"
+
+    with pytest.raises(ClientError, match="YAML aliases are not allowed in CloudFormation templates"):
+        stacks.create_stack(StackName="aliases", TemplateBody=template)
