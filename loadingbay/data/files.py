@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -50,11 +51,18 @@ def photos_among(files: Iterable[Path]) -> Listed:
 
 
 def require_text(path: Path) -> None:
-    """Raises WorkError when a file's name is not UTF-8: neither S3 nor JSON can hold it."""
+    """Raises WorkError when a file's name is not UTF-8, which neither S3 nor JSON can hold, or not in this locale."""
     try:
         str(path).encode()
     except UnicodeEncodeError:
-        raise WorkError(f"{printable(path)}: the name is not UTF-8, which S3 requires: rename the file") from None
+        try:
+            os.fsencode(path).decode()
+        except UnicodeDecodeError:
+            raise WorkError(f"{printable(path)}: the name is not UTF-8, which S3 requires: rename the file") from None
+        raise WorkError(
+            f"{printable(path)}: this locale ({sys.getfilesystemencoding()}) cannot hold the name: unset PYTHONUTF8, "
+            "or set LC_ALL=C.UTF-8"
+        ) from None
 
 
 def printable(path: Path) -> str:

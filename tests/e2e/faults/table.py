@@ -41,6 +41,8 @@ answer was given and its inference id is in no capture file afterwards.
   `ModelError` with `OriginalStatusCode` 503; SDKs do not retry it by themselves, so whoever calls should.
 - A malformed body gets a 4xx with a sentence in JSON, and disturbs nobody else's request.
 
+What was tried with odd inputs and requests: [odd inputs](odd-inputs.md).
+
 ## Beside it
 
 | measured | value |

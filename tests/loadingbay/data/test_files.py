@@ -26,3 +26,9 @@ def test_a_name_that_is_no_text_is_said_with_its_bytes():
     with pytest.raises(WorkError, match=r"v\\xe9lo\.png: the name is not UTF-8"):
         require_text(path)
     require_text(Path("vélo.png"))
+
+
+def test_a_name_that_only_the_locale_cannot_hold_is_told_apart():
+    # "vélo.png" as a C locale reads it.
+    with pytest.raises(WorkError, match="cannot hold the name: unset PYTHONUTF8"):
+        require_text(Path("v\udcc3\udca9lo.png"))
