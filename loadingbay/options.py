@@ -21,6 +21,19 @@ ROOT = Path(__file__).resolve().parent.parent
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout, and nothing else there.")
 
 
+class DataPath(click.Path):
+    """A path to data that must not be empty: Python takes an empty path for the current folder."""
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the Path; click.BadParameter if the text is empty."""
+        if value == "":
+            self.fail("it is empty: name an archive or a folder, or leave the option out", param, ctx)
+        return super().convert(value, param, ctx)
+
+
 def folder() -> Path:
     """Where `.loadingbay` and `runs` lie: the project's folder, or LOADINGBAY_FOLDER."""
     return Path(os.environ.get("LOADINGBAY_FOLDER") or ROOT).resolve()

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from loadingbay.errors import UsageError
-from loadingbay.options import AS_JSON, new_screen, print_json, with_target
+from loadingbay.options import AS_JSON, DataPath, new_screen, print_json, with_target
 from loadingbay.target import Target
 from pipelines.parameters import BY_NAME
 from pipelines.pretraining import EPOCHS
@@ -27,7 +27,7 @@ def _classes(_context: click.Context, _option: click.Parameter, text: str) -> st
 @with_target
 @click.option(
     "--data",
-    type=click.Path(path_type=Path),
+    type=DataPath(),
     help="A CIFAR-100 archive, or a folder of photos, as for `loadingbay run`.",
 )
 @click.option(

@@ -10,7 +10,16 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from loadingbay.errors import UsageError, WorkError
-from loadingbay.options import AS_JSON, checked, folder, new_screen, parameter_options, print_json, with_target
+from loadingbay.options import (
+    AS_JSON,
+    DataPath,
+    checked,
+    folder,
+    new_screen,
+    parameter_options,
+    print_json,
+    with_target,
+)
 from loadingbay.target import Target
 from loadingbay.tuning.space import Dimension, parse
 from pipelines.parameters import PARAMETERS, Parameter, Value
@@ -63,7 +72,7 @@ def _parsed(parameter: Parameter) -> Callable[[click.Context, click.Parameter, s
 @click.option("--register", is_flag=True, help="Evaluate and register a version with the best parameters.")
 @click.option(
     "--data",
-    type=click.Path(path_type=Path),
+    type=DataPath(),
     help="A CIFAR-100 archive, or a folder of photos, as for `loadingbay run`.",
 )
 @_search_options

@@ -233,3 +233,11 @@ def test_a_command_runs_with_its_output_closed(call, tmp_path):
     closed = f"{shlex.quote(sys.executable)} -m loadingbay.cli --version >&-"
     done = subprocess.run(["bash", "-c", closed], capture_output=True, text=True, timeout=60, check=False, cwd=ROOT)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("command", ["run", "tune", "pretrain"])
+def test_an_empty_path_to_data_is_not_the_current_folder(command):
+    answer = CliRunner().invoke(cli, [command, "--data", ""])
+
+    assert answer.exit_code == 2
+    assert "it is empty: name an archive or a folder" in answer.output
