@@ -26,13 +26,20 @@ class Fused:
     """A network as a function of normalised (n, 3, h, w) float32; (n, classes) logits.
 
     Rows do not depend on each other, to the last digits of float32. Not for several threads at once. `sizes` are the
-    numbers of images that it runs at once, the largest first and 1 among them.
+    numbers of images that it runs at once, the largest first and 1 among them. `shared` says that executors of all
+    sizes may hold the same parameters; in 8 bits, grouped convolutions of one lose their scales when another is bound.
     """
 
     def __init__(
-        self, symbol: Any, arguments: dict[str, Any], auxiliary: dict[str, Any], sizes: tuple[int, ...] = SIZES
+        self,
+        symbol: Any,
+        arguments: dict[str, Any],
+        auxiliary: dict[str, Any],
+        sizes: tuple[int, ...] = SIZES,
+        shared: bool = True,
     ) -> None:
         self._symbol, self.arguments, self.auxiliary, self.sizes = symbol, arguments, auxiliary, sizes
+        self._shared = shared
         self._bound: dict[tuple[int, ...], tuple[Any, Any]] = {}
 
     @classmethod
@@ -58,7 +65,8 @@ class Fused:
 
     def _bind(self, shape: tuple[int, ...]) -> tuple[Any, Any]:
         data = mx.nd.zeros(shape)
-        inputs = {**self.arguments, "data": data}
+        kept = self.arguments
+        inputs = {**(kept if self._shared else {name: kept[name].copy() for name in kept}), "data": data}
         executor = self._symbol.bind(mx.cpu(), inputs, aux_states=self.auxiliary, grad_req="null")
         self._bound[shape] = data, executor
         return data, executor

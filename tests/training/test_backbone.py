@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import backbone
+import int8
 import mxnet as mx
 import numpy as np
 import pytest
@@ -84,6 +85,11 @@ def network(weights: torch_weights.Weights) -> backbone.Backbone:
     return backbone.Backbone(weights, SIDE)
 
 
+@pytest.fixture(scope="module")
+def real() -> backbone.Backbone:
+    return backbone.Backbone(backbone.load(), 64)
+
+
 def _head(seed: int = 3) -> tuple[np.ndarray, np.ndarray]:
     rng = np.random.default_rng(seed)
     return rng.normal(size=(3, backbone.FEATURES)) / 10, rng.normal(size=3)
@@ -96,20 +102,35 @@ def _files(folder: Path) -> dict[str, bytes]:
 def test_folded_and_turned_it_is_the_network_as_published(
     weights: torch_weights.Weights, network: backbone.Backbone
 ) -> None:
-    features, true = network.features(_photos(5)), _reference(weights, _photos(5))
+    features, true = network.exact(second.enlarge(_photos(5), SIDE)), _reference(weights, _photos(5))
     assert features.shape == (5, backbone.FEATURES)
     assert features.dtype == np.float32
     assert np.sqrt(np.square(features - true).mean()) < 0.02 * true.std()  # weights are rounded to half precision
 
 
-def test_the_installed_weights_tell_stripes_from_spots() -> None:
-    network = backbone.Backbone(backbone.load(), SIDE)
+def test_the_installed_weights_tell_stripes_from_spots(real: backbone.Backbone) -> None:
     grid = np.indices((32, 32))
     stripes = [np.where((grid[0] + shift) // 4 % 2, 220, 30) for shift in range(3)]
     spots = [np.where(((grid[0] + shift) // 4 + grid[1] // 4) % 2, 220, 30) for shift in range(3)]
-    features = network.features(np.stack([*stripes, *spots]).astype(np.uint8)[..., None].repeat(3, axis=3))
+    features = real.features(np.stack([*stripes, *spots]).astype(np.uint8)[..., None].repeat(3, axis=3))
     distances = np.linalg.norm(features[:, None] - features[None], axis=2)
     assert max(distances[:3, :3].max(), distances[3:, 3:].max()) < distances[:3, 3:].min()
+
+
+def _difference(network: backbone.Backbone, photos: np.ndarray) -> float:
+    """Of 8 bits from float: root mean square, as a share of the standard deviation."""
+    fast, exact = (one(second.enlarge(photos, 64)) for one in (network.fast, network.exact))
+    return float(np.sqrt(np.square(fast - exact).mean()) / exact.std(axis=0).mean())
+
+
+def test_eight_bits_are_near_the_float_network(real: backbone.Backbone) -> None:
+    assert 0.01 < _difference(real, int8.probes((32, 32))[:8]) < second.LIMIT
+
+
+def test_a_batch_of_another_size_changes_no_answer(real: backbone.Backbone) -> None:
+    photos = second.enlarge(_photos(4), 64)
+    before = real.fast(photos)
+    assert [np.abs(real.fast(photos[:size]) - before[:size]).max() for size in (1, 2, 3, 4)] == [0, 0, 0, 0]
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 8, 13])
@@ -145,6 +166,15 @@ def test_the_same_head_gives_the_same_artifact(
 def test_a_head_of_another_length_is_refused(network: backbone.Backbone, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"of shape \(3, 191\), not \(3, 192\)"):
         network.export(tmp_path, np.zeros((3, 191)), np.zeros(3))
+
+
+def test_where_the_processor_differs_the_float_network_is_served(
+    real: backbone.Backbone, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert second.choose(real.fast, real.exact, 64) is real.fast
+    monkeypatch.setattr(second, "LIMIT", 0.01)
+    assert second.choose(real.fast, real.exact, 64) is real.exact
+    assert "differs by" in caplog.text
 
 
 def test_an_artifact_without_a_second_opinion_has_none(tmp_path: Path) -> None:

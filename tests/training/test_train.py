@@ -91,7 +91,7 @@ def test_below_zero_only_the_small_network_is_in_the_artifact(
 ) -> None:
     log = _run(channel, tmp_path, "--second-opinion-below", "0")
     alone, both = _contents(tmp_path), _contents(trained[0])
-    assert set(both) - set(alone) == {second.SYMBOL, second.PARAMETERS, second.ABOUT}
+    assert set(both) - set(alone) == {second.SYMBOL, second.INT8_SYMBOL, second.PARAMETERS, second.ABOUT}
     assert alone[inference.PARAMETERS] == both[inference.PARAMETERS]  # the small network learns the same
     assert "second-opinion" not in log
     model = inference.model_fn(str(tmp_path / "model"))
