@@ -19,7 +19,7 @@ import numpy.typing as npt
 SYMBOL, PARAMETERS, ABOUT = "second-symbol.json", "second-0000.params", "second.json"
 INT8_SYMBOL = "second-int8-symbol.json"
 # The root mean square by which features of the probes may differ in 8 bits, as a share of their standard deviation:
-# they do by 0.17 on processors with 8-bit dot products, and by 0.36 where sums saturate.
+# they do by 0.18 on processors with 8-bit dot products, and by 0.39 where sums saturate.
 LIMIT = 0.25
 SIZES = (4, 2, 1)  # photos in one forward pass: 4 cost what 8 do, and each size costs a worker some 25 MB
 MEAN, SCALE = 127.0, 128.0  # grey levels, as the network was trained
