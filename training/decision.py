@@ -82,6 +82,11 @@ class SecondOpinion:
         )
         return distance
 
+    def apply(self, logits: Float32, outputs: Float32, temperature: float) -> Float32:
+        """(n, classes + 1) logits: combined where the large network is asked, else the small one's as they are."""
+        asked = self.asked(logits, temperature)[:, None]
+        return np.asarray(np.where(asked, self.combine(logits, outputs), logits), np.float32)
+
     def combine(self, logits: Float32, outputs: Float32) -> Float32:
         """(n, classes + 1) logits of both, from the small network's and from the large one's `outputs`.
 

@@ -168,8 +168,8 @@ def consult(
         "accuracy_alone": float((alone.argmax(axis=1) == labels).mean()),
         "nll_alone": metrics.nll(alone, labels),
     }
-    combined = np.where(asked[:, None], second.combine(logits, outputs), logits)
-    return second, heads.fit(features, labels, plan[-1].rows, classes), combined, figures
+    head = heads.fit(features, labels, plan[-1].rows, classes)
+    return second, head, second.apply(logits, outputs, temperature), figures
 
 
 def calibrate(

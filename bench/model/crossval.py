@@ -36,8 +36,10 @@ sys.path.insert(0, TRAINING)
 os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [TRAINING, os.environ.get("PYTHONPATH", "")]))
 
 import augmentation  # noqa: E402
+import calibration  # noqa: E402
 import decision  # noqa: E402
 import fitting  # noqa: E402
+import heads  # noqa: E402
 import numpy as np  # noqa: E402
 import phases  # noqa: E402
 import records  # noqa: E402
@@ -47,8 +49,11 @@ from sklearn.metrics import roc_auc_score  # noqa: E402
 FOLDS = 5
 
 
-def one_fold(fold: fitting.Phase, job: phases.Job, unseen: Path) -> tuple[Any, Any, Any, float]:
-    """Logits of the photos held out, of the same saved as JPEG, of those in `unseen`, and processor seconds."""
+def one_fold(fold: fitting.Phase, job: phases.Job, unseen: Path) -> tuple[Any, Any, Any, float, Any]:
+    """Logits of the photos held out, of the same saved as JPEG, of those in `unseen`, and processor seconds.
+
+    Last the large network's features of the photos saved as JPEG and of those in `unseen`, where it is asked too.
+    """
     began = time.process_time()
     others = records.mapped(job.scratch / phases.OUTLIERS, job.size).images
     channel = fitting.Channel(records.mapped(job.scratch, job.size), job.mean, job.std, job.classes, others)
@@ -61,11 +66,14 @@ def one_fold(fold: fitting.Phase, job: phases.Job, unseen: Path) -> tuple[Any, A
         dataclasses.replace(channel, pixels=pixels)
         for pixels in (records.Pixels(saved, fold.held_out), records.mapped(unseen, job.size))
     )
+    large = heads.network() if job.second else None
+    seen = [large.features(part.pixels.images) for part in (again, strange) if len(part.pixels)] if large else []
     return (
         fitting.predict(fit.net, channel, fold.held_out),
         fitting.predict(fit.net, again, np.arange(len(again.pixels))),
         fitting.predict(fit.net, strange, np.arange(len(strange.pixels))),
         seconds,
+        seen,
     )
 
 
@@ -143,15 +151,33 @@ def main() -> None:
             names = share_out(given.others, [name for name in given.leave_out.split(",") if name], size, scratch)
         pixels = records.mapped(scratch, size)
         folds = phases.plan(pixels.labels, given.folds, flags.seed)[:-1]
-        job = phases.Job(scratch, size, *phases.colour_statistics(pixels.images), len(classes), recipe, scratch)
+        job = phases.Job(
+            scratch, size, *phases.colour_statistics(pixels.images), len(classes), recipe, scratch,
+            second=flags.second_opinion_below > 0,
+        )  # fmt: skip
+        if job.second:
+            phases.measure(job)
+            features = heads.read(scratch / phases.FEATURES)
         with ProcessPoolExecutor(flags.workers, mp_context=get_context("spawn")) as pool:
             waiting = [pool.submit(one_fold, fold, job, scratch / "unseen") for fold in folds]
             outcomes = [future.result() for future in waiting]
         labels = np.array(pixels.labels)
     logits, saved = (np.empty((len(labels), len(classes) + 1), np.float32) for _ in range(2))
-    for fold, (own_logits, saved_logits, _, _) in zip(folds, outcomes, strict=True):
+    for fold, (own_logits, saved_logits, *_) in zip(folds, outcomes, strict=True):
         logits[fold.held_out], saved[fold.held_out] = own_logits, saved_logits
-    temperature, figures = train.calibrate(logits, labels, flags)
+    outside = [strange for _, _, strange, *_ in outcomes]
+    temperature = calibration.fit_temperature(logits[:, :-1], labels)
+    asked: dict[str, float] = {}
+    if job.second:
+        # The last of a plan is the final network, which is not among these: its place is held by any fold.
+        opinion, _, combined, asked = train.consult(logits, labels, features, [*folds, folds[-1]], flags)
+        for number, (fold, outcome) in enumerate(zip(folds, outcomes, strict=True)):
+            head, seen = heads.fit(features, labels, fold.rows, len(classes)), outcome[-1]
+            saved[fold.held_out] = opinion.apply(saved[fold.held_out], head(seen[0]), temperature)
+            if names:
+                outside[number] = opinion.apply(outside[number], head(seen[1]), temperature)
+        logits = combined
+    _, figures = train.calibrate(logits, labels, flags, temperature)
     right = logits[:, :-1].argmax(axis=1) == labels
     found = {
         "folds": given.folds,
@@ -159,13 +185,14 @@ def main() -> None:
         "temperature": temperature,
         "accuracy_by_fold": [float(right[fold.held_out].mean()) for fold in folds],
         **figures,
+        **asked,
         "accuracy_as_jpeg": float((saved[:, :-1].argmax(axis=1) == labels).mean()),
         "coverage_as_jpeg": float(accepted(saved, temperature, figures).mean()),
-        "processor_seconds": sum(seconds for *_, seconds in outcomes),
+        "processor_seconds": sum(seconds for *_, seconds, _ in outcomes),
         "left_out": given.leave_out,
     }
     if names:
-        found |= refusal([outside for _, _, outside, _ in outcomes], names, logits, temperature, figures)
+        found |= refusal(outside, names, logits, temperature, figures)
     given.output.write_text(json.dumps(found) + "\n", "utf-8")
 
 

@@ -22,6 +22,7 @@ FIGURES = {
     "ece": ("test ECE", 3),
     "brier": ("test Brier score", 3),
     "aurc": ("test AURC", 4),
+    "asked": ("share of the test photos about which the large network is asked too", 3),
     "out_of_fold_accuracy": ("out-of-fold accuracy of the job's own folds", 3),
     "out_of_fold_nll": ("the same, NLL", 3),
     "out_of_fold_coverage": ("the same, coverage", 3),

@@ -44,8 +44,8 @@ PARTS = ("seeds", "crossval", "timing", "throughput", "serving")
 CROSSVAL_SEEDS = 3  # of `--seeds`, the first
 # What decides weights, threshold and figures; the handler's speed, say, does not.
 DECIDING = (
-    "augmentation", "calibration", "costs", "decision", "fitting", "metrics", "network", "outliers", "phases",
-    "preprocessing", "pretrained", "records", "train",
+    "augmentation", "backbone", "calibration", "costs", "decision", "fitting", "heads", "metrics", "network",
+    "outliers", "phases", "preprocessing", "pretrained", "records", "second", "train",
 )  # fmt: skip
 
 
@@ -155,6 +155,7 @@ class Bench:
             "threshold": model["threshold"],
             "in_distribution_threshold": model["in_distribution_threshold"],
             "temperature": model["temperature"],
+            "asked": scored["second_opinion"].get("test", 0.0),
             "out_of_fold_accuracy": model["out_of_fold"]["accuracy"],
             "out_of_fold_nll": model["out_of_fold"]["nll"],
             "out_of_fold_coverage": model["out_of_fold"]["coverage"],
