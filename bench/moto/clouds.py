@@ -44,7 +44,7 @@ def main(folder: Path) -> None:
 
 
 def _make_image(folder: Path) -> Path:
-    """An image root that stands for every image: its programs succeed at once, its server answers pings."""
+    """An image root that stands for every image: its programs succeed, its server answers pings."""
     programs = folder / "image" / "bin"
     programs.mkdir(parents=True)
     for name, lines in (
@@ -53,7 +53,8 @@ def _make_image(folder: Path) -> Path:
     ):
         (programs / name).write_text(f"#!/bin/sh\n{lines}\n")
         (programs / name).chmod(0o755)
-    (programs / "app.py").touch()
+    # Long enough to be stopped.
+    (programs / "app.py").write_text("import time\ntime.sleep(1)\n")
     return programs.parent
 
 

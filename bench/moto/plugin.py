@@ -165,16 +165,16 @@ class _Test:
     def _before(self, params: dict[str, Any], model: Any, context: dict[str, Any], **_: Any) -> dict[str, Any] | None:
         """Exchange and provide what a request takes for granted, and wait for what it looks at."""
         name, region = model.name, context["client_region"]
+        self.asked.add(name)
         if model.service_model.service_name != "sagemaker":
             return _mapped(params, self._exchanged) if "StackName" in params else None
-        self.asked.add(name)
         given: dict[str, Any] = _mapped(params, self._exchanged)
         if name == "CreateModel" and not given.keys() & {"PrimaryContainer", "Containers"}:
             given["PrimaryContainer"] = {"Image": "image"}
         if name.startswith("Create"):
             for address in re.findall(r"s3://[^\"\\]+", json.dumps(given, default=str)):
                 self._provide(address, region)
-        else:
+        elif not name.startswith("Stop"):
             for kind, named in sorted(self._started):
                 # Endpoints also before they are listed: their status is looked at there.
                 if kind in name and given.get(f"{kind}Name", named if kind == "Endpoint" else None) == named:
