@@ -207,10 +207,12 @@ def markdown(result: dict[str, Any]) -> str:
             f"backward pass on ready batches ({rate['bare']:.0f}).",
         ]
     if served := result["serving"]:
+        alone = served["alone"] / served["beside"]
         lines += [
             "",
-            f"Decode, forward and answer, batches of 8: {served['photos']:.0f} photos a second on one core, beside "
-            f"{served['beside']:.0f} with the network before, in turn on one machine ({served['times']:.2f} times).",
+            f"Decode, forward and answer, batches of 8: {served['photos']:.0f} photos a second on one core, "
+            f"{served['alone']:.0f} where the large network is never asked, {served['beside']:.0f} with the network "
+            f"before; in turn on one machine ({served['times']:.2f} and {alone:.2f} times).",
         ]
     return "\n".join(line if line.startswith("|") else textwrap.fill(line, COLUMNS, **_WHOLE) for line in lines) + "\n"
 

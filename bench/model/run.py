@@ -7,7 +7,8 @@ Its parts, each of which `--only` picks:
     crossval    5-fold cross-validation on the training photos, with the same recipe and the first three seeds
     timing      the training job again, for its seconds alone: leave the machine to it
     throughput  images a second of training, beside the bare forward and backward pass
-    serving     photos a second through the handler, beside another artifact's (`--beside`), in turn
+    serving     photos a second through the handler, beside another artifact's (`--beside`), in turn, with and without
+                the large network
 
 Photos of classes of the archive that are not asked for are shared out anew with each seed: a third of these classes is
 never learned from, and tells how many photos of other things are accepted.
@@ -38,6 +39,7 @@ ROOT = Path(__file__).resolve().parents[2]
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(ROOT))
 
+from bench import forms  # noqa: E402
 from bench.model import report  # noqa: E402
 
 PARTS = ("seeds", "crossval", "timing", "throughput", "serving")
@@ -187,16 +189,21 @@ class Bench:
         return found
 
     def serving(self, scratch: Path) -> dict[str, Any]:
-        """Photos a second through the handler of a fresh artifact and of `--beside`, in turn."""
+        """Photos a second through the handler of a fresh artifact, of it without its large network, and of `--beside`.
+
+        In turn, on the test photos.
+        """
         if self.flags.beside is None:
             sys.exit("the part serving needs --beside, the folder of another artifact")
-        if not (scratch / "served/model").exists():
+        whole, alone = scratch / "served/model", scratch / "alone"
+        if not whole.exists():
             self.train(self.flags.seeds[0], scratch, scratch / "served")
+        forms.without_second(whole, alone)
         log = scratch / "serving.log"
-        photos = str(self.data(scratch, self.flags.seeds[0]) / "test")
-        timed([str(HERE / "serving.py"), str(scratch / "served/model"), str(self.flags.beside), photos], log)
-        found: dict[str, Any] = json.loads(log.read_text("utf-8").strip().splitlines()[-1])
-        return found
+        artifacts = map(str, (whole, alone, self.flags.beside))
+        timed([str(HERE / "serving.py"), str(self.data(scratch, self.flags.seeds[0]) / "test"), *artifacts], log)
+        photos, small, beside = json.loads(log.read_text("utf-8").strip().splitlines()[-1])
+        return {"photos": photos, "alone": small, "beside": beside, "times": photos / beside}
 
     def throughput(self, scratch: Path) -> dict[str, Any]:
         """The two rates."""

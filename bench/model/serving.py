@@ -1,9 +1,9 @@
-"""Photos a second through the handlers of two artifacts: decode, forward and answer, batches of 8, one thread.
+"""Photos a second through the handlers of artifacts: decode, forward and answer, batches of 8, one thread.
 
-    .venv-image/bin/python bench/model/serving.py ARTIFACT OTHER_ARTIFACT TEST_CHANNEL
+    .venv-image/bin/python bench/model/serving.py TEST_CHANNEL ARTIFACT...
 
 Each artifact answers in a process of its own; rounds alternate, so that a busy machine slows both alike. The medians of
-processor time are compared. Prints one line of JSON.
+processor time are compared. Prints them as one line of JSON.
 """
 
 import json
@@ -53,16 +53,15 @@ class Worker:
 
 
 def main() -> None:
-    """Measure both and print the medians."""
-    workers = [Worker(artifact, sys.argv[3]) for artifact in sys.argv[1:3]]
-    rates: list[list[float]] = [[], []]
+    """Measure all and print the medians."""
+    workers = [Worker(artifact, sys.argv[1]) for artifact in sys.argv[2:]]
+    rates: list[list[float]] = [[] for _ in workers]
     for _ in range(ROUNDS + 1):  # the first warms up
         for worker, mine in zip(workers, rates, strict=True):
             mine.append(worker.rate())
     for worker in workers:
         worker.process.communicate()
-    photos, beside = (statistics.median(mine[1:]) for mine in rates)
-    print(json.dumps({"photos": photos, "beside": beside, "times": photos / beside}))
+    print(json.dumps([statistics.median(mine[1:]) for mine in rates]))
 
 
 if __name__ == "__main__":

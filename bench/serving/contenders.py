@@ -38,7 +38,7 @@ class Contender:
     body: Callable[[bytes], bytes] = bytes
     health: str = "/ping"
     answers: bool = True  # false: it does not classify
-    in_float: bool = False  # given the artifact without its 8-bit network
+    form: str = "whole"  # of the artifact, see material.Material
 
     def environment(self, cache: Path, uv: str) -> Path:
         """The peer's own virtual environment, made when missing. The image's for our own server."""
@@ -146,7 +146,10 @@ def _mlflow_body(photo: bytes) -> bytes:
 
 
 OURS = Contender("Loading Bay", "this repository's `serve`", _ours)
-OURS_FLOAT = replace(OURS, name="Loading Bay, float", note="the same, without the 8-bit network", in_float=True)
+IN_FLOAT = "the same, without 8-bit networks"
+ALONE = "the same, the small network without a second opinion"
+OURS_FLOAT = replace(OURS, name="Loading Bay, float", note=IN_FLOAT, form="float")
+OURS_ALONE = replace(OURS, name="Loading Bay, alone", note=ALONE, form="alone")
 NOOP = Contender("Loading Bay, no-op handler", "the limit that HTTP sets", _noop, answers=False)
 AWS = Contender(
     "AWS",
@@ -154,7 +157,8 @@ AWS = Contender(
     _aws,
     packages=[*NETWORK, "multi-model-server==1.1.11", "sagemaker-inference==1.10.1", "setuptools<81"],
 )
-AWS_FLOAT = replace(AWS, name="AWS, float", note="the same, without the 8-bit network", in_float=True)
+AWS_FLOAT = replace(AWS, name="AWS, float", note=IN_FLOAT, form="float")
+AWS_ALONE = replace(AWS, name="AWS, alone", note=ALONE, form="alone")
 BENTOML = Contender(
     "BentoML",
     "BentoML 1.4.39, raw body as root input",
@@ -170,4 +174,4 @@ MLFLOW = Contender(
     content_type="application/json",
     body=_mlflow_body,
 )
-ALL = [OURS, AWS, BENTOML, MLFLOW, OURS_FLOAT, AWS_FLOAT, NOOP]
+ALL = [OURS, AWS, BENTOML, MLFLOW, OURS_ALONE, AWS_ALONE, OURS_FLOAT, AWS_FLOAT, NOOP]

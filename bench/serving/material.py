@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench import forms
 from loadingbay.data.acquire import acquire
 
 ROOT = Path(__file__).parents[2]
@@ -19,10 +20,12 @@ PYTHON = ROOT / ".venv-image/bin/python"
 
 @dataclass(frozen=True)
 class Material:
-    """An unpacked artifact, the same without its 8-bit network, and photos; `data` says of what kind they are."""
+    """An unpacked artifact in three forms, and photos; `data` says of what kind they are.
 
-    artifact: Path
-    in_float: Path
+    `forms` has "whole", "float" (without 8-bit networks) and "alone" (the small network without a second opinion).
+    """
+
+    forms: dict[str, Path]
     photos: list[Path]
     data: str
 
@@ -51,13 +54,13 @@ def prepare(cache: Path, model: Path | None, epochs: int | None, say: Callable[[
 
 
 def _material(artifact: Path, cache: Path, photos: list[Path], data: str) -> Material:
-    """Copy the artifact without its 8-bit network, and return both with the photos; SystemExit if it has none."""
+    """Copy the artifact into its other forms, and return all with the photos; SystemExit if it has no 8-bit network."""
     if not (artifact / "int8.json").exists():
         raise SystemExit(f"{artifact} has no 8-bit network: train it for more epochs, or name another with --model")
-    in_float = cache / "in-float"
-    shutil.rmtree(in_float, ignore_errors=True)
-    shutil.copytree(artifact, in_float, ignore=shutil.ignore_patterns("int8*.json", "__pycache__"))
-    return Material(artifact, in_float, photos, data)
+    in_float, small = cache / "in-float", cache / "alone"
+    forms.in_float(artifact, in_float)
+    forms.without_second(artifact, small)
+    return Material({"whole": artifact, "float": in_float, "alone": small}, photos, data)
 
 
 def _stage(archive: Path, label: str, folder: Path) -> list[Path]:

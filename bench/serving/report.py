@@ -7,7 +7,7 @@ from typing import Any
 
 Row = dict[str, Any]
 OURS, AWS, NOOP = "Loading Bay", "AWS", "Loading Bay, no-op handler"
-FLOAT = ", float"
+FORMS = (", float", ", alone")
 
 
 def summarise(rounds: list[Row]) -> Row:
@@ -76,8 +76,9 @@ def _cell(load: Row) -> str:
 def _ratios(servers: Row, connections: list[str]) -> list[str]:
     """Our server against each peer: throughput, and latency where lower is better."""
     pairs = [(OURS, name) for name, server in servers.items() if server["classifies"] and not name.startswith(OURS)]
-    pairs = [(OURS + FLOAT if theirs.endswith(FLOAT) else ours, theirs) for ours, theirs in pairs]
-    pairs += [(OURS, AWS + FLOAT)]
+    forms = {theirs: next((form for form in FORMS if theirs.endswith(form)), "") for _, theirs in pairs}
+    pairs = [(ours + forms[theirs], theirs) for ours, theirs in pairs]
+    pairs += [(OURS, AWS + FORMS[0])]
     pairs = [pair for pair in pairs if pair[0] in servers and pair[1] in servers]
     if not pairs:
         return []
@@ -98,13 +99,15 @@ def _limits(result: Row, servers: Row, connections: list[str]) -> list[str]:
     lines = ["Without any server, on all cores at once, images a second:", ""]
     lines += ["| network | forward alone, batches of 1 | of 8 | decode, forward and answer, of 1 | of 8 | our server |"]
     lines += ["|---|---|---|---|---|---|"]
-    for label, name, limits in (
-        ("8-bit, guarded", OURS, result["limits"]),
-        ("float", OURS + FLOAT, result["limits_float"]),
+    for label, name, form in (
+        ("both, 8-bit", OURS, "whole"),
+        ("the small one alone, 8-bit", f"{OURS}, alone", "alone"),
+        ("both, float", f"{OURS}, float", "float"),
     ):
         if name not in servers:
             continue
         best = max(servers[name]["loads"][count]["requests_per_second"] for count in connections)
+        limits = result["limits"][form]
         figures = [limits[key] for key in ("forward_1", "forward_8", "decode_and_forward_1", "decode_and_forward_8")]
         cells = " | ".join(f"{figure:,.0f}" for figure in figures)
         lines.append(f"| {label} | {cells} | {best:,.0f}: {best / figures[3]:.0%} of the last |")
@@ -115,9 +118,9 @@ def _network(result: Row) -> list[str]:
     """What the 8-bit network is."""
     network = result["network"]
     return [
-        f"The 8-bit network's logits differ from the float network's by at most {network['largest']:.3f} on the photos "
-        f"and outliers it was calibrated with. Within {network['margin']:.3f} of a decision the float network answers: "
-        f"{network['near']:.1%} of those photos.",
+        f"The small network's logits in 8 bits differ from those in float by at most {network['largest']:.3f} on the "
+        f"photos and outliers it was calibrated with. Within {network['margin']:.3f} of a decision the float network "
+        f"answers: {network['near']:.1%} of those photos.",
         "",
     ]
 

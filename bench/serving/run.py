@@ -38,7 +38,7 @@ def measure(
     with tempfile.TemporaryDirectory(prefix="bench-serving-") as name:
         folder, port = Path(name), server.free_port()
         bodies = client.write_bodies([one.body(photo) for photo in photos], folder / "bodies")
-        start = one.plan(_artifact(one, stuff), folder, port, venv, options.workers)
+        start = one.plan(stuff.forms[one.form], folder, port, venv, options.workers)
         with server.running(one, start, port, folder, photos[0]) as running:
             same = not one.answers or server.same_answers(running, photos, expected)
             client.run(port, bodies, one.content_type, 8, 2)  # warm
@@ -61,17 +61,13 @@ def measure(
             }
 
 
-def _artifact(one: contenders.Contender, stuff: material.Material) -> Path:
-    return stuff.in_float if one.in_float else stuff.artifact
-
-
 def endurance(stuff: material.Material, venv: Path, options: argparse.Namespace) -> dict[str, Any]:
     """Memory of our server, and its errors, while it answers `options.requests` photos over 32 connections."""
     one, photos = contenders.OURS, [path.read_bytes() for path in stuff.photos]
     with tempfile.TemporaryDirectory(prefix="bench-serving-") as name:
         folder, port = Path(name), server.free_port()
         bodies = client.write_bodies(photos, folder / "bodies")
-        start = one.plan(stuff.artifact, folder, port, venv, options.workers)
+        start = one.plan(stuff.forms[one.form], folder, port, venv, options.workers)
         with server.running(one, start, port, folder, photos[0]) as running:
             client.run(port, bodies, one.content_type, 32, 3)  # every batch size has its memory
             answered, errors, steps = 0, 0, [{"answered": 0, "memory": running.memory()}]
@@ -124,12 +120,12 @@ def main() -> int:
     chosen = [one for one in contenders.ALL if not options.only or one.name in options.only]
     environments = {one.name: one.environment(options.cache, uv) for one in (*chosen, contenders.OURS)}
     stuff = material.prepare(options.cache, options.model, options.epochs, say)
-    expected = server.labels(material.PYTHON, stuff.artifact, stuff.photos)
+    expected = {form: server.labels(material.PYTHON, path, stuff.photos) for form, path in stuff.forms.items()}
     rounds: dict[str, list[dict[str, Any]]] = {one.name: [] for one in chosen}
     for number in range(1, options.rounds + 1):
         say(f"round {number} of {options.rounds}")
         for one in chosen:
-            rounds[one.name].append(measure(one, stuff, environments[one.name], expected, options))
+            rounds[one.name].append(measure(one, stuff, environments[one.name], expected[one.form], options))
     photos = [path.stat().st_size for path in stuff.photos]
     say("limits")
     result = {
@@ -145,9 +141,8 @@ def main() -> int:
             "photos": len(photos),
             "bytes": round(sum(photos) / len(photos)),
         },
-        "network": json.loads((stuff.artifact / "int8.json").read_text()),
-        "limits": limits(stuff.artifact, stuff.photos, options.seconds),
-        "limits_float": limits(stuff.in_float, stuff.photos, options.seconds),
+        "network": json.loads((stuff.forms["whole"] / "int8.json").read_text()),
+        "limits": {form: limits(path, stuff.photos, options.seconds) for form, path in stuff.forms.items()},
         "endurance": endurance(stuff, environments[contenders.OURS.name], options) if options.requests else None,
         "servers": [report.summarise(rounds[one.name]) for one in chosen],
         "rounds": rounds,
