@@ -220,3 +220,8 @@ def test_answers_before_the_window_are_read_for_their_labels_only(watch, tmp_pat
     more = ["--labelled", tmp_path / "labelled", "--since", "2026-04-29T01:01:00+01:00"]
     _, found, folder, _ = watch(lines, labels=[truth("early", "bicycle")], more=more)
     assert (found["count"], found["labelled"], len(entries(folder))) == (1, 0, 1)
+
+
+def test_a_capture_whose_label_is_no_text_is_counted(figures):
+    found = figures([capture(1, 0.9, label="\ud800"), capture(2, 0.9)])
+    assert (found["count"], found["unreadable_lines"]) == (1, 1)

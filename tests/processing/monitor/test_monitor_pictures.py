@@ -79,7 +79,7 @@ def test_a_photo_of_900_megapixels_is_not_decoded_for_the_grid(tmp_path):
 
 
 @pytest.mark.filterwarnings("ignore:Glyph")
-@pytest.mark.parametrize("name", ["$x^{$", "a$\\frac$b", "\ud800", "two\nlines", "\0", "x" * 10_000, "自転車"])
+@pytest.mark.parametrize("name", ["$x^{$", "a$\\frac$b", "two\nlines", "\0", "x" * 10_000, "自転車"])
 def test_any_name_of_a_class_can_be_drawn(watch, name):
     labels = [{"inferenceId": "a", "label": name + "!"}]
     status, found, _, error = watch([capture(1, 0.9, label=name, inference_id="a")], labels=labels)
