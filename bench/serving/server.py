@@ -124,7 +124,8 @@ def labels(python: Path, artifact: Path, files: list[Path]) -> list[str]:
         "model = inference.model_fn(sys.argv[1])\n"
         "photos = [inference.input_fn(open(name, 'rb').read(), 'image/png') for name in sys.argv[2:]]\n"
         "rows = [inference.predict_fn(photo, model)[0] for photo in photos]\n"
-        "print(json.dumps([model.classes[int(row.argmax())] for row in rows]))"
+        "classes = model.classes\n"
+        "print(json.dumps([classes[int(row[: len(classes)].argmax())] for row in rows]))"
     )
     command = [str(python), "-W", "ignore", "-c", code, str(artifact), *map(str, files)]
     result = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)

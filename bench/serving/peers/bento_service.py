@@ -21,7 +21,8 @@ class Classifier:
     @bentoml.api(route="/invocations")
     def classify(self, image: Annotated[Path, ContentType("image/png")], /) -> dict[str, Any]:
         """BentoML hands a raw body over as a file."""
-        probabilities = inference.predict_fn(inference.input_fn(image.read_bytes(), "image/png"), self.model)
-        row, classes = probabilities[0].tolist(), self.model.classes
-        label = classes[int(probabilities[0].argmax())]
+        answers = inference.predict_fn(inference.input_fn(image.read_bytes(), "image/png"), self.model)
+        classes = self.model.classes
+        row = answers[0, : len(classes)].tolist()
+        label = classes[row.index(max(row))]
         return {"predictions": [{"label": label, "confidence": max(row), "probabilities": dict(zip(classes, row))}]}  # noqa: B905

@@ -24,8 +24,9 @@ class Classifier(PythonModel):
 
         photos = [base64.b64decode(text) for text in np.ravel(model_input)]
         images = np.concatenate([self.handler.input_fn(photo, "image/png") for photo in photos])
-        probabilities = self.handler.predict_fn(images, self.model)
+        answers = self.handler.predict_fn(images, self.model)
         classes = self.model.classes
+        probabilities = answers[:, : len(classes)]
         return [{"label": classes[int(row.argmax())], "confidence": float(row.max())} for row in probabilities]
 
 
