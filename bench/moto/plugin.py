@@ -306,7 +306,7 @@ def _mock_aws(function: Callable[..., Any] | None = None, **_: Any) -> Any:
     return _OnLocalCloud() if function is None else _OnLocalCloud()(function)
 
 
-moto.mock_aws = _mock_aws  # type: ignore[assignment]
+moto.mock_aws = _mock_aws  # type: ignore[assignment]  # in the place of moto's own
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -5,7 +5,7 @@ import contextlib
 import resource
 import socket
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 import uvloop
@@ -120,10 +120,10 @@ async def serve_http(app: App, listener: socket.socket, stop: Callable[[], Await
             task.cancel()
 
 
-def run(main: Awaitable[None]) -> None:
+def run(main: Coroutine[Any, Any, None]) -> None:
     """Run a coroutine to its end on the event loop that the server needs the least processor time on."""
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(main)  # type: ignore[arg-type]
+        runner.run(main)
 
 
 def most_connections() -> int:

@@ -93,8 +93,7 @@ class Emulator:
             (settings.emulator_dir / name).mkdir(parents=True, exist_ok=True)
         recover_objects(settings.emulator_dir)
         for name in _UNUSED:
-            # Taken for not installed.
-            sys.modules.setdefault(name, None)  # type: ignore[arg-type]
+            sys.modules.setdefault(name, None)  # type: ignore[arg-type]  # None is taken for not installed
         self._main: Any = importlib.import_module("ministack.app")
         self._modules: dict[str, Any] = {
             name: importlib.import_module(f"ministack.{name}")

@@ -24,7 +24,7 @@ _PICKLED_BEFORE = (1, 3)
 """The version of SageMaker's XGBoost from which models are stored in XGBoost's own format rather than pickled."""
 
 
-class MetricLines(xgboost.callback.TrainingCallback):  # type: ignore[misc]
+class MetricLines(xgboost.callback.TrainingCallback):  # type: ignore[misc]  # not installed here
     """Prints each round's figures as AWS's container does, so that metric definitions find them."""
 
     def after_iteration(self, _model: Any, epoch: int, evals_log: dict[str, dict[str, list[Any]]]) -> bool:
