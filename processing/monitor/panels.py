@@ -126,7 +126,7 @@ def learning(upper: Any, lower: Any, history: Sequence[Mapping[str, Any]]) -> No
         phases.setdefault(str(entry["phase"]), []).append(
             (epoch, entry.get("validation_accuracy"), entry.get("train_loss"))
         )
-    upper.set_title("How it learned: training, epoch by epoch")
+    upper.set_title("How the small network learned, by epoch")
     if not phases:
         nothing(upper, "no training history")
         lower.axis("off")
