@@ -20,8 +20,8 @@ _ROOT = Path(__file__).resolve().parents[2]
 # Imported once for all clouds. MiniStack reads the environment of its cloud as it is imported, so it is not here.
 _SLOW = (
     "boto3",
-    "hypercorn.asyncio",
     "localcloud.engine.service",
+    "localcloud.http.connections",
     "localcloud.http.front",
     "localcloud.jobs.service",
     "localcloud.resources.search",
