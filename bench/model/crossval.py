@@ -43,6 +43,7 @@ import heads  # noqa: E402
 import numpy as np  # noqa: E402
 import phases  # noqa: E402
 import records  # noqa: E402
+import thresholds  # noqa: E402
 import train  # noqa: E402
 from sklearn.metrics import roc_auc_score  # noqa: E402
 
@@ -170,14 +171,14 @@ def main() -> None:
     asked: dict[str, float] = {}
     if job.second:
         # The last of a plan is the final network, which is not among these: its place is held by any fold.
-        opinion, _, combined, asked = train.consult(logits, labels, features, [*folds, folds[-1]], flags)
+        opinion, _, combined, asked = thresholds.consult(logits, labels, features, [*folds, folds[-1]], flags)
         for number, (fold, outcome) in enumerate(zip(folds, outcomes, strict=True)):
             head, seen = heads.fit(features, labels, fold.rows, len(classes)), outcome[-1]
             saved[fold.held_out] = opinion.apply(saved[fold.held_out], head(seen[0]), temperature)
             if names:
                 outside[number] = opinion.apply(outside[number], head(seen[1]), temperature)
         logits = combined
-    _, figures = train.calibrate(logits, labels, flags, temperature)
+    _, figures = thresholds.calibrate(logits, labels, flags, temperature)
     right = logits[:, :-1].argmax(axis=1) == labels
     found = {
         "folds": given.folds,

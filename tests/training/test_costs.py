@@ -7,6 +7,7 @@ import costs
 import decision
 import numpy as np
 import pytest
+import thresholds
 import train
 from hypothesis import given
 from hypothesis import strategies as st
@@ -88,7 +89,7 @@ def _calibrated(*flags: str) -> dict[str, Any]:
     logits = rng.normal(0, 1, (2000, 3)).astype(np.float32)
     logits[np.arange(2000), labels] += np.where(labels == 0, 3, 2)
     logits[:, 2] = -9
-    return train.calibrate(logits, labels, train.parser().parse_args(["--classes", "a,b", *flags]))[1]
+    return thresholds.calibrate(logits, labels, train.parser().parse_args(["--classes", "a,b", *flags]))[1]
 
 
 def test_without_costs_nothing_is_fitted_for_them() -> None:
