@@ -85,17 +85,23 @@ def _cut_out(images: Float32, share: float, rng: np.random.Generator) -> None:
         image[top:bottom, left:right] = mean
 
 
-def recompress(images: UInt8, share: float, lowest: int, rng: np.random.Generator) -> UInt8:
+def recompress(images: UInt8, share: float, lowest: int, rng: np.random.Generator, full_colour: float = 0.0) -> UInt8:
     """A copy of (n, h, w, 3) RGB images; a random `share` were saved as JPEG of a random quality from `lowest` to 95.
+
+    `full_colour` is the share of these that keep colours at the resolution of brightness (4:4:4); the others keep half
+    of it each way (4:2:0), as most cameras and programs do.
 
     Photos of the classes and photos of other things may come from archives that were compressed differently. Without
     this the network could tell them apart by the traces of compression instead of by what they show.
     """
     copies = images.copy()
     chosen, qualities = rng.random(len(images)) < share, rng.integers(lowest, 96, len(images))
+    full = rng.random(len(images)) < full_colour if full_colour else np.zeros(len(images), bool)
     for row in np.flatnonzero(chosen):
+        sampling = cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444 if full[row] else cv2.IMWRITE_JPEG_SAMPLING_FACTOR_420
+        how = [cv2.IMWRITE_JPEG_QUALITY, int(qualities[row]), cv2.IMWRITE_JPEG_SAMPLING_FACTOR, sampling]
         # The channels' order matters to the codec's colour conversion only; it comes back as it went in.
-        saved = cv2.imencode(".jpg", images[row, :, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, int(qualities[row])])[1]
+        saved = cv2.imencode(".jpg", images[row, :, :, ::-1], how)[1]
         copies[row] = cv2.imdecode(saved, cv2.IMREAD_COLOR)[:, :, ::-1]
     return copies
 

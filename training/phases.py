@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import multiprocessing
 import sys
 from concurrent.futures import ProcessPoolExecutor
@@ -25,7 +26,9 @@ LABELLED_SHARE = 1 / 3  # of what a network learns from, where people labelled p
 MOST_REPEATS = 4  # of a labelled photo in an epoch
 SECOND, FEATURES = "second-opinion", "features.npz"
 SECOND_WORK = 0.25  # of the final network's: what the large network's features cost
-OUTLIERS = "outliers"  # folder of their pixels, below the job's scratch folder
+# Folders of pixels below the job's scratch folder: photos of other things, where the data have any; crops of natural
+# photographs; the training photos as heads.saved gives them.
+OUTLIERS, CROPS, SAVED = "outliers", "crops", "saved"
 
 Float32 = npt.NDArray[np.float32]
 Int64 = npt.NDArray[np.int64]
@@ -35,7 +38,7 @@ Int64 = npt.NDArray[np.int64]
 class Job:
     """What all phases share; small enough to be sent to each process.
 
-    `scratch` holds the decoded training photos, and in its folder OUTLIERS the photos of other things.
+    `scratch` holds the decoded training photos, and the folders named above.
     """
 
     scratch: Path
@@ -52,9 +55,13 @@ class Job:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a phase hands back: logits of its held-out rows (in their order), and its epochs."""
+    """What a phase hands back: logits of its held-out rows (in their order), and its epochs.
+
+    `saved` are those of the same photos as heads.saved gives them.
+    """
 
     logits: Float32
+    saved: Float32
     history: list[dict[str, Any]]
 
 
@@ -82,6 +89,11 @@ def plan(labels: Int64, folds: int, seed: int, labelled: int = 0) -> list[fittin
     return [*planned, fitting.Phase(FINAL, repeated(everything), everything[:0], seed * 1000)]
 
 
+def others(scratch: Path, size: tuple[int, int]) -> npt.NDArray[np.uint8]:
+    """(n, h, w, 3) photos that show none of the classes: crops where the data have no others."""
+    return records.mapped(scratch / (OUTLIERS if (scratch / OUTLIERS).is_dir() else CROPS), size).images
+
+
 def colour_statistics(images: npt.NDArray[np.uint8]) -> tuple[Float32, Float32]:
     """Mean and standard deviation of each channel over all pixels, in 0..255, read in slices."""
     count, total, squares = 0, np.zeros(3), np.zeros(3)
@@ -102,20 +114,32 @@ def _report(line: str) -> None:
     sys.stdout.flush()
 
 
+def channel(job: Job) -> fitting.Channel:
+    """What every network learns from."""
+    pixels, strange = records.mapped(job.scratch, job.size), others(job.scratch, job.size)
+    return fitting.Channel(pixels, job.mean, job.std, job.classes, strange)
+
+
+def outcome(fit: fitting.Fit, phase: fitting.Phase, learned: fitting.Channel, job: Job) -> Outcome:
+    """What a trained network hands back; `learned` is `channel`'s."""
+    again = dataclasses.replace(learned, pixels=records.mapped(job.scratch / SAVED, job.size))
+    logits, saved = (fitting.predict(fit.net, part, phase.held_out) for part in (learned, again))
+    return Outcome(logits, saved, fit.history)
+
+
 def run_one(phase: fitting.Phase, job: Job, exchange: Exchange | None = None) -> Outcome:
     """Train a phase in this process; the final one also exports its network, on the first host."""
     cv2.setNumThreads(0)
-    others = records.mapped(job.scratch / OUTLIERS, job.size).images
-    channel = fitting.Channel(records.mapped(job.scratch, job.size), job.mean, job.std, job.classes, others)
+    learned = channel(job)
 
     def report(line: str, epoch: int) -> None:
         overall = job.progress.update(phase.name, epoch / job.recipe.epochs) if job.progress else ""
         _report(f"{line} {overall}".rstrip())
 
-    fit = fitting.fit(phase, channel, job.recipe, report, job.checkpoints, exchange)
+    fit = fitting.fit(phase, learned, job.recipe, report, job.checkpoints, exchange)
     if phase.name == FINAL and (exchange is None or exchange.rank == 0):
         fit.net.export(str(job.model_dir / "network"), epoch=0)
-    return Outcome(fitting.predict(fit.net, channel, phase.held_out), fit.history)
+    return outcome(fit, phase, learned, job)
 
 
 def measure(job: Job) -> None:
@@ -127,7 +151,12 @@ def measure(job: Job) -> None:
             if share >= 1:
                 _report(f"phase={SECOND} {done}")
 
-    heads.measure(job.scratch, job.scratch / OUTLIERS, job.size, job.scratch / FEATURES, report)
+    photos, views, crops = (records.mapped(job.scratch / name, job.size).images for name in ("", SAVED, CROPS))
+    strange = [heads.some(crops, round(heads.CROPS_PER_PHOTO * len(photos)))]
+    if (job.scratch / OUTLIERS).is_dir():
+        found = records.mapped(job.scratch / OUTLIERS, job.size).images
+        strange.append(heads.some(found, round(heads.OTHERS_PER_PHOTO * len(photos))))
+    heads.measure(photos, views, np.concatenate(strange), job.scratch / FEATURES, report)
 
 
 def run_all(phases: list[fitting.Phase], job: Job, workers: int, exchange: Exchange | None = None) -> list[Outcome]:

@@ -1,5 +1,7 @@
 """Makes pretrained.params from photos of other things than the classes: deterministic by data, code and seed.
 
+It holds weights to start from, and the large network's features of a few of the photos (pretrained.py).
+
     python3 pretrain.py --train DIR [DIR ...] --output pretrained.params --log pretrained.log
 
 Each DIR is a channel of records as Stage writes them, all of the same classes. Training keeps the layers but the last,
@@ -25,10 +27,12 @@ from pathlib import Path  # noqa: E402
 import augmentation  # noqa: E402
 import cv2  # noqa: E402
 import fitting  # noqa: E402
+import heads  # noqa: E402
 import numpy as np  # noqa: E402
 import phases  # noqa: E402
 import pretrained  # noqa: E402
 import records  # noqa: E402
+import torch_weights  # noqa: E402
 import train  # noqa: E402
 
 HOLD_OUT = 20  # one photo in so many
@@ -96,7 +100,9 @@ def run(flags: argparse.Namespace) -> None:
         statistics = phases.colour_statistics(pixels.images)
         channel = fitting.Channel(pixels, *statistics, len(classes), pixels.images[:0])
         fit = fitting.fit(phase, channel, recipe, report)
-    pretrained.save(fit.weights, flags.output)
+        examples = heads.examples(pixels.images, pixels.labels, classes)
+    pretrained.save(fit.weights, examples, flags.output)
+    report(f"examples={sum(map(len, examples.values()))} classes={len(examples)}")
     report(f"output={flags.output.name} sha256={hashlib.sha256(flags.output.read_bytes()).hexdigest()}")
     if flags.log:
         flags.log.write_text("\n".join(lines) + "\n", "utf-8")
@@ -106,7 +112,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Exit code 0, or 1 with a sentence on stderr when the photos cannot be trained on."""
     try:
         run(train.parse(parser(), arguments))
-    except (records.DataError, fitting.TrainingError) as error:
+    except (records.DataError, fitting.TrainingError, torch_weights.WeightsError) as error:
         print(f"pretrain.py: {error}", file=sys.stderr)
         return 1
     return 0

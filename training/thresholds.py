@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import calibration
@@ -17,21 +18,48 @@ import fitting
 import heads
 import metrics
 import numpy as np
+import phases
+import pretrained
 
-IN_DISTRIBUTION_KEPT = 0.95  # share of the training photos, out of fold, that are taken for one of the classes
+# Share of the training photos that are taken for one of the classes, out of fold: of the photos as they are and of what
+# heads.saved makes of them, together.
+IN_DISTRIBUTION_KEPT = 0.94
+
+
+@dataclass(frozen=True)
+class OutOfFold:
+    """(n, classes + 1) logits of networks that did not learn from the photo: as it is, and as heads.saved gives it."""
+
+    logits: Any
+    saved: Any
+
+    @classmethod
+    def gather(cls, plan: Sequence[fitting.Phase], outcomes: Sequence[phases.Outcome], classes: int) -> OutOfFold:
+        """In the order of the photos, from what the phases of a plan hand back."""
+        count = sum(len(phase.held_out) for phase in plan)
+        found = cls(*(np.empty((count, classes + 1), np.float32) for _ in range(2)))
+        for phase, outcome in zip(plan, outcomes, strict=True):
+            found.logits[phase.held_out], found.saved[phase.held_out] = outcome.logits, outcome.saved
+        return found
+
+
+def with_examples(features: heads.Features, recipe: fitting.Recipe, leave_out: Collection[str]) -> heads.Features:
+    """`features` with those that come with the weights to start from, unless the recipe does without; see heads.py."""
+    return heads.with_examples(features, pretrained.examples(), leave_out) if recipe.pretrained else features
 
 
 def consult(
-    logits: Any, labels: Any, features: heads.Features, plan: Sequence[fitting.Phase], flags: argparse.Namespace
-) -> tuple[decision.SecondOpinion, heads.Head, Any, dict[str, float]]:
+    small: OutOfFold, labels: Any, features: heads.Features, plan: Sequence[fitting.Phase], flags: argparse.Namespace
+) -> tuple[decision.SecondOpinion, heads.Head, OutOfFold, dict[str, float]]:
     """How the large network is asked, its head, the logits of both networks combined, and figures.
 
-    `logits` (n, classes + 1) are the small network's out of fold; `plan` is phases.plan's. The figures are the share of
-    the photos that the large network is asked about, and what the small network has by itself.
+    `small` are the small network's logits; `plan` is phases.plan's. The figures are the share of the photos that the
+    large network is asked about, and what the small network has by itself.
     """
+    logits = small.logits
     temperature = calibration.fit_temperature(logits[:, :-1], labels)
     classes, folds = len(flags.classes), [(phase.rows, phase.held_out) for phase in plan[:-1]]
-    outputs = heads.out_of_fold(features, labels, folds, classes)
+    outputs, views = heads.out_of_fold(features, labels, folds, classes)
     second = heads.weigh(logits, outputs, labels, temperature, flags.second_opinion_below)
     asked = second.asked(logits, temperature)
     alone = decision.softmax(logits[:, :-1], temperature)
@@ -41,25 +69,26 @@ def consult(
         "nll_alone": metrics.nll(alone, labels),
     }
     head = heads.fit(features, labels, plan[-1].rows, classes)
-    return second, head, second.apply(logits, outputs, temperature), figures
+    both = OutOfFold(second.apply(logits, outputs, temperature), second.apply(small.saved, views, temperature))
+    return second, head, both, figures
 
 
 def calibrate(
-    logits: Any, labels: Any, flags: argparse.Namespace, temperature: float | None = None
+    found: OutOfFold, labels: Any, flags: argparse.Namespace, temperature: float | None = None
 ) -> tuple[float, dict[str, Any]]:
     """Temperature, fitted unless given, and model.json's `out_of_fold`: thresholds and figures out of fold.
 
-    `logits` are (n, classes + 1), of networks that did not learn from the photo. The threshold of `in_distribution` is
-    the one that IN_DISTRIBUTION_KEPT of the photos reach, and the threshold of the confidence is fitted on those that
-    do: for the target precision, or for the least cost where the flags say what mistakes cost. The coverage is the
-    share of all photos that reach both.
+    The threshold of `in_distribution` is the one that IN_DISTRIBUTION_KEPT of the photos reach, half of them saved as
+    JPEG, so that coarse compression is not taken for another thing. The threshold of the confidence is fitted on the
+    photos as they are that reach it: for the target precision, or for the least cost where the flags say what mistakes
+    cost. The coverage is the share of all photos as they are that reach both.
     """
-    temperature = temperature or calibration.fit_temperature(logits[:, :-1], labels)
-    answers = decision.answers(logits, temperature)
+    temperature = temperature or calibration.fit_temperature(found.logits[:, :-1], labels)
+    answers, saved = (decision.answers(logits, temperature) for logits in (found.logits, found.saved))
     probabilities, inside = answers[:, :-1], answers[:, -1]
     confidence, predicted = probabilities.max(axis=1), probabilities.argmax(axis=1)
     right, wanted = predicted == labels, (flags.target_precision, flags.confidence_level)
-    least = calibration.keeping(inside, IN_DISTRIBUTION_KEPT)
+    least = calibration.keeping(np.concatenate([inside, saved[:, -1]]), IN_DISTRIBUTION_KEPT)
     kept = inside >= least
     threshold = calibration.fit_threshold(confidence[kept], right[kept], *wanted)
     per_class = {

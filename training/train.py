@@ -114,8 +114,8 @@ def parser() -> argparse.ArgumentParser:
 def load_channel(folder: Path, classes: list[str], size: tuple[int, int], folds: int, scratch: Path) -> dict[str, Any]:
     """Decode the channel into `scratch` and check it against the flags. Returns its dataset.json.
 
-    Photos of other things go into the folder OUTLIERS below: the channel's own, or crops of natural photographs where
-    it has none.
+    The folders below it are those that phases.py names: the channel's photos of other things where it has any, crops of
+    natural photographs, and the training photos saved as JPEG.
     """
     about = records.about(folder)
     if about["classes"] != classes:
@@ -126,8 +126,8 @@ def load_channel(folder: Path, classes: list[str], size: tuple[int, int], folds:
     records.check(records.mapped(scratch, size), classes, folds)
     if (folder / records.OUTLIERS).is_file():
         records.decode(folder / records.OUTLIERS, size, scratch / phases.OUTLIERS)
-    else:
-        records.keep(outliers.crops(size), scratch / phases.OUTLIERS)
+    records.keep(outliers.crops(size), scratch / phases.CROPS)
+    records.keep(heads.saved(records.mapped(scratch, size).images), scratch / phases.SAVED)
     return about
 
 
@@ -164,7 +164,7 @@ def run(flags: argparse.Namespace) -> dict[str, Any] | None:
         labels = records.mapped(scratch, size).labels
         plan = phases.plan(labels, flags.folds, flags.seed, about.get("labelled", 0))
         mean, std = phases.colour_statistics(records.mapped(scratch, size).images)
-        others = hashlib.sha256(records.mapped(scratch / phases.OUTLIERS, size).images.tobytes()).hexdigest()
+        others = hashlib.sha256(phases.others(scratch, size).tobytes()).hexdigest()
         # SageMaker makes the folder when the job asks for checkpoints.
         kept = fitting.Checkpoints(flags.checkpoints, fingerprint(flags, recipe, about["sha256"], others))
         kept_if_asked = kept if flags.checkpoints.is_dir() else None
@@ -180,17 +180,17 @@ def run(flags: argparse.Namespace) -> dict[str, Any] | None:
         features = heads.read(scratch / phases.FEATURES) if asks and hosts.rank == 0 else None
     if hosts.rank > 0:
         return None
-    logits = np.empty((len(labels), len(flags.classes) + 1), np.float32)
-    for phase, outcome in zip(plan, outcomes, strict=True):
-        logits[phase.held_out] = outcome.logits
+    found = thresholds.OutOfFold.gather(plan, outcomes, len(flags.classes))
     second: dict[str, Any] = {}
     consulted: dict[str, float] = {}
-    temperature = calibration.fit_temperature(logits[:, :-1], labels)
+    temperature = calibration.fit_temperature(found.logits[:, :-1], labels)
     if features:
-        opinion, head, logits, consulted = thresholds.consult(logits, labels, features, plan, flags)
+        tested_on = about.get("outliers", {}).get("test", {})
+        features = thresholds.with_examples(features, recipe, {*flags.classes, *tested_on})
+        opinion, head, found, consulted = thresholds.consult(found, labels, features, plan, flags)
         second = dataclasses.asdict(opinion)
         heads.network().export(flags.model_dir, head.weights, head.bias)
-    _, out_of_fold = thresholds.calibrate(logits, labels, flags, temperature)
+    _, out_of_fold = thresholds.calibrate(found, labels, flags, temperature)
     out_of_fold |= consulted
     by_costs = "costs" in out_of_fold
     model = {

@@ -1,14 +1,15 @@
 """5-fold cross-validation of the training job's recipe on its own training photos: no test photo is read.
 
     .venv-image/bin/python bench/model/crossval.py --train DIR --output crossval.json [--epochs N] [--seed 1]
-        [--unseen DIR | --others DIR --leave-out truck,cat]
+        [--unseen DIR [--without-others] | --others DIR --leave-out truck,cat]
 
 Each fold is trained as the training job trains its own, and predicts the photos that it held out. The temperature and
 the thresholds are fitted on all of these predictions together, as the job does. The same photos are asked about once
 more after they were saved as JPEG: a network that takes the traces of compression for "other" would refuse them.
 
 Photos of other things that are never learned from tell how many of them are accepted: those of `--unseen`, Stage's test
-channel (its test photos are not read), or the classes of `--others`, a channel of other things, that are left out.
+channel (its test photos are not read), or the classes of `--others`, a channel of other things, that are left out. With
+`--without-others` no photo of other things is learned from, as where the data have none.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ os.environ["MXNET_ENGINE_TYPE"] = "NaiveEngine"
 import argparse  # noqa: E402
 import dataclasses  # noqa: E402
 import json  # noqa: E402
+import shutil  # noqa: E402
 import sys  # noqa: E402
 import tempfile  # noqa: E402
 import time  # noqa: E402
@@ -35,7 +37,6 @@ sys.path.insert(0, TRAINING)
 # The processes that train folds are new ones, and must find the modules too.
 os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [TRAINING, os.environ.get("PYTHONPATH", "")]))
 
-import augmentation  # noqa: E402
 import calibration  # noqa: E402
 import decision  # noqa: E402
 import fitting  # noqa: E402
@@ -50,32 +51,36 @@ from sklearn.metrics import roc_auc_score  # noqa: E402
 FOLDS = 5
 
 
-def one_fold(fold: fitting.Phase, job: phases.Job, unseen: Path) -> tuple[Any, Any, Any, float, Any]:
-    """Logits of the photos held out, of the same saved as JPEG, of those in `unseen`, and processor seconds.
+@dataclasses.dataclass(frozen=True)
+class Fold:
+    """What a fold's network says of the photos held out, of these saved as JPEG, and of photos of other things.
 
-    Last the large network's features of the photos saved as JPEG and of those in `unseen`, where it is asked too.
+    `jpeg` and `strange` are the small network's logits; `large` holds the large one's features of both, where it is
+    asked too.
     """
+
+    held_out: phases.Outcome
+    jpeg: Any
+    strange: Any
+    large: list[Any]
+    seconds: float
+
+
+def one_fold(fold: fitting.Phase, job: phases.Job, unseen: Path) -> Fold:
+    """Train a fold as the training job does, and ask its network also about photos in `unseen`."""
     began = time.process_time()
-    others = records.mapped(job.scratch / phases.OUTLIERS, job.size).images
-    channel = fitting.Channel(records.mapped(job.scratch, job.size), job.mean, job.std, job.classes, others)
+    channel = phases.channel(job)
     fit = fitting.fit(fold, channel, job.recipe, lambda line, epoch: None)
     seconds = time.process_time() - began
     rng = np.random.default_rng(fold.seed)
-    lowest = job.recipe.strength.jpeg_quality
-    saved = augmentation.recompress(channel.pixels.images[fold.held_out], 1.0, lowest, rng)
-    again, strange = (
-        dataclasses.replace(channel, pixels=pixels)
-        for pixels in (records.Pixels(saved, fold.held_out), records.mapped(unseen, job.size))
+    saved = heads.recompressed(channel.pixels.images[fold.held_out], rng)
+    parts = [records.Pixels(saved, fold.held_out), records.mapped(unseen, job.size)]
+    jpeg, strange = (
+        fitting.predict(fit.net, dataclasses.replace(channel, pixels=part), np.arange(len(part))) for part in parts
     )
     large = heads.network() if job.second else None
-    seen = [large.features(part.pixels.images) for part in (again, strange) if len(part.pixels)] if large else []
-    return (
-        fitting.predict(fit.net, channel, fold.held_out),
-        fitting.predict(fit.net, again, np.arange(len(again.pixels))),
-        fitting.predict(fit.net, strange, np.arange(len(strange.pixels))),
-        seconds,
-        seen,
-    )
+    seen = [large.features(part.images) for part in parts if len(part)] if large else []
+    return Fold(phases.outcome(fit, fold, channel, job), jpeg, strange, seen, seconds)
 
 
 def accepted(logits: Any, temperature: float, figures: dict[str, Any]) -> Any:
@@ -127,11 +132,23 @@ def refusal(outside: Any, names: list[str], inside: Any, temperature: float, fig
     }
 
 
+def as_jpeg_at_best(logits: Any, labels: Any, temperature: float, flags: argparse.Namespace) -> dict[str, float]:
+    """What could be accepted of photos saved as JPEG, with a threshold fitted on them and `in_distribution` unasked.
+
+    The rest of the coverage that they lose is refused as other things.
+    """
+    probabilities = decision.softmax(logits[:, :-1], temperature)
+    right, wanted = probabilities.argmax(axis=1) == labels, (flags.target_precision, flags.confidence_level)
+    best = calibration.fit_threshold(probabilities.max(axis=1), right, *wanted)
+    return {"coverage_as_jpeg_at_best": best.coverage}
+
+
 def main() -> None:
     """Train the folds, calibrate, and write the figures."""
     own = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     own.add_argument("--output", type=Path, required=True)
     own.add_argument("--unseen", type=Path, help="Stage's test channel, for its photos of other things")
+    own.add_argument("--without-others", action="store_true", help="learn as if the data had only the classes")
     own.add_argument("--others", type=Path, help="channel of photos of other things")
     own.add_argument("--leave-out", default="", help="classes of --others that are not learned from")
     own.add_argument("--folds", type=int, default=FOLDS)
@@ -143,13 +160,15 @@ def main() -> None:
     size = (flags.image_size, flags.image_size)
     with tempfile.TemporaryDirectory(prefix="crossval-") as name:
         scratch = Path(name)
-        train.load_channel(flags.train, classes, size, given.folds, scratch)
+        about = train.load_channel(flags.train, classes, size, given.folds, scratch)
         names: list[str] = []
         records.keep(np.empty((0, *size, 3), np.uint8), scratch / "unseen")
         if given.unseen:
             names = unseen_of(given.unseen, size, scratch / "unseen")
         elif given.others:
             names = share_out(given.others, [name for name in given.leave_out.split(",") if name], size, scratch)
+        if given.without_others:
+            shutil.rmtree(scratch / phases.OUTLIERS, ignore_errors=True)
         pixels = records.mapped(scratch, size)
         folds = phases.plan(pixels.labels, given.folds, flags.seed)[:-1]
         job = phases.Job(
@@ -159,28 +178,30 @@ def main() -> None:
         if job.second:
             phases.measure(job)
             features = heads.read(scratch / phases.FEATURES)
+            tested_on = {*names, *about.get("outliers", {}).get("test", {})}
+            features = thresholds.with_examples(features, recipe, {*classes, *tested_on})
         with ProcessPoolExecutor(flags.workers, mp_context=get_context("spawn")) as pool:
             waiting = [pool.submit(one_fold, fold, job, scratch / "unseen") for fold in folds]
             outcomes = [future.result() for future in waiting]
         labels = np.array(pixels.labels)
-    logits, saved = (np.empty((len(labels), len(classes) + 1), np.float32) for _ in range(2))
-    for fold, (own_logits, saved_logits, *_) in zip(folds, outcomes, strict=True):
-        logits[fold.held_out], saved[fold.held_out] = own_logits, saved_logits
-    outside = [strange for _, _, strange, *_ in outcomes]
-    temperature = calibration.fit_temperature(logits[:, :-1], labels)
+    found = thresholds.OutOfFold.gather(folds, [outcome.held_out for outcome in outcomes], len(classes))
+    saved = np.empty_like(found.logits)
+    for fold, outcome in zip(folds, outcomes, strict=True):
+        saved[fold.held_out] = outcome.jpeg
+    outside = [outcome.strange for outcome in outcomes]
+    temperature = calibration.fit_temperature(found.logits[:, :-1], labels)
     asked: dict[str, float] = {}
     if job.second:
         # The last of a plan is the final network, which is not among these: its place is held by any fold.
-        opinion, _, combined, asked = thresholds.consult(logits, labels, features, [*folds, folds[-1]], flags)
+        opinion, _, found, asked = thresholds.consult(found, labels, features, [*folds, folds[-1]], flags)
         for number, (fold, outcome) in enumerate(zip(folds, outcomes, strict=True)):
-            head, seen = heads.fit(features, labels, fold.rows, len(classes)), outcome[-1]
-            saved[fold.held_out] = opinion.apply(saved[fold.held_out], head(seen[0]), temperature)
+            head = heads.fit(features, labels, fold.rows, len(classes))
+            saved[fold.held_out] = opinion.apply(saved[fold.held_out], head(outcome.large[0]), temperature)
             if names:
-                outside[number] = opinion.apply(outside[number], head(seen[1]), temperature)
-        logits = combined
-    _, figures = thresholds.calibrate(logits, labels, flags, temperature)
-    right = logits[:, :-1].argmax(axis=1) == labels
-    found = {
+                outside[number] = opinion.apply(outside[number], head(outcome.large[1]), temperature)
+    _, figures = thresholds.calibrate(found, labels, flags, temperature)
+    right = found.logits[:, :-1].argmax(axis=1) == labels
+    result = {
         "folds": given.folds,
         "seed": flags.seed,
         "temperature": temperature,
@@ -189,12 +210,13 @@ def main() -> None:
         **asked,
         "accuracy_as_jpeg": float((saved[:, :-1].argmax(axis=1) == labels).mean()),
         "coverage_as_jpeg": float(accepted(saved, temperature, figures).mean()),
-        "processor_seconds": sum(seconds for *_, seconds, _ in outcomes),
+        **as_jpeg_at_best(saved, labels, temperature, flags),
+        "processor_seconds": sum(outcome.seconds for outcome in outcomes),
         "left_out": given.leave_out,
     }
     if names:
-        found |= refusal(outside, names, logits, temperature, figures)
-    given.output.write_text(json.dumps(found) + "\n", "utf-8")
+        result |= refusal(outside, names, found.logits, temperature, figures)
+    given.output.write_text(json.dumps(result) + "\n", "utf-8")
 
 
 if __name__ == "__main__":

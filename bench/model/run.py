@@ -5,6 +5,7 @@
 Its parts, each of which `--only` picks:
     seeds       the training job and the evaluation as the pipeline runs them, with each of `--seeds`
     crossval    5-fold cross-validation on the training photos, with the same recipe and the first three seeds
+    alone       the same as if the data had only the classes asked for
     timing      the training job again, for its seconds alone: leave the machine to it
     throughput  images a second of training, beside the bare forward and backward pass
     serving     photos a second through the handler, beside another artifact's (`--beside`), in turn, with and without
@@ -42,7 +43,7 @@ sys.path.insert(0, str(ROOT))
 from bench import forms  # noqa: E402
 from bench.model import report  # noqa: E402
 
-PARTS = ("seeds", "crossval", "timing", "throughput", "serving")
+PARTS = ("seeds", "crossval", "alone", "timing", "throughput", "serving")
 CROSSVAL_SEEDS = 3  # of `--seeds`, the first
 # What decides weights, threshold and figures; the handler's speed, say, does not.
 DECIDING = (
@@ -176,12 +177,12 @@ class Bench:
         same = None if first is None else first["weights_sha256"] == weights_sha256(scratch / "timing")
         return {**seconds, "seed": seed, "load_before": load, "same_weights": same, "machine": machine()}
 
-    def cross_validate(self, seed: int, scratch: Path) -> dict[str, Any]:
-        """The figures of 5 folds with one seed, as crossval.py gives them."""
+    def cross_validate(self, seed: int, scratch: Path, *more: str) -> dict[str, Any]:
+        """The figures of 5 folds with one seed, as crossval.py gives them with `more` flags."""
         out = scratch / f"crossval-{seed}.json"
         data = self.data(scratch, seed)
         command = [str(HERE / "crossval.py"), "--train", str(data / "train"), "--unseen", str(data / "test")]
-        command += ["--output", str(out), "--seed", str(seed)]
+        command += ["--output", str(out), "--seed", str(seed), *more]
         if self.flags.epochs is not None:
             command += ["--epochs", str(self.flags.epochs)]
         timed(command, scratch / "crossval.log")
@@ -258,6 +259,9 @@ def main() -> None:
             elif part == "crossval":
                 for seed in flags.seeds[:CROSSVAL_SEEDS]:
                     bench.keep(f"crossval-{seed}", partial(bench.cross_validate, seed, scratch))
+            elif part == "alone":
+                for seed in flags.seeds[:CROSSVAL_SEEDS]:
+                    bench.keep(f"alone-{seed}", partial(bench.cross_validate, seed, scratch, "--without-others"))
             else:
                 measure = {
                     "timing": bench.timing,
@@ -267,9 +271,9 @@ def main() -> None:
                 bench.keep(part, partial(measure[part], scratch))
     runs = [run for seed in flags.seeds if (run := bench.kept(f"seed-{seed}"))]
     folds = [run for seed in flags.seeds[:CROSSVAL_SEEDS] if (run := bench.kept(f"crossval-{seed}"))]
-    result = report.summary(
-        runs, report.crossval(folds), bench.kept("timing"), bench.kept("throughput"), bench.kept("serving")
-    )
+    alone = [run for seed in flags.seeds[:CROSSVAL_SEEDS] if (run := bench.kept(f"alone-{seed}")) and "auroc" in run]
+    timing, throughput, serving = (bench.kept(name) for name in ("timing", "throughput", "serving"))
+    result = report.summary(runs, report.crossval(folds), timing, throughput, serving, alone)
     flags.output.mkdir(parents=True, exist_ok=True)
     (flags.output / "model.json").write_text(json.dumps(result, indent=2) + "\n", "utf-8")
     (flags.output / "model.md").write_text(report.markdown(result), "utf-8")

@@ -34,3 +34,13 @@ def test_a_share_of_the_photos_is_saved_as_jpeg_of_the_quality_asked_for() -> No
     assert np.array_equal(changed, (fine != photos).any(axis=(1, 2, 3)))
     far = [np.abs(copies[changed].astype(int) - photos[changed]).mean() for copies in (rough, fine)]
     assert far[0] > far[1] > 0
+
+
+def test_colours_keep_more_where_jpeg_saves_them_at_full_resolution() -> None:
+    red_and_blue = np.zeros((8, 32, 32, 3), np.uint8)
+    red_and_blue[:, :, ::2, 0] = red_and_blue[:, :, 1::2, 2] = 255
+    full, halved = (
+        augmentation.recompress(red_and_blue, 1.0, 95, np.random.default_rng(0), full_colour) for full_colour in (1, 0)
+    )
+    lost = [np.abs(copies.astype(int) - red_and_blue).mean() for copies in (full, halved)]
+    assert lost[0] < lost[1] / 4

@@ -89,7 +89,8 @@ def _calibrated(*flags: str) -> dict[str, Any]:
     logits = rng.normal(0, 1, (2000, 3)).astype(np.float32)
     logits[np.arange(2000), labels] += np.where(labels == 0, 3, 2)
     logits[:, 2] = -9
-    return thresholds.calibrate(logits, labels, train.parser().parse_args(["--classes", "a,b", *flags]))[1]
+    found = thresholds.OutOfFold(logits, logits)
+    return thresholds.calibrate(found, labels, train.parser().parse_args(["--classes", "a,b", *flags]))[1]
 
 
 def test_without_costs_nothing_is_fitted_for_them() -> None:

@@ -23,10 +23,10 @@ def _seed(number: int, accuracy: float) -> dict[str, Any]:
     }
 
 
-def _crossval(coverage_as_jpeg: float) -> dict[str, Any]:
+def _crossval(at_best: float = 0.7) -> dict[str, Any]:
     figures = dict.fromkeys(("accuracy", "nll", "ece", "aurc", "coverage", "accepted_precision", "auroc"), 0.9)
     seeds = [{"accuracy": 0.9, "accepted_by_class": {"cat": share}} for share in (0.1, 0.3)]
-    jpeg = {"accuracy_as_jpeg": 0.9, "coverage_as_jpeg": coverage_as_jpeg, "fpr_at_95_tpr": 0.1}
+    jpeg = {"accuracy_as_jpeg": 0.9, "coverage_as_jpeg": 0.6, "coverage_as_jpeg_at_best": at_best, "fpr_at_95_tpr": 0.1}
     return {"folds": 5, "count": 1000, "seeds": seeds, **figures, **jpeg}
 
 
@@ -97,13 +97,21 @@ def test_the_page_that_is_there_is_made_of_the_figures_that_are_there() -> None:
 
 
 def test_the_page_tells_how_photos_saved_as_jpeg_fare() -> None:
-    page = _prose(report.summary([], _crossval(0.89), None, None))
-    assert "coverage 0.890, so that traces of compression are not taken for other things" in page
-    assert "compression are taken" in _prose(report.summary([], _crossval(0.5), None, None))
+    page = _prose(report.summary([], _crossval(at_best=0.77), None, None))
+    assert "qualities 60 to 95: accuracy 0.900, coverage 0.600. With a threshold of their own" in page
+    assert "in_distribution unasked, 0.770 of them could be accepted" in page
+
+
+def test_the_page_tells_how_data_without_other_classes_fare() -> None:
+    run = {**_crossval(), **_crossval()["seeds"][0], "accuracy_as_jpeg": 0.9}
+    result = report.summary([], None, None, None, None, [{**run, "accepted_by_class": {"cat": 0.1, "ship": 0.3}}])
+    assert result["without_others"]["vehicles_accepted"] == 0.3
+    assert "Where the data hold no other classes (one seed; " in _prose(result)
+    assert "accepted cat 0.10, ship 0.30." in _prose(result)
 
 
 def test_the_page_has_the_mean_share_accepted_of_each_class() -> None:
-    assert "accepted cat 0.20." in _prose(report.summary([], _crossval(0.9), None, None))
+    assert "accepted cat 0.20." in _prose(report.summary([], _crossval(), None, None))
 
 
 def test_training_rates_are_measured(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import backbone
+import heads
 import mxnet as mx
 import network
 import numpy as np
@@ -21,9 +23,12 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with two sets of weights and logs, made with the same data and seed."""
     folder = tmp_path_factory.mktemp("pretrained")
     channel = channels.write(folder / "channel", 90, ("ant", "bee", "cat"))
+    patch = pytest.MonkeyPatch()
+    patch.setattr(heads, "EXAMPLES", 12)
     for name in ("one", "two"):
         places = ["--train", str(channel), "--output", str(folder / f"{name}.params")]
         assert pretrain.main([*FLAGS, *places, "--log", str(folder / f"{name}.log")]) == 0
+    patch.undo()
     return folder
 
 
@@ -37,10 +42,11 @@ def test_the_same_photos_give_the_same_bytes(made: Path) -> None:
 
 
 def test_the_log_says_what_was_learned_from_and_how_well(made: Path) -> None:
-    first, epoch, last = (made / "one.log").read_text().splitlines()
+    first, epoch, examples, last = (made / "one.log").read_text().splitlines()
     assert first.startswith("classes=ant,bee,cat count=90 sha256=")
     assert "train_loss=" in epoch
     assert "validation_accuracy=" in epoch
+    assert examples == "examples=12 classes=3"
     assert last.startswith("output=one.params sha256=")
 
 
@@ -74,8 +80,26 @@ def test_all_but_heads_and_fixed_layers_are_taken_over(made: Path) -> None:
     assert changed
     assert not changed & kept
     stored = mx.nd.load(str(made / "one.params"))
-    assert set(stored) == set(after) - kept
-    assert {array.dtype for array in stored.values()} == {np.float16}
+    taken = set(after) - kept
+    assert taken < set(stored)
+    assert {stored[name].dtype for name in taken} == {np.float16}
+
+
+def test_examples_are_kept_in_8_bits_by_class(tmp_path: Path) -> None:
+    rng = np.random.default_rng(3)
+    features = {name: (rng.normal(0, 2, (5, 4)) * [1, 10, 0, 100]).astype(np.float32) for name in ("wasp", "head_ant")}
+    pretrained.save(_weights(3), features, tmp_path / "kept.params")
+    found = pretrained.examples(tmp_path / "kept.params")
+    assert list(found) == ["head_ant", "wasp"]
+    largest = np.abs(np.concatenate(list(features.values()))).max(axis=0)
+    for name, rows in features.items():
+        assert (np.abs(found[name] - rows) <= largest / 250).all()
+    pretrained.load(_weights(1), tmp_path / "kept.params")
+
+
+def test_a_file_without_examples_has_none(tmp_path: Path) -> None:
+    pretrained.save(_weights(3), {}, tmp_path / "kept.params")
+    assert pretrained.examples(tmp_path / "kept.params") == {}
 
 
 def test_weights_of_another_shape_are_refused_with_the_remedy(made: Path) -> None:
@@ -88,6 +112,12 @@ def test_weights_of_another_shape_are_refused_with_the_remedy(made: Path) -> Non
 def test_the_file_that_ships_fits_the_network_and_is_small() -> None:
     pretrained.load(_weights(1))
     assert pretrained.FILE.stat().st_size <= 900_000
+
+
+def test_the_file_that_ships_holds_what_the_large_network_sees_in_other_things() -> None:
+    found = pretrained.examples()
+    assert set(found) == {"airplane", "bird", "cat", "dog", "frog", "ship", "truck"}
+    assert {rows.shape for rows in found.values()} == {(40, backbone.FEATURES)}
 
 
 def test_photos_that_are_not_there_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
