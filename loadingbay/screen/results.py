@@ -216,9 +216,10 @@ def status(out: Console, document: dict[str, Any]) -> None:
     else:
         failure = f": {pipeline['failure']}" if pipeline["failure"] else ""
         out.print(f"Pipeline  {pipeline['arn'].rsplit('/', 1)[-1]} {pipeline['status']}{failure}", soft_wrap=True)
+        widest = max((len(step["name"]) for step in pipeline["steps"]), default=0)
         for step in pipeline["steps"]:
             took = "from the cache" if step["cached"] else duration(step["seconds"] or 0)
-            out.print(f"          {step['name']:<10} {step['status']:<10} {took}")
+            out.print(f"          {step['name']:<{widest}} {step['status']:<10} {took}")
     endpoint = document["endpoint"]
     if endpoint is None:
         out.print(f"Endpoint  none yet: `{command()} approve VERSION` deploys one", soft_wrap=True)
@@ -252,7 +253,7 @@ def history(out: Console, periods: list[Period]) -> None:
             f"{period.since.astimezone():%Y-%m-%d %H:%M:%S}",
             until or ("in service" if period.in_service else "the endpoint is gone"),
             _share(period.metadata.get("accuracy")),
-            period.metadata.get("threshold", "")[:5],
+            _three_digits(period.metadata.get("threshold")),
             period.approved_by.rsplit("/", 1)[-1],
             f"shadow: version {period.shadow}; {period.comment}".rstrip("; ") if period.shadow else period.comment,
         )
@@ -283,7 +284,7 @@ def _versions(versions: list[dict[str, Any]]) -> Table:
             str(version["version"]),
             APPROVALS.get(version["approval"], version["approval"]),
             _share(version.get("accuracy")),
-            str(version.get("threshold", ""))[:5],
+            _three_digits(version.get("threshold")),
             _share(version.get("coverage")),
             version.get("data_label", ""),
             f"{datetime.fromisoformat(version['created']).astimezone():%d %b %H:%M}",
@@ -294,7 +295,17 @@ def _versions(versions: list[dict[str, Any]]) -> Table:
 
 def _share(text: str | None) -> str:
     """Return a share such as `0.934` as a percentage such as `93.4%`."""
+    return _number(text, ".1%")
+
+
+def _three_digits(text: str | None) -> str:
+    """Return a threshold such as `0.8057` as `0.806`, as the end of a run has it."""
+    return _number(text, ".3f")
+
+
+def _number(text: str | None, form: str) -> str:
+    """Return a number of a version's metadata in that form; empty where it is none."""
     try:
-        return f"{float(text or ''):.1%}"
+        return format(float(text or ""), form)
     except ValueError:
         return ""

@@ -108,3 +108,18 @@ def test_drawn_samples_are_said_of_the_versions_that_are_of_them(labels, says):
     results.drawn_versions(Console(file=output, width=200), versions)
     assert (says in output.getvalue()) if says else output.getvalue() == ""
     assert ("DRAWN" in output.getvalue()) == (says == "DRAWN SAMPLES")
+
+
+@pytest.mark.parametrize(("kept", "shown"), [("0.8057", "0.806"), ("0.93", "0.930"), ("", ""), ("as before", "")])
+def test_status_rounds_a_threshold_as_the_end_of_a_run_does(out, kept, shown):
+    document = {
+        "cloud": {"endpoint_url": "http://127.0.0.1:4747", "running": True},
+        "stack": {"name": "loadingbay", "outputs": None},
+        "pipeline": None,
+        "versions": [
+            {"version": 1, "approval": "Approved", "threshold": kept, "created": "2026-11-26T12:00:00Z", "comment": ""}
+        ],
+        "endpoint": None,
+    }
+    results.status(out, document)
+    assert _text(out).splitlines()[-1].split()[:-3] == ["1", "approved", *filter(None, [shown])]
