@@ -114,7 +114,7 @@ def test_the_file_that_ships_fits_the_network_and_is_small() -> None:
     assert pretrained.FILE.stat().st_size <= 900_000
 
 
-def test_the_file_that_ships_holds_what_the_large_network_sees_in_other_things() -> None:
+def test_the_file_that_ships_holds_examples_of_seven_classes() -> None:
     found = pretrained.examples()
     assert set(found) == {"airplane", "bird", "cat", "dog", "frog", "ship", "truck"}
     assert {rows.shape for rows in found.values()} == {(40, backbone.FEATURES)}
