@@ -20,7 +20,8 @@ service       all executions of one local cloud, from its start to its stop
 scheduler     one execution in a thread of its own
 steps         creates jobs, models and model packages, and reads their results
 checks        the jobs of check steps: their baseline, their violations
-outside       invokes Lambda functions, and sends callbacks
+outside       invokes Lambda functions, sends callbacks, and waits for endpoints
+deployments   creates endpoint configurations, and creates or updates endpoints
 scope         where references get their values in one execution
 records       stores executions and steps, and publishes their events
 """

@@ -233,7 +233,7 @@ def _step(entry: dict[str, Any], where: str, parent: str | None, branch: bool | 
             arguments=_object(entry.get("Arguments"), f"{place} Arguments"),
             display_name=_text(entry.get("DisplayName"), f"{place} DisplayName"),
             description=_text(entry.get("Description"), f"{place} Description"),
-            depends_on=tuple(_name(d, f"{place} DependsOn") for d in _list(_given(entry, "DependsOn"), place)),
+            depends_on=tuple(_dependency(d, place) for d in _list(_given(entry, "DependsOn"), place)),
             retry_policies=parse_retry_policies(_given(entry, "RetryPolicies")),
             cache=parse_cache_config(entry.get("CacheConfig")),
             property_files=tuple(_property_file(p, place) for p in _list(_given(entry, "PropertyFiles"), place)),
@@ -249,6 +249,16 @@ def _step(entry: dict[str, Any], where: str, parent: str | None, branch: bool | 
         raise
     except ValueError as error:
         raise DefinitionError(f"{place}: {error}") from None
+
+
+def _dependency(item: Any, place: str) -> str:
+    """Return the name of a step in DependsOn; DefinitionError, which names `place`, if a Trigger stands with it."""
+    if isinstance(item, dict) and "Trigger" in item:
+        raise DefinitionError(
+            f"{place} DependsOn: the local cloud does not support a Trigger, here {item['Trigger']!r} of step "
+            f"{item.get('Step')!r}. Give the step's name alone: this step then runs after that one has completed."
+        )
+    return _name(item, f"{place} DependsOn")
 
 
 def _property_file(item: Any, place: str) -> PropertyFile:

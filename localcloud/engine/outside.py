@@ -1,4 +1,4 @@
-"""Steps whose work is done outside of SageMaker: a Lambda function that is invoked, a callback that is waited for.
+"""Steps that wait for something other than a job: a Lambda function's answer, a callback's, an endpoint's deployment.
 
 A Callback step sends a message with a token to an SQS queue; whoever reads it answers the token with
 SendPipelineExecutionStepSuccess or SendPipelineExecutionStepFailure, see `localcloud.resources.callbacks`.
@@ -13,12 +13,13 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from localcloud.api import ApiError
+from localcloud.engine import deployments
 from localcloud.engine.definition import Step
 from localcloud.engine.parameters import ParameterError, typed
 from localcloud.engine.references import as_text
 from localcloud.engine.steps import Context, Document, StepError, resolved
 
-TYPES = ("Lambda", "Callback")
+TYPES = ("Lambda", "Callback", "Endpoint")
 TOKEN_KIND = "pipeline-callback"  # noqa: S105  a kind of document
 # AWS does not document how long a callback may take; without an end a forgotten one would never be noticed.
 CALLBACK_SECONDS = 7 * 86_400
@@ -27,6 +28,8 @@ MAX_REASON = 256
 
 def request(context: Context, step: Step) -> Document:
     """Return what a step sends: `target` (ARN of a function, URL of a queue) and `arguments`, references replaced."""
+    if step.type == "Endpoint":
+        return deployments.request(context, step)
     target = resolved(context, step, step.target)
     if not isinstance(target, str) or not target:
         member = "FunctionArn" if step.type == "Lambda" else "SqsQueueUrl"
@@ -34,8 +37,10 @@ def request(context: Context, step: Step) -> Document:
     return {"target": target, "arguments": resolved(context, step, step.arguments)}
 
 
-def metadata(step: Step, sent: Document, token: str) -> Document:
-    """The member Metadata of a Lambda or Callback step while it runs."""
+def metadata(context: Context, step: Step, sent: Document, token: str) -> Document:
+    """The member Metadata of the step while it runs."""
+    if step.type == "Endpoint":
+        return {"Endpoint": {"Arn": context.cloud.arn("endpoint", sent["target"])}}
     if step.type == "Lambda":
         return {"Lambda": {"Arn": sent["target"]}}
     return {"Callback": {"CallbackToken": token, "SqsQueueUrl": sent["target"]}}
@@ -62,7 +67,12 @@ def stored_answer(context: Context, document: Document) -> Document | None:
 
 
 def invoke(context: Context, step: Step, sent: Document) -> Document:
-    """Invoke the function and wait for its answer; the members that the step's document gets. StepError if it fails."""
+    """Invoke the function, or deploy the endpoint, and wait for it; the members that the step's document gets.
+
+    StepError if it fails.
+    """
+    if step.type == "Endpoint":
+        return deployments.deploy(context, step, sent)
     try:
         answer = (
             context.identity()

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from localcloud.cloud import Cloud
-from localcloud.engine import checks, outside
+from localcloud.engine import checks, deployments, outside
 from localcloud.engine import steps as perform
 from localcloud.engine.definition import Definition, Step, parse
 from localcloud.engine.graph import ACTIVE, dependencies, in_order, plan, restricted
@@ -35,6 +35,7 @@ _AT_ONCE = {
     "Condition": perform.condition,
     "RegisterModel": perform.register,
     "Model": perform.create_model,
+    "EndpointConfig": deployments.configure,
 }
 
 
@@ -189,7 +190,7 @@ class ExecutionRun:
         self._jobs.submit(kind, name, lambda: self._inbox.put(lambda: self._job_ended(step, name)))
 
     def _begin_outside(self, step: Step, document: Document, before: str | None) -> None:
-        """Begin a Lambda or Callback step: reuse a cached result, else store the step and send the request."""
+        """Begin a step that waits for something other than a job: reuse a cached result, else send its request."""
         sent = outside.request(self._context, step)
         key = perform.result_key(step, sent)
         hit = perform.cached(self._context, step, key)
@@ -200,7 +201,7 @@ class ExecutionRun:
         document = {
             **document,
             "StepStatus": "Executing",
-            "Metadata": outside.metadata(step, sent, token),
+            "Metadata": outside.metadata(self._context, step, sent, token),
             "_cache_key": key,
             "_sent": sent,
             "_token": token,
@@ -221,10 +222,10 @@ class ExecutionRun:
             self._put_quietly(step, {**document, "_message_sent": True})
             self._expires_at[step.name] = document["StartTime"] + outside.CALLBACK_SECONDS
         else:
-            self._cloud.runner.start(f"lambda-{step.name}", self._invoke, step, sent, document["AttemptCount"])
+            self._cloud.runner.start(f"step-{step.name}", self._invoke, step, sent, document["AttemptCount"])
 
     def _invoke(self, step: Step, sent: Document, attempt: int) -> None:
-        """Invoke a function, in a thread of its own; its outcome goes to the thread of the execution."""
+        """Invoke a function or deploy an endpoint, in a thread of its own; its outcome goes to the execution's."""
         outcome = outside.outcome(lambda: outside.invoke(self._context, step, sent))
         self._inbox.put(lambda: self._outside_ended(step, outcome, attempt))
 
@@ -243,7 +244,7 @@ class ExecutionRun:
     # A step's end
 
     def _outside_ended(self, step: Step, outcome: Document | StepError, attempt: int) -> None:
-        """End a Lambda or Callback step by its outcome; the outcome of an earlier attempt is ignored."""
+        """End a Lambda, Callback or Endpoint step by its outcome; the outcome of an earlier attempt is ignored."""
         document = self._steps[step.name]
         if self._closed or document["AttemptCount"] != attempt or document["StepStatus"] not in ACTIVE:
             return
@@ -353,7 +354,8 @@ class ExecutionRun:
     def _stop_all(self) -> None:
         """Stop what runs. A step that waits for a retry ends at once; a job's end arrives in the queue.
 
-        As on AWS, a function that runs is waited for, and so is the answer to a callback, whose queue is told.
+        As on AWS, a function that runs is waited for, and so is the answer to a callback, whose queue is told; here an
+        endpoint that changes too.
         """
         self._stopping = True
         self._retry_at, waiting = {}, self._retry_at

@@ -65,6 +65,10 @@ STEP_TYPES: dict[str, StepType] = {
     "QualityCheck": _check("Constraints", "Statistics", more=()),
     "ClarifyCheck": _check("Constraints", more=("ModelName",)),
     "Model": StepType("CreateModel", "DescribeModel", "ModelName", members=_RETRIED),
+    "EndpointConfig": StepType(
+        "CreateEndpointConfig", "DescribeEndpointConfig", "EndpointConfigName", members=_RETRIED + _CACHED
+    ),
+    "Endpoint": StepType("CreateEndpoint", "DescribeEndpoint", "EndpointName", members=_CACHED),
     "RegisterModel": StepType("CreateModelPackage", "DescribeModelPackage", members=_RETRIED),
     "Lambda": StepType(members=("FunctionArn", "OutputParameters", *_CACHED)),
     "Callback": StepType(members=("SqsQueueUrl", "OutputParameters", *_CACHED)),

@@ -111,7 +111,7 @@ def new_job(context: Context, step: Step, name: str, arguments: Document) -> Doc
     try:
         return new_document(context.cloud, step.type, check_request(request_shape(step.type), request))
     except ApiError as error:
-        raise _refused(context, step, error) from None
+        raise refused(context, step, error) from None
 
 
 def result_key(step: Step, arguments: Document) -> str | None:
@@ -135,10 +135,10 @@ def store_job(context: Context, step: Step, job: Document) -> None:
         authorize(context.identity(), STEP_TYPES[step.type].create, request, context.cloud.settings)
         insert(context.cloud, JOBS[step.type].store_kind, JOBS[step.type].job, job)
     except ApiError as error:
-        raise _refused(context, step, error) from None
+        raise refused(context, step, error) from None
 
 
-def _refused(context: Context, step: Step, error: ApiError) -> StepError:
+def refused(context: Context, step: Step, error: ApiError) -> StepError:
     """Return the StepError for a request that was refused, in SageMaker's words."""
     return StepError(
         f"ClientError: Failed to invoke sagemaker:{STEP_TYPES[step.type].create}. Error Details: {error.message} "
@@ -218,7 +218,7 @@ def fail(context: Context, step: Step) -> StepError:
 
 def register(context: Context, step: Step) -> Document:
     """Register a model package: in a group, which is made if there is none, or one of its own."""
-    name = _stable_name(context, step)
+    name = stable_name(context, step)
     request = {**resolved(context, step, step.arguments, name)}
     if "ModelPackageGroupName" not in request:
         request["ModelPackageName"] = name
@@ -232,7 +232,7 @@ def register(context: Context, step: Step) -> Document:
         arn = _registered(context, request, role)
         properties = context.cloud.call("DescribeModelPackage", {"ModelPackageName": arn}, role)
     except ApiError as error:
-        raise _refused(context, step, error) from None
+        raise refused(context, step, error) from None
     return {"Metadata": {"RegisterModel": {"Arn": arn}}, "_properties": properties}
 
 
@@ -246,7 +246,7 @@ def _registered(context: Context, request: Document, role: Identity) -> str:
         return context.cloud.arn("model-package", request["ModelPackageName"])
 
 
-def _stable_name(context: Context, step: Step) -> str:
+def stable_name(context: Context, step: Step) -> str:
     """A name for what the step makes, the same at each try."""
     digest = hashlib.sha256(f"{context.arn}/{step.name}/{context.execution['CreationTime']}".encode()).hexdigest()[:10]
     return job_name(execution_id(context.arn), step, digest)
@@ -254,7 +254,7 @@ def _stable_name(context: Context, step: Step) -> str:
 
 def create_model(context: Context, step: Step) -> Document:
     """Create the step's model. A second try after a crash finds the model that the first one made."""
-    name = _stable_name(context, step)
+    name = stable_name(context, step)
     request = {**resolved(context, step, step.arguments, name), "ModelName": name}
     try:
         role = context.identity()
@@ -265,7 +265,7 @@ def create_model(context: Context, step: Step) -> Document:
                 raise
         properties = context.cloud.call("DescribeModel", {"ModelName": name}, role)
     except ApiError as error:
-        raise _refused(context, step, error) from None
+        raise refused(context, step, error) from None
     return {"Metadata": {"Model": {"Arn": properties["ModelArn"]}}, "_properties": properties}
 
 

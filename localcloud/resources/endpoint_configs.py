@@ -20,9 +20,8 @@ def find(cloud: Cloud, name: str) -> dict[str, Any]:
     return config
 
 
-@operation("CreateEndpointConfig")
-def create_endpoint_config(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any]:
-    """Create a configuration. Instance type, volume and key are recorded and have no effect on one machine."""
+def check_request(request: dict[str, Any]) -> None:
+    """ApiError for a CreateEndpointConfig request that is refused whatever models there are; sets default weights."""
     refuse(
         request,
         "ExplainerConfig",
@@ -39,9 +38,6 @@ def create_endpoint_config(cloud: Cloud, request: dict[str, Any]) -> dict[str, A
     names = [variant["VariantName"] for variant in variants]
     if len(set(names)) < len(names):
         raise validation_error(f"Variant names must be unique; given: {', '.join(names)}.")
-    served = {variant["ModelName"]: models.find(cloud, variant["ModelName"]) for variant in variants}
-    serverless.check_config(request, served)
-    _check_containers(cloud, request, served)
     _check_async(request, variants)
     for variant in variants:
         _check_variant(variant)
@@ -49,6 +45,16 @@ def create_endpoint_config(cloud: Cloud, request: dict[str, Any]) -> dict[str, A
         raise validation_error("At least one production variant needs an InitialVariantWeight above 0.")
     if "DataCaptureConfig" in request:
         models.s3_place(request["DataCaptureConfig"]["DestinationS3Uri"].rstrip("/") + "/endpoint")
+
+
+@operation("CreateEndpointConfig")
+def create_endpoint_config(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any]:
+    """Create a configuration. Instance type, volume and key are recorded and have no effect on one machine."""
+    check_request(request)
+    variants = request["ProductionVariants"] + request.get("ShadowProductionVariants", [])
+    served = {variant["ModelName"]: models.find(cloud, variant["ModelName"]) for variant in variants}
+    serverless.check_config(request, served)
+    _check_containers(cloud, request, served)
     name = request["EndpointConfigName"]
     arn = cloud.arn(KIND, name)
     document = {

@@ -13,7 +13,7 @@ from localcloud.images import ANY_IMAGE
 from localcloud.jobs.failure import JobError
 from localcloud.jobs.requests import check_image, check_transform_job
 from localcloud.jobs.transfer import Location, Transfer
-from localcloud.resources import model_packages, models
+from localcloud.resources import endpoint_configs, model_packages, models
 from localcloud.state.store import DuplicateError
 
 
@@ -174,6 +174,8 @@ def _refuse(cloud: Cloud, step_type: str, request: dict[str, Any]) -> None:
         models.check_request(request)
         for container in request.get("Containers") or [request["PrimaryContainer"]]:
             check_image(cloud, container.get("Image", ANY_IMAGE))
+    elif step_type == "EndpointConfig":
+        endpoint_configs.check_request(request)
     elif step_type == "Transform":
         check_transform_job(request)
     elif step_type == "RegisterModel":
