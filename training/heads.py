@@ -10,7 +10,7 @@ folds are those of the small networks, so that all predictions are out of fold.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence, Sized
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -61,6 +61,11 @@ def recompressed(images: UInt8, rng: np.random.Generator) -> UInt8:
 def saved(images: UInt8) -> UInt8:
     """(n, h, w, 3) photos mirrored and saved as JPEG: the same photos give the same."""
     return recompressed(np.ascontiguousarray(images[:, :, ::-1]), np.random.default_rng(5))
+
+
+def crops_for(photos: Sized) -> int:
+    """How many crops of natural photographs the large network sees beside so many training photos."""
+    return round(CROPS_PER_PHOTO * len(photos))
 
 
 def some(images: UInt8, most: int) -> UInt8:

@@ -152,7 +152,7 @@ def measure(job: Job) -> None:
                 _report(f"phase={SECOND} {done}")
 
     photos, views, crops = (records.mapped(job.scratch / name, job.size).images for name in ("", SAVED, CROPS))
-    strange = [heads.some(crops, round(heads.CROPS_PER_PHOTO * len(photos)))]
+    strange = [crops[: heads.crops_for(photos)]]
     if (job.scratch / OUTLIERS).is_dir():
         found = records.mapped(job.scratch / OUTLIERS, job.size).images
         strange.append(heads.some(found, round(heads.OTHERS_PER_PHOTO * len(photos))))

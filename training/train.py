@@ -123,11 +123,14 @@ def load_channel(folder: Path, classes: list[str], size: tuple[int, int], folds:
             f"the training records hold the classes {','.join(about['classes'])}, but --classes is {','.join(classes)}"
         )
     records.decode(folder / records.RECORDS, size, scratch)
-    records.check(records.mapped(scratch, size), classes, folds)
+    photos = records.mapped(scratch, size)
+    records.check(photos, classes, folds)
+    crops = outliers.CROPS  # half a millisecond each, and only the head learns from them where there are others
     if (folder / records.OUTLIERS).is_file():
         records.decode(folder / records.OUTLIERS, size, scratch / phases.OUTLIERS)
-    records.keep(outliers.crops(size), scratch / phases.CROPS)
-    records.keep(heads.saved(records.mapped(scratch, size).images), scratch / phases.SAVED)
+        crops = min(crops, heads.crops_for(photos))
+    records.keep(outliers.crops(size, crops), scratch / phases.CROPS)
+    records.keep(heads.saved(photos.images), scratch / phases.SAVED)
     return about
 
 

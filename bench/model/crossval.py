@@ -42,6 +42,7 @@ import decision  # noqa: E402
 import fitting  # noqa: E402
 import heads  # noqa: E402
 import numpy as np  # noqa: E402
+import outliers  # noqa: E402
 import phases  # noqa: E402
 import records  # noqa: E402
 import thresholds  # noqa: E402
@@ -169,6 +170,7 @@ def main() -> None:
             names = share_out(given.others, [name for name in given.leave_out.split(",") if name], size, scratch)
         if given.without_others:
             shutil.rmtree(scratch / phases.OUTLIERS, ignore_errors=True)
+            records.keep(outliers.crops(size), scratch / phases.CROPS)
         pixels = records.mapped(scratch, size)
         folds = phases.plan(pixels.labels, given.folds, flags.seed)[:-1]
         job = phases.Job(

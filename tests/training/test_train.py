@@ -10,7 +10,10 @@ from pathlib import Path
 
 import inference
 import numpy as np
+import outliers
+import phases
 import pytest
+import records
 import second
 import train
 
@@ -152,6 +155,21 @@ def test_photos_of_other_things_change_the_network_and_are_counted(trained: tupl
     channels.add_outliers(channel, 12)
     _run(channel, tmp_path, "--epochs", "1")
     assert json.loads((tmp_path / "model" / inference.MODEL).read_text())["outliers"] == {"cow": 12}
+
+
+def test_crops_stand_in_for_other_things_where_the_data_have_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With others, only as many are made as the large network sees beside the photos."""
+    monkeypatch.setattr(outliers, "CROPS", 25)
+    alone, with_others = (channels.write(tmp_path / name, 20) for name in ("alone", "others"))
+    channels.add_outliers(with_others, 4)
+    for folder, crops, strange in ((alone, 25, 25), (with_others, 6, 4)):
+        scratch = tmp_path / f"{folder.name}-pixels"
+        train.load_channel(folder, ["ant", "bee"], (32, 32), 2, scratch)
+        assert len(records.mapped(scratch / phases.CROPS, (32, 32))) == crops
+        assert len(phases.others(scratch, (32, 32))) == strange
+        assert len(records.mapped(scratch / phases.SAVED, (32, 32))) == 20
 
 
 def test_starting_from_nothing_gives_another_network(channel: Path, tmp_path: Path) -> None:
