@@ -5,6 +5,7 @@ botocore's ParamValidator knows neither enums, patterns nor maximums, so the mod
 
 import base64
 import binascii
+import sys
 from collections.abc import Callable
 from functools import cache
 from typing import Any
@@ -16,6 +17,14 @@ from botocore.model import ListShape, MapShape, ServiceModel, Shape, StructureSh
 from localcloud.api.errors import ApiError, validation_error
 
 _NUMBERS = {"integer": int, "long": int, "float": (int, float), "double": (int, float)}
+# The largest size of a value of each type: Java's int and long, IEEE 754, and the last second of the year 9999.
+_LARGEST = {
+    "integer": 2**31 - 1,
+    "long": 2**63 - 1,
+    "float": (2 - 2**-23) * 2.0**127,
+    "double": sys.float_info.max,
+    "timestamp": 253_402_300_799,
+}
 
 
 class AnswerError(Exception):
@@ -72,16 +81,13 @@ class _Check:
         if kind == "map":
             return self._map(shape, _typed(value, dict, shape, path), path)
         if kind in _NUMBERS:
-            if isinstance(value, bool):
-                _wrong_type(value, shape, path)
-            _typed(value, _NUMBERS[kind], shape, path)
+            _check_number(shape, _typed(value, _NUMBERS[kind], shape, path), path)
             _check_bounds(shape, value, value, "value", path, problems)
         elif kind == "boolean":
             _typed(value, bool, shape, path)
         elif kind == "timestamp":
-            if isinstance(value, bool):
-                _wrong_type(value, shape, path)
-            return float(_typed(value, (int, float), shape, path))
+            _check_number(shape, _typed(value, (int, float), shape, path), path)
+            return float(value)
         elif kind == "blob":
             try:
                 value = base64.b64decode(_typed(value, str, shape, path), validate=True)
@@ -132,6 +138,13 @@ class _Check:
 
 def _check_length(shape: ListShape | MapShape, value: Any, path: str, problems: list[str]) -> None:
     _check_bounds(shape, len(value), value, "length", path, problems)
+
+
+def _check_number(shape: Shape, value: float, path: str) -> None:
+    """Raise SerializationException for a number that its type cannot hold, as infinity (1e400 in JSON) in any."""
+    largest = _LARGEST[shape.type_name]
+    if isinstance(value, bool) or not -largest <= value <= largest:
+        _wrong_type(value, shape, path)
 
 
 def _check_string(shape: Shape, value: str, path: str, problems: list[str]) -> None:

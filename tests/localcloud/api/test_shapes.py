@@ -1,14 +1,17 @@
 """Requests against botocore's model: what AWS refuses is refused, in its words."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from localcloud.api import ApiError
-from localcloud.api.shapes import AnswerError, check_request, compiled, service_model, shape_answer
+from localcloud import resources
+from localcloud.api import OPERATIONS, ApiError
+from localcloud.api.shapes import AnswerError, check_request, compiled, lower_first, service_model, shape_answer
 
+resources.load()
 MODEL = service_model("sagemaker")
 ROLE = "arn:aws:iam::000000000000:role/any"
 ARN = "arn:aws:sagemaker:us-east-1:000000000000:pipeline/p"
@@ -93,6 +96,63 @@ def test_a_broken_rule_is_told_in_the_words_of_aws(operation: str, request_: Any
 )
 def test_a_wrong_type_is_a_serialization_error(request_: Any, sentence: str) -> None:
     assert refused("ListPipelines", request_).startswith(f"SerializationException: {sentence}")
+
+
+@pytest.mark.parametrize(
+    ("operation", "request_", "member"),
+    [
+        ("ListPipelines", {"MaxResults": 2**31}, "integer at 'maxResults'"),
+        ("ListPipelines", {"MaxResults": -(2**70)}, "integer at 'maxResults'"),
+        ("ListPipelines", {"CreatedAfter": 1e400}, "timestamp at 'createdAfter'"),
+        ("ListPipelines", {"CreatedAfter": 10**400}, "timestamp at 'createdAfter'"),
+        ("CreateEndpointConfig", {"ProductionVariants": [{"InitialVariantWeight": 1e39}]}, "float at 'production"),
+        (
+            "CreateTrainingJob",
+            {"DebugRuleConfigurations": [{"VolumeSizeInGB": 2**31}]},
+            "integer at 'debugRuleConfigurations.1.member.volumeSizeInGB'",
+        ),
+    ],
+)
+def test_a_number_that_its_type_cannot_hold_is_refused(operation: str, request_: Any, member: str) -> None:
+    assert refused(operation, request_).startswith(f"SerializationException: Expected {member}")
+
+
+def broken(shape: Any, path: str, above: tuple[str, ...] = ()) -> Iterator[tuple[str, Any, str]]:
+    """Each constraint below a shape: where it is, a value of the shape that breaks it, and a part of what is said."""
+    kind, rules = shape.type_name, shape.metadata
+    if kind == "structure" and shape.name not in above:
+        prefix = f"{path}." if path else ""
+        for name, member in shape.members.items():
+            for where, value, rule in broken(member, prefix + lower_first(name), (*above, shape.name)):
+                yield where, {name: value}, rule
+            if name in shape.required_members:
+                yield prefix + lower_first(name), {}, "must not be null"
+    elif kind == "list":
+        for where, value, rule in broken(shape.member, f"{path}.1.member", above):
+            yield where, [value], rule
+    elif kind in ("integer", "long", "float", "double"):
+        if "min" in rules:
+            yield path, rules["min"] - 1, f"greater than or equal to {rules['min']}"
+        if "max" in rules and rules["max"] < 2**31 - 1:
+            yield path, rules["max"] + 1, f"less than or equal to {rules['max']}"
+    elif kind == "string":
+        if shape.enum:
+            yield path, "none of them", "enum value set"
+        if rules.get("min", 0) > 0:
+            yield path, "", f"greater than or equal to {rules['min']}"
+        if "max" in rules and rules["max"] < 10_000:
+            yield path, "a" * (rules["max"] + 1), f"less than or equal to {rules['max']}"
+        if "pattern" in rules and not shape.enum and not compiled(rules["pattern"]).fullmatch("\a"):
+            yield path, "\a", "regular expression pattern"
+
+
+@pytest.mark.parametrize("operation", sorted(OPERATIONS))
+def test_every_constraint_of_an_operation_is_kept(operation: str) -> None:
+    shape = MODEL.operation_model(operation).input_shape
+
+    kept = [(where, rule, refused(operation, request)) for where, request, rule in broken(shape, "")]
+
+    assert [(where, rule) for where, rule, said in kept if f"at '{where}'" not in said or rule not in said] == []
 
 
 def test_letters_of_all_languages_are_letters_in_tags() -> None:
