@@ -13,6 +13,7 @@ from typing import IO, Any
 
 from localcloud.http.connections import raise_descriptor_limit, run, serve_http
 from localcloud.images.environments import installer_variables
+from localcloud.sandbox import homes
 from localcloud.sandbox.leftovers import Identity
 from localcloud.settings import Settings, StartError
 from localcloud.state.credentials import owner_secret
@@ -79,6 +80,14 @@ def serve(settings: Settings) -> None:
             secret = owner_secret(settings.home, settings.account)
         except (OSError, ValueError) as error:
             raise StartError(str(error)) from error
+        try:
+            homes.note(settings.homes, settings.home)
+        except OSError as error:
+            print(
+                f"The home cannot be noted in {settings.homes} ({error.strerror}): jobs of other local clouds may "
+                "read it.",
+                file=sys.stderr,
+            )
         settings = replace(
             settings, port=listener.getsockname()[1], secret=secret, installer=installer_variables(os.environ)
         )

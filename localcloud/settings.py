@@ -70,6 +70,11 @@ class Settings:
         return tuple(path for path in given if path is not None)
 
     @property
+    def homes(self) -> Path:
+        """The directory in which all local clouds that share the environments note their homes; see `sandbox.homes`."""
+        return self.environments.parent / "homes"
+
+    @property
     def endpoint_url(self) -> str:
         """The address that AWS clients are given; loopback only."""
         return f"http://127.0.0.1:{self.port}"

@@ -6,6 +6,7 @@ import resource
 import socket
 import time
 from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass
 from typing import Any
 
 import uvloop
@@ -14,12 +15,24 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from localcloud.api.asgi import App
 
-KEEP_ALIVE_SECONDS = 75.0
-LONGEST_HEAD_SECONDS = 30.0
-LONGEST_REQUEST_SECONDS = 300.0
 MOST_HEAD_BYTES = 64 * 1024
 _WANTED_DESCRIPTORS = 65_536
-_LOOK_SECONDS = 1.0
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How long a client may take, in seconds."""
+
+    keep_alive: float = 75.0
+    """Before the first request of a connection, and between two."""
+    head: float = 30.0
+    """For the request line and the headers."""
+    request: float = 300.0
+    """For head and body."""
+    rest: float = 5.0
+    """For the rest of a body whose request has been answered, such as one that was refused; it is thrown away."""
+    look: float = 1.0
+    """Between two looks at all connections."""
 
 
 class _Connection(HttpToolsProtocol):
@@ -73,13 +86,17 @@ class _Connection(HttpToolsProtocol):
     def _unsupported_upgrade_warning(self) -> None:
         """Nothing is logged: the guard refuses the request."""
 
-    def close_if_late(self, now: float) -> None:
+    def close_if_late(self, now: float, limits: Limits) -> None:
         """Close the connection if its client takes too long to send a request, or never sent one."""
-        if self._head_bytes or self._in_body:
-            late = now - self.since > (LONGEST_HEAD_SECONDS if self._head_bytes else LONGEST_REQUEST_SECONDS)
+        if self._head_bytes:
+            most = limits.head
+        elif self._in_body:
+            most = limits.rest if self.cycle.response_complete else limits.request
+        elif self.cycle is None:
+            most = limits.keep_alive
         else:
-            late = self.cycle is None and now - self.since > KEEP_ALIVE_SECONDS
-        if late:
+            return  # uvicorn closes it, or it is being answered
+        if now - self.since > most:
             self.transport.close()
 
 
@@ -91,22 +108,24 @@ class _Server(Server):
         return contextlib.nullcontext()
 
 
-async def serve_http(app: App, listener: socket.socket, stop: Callable[[], Awaitable[Any]]) -> None:
+async def serve_http(
+    app: App, listener: socket.socket, stop: Callable[[], Awaitable[Any]], limits: Limits = Limits()
+) -> None:
     """Serve on a listening socket until `stop()` returns; requests under way then have a second to end."""
     config = Config(
         app, http=_Connection, ws="none", lifespan="on", log_config=None, access_log=False, server_header=False,
-        date_header=False, proxy_headers=False, timeout_keep_alive=int(KEEP_ALIVE_SECONDS),
+        date_header=False, proxy_headers=False, timeout_keep_alive=int(limits.keep_alive),
         timeout_graceful_shutdown=1,
     )  # fmt: skip
     server = _Server(config)
 
     async def close_late() -> None:
         while True:
-            await asyncio.sleep(_LOOK_SECONDS)
+            await asyncio.sleep(limits.look)
             now = time.monotonic()
             for connection in list(server.server_state.connections):
                 if isinstance(connection, _Connection):
-                    connection.close_if_late(now)
+                    connection.close_if_late(now, limits)
 
     async def end() -> None:
         await stop()

@@ -3,6 +3,7 @@
 launcher   runs one command in namespaces of its own, and ends every process it started
 spawner    the script that forks launchers
 relay      passes connections on to a model server whose network has no other way in
+homes      notes the homes of all local clouds of a user
 sandbox    finds which namespaces this machine allows, and plans what a command sees
 layer      gives a process a folder of its own for what it installs with pip, on top of its environment
 artifacts  unpacks model archives, which nobody vouches for

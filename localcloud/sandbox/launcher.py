@@ -227,7 +227,8 @@ def _confine(plan: Plan) -> None:
     if OPT_ML in targets and not os.path.isdir(OPT_ML):
         _add_opt_ml()
     for path in plan.hidden:
-        _cover(os.path.realpath(path), shown)
+        if os.path.isdir(path):  # another cloud's home may have been removed meanwhile
+            _cover(os.path.realpath(path), shown)
     for source, target in zip(sources, targets, strict=True):
         _mount(b"/proc/self/fd/%d" % source, target, _BIND | _REC)
     for file in (*sources, *(file for _, file in shown)):

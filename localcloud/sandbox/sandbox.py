@@ -1,9 +1,10 @@
 """Plans what a command sees: its own /opt/ml and no other process; without namespaces, rewritten paths.
 
-With namespaces the command's directory is mounted on /opt/ml, the home of the local cloud looks empty, and no process
-but the command's own can be seen or signalled. Without them (`Sandbox()`), every path below /opt/ml in the command and
-its variables is rewritten to the command's directory, and its processes are ended by their parentage. In both ways the
-paths that a command is given are ASCII, whatever the home is called: some libraries open no others.
+With namespaces the command's directory is mounted on /opt/ml, the homes of this and the user's other local clouds
+look empty, and no process but the command's own can be seen or signalled. Without them (`Sandbox()`), every path
+below /opt/ml in the command and its variables is rewritten to the command's directory, and its processes are ended by
+their parentage. In both ways the paths that a command is given are ASCII, whatever the home is called: some libraries
+open no others.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from localcloud.sandbox.homes import noted, outermost
 from localcloud.sandbox.launcher import Plan
 from localcloud.sandbox.leftovers import VARIABLE
 from localcloud.sandbox.process import ContainedProcess, Launchers, SandboxError
@@ -48,6 +50,8 @@ class Sandbox:
 
     `namespaces` is "user" (a user namespace too, which needs no root), "root", or "" where the machine allows none.
     `hidden` is the home of the local cloud; `visible` are directories that commands need although they may lie in it.
+    `homes` is the directory in which the user's other local clouds note their homes: those that are noted when a
+    command begins are hidden from it as well.
     `ascii_hidden` is another path of `hidden`, for commands without namespaces where its own is not ASCII.
     """
 
@@ -55,11 +59,17 @@ class Sandbox:
     hidden: Path | None = None
     visible: tuple[Path, ...] = ()
     ascii_hidden: Path | None = None
+    homes: Path | None = None
 
     @property
     def mounts(self) -> bool:
         """Whether a command sees its directory as /opt/ml."""
         return bool(self.namespaces)
+
+    def _all_hidden(self) -> list[Path]:
+        """The directories that look empty to a command that begins now."""
+        others = noted(self.homes) if self.homes is not None else []
+        return outermost([*others, self.hidden] if self.hidden is not None else others)
 
     def root(self, place: Place) -> str:
         """The path by which a command finds its /opt/ml."""
@@ -104,7 +114,7 @@ class Sandbox:
             OPT_ML.encode(),
             self.namespaces.encode(),
             mounts=_bytes(bound),
-            hidden=_bytes([self.hidden] if self.hidden else []),
+            hidden=_bytes(self._all_hidden()),
             visible=_bytes(self.visible),
             hostname=hostname.encode(),
             network=network.encode(),
@@ -125,11 +135,15 @@ def rewrite(text: str, ml: Path) -> str:
 
 
 def detect(
-    directory: Path, launchers: Launchers, hidden: Path | None = None, visible: tuple[Path, ...] = ()
+    directory: Path,
+    launchers: Launchers,
+    hidden: Path | None = None,
+    visible: tuple[Path, ...] = (),
+    homes: Path | None = None,
 ) -> Sandbox:
     """Return the sandbox with the strongest isolation that works here: each is tried in `directory`, up to 10 s."""
     for namespaces in ("user", "root"):
-        sandbox = Sandbox(namespaces, hidden, visible)
+        sandbox = Sandbox(namespaces, hidden, visible, homes=homes)
         if _works(sandbox, directory, launchers):
             return sandbox
     return Sandbox("", hidden, visible, ascii_path(hidden) if hidden is not None else None)

@@ -9,7 +9,9 @@ import os
 import secrets
 from pathlib import Path
 
-FILE = "credentials"
+from localcloud.sandbox.homes import MARK
+
+FILE = MARK
 _PROFILE = "default"
 _SHORTEST = 16  # characters of a secret
 

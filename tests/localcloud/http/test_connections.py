@@ -74,10 +74,8 @@ def test_the_soft_limit_of_descriptors_is_raised(cloud: Any) -> None:
 
 
 @contextlib.contextmanager
-def served(monkeypatch: pytest.MonkeyPatch, **limits: float) -> Iterator[int]:
-    """A server of its own in a thread, whose limits are others; its port."""
-    for name, value in {"_LOOK_SECONDS": 0.02, **limits}.items():
-        monkeypatch.setattr(connections, name, value)
+def served(**limits: float) -> Iterator[int]:
+    """A server of its own in a thread, with other limits; its port. It answers /at-once before the body has come."""
     ready, loops = threading.Event(), []
     listener = socket.create_server(("127.0.0.1", 0))
     port = int(listener.getsockname()[1])
@@ -90,7 +88,7 @@ def served(monkeypatch: pytest.MonkeyPatch, **limits: float) -> Iterator[int]:
             await receive()
             await send({"type": "lifespan.shutdown.complete"})
             return
-        while (await receive()).get("more_body"):
+        while scope["path"] != "/at-once" and (await receive()).get("more_body"):
             pass
         await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"0")]})
         await send({"type": "http.response.body", "body": b""})
@@ -98,7 +96,7 @@ def served(monkeypatch: pytest.MonkeyPatch, **limits: float) -> Iterator[int]:
     async def main() -> None:
         loops.append(asyncio.get_running_loop())
         ready.set()
-        await connections.serve_http(app, listener, stop.wait)
+        await connections.serve_http(app, listener, stop.wait, connections.Limits(look=0.02, **limits))
 
     thread = threading.Thread(target=lambda: connections.run(main()))
     thread.start()
@@ -123,27 +121,42 @@ def ended(connection: socket.socket) -> bool:
     return True
 
 
+def trickle(connection: socket.socket) -> None:
+    """Send a byte of a chunked body each 10 ms; ConnectionError once the server has closed the connection."""
+    for _ in range(1_000):
+        connection.sendall(b"1\r\nx\r\n")
+        time.sleep(0.01)
+
+
 @pytest.mark.parametrize(
     ("limit", "sent"),
     [
-        ("LONGEST_HEAD_SECONDS", b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nX-A"),
-        ("LONGEST_REQUEST_SECONDS", b"POST / HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 100\r\n\r\nonly this"),
-        ("KEEP_ALIVE_SECONDS", b""),
+        ("head", b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nX-A"),
+        ("request", b"POST / HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 100\r\n\r\nonly this"),
+        ("rest", b"POST /at-once HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 100\r\n\r\nonly this"),
+        ("keep_alive", b""),
     ],
-    ids=["a head", "a body", "nothing at all"],
+    ids=["a head", "a body", "a body that was refused", "nothing at all"],
 )
-def test_a_client_that_does_not_go_on_is_let_go(monkeypatch: pytest.MonkeyPatch, limit: str, sent: bytes) -> None:
-    with (
-        served(monkeypatch, **{limit: 0.1}) as port,
-        socket.create_connection(("127.0.0.1", port), 10) as connection,
-    ):
+def test_a_client_that_does_not_go_on_is_let_go(limit: str, sent: bytes) -> None:
+    with served(**{limit: 0.1}) as port, socket.create_connection(("127.0.0.1", port), 10) as connection:
         connection.sendall(sent)
 
         assert ended(connection)
 
 
-def test_a_head_without_end_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    with served(monkeypatch) as port, socket.create_connection(("127.0.0.1", port), 10) as connection:
+@pytest.mark.parametrize(("limit", "path"), [("request", "/"), ("rest", "/at-once")])
+def test_a_body_that_never_ends_is_let_go(limit: str, path: str) -> None:
+    with served(**{limit: 0.1}) as port, socket.create_connection(("127.0.0.1", port), 10) as connection:
+        head = f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nTransfer-Encoding: chunked\r\n\r\n"
+        connection.sendall(head.encode())
+
+        with pytest.raises(ConnectionError):
+            trickle(connection)
+
+
+def test_a_head_without_end_is_refused() -> None:
+    with served() as port, socket.create_connection(("127.0.0.1", port), 10) as connection:
         connection.sendall(b"GET / HTTP/1.1\r\nX-Long: " + b"x" * 100_000)
 
         assert connection.recv(1000).startswith(b"HTTP/1.1 400")
@@ -151,7 +164,7 @@ def test_a_head_without_end_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_longest_idle_of_too_many_connections_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connections, "most_connections", lambda: 3)
-    with served(monkeypatch) as port, contextlib.ExitStack() as stack:
+    with served() as port, contextlib.ExitStack() as stack:
         opened = []
         for _ in range(4):
             connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)

@@ -11,6 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from localcloud.sandbox.homes import MARK, note
 from localcloud.sandbox.leftovers import NOTE, Identity
 from localcloud.sandbox.ports import free_port
 from localcloud.sandbox.process import ContainedProcess, Launchers, SandboxError
@@ -243,6 +244,24 @@ def test_the_home_of_the_cloud_is_out_of_reach(separate: Sandbox, tmp_path: Path
         "cat /proc/*/fd/*/sagemaker.sqlite",
     ):
         assert "secret" not in " ".join(say(separate, tmp_path, attempt)), attempt
+
+
+def test_the_homes_of_other_clouds_are_out_of_reach(separate: Sandbox, tmp_path: Path) -> None:
+    own, other, registry = tmp_path / "own", tmp_path / "other ü", tmp_path / "homes"
+    sandbox = Sandbox(separate.namespaces, own, (other / "images",), homes=registry)
+    for home in (own, other, other / "inner"):
+        home.mkdir()
+        (home / MARK).write_text("secret")
+    (other / "images").mkdir()
+    (other / "images" / "tool").write_text("here")
+    # Noted after the sandbox was made: another cloud may start at any time.
+    note(registry, other)
+    note(registry, other / "inner")
+
+    said = say(sandbox, own, f"ls '{other}'; cat '{other}'/{MARK} '{other}'/inner/{MARK}; cat '{other}'/images/tool")
+
+    assert "here" in said
+    assert "secret" not in " ".join(said)
 
 
 def test_what_a_command_needs_of_the_home_stays_visible(separate: Sandbox, tmp_path: Path) -> None:
