@@ -5,9 +5,11 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import io
+import os
 import queue
 import re
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,6 +23,7 @@ from loadingbay.errors import WorkError
 FIRST_BYTE = 8.0  # seconds until the first byte; name servers alone can take longer than any connection timeout
 STALL = 30.0  # seconds without a byte, once they come
 ATTEMPTS = 3
+_LOOK = 0.2  # seconds between two looks whether another run has ended its download
 
 
 class DataError(WorkError):
@@ -61,12 +64,15 @@ def fetch(
 ) -> None:
     """Downloads `source` to `place`, which appears whole and with the right md5 or not at all.
 
-    What came before a cut is kept beside it as `.part`, and the next call goes on from there. Raises Unreachable when
+    What came before a cut is kept beside it as `.part`, and the next call goes on from there. While another run
+    downloads to the same place, this one waits and tells that one's progress. Raises Unreachable when
     no byte comes within `first_byte` seconds or none for `stall` seconds, DataError when the md5 is wrong.
     """
     place.parent.mkdir(parents=True, exist_ok=True)
     part = place.with_name(place.name + ".part")
-    with _locked(part) as file:
+    with _locked(part, lambda: progress(_size(part), source.size)) as file:
+        if place.exists():  # the run that was waited for made it
+            return
         for attempt in range(ATTEMPTS):
             before = file.seek(0, 2)
             try:
@@ -90,18 +96,39 @@ def fetch(
 
 
 @contextmanager
-def _locked(part: Path) -> Iterator[io.BufferedRandom]:
-    """Open the partial download for this process alone; DataError while another one holds it."""
-    with part.open("a+b") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise DataError(f"another run is downloading to {part}; wait for it to end") from error
+def _locked(part: Path, waiting: Callable[[], None]) -> Iterator[io.BufferedRandom]:
+    """Open the partial download for this process alone; `waiting` is called while another one holds it."""
+    file = part.open("a+b")
+    try:
+        while not _taken(file, part):
+            waiting()
+            time.sleep(_LOOK)
+            file.close()
+            file = part.open("a+b")  # the other one renames or removes it at its end
         try:
             yield file
         finally:
-            if part.exists() and part.stat().st_size == 0:
-                part.unlink()
+            if _size(part) == 0:
+                part.unlink(missing_ok=True)
+    finally:
+        file.close()
+
+
+def _taken(file: io.BufferedRandom, part: Path) -> bool:
+    """Lock the open file; False if another process holds it, or if it is no longer the one at `part`."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return part.exists() and os.path.samestat(os.fstat(file.fileno()), part.stat())
+
+
+def _size(part: Path) -> int:
+    """The bytes of a file, 0 if there is none."""
+    try:
+        return part.stat().st_size
+    except FileNotFoundError:
+        return 0
 
 
 def _md5(file: io.BufferedRandom) -> str:

@@ -149,8 +149,39 @@ def test_a_refused_connection_is_unreachable_at_once(tmp_path):
             fetch(source, tmp_path / "x", lambda done, total: None)
 
 
-def test_two_downloads_to_one_place_do_not_mix(tmp_path):
-    with (tmp_path / "x.part").open("ab") as other:
+def test_a_second_download_to_one_place_waits_for_the_first(tmp_path):
+    place, part, told = tmp_path / "x", tmp_path / "x.part", []
+    with part.open("ab") as other:
         fcntl.flock(other, fcntl.LOCK_EX)
-        with pytest.raises(DataError, match="another run is downloading"):
-            run(tmp_path / "x", Server())
+        other.write(CONTENT[:100])
+        other.flush()
+
+        def first_ends(done, total):
+            told.append(done)
+            part.replace(place)
+            other.close()
+
+        def ask(request):
+            raise AssertionError("downloaded again")
+
+        fetch(SOURCE, place, first_ends, transport=httpx.MockTransport(ask))
+
+    assert told == [100]
+    assert list(tmp_path.iterdir()) == [place]
+
+
+def test_a_second_download_goes_on_where_the_first_one_failed(tmp_path):
+    part, told = tmp_path / "x.part", []
+    with part.open("ab") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+
+        def first_fails(done, total):
+            told.append(done)
+            if not other.closed:
+                part.unlink()
+                other.close()
+
+        fetch(SOURCE, tmp_path / "x", first_fails, transport=httpx.MockTransport(Server()))
+
+    assert told[0] == 0
+    assert (tmp_path / "x").read_bytes() == CONTENT
