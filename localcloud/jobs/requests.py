@@ -103,6 +103,10 @@ def training_job(cloud: Cloud, request: Document) -> Document:
             raise _refused(f"{name} with a DataSource other than S3Prefix or ManifestFile")
         if channel.get("CompressionType", "None") != "None":
             raise _refused(f"{name} with CompressionType Gzip")
+        if channel.get("RecordWrapperType", "None") != "None":
+            raise _refused(f"{name} with RecordWrapperType RecordIO, which is for the input mode Pipe")
+        if "ShuffleConfig" in channel and source.get("S3DataDistributionType") == "ShardedByS3Key":
+            raise _refused(f"{name} with ShuffleConfig and ShardedByS3Key; leave ShuffleConfig out")
         modes.append(channel.get("InputMode", "File"))
         _uri(source["S3Uri"], name)
     if "Pipe" in modes:

@@ -1,9 +1,9 @@
-"""What processing, training, transform and tuning jobs have in common: to create, find, list and stop one."""
+"""What processing, training, transform and tuning jobs have in common: create, find, list, stop, delete."""
 
 from dataclasses import dataclass
 from typing import Any
 
-from localcloud.api import page, pick, validation_error
+from localcloud.api import ApiError, page, pick, tags, validation_error
 from localcloud.cloud import Cloud
 from localcloud.jobs.events import announce
 from localcloud.jobs.requests import insert
@@ -41,6 +41,16 @@ class JobResource:
     def stop(self, cloud: Cloud, request: Document) -> None:
         """Stop the job that a request names; nothing happens to one that has ended."""
         cloud.jobs.stop(self.kind, self.find(cloud, request)[f"{self.label}JobName"])
+
+    def delete(self, cloud: Cloud, request: Document) -> None:
+        """Delete the job that a request names; what it wrote stays. ResourceInUse while it runs."""
+        with cloud.store.transaction():
+            job = self.find(cloud, request)
+            arn, status = job[f"{self.label}JobArn"], job[f"{self.label}JobStatus"]
+            if status in ("InProgress", "Stopping"):
+                raise ApiError("ResourceInUse", f"The job {arn} is {status}. Delete it when it has ended.")
+            cloud.store.delete(self.kind, job[f"{self.label}JobName"])
+            tags.forget(cloud.store, arn)
 
     def listed(self, cloud: Cloud, request: Document, *members: str, default_order: str = "Descending") -> Document:
         """A page of a List operation, filtered after it is cut.

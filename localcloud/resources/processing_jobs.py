@@ -1,4 +1,4 @@
-"""Processing jobs: create, describe, list, stop. `localcloud.jobs` runs them."""
+"""Processing jobs: create, describe, list, stop, delete. `localcloud.jobs` runs them."""
 
 from typing import Any
 
@@ -32,3 +32,9 @@ def list_processing_jobs(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any
 def stop_processing_job(cloud: Cloud, request: dict[str, Any]) -> None:
     """Stop a processing job; nothing happens to one that has ended."""
     JOBS.stop(cloud, request)
+
+
+@operation("DeleteProcessingJob")
+def delete_processing_job(cloud: Cloud, request: dict[str, Any]) -> None:
+    """Delete a processing job that has ended; its outputs and its log stay. Its name is free again."""
+    JOBS.delete(cloud, request)

@@ -1,4 +1,4 @@
-"""Training jobs: create, describe, list, stop. `localcloud.jobs` runs them."""
+"""Training jobs: create, describe, list, stop, delete. `localcloud.jobs` runs them."""
 
 from typing import Any
 
@@ -32,3 +32,9 @@ def list_training_jobs(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any]:
 def stop_training_job(cloud: Cloud, request: dict[str, Any]) -> None:
     """Stop a training job; nothing happens to one that has ended."""
     JOBS.stop(cloud, request)
+
+
+@operation("DeleteTrainingJob")
+def delete_training_job(cloud: Cloud, request: dict[str, Any]) -> None:
+    """Delete a training job that has ended; its model and its log stay. Its name is free again."""
+    JOBS.delete(cloud, request)

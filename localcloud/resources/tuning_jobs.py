@@ -1,4 +1,4 @@
-"""Tuning jobs: create, describe, list, stop, and their training jobs. `localcloud.jobs.tuning` runs them."""
+"""Tuning jobs: create, describe, list, stop, delete, and their training jobs. `localcloud.jobs.tuning` runs them."""
 
 from typing import Any
 
@@ -85,3 +85,9 @@ def list_training_jobs_of_tuning_job(cloud: Cloud, request: dict[str, Any]) -> d
 def stop_tuning_job(cloud: Cloud, request: dict[str, Any]) -> None:
     """Stop a tuning job with its training jobs; nothing happens to one that has ended."""
     JOBS.stop(cloud, request)
+
+
+@operation("DeleteHyperParameterTuningJob")
+def delete_tuning_job(cloud: Cloud, request: dict[str, Any]) -> None:
+    """Delete a tuning job that has ended; its training jobs and their models stay."""
+    JOBS.delete(cloud, request)

@@ -244,6 +244,52 @@ def test_pipe_mode_is_refused_by_name(kit: Kit) -> None:
         kit.sm.create_training_job(TrainingJobName=f"{kit.prefix}-pipe", **request)
 
 
+@pytest.mark.parametrize(
+    ("source", "channel", "words"),
+    [
+        ({}, {"RecordWrapperType": "RecordIO"}, "'train' with RecordWrapperType RecordIO"),
+        ({}, {"CompressionType": "Gzip"}, "'train' with CompressionType Gzip"),
+        ({"S3DataType": "AugmentedManifestFile"}, {}, "'train' with a DataSource other than"),
+        (
+            {"S3DataDistributionType": "ShardedByS3Key"},
+            {"ShuffleConfig": {"Seed": 1}},
+            "'train' with ShuffleConfig",
+        ),
+    ],
+)
+def test_a_channel_of_pipe_mode_is_refused_by_name(
+    kit: Kit, source: dict[str, Any], channel: dict[str, Any], words: str
+) -> None:
+    request = kit.training_request("")
+    request["InputDataConfig"][0].update(channel)
+    request["InputDataConfig"][0]["DataSource"]["S3DataSource"].update(source)
+    with pytest.raises(ClientError, match=words):
+        kit.sm.create_training_job(TrainingJobName=f"{kit.prefix}-refused", **request)
+
+
+def test_fast_file_mode_and_a_shuffle_leave_files_as_they_are(kit: Kit) -> None:
+    request = kit.training_request("print(open('/opt/ml/input/data/train/part.txt').read())")
+    request["InputDataConfig"][0].update(InputMode="FastFile", ShuffleConfig={"Seed": 1})
+    kit.sm.create_training_job(TrainingJobName=kit.prefix, **request)
+    job = kit.wait_job(kit.prefix, "training")
+    assert job["TrainingJobStatus"] == "Completed", job
+    assert "1,2,3" in kit.log(kit.prefix, "Training")
+
+
+def test_an_ended_job_is_deleted_and_its_name_is_free(kit: Kit) -> None:
+    name = kit.training_job("", AlgorithmSpecification=plain(kit, "import time; time.sleep(600)"))
+    with pytest.raises(ClientError, match="Delete it when it has ended") as error:
+        kit.sm.delete_training_job(TrainingJobName=name)
+    assert error.value.response["Error"]["Code"] == "ResourceInUse"
+    kit.sm.stop_training_job(TrainingJobName=name)
+    kit.wait_job(name, "training")
+    kit.sm.delete_training_job(TrainingJobName=name)
+    with pytest.raises(ClientError, match="Requested resource not found"):
+        kit.sm.delete_training_job(TrainingJobName=name)
+    kit.sm.create_training_job(TrainingJobName=name, **kit.training_request("print('again')"))
+    assert kit.wait_job(name, "training")["TrainingJobStatus"] == "Completed"
+
+
 def test_what_would_be_ignored_is_refused_by_name(kit: Kit) -> None:
     request = kit.training_request("")
     with pytest.raises(ClientError, match="does not implement MlflowConfig"):
