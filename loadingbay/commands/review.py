@@ -135,11 +135,10 @@ def label(target: Target, inference_id: str | None, truth: str | None, file: Pat
         raise UsageError("give either INFERENCE_ID and TRUTH, or --file with many of them")
     require_running(target)
     pairs = labels.read_file(file) if file else [(str(inference_id), str(truth))]
-    classes = _classes(target)
-    checked = [(one, labels.check_truth(shown, classes)) for one, shown in pairs]
+    labels.check_all(pairs, _classes(target))
     stack = outputs(target)
-    unknown = unknown_ids(target, stack, [one for one, _ in checked])
-    known = [(one, shown) for one, shown in checked if one not in unknown]
+    unknown = unknown_ids(target, stack, [one for one, _ in pairs])
+    known = [(one, shown) for one, shown in pairs if one not in unknown]
     now, author = datetime.now(UTC), getpass.getuser()
     labels.store(
         target.client("s3"),

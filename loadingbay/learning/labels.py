@@ -7,20 +7,23 @@ only ever added: of several for one inference id the latest counts, and the othe
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from loadingbay.errors import UsageError
+from processing.monitor.label_lines import Csv, of_json
+from processing.monitor.lines import UNREADABLE, text
 
 PREFIX = "labels/"
 NEITHER = "neither"
 """The label of a photo that shows none of the classes."""
+_CSV = "`INFERENCE_ID,LABEL`"
+_JSON = "a JSON object with `inferenceId` and `label`, or SageMaker's Ground Truth form"
 
 
 @dataclass(frozen=True)
@@ -80,56 +83,37 @@ def check_truth(truth: str, classes: Sequence[str]) -> str:
     )
 
 
-def read_file(path: Path) -> list[tuple[str, str]]:
-    """(inference id, label) of each line of a file: CSV with these two columns, or JSON lines.
+def check_all(pairs: Sequence[tuple[str, str]], classes: Sequence[str]) -> None:
+    """Raises UsageError when one of the (inference id, label) pairs has a label that `check_truth` refuses."""
+    for identity, truth in pairs:
+        try:
+            check_truth(truth, classes)
+        except UsageError as error:
+            raise UsageError(f"nothing was stored, because of the label of {identity}: {error}") from error
 
-    JSON lines are `{"inferenceId": ..., "label": ...}` or SageMaker's Ground Truth form. A first CSV line of
-    `inferenceId,label` (or `inference_id,label`) is taken as the heading. Raises UsageError with the line's number.
+
+def read_file(path: Path) -> list[tuple[str, str]]:
+    """(inference id, label) of each line of a file, in the forms of processing.monitor.label_lines, as Monitor reads.
+
+    UsageError names the file, and the line that is in none of them or has no label.
     """
     try:
-        text = path.read_text("utf-8-sig")
+        content = path.read_text("utf-8-sig")
     except UnicodeDecodeError as error:
         raise UsageError(f"{path} is not UTF-8 text (byte {error.start})") from error
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}") from error
-    lines = text.splitlines()
-    pairs = _json_lines(path, lines) if text.lstrip().startswith("{") else _csv_lines(path, lines)
-    if not pairs:
-        raise UsageError(f"{path} holds no labels: write one `INFERENCE_ID,LABEL` a line")
-    return pairs
-
-
-def _csv_lines(path: Path, lines: Iterable[str]) -> list[tuple[str, str]]:
-    """The pairs (inference id, label) of CSV lines, without a heading; UsageError names the file and the line."""
+    read, form = (of_json, _JSON) if content.lstrip().startswith("{") else (Csv().entry, _CSV)
     pairs = []
-    for number, row in enumerate(csv.reader(lines), 1):
-        cells = [cell.strip() for cell in row]
-        if not any(cells) or (number == 1 and cells[0].lower() in {"inferenceid", "inference_id"}):
-            continue
-        if len(cells) != 2 or not all(cells):
-            raise UsageError(f"{path}, line {number}: expected `INFERENCE_ID,LABEL`, got {','.join(row)!r:.100}")
-        pairs.append((cells[0], cells[1]))
-    return pairs
-
-
-def _json_lines(path: Path, lines: Iterable[str]) -> list[tuple[str, str]]:
-    """The pairs (inference id, label) of JSON lines, `{"inferenceId", "label"}` or SageMaker's ground truth records.
-
-    UsageError names the file and the line that is neither.
-    """
-    pairs = []
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
+    for number, line in enumerate(content.splitlines(), 1):
+        if not line.strip(" ,;\t"):
             continue
         try:
-            entry = json.loads(line)
-            if "groundTruthData" in entry:
-                found = entry["eventMetadata"]["eventId"], entry["groundTruthData"]["data"]
-            else:
-                found = entry["inferenceId"], entry["label"]
-        except (ValueError, KeyError, TypeError, RecursionError) as error:
-            raise UsageError(f"{path}, line {number}: expected inferenceId and label, got {line!r:.100}") from error
-        if not all(isinstance(part, str) and part.strip() for part in found):
-            raise UsageError(f"{path}, line {number}: inference id and label must be text, got {line!r:.100}")
-        pairs.append((found[0].strip(), found[1].strip()))
+            entry = read(line)
+            if entry is not None:
+                pairs.append((entry.identity, text(entry.label)))
+        except UNREADABLE as error:
+            raise UsageError(f"{path}, line {number}: expected {form}, got {line!r:.100}") from error
+    if not pairs:
+        raise UsageError(f"{path} holds no labels: write one `INFERENCE_ID,LABEL` a line")
     return pairs

@@ -3,6 +3,7 @@
 __main__    the command: arguments, and from captures to outputs
 lines       reads folders of JSON lines that others wrote
 captures    captured requests and answers, as a table
+label_lines the lines of label files, in each form that is written
 labels      what the photos really showed
 labelled    the labelled photos one by one, to learn from
 sure_ones   a sample of the accepted answers, for people to look at

@@ -1,27 +1,19 @@
-"""Reads what the photos really showed, and joins it to the answers.
-
-Read are JSON lines in SageMaker's Ground Truth form, `{"groundTruthData": {"data": .., "encoding": "CSV"},
-"eventMetadata": {"eventId": ..}}` (https://docs.aws.amazon.com/sagemaker/latest/dg/model-monitor-model-quality-merge.html),
-older ones of our own, `{"inferenceId": .., "label": ..}`, and CSV with the columns `inferenceId` (or `eventId`) and
-`label`: in any order where the first line names them, separated by commas, semicolons or tabs.
-"""
+"""Reads what the photos really showed, from files whose lines label_lines takes, and joins it to the answers."""
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
-from processing.monitor.lines import UNREADABLE, Line, Tally, parse, read, text
+from processing.monitor.label_lines import Csv, of_json
+from processing.monitor.lines import UNREADABLE, Tally, read, text
 
 NEITHER = "neither"  # the label of a photo that shows none of the classes
 CLOCKS = timedelta(minutes=5)  # by so much clocks may differ
-_HEADINGS = {"inferenceid", "inference_id", "eventid", "event_id"}
 
 
 @dataclass
@@ -53,20 +45,25 @@ def read_labels(folder: Path | None, now: datetime | None = None) -> Labels:
     """
     labels = Labels({}, {}, {}, 0, Tally())
     latest = (now or datetime.now(UTC)) + CLOCKS
-    columns: dict[Path, tuple[int, int]] = {}
+    tables: dict[Path, Csv] = {}
     for line in read(folder, (".jsonl", ".csv"), labels.tally) if folder and folder.exists() else ():
         try:
-            for identity, label, time, source in _entries(line, columns):
-                at = _time(time)
-                time = at.isoformat(timespec="microseconds") if at else ""
-                if at and at > latest:
-                    labels.from_the_future += 1
-                    time = ""
-                if label is None:
-                    labels.not_yet += 1
-                elif time >= labels.times.get(identity, ""):
-                    labels.truth[identity] = text(label)
-                    labels.times[identity], labels.sources[identity] = time, source
+            if line.path.suffix.lower() == ".csv":
+                entry = tables.setdefault(line.path, Csv()).entry(line.content.decode("utf-8-sig"))
+            else:
+                entry = of_json(line.content)
+            if entry is None:
+                continue
+            at = _time(entry.time)
+            time = at.isoformat(timespec="microseconds") if at else ""
+            if at and at > latest:
+                labels.from_the_future += 1
+                time = ""
+            if entry.label is None:
+                labels.not_yet += 1
+            elif time >= labels.times.get(entry.identity, ""):
+                labels.truth[entry.identity] = text(entry.label)
+                labels.times[entry.identity], labels.sources[entry.identity] = time, entry.source
         except UNREADABLE:
             labels.tally.lines += 1
     return labels
@@ -79,53 +76,6 @@ def _time(text: str) -> datetime | None:
     except ValueError:
         return None
     return at.replace(tzinfo=at.tzinfo or UTC).astimezone(UTC)
-
-
-def _entries(line: Line, columns: dict[Path, tuple[int, int]]) -> Iterator[tuple[str, Any, str, str]]:
-    """(id, label or None, time, source) in a line, "" for a missing time or source. Raises one of UNREADABLE.
-
-    `columns` are the places of id and label in each CSV file whose headings have been read.
-    """
-    if line.path.suffix.lower() == ".csv":
-        content = line.content.decode("utf-8-sig").strip("\r\n")
-        cells = [cell.strip() for cell in _cells(content, max(",;\t", key=content.count))]
-        names = [cell.lower() for cell in cells]
-        identified = next((place for place, name in enumerate(names) if name in _HEADINGS), None)
-        if identified is not None:
-            columns[line.path] = identified, names.index("label") if "label" in names else 1 - identified
-        elif line.path in columns:
-            identity, label = (cells[place] for place in columns[line.path])
-            yield text(identity), label or None, "", ""
-        else:
-            identity, label = cells
-            yield text(identity), label or None, "", ""
-        return
-    entry = parse(line.content)
-    if "groundTruthData" in entry:
-        about, data = entry["eventMetadata"], entry["groundTruthData"]
-        time, source = (str(about.get(name, "")) for name in ("labelTime", "labelSource"))
-        yield text(about["eventId"]), _label(data) if data else None, time, source
-    else:
-        yield text(entry.get("inferenceId") or entry["eventId"]), entry["label"], "", ""
-
-
-def _label(data: Mapping[str, Any]) -> Any:
-    """The label in a `groundTruthData`, None where there is none yet; one of UNREADABLE when it is no text."""
-    value, encoding = data["data"], data.get("encoding", "CSV")
-    if value is None or (encoding == "JSON" and not value.startswith('"')):
-        return value
-    if encoding == "JSON":
-        return parse(value)
-    if encoding != "CSV":
-        raise ValueError("a label is text")
-    (cell,) = _cells(value.strip())
-    return cell
-
-
-def _cells(content: str, delimiter: str = ",") -> list[str]:
-    """The cells of one line of CSV; one of UNREADABLE for another number of lines."""
-    (row,) = csv.reader([content], delimiter=delimiter, strict=True)
-    return row
 
 
 def with_truth(answers: pd.DataFrame, labels: Labels) -> pd.DataFrame:

@@ -60,6 +60,11 @@ def test_a_class_that_the_model_does_not_know_is_refused_by_name():
         labels.check_truth("truck", ["bicycle", "motorcycle"])
 
 
+def test_one_wrong_label_of_many_is_named_with_its_request():
+    with pytest.raises(UsageError, match="nothing was stored, because of the label of b: 'truck' is none of"):
+        labels.check_all([("a", "bicycle"), ("b", "truck")], ["bicycle", "motorcycle"])
+
+
 def test_neither_is_always_a_label():
     assert labels.check_truth("neither", ["bicycle"]) == "neither"
 
@@ -74,8 +79,12 @@ def test_neither_is_always_a_label():
         Label("a", "bicycle", "review", "ada", NOON).line()
         + "\n"
         + Label("b", "neither", "review", "ada", NOON).line(),
+        "seen;Label;InferenceId\nyes;bicycle;a\nno;neither;b\n;;\n",
+        '{"eventId": "a", "label": "bicycle"}\n{"eventId": "b", "label": "neither"}\n',
+        '{"groundTruthData": {"data": "\\"bicycle\\"", "encoding": "JSON"}, "eventMetadata": {"eventId": "a"}}\n'
+        '{"groundTruthData": {"data": "\\"neither\\"", "encoding": "CSV"}, "eventMetadata": {"eventId": "b"}}\n',
     ],
-    ids=["heading", "plain", "byte-order-mark", "json-lines", "ground-truth"],
+    ids=["heading", "plain", "byte-order-mark", "json-lines", "ground-truth", "spreadsheet", "event-id", "quoted"],
 )
 def test_a_file_of_labels_is_read(tmp_path, text):
     path = tmp_path / "labels"
@@ -87,8 +96,8 @@ def test_a_file_of_labels_is_read(tmp_path, text):
     ("content", "said"),
     [
         (b"a,bicycle\nb\n", "line 2: expected `INFERENCE_ID,LABEL`, got 'b'"),
-        (b'{"inferenceId": "a", "label": null}\n', "line 1: inference id and label must be text"),
-        (b'{"inferenceId": "a"}\n', "line 1: expected inferenceId and label"),
+        (b'{"inferenceId": "a", "label": null}\n', "line 1: expected a JSON object with `inferenceId` and `label`"),
+        (b'{"inferenceId": "a"}\n', "line 1: expected a JSON object with `inferenceId` and `label`"),
         (b"", "holds no labels"),
         (b"a,\xff\n", "is not UTF-8 text"),
     ],
