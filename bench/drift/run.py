@@ -6,11 +6,12 @@ With each seed the photos are divided anew: two thirds to train and test with, t
 three cameras changes. Version 1 is trained, and asked once about the whole stream as each camera takes it. From these
 answers periods are drawn at random and judged by the functions of Monitor and WatchStream; no cloud runs. Of the first
 half of the changed stream people label what they would see, and version 2 is trained with that, with as many labels at
-most as `--labels` says, and measured on the other half.
+most as `--labels` says, and measured on the other half. With `--ceiling` one more version for each camera says how
+much there is to win: it learned from all older photos as the changed camera takes them, which only a bench can do.
 
 Versions and figures are kept under `--work`, and not worked out again while the code that decides them stays the same.
-A training takes about a minute on two cores; one with each seed, and one more for each seed, camera and number of
-labels. `--seeds` without a number measures nothing, and writes both files from what is kept.
+A training takes about a minute on two cores; one with each seed, one more for each seed, camera and number of labels,
+and with `--ceiling` one more for each seed and camera.
 """
 
 from __future__ import annotations
@@ -59,13 +60,21 @@ class Bench:
         """Version 1."""
         return self._made("version-1")
 
-    def _made(self, name: str, **more: Any) -> Version:
-        """A version, made unless it was before."""
+    def ceiling(self, camera: str) -> Version:
+        """A version of the older photos alone, all of them, to train and to test with, as the camera takes them now."""
+        base = self.folder / f"base-{camera}"
+        for path in (self.folder / "base").rglob("*.png"):
+            changed = base / path.relative_to(self.folder / "base")
+            changed.parent.mkdir(parents=True, exist_ok=True)
+            changed.write_bytes(cameras.taken(path.read_bytes(), camera))
+        return self._made(f"ceiling-{camera}", base)
+
+    def _made(self, name: str, base: Path | None = None, **more: Any) -> Version:
+        """A version of the photos of `base`, else of the seed's own, made unless it was before."""
         folder, done = self.folder / name, self.folder / name / "seconds.json"
         if not done.is_file():
             shutil.rmtree(folder, ignore_errors=True)
-            base = self.folder / "base"
-            made = making.make(base, folder, self.seed, epochs=self.flags.epochs or 0, **more)
+            made = making.make(base or self.folder / "base", folder, self.seed, epochs=self.flags.epochs or 0, **more)
             done.write_text(json.dumps(made.seconds))
             print(f"seed {self.seed}: {name}, {made.seconds:.0f} s", flush=True)
         return Version(folder, json.loads(done.read_text()))
@@ -100,6 +109,8 @@ class Bench:
         for camera in cameras.CAMERAS:
             changed = [(label, cameras.taken(photo, camera)) for label, photo in stream]
             drifted = self.answers(version, camera, changed)
+            if self.flags.ceiling:
+                self.answers(self.ceiling(camera), camera, changed[half:])
             for most in self.flags.labels:
                 later = self.retrained(camera, most, changed[:half], drifted[:half])
                 self.answers(later, camera, changed[half:])
@@ -133,6 +144,8 @@ class Bench:
                 "hours": measures.hours_until_alarm(version, calm, drifted, self.seed),
                 "after": {},
             }
+            if self.flags.ceiling:
+                of_camera["ceiling"] = measures.shares(self.answers(self.ceiling(camera), camera, changed[half:]))
             for most in self.flags.labels:
                 later = self.retrained(camera, most, changed[:half], drifted[:half])
                 evaluated = later.evaluated
@@ -186,6 +199,7 @@ def parser() -> argparse.ArgumentParser:
     flags.add_argument("--archive", type=Path, default=archive, required=archive is None)
     flags.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3, 4, 5])
     flags.add_argument("--labels", type=int, nargs="*", default=[50, ALL], help="most labels of a retraining")
+    flags.add_argument("--ceiling", action="store_true", help="measure how much there is to win back, too")
     flags.add_argument("--periods", type=int, default=1000, help="without drift, over all seeds, of each size")
     flags.add_argument("--epochs", type=int, help="else the training job's own default")
     flags.add_argument("--work", type=Path, default=cache, help="where versions and figures are kept")
@@ -201,7 +215,9 @@ def main() -> None:
         Bench(flags, seed).versions()
     with ProcessPoolExecutor(len(os.sched_getaffinity(0)), mp_context=get_context("spawn")) as pool:
         found = list(pool.map(Bench.figures, [Bench(flags, seed) for seed in flags.seeds]))
-    result = {"machine": machine(), "seeds": found}
+    numbers = {"--seeds": flags.seeds, "--labels": flags.labels}
+    chosen = [" ".join([name, *map(str, given)]) for name, given in numbers.items()] + ["--ceiling"] * flags.ceiling
+    result = {"machine": machine(), "options": " ".join(chosen), "seeds": found}
     flags.output.mkdir(parents=True, exist_ok=True)
     (flags.output / "drift.json").write_text(json.dumps(result, indent=1) + "\n", "utf-8")
     text = report.markdown(result)
