@@ -124,8 +124,12 @@ def _key() -> str:
 def label(target: Target, inference_id: str | None, truth: str | None, file: Path | None, as_json: bool) -> None:
     """Store that the photo of request INFERENCE_ID really showed TRUTH: a class, or `neither`.
 
-    INFERENCE_ID is what `loadingbay classify --json` prints, and the name of the execution. With --file many at once.
-    A later label for the same request counts instead of the earlier one; both are kept.
+    INFERENCE_ID is what `loadingbay classify --json` prints, and the name of the execution. A later label for the same
+    request counts instead of the earlier one; both are kept.
+
+    With --file many at once: CSV with the columns `inferenceId` and `label`, JSON lines such as {"inferenceId": "a",
+    "label": "bicycle"}, or SageMaker's Ground Truth form. A label of an unknown class stores none of them; labels of
+    unknown requests are named and left out.
     """
     from loadingbay.learning import labels
     from loadingbay.learning.requests import unknown_ids
