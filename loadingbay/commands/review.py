@@ -138,7 +138,9 @@ def label(target: Target, inference_id: str | None, truth: str | None, file: Pat
     if (file is None) == (inference_id is None or truth is None) or (file and inference_id):
         raise UsageError("give either INFERENCE_ID and TRUTH, or --file with many of them")
     require_running(target)
-    pairs = labels.read_file(file) if file else [(str(inference_id), str(truth))]
+    pairs = labels.read_file(file) if file else [(str(inference_id).strip(), str(truth).strip())]
+    if not pairs[0][0]:
+        raise UsageError("INFERENCE_ID is empty: `loadingbay classify --json` prints it")
     labels.check_all(pairs, _classes(target))
     stack = outputs(target)
     unknown = unknown_ids(target, stack, [one for one, _ in pairs])
@@ -153,6 +155,8 @@ def label(target: Target, inference_id: str | None, truth: str | None, file: Pat
         print_json({"stored": len(known), "unknown": sorted(unknown)})
     else:
         click.echo(f"Labels stored: {len(known)}, below s3://{stack['BucketName']}/{labels.PREFIX}")
+        if differing := len(set(known)) - len(dict(known)):
+            click.echo(f"Labels that differ from another of the same request: {differing}; the last one counts")
     if unknown:
         named = ", ".join(sorted(unknown)[:5]) + (f" and {len(unknown) - 5} more" if len(unknown) > 5 else "")
         raise WorkError(f"not stored, because no request has this inference id: {named}")

@@ -104,7 +104,9 @@ def _rule(text: str, classes: list[str]) -> Mapping[str, float]:
 def _show(found: Comparison, traffic: Traffic, asked: list[Mapping[str, float]]) -> None:
     """Print the thresholds as a table, what the labels say of the cheapest one, and what it saves."""
     version = f" of version {traffic.version}" if traffic.version else ""
-    click.echo(f"{found.labels} labelled answers{version}; costs of a thousand photos; 95 % intervals in brackets\n")
+    rest = f" ({traffic.corrections} corrections are left out: they say only that answers were wrong)"
+    click.echo(f"{found.labels} labelled answers{version}{rest * bool(traffic.corrections)}")
+    click.echo("Costs of a thousand photos; 95 % intervals in brackets\n")
     click.echo(f"{'threshold':>36}  {'cost':>28}  {'accepted':>23}  {'right of those':>24}")
     named = [("today", found.today), ("cheapest", found.best)]
     named += [("asked for" if number < len(asked) else "", point) for number, point in enumerate(found.others)]

@@ -43,13 +43,15 @@ class Answer:
 class Traffic:
     """Labelled answers of the version in service, its thresholds by class, and the share accepted of the whole stream.
 
-    `version` is its number, None where it is not known.
+    `version` is its number, None where it is not known. `corrections` is how many more answers have a label that came
+    because they were wrong: these are not among `answers`.
     """
 
     answers: Sequence[Answer]
     thresholds: Mapping[str, float]
     share_accepted: float
     version: int | None = None
+    corrections: int = 0
 
     @property
     def threshold(self) -> float:

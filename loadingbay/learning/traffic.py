@@ -15,7 +15,7 @@ from loadingbay.learning.threshold import Answer, Traffic
 from loadingbay.registry import evaluations
 from loadingbay.registry import versions as registry
 from loadingbay.target import Target
-from pipelines import aws
+from pipelines import aws, monitoring
 
 _CORRECTION = "correction"  # comes because an answer was wrong: says nothing about how often answers are
 
@@ -31,7 +31,10 @@ def read(target: Target, stack: Mapping[str, str]) -> Traffic:
         return json.loads(s3.get_object(Bucket=bucket, Key=key)["Body"].read())
 
     if not aws.exists(s3, bucket, "monitoring/periods.json"):
-        raise WorkError("the monitoring pipeline has not seen any answer yet: its schedule starts it")
+        raise WorkError(
+            "monitoring has not seen any answer yet: its schedule starts it, or at once `aws sagemaker "
+            f"start-pipeline-execution --pipeline-name {target.stage}{monitoring.SUFFIX}`"
+        )
     latest = document("monitoring/periods.json")["periods"][-1]
     keys = [item["Key"] for item in aws.objects(s3, bucket, "labelled/entries/")]
     with ThreadPoolExecutor(16) as pool:
@@ -40,6 +43,7 @@ def read(target: Target, stack: Mapping[str, str]) -> Traffic:
     version, own = _version(target, str(latest.get("version", "")))
     known = {str(entry["answer"]) for entry in entries} | set(own)
     thresholds = {name: own.get(name, float(latest["threshold"])) for name in sorted(known)}
+    recent = [entry for entry in entries if since is None or _time(entry["inference_time"]) >= since]
     answers = [
         Answer(
             str(entry["answer"]),
@@ -48,14 +52,14 @@ def read(target: Target, stack: Mapping[str, str]) -> Traffic:
             bool(entry["accepted"]),
             unknown=not entry["accepted"] and float(entry["confidence"]) >= thresholds[str(entry["answer"])],
         )
-        for entry in entries
-        if entry["source"] != _CORRECTION and (since is None or _time(entry["inference_time"]) >= since)
+        for entry in recent
+        if entry["source"] != _CORRECTION
     ]
     if not answers:
         raise WorkError(
             "no photo that the version in service answered has a label yet: `loadingbay review` and `label` give them"
         )
-    return Traffic(answers, thresholds, float(latest["share_above"]), version)
+    return Traffic(answers, thresholds, float(latest["share_above"]), version, len(recent) - len(answers))
 
 
 def _version(target: Target, number: str) -> tuple[int | None, dict[str, float]]:

@@ -116,6 +116,19 @@ def test_the_known_ones_of_a_file_are_stored(target, tmp_path):
     assert "ghost" in str(ended.exception)
 
 
+def test_labels_of_a_file_that_differ_are_both_stored_and_told(target, tmp_path):
+    _capture(target, "one")
+    (tmp_path / "labels.csv").write_text("one,bicycle\none,neither\n")
+    said = _run(target, commands.label, "--file", str(tmp_path / "labels.csv")).output
+    assert "Labels stored: 2" in said
+    assert "differ from another of the same request: 1; the last one counts" in said
+    assert _labels(target) == {"one": "neither"}
+
+
+def test_an_empty_inference_id_is_refused_as_such(target):
+    assert "INFERENCE_ID is empty" in str(_run(target, commands.label, " ", "bicycle").exception)
+
+
 @pytest.mark.parametrize("arguments", [[], ["one"], ["one", "bicycle", "--file", "x"]])
 def test_half_of_a_label_is_refused(target, arguments):
     assert "give either INFERENCE_ID and TRUTH, or --file" in str(_run(target, commands.label, *arguments).exception)

@@ -1,6 +1,7 @@
 """`threshold` as a person types it, and what it refuses."""
 
 import json
+from dataclasses import replace
 
 import pytest
 from click.testing import CliRunner
@@ -29,6 +30,12 @@ def test_it_shows_cost_share_and_precision_with_their_intervals(run):
     assert "60.0% (60.0% to 60.0%)" in today
     assert cheapest.split()[0] == asked.split()[0] == "0.900"
     assert "cheapest threshold between" in text
+
+
+def test_corrections_that_were_left_out_are_told(run, monkeypatch):
+    with_corrections = replace(traffic(MIXED), corrections=7)
+    monkeypatch.setattr("loadingbay.learning.traffic.read", lambda *_: with_corrections)
+    assert "5 labelled answers (7 corrections are left out" in run().output
 
 
 def test_costs_by_class_show_a_threshold_for_each(run):
