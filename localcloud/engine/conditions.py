@@ -17,13 +17,16 @@ COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
 }
 TYPES = (*COMPARISONS, "In", "Not", "Or")
 
+KindOf = Callable[[Any], str | None]
+"""The kind of what a reference or value stands for (`kind`), None where only the run can tell."""
+
 
 class ConditionError(ValueError):
     """A condition is malformed or compares what cannot be compared."""
 
 
-def check(condition: Any) -> None:
-    """Raise ConditionError when a condition's form is wrong; values are not looked at."""
+def check(condition: Any, kind_of: KindOf) -> None:
+    """Raise ConditionError when a condition's form is wrong, or it compares values of different kinds in every run."""
     kind = condition.get("Type") if isinstance(condition, dict) else None
     if isinstance(kind, str) and kind in COMPARISONS:
         needed: tuple[str, ...] = ("LeftValue", "RightValue")
@@ -44,26 +47,38 @@ def check(condition: Any) -> None:
         ):
             raise ConditionError(f"{key} of a condition of type {kind} must be a list with at least one member.")
     for inner in condition.get("Conditions", []) if kind == "Or" else [condition["Condition"]] if kind == "Not" else []:
-        check(inner)
+        check(inner, kind_of)
+    if kind in COMPARISONS:
+        left, right = kind_of(condition["LeftValue"]), kind_of(condition["RightValue"])
+        if None not in (left, right) and (left != right or left == "value"):
+            raise _different(kind, condition["LeftValue"], left, condition["RightValue"], right)
 
 
 def evaluate(condition: dict[str, Any]) -> bool:
     """The outcome of one condition whose references are resolved."""
-    kind = condition["Type"]
-    if kind == "Not":
+    name = condition["Type"]
+    if name == "Not":
         return not evaluate(condition["Condition"])
-    if kind == "Or":
+    if name == "Or":
         return any(evaluate(inner) for inner in condition["Conditions"])
-    if kind == "In":
+    if name == "In":
         query = condition["QueryValue"]
-        return any(_kind(query) == _kind(value) and query == value for value in condition["Values"])
+        return any(kind_of(query) == kind_of(value) and query == value for value in condition["Values"])
     left, right = condition["LeftValue"], condition["RightValue"]
-    if _kind(left) != _kind(right) or _kind(left) == "value":
-        raise ConditionError(f"{kind} cannot compare {left!r} ({_kind(left)}) with {right!r} ({_kind(right)}).")
-    return COMPARISONS[kind](left, right)
+    if kind_of(left) != kind_of(right) or kind_of(left) == "value":
+        raise _different(name, left, kind_of(left), right, kind_of(right))
+    return COMPARISONS[name](left, right)
 
 
-def _kind(value: Any) -> str:
+def _different(name: str, left: Any, left_kind: str | None, right: Any, right_kind: str | None) -> ConditionError:
+    """The error of a comparison of two kinds of values; its text says which, and what to do."""
+    return ConditionError(
+        f"{name} cannot compare {left!r} ({left_kind}) with {right!r} ({right_kind}). Both must be numbers, strings or "
+        f"booleans: a hyperparameter is a string in a step's properties, so compare the pipeline's parameter instead."
+    )
+
+
+def kind_of(value: Any) -> str:
     """Return the kind of a JSON value: boolean, number, string, or value for all others."""
     if isinstance(value, bool):
         return "boolean"

@@ -10,12 +10,12 @@ from botocore.model import Shape
 from localcloud.api import ApiError
 from localcloud.api.shapes import check_request
 from localcloud.engine.baselines import problem
-from localcloud.engine.conditions import ConditionError
+from localcloud.engine.conditions import ConditionError, kind_of
 from localcloud.engine.conditions import check as check_condition
 from localcloud.engine.definition import Definition, DefinitionError, Step, load, parse_document
 from localcloud.engine.graph import dependencies, own_arguments
 from localcloud.engine.members import unknown
-from localcloud.engine.references import Get, UnknownReferenceError, check_functions, find, is_reference
+from localcloud.engine.references import Get, UnknownReferenceError, check_functions, find, is_reference, parse_get
 from localcloud.engine.specimens import UnknownFormError, without_references
 from localcloud.engine.step_types import STEP_TYPES, listed_shape, properties_shape, request_shape
 
@@ -32,6 +32,13 @@ EXECUTION_VARIABLES = (
 EXPERIMENT_MEMBERS = ("ExperimentName", "TrialName")
 # A value of the right form for members that a step's arguments leave to the pipeline.
 _ANY_ROLE = "arn:aws:iam::000000000000:role/any"
+
+# The kinds of values, as conditions compare them, by the types of parameters and of botocore's shapes.
+_KINDS = {
+    **dict.fromkeys(("String", "string"), "string"),
+    **dict.fromkeys(("Integer", "Float", "integer", "long", "float", "double"), "number"),
+    **dict.fromkeys(("Boolean", "boolean"), "boolean"),
+}
 
 Refuse = Callable[[str, dict[str, Any]], object]
 
@@ -61,7 +68,7 @@ def read(text: str, refuse: Refuse) -> Definition:
     dependencies(definition)
     for step in definition.steps.values():
         try:
-            _check_arguments(step, refuse)
+            _check_arguments(definition, step, refuse)
         except ConditionError as error:
             raise DefinitionError(f"Step {step.name!r}: {error}") from None
         except ApiError as error:
@@ -144,14 +151,38 @@ def _check_property_files(step: Step) -> None:
             )
 
 
-def _check_arguments(step: Step, refuse: Refuse) -> None:
+def _kind(definition: Definition, value: Any) -> str | None:
+    """The kind of value that a side of a condition has in every run; None if that is not known before."""
+    if not is_reference(value):
+        return kind_of(value)
+    ((function, argument),) = value.items()
+    if function != "Get":
+        return "string" if function == "Std:Join" else None
+    get = parse_get(argument)
+    if get.kind == "Parameters":
+        return _KINDS[definition.parameters[get.name].type]
+    if get.kind != "Steps":
+        return "string"
+    target = definition.steps[get.name]
+    if target.outputs:
+        return next(_KINDS[output.type] for output in target.outputs if output.name == get.path[1])
+    shape = properties_shape(target.type)
+    for token in get.path:
+        if shape is None or shape.type_name in ("list", "map"):
+            shape = None if shape is None else shape.member if shape.type_name == "list" else shape.value
+        else:
+            shape = shape.members.get(token) if shape.type_name == "structure" else None
+    return None if shape is None else _KINDS.get(shape.type_name)
+
+
+def _check_arguments(definition: Definition, step: Step, refuse: Refuse) -> None:
     """DefinitionError if a step's arguments could not be those of a request, whatever its references give."""
     if step.type == "Condition":
         conditions = step.arguments.get("Conditions")
         if not isinstance(conditions, list) or not conditions:
             raise DefinitionError(f"Step {step.name!r} has no Conditions.")
         for condition in conditions:
-            check_condition(condition)
+            check_condition(condition, lambda value: _kind(definition, value))
     elif step.type == "Fail":
         message = step.arguments.get("ErrorMessage", "")
         if not isinstance(message, str) and not is_reference(message):

@@ -209,16 +209,20 @@ def stop_pipeline_execution(cloud: Cloud, request: dict[str, Any]) -> dict[str, 
 
 @operation("RetryPipelineExecution")
 def retry_pipeline_execution(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any]:
-    """Run the steps that failed or were stopped again, and those after them; steps that succeeded are kept."""
+    """Run failed and stopped steps, and those after them, again; a token of an earlier retry has no effect."""
     arn = request["PipelineExecutionArn"]
     with cloud.store.transaction():
         execution = _find(cloud, arn)
+        token = f"retry/{arn}/{request['ClientRequestToken']}"
+        if cloud.store.get(TOKEN, token) is not None:
+            return {"PipelineExecutionArn": arn}
         if execution["PipelineExecutionStatus"] not in ("Failed", "Stopped"):
             raise ApiError(
                 "ConflictException",
                 f"Pipeline execution with ARN {arn} cannot be retried: it has status "
                 f"{execution['PipelineExecutionStatus']}, not Failed or Stopped.",
             )
+        cloud.store.insert(TOKEN, token, {"arn": arn}, parent=execution["_pipeline"])
         for step in cloud.store.documents(STEP, arn):
             if step["StepStatus"] != "Succeeded":
                 cloud.store.delete(STEP, f"{arn}/{step['StepName']}")

@@ -56,6 +56,10 @@ def test_a_definition_of_the_sdk_parses_and_passes_every_check() -> None:
         (lambda d: d["Parameters"][0].update(DefaultValue="\0"), "Parameters[0].DefaultValue holds a null character"),
         (lambda d: d["Steps"].append(d["Steps"][0]), "'Stage' occurs more than once"),
         (lambda d: d["Steps"][0].update(Type="EMR"), "Step 'Stage' is of type 'EMR', which the local cloud does"),
+        (lambda d: compared(d, "Steps.Train.HyperParameters['epochs']", 3), "(string) with 3 (number)"),
+        (lambda d: compared(d, "Parameters.Epochs", "3"), "(number) with '3' (string)"),
+        (lambda d: compared(d, "Steps.Train.ResourceConfig.InstanceCount", True), "(number) with True (boolean)"),
+        (lambda d: compared(d, "Execution.PipelineName", 3), "(string) with 3 (number)"),
         (lambda d: d["Steps"][0].update(Type="ForEach"), "Step 'Stage' is of type 'ForEach', which the local cloud"),
         (lambda d: d["Steps"][0].update(Name="a b"), "the name 'a b' may hold only"),
         (lambda d: d["Steps"][0].update(Name="S" * 65), "has 65 characters; the limit is 64"),
@@ -93,6 +97,11 @@ def test_what_cannot_run_is_refused_by_name(edit: Any, words: str) -> None:
 def argument(document: dict[str, Any], name: str) -> dict[str, Any]:
     arguments: dict[str, Any] = next(step for step in document["Steps"] if step["Name"] == name)["Arguments"]
     return arguments
+
+
+def compared(document: dict[str, Any], left: str, right: Any) -> None:
+    condition = {"Type": "LessThan", "LeftValue": {"Get": left}, "RightValue": right}
+    argument(document, "Gate")["Conditions"][0] = condition
 
 
 def channel(document: dict[str, Any]) -> dict[str, Any]:

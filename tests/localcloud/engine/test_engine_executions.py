@@ -235,6 +235,17 @@ def test_a_retried_execution_keeps_what_succeeded_and_runs_the_rest(kit: Kit) ->
     assert list(kit.steps(arn)) == ["First", "Flaky", "Last"]
 
 
+def test_a_retry_that_is_sent_twice_runs_once(kit: Kit) -> None:
+    kit.pipeline({"Name": "Say", "Type": "Fail", "Arguments": {"ErrorMessage": "so it is"}})
+    arn = kit.start()
+    kit.wait(arn)
+    kit.sm.retry_pipeline_execution(PipelineExecutionArn=arn, ClientRequestToken="t" * 32)
+    kit.wait(arn)
+    before = kit.steps(arn)
+    kit.sm.retry_pipeline_execution(PipelineExecutionArn=arn, ClientRequestToken="t" * 32)
+    assert kit.steps(arn) == before
+
+
 def test_register_makes_the_group_and_a_version_with_figures(kit: Kit) -> None:
     group = f"{kit.prefix}-models"
     register = {
