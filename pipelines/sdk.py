@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 import os
 import tempfile
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 _TELEMETRY_OFF = "SchemaVersion: '1.0'\nSageMaker:\n  PythonSDK:\n    Modules:\n      TelemetryOptOut: true\n"
 
@@ -20,6 +22,29 @@ def import_sdk() -> None:
     import sagemaker.mlops.workflow.pipeline
     import sagemaker.serve.model_builder
     import sagemaker.train.model_trainer  # noqa: F401 - imported for the time it takes
+    from sagemaker.core.config import config
+    from sagemaker.core.config.config_manager import SageMakerConfig
+
+    # The SDK validates its configuration, and the schema for it, each time it looks something up there. That is some 50
+    # times and nine tenths of the time of a build.
+    if not isinstance(config.validate_sagemaker_config, ValidatedOnce):
+        once = ValidatedOnce(config.validate_sagemaker_config)
+        config.validate_sagemaker_config = once
+        SageMakerConfig.validate_sagemaker_config = staticmethod(once)
+
+
+class ValidatedOnce:
+    """A validation that is done once for each configuration, which is told from others by its content."""
+
+    def __init__(self, validate: Callable[[Any], None]) -> None:
+        self._validate = validate
+        self._valid: list[Any] = []
+
+    def __call__(self, config: Any = None) -> None:
+        """Raise what the validation raises for a configuration that was not found valid before."""
+        if config not in self._valid:
+            self._validate(config)
+            self._valid.append(copy.deepcopy(config))
 
 
 @contextmanager
