@@ -33,5 +33,6 @@ invocations         asynchronous invocations of Lambda functions
 log_store           log lines in SQLite
 logs                CloudWatch Logs on the log store
 s3_commits          puts to S3 that one step commits
+s3_large            parts and ranges of large objects, with bounded memory
 interrupted_stacks  CloudFormation stacks whose change a kill interrupted
 """

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from localcloud.ministack import execution_store, invocations, queues, s3_commits
+from localcloud.ministack import execution_store, invocations, queues, s3_commits, s3_large
 from localcloud.ministack.database import Database
 from localcloud.ministack.execution_store import ExecutionStore
 from localcloud.ministack.executions import IN_EXECUTION, Executions
@@ -64,6 +64,7 @@ class Durable:
         self._states = modules["services.stepfunctions"]
         self._invocations = Invocations(modules["services.lambda_svc"], self._traffic)
         s3_commits.install(modules["services.s3"], s3_commits.Commits(folder / "s3-commits"))
+        s3_large.install(modules["services.s3"], folder / "tmp", s3_large.most_upload_bytes())
         self._deliver_in_turn(modules)
         self._read_logs_in_threads(app, modules["services.cloudwatch_logs"])
         self._stopped = threading.Event()
