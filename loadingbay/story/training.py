@@ -178,7 +178,7 @@ def why(execution: Execution) -> str:
     if failed.kind == "Fail" or failed.name == "GateMissed":
         return failed.failure or execution.failure
     # The job's own sentence is between what SageMaker says of any job that fails.
-    said = re.sub(r"^AlgorithmError: |, exit code: \d+$", "", " ".join(failed.failure.split()))
+    said = re.sub(r"^(ClientError: )?AlgorithmError: |, exit code: \d+$", "", " ".join(failed.failure.split()))
     reason = said.removesuffix(".") or "no reason given"
     return f"the step {failed.name} failed: {reason}; `loadingbay logs {failed.name}` shows its log"
 

@@ -95,7 +95,7 @@ class ExecutionRun:
         """Return the names of the steps that may start now, and whether the execution is done."""
         status = {name: step["StepStatus"] for name, step in self._steps.items()}
         outcomes = {
-            name: step["_properties"]["Outcome"] == "True"
+            name: step["Metadata"]["Condition"]["Outcome"] == "True"
             for name, step in self._steps.items()
             if step["_type"] == "Condition" and step["StepStatus"] == "Succeeded"
         }
@@ -280,7 +280,9 @@ class ExecutionRun:
             # Not the step's fault, so not one of its retries either.
             self._again(step, document)
         else:
-            self._failed(step, document, reason, reason)
+            # SageMaker tells the job's own reason after whose fault it is.
+            told = reason if reason.startswith("InternalServerError") else f"ClientError: {reason}"
+            self._failed(step, document, told, reason)
 
     def _succeed(self, step: Step, document: Document, before: str | None) -> None:
         self._end_step(step, {**document, "StepStatus": "Succeeded"}, before)

@@ -201,13 +201,13 @@ def job_result(context: Context, step: Step, job: Document) -> Document:
 
 
 def condition(context: Context, step: Step) -> Document:
-    """The outcome of a Condition step: True if all of its conditions hold."""
+    """The outcome of a Condition step: True if all of its conditions hold. In a joined text it is `true` or `false`."""
     conditions = resolved(context, step, step.arguments["Conditions"])
     try:
-        outcome = "True" if all(evaluate(c) for c in conditions) else "False"
+        outcome = all(evaluate(c) for c in conditions)
     except ConditionError as error:
         raise StepError(f"ClientError: {error}") from None
-    return {"Metadata": {"Condition": {"Outcome": outcome}}, "_properties": {"Outcome": outcome}}
+    return {"Metadata": {"Condition": {"Outcome": str(outcome)}}, "_properties": {"Outcome": outcome}}
 
 
 def fail(context: Context, step: Step) -> StepError:

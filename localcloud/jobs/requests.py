@@ -138,6 +138,7 @@ def training_job(cloud: Cloud, request: Document) -> Document:
     document.setdefault("EnableNetworkIsolation", False)
     document.setdefault("EnableInterContainerTrafficEncryption", False)
     document.setdefault("EnableManagedSpotTraining", False)
+    document.update(_debugger(request))
     document["SecondaryStatus"] = "Pending"
     document["SecondaryStatusTransitions"] = [
         {
@@ -147,6 +148,21 @@ def training_job(cloud: Cloud, request: Document) -> Document:
         }
     ]
     return document
+
+
+def _debugger(request: Document) -> Document:
+    """The members of debugger and profiler as AWS describes them: with the defaults of its reference of the API."""
+    described: Document = {}
+    for name in ("DebugRuleConfigurations", "ProfilerRuleConfigurations"):
+        if name in request:
+            described[name] = [{"VolumeSizeInGB": 0, **rule} for rule in request[name]]
+    profiler = request.get("ProfilerConfig")
+    if profiler is not None:
+        disabled = profiler.get("DisableProfiler", False)
+        defaults = {} if disabled else {"ProfilingIntervalInMilliseconds": 500}
+        described["ProfilerConfig"] = {**defaults, **profiler}
+        described["ProfilingStatus"] = "Disabled" if disabled else "Enabled"
+    return described
 
 
 def transform_job(cloud: Cloud, request: Document) -> Document:

@@ -62,6 +62,22 @@ def test_a_fail_step_fails_the_execution_with_its_joined_message(kit: Kit) -> No
     assert missed["Metadata"]["Fail"]["ErrorMessage"] == "accuracy 0.5 is below 0.75"
 
 
+def test_a_joined_outcome_is_written_in_small_letters(kit: Kit) -> None:
+    condition = {"Type": "GreaterThan", "LeftValue": {"Get": "Parameters.Bar"}, "RightValue": 0.9}
+    outcome = {"Std:Join": {"On": "", "Values": [{"Get": "Steps.Above.Outcome"}]}}
+    above = {"Conditions": [condition], "IfSteps": [], "ElseSteps": []}
+    said = {"ErrorMessage": {"Std:Join": {"On": " ", "Values": ["above:", outcome]}}}
+    kit.pipeline(
+        {"Name": "Above", "Type": "Condition", "Arguments": above},
+        {"Name": "Say", "Type": "Fail", "Arguments": said},
+        parameters=BAR,
+    )
+    arn = kit.start()
+    kit.wait(arn)
+    assert kit.steps(arn)["Say"]["FailureReason"] == "above: false"
+    assert kit.steps(arn)["Above"]["Metadata"] == {"Condition": {"Outcome": "False"}}
+
+
 def test_a_selective_execution_runs_the_selected_steps_only_and_says_so(kit: Kit) -> None:
     kit.pipeline(*gate(kit), parameters=BAR)
     selection = {"SelectedSteps": [{"StepName": "Score"}]}
@@ -135,7 +151,8 @@ def test_a_failed_step_says_why_and_its_dependents_do_not_start(kit: Kit) -> Non
     )
     assert status == "Failed"
     assert set(steps) == {"Bad", "Beside"}
-    assert steps["Bad"]["FailureReason"] == "AlgorithmError: ValueError: no photos of bicycles, exit code: 1"
+    said = "ClientError: AlgorithmError: ValueError: no photos of bicycles, exit code: 1"
+    assert steps["Bad"]["FailureReason"] == said
     assert steps["Beside"]["StepStatus"] == "Succeeded"
 
 
