@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import groupby
 from typing import Any
 
 import regex  # has a timeout, unlike `re`: a pattern may take exponential time
@@ -12,6 +14,7 @@ import regex  # has a timeout, unlike `re`: a pattern may take exponential time
 _SECONDS_A_LINE = 0.05
 _MAX_LINE = 4096
 _MAX_VALUES = 10_000
+_MAX_VALUES_OF_DATUM = 150
 
 
 class MetricReader:
@@ -21,7 +24,7 @@ class MetricReader:
         self._patterns = [(d["Name"], regex.compile(d["Regex"])) for d in definitions]
         self._clock = clock
         self._values: dict[str, tuple[float, float]] = {}
-        self._history: dict[str, deque[float]] = {}
+        self._history: dict[str, deque[tuple[float, float]]] = {}
 
     def line(self, text: str) -> None:
         """Search one log line (its first 4,096 characters) for every metric."""
@@ -33,15 +36,28 @@ class MetricReader:
                 continue
             if value is not None:
                 self._values[name] = (value, self._clock())
-                self._history.setdefault(name, deque(maxlen=_MAX_VALUES)).append(value)
+                self._history.setdefault(name, deque(maxlen=_MAX_VALUES)).append(self._values[name])
 
     def history(self, name: str) -> list[float]:
         """Return the values of a metric so far, at most the last 10,000."""
-        return list(self._history.get(name, ()))
+        return [value for value, _ in self._history.get(name, ())]
 
     def final(self) -> list[dict[str, Any]]:
         """Return FinalMetricDataList: the last value of each metric, with its time in seconds since 1970."""
         return [{"MetricName": n, "Value": value, "Timestamp": at} for n, (value, at) in self._values.items()]
+
+    def data(self) -> Iterator[dict[str, Any]]:
+        """Yield an entry of CloudWatch's PutMetricData for the numbers of each metric and second, without dimensions.
+
+        NaN and infinite values are left out, since CloudWatch takes none; an entry holds at most 150 values.
+        """
+        for name, values in self._history.items():
+            numbers = ((value, at) for value, at in values if math.isfinite(value))
+            for second, group in groupby(numbers, key=lambda number: int(number[1])):
+                found = [value for value, _ in group]
+                for start in range(0, len(found), _MAX_VALUES_OF_DATUM):
+                    part = found[start : start + _MAX_VALUES_OF_DATUM]
+                    yield {"MetricName": name, "Timestamp": second, "Values": part}
 
 
 def check_definitions(definitions: Iterable[Mapping[str, str]]) -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
 
 from localcloud.jobs.archive import collect, write_tar_gz
 from localcloud.jobs.layout import Host, input_data_config, resource_config, write_json
@@ -13,7 +16,10 @@ from localcloud.jobs.run import JobRun
 from localcloud.jobs.transfer import Location, Mirror
 from localcloud.sandbox.sandbox import OPT_ML
 
+logger = logging.getLogger("localcloud")
 Document = dict[str, Any]
+METRICS_NAMESPACE = "/aws/sagemaker/TrainingJobs"
+_MOST_METRICS_AT_ONCE = 500
 
 
 class Training:
@@ -94,7 +100,26 @@ class Training:
         metrics = run.notes["metrics"].final()
         if metrics:
             members["FinalMetricDataList"] = metrics
+            _publish(run, job["TrainingJobName"])
         return members
+
+
+def _publish(run: JobRun, name: str) -> None:
+    """Send the metrics of the log to CloudWatch, where the SDK's `TrainingJobAnalytics` reads them.
+
+    The namespace and the dimension are SageMaker's:
+    https://docs.aws.amazon.com/sagemaker/latest/dg/monitoring-cloudwatch.html
+    A failure is logged: the job itself has done its work.
+    """
+    dimensions = [{"Name": "TrainingJobName", "Value": name}]
+    cloudwatch = run.cloud.client("cloudwatch")
+    try:
+        data = [{**datum, "Dimensions": dimensions} for datum in run.notes["metrics"].data()]
+        for start in range(0, len(data), _MOST_METRICS_AT_ONCE):
+            part = data[start : start + _MOST_METRICS_AT_ONCE]
+            cloudwatch.put_metric_data(Namespace=METRICS_NAMESPACE, MetricData=part)
+    except (BotoCoreError, ClientError) as error:
+        logger.warning("the metrics of training job %s are not in CloudWatch: %s", name, error)
 
 
 def _checkpoints(run: JobRun, job: Document, host: Host) -> list[Mirror]:

@@ -115,6 +115,24 @@ def test_metrics_are_the_last_values_in_the_log() -> None:
     assert reader.final() == [{"MetricName": "loss", "Value": 0.25, "Timestamp": 5.0}]
 
 
+def test_metrics_go_to_cloudwatch_by_name_and_second() -> None:
+    times = iter([5.0, 5.5, 6.25, 7.0, 7.5])
+    reader = MetricReader([{"Name": "loss", "Regex": "loss=(.+)"}], lambda: next(times))
+    for number in ("0.5", "0.25", "0.125", "nan", "inf"):
+        reader.line(f"loss={number}")
+    assert list(reader.data()) == [
+        {"MetricName": "loss", "Timestamp": 5, "Values": [0.5, 0.25]},
+        {"MetricName": "loss", "Timestamp": 6, "Values": [0.125]},
+    ]
+
+
+def test_an_entry_for_cloudwatch_holds_at_most_150_values() -> None:
+    reader = MetricReader([{"Name": "loss", "Regex": "loss=(.+)"}], lambda: 5.0)
+    for number in range(151):
+        reader.line(f"loss={number}")
+    assert [len(entry["Values"]) for entry in reader.data()] == [150, 1]
+
+
 def test_a_regex_that_would_search_for_ever_is_given_up() -> None:
     endless, line = "^(a|aa)+$", "a" * 60 + "!"
     with pytest.raises(TimeoutError):

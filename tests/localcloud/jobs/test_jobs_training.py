@@ -3,6 +3,7 @@
 import io
 import tarfile
 import time
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -44,7 +45,7 @@ def members(body: bytes) -> list[tarfile.TarInfo]:
         return tar.getmembers()
 
 
-def test_script_mode_trains_and_the_model_is_stored(kit: Kit) -> None:
+def test_script_mode_trains_and_the_model_is_stored(cloud: Any, kit: Kit) -> None:
     algorithm = {
         "TrainingImage": "image",
         "TrainingInputMode": "File",
@@ -55,6 +56,16 @@ def test_script_mode_trains_and_the_model_is_stored(kit: Kit) -> None:
     assert job["TrainingJobStatus"] == "Completed", job
     assert job["ModelArtifacts"]["S3ModelArtifacts"] == kit.uri(f"models/{name}/output/model.tar.gz")
     assert [(m["MetricName"], round(m["Value"], 3)) for m in job["FinalMetricDataList"]] == [("loss", 0.333)]
+    found = cloud.client("cloudwatch").get_metric_statistics(
+        Namespace="/aws/sagemaker/TrainingJobs",
+        MetricName="loss",
+        Dimensions=[{"Name": "TrainingJobName", "Value": name}],
+        StartTime=job["TrainingStartTime"],
+        EndTime=job["TrainingEndTime"] + timedelta(minutes=1),
+        Period=60,
+        Statistics=["Sum"],
+    )["Datapoints"]
+    assert round(sum(point["Sum"] for point in found), 3) == 1.833
     statuses = [t["Status"] for t in job["SecondaryStatusTransitions"]]
     assert statuses == ["Pending", "Downloading", "Training", "Uploading", "Completed"]
     packed = members(kit.get(f"models/{name}/output/model.tar.gz"))
@@ -319,7 +330,13 @@ def test_debugger_profiler_and_their_rules_are_recorded(kit: Kit) -> None:
     job = kit.training_job("", AlgorithmSpecification=plain(kit, "print('trained')"), **given)
     described = kit.wait_job(job, "training")
     assert described["TrainingJobStatus"] == "Completed", described
-    assert {name: described[name] for name in given} == given
+    assert {name: described[name] for name in ("DebugHookConfig", "ExperimentConfig")} == {
+        name: given[name] for name in ("DebugHookConfig", "ExperimentConfig")
+    }
+    for name in ("DebugRuleConfigurations", "ProfilerRuleConfigurations"):
+        assert described[name] == [{"VolumeSizeInGB": 0, **rules[0]}]
+    assert described["ProfilerConfig"] == {"ProfilingIntervalInMilliseconds": 500, **place}
+    assert described["ProfilingStatus"] == "Enabled"
 
 
 @pytest.mark.parametrize("path", ["/opt/ml/output/tensorboard", "/opt/ml/boards"])
