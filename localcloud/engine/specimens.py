@@ -17,6 +17,7 @@ _BY_MEMBER = {
     "ImageUri": ANY_IMAGE,
     "Image": ANY_IMAGE,
 }
+_ENDS = ("MinValue", "MaxValue")
 _TEXTS = (ANY_TEXT, "s3://any/any", "arn:aws:iam::000000000000:role/any")
 
 
@@ -35,6 +36,9 @@ def without_references(value: Any, shape: Shape, name: str = "") -> Any:
     if is_reference(value):
         return _specimen(shape, name)
     if shape.type_name == "structure" and isinstance(value, dict):
+        if any(is_reference(value.get(end)) for end in _ENDS):
+            # A range of one number, which is in order with every scaling.
+            value = {**value, **dict.fromkeys(_ENDS, "0.5")}
         return {
             key: without_references(item, shape.members[key], key)
             for key, item in value.items()

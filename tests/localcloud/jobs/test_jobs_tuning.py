@@ -86,3 +86,15 @@ def test_a_grid_of_numbers_is_refused_with_the_pipeline(kit: Kit) -> None:
 
     with pytest.raises(ClientError, match="Step 'Tune': The strategy Grid takes CategoricalParameterRanges only"):
         kit.pipeline({"Name": "Tune", "Type": "Tuning", "Arguments": request(kit, ParameterRanges=numbers)})
+
+
+def test_the_ends_of_a_range_may_be_parameters(kit: Kit) -> None:
+    ends = {"MinValue": {"Get": "Parameters.Low"}, "MaxValue": "2", "ScalingType": "ReverseLogarithmic"}
+    ranges = {"ContinuousParameterRanges": [{"Name": "x", **ends}]}
+    limits = {"MaxNumberOfTrainingJobs": 1, "MaxParallelTrainingJobs": 1}
+    arguments = request(kit, Strategy="Random", ResourceLimits=limits, ParameterRanges=ranges)
+    low = {"Name": "Low", "Type": "String", "DefaultValue": "1"}
+    kit.pipeline({"Name": "Tune", "Type": "Tuning", "Arguments": arguments}, parameters=[low])
+    arn = kit.start()
+    kit.wait(arn)
+    assert "The range of 'x' must lie in [0, 1)" in kit.steps(arn)["Tune"]["FailureReason"]
