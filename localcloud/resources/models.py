@@ -7,6 +7,7 @@ from botocore.exceptions import ClientError
 from localcloud.api import operation, page, pick, refuse, tags, validation_error
 from localcloud.cloud import Cloud
 from localcloud.containers import ContainerSpec, served_model
+from localcloud.jobs.requests import check_image
 from localcloud.state import s3_addresses
 from localcloud.state.store import DuplicateError
 
@@ -77,11 +78,12 @@ def _check_container(container: dict[str, Any]) -> None:
 
 @operation("CreateModel")
 def create_model(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any]:
-    """Create a model; its artifacts must be in S3 by now."""
+    """Create a model; its artifacts must be in S3 by now, and something must stand for its images."""
     check_request(request)
     for container in served_model(cloud, request).containers:
         if not container.image:
             raise validation_error("The container names neither an Image nor a ModelPackageName.")
+        check_image(cloud, container.image)
         if container.model_data_url is not None:
             _check_artifact(cloud, container)
     name = request["ModelName"]

@@ -86,3 +86,20 @@ def test_a_configuration_that_is_refused_is_refused_at_creation(kit: Kit) -> Non
     configure["Arguments"] = {"EndpointConfigName": "any", "ProductionVariants": [variant]}
     with pytest.raises(ClientError, match=r"Step 'Configure': .*EnableSSMAccess"):
         kit.pipeline(configure)
+
+
+def test_a_deployment_that_is_under_way_is_waited_for(kit: Kit) -> None:
+    # As after a restart of the cloud in the midst of it.
+    kit.sm.create_model(
+        ModelName=kit.prefix,
+        ExecutionRoleArn=ROLE,
+        PrimaryContainer={"Image": IMAGE, "ModelDataUrl": kit.put("model.tar.gz", artifact(delay="1"))},
+    )
+    variant = {"VariantName": "A", "ModelName": kit.prefix, "InstanceType": "ml.m5.large", "InitialInstanceCount": 1}
+    kit.sm.create_endpoint_config(EndpointConfigName=kit.prefix, ProductionVariants=[variant])
+    kit.sm.create_endpoint(EndpointName=kit.prefix, EndpointConfigName=kit.prefix)
+    arguments = {"EndpointName": kit.prefix, "EndpointConfigName": kit.prefix}
+    status, ended = kit.run({"Name": "Deploy", "Type": "Endpoint", "Arguments": arguments})
+    assert status == "Succeeded", ended
+    assert kit.sm.describe_endpoint(EndpointName=kit.prefix)["EndpointStatus"] == "InService"
+    kit.sm.delete_endpoint(EndpointName=kit.prefix)

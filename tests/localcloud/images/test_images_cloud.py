@@ -50,6 +50,14 @@ def test_a_pipeline_that_makes_a_model_of_an_unknown_image_is_refused(sagemaker:
     assert_refused(sagemaker, {"Name": "Prepare", "Type": "Model", "Arguments": model})
 
 
+def test_a_model_of_an_unknown_image_is_refused_with_a_rule(sagemaker: Any) -> None:
+    with pytest.raises(ClientError, match=r"(?s)no environment for .*churn:1'.*\[\[image\]\]"):
+        sagemaker.create_model(
+            ModelName="unknown-image", ExecutionRoleArn=ROLE, PrimaryContainer={"Image": "somebody/churn:1"}
+        )
+    sagemaker.create_model(ModelName="known-image", ExecutionRoleArn=ROLE, PrimaryContainer={"Image": "mine"})
+
+
 def assert_refused(sagemaker: Any, step: dict[str, Any]) -> None:
     """A pipeline of the step is refused with the step's name and the image's address."""
     definition = json.dumps({"Version": "2020-12-01", "Parameters": [], "Steps": [step]})
