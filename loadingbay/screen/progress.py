@@ -143,6 +143,8 @@ class Screen:
             self._epochs["all" if seen.overall else seen.phase] = seen
             self._line("epoch", f"  Train: {_figures(seen)}")
             return
+        if self._execution and self._execution.arn != seen.arn:  # a story follows two, one after the other
+            self._execution, self._epochs, self._said = None, {}, {}
         before = {step.name: step.status for step in self._execution.steps} if self._execution else {}
         self._execution = seen
         for step in seen.steps:
@@ -172,11 +174,13 @@ class Screen:
         table.add_column(no_wrap=True, min_width=12)
         table.add_column(justify="right", no_wrap=True, min_width=10)
         table.add_column(overflow="ellipsis", no_wrap=True)
-        for part in list(self.parts):
+        parts = list(self.parts)
+        newest = next((part for part in reversed(parts) if part.name == "Pipeline"), None)
+        for part in parts:
             table.add_row(
                 self._mark(part.state), part.name, Text(duration(part.seconds), style="dim"), Text(typed(part.note))
             )
-            if part.name == "Pipeline" and self._execution:
+            if part is newest and self._execution:
                 self._add_steps(table, self._execution)
         return Group(table)
 

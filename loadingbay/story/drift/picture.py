@@ -42,7 +42,9 @@ def draw(
     fig.subplots_adjust(left=0.08, right=0.72, top=0.88, bottom=0.07, hspace=0.12)
     _shares(upper, times, periods)
     lower.plot(sent_at, [one["cost_of_thousand"] for one in sent], "D-", color=RED, markersize=5)
-    lower.set(ylabel="cost of 1,000 photos\n(a person's look 1, wrong bay 10)", xlabel="minutes", xlim=(0, end))
+    lower.set(
+        ylabel="cost of 1,000 photos, when sent\n(a person's look 1, wrong bay 10)", xlabel="minutes", xlim=(0, end)
+    )
     lower.set_ylim(0, max([100, *(one["cost_of_thousand"] for one in sent)]) * 1.15)
     serving = [(" ".join(name.split()[:2]), minutes(at)) for name, at in moments if name.endswith("serves")]
     _versions(upper, lower, serving, end)
@@ -65,7 +67,7 @@ def _shares(ax: Any, times: Sequence[float], periods: Sequence[dict[str, Any]]) 
         above = [max(0.0, estimate["high"] - estimate["value"]) for _, estimate in known]
         ax.errorbar([at for at, _ in known], values, yerr=[below, above], fmt="s-", color=GREEN, capsize=4,
                     label="accuracy by labels, with 95 % interval")  # fmt: skip
-    ax.set(ylabel="share of the period's photos", ylim=(0, 1.04))
+    ax.set(ylabel="share of the period's photos,\nwhen monitoring saw them", ylim=(0, 1.04))
     # Beside the axes, where no line runs.
     ax.legend(loc="lower left", bbox_to_anchor=(1.02, 0.0), frameon=False, fontsize=10, borderaxespad=0)
 
@@ -78,8 +80,8 @@ def _versions(upper: Any, lower: Any, serving: Sequence[tuple[str, float]], end:
             ax.axvspan(begin, until, color=BANDS[number % len(BANDS)], zorder=0)
         narrow = until - begin < NARROW * end
         lower.text(until if narrow else (begin + until) / 2, 0.03, version,
-                   ha="right" if narrow else "center", fontsize=10, color=INK,
-                   transform=lower.get_xaxis_transform())  # fmt: skip
+                   ha="right" if narrow else "center", fontsize=10, color=INK, transform=lower.get_xaxis_transform(),
+                   bbox={"facecolor": BANDS[number % len(BANDS)], "edgecolor": "none", "pad": 1.5})  # fmt: skip
 
 
 def _moments(upper: Any, lower: Any, moments: Sequence[tuple[str, float]], end: float) -> None:

@@ -19,7 +19,7 @@ from loadingbay.serving import photos
 from loadingbay.serving.photos import Outcome, Photo
 from loadingbay.story.drift import cameras
 from loadingbay.target import Target
-from pipelines import aws, executions, monitoring
+from pipelines import aws, monitoring
 
 COST_OF_REVIEW, COST_OF_WRONG_BAY = 1, 10
 SURE_ONES = 5  # every so many of the accepted photos is looked at, too
@@ -167,17 +167,6 @@ class Stage:
                     f"`loadingbay --stage {self.target.stage} status` shows what runs"
                 )
             time.sleep(max(0.5, self.target.interval))
-        return found
-
-    def ended(self, arn: str) -> executions.Execution:
-        """The execution, once it has ended."""
-        sagemaker = self.target.client("sagemaker")
-
-        def look() -> executions.Execution | None:
-            found = executions.describe(sagemaker, arn)
-            return found if found.status in executions.ENDED else None
-
-        found: executions.Execution = self.wait("the training's end", look)
         return found
 
 

@@ -82,7 +82,7 @@ def tell(
     stage = _begin(target, screen, folder, data, environment, pace)
     became = ""
     try:
-        became = _happens(stage, camera)
+        became = _happens(stage, screen, camera)
     except WorkError as error:
         became = str(error)
         raise
@@ -133,13 +133,13 @@ def _begin(
     return stage
 
 
-def _happens(stage: Stage, camera: str) -> str:
+def _happens(stage: Stage, screen: Screen, camera: str) -> str:
     """Everything from the first photo on; what came of it, in a sentence."""
     for _ in range(stage.pace.calm):
         stage.period("")
     stage.moment("drift begins")
     stage.tell(f"          the camera {HAPPENS[camera]}")
-    version = _trained(stage, _drift(stage, camera))
+    version = _trained(stage, screen, _drift(stage, camera))
     about = version.metadata
     stage.moment(f"version {version.number} is trained")
     stage.tell(
@@ -178,9 +178,10 @@ def _drift(stage: Stage, camera: str) -> str:
     )
 
 
-def _trained(stage: Stage, arn: str) -> Version:
+def _trained(stage: Stage, screen: Screen, arn: str) -> Version:
     """The version that the execution registered, once it has ended. WorkError says why when it registered none."""
-    execution = stage.ended(arn)
+    with screen.part("Pipeline") as part:
+        execution = training.follow(stage.target, screen, part, arn)
     if execution.status != "Succeeded":
         stage.moment("the training registers nothing")
     training.require_success(execution)

@@ -106,3 +106,22 @@ def test_commands_in_a_sentence_are_written_as_they_can_be_typed(monkeypatch):
     assert (
         typed("do `loadingbay up` and `aws configure`") == "do `.venv/bin/loadingbay up` and `.venv/bin/aws configure`"
     )
+
+
+def test_a_second_execution_is_told_from_its_beginning(screen, output):
+    with screen.part("Pipeline"):
+        screen.update(Execution("one", "Succeeded", "", (_step("Stage", "Succeeded"),)))
+    with screen.part("Pipeline"):
+        screen.update(Execution("two", "Executing", "", (_step("Stage", "Succeeded"),)))
+    assert output.getvalue().count("Stage: done in") == 2
+
+
+def test_steps_are_drawn_below_the_newest_pipeline(output):
+    terminal = Console(file=output, width=100, force_terminal=True, color_system=None)
+    screen = Screen(terminal)
+    for arn in ("one", "two"):
+        with screen.part("Pipeline"):
+            screen.update(Execution(arn, "Succeeded", "", (_step("Stage", "Succeeded"),)))
+    terminal.print(screen)
+    names = [line.split()[0] for line in output.getvalue().replace("✔", "").splitlines() if line.strip()]
+    assert names == ["Pipeline", "Pipeline", "Stage"]
