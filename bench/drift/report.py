@@ -179,9 +179,10 @@ def _winnable(seeds: Seeds, labels: Sequence[str]) -> list[str]:
     """The part about the ceiling: what the same recipe reaches that has all older photos as the camera takes them."""
     why = _prose(
         "The ceiling is what the same training reaches with all older photos as the changed camera takes them, which "
-        "nobody has but a bench: it knows the change exactly, and needs no labels. What it does not win back, the "
-        "change took out of the photos. Retraining has fewer photos of after the change, but real ones, and can "
-        "therefore pass it. Both are shares of the loss; the intervals are those of the differences, seed by seed."
+        "nobody has but a bench: it knows the change exactly, and needs no labels. What it does not win back is out of "
+        "reach of any labels. Retraining has fewer photos of after the change, but real ones, and can therefore pass "
+        "it. The last column's intervals are those of the differences, seed by seed. What was tried to win more is in "
+        "the log, on 2026-11-26."
     )
     rows = [
         "| camera | labels | figure | ceiling | ceiling wins back | retrained less ceiling |",

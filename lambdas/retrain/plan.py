@@ -11,6 +11,7 @@ from typing import Any
 
 from .dataset import TRAIN, Dataset, Photo, build
 
+_BY_HAND = "by-hand-"  # begins the name under which a retraining without an alarm is kept
 _MAX_REASON = 900  # SageMaker takes descriptions of 1,024 characters
 
 
@@ -111,7 +112,7 @@ def plan_retraining(state: State, settings: Settings, by_hand: bool = False) -> 
     labels = {(name, truth) for name, truth, _ in dataset.entries}
     last = max(state.records, key=lambda record: record.time, default=None)
     new = labels - last.photos if last else labels
-    alarm = f"by-hand-{dataset.sha256}" if by_hand else state.alarm.name if state.alarm else ""
+    alarm = f"{_BY_HAND}{dataset.sha256}" if by_hand else state.alarm.name if state.alarm else ""
     if not alarm:
         return Plan(Outcome.NOTHING, "no violation lasts")
     mine = next((record for record in state.records if record.alarm == alarm), None)
@@ -152,9 +153,10 @@ def _parameters(state: State, reason: str) -> dict[str, str]:
 
 
 def _became(record: Record) -> str:
-    """Say in a sentence what became of a retraining that was begun for the alarm."""
+    """Say in a sentence what became of a retraining that was begun for the alarm, or by hand."""
+    what = "these labels" if record.alarm.startswith(_BY_HAND) else "this alarm"
     if record.refused:
-        return f"SageMaker refused the training for this alarm, which is not repeated: {record.refused}"
+        return f"SageMaker refused the training for {what}, which is not repeated: {record.refused}"
     if record.status == "Failed":
-        return f"the training for this alarm failed and is not repeated: {record.execution}"
-    return f"the training for this alarm was started: {record.execution}"
+        return f"the training for {what} failed and is not repeated: {record.execution}"
+    return f"the training for {what} was started: {record.execution}"

@@ -90,6 +90,13 @@ def test_by_hand_needs_neither_alarm_nor_pause_but_a_new_label():
     assert planned(**asked, photos=photos(40)).outcome is Outcome.WAITING
 
 
+def test_by_hand_again_says_what_became_of_the_same_labels():
+    name = planned(by_hand=True, alarm=None).alarm
+    tried = record(alarm=name, execution="arn:0", status="Failed")
+    said = planned(by_hand=True, alarm=None, records=[tried]).because
+    assert said == "the training for these labels failed and is not repeated: arn:0"
+
+
 @given(st.sets(st.integers(0, 10_000), max_size=60), st.integers(1, 90))
 def test_a_photo_stays_in_its_part_whatever_is_beside_it(numbers, percent):
     some = [photo for n in numbers for photo in photos(1, begin=n)]
