@@ -28,7 +28,7 @@ QUICK = ("--epochs", "4", "--minimum-accuracy", "0.5", "--target-precision", "0.
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Everything here is end to end; against AWS, what is about the local cloud is left out, and all is slow."""
+    """Everything here is end to end, and slow beside other tests; against AWS, what is local is left out."""
     try:
         account = switched(os.environ)
     except RefusedError as error:
@@ -36,6 +36,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.e2e)
+            if not account and not item.get_closest_marker("timeout"):
+                item.add_marker(pytest.mark.timeout(600))
             if account and not item.get_closest_marker("aws"):
                 item.add_marker(pytest.mark.skip(reason="is about the local cloud: not marked `aws`"))
             elif account:
@@ -50,7 +52,7 @@ class Bay:
     port: int
     data: Path
     stage: str = "loadingbay"
-    timeout: float = 60.0
+    timeout: float = 120.0
     """Seconds for something that is said at once, such as an approval, to be seen."""
 
     @property
@@ -63,7 +65,7 @@ class Bay:
         kept.pop("CIFAR100_ARCHIVE", None)
         return {**kept, "LOADINGBAY_FOLDER": str(self.folder), "LOADINGBAY_PORT": str(self.port)}
 
-    def cli(self, *arguments: object, timeout: float = 280, check: bool = True) -> subprocess.CompletedProcess[str]:
+    def cli(self, *arguments: object, timeout: float = 580, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run `loadingbay ...`; with `check`, a failure shows what the command said."""
         done = subprocess.run(
             self.command(*arguments), cwd=self.folder, env=self.environment, text=True, timeout=timeout,
