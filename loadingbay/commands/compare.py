@@ -58,7 +58,7 @@ def _print_tests(found: comparison.Comparison) -> None:
     for test in found.tests:
         click.echo(
             f"{test.count} {test.name}: {test.accuracy:.1%} right, the approved version {test.approved:.1%}; "
-            f"{test.won} won and {test.lost} lost (p {test.p_worse:.3f})"
+            f"{test.won} won and {test.lost} lost (McNemar's exact p {test.p:.2g})"
         )
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from loadingbay.errors import WorkError
+from loadingbay.registry.comparison import mcnemar
 from loadingbay.registry.versions import Version
 from loadingbay.target import Target
 from pipelines import aws
@@ -15,10 +16,10 @@ from pipelines import aws
 
 @dataclass(frozen=True)
 class Paired:
-    """Both versions on the same photos: accuracies, and a paired test (McNemar's exact one, one-sided).
+    """Both versions on the same photos: accuracies, and paired tests (McNemar's exact ones).
 
-    `won` photos the version answered right and the approved one wrong, `lost` the other way round; `p_worse` is how
-    likely so many were lost if both were equally good.
+    `won` photos the version answered right and the approved one wrong, `lost` the other way round; `p_worse`, which the
+    gate asks for, is one-sided: how likely so many were lost if both were equally good.
     """
 
     name: str
@@ -28,6 +29,11 @@ class Paired:
     won: int
     lost: int
     p_worse: float
+
+    @property
+    def p(self) -> float:
+        """McNemar's exact two-sided p-value: how likely a difference as large as this one is if both are as good."""
+        return mcnemar(self.won, self.lost)
 
 
 @dataclass(frozen=True)

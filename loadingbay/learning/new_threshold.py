@@ -125,7 +125,7 @@ def describe(number: int, traffic: Traffic, found: Comparison, wanted: Point, co
     text = (
         f"threshold {_words(wanted.thresholds)} instead of {_words(traffic.thresholds)} for the network of version "
         f"{number}: on {found.labels} recent labels a thousand photos cost {wanted.cost:.0f} instead of "
-        f"{found.today.cost:.0f} (interval of the saving {low:.0f} to {high:.0f}) where a wrong bay costs "
+        f"{found.today.cost:.0f} (interval of the saving {round(low)} to {round(high)}) where a wrong bay costs "
         f"{_words(costs.wrong_bay, 'g')} and a review {costs.review:g}"
     )
     return (f"{text}; {why}" if why else text)[:_REASON]
