@@ -5,6 +5,7 @@ registry  the table of operations
 listing   pages of List operations
 tags      the tags of whatever has an ARN
 shapes    requests checked and answers shaped by botocore's service model
+strict_json  reads JSON without NaN and infinite numbers
 asgi      types and answers of the ASGI protocol, for what is served past the table of operations
 
 A resource module looks like this:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from localcloud.api import strict_json
 from localcloud.engine.caching import CacheConfig, parse_cache_config
 from localcloud.engine.retries import RetryPolicy, parse_retry_policies
 from localcloud.engine.step_types import STEP_TYPES
@@ -116,7 +116,7 @@ def load(text: str) -> dict[str, Any]:
     if len(text) > MAX_CHARACTERS:
         raise DefinitionError(f"The definition has {len(text):,} characters; the limit is {MAX_CHARACTERS:,}.")
     try:
-        document = json.loads(text, parse_constant=_no_constant, parse_float=finite)
+        document = strict_json.loads(text)
     except RecursionError:
         raise DefinitionError("The definition is nested too deeply.") from None
     except ValueError as error:
@@ -159,18 +159,6 @@ def parse_document(document: dict[str, Any]) -> Definition:
     if experiment is not None:
         _object(experiment, "PipelineExperimentConfig")
     return Definition(parameters, steps, experiment)
-
-
-def finite(text: str) -> float:
-    """A JSON number as a float; ValueError for one that no 64-bit float holds, such as 1e400."""
-    number = float(text)
-    if not math.isfinite(number):
-        raise ValueError(f"{text} is too large for a number of 64 bits")
-    return number
-
-
-def _no_constant(name: str) -> Any:
-    raise ValueError(f"{name} is not a JSON value")
 
 
 def _parameters(items: Any) -> dict[str, Parameter]:

@@ -6,7 +6,8 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from localcloud.engine.definition import Definition, Parameter, finite, is_of_type
+from localcloud.api.strict_json import finite
+from localcloud.engine.definition import Definition, Parameter, is_of_type
 
 
 class ParameterError(ValueError):

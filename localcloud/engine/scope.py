@@ -66,7 +66,7 @@ class ExecutionScope:
     def property_file(self, step: str, name: str) -> Any:
         file = self._document(step).get("_files", {}).get(name, {"problem": f"step {step!r} left no such file"})
         if "problem" in file:
-            raise UnknownReferenceError(f"Property file {name!r}: {file['problem']}.")
+            raise UnknownReferenceError(f"Property file {name!r}: {file['problem'].rstrip('.')}.")
         return file["content"]
 
     def json_object(self, uri: str) -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import threading
 from collections.abc import Iterable
@@ -13,6 +12,7 @@ from typing import Any
 from boto3.exceptions import Boto3Error
 from botocore.exceptions import BotoCoreError, ClientError
 
+from localcloud.api import strict_json
 from localcloud.jobs.archive import collect
 from localcloud.jobs.failure import JobError
 from localcloud.state import s3_addresses
@@ -76,9 +76,9 @@ class Transfer:
             raise JobError("ClientError", f"{location} is not UTF-8 text.") from None
 
     def read_json(self, location: Location, limit: int = 2**22) -> Any:
-        """Return the parsed JSON of an object of at most `limit` bytes; JobError if it is larger or not JSON."""
+        """Return the parsed JSON of an object of at most `limit` bytes; JobError if it is larger or not JSON (NaN)."""
         try:
-            return json.loads(self.read_text(location, limit))
+            return strict_json.loads(self.read_text(location, limit))
         except (ValueError, RecursionError) as error:
             raise JobError("ClientError", f"{location} is not JSON: {error}.") from None
 

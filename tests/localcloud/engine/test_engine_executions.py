@@ -263,6 +263,20 @@ def test_a_retry_that_is_sent_twice_runs_once(kit: Kit) -> None:
     assert kit.steps(arn) == before
 
 
+@pytest.mark.parametrize("figure", ["NaN", "1e400"])
+def test_a_figure_that_is_no_number_of_json_fails_who_reads_it(kit: Kit, figure: str) -> None:
+    write = f"import pathlib; pathlib.Path('/opt/ml/processing/out/report.json').write_text('{{\"loss\": {figure}}}')"
+    file = {"PropertyFileName": "Report", "OutputName": "out", "FilePath": "report.json"}
+    loss = {"Std:JsonGet": {"PropertyFile": {"Get": "Steps.Evaluate.PropertyFiles.Report"}, "Path": "loss"}}
+    status, steps = kit.run(
+        kit.processing("Evaluate", write, PropertyFiles=[file]),
+        {"Name": "Say", "Type": "Fail", "Arguments": {"ErrorMessage": {"Std:Join": {"Values": [loss]}}}},
+    )
+    assert status == "Failed"
+    assert steps["Evaluate"]["StepStatus"] == "Succeeded"
+    assert f"report.json is not JSON: {figure} is" in steps["Say"]["FailureReason"]
+
+
 def test_register_makes_the_group_and_a_version_with_figures(kit: Kit) -> None:
     group = f"{kit.prefix}-models"
     register = {
