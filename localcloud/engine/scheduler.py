@@ -164,8 +164,7 @@ class ExecutionRun:
 
     def _begin_job(self, step: Step, document: Document, before: str | None) -> None:
         """Begin a step that runs a job: reuse a cached result, else store job and step together and submit the job."""
-        random = self._cloud.new_id(10)
-        name = perform.job_name(execution_id(self._arn), step, random)
+        name = perform.job_name(execution_id(self._arn), step, self._cloud.new_id(10))
         work = checks.work_of(step)
         job, key = work.make_job(self._context, step, name)
         hit = perform.cached(self._context, step, key)
@@ -299,8 +298,7 @@ class ExecutionRun:
             failed = {**document, "StepStatus": "Failed", "FailureReason": bounded(reason, MAX_FAILURE_REASON)}
             self._end_step(step, failed, None if before == "Starting" and "_job" not in document else before)
             return
-        waiting = {**document, "_retries": retries + 1, "_last_failure": reason}
-        self._put_quietly(step, waiting)
+        self._put_quietly(step, {**document, "_retries": retries + 1, "_last_failure": reason})
         self._retry_at[step.name] = now + delay
 
     def _end_step(self, step: Step, document: Document, before: str | None) -> None:

@@ -1,5 +1,6 @@
 """What a contained process sees, reaches and leaves behind, with namespaces and without."""
 
+import contextlib
 import os
 import signal
 import socket
@@ -89,22 +90,18 @@ def alive_with(marker: str) -> list[int]:
     found = []
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit() and int(entry.name) != os.getpid():
-            try:
+            with contextlib.suppress(OSError):
                 if marker.encode() in (entry / "cmdline").read_bytes():
                     found.append(int(entry.name))
-            except OSError:
-                continue
     return found
 
 
 def gone(marker: str) -> bool:
     """Whether no process with the marker in its command is left within 10 s."""
     deadline = time.monotonic() + 10
-    while alive_with(marker):
-        if time.monotonic() > deadline:
-            return False
+    while alive_with(marker) and time.monotonic() < deadline:
         time.sleep(0.02)
-    return True
+    return not alive_with(marker)
 
 
 def memory(process: int) -> bytes:
@@ -257,9 +254,7 @@ def test_the_homes_of_other_clouds_are_out_of_reach(separate: Sandbox, tmp_path:
     # Noted after the sandbox was made: another cloud may start at any time.
     note(registry, other)
     note(registry, other / "inner")
-
     said = say(sandbox, own, f"ls '{other}'; cat '{other}'/{MARK} '{other}'/inner/{MARK}; cat '{other}'/images/tool")
-
     assert "here" in said
     assert "secret" not in " ".join(said)
 
