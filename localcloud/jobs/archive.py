@@ -9,20 +9,41 @@ import tarfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from localcloud.jobs.failure import JobError
+
 
 def collect(roots: Sequence[Path]) -> dict[str, Path]:
     """Return the regular files under `roots` by relative path, sorted; if two roots hold the same path, the first wins.
 
-    Symbolic links are skipped, because they may point outside the job's directory.
+    Symbolic links are skipped, because they may point outside the job's directory; JobError where a job has put one in
+    the place of a root, or of a directory above it.
     """
     found: dict[str, Path] = {}
     for root in roots:
+        link = replaced(root)
+        if link is not None:
+            raise JobError(
+                "ClientError",
+                f"The job has put a symbolic link in the place of its directory {link.name!r}: outputs are taken from "
+                "the job's own directories only.",
+            )
         for folder, _, names in os.walk(root):
             for name in names:
                 path = Path(folder, name)
                 if path.is_file() and not path.is_symlink():
                     found.setdefault(path.relative_to(root).as_posix(), path)
     return dict(sorted(found.items()))
+
+
+def replaced(path: Path) -> Path | None:
+    """The symbolic link at a path of a job, or above it up to its /opt/ml; None if there is none.
+
+    A job makes links as it likes, and what follows them is not held by its sandbox.
+    """
+    above = (path, *path.parents)
+    # The outermost: a job can make directories of these names.
+    top = next((place for place in reversed(above) if place.parts[-2:] == ("opt", "ml")), path.parent)
+    return next((place for place in above if top in place.parents and place.is_symlink()), None)
 
 
 def write_tar_gz(files: dict[str, Path], target: Path) -> None:

@@ -16,6 +16,7 @@ from localcloud.iam.access import Place, image_needs, log_needs
 from localcloud.iam.identities import Identity
 from localcloud.images.catalog import UnknownImageError
 from localcloud.images.environments import InstallError, Runtime
+from localcloud.jobs.archive import replaced
 from localcloud.jobs.failure import ErrorTail, JobError, algorithm_error, bounded
 from localcloud.jobs.layout import Host, addresses, make_hosts
 from localcloud.jobs.transfer import Mirror, Transfer
@@ -350,7 +351,7 @@ class JobRun:
         """Return the message file of the first host that wrote one, at most 4 KiB; "" if there is none."""
         for host in hosts:
             path = host.ml / self.kind.message_file
-            if path.is_file() and not path.is_symlink():
+            if path.is_file() and replaced(path) is None:
                 with path.open("rb") as file:
                     return file.read(4096).decode("utf-8", "replace").strip()
         return ""

@@ -129,7 +129,12 @@ class Transfer:
             raise _problem(f"{source} cannot be downloaded", error) from None
 
     def put(self, path: Path, target: Location) -> None:
-        """Upload one file; JobError if S3 refuses it."""
+        """Upload one file; JobError if S3 refuses it, or if its name is not UTF-8 as keys must be."""
+        try:
+            target.key.encode()
+        except UnicodeEncodeError:
+            message = f"The name of the file {target.key!a} is not UTF-8: S3 has no such keys."
+            raise JobError("ClientError", message) from None
         try:
             if path.stat().st_size <= _ONE_REQUEST:
                 with path.open("rb") as file:

@@ -1,5 +1,6 @@
 """The parts of a job that need no server: keys, archives, reasons of failure, metrics."""
 
+import os
 import tarfile
 import time
 from pathlib import Path
@@ -9,9 +10,9 @@ import pytest
 import regex
 
 from localcloud.jobs.archive import collect, write_tar_gz
-from localcloud.jobs.failure import ErrorTail, algorithm_error
+from localcloud.jobs.failure import ErrorTail, JobError, algorithm_error
 from localcloud.jobs.metrics import MetricReader, check_definitions
-from localcloud.jobs.transfer import Location, Mirror
+from localcloud.jobs.transfer import Location, Mirror, Transfer
 
 
 def test_an_archive_depends_on_contents_alone(tmp_path: Path) -> None:
@@ -168,3 +169,39 @@ def test_a_mirror_uploads_what_changes_and_at_the_end_what_is_left(tmp_path: Pat
     (tmp_path / "last").write_text("2")
     mirror.finish()
     assert uploads.put_files == [("s3://b/checkpoints/new", b"1"), ("s3://b/checkpoints/last", b"2")]
+
+
+@pytest.mark.parametrize(
+    ("linked", "directory"),
+    [
+        ("opt/ml/output", "opt/ml/output/data"),
+        ("opt/ml/output/data", "opt/ml/output/data"),
+        ("opt/ml/output/opt/ml", "opt/ml/output/opt/ml/data"),
+    ],
+)
+def test_a_directory_that_a_job_replaced_by_a_link_is_not_read(tmp_path: Path, linked: str, directory: str) -> None:
+    secret = tmp_path / "home"
+    (secret / "data").mkdir(parents=True)
+    (secret / "data" / "credentials").write_text("secret")
+    link = tmp_path / "job" / linked
+    link.parent.mkdir(parents=True)
+    link.symlink_to(secret)
+
+    with pytest.raises(JobError, match="symbolic link in the place of its directory"):
+        collect([tmp_path / "job" / directory])
+
+
+def test_links_above_a_job_are_the_users_own(tmp_path: Path) -> None:
+    (tmp_path / "real" / "opt/ml/output").mkdir(parents=True)
+    (tmp_path / "real" / "opt/ml/output" / "a").touch()
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+
+    assert list(collect([tmp_path / "link" / "opt/ml/output"])) == ["a"]
+
+
+def test_a_file_whose_name_is_not_utf8_is_named(tmp_path: Path) -> None:
+    path = tmp_path / os.fsdecode(b"\xff.txt")
+    path.touch()
+
+    with pytest.raises(JobError, match=r"ClientError: The name of the file 'outputs/\\udcff.txt' is not UTF-8"):
+        Transfer(None).upload(tmp_path, "s3://bucket/outputs")
