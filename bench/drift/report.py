@@ -179,14 +179,15 @@ def _winnable(seeds: Seeds, labels: Sequence[str]) -> list[str]:
     """The part about the ceiling: what the same recipe reaches that has all older photos as the camera takes them."""
     why = _prose(
         "The ceiling is what the same training reaches with all older photos as the changed camera takes them, which "
-        "nobody has but a bench: it knows the change exactly, and needs no labels. What it does not win back is out of "
-        "reach of any labels. Retraining has fewer photos of after the change, but real ones, and can therefore pass "
-        "it. The last column's intervals are those of the differences, seed by seed. What was tried to win more is in "
-        "the log, on 2026-11-26."
+        "nobody has but a bench: it knows the change exactly, and needs no labels. What it does not win back is "
+        "hardly to be won by more labels. Retraining has fewer photos of after the change, but real ones, and can "
+        "therefore pass it. Won of the winnable is the share of what the ceiling wins back. The last column's "
+        "intervals are those of the differences, seed by seed. What was tried to win more is in the log, on "
+        "2026-11-26."
     )
     rows = [
-        "| camera | labels | figure | ceiling | ceiling wins back | retrained less ceiling |",
-        "|---|---|---|---|---|---|",
+        "| camera | labels | figure | ceiling | ceiling wins back | won of the winnable | retrained less ceiling |",
+        "|---|---|---|---|---|---|---|",
     ]
     for camera in seeds[0]["cameras"]:
         found = [one["cameras"][camera] for one in seeds]
@@ -198,9 +199,10 @@ def _winnable(seeds: Seeds, labels: Sequence[str]) -> list[str]:
                     [one["drifted"][name] for one in found],
                     [one["ceiling"][name] for one in found],
                 ]
-                apart = over_seeds([one["after"][most]["drifted"][name] - one["ceiling"][name] for one in found])
-                won = _part(columns).split(" | ")[0]
-                rows.append(f"| {camera} | {used} | {name} | {over_seeds(columns[2])} | {won} | {apart} |")
+                after = [one["after"][most]["drifted"][name] for one in found]
+                apart = over_seeds([mine - best for mine, best in zip(after, columns[2], strict=True)])
+                won, part = (_part(each).split(" | ")[0] for each in (columns, [columns[2], columns[1], after]))
+                rows.append(f"| {camera} | {used} | {name} | {over_seeds(columns[2])} | {won} | {part} | {apart} |")
     return ["## What there is to win back", why, "\n".join(rows)]
 
 
