@@ -1,7 +1,7 @@
 """What the local cloud adds to a request: photos to the model server's own port, and through InvokeEndpoint.
 
-The milliseconds go into the table. What is held to a limit is the processor time of the local cloud's own process: it
-is the same however busy the machine is.
+The milliseconds go into the table. What is held to a limit is the processor time of the local cloud's own process,
+which depends little on how busy the machine is.
 """
 
 import http.client
@@ -18,10 +18,10 @@ from tests.fakes.signing import signed
 pytestmark = pytest.mark.faults
 
 ROUNDS, EACH = 10, 60
-MOST_PROCESSOR_MILLISECONDS = 3.0
+MOST_PROCESSOR_MILLISECONDS = 6.0  # 1.8 on a quiet machine, 2.7 on one with four times as much to do as it can
 
 
-def test_the_front_door_takes_at_most_three_milliseconds_of_a_processor(site: Any) -> None:
+def test_the_front_door_takes_at_most_six_milliseconds_of_a_processor(site: Any) -> None:
     site.wait_served("good")
     [server] = site.server_pids()
     [listening] = {
