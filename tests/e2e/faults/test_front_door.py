@@ -18,7 +18,7 @@ from tests.fakes.signing import signed
 pytestmark = pytest.mark.faults
 
 ROUNDS, EACH = 10, 60
-MOST_PROCESSOR_MILLISECONDS = 6.0  # 1.8 on a quiet machine, 2.7 on one with four times as much to do as it can
+MOST_PROCESSOR_MILLISECONDS = 6.0  # measured: 1.8 to 2.7 on 2 cores, under a load of 8
 
 
 def test_the_front_door_takes_at_most_six_milliseconds_of_a_processor(site: Any) -> None:
