@@ -207,13 +207,17 @@ def endpoint(target: Target, name: str) -> Endpoint | None:
 
 
 def served_classes(target: Target, name: str) -> list[str]:
-    """The classes of the version that the endpoint serves. Raises WorkError when nothing is in service."""
+    """The classes of the version that the endpoint serves; without one, of the newest version that is approved.
+
+    Photos that an endpoint answered can be labelled after it is gone. Raises WorkError when no version was approved.
+    """
     now = endpoint(target, name)
-    if now is None or not now.serves:
+    found = [get(target, now.serves)] if now and now.serves else approved(target, limit=1)
+    if not found:
         raise WorkError(
-            "no model is deployed yet, so it is not known which classes to ask for: `loadingbay approve VERSION`"
+            "no model was approved yet, so it is not known which classes to ask for: `loadingbay approve VERSION`"
         )
-    return get(target, now.serves).metadata["classes"].split()
+    return found[0].metadata["classes"].split()
 
 
 def _served(target: Target, config_name: str) -> tuple[str, str]:

@@ -189,3 +189,14 @@ def test_a_version_that_a_newer_one_overtook_is_said_to_be_so():
     _serve(sagemaker, 2)
     with pytest.raises(WorkError, match="version 1 is approved, but so is version 2, which is newer and in service"):
         registry.wait_until_served(target, "loadingbay", registry.numbered(target, 1))
+
+
+def test_labels_can_be_given_after_the_endpoint_is_gone():
+    sagemaker = _registry(0)
+    for classes in ("bicycle motorcycle", "bicycle van"):
+        sagemaker.register(CustomerMetadataProperties={"classes": classes})
+    target = _target(sagemaker)
+    with pytest.raises(WorkError, match="no model was approved yet"):
+        registry.served_classes(target, NAME)
+    sagemaker.decide(1, "Approved")
+    assert registry.served_classes(target, NAME) == ["bicycle", "motorcycle"]
