@@ -50,13 +50,14 @@ def drawn_versions(out: Console, versions: list[dict[str, Any]]) -> None:
 
 def figures(out: Console, summary: Summary, version: Version) -> None:
     """Print the main figures of the version in one line."""
-    coverage = f", {summary.coverage:.0%} of photos reach it" if summary.coverage is not None else ""
-    precision = (
-        f", {summary.accepted_precision:.1%} of those are right" if summary.accepted_precision is not None else ""
-    )
+    reached = "" if summary.coverage is None else f", {summary.coverage:.0%} of photos reach it"
+    if summary.coverage and summary.accepted_precision is not None:
+        reached += f", {summary.accepted_precision:.1%} of those are right"
+    if (summary.threshold or 0) > 1:
+        reached = ": every photo goes to a person"
     out.print(
         f"Model version [bold]{version.number}[/]: test accuracy [bold]{summary.accuracy or 0:.1%}[/], "
-        f"threshold {summary.threshold or 0:.3f}{coverage}{precision}"
+        f"threshold {summary.threshold or 0:.3f}{reached}"
     )
 
 

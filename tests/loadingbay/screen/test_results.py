@@ -11,6 +11,7 @@ from rich.console import Console
 from loadingbay.registry.versions import Version
 from loadingbay.screen import results
 from loadingbay.serving.photos import Outcome
+from loadingbay.story.summary import Summary
 from loadingbay.target import choose
 
 VERSION = Version(3, "arn:aws:sagemaker:x:y:model-package/loadingbay/3", "Approved", datetime.now(UTC), "", {}, "")
@@ -28,6 +29,20 @@ def _outcome(name, confidence, status="SUCCEEDED", vehicle="bicycle", label="bic
 
 def _text(out):
     return out.file.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("threshold", "coverage", "precision", "said"),
+    [
+        (0.8, 0.89, 0.966, "threshold 0.800, 89% of photos reach it, 96.6% of those are right"),
+        (0.99, 0.0, 0.0, "threshold 0.990, 0% of photos reach it"),
+        (1.01, 0.0, 0.0, "threshold 1.010: every photo goes to a person"),
+    ],
+)
+def test_what_a_threshold_does_is_said_in_one_line(out, threshold, coverage, precision, said):
+    summary = Summary(accuracy=0.95, threshold=threshold, coverage=coverage, accepted_precision=precision)
+    results.figures(out, summary, VERSION)
+    assert _text(out) == f"Model version 3: test accuracy 95.0%, {said}\n"
 
 
 def test_routes_are_counted_by_bay_and_refusals_have_their_own_line(out):
