@@ -57,6 +57,8 @@ def _history(target: Target, as_json: bool) -> None:
         )
     for sentence in watch.sentences:
         click.echo(f"Lasts: {sentence}")
+    if not periods.runs(target):
+        click.echo("Nothing watches now: the schedule's pipeline is gone. `loadingbay run` makes it again.", err=True)
 
 
 @click.command(short_help="Show what runs and what there is.")

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from botocore.exceptions import ClientError
+
 from loadingbay.target import Target
-from pipelines import aws
+from pipelines import aws, monitoring
 
 KEY = "monitoring/periods.json"
 
@@ -55,6 +57,17 @@ def read(target: Target, bucket: str) -> Watch:
     if not aws.exists(s3, bucket, KEY):
         return Watch((), "", ())
     return parse(json.loads(s3.get_object(Bucket=bucket, Key=KEY)["Body"].read()))
+
+
+def runs(target: Target) -> bool:
+    """Whether there is a pipeline for the schedule to start."""
+    try:
+        target.client("sagemaker").describe_pipeline(PipelineName=f"{target.stage}{monitoring.SUFFIX}")
+    except ClientError as error:
+        if aws.is_missing(error):
+            return False
+        raise
+    return True
 
 
 def parse(said: Mapping[str, Any]) -> Watch:
