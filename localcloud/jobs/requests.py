@@ -21,6 +21,8 @@ Document = dict[str, Any]
 MAX_HOSTS = 16
 TENSORBOARD = f"{OPT_ML}/output/tensorboard"
 """Where a training job writes its files for TensorBoard, unless it says otherwise."""
+NOTEBOOK_JOB = "amazon_sagemaker_scheduler"
+"""The command in AWS's images that runs a notebook; the SDK's NotebookJobStep is a training job that starts it."""
 
 
 def processing_job(cloud: Cloud, request: Document) -> Document:
@@ -90,6 +92,8 @@ def training_job(cloud: Cloud, request: Document) -> Document:
     algorithm = request.get("AlgorithmSpecification") or {}
     if "TrainingImage" not in algorithm:
         raise _refused("a training job without AlgorithmSpecification.TrainingImage")
+    if algorithm.get("ContainerEntrypoint", [])[:1] == [NOTEBOOK_JOB]:
+        raise _refused(f"a notebook job, which the entry point {NOTEBOOK_JOB!r} makes of a training job")
     check_image(cloud, algorithm["TrainingImage"])
     resources = request.get("ResourceConfig") or {}
     if "InstanceGroups" in resources:

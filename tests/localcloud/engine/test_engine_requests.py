@@ -69,6 +69,14 @@ def test_a_definition_that_cannot_run_is_refused_when_it_is_created(kit: Kit) ->
     assert error.value.response["Error"]["Code"] == "ValidationException"
 
 
+def test_a_notebook_job_is_refused_when_the_pipeline_is_created(kit: Kit) -> None:
+    request = kit.training_request("")
+    request["AlgorithmSpecification"]["ContainerEntrypoint"] = ["amazon_sagemaker_scheduler"]
+    step = {"Name": "Nightly", "Type": "Training", "Arguments": request}
+    with pytest.raises(ClientError, match=r"Step 'Nightly': The local cloud does not support a notebook job"):
+        kit.sm.create_pipeline(PipelineName=kit.prefix, PipelineDefinition=definition(step), RoleArn=ROLE)
+
+
 @pytest.mark.parametrize("kind", ["Processing", "Training"])
 def test_instances_may_be_parameters(kit: Kit, kind: str) -> None:
     parameters: list[dict[str, Any]] = [
