@@ -136,16 +136,19 @@ lock: $(UV) ## write the lock files anew from the .in files
 	$(UV) pip compile -q --python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command 'make lock' container/requirements.in -o container/requirements.lock
 	$(UV) pip compile -q --python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command 'make lock' -c container/requirements.lock requirements/image-test.in -o requirements/image-test.lock
 	$(UV) pip compile -q --python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command 'make lock' requirements/lint.in -o requirements/lint.lock
+	$(UV) pip compile -q --python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command 'make lock' requirements/sbom.in -o requirements/sbom.lock
 	for sdk in 2 3; do $(UV) pip compile -q --python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command 'make lock' requirements/sdk$$sdk.in -o requirements/sdk$$sdk.lock || exit 1; done
 	@$(MAKE) --no-print-directory sbom
 
-sbom: dev ## write down what the image is made of, with licences: container/sbom.cdx.json
+sbom: $(UV) ## write down what the image is made of, with licences: container/sbom.cdx.json
 	@$(UV) venv --quiet --clear --python $(PYTHON) .loadingbay/sbom
 	@$(UV) pip install --quiet --python .loadingbay/sbom/bin/python --require-hashes -r container/requirements.lock
-	@.venv/bin/cyclonedx-py environment --output-reproducible --of JSON -o .loadingbay/sbom/all.json .loadingbay/sbom/bin/python
+	@$(UV) venv --quiet --clear --python $(PYTHON) .loadingbay/sbom-tool
+	@$(UV) pip install --quiet --python .loadingbay/sbom-tool/bin/python --require-hashes -r requirements/sbom.lock
+	@.loadingbay/sbom-tool/bin/cyclonedx-py environment --output-reproducible --of JSON -o .loadingbay/sbom/all.json .loadingbay/sbom/bin/python
 	@# Links to home pages and shops are left out: they change without the image changing.
-	@$(PY) -c 'import json, sys; json.dump(json.load(sys.stdin, object_hook=lambda d: {k: v for k, v in d.items() if k != "externalReferences"}), sys.stdout, indent=2); print()' < .loadingbay/sbom/all.json > container/sbom.cdx.json
-	@rm -rf .loadingbay/sbom
+	@.loadingbay/sbom/bin/python -c 'import json, sys; json.dump(json.load(sys.stdin, object_hook=lambda d: {k: v for k, v in d.items() if k != "externalReferences"}), sys.stdout, indent=2); print()' < .loadingbay/sbom/all.json > container/sbom.cdx.json
+	@rm -rf .loadingbay/sbom .loadingbay/sbom-tool
 
 clean: ## remove environments, state and runs
 	@test ! -x .venv/bin/loadingbay || .venv/bin/loadingbay down || true
