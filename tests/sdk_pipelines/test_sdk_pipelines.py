@@ -43,6 +43,9 @@ def test_a_built_in_algorithm_is_trained_and_registered(execution_of: Run, sdk: 
     (container,) = execution.package()["InferenceSpecification"]["Containers"]
     with tarfile.open(fileobj=io.BytesIO(execution.read(container["ModelDataUrl"]))) as archive:
         assert "xgboost-model" in archive.getnames()
+    if sdk == "v2":
+        answers = execution.read(f"s3://{BUCKET}/{execution.name}/batch-answers/shells-batch.out")
+        assert [0 < float(line) < 40 for line in answers.split()] == [True, True]
 
 
 @whole

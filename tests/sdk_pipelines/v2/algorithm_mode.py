@@ -1,17 +1,22 @@
-"""SDK v2: XGBoost as a built-in algorithm, evaluated and registered if its error is low enough."""
+"""SDK v2: XGBoost as a built-in algorithm, evaluated and registered if its error is low enough; a batch of libsvm.
+
+The batch has labels, counts its features from 1 and has no content type, like that of AWS's first example.
+"""
 
 from common import INSTANCE, SCRIPTS, channels, name, output, preprocess_step, role, run, session, table
 from sagemaker import image_uris
 from sagemaker.estimator import Estimator
 from sagemaker.model import Model
 from sagemaker.processing import ProcessingInput, ProcessingOutput, ScriptProcessor
+from sagemaker.s3 import S3Uploader
+from sagemaker.transformer import Transformer
 from sagemaker.workflow.condition_step import ConditionStep
 from sagemaker.workflow.conditions import ConditionLessThanOrEqualTo
 from sagemaker.workflow.functions import JsonGet
 from sagemaker.workflow.model_step import ModelStep
 from sagemaker.workflow.pipeline import Pipeline
 from sagemaker.workflow.properties import PropertyFile
-from sagemaker.workflow.steps import ProcessingStep, TrainingStep
+from sagemaker.workflow.steps import ProcessingStep, TrainingStep, TransformInput, TransformStep
 
 image = image_uris.retrieve("xgboost", session.boto_region_name, version="1.5-1", instance_type=INSTANCE)
 preprocess = preprocess_step(table())
@@ -65,4 +70,17 @@ check = ConditionStep(
     if_steps=[register],
     else_steps=[],
 )
-run(Pipeline(name=name, steps=[preprocess, train, evaluate, check], sagemaker_session=session))
+create = ModelStep(name="Create", step_args=model.create(instance_type="ml.m5.large"))
+batch = "9.0 1:0.5 2:0.4 7:0.15\n7.0 1:0.35 2:0.27 6:0.05\n"
+place = f"s3://{session.default_bucket()}/{name}/batch"
+S3Uploader.upload_string_as_file_body(batch, f"{place}/shells-batch", sagemaker_session=session)
+transformer = Transformer(
+    model_name=create.properties.ModelName,
+    instance_type=INSTANCE,
+    instance_count=1,
+    output_path=f"{place}-answers",
+    sagemaker_session=session,
+)
+transform = TransformStep(name="Transform", transformer=transformer, inputs=TransformInput(data=place))
+steps = [preprocess, train, evaluate, check, create, transform]
+run(Pipeline(name=name, steps=steps, sagemaker_session=session))

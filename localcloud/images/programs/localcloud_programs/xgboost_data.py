@@ -11,6 +11,7 @@ import xgboost
 
 CSV = ("text/csv", "csv")
 LIBSVM = ("text/libsvm", "text/x-libsvm", "libsvm")
+NO_TYPE = ("", "application/octet-stream")
 PARQUET = ("application/x-parquet", "parquet")
 
 
@@ -47,15 +48,22 @@ def training_matrix(folder: Path, content_type: str, weights: bool = False) -> x
     )
 
 
+class LibsvmRows(xgboost.DMatrix):  # type: ignore[misc]
+    """Rows that came as libsvm, whose features are counted from 0 or from 1."""
+
+
 def request_matrix(body: str, content_type: str) -> xgboost.DMatrix:
-    """The rows of a request, which have no label in CSV; ValueError for another type."""
+    """The rows of a request, which have no label in CSV; ValueError for another type.
+
+    A request without a type is libsvm, as for AWS's container.
+    """
     if content_type in CSV:
         return xgboost.DMatrix(_table(body))
-    if content_type in LIBSVM:
+    if content_type in LIBSVM or content_type in NO_TYPE:
         from sklearn.datasets import load_svmlight_file
 
         rows = "\n".join(line if ":" not in line.split()[0] else f"0 {line}" for line in body.splitlines() if line)
-        return xgboost.DMatrix(load_svmlight_file(io.BytesIO(rows.encode()), zero_based=True)[0])
+        return LibsvmRows(load_svmlight_file(io.BytesIO(rows.encode()), zero_based=True)[0])
     raise ValueError(f"the content type {content_type!r} is not served; give text/csv or text/libsvm")
 
 

@@ -15,7 +15,7 @@ import numpy as np
 import xgboost
 from sagemaker_inference.errors import UnsupportedFormatError
 
-from localcloud_programs.xgboost_data import request_matrix
+from localcloud_programs.xgboost_data import LibsvmRows, request_matrix
 from localcloud_programs.xgboost_training import MODEL
 
 
@@ -30,16 +30,25 @@ def model_fn(model_dir: str) -> Any:
     return booster
 
 
-def input_fn(body: str, content_type: str) -> Any:
-    """The request's rows; UnsupportedFormatError unless they are CSV or libsvm."""
+def input_fn(body: str | bytes, content_type: str) -> Any:
+    """The request's rows; UnsupportedFormatError unless they are CSV or libsvm, which is what has no type."""
     try:
-        return request_matrix(body, content_type)
+        # The toolkit decodes a body whose type says that it is text.
+        return request_matrix(body.decode() if isinstance(body, bytes) else body, content_type)
     except ValueError as error:
         raise UnsupportedFormatError(content_type) from error
 
 
 def predict_fn(data: Any, model: Any) -> Any:
-    """A score a row, or a score a class and row."""
+    """A score a row, or a score a class and row.
+
+    Rows of libsvm may have one column more than the model, as in AWS's container: whoever counts the features from 1
+    has an empty column 0. No tree of the model looks at the last one.
+    """
+    if isinstance(data, LibsvmRows) and isinstance(model, xgboost.Booster):
+        columns = model.num_features()
+        if data.num_col() == columns + 1:
+            data = xgboost.DMatrix(data.get_data()[:, :columns])
     return model.predict(data, validate_features=False)
 
 
