@@ -143,8 +143,9 @@ def _happens(stage: Stage, screen: Screen, camera: str) -> str:
     about = version.metadata
     stage.moment(f"version {version.number} is trained")
     stage.tell(
-        f"          accuracy {about['accuracy']} {about.get('accuracy_interval', '')}, on {about['recent_photos']} "
-        f"recent photos {about['recent_accuracy']} {about.get('recent_accuracy_interval', '')}"
+        f"          accuracy {about['accuracy']} ({about.get('accuracy_interval', 'unsure')}), on "
+        f"{about['recent_photos']} recent photos {about['recent_accuracy']} "
+        f"({about.get('recent_accuracy_interval', 'unsure')})"
     )
     compared = _compared(stage, camera, version)
     _promote(stage, version, f"promoted from shadow: right on {compared.won} more and {compared.lost} fewer photos")
