@@ -170,22 +170,31 @@ def _newest_monitor(target: Target) -> str:
 
 
 def _lambda_group(target: Target, name: str) -> str | None:
-    """The log group of this stage's Lambda whose name contains this one; deploy_model and deploy-model are the same."""
+    """Return the log group of the stage's first Lambda with a word that begins so; None when there is none.
+
+    `deploy_model`, `deploy-model` and `deploy` name the same one; the step `Train` is not the Lambda `retrain`.
+    """
     plain = name.lower().replace("_", "").replace("-", "")
     ours = f"{_LAMBDA_LOGS}/{target.stage}-"  # an account has other projects' Lambdas, too
     for group in aws.listed(target.client("logs"), "describe_log_groups", "logGroups", logGroupNamePrefix=ours):
         found = str(group["logGroupName"])
-        if plain and plain in found.removeprefix(ours).lower().replace("_", "").replace("-", ""):
+        words = found.removeprefix(ours).lower().replace("_", "-").split("-")
+        if plain and any("".join(words[start:]).startswith(plain) for start in range(len(words))):
             return found
     return None
 
 
 def _group_lines(target: Target, group: str) -> Iterator[str]:
-    """The newest lines of all streams of a group."""
+    """Yield the lines of all streams of a group; WorkError when there is none."""
+    nothing = WorkError(f"nothing was written to {group} yet")
+    empty = True
     try:
         for event in aws.listed(target.client("logs"), "filter_log_events", "events", logGroupName=group):
+            empty = False
             yield event["message"].rstrip("\n")
     except ClientError as error:
         if not aws.is_missing(error):
             raise
-        raise WorkError(f"nothing was written to {group} yet") from error
+        raise nothing from error
+    if empty:
+        raise nothing

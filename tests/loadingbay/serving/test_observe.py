@@ -66,6 +66,7 @@ def target(tmp_path, monkeypatch):
             logs.create_log_stream(logGroupName=group, logStreamName=stream)
             event = {"timestamp": time.time_ns() // 1_000_000, "message": line}
             logs.put_log_events(logGroupName=group, logStreamName=stream, logEvents=[event])
+        logs.create_log_group(logGroupName="/aws/lambda/loadingbay-retrain")
         yield target
 
 
@@ -76,6 +77,7 @@ def target(tmp_path, monkeypatch):
         ("train", ["ValueError: no photos"]),
         ("deploy_model", ["Version 1 is live."]),
         ("deploy-model", ["Version 1 is live."]),
+        ("model", ["Version 1 is live."]),
         (None, ["--- Train", "ValueError: no photos"]),
     ],
 )
@@ -88,12 +90,19 @@ def test_a_name_without_a_log_says_which_there_are(target):
         list(logs_of(target, "nonsense"))
 
 
+def test_a_step_that_has_not_run_is_not_taken_for_a_lambda(target):
+    target.client("sagemaker").answer("ListPipelineExecutions", {"PipelineExecutionSummaries": []})
+    with pytest.raises(UsageError, match=r"logs Train: .* steps of the last execution: none yet"):
+        list(logs_of(target, "Train"))
+
+
 @pytest.mark.parametrize(
     ("name", "says"),
     [
         ("monitor", "`loadingbay monitor` runs one"),
         ("endpoint", "nothing was written to /aws/sagemaker/Endpoints/loadingbay yet"),
         ("verification", "Endpoints/loadingbay-verify"),
+        ("retrain", "nothing was written to /aws/lambda/loadingbay-retrain yet"),
     ],
 )
 def test_a_log_that_is_still_empty_says_so(target, name, says):
