@@ -71,6 +71,7 @@ def run(
         fetching = _Background(fetch)
         with made.timed("cloud"):
             up.start_cloud(target, screen)
+        fetching.check()
         with made.timed("stack"):
             stack = up.deploy_stack(target, screen)
         made.endpoint_name = stack["EndpointName"]
@@ -136,9 +137,13 @@ class _Background(Generic[T]):
         self._thread = threading.Thread(target=work, daemon=True)
         self._thread.start()
 
+    def check(self) -> None:
+        """Raise what the function raised, if it has ended so by now; waits for nothing."""
+        if self._error is not None:
+            raise self._error
+
     def result(self) -> T:
         """Wait for the function to end and return its result; raises what it raised."""
         self._thread.join()
-        if self._error is not None:
-            raise self._error
+        self.check()
         return self._outcome[0]

@@ -3,6 +3,7 @@
 
 import io
 import json
+import threading
 
 import pytest
 from rich.console import Console
@@ -193,6 +194,27 @@ def test_drawn_samples_are_announced_before_anything_is_computed(story):
     story.run()
     lines = story.output.getvalue().splitlines()
     assert next(n for n, t in enumerate(lines) if "DRAWN SAMPLES" in t) < lines.index("Pipeline ...")
+
+
+def test_data_that_cannot_be_read_are_told_before_anything_is_deployed(story, monkeypatch):
+    reading, deployed = [], []
+    began = threading.Event()
+
+    def unreadable():
+        reading.append(threading.current_thread())
+        began.set()
+        raise WorkError("photos: the folder has no photos")
+
+    def start_cloud(*_):
+        assert began.wait(10)
+        reading[0].join(10)
+
+    story.data = unreadable
+    monkeypatch.setattr(up, "start_cloud", start_cloud)
+    monkeypatch.setattr(up, "deploy_stack", lambda *_: deployed.append(1))
+    with pytest.raises(WorkError, match="the folder has no photos"):
+        story.run()
+    assert deployed == []
 
 
 def test_a_missed_gate_is_a_failure_with_the_figures_in_the_summary(story):
