@@ -180,7 +180,7 @@ class Emulator:
         ):
             source = folder / f"{module}.py"
             need(
-                source.is_file() and begins in source.read_text(),
+                source.is_file() and begins in source.read_text(encoding="utf-8"),
                 f"the private name ministack.services.cloudformation.{module}.{name} is missing",
             )
 

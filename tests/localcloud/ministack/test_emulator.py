@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import subprocess
 import sys
 import time
@@ -209,6 +210,21 @@ emulator.Emulator(settings)
     assert done.returncode == 1
     assert "the private name ministack.services.eventbridge._put_events is missing" in done.stderr
     assert "ministack==1.5.33" in done.stderr
+
+
+def test_it_starts_in_a_locale_that_is_not_utf_8(tmp_path: Path) -> None:
+    program = f"""
+import os
+from pathlib import Path
+from localcloud.settings import Settings
+from localcloud.ministack import emulator
+settings = Settings(Path({str(tmp_path)!r}), 4747)
+os.environ.update(emulator.environment(settings))
+emulator.Emulator(settings)
+"""
+    locale = {**os.environ, "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, env=locale)
+    assert done.returncode == 0, done.stderr
 
 
 def test_modules_that_are_not_used_are_not_imported(tmp_path: Path) -> None:
