@@ -123,6 +123,8 @@ faults: dev ## kills, floods and misleads the local cloud under load, and writes
 
 lint: dev .venv-lint/lint.stamp ## ruff, mypy, import-linter, cfn-lint, checkov, hadolint
 	@.venv/bin/ruff check .
+	@# Text files are UTF-8 in any locale.
+	@.venv/bin/ruff check --quiet --preview --select PLW1514 .
 	@.venv/bin/ruff format --check .
 	@.venv/bin/mypy
 	@.venv/bin/lint-imports --no-cache

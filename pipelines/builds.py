@@ -87,7 +87,7 @@ def _code_hash() -> str:
 def _write(path: Path, text: str) -> None:
     """Writes all or nothing: a build cut short must not be remembered."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile("w", dir=path.parent, suffix=".part", delete=False) as part:
+    with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=path.parent, suffix=".part", delete=False) as part:
         part.write(text)
     Path(part.name).replace(path)
 

@@ -80,7 +80,7 @@ def _job(command: Sequence[Any], log: Path) -> None:
             check=False,
         )
     if ended.returncode:
-        last = log.read_text(errors="replace").strip().splitlines()[-1:]
+        last = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-1:]
         sys.exit(f"{log} ends with: {' '.join(last)}")
 
 

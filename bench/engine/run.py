@@ -98,7 +98,7 @@ def measure(rounds: int, folder: Path) -> tuple[dict[str, list[float]], dict[str
 
 def machine() -> str:
     """The processor, the cores and the system."""
-    info = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
+    info = Path("/proc/cpuinfo").read_text(encoding="utf-8") if Path("/proc/cpuinfo").exists() else ""
     model = next((line.partition(":")[2].strip() for line in info.splitlines() if "model name" in line), "unknown")
     return f"{os.cpu_count()} cores of {model}, Linux {platform.release()}, Python {platform.python_version()}"
 
@@ -136,7 +136,7 @@ def spread(values: list[float]) -> str:
 
 def put_part(page: Path, part: str) -> None:
     """Replace the part of a page that begins with the same heading, or add it at the end."""
-    text = page.read_text() if page.exists() else ""
+    text = page.read_text(encoding="utf-8") if page.exists() else ""
     parts = [f"# {each.strip()}\n" for each in f"\n{text}".split("\n# ")[1:]]
     headings = [each.partition("\n")[0] for each in parts]
     heading = part.partition("\n")[0]
@@ -144,7 +144,7 @@ def put_part(page: Path, part: str) -> None:
         parts[headings.index(heading)] = part
     else:
         parts.append(part)
-    page.write_text("\n".join(parts))
+    page.write_text("\n".join(parts), encoding="utf-8")
 
 
 def clean_environment(folder: Path) -> dict[str, str]:

@@ -77,7 +77,7 @@ def timed(command: list[str], log: Path) -> dict[str, float]:
         )
         _, status, usage = os.wait4(process.pid, 0)
     if status:
-        last = log.read_text(errors="replace").strip().splitlines()[-1:]
+        last = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-1:]
         sys.exit(f"{Path(command[command[0] == '-m']).name} failed: {' '.join(last)}")
     return {"wall_seconds": time.perf_counter() - began, "processor_seconds": usage.ru_utime + usage.ru_stime}
 
@@ -222,7 +222,9 @@ def weights_sha256(folder: Path) -> str:
 def machine() -> str:
     """Cores and processor."""
     names = [
-        line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line
+        line.split(":")[1].strip()
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        if "model name" in line
     ]
     return f"{len(os.sched_getaffinity(0))} cores of {names[0] if names else platform.machine()}"
 

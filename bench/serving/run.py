@@ -94,7 +94,7 @@ def limits(artifact: Path, photos: list[Path], seconds: int) -> dict[str, float]
 
 def cpu() -> str:
     """The processor's name."""
-    for line in Path("/proc/cpuinfo").read_text().splitlines():
+    for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
         if line.startswith("model name"):
             return line.partition(":")[2].strip()
     return "unknown processor"

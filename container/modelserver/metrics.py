@@ -131,7 +131,7 @@ class _Table(Collector):  # type: ignore[misc] # typed as Any where the library 
         """Yield the row of each process of the server that runs, and its resident bytes."""
         for index, row in enumerate(self.rows):
             try:
-                with open(f"/proc/{int(row[PROCESS])}/statm") as file:  # noqa: PTH123 - read often, kept plain
+                with open(f"/proc/{int(row[PROCESS])}/statm", encoding="utf-8") as file:  # noqa: PTH123 - read often, kept plain
                     yield index, int(file.read().split()[1]) * mmap.PAGESIZE
             except (OSError, IndexError):
                 continue

@@ -17,7 +17,7 @@ def cores(cgroup: Path = Path("/sys/fs/cgroup/cpu.max")) -> int:
     """CPU cores this process may use: the scheduler's mask, further limited by the container's quota (cgroup v2)."""
     allowed = len(os.sched_getaffinity(0))
     try:
-        quota, period = cgroup.read_text().split()
+        quota, period = cgroup.read_text(encoding="utf-8").split()
         return max(1, min(allowed, int(quota) // int(period)))
     except (OSError, ValueError):  # no cgroup v2 here, or quota is "max"
         return allowed

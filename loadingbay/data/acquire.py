@@ -219,7 +219,7 @@ class _Digests:
     def __init__(self, path: Path) -> None:
         self._path, self._changed = path, False
         try:
-            known = json.loads(path.read_text())
+            known = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError):
             known = {}
         self._known: dict[str, dict[str, Any]] = known if isinstance(known, dict) else {}

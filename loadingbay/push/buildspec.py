@@ -45,7 +45,7 @@ class Buildspec:
 def read(path: Path) -> Buildspec:
     """Reads the file. Raises WorkError that names the place of what is wrong or cannot be carried out here."""
     try:
-        document = yaml.safe_load(path.read_text())
+        document = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise WorkError(f"the commit has no {path.name}: a push runs the phases of that file") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:

@@ -51,7 +51,7 @@ def _parse(template: Path) -> dict[str, Any]:
     from samtranslator.yaml_helper import yaml_parse  # knows !Ref, !Sub and the others
 
     try:
-        document = yaml_parse(template.read_text())
+        document = yaml_parse(template.read_text(encoding="utf-8"))
     except Exception as error:  # yaml's many errors, all with the place in the file
         raise WorkError(f"the template {template} cannot be read: {' '.join(str(error).split())}") from error
     if not isinstance(document, dict) or not isinstance(document.get("Resources"), dict):

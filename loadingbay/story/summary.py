@@ -117,7 +117,7 @@ def write(folder: Path, summary: Summary) -> Path:
     """Write summary.json atomically; return its path."""
     place = folder / "summary.json"
     try:
-        with tempfile.NamedTemporaryFile("w", dir=folder, suffix=".part", delete=False) as part:
+        with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=folder, suffix=".part", delete=False) as part:
             part.write(json.dumps(summary.document(), indent=2) + "\n")
         Path(part.name).chmod(0o644)
         Path(part.name).replace(place)

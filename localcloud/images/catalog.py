@@ -79,7 +79,7 @@ class Rule:
 def read(path: Path) -> list[Rule]:
     """The rules of a file, in its order; CatalogError if it is missing, no TOML, or a rule has a wrong member."""
     try:
-        document = tomllib.loads(path.read_text())
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise CatalogError(f"{path} cannot be read: {error}") from None
     except tomllib.TOMLDecodeError as error:

@@ -216,5 +216,5 @@ def _locked(path: Path, waiting: Callable[[], None], cancelled: threading.Event)
 
 
 def _write_if_other(path: Path, text: str) -> None:
-    if not path.exists() or path.read_text() != text:
-        path.write_text(text)
+    if not path.exists() or path.read_text(encoding="utf-8") != text:
+        path.write_text(text, encoding="utf-8")

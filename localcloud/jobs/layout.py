@@ -82,4 +82,4 @@ def input_data_config(channels: list[Mapping[str, Any]]) -> dict[str, Any]:
 def write_json(path: Path, value: Any) -> None:
     """Write `value` as JSON to `path`; creates the directory if needed."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(value, indent=2) + "\n")
+    path.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")

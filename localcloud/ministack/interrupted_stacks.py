@@ -29,7 +29,7 @@ def mark_interrupted(state: Path) -> list[str]:
     """Mark interrupted stacks in MiniStack's state file of CloudFormation, before MiniStack reads it; their names."""
     if not state.exists():
         return []
-    document = json.loads(state.read_text())
+    document = json.loads(state.read_text(encoding="utf-8"))
     marked = []
     for stack in _stacks(document.get("payload", {}).get("stacks")):
         after = status_after_kill(stack["StackStatus"])

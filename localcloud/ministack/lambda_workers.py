@@ -177,7 +177,7 @@ class Workers:
 def _peak_megabytes(process: Any) -> int:
     """The most memory that a worker's process had resident, in MB; 0 when it has ended (proc(5), VmHWM)."""
     try:
-        status = Path(f"/proc/{process.pid}/status").read_text()
+        status = Path(f"/proc/{process.pid}/status").read_text(encoding="utf-8")
     except (OSError, AttributeError):
         return 0
     peak = re.search(r"^VmHWM:\s+(\d+) kB", status, re.MULTILINE)

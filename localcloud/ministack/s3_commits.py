@@ -142,7 +142,7 @@ def _read_again(s3: Any, bucket: str, key: str, path: str) -> None:
     before = held["objects"].pop(key, None)
     s3._object_versions.pop((bucket, key), None)
     with contextlib.suppress(OSError, ValueError):
-        meta = json.loads(Path(path + _SIDECAR).read_text())
+        meta = json.loads(Path(path + _SIDECAR).read_text(encoding="utf-8"))
         if meta.get("is_delete_marker"):
             s3._load_persisted_delete_marker(account, held, bucket, key, meta)
             return

@@ -43,7 +43,7 @@ _INTERFACE_UP, _SET_INTERFACE_FLAGS = 1, 0x8914  # <net/if.h>, <linux/sockios.h>
 # What a container's root may do by Docker's default, without making device files: chown, dac_override, fowner, fsetid,
 # kill, setgid, setuid, setpcap, net_bind_service, net_raw, sys_chroot.
 _KEPT_CAPABILITIES = (0, 1, 3, 4, 5, 6, 7, 8, 10, 13, 18)
-with open("/proc/sys/kernel/cap_last_cap") as file:
+with open("/proc/sys/kernel/cap_last_cap", encoding="utf-8") as file:
     _DROPPED_CAPABILITIES = tuple(n for n in range(int(file.read()) + 1) if n not in _KEPT_CAPABILITIES)
 
 _libc = ctypes.CDLL(None, use_errno=True)

@@ -35,20 +35,20 @@ class Identity:
     def of(cls, pid: int) -> Identity:
         """Return the identity of the process with this PID; OSError if there is none."""
         fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
-        return cls(pid, int(fields[19]), Path("/proc/sys/kernel/random/boot_id").read_text().strip())
+        return cls(pid, int(fields[19]), Path("/proc/sys/kernel/random/boot_id").read_text(encoding="utf-8").strip())
 
     @classmethod
     def read(cls, note: Path) -> Identity | None:
         """Return the identity that `write` stored in a file; None if there is none."""
         try:
-            pid, started, boot = note.read_text().split()
+            pid, started, boot = note.read_text(encoding="utf-8").split()
             return cls(int(pid), int(started), boot)
         except (OSError, ValueError):
             return None
 
     def write(self, note: Path) -> None:
         """Store the identity in a file."""
-        note.write_text(str(self))
+        note.write_text(str(self), encoding="utf-8")
 
     def __str__(self) -> str:
         return f"{self.pid} {self.started} {self.boot}\n"

@@ -43,7 +43,7 @@ def _profiles(path: Path) -> dict[str, dict[str, str]]:
     """The profiles of a credentials file by name; none if it is not in the form of one."""
     parser = configparser.RawConfigParser()
     try:
-        parser.read_string(path.read_text())
+        parser.read_string(path.read_text(encoding="utf-8"))
     except (configparser.Error, UnicodeDecodeError):
         return {}
     return {name: dict(parser[name]) for name in parser.sections()}

@@ -69,8 +69,8 @@ def test_everything_it_copies_exists_and_reaches_the_build():
 def test_it_serves_from_the_tree_that_it_puts_together(image, start):
     one = start(program=image / "usr/local/bin/serve").ready()
     assert one.invoke(b"value 51")[0] == 200
-    children = Path(f"/proc/{one.process.pid}/task/{one.process.pid}/children").read_text().split()
-    assert str(image / "opt/loadingbay/bin/serve") in Path(f"/proc/{children[0]}/cmdline").read_text()
+    children = Path(f"/proc/{one.process.pid}/task/{one.process.pid}/children").read_text(encoding="utf-8").split()
+    assert str(image / "opt/loadingbay/bin/serve") in Path(f"/proc/{children[0]}/cmdline").read_text(encoding="utf-8")
 
 
 def test_serve_is_executable_and_finds_python_on_the_path(image):

@@ -104,7 +104,7 @@ def test_a_request_that_kills_its_worker_does_not_end_the_server(start):
 
 def test_a_dead_loader_is_replaced_and_its_workers_go_on(start):
     one = start().ready()
-    loader = int(Path(f"/proc/{one.process.pid}/task/{one.process.pid}/children").read_text())
+    loader = int(Path(f"/proc/{one.process.pid}/task/{one.process.pid}/children").read_text(encoding="utf-8"))
     os.kill(loader, signal.SIGKILL)
     one.wait_for(lambda: one.log.count("is imported") == 2)
     assert one.invoke(VALID)[0] == 200

@@ -23,7 +23,7 @@ from pathlib import Path
 MODEL = Path(os.environ["SM_MODEL_DIR"])
 HISTORY: list[str] = []
 MODELS: dict[str, Path] | None = {} if os.environ.get("SAGEMAKER_MULTI_MODEL") else None
-STARTED = Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19]
+STARTED = Path("/proc/self/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[19]
 SERVER = f"{Path('/proc/self/ns/pid').readlink()} {os.getpid()} {STARTED}"
 
 

@@ -77,7 +77,7 @@ def test_wrong_use_ends_with_code_2() -> None:
 
 
 def test_the_port_is_open_on_loopback_only(cloud: Any) -> None:
-    listening = Path("/proc/net/tcp").read_text() + Path("/proc/net/tcp6").read_text()
+    listening = Path("/proc/net/tcp").read_text(encoding="utf-8") + Path("/proc/net/tcp6").read_text(encoding="utf-8")
     ours = {str(fd.readlink()) for fd in Path(f"/proc/{cloud.process.pid}/fd").iterdir() if fd.is_symlink()}
     mine = [
         line.split()[1]

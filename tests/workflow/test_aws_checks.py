@@ -38,7 +38,7 @@ CHECKS = {
 
 def first_line(module: Path) -> str:
     """The first line of a module's docstring, without its full stop."""
-    said = ast.get_docstring(ast.parse(module.read_text())) or ""
+    said = ast.get_docstring(ast.parse(module.read_text(encoding="utf-8"))) or ""
     return said.splitlines()[0].rstrip(".")
 
 

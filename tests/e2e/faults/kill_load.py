@@ -262,7 +262,9 @@ def run(folder: Path, kills: int, lines: int, seed: int, load_seconds: float = 1
 
 def write_report(path: Path, outcome: dict[str, Any]) -> None:
     """Write the figures of `run` that docs/faults.md shows."""
-    path.write_text(json.dumps({**outcome, "lost": sum(map(len, outcome["lost"].values()))}, indent=1) + "\n")
+    path.write_text(
+        json.dumps({**outcome, "lost": sum(map(len, outcome["lost"].values()))}, indent=1) + "\n", encoding="utf-8"
+    )
 
 
 if __name__ == "__main__":

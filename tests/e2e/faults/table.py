@@ -142,7 +142,7 @@ def _kills(path: Path) -> str:
     """The section about kills, from what the test of kills wrote; nothing without it."""
     if not path.is_file():
         return ""
-    told = json.loads(path.read_text())
+    told = json.loads(path.read_text(encoding="utf-8"))
     counts = told.pop("acknowledged")
     rows = "\n".join(f"| {_KINDS[kind]} | {count:,} |" for kind, count in counts.items())
     return _KILLS.format(rows=rows, **told)
@@ -166,11 +166,11 @@ last the cloud is killed while {at_once} jobs are there, and started again.
 
 def _jobs(path: Path) -> str:
     """The section about jobs, from what the test of jobs wrote; nothing without it."""
-    return _JOBS.format(**json.loads(path.read_text())) if path.is_file() else ""
+    return _JOBS.format(**json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else ""
 
 
 def _processors() -> list[str]:
-    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     return [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
 
 

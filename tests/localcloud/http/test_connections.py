@@ -67,7 +67,11 @@ def test_an_idle_connection_is_kept_for_its_client(cloud: Any) -> None:
 
 
 def test_the_soft_limit_of_descriptors_is_raised(cloud: Any) -> None:
-    line = next(s for s in Path(f"/proc/{cloud.process.pid}/limits").read_text().splitlines() if "open files" in s)
+    line = next(
+        s
+        for s in Path(f"/proc/{cloud.process.pid}/limits").read_text(encoding="utf-8").splitlines()
+        if "open files" in s
+    )
     soft, hard = line.split()[3:5]
 
     assert soft == hard or int(soft) >= 65_536

@@ -108,7 +108,7 @@ def memory(process: int) -> bytes:
     """What a process of this user can write to in its own memory."""
     held = b""
     with Path(f"/proc/{process}/mem").open("rb", 0) as file:
-        for line in Path(f"/proc/{process}/maps").read_text().splitlines():
+        for line in Path(f"/proc/{process}/maps").read_text(encoding="utf-8").splitlines():
             begin, end = (int(number, 16) for number in line.split()[0].split("-"))
             if " rw-p " in line:
                 file.seek(begin)

@@ -24,7 +24,7 @@ rows = (HERE / "shells.csv").read_text().splitlines()[1:]
 
 def uploaded(folder: str, lines: list[str]) -> str:
     """Upload rows without a header; their URI."""
-    Path(f"{folder}.csv").write_text("\n".join(lines))
+    Path(f"{folder}.csv").write_text("\n".join(lines), encoding="utf-8")
     return session.upload_data(f"{folder}.csv", bucket, f"{name}/{folder}")
 
 

@@ -79,7 +79,7 @@ def main() -> None:
     _write(folder / "output", analysis, explanation, config)
     path = variables.get("baseline_constraints")
     if path:
-        found = clarify_drift.violations(analysis, json.loads(Path(path).read_text()))
+        found = clarify_drift.violations(analysis, json.loads(Path(path).read_text(encoding="utf-8")))
         _write_json(folder / "output" / "constraint_violations.json", {"version": "1.0", "violations": found})
         for violation in found:
             print(f"{violation['constraint_check_type']}: {violation['metric_name']}: {violation['description']}")
@@ -101,7 +101,7 @@ def _write(
 
 
 def _write_json(path: Path, document: Document) -> None:
-    path.write_text(json.dumps(_without_nan(document), indent=2) + "\n")
+    path.write_text(json.dumps(_without_nan(document), indent=2) + "\n", encoding="utf-8")
 
 
 def _without_nan(value: Any) -> Any:

@@ -82,7 +82,7 @@ def _table(path: Path, kind: str, config: Mapping[str, Any]) -> pd.DataFrame:
     elif kind == "text/csv":
         table = _csv(path, headers)
     else:
-        table = _json(path.read_text(), kind, config)
+        table = _json(path.read_text(encoding="utf-8"), kind, config)
     if headers:
         if len(headers) != len(table.columns):
             raise AnalysisError(f"headers names {len(headers)} columns, and {path.name} has {len(table.columns)}.")

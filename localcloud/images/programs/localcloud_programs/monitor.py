@@ -132,5 +132,5 @@ def _document(variables: Mapping[str, str], name: str) -> Document | None:
     path = variables.get(name)
     if not path:
         return None
-    document: Document = json.loads(Path(path).read_text())
+    document: Document = json.loads(Path(path).read_text(encoding="utf-8"))
     return document

@@ -77,7 +77,7 @@ def _csv(path: Path, *, header: bool) -> pd.DataFrame:
 
 def _json(path: Path, *, lines: bool) -> pd.DataFrame:
     """Read a JSON file, or one of JSON lines, as texts with a column for each path to a value."""
-    text = path.read_text()
+    text = path.read_text(encoding="utf-8")
     documents = [json.loads(line) for line in text.splitlines() if line.strip()] if lines else json.loads(text)
     listed = documents if isinstance(documents, list) else [documents]
     # Values are texts before they stand in one column: a whole number beside a missing one would get a fraction.
