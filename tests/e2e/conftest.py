@@ -24,7 +24,7 @@ from tests.e2e.real_account import RefusedError, compare, switched
 ROOT = Path(__file__).resolve().parents[2]
 
 # Few epochs: these tests ask whether the story is told right, test_real_images.py how well the model does.
-QUICK = ("--epochs", "4", "--minimum-accuracy", "0.5", "--target-precision", "0.95", "--champion-tolerance", "1")
+QUICK = ("--epochs", "2", "--minimum-accuracy", "0.5", "--target-precision", "0.95", "--champion-tolerance", "1")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from loadingbay.serving.photos import FOR_REVIEW
+from tests.e2e.conftest import QUICK
 
 
 @pytest.fixture(scope="module")
@@ -60,8 +61,7 @@ def test_what_is_no_photo_fails_by_name(
 
 def test_a_missed_gate_says_which_figure_it_was_and_registers_nothing(bay: Any, story: dict[str, Any]) -> None:
     before = set(bay.versions())
-    done = bay.cli("run", "--data", bay.data, "--epochs", "4", "--target-precision", "0.95",
-                   "--minimum-accuracy", "1.0", check=False)  # fmt: skip
+    done = bay.cli("run", "--data", bay.data, *QUICK, "--minimum-accuracy", "1.0", check=False)
     assert done.returncode == 1
     assert str(story["accuracy"]) in done.stdout + done.stderr
     assert "accuracy" in done.stderr

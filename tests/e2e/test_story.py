@@ -10,6 +10,7 @@ from PIL import Image
 
 from loadingbay.serving.photos import FOR_REVIEW
 from pipelines.sources import git_commit
+from tests.e2e.conftest import QUICK
 
 pytestmark = pytest.mark.aws
 
@@ -108,4 +109,5 @@ def test_the_training_log_is_in_cloudwatch(bay: Any, story: dict[str, Any]) -> N
     stream = logs.describe_log_streams(logGroupName="/aws/sagemaker/TrainingJobs", logStreamNamePrefix=job)
     name = stream["logStreams"][0]["logStreamName"]
     events = logs.get_log_events(logGroupName="/aws/sagemaker/TrainingJobs", logStreamName=name, startFromHead=True)
-    assert any("epoch=4/4" in event["message"] for event in events["events"])
+    epochs = QUICK[QUICK.index("--epochs") + 1]
+    assert any(f"epoch={epochs}/{epochs}" in event["message"] for event in events["events"])
