@@ -8,6 +8,7 @@ given again. Where a launcher without namespaces was killed too, its command's p
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import select
 import signal
@@ -33,8 +34,11 @@ class Identity:
 
     @classmethod
     def of(cls, pid: int) -> Identity:
-        """Return the identity of the process with this PID; OSError if there is none."""
-        fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
+        """Return the identity of the process with this PID; ProcessLookupError if there is none."""
+        try:
+            fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
+        except FileNotFoundError:
+            raise ProcessLookupError(errno.ESRCH, os.strerror(errno.ESRCH), str(pid)) from None
         return cls(pid, int(fields[19]), Path("/proc/sys/kernel/random/boot_id").read_text(encoding="utf-8").strip())
 
     @classmethod

@@ -159,7 +159,7 @@ class ContainedProcess:
         try:
             Identity.of(self._launcher.pid).write(directory / NOTE)
             self._launcher.control.sendall(packed)
-        except (BrokenPipeError, ConnectionResetError) as error:
+        except (BrokenPipeError, ConnectionResetError, ProcessLookupError) as error:
             self._launcher.close()
             raise SandboxError(
                 "its launcher ended before it was told what to run; if the program was updated while its local cloud "

@@ -37,14 +37,18 @@ def test_a_line_that_cannot_be_passed_on_does_not_hide_the_end(tmp_path: Path) -
     launchers.close()
 
 
-def test_a_launcher_that_ends_before_its_plan_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("reaped", [False, True])
+def test_a_launcher_that_ends_before_its_plan_is_a_sentence(tmp_path, monkeypatch, reaped: bool) -> None:
     launchers = Launchers()
     start = launchers.start
 
     def killed() -> Launcher:
         launcher = start()
-        psutil.Process(launcher.pid).kill()
+        process = psutil.Process(launcher.pid)
+        process.kill()
         launcher.control.recv(1)  # returns when the kernel has closed the other end
+        if reaped:
+            process.wait(10)
         return launcher
 
     monkeypatch.setattr(launchers, "start", killed)
