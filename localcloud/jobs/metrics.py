@@ -47,17 +47,18 @@ class MetricReader:
         return [{"MetricName": n, "Value": value, "Timestamp": at} for n, (value, at) in self._values.items()]
 
     def data(self) -> Iterator[dict[str, Any]]:
-        """Yield an entry of CloudWatch's PutMetricData for the numbers of each metric and second, without dimensions.
+        """Yield an entry of CloudWatch's PutMetricData for the numbers of each metric and second, at the first one's time.
 
         NaN and infinite values are left out, since CloudWatch takes none; an entry holds at most 150 values.
         """
         for name, values in self._history.items():
             numbers = ((value, at) for value, at in values if math.isfinite(value))
-            for second, group in groupby(numbers, key=lambda number: int(number[1])):
-                found = [value for value, _ in group]
+            for _, group in groupby(numbers, key=lambda number: int(number[1])):
+                found = list(group)
                 for start in range(0, len(found), _MAX_VALUES_OF_DATUM):
                     part = found[start : start + _MAX_VALUES_OF_DATUM]
-                    yield {"MetricName": name, "Timestamp": second, "Values": part}
+                    # Not the whole second: the first one may have begun before the job, from whose start clients ask.
+                    yield {"MetricName": name, "Timestamp": part[0][1], "Values": [value for value, _ in part]}
 
 
 def check_definitions(definitions: Iterable[Mapping[str, str]]) -> None:

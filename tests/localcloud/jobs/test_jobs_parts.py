@@ -123,7 +123,7 @@ def test_metrics_go_to_cloudwatch_by_name_and_second() -> None:
         reader.line(f"loss={number}")
     assert list(reader.data()) == [
         {"MetricName": "loss", "Timestamp": 5, "Values": [0.5, 0.25]},
-        {"MetricName": "loss", "Timestamp": 6, "Values": [0.125]},
+        {"MetricName": "loss", "Timestamp": 6.25, "Values": [0.125]},
     ]
 
 

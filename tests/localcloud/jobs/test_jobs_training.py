@@ -60,7 +60,7 @@ def test_script_mode_trains_and_the_model_is_stored(cloud: Any, kit: Kit) -> Non
         Namespace="/aws/sagemaker/TrainingJobs",
         MetricName="loss",
         Dimensions=[{"Name": "TrainingJobName", "Value": name}],
-        StartTime=job["TrainingStartTime"] - timedelta(minutes=1),
+        StartTime=job["TrainingStartTime"],
         EndTime=job["TrainingEndTime"] + timedelta(minutes=1),
         Period=60,
         Statistics=["Sum"],
