@@ -48,7 +48,7 @@ def training_matrix(folder: Path, content_type: str, weights: bool = False) -> x
     )
 
 
-class LibsvmRows(xgboost.DMatrix):  # type: ignore[misc]
+class LibsvmRows(xgboost.DMatrix):  # type: ignore[misc]  # not installed here
     """Rows that came as libsvm, whose features are counted from 0 or from 1."""
 
 
