@@ -47,7 +47,7 @@ class MetricReader:
         return [{"MetricName": n, "Value": value, "Timestamp": at} for n, (value, at) in self._values.items()]
 
     def data(self) -> Iterator[dict[str, Any]]:
-        """Yield an entry of CloudWatch's PutMetricData for the numbers of each metric and second, at the first one's time.
+        """Yield entries of PutMetricData: the numbers of each metric and second, at the time of the first of them.
 
         NaN and infinite values are left out, since CloudWatch takes none; an entry holds at most 150 values.
         """
