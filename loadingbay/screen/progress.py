@@ -29,6 +29,7 @@ from pipelines.training_log import Epoch
 
 STEPS = ("Stage", "Train", "Evaluate", "Gate", "Register")
 _LINE_SECONDS = 5.0  # between two lines about the same thing where lines cannot be redrawn
+_SHORT_SECONDS = 1.0  # a part that ends within has one line there
 _MARKS = {"done": ("✔", "green"), "failed": ("✘", "red"), "waiting": ("·", "dim"), "stopped": ("■", "yellow")}
 _STATES = {"Succeeded": "done", "Failed": "failed", "Stopped": "stopped", "Stopping": "stopped"}
 
@@ -97,6 +98,7 @@ class Screen:
         self._live = Live(self, console=self.console, refresh_per_second=8) if self.console.is_terminal else None
         self._said: dict[str, tuple[str, float]] = {}
         self._lock = threading.Lock()
+        self._ended = False
 
     def __enter__(self) -> Screen:
         if self._live:
@@ -104,6 +106,7 @@ class Screen:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._ended = True
         if self._live:
             self._live.stop()
 
@@ -114,11 +117,18 @@ class Screen:
 
     @contextmanager
     def part(self, name: str) -> Iterator[Part]:
-        """A part that is running inside the `with`, done after it, and failed if that raises."""
+        """A part that is running inside the `with`, done after it, and failed if that raises.
+
+        Where lines cannot be redrawn, one that takes a second or more has a line before it ends, and its last line
+        does not repeat the note that the line before it said.
+        """
         part = Part(name)
         with self._lock:
             self.parts.append(part)
-        self._line(name, f"{name} ...")
+            self._said.pop(name, None)
+        begun = threading.Timer(_SHORT_SECONDS, self._begun, [part])
+        begun.daemon = True
+        begun.start()
         try:
             yield part
         except BaseException as error:
@@ -127,15 +137,23 @@ class Screen:
         else:
             part.state = "done"
         finally:
+            begun.cancel()
             part.ended = time.monotonic()
-            words = {"done": "", "failed": "failed, ", "stopped": "stopped, "}[part.state]
-            note = f"{part.note}, " if part.note else ""
-            self._line(name, f"{name}: {words}{note}{duration(part.seconds)}", force=True)
+            note = "" if self._said.get(name, ("",))[0] == f"{name}: {part.note}" else part.note
+            state = "" if part.state == "done" and note else part.state
+            text = ", ".join(words for words in (state, note, duration(part.seconds)) if words)
+            self._line(name, f"{name}: {text}", force=True)
+
+    def _begun(self, part: Part) -> None:
+        """Say that a part is running that did not end within a moment."""
+        if part.ended is None:
+            self._line(part.name, f"{part.name}: {part.note}" if part.note else f"{part.name} ...")
 
     def note(self, part: Part, text: str) -> None:
         """Says what the part is doing; where lines cannot be redrawn, not more often than each few seconds."""
         part.note = text
-        self._line(part.name, f"{part.name}: {text}")
+        if part.seconds >= _SHORT_SECONDS:
+            self._line(part.name, f"{part.name}: {text}")
 
     def update(self, seen: Execution | Epoch) -> None:
         """Show a pipeline execution and its steps in their present state."""
@@ -169,11 +187,12 @@ class Screen:
 
     def __rich__(self) -> RenderableType:
         """The parts and steps as a table, which rich draws again and again."""
-        table = Table.grid(padding=(0, 2, 0, 0))
-        table.add_column(width=1)
+        table = Table.grid(padding=(0, 2, 0, 0), expand=True)
+        table.add_column(width=1, no_wrap=True)
         table.add_column(no_wrap=True, min_width=12)
         table.add_column(justify="right", no_wrap=True, min_width=10)
-        table.add_column(overflow="ellipsis", no_wrap=True)
+        # What is redrawn must keep its height; what stays must be whole.
+        table.add_column(overflow="fold" if self._ended else "ellipsis", no_wrap=not self._ended, ratio=1)
         parts = list(self.parts)
         newest = next((part for part in reversed(parts) if part.name == "Pipeline"), None)
         for part in parts:

@@ -24,11 +24,12 @@ from loadingbay.story.summary import DRAWN, Summary
 from loadingbay.target import Target
 
 _EXAMPLES = 3
+_UNLIMITED = 10_000  # columns: no comment is as long
 
 
 def console() -> Console:
     """Return the console that prints results on stdout; for a file or a pipe it is so wide that no line is cut."""
-    return Output(highlight=False, width=None if sys.stdout.isatty() else 140)
+    return Output(highlight=False, width=None if sys.stdout.isatty() else _UNLIMITED)
 
 
 def drawn_notice(out: Console, drawn: bool) -> None:
@@ -128,6 +129,8 @@ def finished(out: Console, done: Finished, root: Path) -> None:
     summary, latest = done.summary, root / "runs" / "latest"
     out.print()
     drawn_notice(out, summary.drawn)
+    if not done.new:
+        out.print(f"Nothing changed: this is version {done.version.number}, registered before.")
     figures(out, summary, done.version)
     out.print(f"{len(summary.outcomes)} test photos: {counted(summary.outcomes)}")
     out.print()
@@ -137,7 +140,7 @@ def finished(out: Console, done: Finished, root: Path) -> None:
     out.print()
     out.print(f"Picture  [bold]{shown(Path(summary.report or ''))}[/]", soft_wrap=True)
     out.print(f"Summary  {shown(latest / 'summary.json')}", soft_wrap=True)
-    times(out, summary)
+    out.print(f"Time     {duration(summary.document()['seconds']['total'])}")
     out.print()
     photo = next(iter(sorted((done.folder / "photos").glob("*.*g"))), None)
     out.print("Try next:")
@@ -152,7 +155,7 @@ def pending(out: Console, done: Finished, target: Target) -> None:
     out.print()
     drawn_notice(out, summary.drawn)
     figures(out, summary, version)
-    times(out, summary)
+    out.print(f"Time  {duration(summary.document()['seconds']['total'])}")
     out.print()
     if version.approval == "Approved":
         out.print(f"Nothing changed: version {version.number} is approved already.")
@@ -162,7 +165,8 @@ def pending(out: Console, done: Finished, target: Target) -> None:
         out.print(f"Nothing changed: this is version {version.number}, which was rejected{said}.", soft_wrap=True)
         out.print("Approve it if it is to serve after all:")
     else:
-        out.print("It waits for approval; until then nothing is deployed. Approve it:")
+        before = "" if done.new else f"Nothing changed: this is version {version.number}, registered before. "
+        out.print(f"{before}It waits for approval; until then nothing is deployed. Approve it:")
     out.print(f'  {command()} approve {version.number} --comment "why"', soft_wrap=True)
     out.print("or, the same through the AWS API:")
     out.print(f"  {aws_approval(target, version)}", soft_wrap=True)
@@ -177,16 +181,6 @@ def aws_approval(target: Target, version: Version) -> str:
     words = [command("aws"), "sagemaker", "update-model-package", "--model-package-arn", version.arn]
     words += ["--model-approval-status", "Approved", "--approval-description", "why"]
     return " ".join([*variables, *map(shlex.quote, words)])
-
-
-def times(out: Console, summary: Summary) -> None:
-    """Print the duration of the run and of each of its parts."""
-    seconds = summary.document()["seconds"]
-    total = seconds.pop("total")
-    parts = ", ".join(f"{name} {duration(value)}" for name, value in seconds.items())
-    grid = Table.grid(padding=(0, 2, 0, 0))
-    grid.add_row("Time   ", f"{duration(total)}: {parts}")
-    out.print(grid)
 
 
 def monitored(out: Console, report: Report) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from loadingbay.registry import versions as registry
 from loadingbay.registry.versions import Version
-from loadingbay.screen.progress import Screen, shown
+from loadingbay.screen.progress import Screen
 from loadingbay.serving import monitoring, photos
 from loadingbay.serving.photos import Outcome, Photo
 from loadingbay.target import Target
@@ -59,7 +59,7 @@ def classify(
             prefix=prefix,
             done=count,
         )
-        part.note = photos.counted(outcomes)
+        part.note = f"{len(listed)} classified"
     return outcomes
 
 
@@ -87,6 +87,6 @@ def report(
         )
         screen.note(part, "drawing")
         drawn = monitoring.monitor(target, stack=dict(stack), folder=folder, evaluation=version.evaluation)
-        lost = f"; {missing} captured requests had not arrived" if missing else ""
-        part.note = f"{shown(drawn.picture)}{lost}"
+        lost = f" without {missing} captured requests that had not arrived" if missing else ""
+        part.note = f"drawn{lost}"
     return drawn.picture

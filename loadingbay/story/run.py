@@ -96,8 +96,6 @@ def run(
         registered = training.registered(target, execution, complete.version)
         version = registered.version
         made.model_package_arn = version.arn
-        if not registered.new:
-            screen.say(f"Nothing changed: this is version {version.number}, registered before.")
         listed = release.fetch_photos(target, execution, folder / "photos")
         if approve:
             with made.timed("deployment"):

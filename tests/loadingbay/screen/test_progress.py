@@ -1,6 +1,8 @@
 """What is seen: plain lines without a flood, durations in words, commands that can be typed."""
 
+import contextlib
 import io
+import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -37,16 +39,67 @@ def test_a_duration_is_in_words(seconds, text):
     assert duration(seconds) == text
 
 
-def test_a_part_says_when_it_begins_and_how_it_ended(screen, output):
+def _short(monkeypatch, seconds):
+    monkeypatch.setattr(module, "_SHORT_SECONDS", seconds)
+
+
+def test_a_short_part_has_one_line(screen, output):
+    with screen.part("Application") as part:
+        screen.note(part, "changing the stack")
+        screen.note(part, "the stack was created")
+    assert output.getvalue() == "Application: the stack was created, 0.0 s\n"
+
+
+def test_a_part_that_takes_long_says_that_it_began(screen, output, monkeypatch):
+    _short(monkeypatch, 0.001)
     with screen.part("Data") as part:
+        while not output.getvalue():
+            time.sleep(0.001)
         part.note = "CIFAR-100"
     assert output.getvalue().splitlines() == ["Data ...", "Data: CIFAR-100, 0.0 s"]
 
 
+def test_the_last_line_of_a_part_does_not_repeat_the_one_before(screen, output, monkeypatch):
+    _short(monkeypatch, 0)
+    monkeypatch.setattr(module, "_LINE_SECONDS", 0)
+    for failing in (False, True):
+        with contextlib.suppress(ValueError), screen.part("Pipeline") as part:
+            screen.note(part, "execution one")
+            if failing:
+                raise ValueError
+    said = [line for line in output.getvalue().splitlines() if line != "Pipeline ..."]
+    assert said == [
+        "Pipeline: execution one",
+        "Pipeline: done, 0.0 s",
+        "Pipeline: execution one",
+        "Pipeline: failed, 0.0 s",
+    ]
+
+
 def test_a_part_that_raises_is_shown_as_failed(screen, output):
-    with pytest.raises(ValueError), screen.part("Data"):
+    with contextlib.suppress(ValueError), screen.part("Data") as part:
+        part.note = "reading"
         raise ValueError
-    assert "Data: failed, 0.0 s" in output.getvalue()
+    assert output.getvalue() == "Data: failed, reading, 0.0 s\n"
+
+
+@pytest.mark.parametrize("width", [60, 100])
+def test_on_a_terminal_a_long_note_costs_neither_marks_nor_names(output, width):
+    terminal = Console(file=output, width=width, force_terminal=True, color_system=None)
+    screen = Screen(terminal)
+    note = "CIFAR100_ARCHIVE=" + "/a-folder" * 12
+    with screen:
+        with screen.part("Data") as part:
+            part.note = note
+        with screen.part("Pipeline"):
+            screen.update(Execution("arn", "Succeeded", "", (_step("AlreadyRegistered", "Succeeded"),)))
+        terminal.print(screen)
+        assert "…" in output.getvalue()
+        output.truncate(output.seek(0))
+    last = output.getvalue().split("\x1b[2K")[-1]
+    assert "✔  Data" in last
+    assert "AlreadyRegistered" in last
+    assert note in "".join(line[-width:].strip().split("  ")[-1] for line in last.splitlines()[:8])
 
 
 def test_a_hundred_notes_in_a_moment_are_not_a_hundred_lines(screen, output):

@@ -2,15 +2,19 @@
 
 import io
 import shlex
+import sys
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 
+from loadingbay.registry.history import Period
 from loadingbay.registry.versions import Version
 from loadingbay.screen import results
 from loadingbay.serving.photos import Outcome
+from loadingbay.story.run import Finished
 from loadingbay.story.summary import Summary
 from loadingbay.target import choose
 
@@ -80,6 +84,29 @@ def test_drawn_samples_are_named_plainly(out):
     assert _text(out) == ""
     results.drawn_notice(out, True)
     assert "DRAWN SAMPLES, not of photos" in _text(out)
+
+
+@pytest.mark.parametrize(("new", "times"), [(True, 0), (False, 1)])
+@pytest.mark.parametrize("approval", ["Approved", "PendingManualApproval", "Rejected"])
+def test_a_run_that_changed_nothing_says_so_once(out, tmp_path, new, times, approval):
+    done = Finished(Summary(accuracy=0.95, threshold=0.8), replace(VERSION, approval=approval), new, tmp_path)
+    results.pending(out, done, choose({}, tmp_path))
+    known = 0 if approval == "PendingManualApproval" else 1  # a decided version is an older one
+    assert _text(out).count("Nothing changed") == max(times, known)
+    if approval == "Approved":
+        results.finished(out, done, tmp_path)
+        assert _text(out).count("Nothing changed") == 1 + times
+
+
+def test_what_is_piped_is_neither_cut_nor_broken(monkeypatch):
+    pipe = io.StringIO()
+    monkeypatch.setattr(sys, "stdout", pipe)
+    out = results.console()
+    comment = "because " * 60
+    results.finished(out, Finished(Summary(report="/runs/" + "x" * 300), VERSION, True, Path("/runs")), Path("/"))
+    results.history(out, [Period(1, "config", datetime.now(UTC), None, "you", comment.strip(), {})])
+    assert "/runs/" + "x" * 300 in pipe.getvalue()
+    assert comment.strip() in pipe.getvalue()
 
 
 def test_the_aws_command_can_be_typed_as_it_stands():
