@@ -38,7 +38,7 @@ from loadingbay.commands.tune import tune
 from loadingbay.commands.versions import approve, reject
 from loadingbay.commands.watch import logs, monitor, status
 from loadingbay.errors import UsageError
-from loadingbay.options import folder
+from loadingbay.options import OneOf, folder
 from loadingbay.target import choose
 
 _INTERRUPTED = 130
@@ -68,7 +68,7 @@ class _Commands(click.Group):
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.option(
     "--cloud",
-    type=click.Choice(["local", "aws"]),
+    type=OneOf(["local", "aws"]),
     help="Which cloud to use. [default: AWS_ENDPOINT_URL if set, else LOADINGBAY_CLOUD, else local]",
 )
 @click.option(

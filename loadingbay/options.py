@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
@@ -28,10 +29,52 @@ class DataPath(click.Path):
         super().__init__(path_type=Path)
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Return the Path; click.BadParameter if the text is empty."""
+        """Return the Path; click.UsageError if the text is empty."""
         if value == "":
-            self.fail("it is empty: name an archive or a folder, or leave the option out", param, ctx)
+            raise _refused(value, "must name an archive or a folder, or be left out", param, ctx)
         return super().convert(value, param, ctx)
+
+
+class Number(click.ParamType[float]):
+    """A whole number, or with `whole=False` any, from `low` to `high`; None sets no upper bound.
+
+    With `above`, `low` itself is not allowed.
+    """
+
+    def __init__(self, low: float, high: float | None = None, *, whole: bool = True, above: bool = False) -> None:
+        self.name = "n" if whole else "x"  # the metavar, which click writes in capitals
+        self._low, self._high, self._whole, self._above = low, high, whole, above
+        least = f"above {low:,}" if above else f"{low:,}" if high is not None else f"at least {low:,}"
+        self._allowed = least if high is None else f"{least} to {high:,}"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Return the number; click.UsageError, with the values that are allowed, if it is none of them."""
+        try:
+            number = int(value) if self._whole else float(value)
+        except ValueError:
+            kind = "a whole number" if self._whole else "a number"
+            raise _refused(value, f"must be {kind}, {self._allowed}", param, ctx) from None
+        high = math.inf if self._high is None else self._high
+        if not self._low <= number <= high or (self._above and number == self._low):
+            raise _refused(value, f"must be {self._allowed}", param, ctx)
+        return number
+
+
+class OneOf(click.Choice[str]):
+    """One of some words."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the word; click.UsageError, with the words that are allowed, if it is none of them."""
+        if value not in self.choices:
+            raise _refused(value, f"must be {' or '.join(self.choices)}", param, ctx)
+        return str(value)
+
+
+def _refused(value: Any, allowed: str, param: click.Parameter | None, ctx: click.Context | None) -> click.UsageError:
+    """Return the error that names an option or argument, its value, and what is allowed."""
+    option = isinstance(param, click.Option)
+    name = "" if param is None else max(param.opts, key=len) if option else param.human_readable_name
+    return click.UsageError(f"{name} {value or repr(value)}: {allowed}".lstrip(), ctx)
 
 
 def folder() -> Path:

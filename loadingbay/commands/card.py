@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import click
 
-from loadingbay.options import AS_JSON, print_json, require_running, with_target
+from loadingbay.options import AS_JSON, Number, print_json, require_running, with_target
 from loadingbay.target import Target
 
 
 @click.command(short_help="Show a version's model card.")
 @with_target
-@click.argument("version", type=click.IntRange(min=1))
+@click.argument("version", type=Number(1))
 @AS_JSON
 def card(target: Target, version: int, as_json: bool) -> None:
     """Show the model card of version VERSION: purpose, data, figures, threshold, and who approved it.

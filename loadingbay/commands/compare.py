@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from loadingbay.options import AS_JSON, folder, print_json, require_running, with_target
+from loadingbay.options import AS_JSON, Number, folder, print_json, require_running, with_target
 from loadingbay.target import Target
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @click.command(short_help="Compare a version with the approved one.")
 @with_target
-@click.argument("version", type=click.IntRange(min=1))
+@click.argument("version", type=Number(1))
 @click.option("--promote", is_flag=True, help="Then approve it: a shadow that convinced comes into service.")
 @AS_JSON
 def compare(target: Target, version: int, promote: bool, as_json: bool) -> None:

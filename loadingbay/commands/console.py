@@ -7,7 +7,7 @@ import threading
 
 import click
 
-from loadingbay.options import folder, with_target
+from loadingbay.options import Number, folder, with_target
 from loadingbay.target import Target
 
 PORT = 4748
@@ -16,7 +16,7 @@ PORT = 4748
 @click.command(short_help="Open a page to approve, review, watch and try.")
 @with_target
 @click.option(
-    "--port", type=click.IntRange(0, 65535), default=PORT, show_default=True, help="The port; 0 takes any that is free."
+    "--port", type=Number(0, 65535), default=PORT, show_default=True, help="The port; 0 takes any that is free."
 )
 @click.option("--open/--no-open", "browser", default=True, show_default=True, help="Open it in the browser.")
 def console(target: Target, port: int, browser: bool) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from loadingbay.errors import UsageError
-from loadingbay.options import AS_JSON, print_json, require_running, with_target
+from loadingbay.options import AS_JSON, Number, print_json, require_running, with_target
 from loadingbay.target import Target
 
 if TYPE_CHECKING:
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 @click.command(short_help="Show what was in production when.")
 @with_target
-@click.argument("version", type=click.IntRange(min=1), required=False)
-@click.option("--limit", type=click.IntRange(1, 1000), default=20, show_default=True, help="How far back, in changes.")
+@click.argument("version", type=Number(1), required=False)
+@click.option("--limit", type=Number(1, 1000), default=20, show_default=True, help="How far back, 1 to 1,000 changes.")
 @AS_JSON
 def history(target: Target, version: int | None, limit: int, as_json: bool) -> None:
     """Show what the endpoint served, from when until when, approved by whom, and how good it was.

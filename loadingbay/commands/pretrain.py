@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from loadingbay.errors import UsageError
-from loadingbay.options import AS_JSON, DataPath, new_screen, print_json, with_target
+from loadingbay.options import AS_JSON, DataPath, Number, new_screen, print_json, with_target
 from loadingbay.target import Target
 from pipelines.parameters import BY_NAME
 from pipelines.pretraining import EPOCHS
@@ -37,8 +37,12 @@ def _classes(_context: click.Context, _option: click.Parameter, text: str) -> st
     callback=_classes,
     help="The classes to leave out, because training learns them.",
 )
-@click.option("--epochs", type=click.IntRange(1, 1000), default=EPOCHS, show_default=True, help="Passes over photos.")
-@click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=1, show_default=True, help="Of all that is drawn.")
+@click.option(
+    "--epochs", type=Number(1, 1000), default=EPOCHS, show_default=True, help="Passes over photos, 1 to 1,000."
+)
+@click.option(
+    "--seed", type=Number(0, 2**31 - 1), default=1, show_default=True, help="Seed of everything that is drawn."
+)
 @click.option(
     "--output", type=click.Path(path_type=Path), help="Where the weights go. [default: training/pretrained.params]"
 )

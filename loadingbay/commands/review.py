@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from loadingbay.errors import UsageError, WorkError
-from loadingbay.options import AS_JSON, print_json, require_running, with_target
+from loadingbay.options import AS_JSON, Number, print_json, require_running, with_target
 from loadingbay.target import Target
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 @click.command(short_help="Look at the photos that the model was not sure of.")
 @with_target
 @click.option("--show-answer", is_flag=True, help="Show the model's answer before you decide; it may lead you.")
-@click.option("--most", type=click.IntRange(min=1), metavar="N", help="Stop after N labels. [default: all that wait]")
+@click.option("--most", type=Number(1), help="Stop after N labels. [default: all that wait]")
 def review(target: Target, show_answer: bool, most: int | None) -> None:
     """Show the photos in the review queue one after the other and store what each really shows.
 

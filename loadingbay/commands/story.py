@@ -7,16 +7,16 @@ from pathlib import Path
 
 import click
 
-from loadingbay.options import folder, new_screen, with_target
+from loadingbay.options import OneOf, folder, new_screen, with_target
 from loadingbay.target import Target
 
 
 @click.command(short_help="Watch a camera change, and the application learn it.")
 @with_target
-@click.argument("name", type=click.Choice(["drift"]))
+@click.argument("name", type=OneOf(["drift"]))
 @click.option(
     "--camera",
-    type=click.Choice(["askew", "out-of-focus", "night"]),
+    type=OneOf(["askew", "out-of-focus", "night"]),
     default="out-of-focus",
     show_default=True,
     help="What happens to it.",

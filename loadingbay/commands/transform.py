@@ -5,16 +5,16 @@ from __future__ import annotations
 import click
 
 from loadingbay.errors import UsageError
-from loadingbay.options import AS_JSON, new_screen, print_json, require_running, with_target
+from loadingbay.options import AS_JSON, Number, new_screen, print_json, require_running, with_target
 from loadingbay.target import Target
 
 
 @click.command(short_help="Classify photos in S3 without an endpoint.")
 @with_target
 @click.argument("prefix")
-@click.option("--version", "number", type=click.IntRange(min=1), help="Which version. [default: the newest approved]")
+@click.option("--version", "number", type=Number(1), help="Which version. [default: the newest approved]")
 @click.option("--instance-type", default="ml.c5.xlarge", show_default=True, help="Its machines.")
-@click.option("--instances", type=click.IntRange(1, 16), default=1, show_default=True, help="How many.")
+@click.option("--instances", type=Number(1, 16), default=1, show_default=True, help="How many, 1 to 16.")
 @AS_JSON
 def transform(
     target: Target, prefix: str, number: int | None, instance_type: str, instances: int, as_json: bool

@@ -13,6 +13,8 @@ from loadingbay.errors import UsageError, WorkError
 from loadingbay.options import (
     AS_JSON,
     DataPath,
+    Number,
+    OneOf,
     checked,
     folder,
     new_screen,
@@ -60,11 +62,11 @@ def _parsed(parameter: Parameter) -> Callable[[click.Context, click.Parameter, s
 
 @click.command(short_help="Search the parameters of training.")
 @with_target
-@click.option("--trials", type=click.IntRange(1, 500), default=8, show_default=True, help="Trials in all.")
-@click.option("--parallel", type=click.IntRange(1, 20), default=2, show_default=True, help="Trials at a time.")
+@click.option("--trials", type=Number(1, 500), default=8, show_default=True, help="Trials in all, 1 to 500.")
+@click.option("--parallel", type=Number(1, 20), default=2, show_default=True, help="Trials at a time, 1 to 20.")
 @click.option(
     "--objective",
-    type=click.Choice(["nll", "accuracy"]),
+    type=OneOf(["nll", "accuracy"]),
     default="nll",
     show_default=True,
     help="What ranks them, out of fold: negative log-likelihood (less noisy), or accuracy.",

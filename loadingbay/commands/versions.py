@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from loadingbay.options import AS_JSON, new_screen, print_json, require_running, with_target
+from loadingbay.options import AS_JSON, Number, new_screen, print_json, require_running, with_target
 from loadingbay.target import Target
 
 if TYPE_CHECKING:
@@ -18,14 +18,14 @@ dry_run_option = click.option("--dry-run", is_flag=True, help="Only print what w
 
 @click.command(short_help="Approve a version, which deploys it.")
 @with_target
-@click.argument("version", type=click.IntRange(min=1))
+@click.argument("version", type=Number(1))
 @comment_option
 @dry_run_option
 @click.option("--shadow", is_flag=True, help="Let it get copies of the live requests, and answer nobody.")
 @click.option(
     "--share",
-    type=click.FloatRange(0, 1, min_open=True),
-    help="With --shadow: of how many of the requests, above 0 to 1.  [default: 1]",
+    type=Number(0, 1, whole=False, above=True),
+    help="With --shadow: of how many of the requests, above 0 to 1. [default: 1]",
 )
 @AS_JSON
 def approve(
@@ -49,7 +49,7 @@ def approve(
 
 @click.command(short_help="Reject a version.")
 @with_target
-@click.argument("version", type=click.IntRange(min=1))
+@click.argument("version", type=Number(1))
 @comment_option
 @dry_run_option
 @AS_JSON

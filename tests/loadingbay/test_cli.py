@@ -13,6 +13,7 @@ import pytest
 from click.testing import CliRunner
 
 from loadingbay.cli import cli
+from loadingbay.options import OneOf
 from loadingbay.reference import page
 from pipelines.parameters import PARAMETERS
 
@@ -130,6 +131,33 @@ def test_an_option_out_of_range_names_option_value_and_range(call):
     assert "--target-precision 1.5: must be 0.5 to 0.999" in call("run", "--target-precision", "1.5").stderr
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["card", "x"], "VERSION x: must be a whole number, at least 1"),
+        (["card", "1.5"], "VERSION 1.5: must be a whole number, at least 1"),
+        (["card", "0"], "VERSION 0: must be at least 1"),
+        (["history", "--limit", "1001"], "--limit 1001: must be 1 to 1,000"),
+        (["approve", "1", "--share", "0"], "--share 0: must be above 0 to 1"),
+        (["approve", "1", "--share", "nan"], "--share nan: must be above 0 to 1"),
+        (["approve", "1", "--share", "x"], "--share x: must be a number, above 0 to 1"),
+        (["tune", "--objective", "loss"], "--objective loss: must be nll or accuracy"),
+        (["--cloud", "mars", "up"], "--cloud mars: must be local or aws"),
+    ],
+)
+def test_a_wrong_value_is_told_with_what_is_allowed(words, said):
+    answer = CliRunner().invoke(cli, words)
+    assert answer.exit_code == 2
+    assert answer.output.splitlines()[-1] == f"Error: {said}"
+
+
+@pytest.mark.parametrize("name", list(cli.commands))
+def test_no_command_tells_of_a_wrong_value_in_the_words_of_click(name):
+    for parameter in cli.commands[name].params:
+        assert not isinstance(parameter.type, (type(click.INT), type(click.FLOAT), click.types.DateTime))
+        assert not isinstance(parameter.type, click.Choice) or isinstance(parameter.type, OneOf)
+
+
 def test_the_traceback_is_there_only_when_it_is_asked_for(call):
     assert "Traceback" not in call("monitor").stderr
     assert "Traceback" in call("monitor", LOADINGBAY_DEBUG="1").stderr
@@ -240,4 +268,4 @@ def test_an_empty_path_to_data_is_not_the_current_folder(command):
     answer = CliRunner().invoke(cli, [command, "--data", ""])
 
     assert answer.exit_code == 2
-    assert "it is empty: name an archive or a folder" in answer.output
+    assert "--data '': must name an archive or a folder" in answer.output
