@@ -18,7 +18,7 @@ from localcloud.api.errors import ApiError, validation_error
 
 _NUMBERS = {"integer": int, "long": int, "float": (int, float), "double": (int, float)}
 # The largest size of a value of each type: Java's int and long, IEEE 754, and the last second of the year 9999.
-_LARGEST = {
+LARGEST = {
     "integer": 2**31 - 1,
     "long": 2**63 - 1,
     "float": (2 - 2**-23) * 2.0**127,
@@ -142,7 +142,7 @@ def _check_length(shape: ListShape | MapShape, value: Any, path: str, problems: 
 
 def _check_number(shape: Shape, value: float, path: str) -> None:
     """Raise SerializationException for a number that its type cannot hold, as infinity (1e400 in JSON) in any."""
-    largest = _LARGEST[shape.type_name]
+    largest = LARGEST[shape.type_name]
     if isinstance(value, bool) or not -largest <= value <= largest:
         _wrong_type(value, shape, path)
 

@@ -5,6 +5,7 @@ guard       which requests are not served at all
 signature   Signature Version 4 of requests
 connections one connection of the server under the port, and how many there may be
 body        bodies read up to a limit
+members     types of what requests to the services around SageMaker carry
 errors      the port's own errors in the form of each protocol
 protocol    AWS JSON 1.1 for SageMaker's control plane
 operations  the documentation page of the operations that are served

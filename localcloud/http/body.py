@@ -107,8 +107,8 @@ def check_nesting(data: bytes) -> None:
         raise BodyError("SerializationException", f"The body is nested more than {MOST_LEVELS} levels deep.", 400)
 
 
-def check_json(data: bytes) -> None:
-    """BodyError unless the body of a request of AWS JSON is empty, or a JSON object of Unicode text with plain names.
+def check_json(data: bytes) -> dict[str, Any]:
+    """The body of a request of AWS JSON; BodyError unless it is empty, or an object of Unicode text with plain names.
 
     The services behind read on as if nothing was sent, or fail, where it is something else.
     """
@@ -120,7 +120,7 @@ def check_json(data: bytes) -> None:
     if not isinstance(document, dict):
         raise BodyError("SerializationException", "The body is JSON, but no object.", 400)
     if b"\\u" not in data:
-        return  # without an escape there is neither half of a surrogate pair nor a control character in a text
+        return document  # without an escape there is neither half of a surrogate pair nor a control character in a text
     try:
         json.dumps(document, ensure_ascii=False).encode()
     except UnicodeEncodeError:
@@ -129,6 +129,7 @@ def check_json(data: bytes) -> None:
     for member, value in document.items():
         if member.lower().endswith("name") and isinstance(value, str) and _CONTROL.search(value):
             raise BodyError("ValidationException", f"Value {value!a:.100} at {member!r} has a control character.", 400)
+    return document
 
 
 def check_form(data: bytes) -> None:
@@ -154,10 +155,14 @@ def check_key(raw_path: bytes) -> None:
         raise BodyError("KeyTooLongError", "Your key is too long", 400)
 
 
-def check(form: str, service: str, path: str, raw_path: bytes, data: bytes) -> None:
-    """BodyError if a service cannot read a request; `form` is what `errors.protocol` gives."""
+def check(form: str, service: str, path: str, raw_path: bytes, data: bytes) -> dict[str, Any] | None:
+    """BodyError if a service cannot read a request; `form` is what `errors.protocol` gives.
+
+    The body as a document where it is AWS JSON.
+    """
+    document = None
     if form == "json":
-        check_json(data)
+        document = check_json(data)
     elif form == "query":
         check_form(data)
     elif form == "s3":
@@ -166,6 +171,7 @@ def check(form: str, service: str, path: str, raw_path: bytes, data: bytes) -> N
         check_nesting(data)
     if service == "lambda":
         check_function(path, data)
+    return document
 
 
 def check_function(path: str, data: bytes) -> None:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Any
 
 from localcloud.api import OPERATIONS
@@ -10,6 +11,7 @@ from localcloud.http.body import BodyError, GoneError, most_bytes, read_body
 from localcloud.http.body import check as check_body
 from localcloud.http.errors import answer_error, protocol, signature_code
 from localcloud.http.guard import answers_stack, refusal
+from localcloud.http.members import check_members
 from localcloud.http.signature import Key, Request, SignatureError, check, check_time, read
 from localcloud.settings import DiskError
 
@@ -73,7 +75,8 @@ class Front:
                 denied = f"Account {signature.access_key} may ask here for what the policies of S3 and SageMaker allow."
                 await answer_error(send, form, "AccessDenied", denied, 403)
                 return
-            check_body(form, service, path, scope["raw_path"], body.data)
+            document = check_body(form, service, path, scope["raw_path"], body.data)
+            body = replace(body, data=check_members(form, service, request, document, body.data))
             await self._serve(scope, body.receive(receive), send)
         except SignatureError as error:
             form = protocol(request.headers, path, service)
