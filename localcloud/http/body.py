@@ -16,6 +16,8 @@ MOST_BYTES_S3 = 128 * _MIB
 # A function's archive is at most 50 MiB, in base64.
 MOST_BYTES_LAMBDA = 70 * _MIB
 MOST_BYTES = 8 * _MIB
+MOST_BYTES_ANSWER_TO_STACK = 64 * 1024
+"""AWS takes 4 KiB."""
 MOST_LEVELS = 100
 
 MOST_KEY_BYTES = 1024
@@ -69,8 +71,8 @@ def most_bytes(service: str, path: str) -> int:
 
 async def read_body(receive: Receive, declared: str | None, most: int) -> Body:
     """Read a whole body; BodyError above `most` bytes (before reading, where Content-Length says so)."""
-    if declared is not None and declared.isdecimal() and int(declared) > most:
-        raise _too_large(int(declared), most)
+    if declared is not None and declared.isdecimal() and (len(declared) > 20 or int(declared) > most):
+        raise _too_large(declared[:20], most)
     digest = hashlib.sha256()
     parts: list[bytes] = []
     size = 0
@@ -89,7 +91,7 @@ async def read_body(receive: Receive, declared: str | None, most: int) -> Body:
     return Body(parts[0] if len(parts) == 1 else b"".join(parts), digest.hexdigest())
 
 
-def _too_large(size: int, most: int) -> BodyError:
+def _too_large(size: int | str, most: int) -> BodyError:
     return BodyError(
         "RequestEntityTooLarge", f"The body has {size} bytes or more; the local cloud takes up to {most} here.", 413
     )

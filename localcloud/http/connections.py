@@ -68,6 +68,11 @@ class _Connection(HttpToolsProtocol):
         if self._head_bytes > MOST_HEAD_BYTES and not self.transport.is_closing():
             self.send_400_response(f"The head of the request has more than {MOST_HEAD_BYTES} bytes.")
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Keep a header. One behind the body is thrown away: nobody reads it, and there may be any number."""
+        if self._in_head:
+            super().on_header(name, value)
+
     def on_headers_complete(self) -> None:
         """Begin to answer."""
         self._in_head, self._in_body, self._head_bytes = False, True, 0

@@ -7,7 +7,7 @@ from typing import Any
 
 from localcloud.api import OPERATIONS
 from localcloud.api.asgi import App, Receive, Scope, Send, answer_json
-from localcloud.http.body import BodyError, GoneError, most_bytes, read_body
+from localcloud.http.body import MOST_BYTES_ANSWER_TO_STACK, BodyError, GoneError, most_bytes, read_body
 from localcloud.http.body import check as check_body
 from localcloud.http.errors import answer_error, protocol, signature_code
 from localcloud.http.guard import answers_stack, refusal
@@ -56,9 +56,20 @@ class Front:
             ready = self.ready
             await answer_json(send, 200 if ready else 503, ready or {"status": "starting"})
         elif answers_stack(request.method, path):
-            await self._emulator(scope, receive, send)
+            await self._answer_stack(request, scope, receive, send)
         else:
             await self._signed(request, scope, receive, send)
+
+    async def _answer_stack(self, request: Request, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass on the answer of a custom resource. Nobody signed it, so it must be small."""
+        try:
+            body = await read_body(receive, request.headers.get("content-length"), MOST_BYTES_ANSWER_TO_STACK)
+        except BodyError as error:
+            await answer_json(send, error.status, {"message": str(error)})
+        except GoneError:
+            return
+        else:
+            await self._emulator(scope, body.receive(receive), send)
 
     async def _signed(self, request: Request, scope: Scope, receive: Receive, send: Send) -> None:
         """Check the signature, then serve. An unsigned request is refused before its body is read."""

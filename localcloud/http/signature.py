@@ -24,6 +24,7 @@ _ALGORITHM = "AWS4-HMAC-SHA256"
 _MOST_SECONDS_APART = 15 * 60
 _LONGEST_EXPIRES = 7 * 24 * 3600
 _DATE = re.compile(r"\d{8}T\d{6}Z", re.ASCII)
+_SECONDS = re.compile(r"[0-9]{1,15}")
 _HEX_DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
@@ -98,12 +99,12 @@ def read(request: Request) -> Signature:
     if query.get("X-Amz-Algorithm") == _ALGORITHM:
         given = {name: query.get(f"X-Amz-{name}", "") for name in ("Credential", "SignedHeaders", "Signature", "Date")}
         expires = query.get("X-Amz-Expires", "")
-        if not expires.isdecimal() or not 1 <= int(expires) <= _LONGEST_EXPIRES:
+        if not _SECONDS.fullmatch(expires) or not 1 <= int(expires) <= _LONGEST_EXPIRES:
             raise SignatureError("incomplete", f"X-Amz-Expires={expires[:20]}: must be from 1 to {_LONGEST_EXPIRES}.")
         return _read(given, request.headers, query.get("X-Amz-Security-Token", ""), int(expires))
     if "AWSAccessKeyId" in query and "Signature" in query:
         expires = query.get("Expires", "")
-        if not expires.isdecimal():
+        if not _SECONDS.fullmatch(expires):
             raise SignatureError("incomplete", f"Expires={expires[:20]}: must be a time in epoch seconds.")
         token = query.get("x-amz-security-token", "")
         return Signature(query["AWSAccessKeyId"], "s3", query["Signature"], token, date=expires, version=2)

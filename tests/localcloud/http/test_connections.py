@@ -12,6 +12,7 @@ from typing import Any
 
 import psutil
 import pytest
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from localcloud.http import connections
 
@@ -164,6 +165,17 @@ def test_a_head_without_end_is_refused() -> None:
         connection.sendall(b"GET / HTTP/1.1\r\nX-Long: " + b"x" * 100_000)
 
         assert connection.recv(1000).startswith(b"HTTP/1.1 400")
+
+
+def test_headers_behind_a_body_are_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    kept: list[bytes] = []
+    monkeypatch.setattr(HttpToolsProtocol, "on_header", lambda self, name, value: kept.append(name))
+    head = b"POST / HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n"
+    with served() as port, socket.create_connection(("127.0.0.1", port), 10) as connection:
+        connection.sendall(head + b"0\r\n" + b"X-Trailer: a\r\n" * 1_000 + b"\r\n")
+
+        assert ended(connection)
+        assert kept == [b"Host", b"Connection", b"Transfer-Encoding"]
 
 
 def test_the_longest_idle_of_too_many_connections_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:

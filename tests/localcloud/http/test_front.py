@@ -146,6 +146,22 @@ def test_a_body_above_the_limit_is_refused_in_a_sentence(cloud: Any) -> None:
     assert error.value.response["Error"]["Code"] == "RequestEntityTooLarge"
 
 
+@pytest.mark.parametrize("page", ["cfn-response", "cfn-signal"])
+def test_an_answer_to_a_stack_is_not_signed_and_so_must_be_small(cloud: Any, page: str) -> None:
+    answer = httpx.put(f"{cloud.url}/_ministack/{page}/{'a' * 20}", content=b"x" * 65_537, trust_env=False)
+
+    assert (answer.status_code, "65537 bytes" in answer.text) == (413, True)
+
+
+@pytest.mark.parametrize(
+    "query", ["X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Expires=", "AWSAccessKeyId=a&Signature=b&Expires="]
+)
+def test_an_expiry_of_thousands_of_digits_is_refused(cloud: Any, query: str) -> None:
+    answer = httpx.get(f"{cloud.url}/bucket/key?{query}{'1' * 5000}", trust_env=False)
+
+    assert (answer.status_code, "Expires=1111" in answer.text) == (403, True)
+
+
 def test_json_that_is_nested_too_deep_is_refused(cloud: Any) -> None:
     body = b'{"Tags":' + b"[" * 100_000 + b"]" * 100_000 + b"}"
 
