@@ -26,9 +26,10 @@ def costs_at(confidence: Floats, losses: Floats, review: float, weights: Floats,
     """
     order = np.argsort(confidence, kind="stable")
     below = np.append(0.0, np.cumsum(weights[order]))
-    lost = np.append(0.0, np.cumsum((weights * losses)[order]))
+    # Summed from the top: a difference of two sums would lose small costs beside large ones.
+    lost = np.append(np.cumsum((weights * losses)[order][::-1])[::-1], 0.0)
     at = np.searchsorted(confidence[order], thresholds, side="left")
-    return np.asarray(review * below[at] + lost[-1] - lost[at], np.float64)
+    return np.asarray(review * below[at] + lost[at], np.float64)
 
 
 def cost_curve(evaluation: Mapping[str, Any], wrong: float, review: float) -> list[tuple[float, float]]:

@@ -1,7 +1,7 @@
 """What thresholds cost on the test photos, against the definition photo by photo."""
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from loadingbay.registry.cost_curve import cost_curve
@@ -10,6 +10,7 @@ _ANSWERS = st.lists(st.tuples(st.floats(0.5, 1), st.booleans()), min_size=1, max
 
 
 @given(_ANSWERS, st.floats(0, 100), st.floats(0, 10))
+@example([(1.0, False)], 17.0, 2.9e-12)
 def test_a_cost_is_the_sum_over_the_photos(answers, wrong, review):
     evaluation = {"confidences": [c for c, _ in answers], "correct": [r for _, r in answers]}
     for threshold, cost in cost_curve(evaluation, wrong, review):
