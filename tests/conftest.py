@@ -5,6 +5,8 @@ A build has such variables: CodeBuild those of its project and its role, `loadin
 
 import os
 
+from hypothesis import HealthCheck, settings
+
 _CHOOSING = ("AWS_", "CODEBUILD_", "LOADINGBAY_")
 
 # Only the end-to-end tests go to AWS, when they are told to: tests/e2e/real_account.py.
@@ -12,3 +14,7 @@ if (os.environ.get("LOADINGBAY_TEST_CLOUD") or "local") == "local":
     for _name in list(os.environ):
         if _name.startswith(_CHOOSING):
             del os.environ[_name]
+
+# How long an example takes is the machine's matter; a busy one must not fail a test.
+settings.register_profile("any-speed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any-speed")

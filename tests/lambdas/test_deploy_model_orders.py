@@ -27,7 +27,7 @@ steps = st.one_of(
 steps = st.one_of(steps, st.tuples(st.just("meanwhile"), st.lists(steps, max_size=5)))
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(st.lists(faults, min_size=1, max_size=4), st.lists(steps, max_size=30), st.data())
 def test_after_any_history_the_newest_approved_version_serves(versions, history, data):
     cloud = DeploymentCloud()
@@ -62,7 +62,7 @@ def test_after_any_history_the_newest_approved_version_serves(versions, history,
 CHANGING = ("Create", "Update", "Delete", "Invoke", "PutEvents")
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.lists(faults, min_size=1, max_size=3), st.data())
 def test_no_order_of_events_about_metadata_loops_or_deploys_twice(versions, data):
     """SageMaker tells of every update of a version, also of those that DeployModel itself writes."""
@@ -88,7 +88,7 @@ def test_no_order_of_events_about_metadata_loops_or_deploys_twice(versions, data
     assert not [call for call in cloud.calls if call.startswith(CHANGING)]
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.data())
 def test_without_machines_only_a_persons_approval_tries_a_version_again(data):
     """The approval makes the trial endpoint; what DeployModel notes with the version does not make another."""

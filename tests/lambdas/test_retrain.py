@@ -221,7 +221,7 @@ STEPS = st.sampled_from(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.lists(STEPS, max_size=40))
 def test_each_alarm_starts_at_most_one_training_and_never_two_at_once(steps):
     cloud, seen = Cloud(), set()

@@ -17,16 +17,11 @@ import httpx
 import psutil
 import pytest
 from botocore.config import Config
-from hypothesis import HealthCheck, settings
 
 from localcloud.state.credentials import owner_secret
 from tests.fakes.signing import signed
 
 ROOT = Path(__file__).parents[2]
-
-# How long an example takes is the machine's matter; a busy one must not fail a test.
-settings.register_profile("localcloud", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("localcloud")
 
 
 @dataclass

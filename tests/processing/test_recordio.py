@@ -21,7 +21,7 @@ CONTENTS = st.lists(st.one_of(st.binary(max_size=9), st.just(MAGIC)), max_size=6
 PAIRS = st.lists(st.tuples(st.integers(0, 1000), CONTENTS), max_size=5)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(PAIRS)
 def test_both_write_the_same_bytes_and_read_them_back(pairs: list[tuple[int, bytes]]) -> None:
     with TemporaryDirectory() as folder:
@@ -37,7 +37,7 @@ def test_both_write_the_same_bytes_and_read_them_back(pairs: list[tuple[int, byt
         assert list(recordio.read(theirs)) == pairs
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(PAIRS.filter(bool), st.data())
 def test_a_damaged_file_is_an_error_or_gives_records(pairs: list[tuple[int, bytes]], data: st.DataObject) -> None:
     with TemporaryDirectory() as folder:

@@ -15,7 +15,7 @@ from processing.statistics import Histogram
 VALUES = st.lists(st.floats(-100, 100), min_size=1, max_size=80).map(np.array)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(VALUES, VALUES)
 def test_every_value_is_in_one_bucket_of_any_baseline(values, others):
     baseline = Histogram.of(values)
@@ -24,7 +24,7 @@ def test_every_value_is_in_one_bucket_of_any_baseline(values, others):
     assert len(baseline.edges) == len(baseline.counts) + 1
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(VALUES)
 def test_what_is_written_is_read_back(tmp_path_factory, values):
     folder = tmp_path_factory.mktemp("statistics")

@@ -17,7 +17,7 @@ def test_temperature_undoes_a_known_scaling() -> None:
     assert calibration.fit_temperature(truth * 3.0, labels) == pytest.approx(3.0, rel=0.05)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.integers(0, 2**31), st.integers(2, 5), st.floats(0.2, 8))
 def test_no_other_temperature_is_better(seed: int, classes: int, other: float) -> None:
     rng = np.random.default_rng(seed)
@@ -41,7 +41,7 @@ def test_the_bound_is_clopper_and_pearsons(right: int, accepted: int, level: flo
     assert found[0] == pytest.approx(bound, abs=1e-5)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.integers(1, 400), st.data())
 def test_a_precision_at_the_bound_would_rarely_have_looked_this_good(accepted: int, data: st.DataObject) -> None:
     right = data.draw(st.integers(1, accepted))
@@ -65,7 +65,7 @@ def test_the_bound_asks_for_more_than_the_point_estimate() -> None:
     assert by_bound.accepted_precision >= by_bound.lower_bound >= 0.95
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.lists(st.tuples(st.integers(50, 100), st.booleans()), min_size=1, max_size=80), st.floats(0.5, 0.99))
 def test_the_threshold_is_the_lowest_that_qualifies(rows: list[tuple[int, bool]], target: float) -> None:
     confidence = np.array([row[0] / 100 for row in rows])
@@ -102,7 +102,7 @@ def test_no_predictions_make_no_threshold() -> None:
 _JUDGED = st.lists(st.tuples(st.floats(0, 1), st.booleans()), min_size=1, max_size=40)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(_JUDGED, st.floats(0, 100), st.floats(0, 10))
 def test_no_threshold_costs_less_than_the_cheapest(rows: list[tuple[float, bool]], loss: float, review: float) -> None:
     confidence, right = (np.array(column) for column in zip(*rows, strict=True))

@@ -7,7 +7,7 @@ import decision
 import int8
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 TEMPERATURE = 1.4
@@ -76,7 +76,6 @@ def test_one_network_is_enough_to_take_a_photo_for_none_of_them() -> None:
         assert decision.answers(second.combine(logits, outputs), 1.0)[0, -1] < 0.001
 
 
-@settings(deadline=None)  # on a busy machine a first call may take long
 @given(st.integers(1, 24), st.integers(0, 1000), st.sampled_from([0.3, 0.9, 0.99, 1.0]))
 def test_an_answer_does_not_depend_on_the_batch(count: int, seed: int, below: float) -> None:
     images, data = _photos(count, seed)

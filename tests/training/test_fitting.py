@@ -66,7 +66,7 @@ def test_a_prediction_does_not_depend_on_its_neighbours(channel: fitting.Channel
     assert np.allclose(together, alone, atol=1e-5)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.integers(1, 2000), st.floats(0.01, 1), st.floats(0, 0.9))
 def test_the_learning_rate_rises_to_its_peak_and_falls_towards_nought(total: int, peak: float, warm_up: float) -> None:
     recipe = fitting.Recipe(learning_rate=peak, warm_up=warm_up)

@@ -71,7 +71,7 @@ def test_names_and_weights_depend_on_the_arguments_alone(net: network.Mean) -> N
     assert any(not np.array_equal(first[name], p.data().asnumpy()) for name, p in other.collect_params().items())
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(0, 2**31), st.integers(0, 6), st.sampled_from([16, 32, 48]))
 def test_outliers_are_finite_pictures_of_the_photos_size(seed: int, count: int, side: int) -> None:
     rng = np.random.default_rng(seed)

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import preprocessing
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -32,7 +32,7 @@ def test_a_png_of_the_right_size_keeps_every_pixel() -> None:
     assert np.array_equal(preprocessing.decode(_encode(photo), SIZE), photo)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60)
 @given(st.integers(1, 70), st.integers(1, 70), st.integers(0, 2**31), st.integers(0, 9))
 def test_the_fast_path_gives_the_pixels_of_the_careful_one(height: int, width: int, seed: int, level: int) -> None:
     photo = np.random.default_rng(seed).integers(0, 256, (height, width, 3)).astype(np.uint8)
@@ -129,7 +129,7 @@ def test_what_is_no_photo_is_refused_in_words(body: bytes, words: str) -> None:
         preprocessing.decode(body, SIZE)
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=200)
 @given(st.data())
 def test_damaged_photos_give_pixels_or_a_sentence_and_never_anything_else(data: st.DataObject) -> None:
     kind = data.draw(st.sampled_from(["PNG", "JPEG"]))

@@ -33,7 +33,7 @@ def test_risk_coverage_by_hand() -> None:
     assert metrics.aurc(np.array([0.9, 0.8, 0.7, 0.6]), np.array([True, True, False, True])) == pytest.approx(7 / 48)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.tuples(st.integers(0, 5), st.booleans()), min_size=1, max_size=40), st.randoms())
 def test_risk_coverage_does_not_depend_on_the_order_of_equals(rows: list[tuple[int, bool]], random: object) -> None:
     shuffled = list(rows)

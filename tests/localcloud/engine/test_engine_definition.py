@@ -270,7 +270,7 @@ def places(value: Any) -> list[tuple[Any, Any]]:
 WRONG = [None, 0, 1.5, "", [], {}, True, "x", [None], {"a": 1}, {"Get": None}, {"Get": "Steps.X"}, {"Std:Join": None}]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.sampled_from(["sdk-v3.json", "sdk-v2-abalone.json"]), st.data())
 def test_a_wrong_value_anywhere_is_refused_with_a_sentence_or_accepted(name: str, data: Any) -> None:
     document = json.loads((DEFINITIONS / name).read_text())

@@ -40,7 +40,7 @@ def test_lines_are_ordered_by_time_then_by_arrival(store: LogStore) -> None:
     forward=st.booleans(),
     bound=st.integers(0, 6),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_pages_have_each_line_once_in_either_direction(
     tmp_path_factory: pytest.TempPathFactory, times: list[int], size: int, forward: bool, bound: int
 ) -> None:

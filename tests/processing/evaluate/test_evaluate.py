@@ -68,7 +68,7 @@ def test_the_intervals_hold_the_figures_and_are_narrower_than_all(evaluated: Pat
         assert upper - lower < 0.5
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.integers(1, 100_000))
 def test_what_is_listed_photo_by_photo_is_bounded_and_ends_with_the_last(count: int) -> None:
     rows = report.spread(count)
@@ -140,7 +140,7 @@ def test_an_empty_champion_folder_means_no_champion(model: Path, photos: Path, t
     assert json.loads((tmp_path / "evaluation.json").read_text())["champion"] == {"present": False, "not_worse": True}
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=200), st.floats(0, 0.1))
 def test_nobody_is_worse_than_himself_and_a_better_one_always_passes(
     pairs: list[tuple[bool, bool]], tolerance: float

@@ -134,7 +134,7 @@ def test_drift_is_not_judged_on_a_handful(figures):
     }
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(cut=st.integers(0, 2000), put=st.binary(max_size=6))
 def test_mutated_captures_are_read_or_counted(tmp_path_factory, cut, put):
     line = capture(1, 0.9, inference_id="a").encode()
@@ -224,7 +224,7 @@ def test_an_evaluation_of_another_shape_is_no_evaluation(watch, spoilt):
     assert found["drift"]["verdict"] == "not known: no evaluation to compare with"
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.data(), JSON)
 def test_any_value_anywhere_in_a_capture_is_read_or_counted(tmp_path_factory, data, new):
     inside = {"also": {"in_distribution_threshold": 0.5}, "each": {"in_distribution": 0.7}}

@@ -173,7 +173,7 @@ def test_files_of_another_kind_are_named_and_those_of_the_system_are_not(tmp_pat
     assert (found.tally.ignored, found.tally.files, found.tally.lines) == (["labels.xlsx"], [], 0)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.data(), JSON)
 def test_any_value_anywhere_in_a_label_is_read_or_counted(tmp_path_factory, data, new):
     forms = [truth("a", "bicycle", labelTime="2026"), {"inferenceId": "a", "label": "bicycle"}]

@@ -25,7 +25,7 @@ def run(folder, source, *more):
     return outputs
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(NAMES, st.integers(0, 2), st.randoms())
 def test_every_class_is_on_one_side_in_any_order_of_names(names, rotation, random):
     train, test = outliers.divide(names, rotation)
@@ -42,7 +42,7 @@ def test_over_the_rotations_each_class_is_tested_on_once(names):
     assert sorted(tested) == sorted(names)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.dictionaries(st.text(max_size=3), st.integers(1, 40), max_size=8), st.integers(0, 120))
 def test_photos_are_bounded_and_come_evenly_from_the_classes(counts, most):
     photos: dict[str, Any] = {name: [(name, number) for number in range(count)] for name, count in counts.items()}
