@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+pytestmark = pytest.mark.apart
+
 CLASSES = ("bicycle", "motorcycle", "pickup_truck")
 QUICK = ("--classes", ",".join(CLASSES), "--epochs", "6", "--minimum-accuracy", "0.4", "--target-precision", "0.5")
 

@@ -15,6 +15,8 @@ import pytest
 from loadingbay.serving.photos import FOR_REVIEW
 from tests.fakes.signing import signed
 
+pytestmark = pytest.mark.apart
+
 _MISSING = "without it S3 answers 403, not 404, for what is not there"
 _REGION = "SageMaker looks for the bucket's region"
 _ALARMS = "SageMaker reads the alarms that roll an update back"

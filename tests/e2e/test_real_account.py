@@ -4,6 +4,8 @@ import pytest
 
 from tests.e2e.real_account import Account, RefusedError, compare, switched
 
+pytestmark = pytest.mark.apart
+
 WHOLE = {"LOADINGBAY_TEST_CLOUD": "aws", "LOADINGBAY_TEST_ACCOUNT": "123456789012"}
 
 

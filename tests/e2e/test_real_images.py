@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 
+@pytest.mark.apart
 @pytest.mark.real_data
 @pytest.mark.timeout(900)
 @pytest.mark.skipif(not os.environ.get("CIFAR100_ARCHIVE"), reason="CIFAR100_ARCHIVE names no archive of real photos")

@@ -6,6 +6,8 @@ from typing import Any
 import pytest
 from PIL import Image
 
+pytestmark = pytest.mark.apart
+
 
 @pytest.fixture(scope="module")
 def told(bay: Any) -> dict[str, Any]:

@@ -11,6 +11,8 @@ import pytest
 
 from tests.e2e.faults import kill_load
 
+pytestmark = pytest.mark.apart
+
 KILLS, LINES = int(os.environ.get("FAULTS_KILLS", "4")), int(os.environ.get("FAULTS_LINES", "20000"))
 
 
