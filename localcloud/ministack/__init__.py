@@ -33,6 +33,11 @@ invocations         asynchronous invocations of Lambda functions
 log_store           log lines in SQLite
 logs                CloudWatch Logs on the log store
 s3_commits          puts to S3 that one step commits
-s3_large            parts and ranges of large objects, with bounded memory
+s3_files            the bytes of a large object as a range of its file
+s3_requests         long work of requests to S3 in threads
+s3_large            large objects read from their files
+s3_uploads          uploads in parts, on disk
+s3_completion       what makes an object of an upload's parts
+s3_checksums        checksums of objects that were uploaded in parts
 interrupted_stacks  CloudFormation stacks whose change a kill interrupted
 """

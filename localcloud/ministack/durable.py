@@ -3,6 +3,7 @@
 traffic.sqlite   messages of queues, executions of state machines, asynchronous invocations
 logs.sqlite      log lines
 s3-commits/      puts to S3 on their way
+s3-uploads/      uploads to S3 in parts
 """
 
 import asyncio
@@ -14,7 +15,16 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from localcloud.ministack import execution_store, invocations, queues, s3_commits, s3_large
+from localcloud.ministack import (
+    execution_store,
+    invocations,
+    queues,
+    s3_commits,
+    s3_completion,
+    s3_large,
+    s3_requests,
+    s3_uploads,
+)
 from localcloud.ministack.database import Database
 from localcloud.ministack.execution_store import ExecutionStore
 from localcloud.ministack.executions import IN_EXECUTION, Executions
@@ -63,12 +73,22 @@ class Durable:
         self._runs = Executions(modules["services.stepfunctions"], self.executions, self.settle)
         self._states = modules["services.stepfunctions"]
         self._invocations = Invocations(modules["services.lambda_svc"], self._traffic)
-        s3_commits.install(modules["services.s3"], s3_commits.Commits(folder / "s3-commits"))
-        s3_large.install(modules["services.s3"], folder / "tmp", s3_large.most_upload_bytes())
+        self._keep_objects(folder, modules["services.s3"], modules["core.responses"])
         self._deliver_in_turn(modules)
         self._read_logs_in_threads(app, modules["services.cloudwatch_logs"])
         self._stopped = threading.Event()
         threading.Thread(target=self._sweep, name="store-sweeper", daemon=True).start()
+
+    @staticmethod
+    def _keep_objects(folder: Path, s3: Any, responses: Any) -> None:
+        """Commit objects and parts of uploads in one step, and read them from their files."""
+        find_names(responses, "StreamingResponse")
+        uploads = s3_uploads.Uploads(folder / "s3-uploads")
+        s3_commits.install(s3, s3_commits.Commits(folder / "s3-commits"))
+        s3_large.install(s3)
+        s3_uploads.install(s3, uploads)
+        s3_completion.install(s3, uploads)
+        s3_requests.install(s3, responses.StreamingResponse)
 
     def _deliver_in_turn(self, modules: Mapping[str, Any]) -> None:
         """Let EventBridge and SNS, which have threads of their own, add messages to queues one at a time."""

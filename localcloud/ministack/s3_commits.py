@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from localcloud.ministack.private_names import find_names
+from localcloud.ministack.s3_files import FileBytes
+from localcloud.ministack.s3_requests import free_later, on_disk
 from localcloud.settings import DiskError
 
 logger = logging.getLogger("localcloud")
@@ -27,7 +29,7 @@ _NAMES = (
     "_persist_object", "_persist_displaced_version", "_object_disk_path", "_object_meta_from_record",
     "_key_history_meta", "_atomic_write", "_remove_key_files", "_other_key_disk_path", "_version_disk_path",
     "_delete_version_file", "_load_persisted_history", "_load_persisted_delete_marker", "_buckets",
-    "_object_versions", "get_account_id", "DATA_DIR",
+    "_object_versions", "_put_object", "get_account_id", "DATA_DIR",
 )  # fmt: skip
 
 
@@ -36,14 +38,17 @@ class Commits:
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self._folder = folder
+        self.folder = folder
 
-    def put(self, path: str, data: bytes, sidecar: str) -> None:
+    def put(self, path: str, data: bytes | FileBytes, sidecar: str) -> None:
         """Replace an object's bytes and its sidecar, both or neither. OSError if there is no room: nothing changed."""
-        prepared = self._folder / uuid.uuid4().hex
+        prepared = self.folder / uuid.uuid4().hex
         body, meta, commit = (prepared.with_suffix(suffix) for suffix in (".body", ".meta", ".commit"))
         try:
-            _write(body, data)
+            if isinstance(data, FileBytes):
+                data.write_to(body)
+            else:
+                _write(body, data)
             _write(meta, sidecar.encode())
             commit.symlink_to(path)
         except BaseException:
@@ -54,22 +59,23 @@ class Commits:
 
     def recover(self) -> int:
         """Finish puts that were committed when the process ended and remove those that were not; how many committed."""
-        commits = list(self._folder.glob("*.commit"))
+        commits = list(self.folder.glob("*.commit"))
         for commit in commits:
             self._finish(commit)
-        for file in self._folder.iterdir():
+        for file in self.folder.iterdir():
             file.unlink()
         return len(commits)
 
-    @staticmethod
-    def _finish(commit: Path) -> None:
+    def _finish(self, commit: Path) -> None:
         """Move the bytes and the sidecar of a committed put to their places."""
         path = commit.readlink()
         sidecar = path.with_name(path.name + _SIDECAR)
         for part, target in ((commit.with_suffix(".body"), path), (commit.with_suffix(".meta"), sidecar)):
             if part.exists():
                 target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+                free_later(target, self.folder)
                 part.replace(target)
+                part.unlink(missing_ok=True)  # two names of one file: replacing one by the other leaves both
         commit.unlink()
 
 
@@ -99,7 +105,7 @@ def install(s3: Any, commits: Commits) -> None:
                 # Of the bytes that are there already, e.g. its tags changed.
                 s3._atomic_write(path + _SIDECAR, sidecar, text=True)
             else:
-                commits.put(path, bytes(data), sidecar)
+                commits.put(path, on_disk(data, commits.folder), sidecar)
             s3._remove_key_files(
                 s3._other_key_disk_path(str(Path(s3.DATA_DIR, s3.get_account_id(), bucket)), key, path)
             )
@@ -109,6 +115,9 @@ def install(s3: Any, commits: Commits) -> None:
                 f"s3://{bucket}/{key} could not be written: {getattr(error, 'strerror', None) or error}"
             ) from error
         record["body"] = None
+        for version in s3._object_versions.get((bucket, key)) or []:
+            if "data" in version:
+                version["data"] = None  # on disk, as an object or as a displaced version
 
     @functools.wraps(s3._persist_displaced_version)
     def keep_displaced(bucket: str, key: str, prior: dict[str, Any] | None, versioning: str) -> None:
@@ -133,6 +142,22 @@ def install(s3: Any, commits: Commits) -> None:
         except OSError as error:
             raise DiskError(f"version {version} of s3://{bucket}/{key} could not be kept: {error.strerror}") from error
 
+    put_object, remove_files = s3._put_object, s3._remove_key_files
+
+    @functools.wraps(remove_files)
+    def remove(path: str | None) -> None:
+        """Remove the bytes and the sidecar of an object, if they are there."""
+        if path:
+            free_later(Path(path), commits.folder)
+        remove_files(path)
+
+    @functools.wraps(put_object)
+    def put(bucket: str, key: str, body: bytes, headers: dict[str, str]) -> Any:
+        """PutObject; a large body is written in a thread before anything is changed."""
+        on_disk(body, commits.folder)
+        return put_object(bucket, key, body, headers)
+
+    s3._put_object, s3._remove_key_files = put, remove
     s3._persist_object, s3._persist_displaced_version = persist, keep_displaced
 
 

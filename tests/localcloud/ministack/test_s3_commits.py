@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from localcloud.ministack.s3_commits import Commits, repair
+from localcloud.ministack.s3_files import FileBytes
 
 
 def sidecar(body: bytes, **members: Any) -> str:
@@ -31,13 +32,16 @@ class Killed(BaseException):
     """Ends a put where a kill would."""
 
 
-@pytest.mark.parametrize("step", ["touch", "write_bytes", "symlink_to", "replace", "unlink"])
+@pytest.mark.parametrize("from_file", [False, True])
+@pytest.mark.parametrize("step", ["touch", "write_bytes", "hardlink_to", "symlink_to", "replace", "unlink"])
 @pytest.mark.parametrize("nth", [1, 2])
 def test_after_a_kill_at_any_step_an_object_is_the_old_or_the_new_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str, nth: int
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str, nth: int, from_file: bool
 ) -> None:
     path, old, new = tmp_path / "s3" / "bucket" / "key", b"old", b"the new one"
     put(path, old, sidecar(old))
+    (tmp_path / "joined").write_bytes(new)
+    data = FileBytes(tmp_path / "joined") if from_file else new
     calls = 0
     original = getattr(Path, step)
 
@@ -51,7 +55,7 @@ def test_after_a_kill_at_any_step_an_object_is_the_old_or_the_new_one(
     with monkeypatch.context() as patched:
         patched.setattr(f"localcloud.ministack.s3_commits.Path.{step}", killed)
         with contextlib.suppress(Killed):
-            Commits(tmp_path / "commits").put(str(path), new, sidecar(new))
+            Commits(tmp_path / "commits").put(str(path), data, sidecar(new))
     Commits(tmp_path / "commits").recover()
 
     body, description = read(path)

@@ -1,17 +1,19 @@
-"""Large objects of S3: parts wait in files up to a limit, and a range of any version is that range."""
+"""Large objects of S3: they take no memory, and a range of any version is that range."""
 
 import io
 import os
-from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import psutil
 import pytest
 
-from localcloud.ministack import s3_large
-
 MIB = 1024 * 1024
+
+
+def private_bytes(server: psutil.Process) -> int:
+    """The memory of a process without the pages of files that it shows."""
+    found = server.memory_info()
+    return int(found.rss - found.shared)
 
 
 @pytest.fixture(scope="module")
@@ -22,21 +24,18 @@ def s3(cloud: Any) -> Any:
     return client
 
 
-def test_parts_of_an_upload_are_not_kept_in_memory(cloud: Any, s3: Any) -> None:
+def test_parts_of_an_upload_are_stored_and_joined_without_taking_memory(cloud: Any, s3: Any) -> None:
     server = psutil.Process(cloud.process.pid)
     part = os.urandom(8 * MIB)
     upload = {"Bucket": "large", "Key": "parts"}
     upload["UploadId"] = s3.create_multipart_upload(**upload)["UploadId"]
     s3.upload_part(**upload, PartNumber=1, Body=part)
-    before = server.memory_info()
+    before = private_bytes(server)
 
     etags = [s3.upload_part(**upload, PartNumber=number, Body=part)["ETag"] for number in range(1, 9)]
-
-    # Shared pages are those of files.
-    grown = server.memory_info()
-    assert (grown.rss - grown.shared) - (before.rss - before.shared) < 32 * MIB
     parts = [{"PartNumber": number, "ETag": etag} for number, etag in enumerate(etags, 1)]
     s3.complete_multipart_upload(**upload, MultipartUpload={"Parts": parts})
+    assert private_bytes(server) - before < 32 * MIB
     assert s3.get_object(Bucket="large", Key="parts")["Body"].read() == part * 8
     ranged = s3.get_object(Bucket="large", Key="parts", Range=f"bytes={8 * MIB}-{8 * MIB + 99}")
     assert ranged["Body"].read() == part[:100]
@@ -69,23 +68,54 @@ def test_a_range_beyond_a_version_is_refused(s3: Any) -> None:
         s3.get_object(Bucket="large", Key="digits", VersionId=version, Range="bytes=10-")
 
 
-def test_an_upload_above_the_limit_is_refused(tmp_path: Path) -> None:
-    parts: dict[int, Any] = {}
+def test_a_large_object_is_read_and_copied_without_taking_memory(cloud: Any, s3: Any) -> None:
+    server, body = psutil.Process(cloud.process.pid), os.urandom(48 * MIB)
+    s3.put_object(Bucket="large", Key="whole", Body=body)
+    before = private_bytes(server)
 
-    def upload_part(_bucket: str, _key: str, body: bytes, query: Any, _headers: Any) -> Any:
-        parts[int(query["partNumber"])] = {"body": body, "size": len(body)}
-        return 200, {}, b""
+    s3.copy_object(
+        Bucket="large", Key="copy", CopySource="large/whole", Metadata={"a": "b"}, MetadataDirective="REPLACE"
+    )
+    answer = s3.get_object(Bucket="large", Key="copy")
+    begun = private_bytes(server)
+    received = answer["Body"].read()
 
-    names = dict.fromkeys(("_get_object", "_read_body", "_object_disk_path", "_parse_range"), len)
-    s3 = SimpleNamespace(
-        __name__="s3", **names, _upload_part=upload_part, _multipart_uploads={"u": {"parts": parts}},
-        _qp=lambda query, name: query.get(name), _error=lambda code, *_: (400, {}, code.encode()),
-    )  # fmt: skip
-    s3_large.install(s3, tmp_path, most_bytes=10)
+    assert received == body
+    assert answer["Metadata"] == {"a": "b"}
+    assert max(begun, private_bytes(server)) - before < 24 * MIB
 
-    def send(number: int, size: int) -> Any:
-        return s3._upload_part("b", "k", b"x" * size, {"uploadId": "u", "partNumber": str(number)}, {})
 
-    assert [send(1, 6)[0], send(2, 5)[2], send(1, 10)[0], send(2, 1)[2]] == [
-        200, b"EntityTooLarge", 200, b"EntityTooLarge",
-    ]  # fmt: skip
+def test_versions_are_not_kept_in_memory(cloud: Any, s3: Any) -> None:
+    server, body = psutil.Process(cloud.process.pid), os.urandom(8 * MIB)
+    first = s3.put_object(Bucket="large", Key="versions", Body=b"1" + body)["VersionId"]
+    before = private_bytes(server)
+
+    for number in range(12):
+        s3.put_object(Bucket="large", Key="versions", Body=b"%d" % number + body)
+
+    assert private_bytes(server) - before < 64 * MIB
+    assert s3.get_object(Bucket="large", Key="versions", VersionId=first)["Body"].read() == b"1" + body
+
+
+def test_an_object_copied_onto_itself_keeps_its_bytes(s3: Any, cloud: Any) -> None:
+    body = os.urandom(2 * MIB)
+    s3.create_bucket(Bucket="unversioned")
+    s3.put_object(Bucket="unversioned", Key="self", Body=body)
+
+    s3.copy_object(
+        Bucket="unversioned", Key="self", CopySource="unversioned/self", MetadataDirective="REPLACE", ContentType="a/b"
+    )
+
+    answer = s3.get_object(Bucket="unversioned", Key="self")
+    assert (answer["Body"].read(), answer["ContentType"]) == (body, "a/b")
+    assert list((cloud.home / "emulator" / "s3-commits").iterdir()) == []
+
+
+def test_a_body_whose_checksum_is_wrong_changes_nothing(cloud: Any, s3: Any) -> None:
+    s3.put_object(Bucket="large", Key="wrong", Body=b"former")
+
+    with pytest.raises(s3.exceptions.ClientError, match="BadDigest"):
+        s3.put_object(Bucket="large", Key="wrong", Body=bytes(2 * MIB), ChecksumSHA256="A" * 43 + "=")
+
+    assert s3.get_object(Bucket="large", Key="wrong")["Body"].read() == b"former"
+    assert list((cloud.home / "emulator" / "s3-commits").iterdir()) == []
