@@ -33,6 +33,9 @@ _BY_PREFIX = {
 _QUERY = {"iam": "iam", "sts": "sts", "sns": "sns", "cloudformation": "cloudformation", "monitoring": "cloudwatch"}
 """The model of each service that is asked in forms, by its name in signatures."""
 _REST = ("lambda", "scheduler")
+_S3_NUMBERS = ("max-keys", "max-uploads", "max-parts", "part-number-marker")
+_DIGITS = re.compile("[0-9]{1,10}")
+_TOO_MANY_DIGITS = re.compile("[0-9]{19}")
 _TYPES: dict[str, Any] = {
     "structure": dict, "map": dict, "list": list, "boolean": bool, "integer": int, "long": int,
     "float": (int, float), "double": (int, float), "timestamp": (int, float, str),
@@ -52,6 +55,8 @@ def check_members(form: str, service: str, request: Request, document: dict[str,
     if form == "json" and document is not None:
         if _check_json(request.headers.get("x-amz-target", ""), document):
             return json.dumps(document).encode()
+    elif form == "s3":
+        _check_s3(request)
     elif form == "query" and service in _QUERY:
         _check_form(_QUERY[service], parse_qsl(data.decode(errors="replace"), keep_blank_values=True, separator="&"))
     elif form == "rest-json" and service in _REST and not request.path.endswith("/invocations"):
@@ -97,6 +102,16 @@ def _check_form(service: str, pairs: Iterable[tuple[str, str]]) -> None:
         shape = _named(operation.input_shape, name.split("."))
         if shape is not None and shape.type_name in ("integer", "long"):
             _check_digits(name, text, shape, "ValidationError")
+
+
+def _check_s3(request: Request) -> None:
+    """Check the numbers in the query and the Range of a request to S3, in S3's words."""
+    for name, text in parse_qsl(request.query, keep_blank_values=True, separator="&"):
+        if name in _S3_NUMBERS and not (_DIGITS.fullmatch(text) and int(text) < 2**31):
+            message = f"Argument {name} must be an integer between 0 and 2147483647, not {text[:100]!r}."
+            raise BodyError("InvalidArgument", message, 400)
+    if _TOO_MANY_DIGITS.search(request.headers.get("range", "")):
+        raise BodyError("InvalidRange", "The requested range is not satisfiable", 416)
 
 
 def _check_rest(service: str, request: Request, data: bytes) -> bytes:

@@ -128,6 +128,23 @@ def test_a_rest_request_with_a_wrong_type_is_refused(
         check_members("rest-json", service, Request(method, path, query, {}), None, body.encode())
 
 
+@pytest.mark.parametrize(
+    "query", ["max-keys=abc", "list-type=2&max-keys=-1", "versions&max-keys=", "uploads&max-uploads=9999999999"]
+)
+def test_a_list_of_objects_with_a_number_that_is_none_is_refused(query: str) -> None:
+    with pytest.raises(BodyError, match="must be an integer between 0 and 2147483647") as error:
+        check_members("s3", "s3", Request("GET", "/bucket", query, {}), None, b"")
+
+    assert error.value.code == "InvalidArgument"
+
+
+def test_a_range_of_thousands_of_digits_is_not_satisfiable() -> None:
+    with pytest.raises(BodyError, match="not satisfiable") as error:
+        check_members("s3", "s3", Request("GET", "/b/k", "", {"range": f"bytes=0-{'9' * 5000}"}), None, b"")
+
+    assert (error.value.code, error.value.status) == ("InvalidRange", 416)
+
+
 def test_the_payload_of_an_invocation_is_the_functions_own() -> None:
     request = Request("POST", "/2015-03-31/functions/a/invocations", "", {})
 
