@@ -4,6 +4,7 @@ private_names       checks that the installed MiniStack has the private names th
 emulator            MiniStack within this process: S3, Lambda, Step Functions, EventBridge, CloudFormation, Logs, SQS
 patches             where MiniStack does not behave as AWS does
 list_tokens         tokens that no list gave
+definitions         definitions of state machines, checked when they are created
 paths               paths of state machines that lead to nothing
 map_runs            distributed Map of Step Functions
 encryption          S3 objects put with aws:kms and no key

@@ -19,7 +19,17 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from localcloud.ministack import alarms, encryption, list_tokens, metrics, patches, paths, schedules, threads
+from localcloud.ministack import (
+    alarms,
+    definitions,
+    encryption,
+    list_tokens,
+    metrics,
+    patches,
+    paths,
+    schedules,
+    threads,
+)
 from localcloud.ministack.durable import Durable, recover_objects
 from localcloud.ministack.lambda_workers import Workers
 from localcloud.ministack.private_names import find_names, need
@@ -134,6 +144,7 @@ class Emulator:
         self._queue_metrics = QueueMetrics(self._modules["services.sqs"], self._modules["services.cloudwatch"])
         list_tokens.install(self._modules)
         paths.install(self._modules["services.stepfunctions"])
+        definitions.install(self._modules["services.stepfunctions"])
         patches.copy_by_entry(self._modules)
         self.files = StateFiles(self._main, self._modules["core.persistence"])
         self.durable = Durable(settings.emulator_dir, self._main, self._modules)
@@ -232,6 +243,8 @@ class Emulator:
             self._delete_buckets_whole(handlers["AWS::S3::Bucket"])
             patches.refuse_yaml_aliases(importlib.import_module("ministack.services.cloudformation.engine").CfnLoader)
             self._check_functions_of_stacks(handlers["AWS::Lambda::Function"])
+            machine = handlers["AWS::StepFunctions::StateMachine"]
+            definitions.install_in_stacks(machine, self._modules["services.stepfunctions"])
 
     def _run_in_threads(self, stacks: Any, types: Mapping[str, Any]) -> None:
         """Have stacks make resources of these types in threads: they call the port, which the event loop serves."""
