@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -107,9 +108,12 @@ def pages(request: Request) -> Pages:
 
 def failed(request: Request, error: Exception) -> HTMLResponse:
     """The page for a failure: what happened, and what to do."""
-    return pages(request).render(
-        request, "failed.html", status_of(error), title="That did not work", said=explained(error)
-    )
+    status, said, path = status_of(error), explained(error), request.url.path
+    if status == HTTPStatus.NOT_FOUND and said == HTTPStatus.NOT_FOUND.phrase:
+        said = f"There is no page {path}."
+    query = f"?{request.url.query}" if request.url.query else ""
+    again = f"{path}{query}" if request.method == "GET" and status != HTTPStatus.NOT_FOUND else ""
+    return pages(request).render(request, "failed.html", status, title="That did not work", said=said, again=again)
 
 
 def explained(error: Exception) -> str:

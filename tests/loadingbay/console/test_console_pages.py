@@ -123,6 +123,17 @@ def test_what_is_not_there_is_not_found(desk):
     assert desk.get("/photos/..%2F..%2Fx").status_code == 404
 
 
+def test_a_page_that_is_not_there_is_named_and_not_to_be_loaded_again(desk):
+    text = desk.get("/nowhere/<b>").text
+    assert "There is no page /nowhere/&lt;b&gt;." in text
+    assert "load this page again" not in text
+
+
+def test_a_page_that_failed_links_to_itself(desk):
+    text = desk.get("/versions/compare?v=1&wrong=%22").text
+    assert '<a href="/versions/compare?v=1&amp;wrong=%22">load this page again</a>' in text
+
+
 def test_a_wrong_parameter_is_said_beside_it_and_starts_nothing(desk, monkeypatch):
     monkeypatch.setattr("loadingbay.console.run_form.do", lambda *_, **__: pytest.fail("it was started"))
     answer = desk.post("/runs", {"Epochs": "0", "LearningRate": MARKUP, "data": "/no/such/folder"})
