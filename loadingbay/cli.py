@@ -119,7 +119,8 @@ def main() -> NoReturn:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
     for name in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(name, signal.default_int_handler)
+        if signal.getsignal(name) is not signal.SIG_IGN:  # as it is below `nohup`
+            signal.signal(name, signal.default_int_handler)
     try:
         cli.main(standalone_mode=False)
     except click.ClickException as error:

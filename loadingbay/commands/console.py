@@ -35,7 +35,7 @@ def open_console(target: Target, port: int = PORT, *, browser: bool = True) -> t
     ready = prepare(target, folder(), port=port, environment=os.environ)
     serving = threading.Thread(target=ready.serve, daemon=True, name="console")
     serving.start()
-    click.echo(f"The console, once: {ready.address}", err=True)
+    click.echo(f"The console, at an address that can be opened once: {ready.address}", err=True)
     if browser:
         click.launch(ready.address)
     return serving

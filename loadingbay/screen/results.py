@@ -239,8 +239,8 @@ def history(out: Console, periods: list[Period]) -> None:
     table = Table(box=None, pad_edge=False, header_style="dim")
     for name in ("version", "from", "until", "accuracy", "threshold", "approved by"):
         numeric = name in {"version", "accuracy", "threshold"}
-        table.add_column(name, justify="right" if numeric else "left", no_wrap=True)
-    table.add_column("comment", overflow="ellipsis", no_wrap=True)
+        table.add_column(name, justify="right" if numeric else "left", no_wrap=numeric)
+    table.add_column("comment")
     for period in periods:
         until = f"{period.until.astimezone():%Y-%m-%d %H:%M:%S}" if period.until else ""
         table.add_row(
@@ -250,7 +250,9 @@ def history(out: Console, periods: list[Period]) -> None:
             _share(period.metadata.get("accuracy")),
             _three_digits(period.metadata.get("threshold")),
             period.approved_by.rsplit("/", 1)[-1],
-            f"shadow: version {period.shadow}; {period.comment}".rstrip("; ") if period.shadow else period.comment,
+            _comment(
+                f"shadow: version {period.shadow}; {period.comment}".rstrip("; ") if period.shadow else period.comment
+            ),
         )
     out.print(table)
 
@@ -273,7 +275,7 @@ def _versions(versions: list[dict[str, Any]]) -> Table:
     for name in ("version", "approval", "accuracy", "threshold", "coverage", "data", "registered"):
         numeric = name in {"version", "accuracy", "threshold", "coverage"}
         table.add_column(name, justify="right" if numeric else "left", no_wrap=True, min_width=len(name))
-    table.add_column("comment", overflow="ellipsis", no_wrap=True)
+    table.add_column("comment")
     for version in versions:
         table.add_row(
             str(version["version"]),
@@ -283,9 +285,14 @@ def _versions(versions: list[dict[str, Any]]) -> Table:
             _share(version.get("coverage")),
             version.get("data_label", ""),
             f"{datetime.fromisoformat(version['created']).astimezone():%d %b %H:%M}",
-            version["comment"],
+            _comment(version["comment"]),
         )
     return table
+
+
+def _comment(text: str) -> Text:
+    """Return a comment that is cut where a terminal is narrow: its column gives way before the others do."""
+    return Text(text, no_wrap=True, overflow="ellipsis")
 
 
 def _share(text: str | None) -> str:

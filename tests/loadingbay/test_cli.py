@@ -257,6 +257,16 @@ def test_a_pipe_that_is_not_our_output_is_an_error_that_is_told():
     assert (done.returncode, done.stderr) == (1, "Error: Broken pipe\n")
 
 
+@pytest.mark.parametrize(("ignored", "code", "said"), [("HUP", 0, "went on\n"), ("INT", 130, "\ninterrupted\n")])
+def test_a_terminal_that_closes_ends_a_command_except_below_nohup(ignored, code, said):
+    program = INSTEAD.format("os.kill(os.getpid(), 1), click.echo('went on', err=True)")
+    words = shlex.join([sys.executable, "-c", program])
+    done = subprocess.run(
+        ["bash", "-c", f"trap '' {ignored}; exec {words}"], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.returncode, done.stderr) == (code, said)
+
+
 def test_a_command_runs_with_its_output_closed(call, tmp_path):
     closed = f"{shlex.quote(sys.executable)} -m loadingbay.cli --version >&-"
     done = subprocess.run(["bash", "-c", closed], capture_output=True, text=True, timeout=60, check=False, cwd=ROOT)

@@ -109,6 +109,30 @@ def test_what_is_piped_is_neither_cut_nor_broken(monkeypatch):
     assert comment.strip() in pipe.getvalue()
 
 
+def test_on_a_narrow_terminal_the_comment_gives_way():
+    narrow = Console(file=io.StringIO(), width=80, highlight=False)
+    since = datetime(2026, 11, 26, 18, 3, tzinfo=UTC)
+    results.history(
+        narrow, [Period(1, "config", since, None, "arn:aws:iam::1:user/ada", "because " * 9, {"accuracy": "0.9"})]
+    )
+    document = {
+        "cloud": {"endpoint_url": "http://127.0.0.1:4747", "running": True},
+        "stack": {"name": "loadingbay", "outputs": {}},
+        "pipeline": None,
+        "endpoint": None,
+        "versions": [
+            {"version": 1, "approval": "Approved", "comment": "because " * 9, "created": since.isoformat()}
+            | {"accuracy": "0.96", "threshold": "0.8157", "coverage": "0.91", "data_label": "cifar-100"}
+        ],
+    }
+    results.status(narrow, document)
+    text = _text(narrow)
+    for word in f"{since.astimezone():%Y-%m-%d %H:%M:%S} accuracy threshold endpoint gone ada".split():
+        assert word in text
+    assert f"cifar-100  {since.astimezone():%d %b %H:%M}  " in text
+    assert text.count("…") == 2
+
+
 def test_the_aws_command_can_be_typed_as_it_stands():
     words = shlex.split(results.aws_approval(choose({}, Path("/project")), VERSION))
     assert "AWS_ENDPOINT_URL=http://127.0.0.1:4747" in words
