@@ -119,6 +119,7 @@ class Fit:
         self.loss = mx.gluon.loss.SoftmaxCrossEntropyLoss(sparse_label=False)
         self.loss.hybridize(static_alloc=True)
         self.epoch = 0
+        self.logits = np.empty((0, channel.classes + 1), np.float32)  # of the held-out rows, once training has ended
         self.history: list[dict[str, Any]] = []
         self.steps_per_epoch = max(1, len(phase.rows) // recipe.batch_size)
 
@@ -193,16 +194,17 @@ class Fit:
             # One fused operator: a step of size `share`, with decay 1, along minus the weights.
             mx.nd.sgd_update(average, weight, out=average, lr=share, wd=1.0, rescale_grad=-1.0)
 
-    def use_averages(self) -> None:
-        """Put the averaged weights in the network, for good."""
+    def finish(self) -> None:
+        """Put the averaged weights in the network, for good, and answer the held-out rows with them."""
         for name, weight in self.weights.items():
             weight[:] = self.averages[name]
+        self.logits = predict(self.net, self.channel, self.phase.held_out)
 
     def accuracy(self) -> float | None:
         """Share of the held-out rows that are right; None when nothing is held out."""
         if not len(self.phase.held_out):
             return None
-        logits = predict(self.net, self.channel, self.phase.held_out)
+        logits = self.logits if len(self.logits) else predict(self.net, self.channel, self.phase.held_out)
         return float((logits[:, :-1].argmax(axis=1) == self.channel.pixels.labels[self.phase.held_out]).mean())
 
     def save(self, path: Path, run: str) -> None:
@@ -279,7 +281,7 @@ def fit(
             run.epoch,
         )
         if run.epoch == recipe.epochs:
-            run.use_averages()
+            run.finish()
             run.history[-1]["validation_accuracy"] = run.accuracy()
     rank = exchange.rank if exchange else 0
     if exchange:
@@ -299,7 +301,7 @@ def fit(
         if checkpoints and rank == 0 and (last or run.epoch % checkpoints.every == 0):
             run.save(checkpoints.path(phase), checkpoints.run)
         if last:
-            run.use_averages()
+            run.finish()
             entry["validation_accuracy"] = run.accuracy()
         report(log_line({**entry, "seconds": time.perf_counter() - began}), run.epoch)
     return run

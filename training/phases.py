@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import dataclasses
 import multiprocessing
 import sys
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import cv2
 import fitting
@@ -32,6 +32,7 @@ OUTLIERS, CROPS, SAVED = "outliers", "crops", "saved"
 
 Float32 = npt.NDArray[np.float32]
 Int64 = npt.NDArray[np.int64]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -122,9 +123,8 @@ def channel(job: Job) -> fitting.Channel:
 
 def outcome(fit: fitting.Fit, phase: fitting.Phase, learned: fitting.Channel, job: Job) -> Outcome:
     """What a trained network hands back; `learned` is `channel`'s."""
-    again = dataclasses.replace(learned, pixels=records.mapped(job.scratch / SAVED, job.size))
-    logits, saved = (fitting.predict(fit.net, part, phase.held_out) for part in (learned, again))
-    return Outcome(logits, saved, fit.history)
+    again = replace(learned, pixels=records.mapped(job.scratch / SAVED, job.size))
+    return Outcome(fit.logits, fitting.predict(fit.net, again, phase.held_out), fit.history)
 
 
 def run_one(phase: fitting.Phase, job: Job, exchange: Exchange | None = None) -> Outcome:
@@ -159,27 +159,39 @@ def measure(job: Job) -> None:
     heads.measure(photos, views, np.concatenate(strange), job.scratch / FEATURES, report)
 
 
-def run_all(phases: list[fitting.Phase], job: Job, workers: int, exchange: Exchange | None = None) -> list[Outcome]:
-    """The phases' outcomes in their order.
+def run_all(
+    phases: list[fitting.Phase],
+    job: Job,
+    workers: int,
+    exchange: Exchange | None = None,
+    *,
+    meanwhile: Callable[[], T],
+) -> tuple[list[Outcome], T]:
+    """The phases' outcomes in their order, and what `meanwhile` returned.
 
     On one host at most `workers` processes train side by side, the longest phase first; with one worker, this process
     trains them. On several hosts all of them train one phase after the other together. The large network sees the
-    photos last, on the first host.
+    photos last, on the first host. `meanwhile` is called in this process once the final network, the last of the
+    phases, is exported and the large network has seen the photos; folds may still be training then.
     """
     if exchange or workers == 1:
         outcomes = [run_one(phase, job, exchange) for phase in phases]
         if job.second and (exchange is None or exchange.rank == 0):
             measure(job)
-        return outcomes
+        return outcomes, meanwhile()
     longest_first = sorted(range(len(phases)), key=lambda number: -len(phases[number].rows))
-    context = multiprocessing.get_context("spawn")  # MXNet's threads do not survive a fork
+    # Forked processes need not import MXNet again, which takes seconds. MXNet stops and starts its engine around a fork
+    # itself; NaiveEngine has no threads, and nothing else in this process has started any (train.py).
+    context = multiprocessing.get_context("fork")
     with ProcessPoolExecutor(min(workers, len(phases)), mp_context=context) as pool:
         futures = {number: pool.submit(run_one, phases[number], job) for number in longest_first}
         measured = pool.submit(measure, job) if job.second else None
         try:
+            futures[len(phases) - 1].result()
             if measured:
                 measured.result()
-            return [futures[number].result() for number in range(len(phases))]
+            returned = meanwhile()
+            return [futures[number].result() for number in range(len(phases))], returned
         except BrokenProcessPool as error:
             raise fitting.TrainingError("a training process was killed, most likely for want of memory") from error
         finally:

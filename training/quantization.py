@@ -50,31 +50,49 @@ class Outcome:
 def choose(images: UInt8) -> UInt8:
     """The photos that the 8-bit network is calibrated with: PHOTOS of (n, h, w, 3), or all where there are fewer.
 
-    They are spread evenly over the rows, and copied, so that the file that `images` are mapped from may be deleted.
+    They are spread evenly over the rows.
     """
     rows = np.linspace(0, len(images) - 1, min(PHOTOS, len(images))).astype(np.int64)
     return np.asarray(images[rows])
 
 
-def export(folder: Path, photos: UInt8, about: dict[str, Any]) -> Outcome:
-    """Write the 8-bit network beside the exported one in `folder`, unless so many photos are near that it cannot pay.
+@dataclass(frozen=True)
+class Quantized:
+    """The symbol of an 8-bit network, whose parameters are the exported network's.
 
-    `photos` (n, h, w, 3) are what `choose` gave, `about` is model.json's content. The same input gives the same bytes.
+    `logits` (n, classes + 1) are its answers to the photos; by `largest` they differ from the float network's at most.
+    """
+
+    symbol: Any
+    logits: Float32
+    largest: float
+
+
+def quantize(folder: Path, photos: UInt8, mean: Float32, std: Float32) -> Quantized:
+    """The network that lies exported in `folder`, in 8 bits.
+
+    `photos` (n, h, w, 3) are what `choose` gave; `mean` and `std` (3,) are the colour statistics that it learned with.
     """
     size = (int(photos.shape[1]), int(photos.shape[2]))
     drawn = outliers.draw(OUTLIERS, photos.astype(np.float32), np.random.default_rng(8))
-    mean, std = np.asarray(about["mean"], np.float32), np.asarray(about["std"], np.float32)
     pictures = np.concatenate([photos, drawn.clip(0, 255).astype(np.uint8), int8.probes(size)])
     data = preprocessing.normalise(pictures, mean, std)
     symbol = _quantize(folder, data)
     exact = fused.Fused.load(folder / inference.SYMBOL, folder / inference.PARAMETERS)
     logits = fused.Fused(symbol, exact.arguments, exact.auxiliary)(data)
-    largest = float(decision.spread(logits, exact(data)).max())
-    margin = SAFETY * largest
-    near = float(decision.Rule.of(about).near(logits[: len(photos)], margin).mean())
-    outcome = Outcome(largest, margin, near, near <= MOST)
+    return Quantized(symbol, logits[: len(photos)], float(decision.spread(logits, exact(data)).max()))
+
+
+def export(folder: Path, network: Quantized, rule: decision.Rule) -> Outcome:
+    """Write the 8-bit network beside the exported one in `folder`, unless so many photos are near that it cannot pay.
+
+    The same network and rule give the same bytes.
+    """
+    margin = SAFETY * network.largest
+    near = float(rule.near(network.logits, margin).mean())
+    outcome = Outcome(network.largest, margin, near, near <= MOST)
     if outcome.kept:
-        symbol.save(str(folder / int8.SYMBOL))
+        network.symbol.save(str(folder / int8.SYMBOL))
         (folder / int8.ABOUT).write_text(json.dumps(asdict(outcome), indent=2, sort_keys=True) + "\n", "utf-8")
     return outcome
 

@@ -33,6 +33,7 @@ import calibration  # noqa: E402
 import cluster  # noqa: E402
 import costs  # noqa: E402
 import cv2  # noqa: E402
+import decision  # noqa: E402
 import fitting  # noqa: E402
 import heads  # noqa: E402
 import mxnet as mx  # noqa: E402
@@ -153,6 +154,7 @@ def fingerprint(flags: argparse.Namespace, recipe: fitting.Recipe, *data_sha256:
 def run(flags: argparse.Namespace) -> dict[str, Any] | None:
     """Train, calibrate and write the artifact. Returns model.json's content; None on hosts but the first."""
     began = time.perf_counter()
+    cv2.setNumThreads(0)  # threads would not survive the forks in phases.py
     size = (flags.image_size, flags.image_size)
     recipe = recipe_of(flags)
     hosts = cluster.Cluster.from_environment(os.environ)
@@ -177,11 +179,15 @@ def run(flags: argparse.Namespace) -> dict[str, Any] | None:
         job = phases.Job(
             scratch, size, mean, std, len(flags.classes), recipe, flags.model_dir, kept_if_asked, overall, asks
         )
+
+        def in_8_bits() -> quantization.Quantized | None:
+            photos = quantization.choose(records.mapped(scratch, size).images)
+            return quantization.quantize(flags.model_dir, photos, mean, std) if hosts.rank == 0 else None
+
         with cluster.parameter_server(hosts, flags.parameter_server_port) as exchange:
-            outcomes = phases.run_all(plan, job, flags.workers, exchange)
-        photos = quantization.choose(records.mapped(scratch, size).images)
+            outcomes, quantized = phases.run_all(plan, job, flags.workers, exchange, meanwhile=in_8_bits)
         features = heads.read(scratch / phases.FEATURES) if asks and hosts.rank == 0 else None
-    if hosts.rank > 0:
+    if quantized is None:  # on hosts but the first
         return None
     found = thresholds.OutOfFold.gather(plan, outcomes, len(flags.classes))
     second: dict[str, Any] = {}
@@ -229,7 +235,7 @@ def run(flags: argparse.Namespace) -> dict[str, Any] | None:
         },
         "out_of_fold": out_of_fold,
     }
-    print(quantization.export(flags.model_dir, photos, model).line(), flush=True)
+    print(quantization.export(flags.model_dir, quantized, decision.Rule.of(model)).line(), flush=True)
     artifact.write(flags.model_dir, model, [entry for outcome in outcomes for entry in outcome.history])
     summarise(out_of_fold, temperature, flags, time.perf_counter() - began)
     return model

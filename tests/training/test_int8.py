@@ -35,6 +35,10 @@ def _data(photos: np.ndarray) -> np.ndarray:
     return preprocessing.normalise(photos, MEAN, STD)
 
 
+def _export(folder: Path, photos: int) -> quantization.Outcome:
+    return quantization.export(folder, quantization.quantize(folder, _photos(photos, 2), MEAN, STD), RULE)
+
+
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Random weights, with heads that tell photos apart and an answer spread about zero."""
@@ -51,7 +55,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def outcome(exported: Path) -> quantization.Outcome:
-    return quantization.export(exported, _photos(300, 2), ABOUT)
+    return _export(exported, 300)
 
 
 @pytest.fixture(scope="module")
@@ -122,7 +126,7 @@ def test_an_answer_does_not_depend_on_the_rest_of_the_batch(guarded: int8.Networ
 
 def test_the_same_photos_give_the_same_bytes(exported: Path, outcome: quantization.Outcome) -> None:
     before = {name: (exported / name).read_bytes() for name in (int8.SYMBOL, int8.ABOUT)}
-    assert quantization.export(exported, _photos(300, 2), ABOUT) == outcome
+    assert _export(exported, 300) == outcome
     assert {name: (exported / name).read_bytes() for name in before} == before
 
 
@@ -145,7 +149,7 @@ def test_it_is_not_kept_when_most_photos_are_near_a_decision(
     monkeypatch.setattr(quantization, "SAFETY", 100.0)
     for name in (inference.SYMBOL, inference.PARAMETERS):
         (tmp_path / name).write_bytes((exported / name).read_bytes())
-    outcome = quantization.export(tmp_path, _photos(64, 2), ABOUT)
+    outcome = _export(tmp_path, 64)
     assert not outcome.kept
     assert not (tmp_path / int8.SYMBOL).exists()
     assert "kept=no" in outcome.line()
