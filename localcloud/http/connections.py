@@ -35,6 +35,41 @@ class Limits:
     """Between two looks at all connections."""
 
 
+class _Answer:
+    """The transport of one answer: its head and the first part of its body leave together.
+
+    Sent one after the other they are two system calls here, and wake the client twice.
+    """
+
+    def __init__(self, transport: Any, loop: asyncio.AbstractEventLoop) -> None:
+        self._transport, self._loop = transport, loop
+        self._head: bytes | None = None
+        self._began = False
+        self.is_closing = transport.is_closing
+
+    def write(self, data: bytes) -> None:
+        """Send data; the head waits for what follows in this turn of the event loop."""
+        if not self._began:
+            self._began, self._head = True, data
+            self._loop.call_soon(self._flush)
+        elif self._head is not None:
+            head, self._head = self._head, None
+            self._transport.writelines([head, data])
+        else:
+            self._transport.write(data)
+
+    def _flush(self) -> None:
+        """Send the head alone: nothing followed."""
+        if self._head is not None:
+            head, self._head = self._head, None
+            self._transport.write(head)
+
+    def close(self) -> None:
+        """Close the connection once all is sent."""
+        self._flush()
+        self._transport.close()
+
+
 class _Connection(HttpToolsProtocol):
     """One connection, and for how long the request that arrives on it has been arriving."""
 
@@ -77,6 +112,7 @@ class _Connection(HttpToolsProtocol):
         """Begin to answer."""
         self._in_head, self._in_body, self._head_bytes = False, True, 0
         super().on_headers_complete()
+        self.cycle.transport = _Answer(self.transport, self.loop)
 
     def on_message_complete(self) -> None:
         """The request is whole."""

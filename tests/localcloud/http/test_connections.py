@@ -80,7 +80,10 @@ def test_the_soft_limit_of_descriptors_is_raised(cloud: Any) -> None:
 
 @contextlib.contextmanager
 def served(**limits: float) -> Iterator[int]:
-    """A server of its own in a thread, with other limits; its port. It answers /at-once before the body has come."""
+    """A server of its own in a thread, with other limits; its port.
+
+    It answers with the query of the request; /at-once before the body has come, /later with a pause after the head.
+    """
     ready, loops = threading.Event(), []
     listener = socket.create_server(("127.0.0.1", 0))
     port = int(listener.getsockname()[1])
@@ -95,8 +98,12 @@ def served(**limits: float) -> Iterator[int]:
             return
         while scope["path"] != "/at-once" and (await receive()).get("more_body"):
             pass
-        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"0")]})
-        await send({"type": "http.response.body", "body": b""})
+        body = scope["query_string"]
+        size = str(len(body)).encode()
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", size)]})
+        if scope["path"] == "/later":
+            await asyncio.sleep(0.1)
+        await send({"type": "http.response.body", "body": body})
 
     async def main() -> None:
         loops.append(asyncio.get_running_loop())
@@ -176,6 +183,30 @@ def test_headers_behind_a_body_are_not_kept(monkeypatch: pytest.MonkeyPatch) -> 
 
         assert ended(connection)
         assert kept == [b"Host", b"Connection", b"Transfer-Encoding"]
+
+
+def test_head_and_body_of_an_answer_leave_together() -> None:
+    with served() as port, socket.create_connection(("127.0.0.1", port), 10) as connection:
+        for _ in range(20):
+            connection.sendall(b"GET /?whole HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+
+            assert connection.recv(10_000).endswith(b"\r\n\r\nwhole")
+
+
+def test_a_head_does_not_wait_for_its_body() -> None:
+    with served() as port, socket.create_connection(("127.0.0.1", port), 10) as connection:
+        connection.sendall(b"GET /later?body HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+
+        assert connection.recv(10_000).endswith(b"\r\n\r\n")
+        assert connection.recv(10_000) == b"body"
+
+
+def test_an_answer_without_a_body_is_sent() -> None:
+    with served() as port, socket.create_connection(("127.0.0.1", port), 10) as connection:
+        connection.sendall(b"HEAD /?body HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")
+
+        assert connection.recv(10_000).endswith(b"\r\n\r\n")
+        assert ended(connection)
 
 
 def test_the_longest_idle_of_too_many_connections_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
