@@ -155,7 +155,7 @@ async def serve_http(
     """Serve on a listening socket until `stop()` returns; requests under way then have a second to end."""
     config = Config(
         app, http=_Connection, ws="none", lifespan="on", log_config=None, access_log=False, server_header=False,
-        date_header=False, proxy_headers=False, timeout_keep_alive=int(limits.keep_alive),
+        proxy_headers=False, timeout_keep_alive=int(limits.keep_alive),
         timeout_graceful_shutdown=1,
     )  # fmt: skip
     server = _Server(config)

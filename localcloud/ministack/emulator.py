@@ -146,6 +146,8 @@ class Emulator:
         paths.install(self._modules["services.stepfunctions"])
         definitions.install(self._modules["services.stepfunctions"])
         patches.copy_by_entry(self._modules)
+        patches.leave_dates_to_the_server(self._main)
+        patches.skip_routes(self._main)
         self.files = StateFiles(self._main, self._modules["core.persistence"])
         self.durable = Durable(settings.emulator_dir, self._main, self._modules)
         patches.write_function_logs(self._modules, self.durable.logs.put_function_lines, workers.usage)

@@ -181,6 +181,32 @@ def copy_by_entry(modules: Modules) -> None:
         scoped.__deepcopy__ = copied
 
 
+def leave_dates_to_the_server(main: Any) -> None:
+    """Add no Date to answers: the server adds one that it formats once a second."""
+    find_names(main, "_with_date_header")
+    main._with_date_header = lambda send: send
+
+
+def skip_routes(main: Any) -> None:
+    """Hand a request for `/` with X-Amz-Target on to its service at once: so all of AWS's JSON protocols send it.
+
+    Unpatched, MiniStack asks some thirty times before whether host and path are those of something else.
+    """
+    for name in ("_handle_pre_body_request", "_handle_special_data_plane_request"):
+        find_names(main, name)
+        original = getattr(main, name)
+
+        @functools.wraps(original)
+        async def handle(
+            method: str, path: str, headers: dict[str, str], *rest: Any, _original: Any = original, **named: Any
+        ) -> Any:
+            if path == "/" and "x-amz-target" in headers and headers["host"].startswith(("127.0.0.1", "localhost")):
+                return None
+            return await _original(method, path, headers, *rest, **named)
+
+        setattr(main, name, handle)
+
+
 def write_function_logs(
     modules: Modules, put: Callable[[dict[str, Any], list[str]], None], usage: Callable[[], tuple[float, int]]
 ) -> None:

@@ -61,6 +61,14 @@ def test_an_unsigned_request_is_refused_in_each_protocol(cloud: Any, service: st
     assert code in {"MissingAuthenticationTokenException", "MissingAuthenticationToken", "AccessDenied", "403"}
 
 
+@pytest.mark.parametrize("service", sorted(CALLS.keys() - {"sagemaker-runtime"}))
+def test_an_answer_of_each_protocol_has_one_date(cloud: Any, service: str) -> None:
+    call, request = CALLS[service]
+    headers = getattr(client(cloud, service), call)(**request)["ResponseMetadata"]["HTTPHeaders"]
+
+    assert headers["date"].count("GMT") == 1
+
+
 @pytest.mark.parametrize("key", ["test", "111111111111", "AKIAUNKNOWN000000000"])
 def test_an_unknown_access_key_is_refused(cloud: Any, key: str) -> None:
     assert refused(client(cloud, "sagemaker", key), "sagemaker") == "UnrecognizedClientException"
