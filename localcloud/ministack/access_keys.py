@@ -39,11 +39,15 @@ class AccessKeys:
         self._runtime, self._sts = modules["core.lambda_runtime"], modules["services.sts"]
         self._lock = threading.Lock()
         self._of_functions: dict[tuple[str, str], dict[str, str]] = {}
+        self._known: dict[str, tuple[str, str]] = {}
+        """Secret and session token of the functions' keys, which never expire."""
         for module in (self._runtime, modules["services.lambda_svc"]):
             module.execution_credentials = self.of_function
 
     def find(self, access_key: str) -> tuple[str, str | None] | None:
         """(secret, session token or None) of a key; None for one that does not exist, is inactive or has expired."""
+        if access_key in self._known:
+            return self._known[access_key]
         found = self._resolve(access_key)
         return None if found is None else (found.secret_access_key, found.session_token)
 
@@ -78,6 +82,7 @@ class AccessKeys:
                     "AWS_SESSION_TOKEN": secrets.token_hex(64),
                 }
             made = self._of_functions[place]
+            self._known[made["AWS_ACCESS_KEY_ID"]] = made["AWS_SECRET_ACCESS_KEY"], made["AWS_SESSION_TOKEN"]
             self._sts.register_session(
                 made["AWS_ACCESS_KEY_ID"],
                 {

@@ -22,6 +22,7 @@ _PART_OF_MEMORY = 8
 # Where none became free for so long, one invocation gets one more: those that are taken may be waiting for it.
 _LONGEST_WAIT_SECONDS = 10.0
 _OUTPUT_SECONDS = 2.0
+_PEAK = re.compile(rb"^VmHWM:\s+(\d+) kB", re.MULTILINE)
 _END_OF_OUTPUT = "\x1elocalcloud-end-of-output\x1e"
 _AFTER_HANDLER = "        _real_stdout.flush()\n\nrun()"
 
@@ -177,8 +178,9 @@ class Workers:
 def _peak_megabytes(process: Any) -> int:
     """The most memory that a worker's process had resident, in MB; 0 when it has ended (proc(5), VmHWM)."""
     try:
-        status = Path(f"/proc/{process.pid}/status").read_text(encoding="utf-8")
+        with Path(f"/proc/{process.pid}/status").open("rb", buffering=0) as file:
+            status = file.read()
     except (OSError, AttributeError):
         return 0
-    peak = re.search(r"^VmHWM:\s+(\d+) kB", status, re.MULTILINE)
+    peak = _PEAK.search(status)
     return int(peak[1]) // 1024 if peak else 0

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import time
+import uuid
 from collections.abc import Mapping
 from functools import partial
 from typing import Any
@@ -89,7 +90,7 @@ class Invoker:
             status, headers = 500, {"Content-Type": "application/json", "x-amzn-ErrorType": "InternalFailure"}
             answer = json.dumps({"Message": f"{type(error).__name__}: {error}"}).encode()
         raw = [(key.lower().encode("latin-1"), value.encode("latin-1", "replace")) for key, value in headers.items()]
-        raw += [(b"content-length", str(len(answer)).encode()), (b"x-amzn-requestid", self._cloud.new_id(36).encode())]
+        raw += [(b"content-length", str(len(answer)).encode()), (b"x-amzn-requestid", str(uuid.uuid4()).encode())]
         await send({"type": "http.response.start", "status": status, "headers": raw})
         await send({"type": "http.response.body", "body": answer})
 
@@ -196,7 +197,7 @@ class Invoker:
                 f"Endpoint {endpoint} is not a multi-model endpoint and does not support target model header."
             )
         if target.model is None and model.several:
-            raise _invalid(f"Request {self._cloud.new_id(36)} is missing a target model header: give TargetModel.")
+            raise _invalid(f"Request {uuid.uuid4()} is missing a target model header: give TargetModel.")
         names = [container.name for container in model.containers]
         if target.container is not None and not model.direct:
             raise _invalid(
