@@ -16,6 +16,7 @@ HERE = Path(__file__).resolve().parent
 # What serving needs, and what Evaluate needs beside it; nothing that only training needs.
 SHIPPED = (
     "cascade.py", "decision.py", "fused.py", "inference.py", "int8.py", "metrics.py", "preprocessing.py", "second.py",
+    "upright.py",
 )  # fmt: skip
 
 

@@ -17,6 +17,7 @@ import mxnet as mx
 import numpy as np
 import numpy.typing as npt
 import preprocessing
+import upright
 
 RECORDS, INDEX, ABOUT = "images.rec", "images.idx", "dataset.json"
 OUTLIERS = "outliers.rec"  # photos of other things, where the data have any
@@ -73,9 +74,10 @@ class Pixels:
         return len(self.labels)
 
 
-def decode(path: Path, size: tuple[int, int], folder: Path) -> None:
+def decode(path: Path, size: tuple[int, int], folder: Path, turned: int = 0) -> None:
     """Decode every photo of the records at `path` into `folder`, for `mapped`.
 
+    Photos that are turned by so many degrees are turned back, see upright.py.
     DataError names the first photo that is broken.
     """
     labels: list[int] = []
@@ -83,7 +85,7 @@ def decode(path: Path, size: tuple[int, int], folder: Path) -> None:
     with (folder / "images.raw").open("wb") as pixels:
         for number, (label, photo) in enumerate(stream(path)):
             try:
-                pixels.write(preprocessing.decode(photo, size).tobytes())
+                pixels.write(upright.back(preprocessing.decode(photo, size)[None], turned).tobytes())
             except ValueError as error:
                 raise DataError(f"record {number} of {path}: {error}") from error
             labels.append(label)

@@ -123,12 +123,13 @@ def load_channel(folder: Path, classes: list[str], size: tuple[int, int], folds:
         raise records.DataError(
             f"the training records hold the classes {','.join(about['classes'])}, but --classes is {','.join(classes)}"
         )
-    records.decode(folder / records.RECORDS, size, scratch)
+    turned = int(about.get("turned", 0))
+    records.decode(folder / records.RECORDS, size, scratch, turned)
     photos = records.mapped(scratch, size)
     records.check(photos, classes, folds)
     crops = outliers.CROPS  # half a millisecond each, and only the head learns from them where there are others
     if (folder / records.OUTLIERS).is_file():
-        records.decode(folder / records.OUTLIERS, size, scratch / phases.OUTLIERS)
+        records.decode(folder / records.OUTLIERS, size, scratch / phases.OUTLIERS, turned)
         crops = min(crops, heads.crops_for(photos))
     records.keep(outliers.crops(size, crops), scratch / phases.CROPS)
     records.keep(heads.saved(photos.images), scratch / phases.SAVED)
@@ -215,6 +216,7 @@ def run(flags: argparse.Namespace) -> dict[str, Any] | None:
         "second_opinion": second,
         "outliers": about.get("outliers", {}).get("train", {}),
         "target_precision": flags.target_precision,
+        "turned": int(about.get("turned", 0)),
         "data_label": about["label"],
         "data_sha256": about["sha256"],
         "code_sha256": flags.code_sha256,

@@ -2,8 +2,9 @@
 
 A retraining has few photos of after a change and many of before. Light, colour, blur and a turn can be carried over:
 they are fitted so that the older photos look like the labelled ones. Light, colour and blur by the means of
-photo_features.py; a turn by the mean photo, whose corners are dark when the camera is mounted askew. A turned camera
-without dark corners, and one that looks at another place, cannot be learned this way.
+photo_features.py; a turn by the mean photo, whose corners are dark when the camera is mounted askew, and
+training/upright.py turns such photos back, of before and of now alike. A turned camera without dark corners, and one
+that looks at another place, cannot be learned this way.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ BLURS = tuple(0.15 * step for step in range(18))  # in pixels of a photo of SIDE
 DARKEST, BRIGHTEST = 0.1, 3.0  # factors of light and colour
 ANGLES = range(-90, 91, 5)  # degrees
 TURNED = 0.5  # a turn leaves at most this part of the distance between the mean photos
+SURE = 0.8  # of the distance that a turn by 90 degrees less leaves, which has the same corners: a larger one, at most
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,9 @@ def _turned(before: Sequence[Image.Image], now: Sequence[Image.Image]) -> int:
     goal = _mean_photo(now, 0)
     apart = {angle: float(np.sqrt(np.mean((_mean_photo(before, angle) - goal) ** 2))) for angle in ANGLES}
     nearest = min(apart, key=lambda angle: apart[angle])
+    smaller = nearest - 90 if nearest > 45 else nearest + 90 if nearest < -45 else nearest
+    if apart[nearest] > SURE * apart[smaller]:
+        nearest = smaller
     return nearest if apart[nearest] <= TURNED * apart[0] else 0
 
 
@@ -114,7 +119,8 @@ def carried_over(splits: Splits, labelled: Sequence[Row], seed: int) -> Splits:
     """Half of the photos to train with, and of the other things to learn from, in the look of the labelled photos.
 
     `labelled` has the newest photos last, which the look is fitted to. Which half is drawn by the content and the seed.
-    Nothing changes for few labelled photos, or when they look like the others. To be called before they are added.
+    The result has the angle of the turn. Nothing
+    changes for few labelled photos, or when they look like the others. To be called before they are added.
     """
     if len(labelled) < MIN_LABELLED:
         return splits
@@ -136,7 +142,7 @@ def carried_over(splits: Splits, labelled: Sequence[Row], seed: int) -> Splits:
         f"half of the older photos are shown as the labelled ones look: turned by {look.angle} degrees, "
         f"blurred by {look.blur:.2f} of {SIDE} pixels, light times {look.light:.2f}, colour times {look.colour:.2f}"
     )
-    return replace(splits, train=train, outliers=outliers, notes=(*splits.notes, said))
+    return replace(splits, train=train, outliers=outliers, turned=look.angle, notes=(*splits.notes, said))
 
 
 def _taken(load: Load, look: Look) -> Callable[[], bytes]:

@@ -11,8 +11,10 @@ import numpy as np
 import phases
 import pytest
 import records
+import upright
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from tests.training import channels
 
@@ -84,6 +86,14 @@ def test_a_batch_holds_each_row_of_an_epoch_once_and_outliers_on_top(channel: fi
     targets = np.concatenate([targets.asnumpy() for _, targets in batches])
     assert targets.sum(axis=0).tolist() == [16, 16, 8]
     assert targets.max(axis=1).tolist() == [1] * 40
+
+
+def test_photos_of_a_turned_camera_are_turned_back_before_training(tmp_path: Path) -> None:
+    photo = channels.tinted(0, np.random.default_rng(0)) + np.uint8(30)
+    askew = np.asarray(Image.fromarray(photo).rotate(40, resample=Image.Resampling.BICUBIC))
+    channel = channels.write_bodies(tmp_path / "channel", [channels.encoded(askew)], [0], ("ant", "bee"))
+    records.decode(channel / records.RECORDS, (32, 32), tmp_path, 40)
+    assert np.array_equal(records.mapped(tmp_path, (32, 32)).images, upright.back(askew[None], 40))
 
 
 def test_records_are_not_held_in_memory(tmp_path: Path) -> None:

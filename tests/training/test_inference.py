@@ -4,6 +4,7 @@ import base64
 import csv
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import artifact
@@ -12,6 +13,8 @@ import inference
 import network
 import numpy as np
 import pytest
+import upright
+from PIL import Image
 
 from tests.formats import check
 from tests.training import channels
@@ -51,6 +54,15 @@ def test_a_photo_and_the_same_photo_in_json_give_the_same_answer(model: inferenc
     assert images.shape == (2, 32, 32, 3)
     assert images.dtype == np.uint8
     assert np.allclose(alone[0], inference.predict_fn(images, model)[0], atol=1e-6)
+
+
+def test_photos_of_a_turned_camera_are_asked_about_as_turned_back(model: inference.Model) -> None:
+    photo = channels.tinted(0, np.random.default_rng(0)) + np.uint8(30)
+    askew = np.asarray(Image.fromarray(photo).rotate(40, resample=Image.Resampling.BICUBIC))[None]
+    knows = replace(model, about={**model.about, "turned": 40})
+    answers = inference.predict_fn(askew, knows)
+    assert np.array_equal(answers, inference.predict_fn(upright.back(askew, 40), model))
+    assert not np.allclose(answers, inference.predict_fn(askew, model), atol=1e-4)
 
 
 def test_the_json_answer_has_class_and_both_thresholds(model: inference.Model) -> None:

@@ -63,6 +63,11 @@ def test_the_newest_labelled_photos_tell_how_the_camera_looks_now():
     assert "light times 0.3" in camera.carried_over(SPLITS, people, 1).notes[0]
 
 
+@pytest.mark.parametrize(("look", "turned"), [(Look(angle=40), 40), (NIGHT, 0)])
+def test_the_data_tell_by_how_much_the_camera_is_turned(look, turned):
+    assert camera.carried_over(SPLITS, rows(shown(scenes(50, 3), look)), 1).turned == turned
+
+
 def test_photos_that_look_alike_have_no_new_look():
     assert not camera.fitted(loads(OLD), loads(scenes(60, 3))).is_new
 

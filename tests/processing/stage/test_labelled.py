@@ -2,11 +2,13 @@
 
 import hashlib
 import json
+from dataclasses import replace
 
 import pytest
 
 from processing import datasets
 from processing.stage import __main__ as stage
+from processing.stage import camera
 from tests.processing.stage.test_stage import photo, records, run
 
 
@@ -43,6 +45,13 @@ def staged(tmp_path, source, folder):
     status, outputs = run(tmp_path, source, *options)
     assert status == 0, (tmp_path / "message").read_text()
     return {**outputs, "recent": tmp_path / "recent"}
+
+
+def test_the_angle_of_the_camera_is_told_to_training_alone(tmp_path, source, people, monkeypatch):
+    monkeypatch.setattr(camera, "carried_over", lambda splits, *_: replace(splits, turned=40))
+    outputs = staged(tmp_path, source, people((1001, "cat", "train")))
+    assert json.loads((outputs["train"] / "dataset.json").read_text())["turned"] == 40
+    assert "turned" not in json.loads((outputs["test"] / "dataset.json").read_text())
 
 
 def bodies(folder, name="images.rec"):
