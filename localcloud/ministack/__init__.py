@@ -27,6 +27,7 @@ persistence         when MiniStack's state files are written
 state_files         one file a service, written whole
 durable             the stores for what comes all the time, opened together
 database            a SQLite file with one writer
+clock               jumps of the machine's clock
 queues              SQS with its messages in SQLite
 execution_store     executions of state machines in SQLite
 executions          Step Functions on the execution store

@@ -25,6 +25,7 @@ from localcloud.ministack import (
     s3_requests,
     s3_uploads,
 )
+from localcloud.ministack.clock import Clock
 from localcloud.ministack.database import Database
 from localcloud.ministack.execution_store import ExecutionStore
 from localcloud.ministack.executions import IN_EXECUTION, Executions
@@ -137,9 +138,13 @@ class Durable:
 
     def _sweep(self) -> None:
         """Until stopped: commit what changed, and now and then remove log lines past their retention."""
-        purged = time.monotonic() - _PURGE_SECONDS + 5
+        purged, clock = time.monotonic() - _PURGE_SECONDS + 5, Clock()
         while not self._stopped.wait(_SWEEP_SECONDS):
             try:
+                jump = clock.jumped()
+                if jump:
+                    logger.warning("the machine's clock was set by %+.0f seconds", jump)
+                    self._queues.shift(jump)
                 self.settle()
                 self.executions.sweep()
                 if time.monotonic() - purged > _PURGE_SECONDS and not self.logs.purge():

@@ -93,6 +93,8 @@ class Invocations:
         failed_to = (settings.get("DestinationConfig") or {}).get("OnFailure", {}).get("Destination")
         failed_to = failed_to or (config.get("DeadLetterConfig") or {}).get("TargetArn")
         result: dict[str, Any] = {}
+        # The time of day may be set meanwhile; an event is not too old for that.
+        began = time.monotonic() - max(0.0, time.time() - since)
         for attempt in range(int(_RETRIES if retries is None else retries) + 1):
             if attempt:
                 first, most = (
@@ -100,7 +102,8 @@ class Invocations:
                     self._functions._LAMBDA_ASYNC_RETRY_MAX_SECONDS,
                 )
                 delay = min(first * 2 ** (attempt - 1), most)
-                if time.time() - since + delay > int(settings.get("MaximumEventAgeInSeconds") or _LONGEST_AGE_SECONDS):
+                oldest = int(settings.get("MaximumEventAgeInSeconds") or _LONGEST_AGE_SECONDS)
+                if time.monotonic() - began + delay > oldest:
                     break
                 time.sleep(delay)
             result = self._functions._execute_function(function, event)

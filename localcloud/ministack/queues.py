@@ -4,6 +4,7 @@ Unpatched, MiniStack keeps messages in its memory and writes all queues at each 
 list of messages while others append to it, which loses messages without any kill: here they take turns.
 """
 
+import asyncio
 import functools
 import json
 import threading
@@ -23,6 +24,7 @@ _NAMES = (
     "_queues", "_HANDLERS", "_act_send_message", "_collect_msgs", "_dlq_sweep", "_expire_retained", "get_state",
     "load_persisted_state", "_receive_messages_for_esm", "_delete_messages_for_esm", "_prune_dedup",
 )  # fmt: skip
+_LONGEST_WAIT_SECONDS = 20  # of ReceiveMessage
 # Operations that change messages other than by adding them at the end.
 _CHANGE = (
     "DeleteMessage", "DeleteMessageBatch", "ChangeMessageVisibility", "ChangeMessageVisibilityBatch", "PurgeQueue",
@@ -62,7 +64,12 @@ class Queues:
 
         @functools.wraps(receive)
         async def receive_and_store(data: dict[str, Any], url: str) -> Any:
-            answer = await receive(data, url)
+            try:
+                # It waits until a time of day, which a clock that is set backward moves away.
+                async with asyncio.timeout(_LONGEST_WAIT_SECONDS + 1):
+                    answer = await receive(data, url)
+            except TimeoutError:
+                return {}
             if answer:
                 self.store()
             return answer
@@ -76,6 +83,17 @@ class Queues:
         for name in _CHANGE:
             sqs._HANDLERS[name] = self._storing(sqs._HANDLERS[name])
         sqs._HANDLERS["ReceiveMessage"] = receive_and_store
+
+    def shift(self, seconds: float) -> None:
+        """Move the times at which messages are seen again, because the clock was set by so many seconds."""
+        with self._lock:
+            for _, queue in self._sqs._queues.all_items():
+                for message in queue["messages"]:
+                    message["visible_at"] += seconds
+                    message["sent_at"] += seconds
+                for hit in (queue.get("dedup_cache") or {}).values():
+                    hit["expire"] += seconds
+            self.store()
 
     def exclusive(self, work: Callable[..., Any]) -> Callable[..., Any]:
         """`work` while no other thread changes a queue's messages."""
