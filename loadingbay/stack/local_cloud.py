@@ -6,6 +6,7 @@ import http.client
 import os
 import time
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -116,8 +117,15 @@ def _started_here(target: Target) -> Identity | None:
 
 
 def _running_as_wanted(target: Target) -> bool:
-    """Whether the local cloud runs; WorkError when it runs without enforcing IAM and the target wants that."""
-    found = running(target)
+    """Whether the local cloud runs; WorkError when it is of another version than this program, or does not enforce IAM
+    and the target wants that.
+    """
+    found, ours = running(target), version("localcloud")
+    if found is not None and found.get("version", ours) != ours:
+        raise WorkError(
+            f"the local cloud that runs is of version {found['version']}, and this program of {ours}: stop it with "
+            "`loadingbay down`, then try again; its state stays"
+        )
     if found is not None and target.enforce_iam and not found.get("enforce_iam"):
         raise WorkError(
             "the local cloud runs, but does not enforce IAM: stop it with `loadingbay down`, then try again"
@@ -184,7 +192,8 @@ def stop(target: Target) -> bool:
     if found is not None and not stopped and running(target) is not None:
         raise WorkError(
             f"what answers on port {target.port} says that it is process {found['pid']}, but the local cloud of "
-            f"{home} is another or none: nothing was stopped"
+            f"{home} is another or none: nothing was stopped. If `ps -fp {found['pid']}` shows a local cloud, such as "
+            f"one of an earlier version, `kill {found['pid']}` ends it"
         )
     return True
 

@@ -8,6 +8,7 @@ import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
 
 import psutil
@@ -106,6 +107,16 @@ def test_a_running_cloud_without_iam_enforced_is_not_used_for_enforcing(target, 
         local_cloud.start(replace(target, enforce_iam=True))
 
 
+def test_a_running_cloud_of_another_version_is_not_used(target, program, monkeypatch):
+    program(HEALTHY.replace('"pid"', '"version": "0.1.0", "pid"'))
+    with monkeypatch.context() as earlier:
+        earlier.setattr(local_cloud, "version", lambda _: "0.1.0")
+        local_cloud.start(target)
+    said = f"is of version 0.1.0, and this program of {version('localcloud')}: stop it with"
+    with pytest.raises(WorkError, match=said):
+        local_cloud.start(target)
+
+
 def test_no_credentials_of_the_shell_reach_it(target, program, monkeypatch):
     monkeypatch.setenv("AWS_PROFILE", "production")
     program("import os, sys; sys.exit('AWS_PROFILE is ' + os.environ.get('AWS_PROFILE', 'unset'))")
@@ -165,7 +176,9 @@ def test_a_process_that_took_the_clouds_number_is_not_signalled(target, program)
     note = target.home / "localcloud.pid"
     for other in (f"{pid} 1 {note.read_text().split()[2]}\n", note.read_text().replace("-", "x"), f"{pid}", ""):
         note.write_text(other)
-        with pytest.raises(WorkError, match=f"port {target.port} says that it is process {pid}.*nothing was stopped"):
+        with pytest.raises(
+            WorkError, match=f"port {target.port} says that it is process {pid}.*nothing was stopped.*`kill {pid}`"
+        ):
             local_cloud.stop(target)
         assert psutil.pid_exists(pid)
 
