@@ -140,6 +140,7 @@ def install(s3: Any, commits: Commits) -> None:
             else:
                 logger.error("s3://%s/%s: version %s is not kept, its bytes are not there", bucket, key, version)
         except OSError as error:
+            _read_again(s3, bucket, key, source)
             raise DiskError(f"version {version} of s3://{bucket}/{key} could not be kept: {error.strerror}") from error
 
     put_object, remove_files = s3._put_object, s3._remove_key_files
@@ -164,14 +165,14 @@ def install(s3: Any, commits: Commits) -> None:
 def _read_again(s3: Any, bucket: str, key: str, path: str) -> None:
     """Make memory show the object that is on disk: the put that would replace it failed."""
     account, held = s3.get_account_id(), s3._buckets[bucket]
-    before = held["objects"].pop(key, None)
+    held["objects"].pop(key, None)
     s3._object_versions.pop((bucket, key), None)
     with contextlib.suppress(OSError, ValueError):
         meta = json.loads(Path(path + _SIDECAR).read_text(encoding="utf-8"))
         if meta.get("is_delete_marker"):
             s3._load_persisted_delete_marker(account, held, bucket, key, meta)
             return
-        held["objects"][key] = {**(before or {}), **meta, "body": None}
+        held["objects"][key] = {**meta, "body": None}
         s3._load_persisted_history(account, held, bucket, key, meta)
 
 

@@ -119,3 +119,21 @@ def test_a_body_whose_checksum_is_wrong_changes_nothing(cloud: Any, s3: Any) -> 
 
     assert s3.get_object(Bucket="large", Key="wrong")["Body"].read() == b"former"
     assert list((cloud.home / "emulator" / "s3-commits").iterdir()) == []
+
+
+def test_a_put_whose_former_version_cannot_be_kept_changes_nothing(cloud: Any, s3: Any) -> None:
+    s3.create_bucket(Bucket="unkept")
+    s3.put_bucket_versioning(Bucket="unkept", VersioningConfiguration={"Status": "Enabled"})
+    former = s3.put_object(Bucket="unkept", Key="key", Body=b"former")["VersionId"]
+    # Where the bucket's versions would lie is a file.
+    versions = cloud.home / "emulator" / "s3" / ".versions" / "000000000000"
+    versions.mkdir(parents=True, exist_ok=True)
+    (versions / "unkept").touch()
+
+    with pytest.raises(s3.exceptions.ClientError, match="InsufficientStorage"):
+        s3.put_object(Bucket="unkept", Key="key", Body=b"refused")
+    (versions / "unkept").unlink()
+
+    answer = s3.get_object(Bucket="unkept", Key="key")
+    assert (answer["Body"].read(), answer["VersionId"]) == (b"former", former)
+    assert len(s3.list_object_versions(Bucket="unkept")["Versions"]) == 1
