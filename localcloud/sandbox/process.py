@@ -6,6 +6,7 @@ import contextlib
 import logging
 import os
 import selectors
+import signal
 import socket
 import subprocess
 import sys
@@ -25,6 +26,8 @@ OnLine = Callable[[str, str], None]
 """Called with "stdout" or "stderr" and one line, all from one thread."""
 _REST_SECONDS = 1.0
 """How long the output of a command that has ended is read on, where a process that is not its own holds it open."""
+_PATIENCE_SECONDS = 10.0
+"""How long a process that is ours may take to do what it is told. One that takes longer is suspended: it is killed."""
 
 
 class SandboxError(Exception):
@@ -40,7 +43,8 @@ class Launcher:
     def __init__(self, spawner: socket.socket) -> None:
         """Have it forked by the process behind `spawner`.
 
-        EOFError if that process has ended, another OSError if the machine starts no more processes.
+        EOFError if that process has ended, TimeoutError if it does not answer, another OSError if the machine starts
+        no more processes.
         """
         with contextlib.ExitStack() as kept, contextlib.ExitStack() as given:
             self.control, theirs = socket.socketpair()
@@ -56,7 +60,9 @@ class Launcher:
             socket.send_fds(spawner, [b"\0"], files)
             # Or else the end of the launcher would not be seen.
             given.close()
+            self.control.settimeout(_PATIENCE_SECONDS)
             self.pid = self._answer()
+            self.control.settimeout(None)
             self._kept = kept.pop_all()
 
     def _answer(self) -> int:
@@ -91,11 +97,11 @@ class Launchers:
         used = self._requests
         try:
             return Launcher(used)
-        except (EOFError, BrokenPipeError, ConnectionResetError):
+        except (EOFError, BrokenPipeError, ConnectionResetError, TimeoutError):
             return Launcher(self._replaced(used))
 
     def _replaced(self, used: socket.socket) -> socket.socket:
-        """The socket of a new spawner instead of the one behind `used`, which was killed."""
+        """The socket of a new spawner instead of the one behind `used`, which was killed or is suspended."""
         with self._lock:
             if self._closed:
                 raise OSError("the local cloud is stopping")
@@ -111,7 +117,11 @@ class Launchers:
         with self._lock:
             self._closed = True
             self._requests.close()
-            self._popen.wait()
+            try:
+                self._popen.wait(_PATIENCE_SECONDS)
+            except subprocess.TimeoutExpired:
+                self._popen.kill()
+                self._popen.wait()
 
 
 def _start_spawner() -> tuple[subprocess.Popen[bytes], socket.socket]:
@@ -157,7 +167,8 @@ class ContainedProcess:
         self._timer: threading.Timer | None = None
         self._ended = threading.Event()
         try:
-            Identity.of(self._launcher.pid).write(directory / NOTE)
+            self._identity = Identity.of(self._launcher.pid)
+            self._identity.write(directory / NOTE)
             self._launcher.control.sendall(packed)
         except (BrokenPipeError, ConnectionResetError, ProcessLookupError) as error:
             self._launcher.close()
@@ -251,7 +262,11 @@ class ContainedProcess:
                 with contextlib.suppress(OSError):
                     # The launcher sees the end of the connection, kills and ends.
                     self._launcher.control.shutdown(socket.SHUT_WR)
-        self._ended.wait()
+        if not self._ended.wait(_PATIENCE_SECONDS):
+            with self._identity.held() as process:
+                if process is not None:
+                    signal.pidfd_send_signal(process, signal.SIGKILL)
+            self._ended.wait()
 
 
 def _pass_on(lines: _Lines, data: bytes) -> None:

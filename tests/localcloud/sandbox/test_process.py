@@ -1,14 +1,16 @@
 """How a contained command's end is noticed, also when its spawner or launcher is killed."""
 
 import os
+import threading
 from pathlib import Path
 
 import psutil
 import pytest
 
+from localcloud.sandbox import process
 from localcloud.sandbox.leftovers import NOTE, Identity
 from localcloud.sandbox.process import ContainedProcess, Launcher, Launchers, SandboxError
-from localcloud.sandbox.sandbox import Place, Sandbox
+from localcloud.sandbox.sandbox import Place, Sandbox, detect
 
 
 def test_a_spawner_that_is_killed_is_replaced(tmp_path: Path) -> None:
@@ -21,6 +23,40 @@ def test_a_spawner_that_is_killed_is_replaced(tmp_path: Path) -> None:
     spawner.kill()
     assert [ContainedProcess(plan, tmp_path, lambda *_: None, launchers).wait(20) for _ in range(2)] == [0, 0]
     assert first.wait(20) == 0
+    launchers.close()
+
+
+def test_a_suspended_spawner_is_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process, "_PATIENCE_SECONDS", 0.3)
+    launchers = Launchers()
+    place = Place(tmp_path)
+    place.make()
+    plan = Sandbox().plan(["true"], {"PATH": os.defpath}, place)
+    psutil.Process(launchers._popen.pid).suspend()
+
+    assert ContainedProcess(plan, tmp_path, lambda *_: None, launchers).wait(20) == 0
+    psutil.Process(launchers._popen.pid).suspend()
+    launchers.close()
+
+
+def test_a_command_whose_launcher_is_suspended_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process, "_PATIENCE_SECONDS", 0.3)
+    launchers = Launchers()
+    place = Place(tmp_path)
+    place.make()
+    begun = threading.Event()
+    plan = detect(tmp_path, launchers).plan(["sh", "-c", "echo; sleep 60"], {"PATH": os.defpath}, place)
+    running = ContainedProcess(plan, tmp_path, lambda *_: begun.set(), launchers)
+    assert begun.wait(20)
+    launcher = psutil.Process(Identity.read(tmp_path / NOTE).pid)
+    started = launcher.children(recursive=True)
+    for one in (launcher, *started):
+        one.suspend()
+
+    running.kill()
+
+    assert running.wait(0) == -9
+    assert psutil.wait_procs(started, timeout=20)[1] == []
     launchers.close()
 
 
