@@ -28,6 +28,7 @@ from localcloud.ministack import (
     patches,
     paths,
     schedules,
+    templates,
     threads,
 )
 from localcloud.ministack.durable import Durable, recover_objects
@@ -246,6 +247,8 @@ class Emulator:
             patches.refuse_yaml_aliases(importlib.import_module("ministack.services.cloudformation.engine").CfnLoader)
             self._check_functions_of_stacks(handlers["AWS::Lambda::Function"])
             machine = handlers["AWS::StepFunctions::StateMachine"]
+            handling = [f"ministack.services.cloudformation.{name}" for name in ("handlers", "changesets")]
+            templates.install([importlib.import_module(name) for name in handling])
             definitions.install_in_stacks(machine, self._modules["services.stepfunctions"])
 
     def _run_in_threads(self, stacks: Any, types: Mapping[str, Any]) -> None:
