@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import gzip
 import os
+import shutil
 import stat
 import tarfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from localcloud.jobs.failure import JobError
+
+_NO_MATTER = 16 * 2**20
+"""Bytes for which the disk's free space is not asked."""
 
 
 def collect(roots: Sequence[Path]) -> dict[str, Path]:
@@ -46,8 +50,25 @@ def replaced(path: Path) -> Path | None:
     return next((place for place in above if top in place.parents and place.is_symlink()), None)
 
 
+def check_space(files: Iterable[Path]) -> None:
+    """JobError if the disk has no space for a copy of these files, which S3 keeps on the same one.
+
+    A sparse file takes no space until it is copied: a job can make one that is larger than any disk.
+    """
+    sizes = {path: path.stat().st_size for path in files}
+    size = sum(sizes.values())
+    largest = max(sizes, key=sizes.__getitem__, default=None)
+    if largest is not None and size > _NO_MATTER and size > (free := shutil.disk_usage(largest.parent).free):
+        raise JobError(
+            "ClientError",
+            f"The job's outputs have {size:,} bytes (the largest file, {largest.name!r}, {sizes[largest]:,}), and the "
+            f"disk has {free:,} bytes free: write less, or free some space.",
+        )
+
+
 def write_tar_gz(files: dict[str, Path], target: Path) -> None:
-    """Write the tar.gz file `target` from `files` (name in the archive -> file on disk)."""
+    """Write the tar.gz file `target` from `files` (name in the archive -> file on disk); JobError for want of space."""
+    check_space(files.values())
     with (
         target.open("wb") as raw,
         gzip.GzipFile("", "wb", compresslevel=6, fileobj=raw, mtime=0) as zipped,

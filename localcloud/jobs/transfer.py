@@ -13,7 +13,7 @@ from boto3.exceptions import Boto3Error
 from botocore.exceptions import BotoCoreError, ClientError
 
 from localcloud.api import strict_json
-from localcloud.jobs.archive import collect
+from localcloud.jobs.archive import check_space, collect
 from localcloud.jobs.failure import JobError
 from localcloud.state import s3_addresses
 
@@ -140,13 +140,15 @@ class Transfer:
                 with path.open("rb") as file:
                     self._s3.put_object(Bucket=target.bucket, Key=target.key, Body=file)
             else:
+                check_space([path])
                 self._s3.upload_file(str(path), target.bucket, target.key)
         except (ClientError, BotoCoreError, Boto3Error) as error:
             raise _problem(f"{target} cannot be uploaded", error) from None
 
     def upload(self, source: Path, uri: str) -> int:
-        """Upload all files of a directory under a prefix; return how many."""
+        """Upload all files of a directory under a prefix; return how many. JobError if the disk cannot hold them."""
         location, files = Location.parse(uri), collect([source])
+        check_space(files.values())
         for name, path in files.items():
             self.put(path, location.join(name))
         return len(files)

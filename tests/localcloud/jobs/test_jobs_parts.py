@@ -205,3 +205,19 @@ def test_a_file_whose_name_is_not_utf8_is_named(tmp_path: Path) -> None:
 
     with pytest.raises(JobError, match=r"ClientError: The name of the file 'outputs/\\udcff.txt' is not UTF-8"):
         Transfer(None).upload(tmp_path, "s3://bucket/outputs")
+
+
+def test_a_sparse_file_larger_than_the_disk_is_not_copied(tmp_path: Path) -> None:
+    (tmp_path / "small").write_bytes(b"x")
+    with (tmp_path / "sparse").open("wb") as file:
+        file.truncate(2**43)
+
+    said = r"have 8,796,093,022,2\d\d bytes \(the largest file, 'sparse', .*bytes free"
+    with pytest.raises(JobError, match=said):
+        Transfer(None).upload(tmp_path, "s3://bucket/key")
+    with pytest.raises(JobError, match="bytes free"):
+        Transfer(None).put(tmp_path / "sparse", Location("bucket", "key"))
+    with pytest.raises(JobError, match="bytes free"):
+        write_tar_gz(collect([tmp_path]), tmp_path / "archive.tar.gz")
+
+    assert not (tmp_path / "archive.tar.gz").exists()
