@@ -52,6 +52,7 @@ class Executions:
         states.get_state = lambda: {name: copy.deepcopy(getattr(states, f"_{name}")) for name in _STATE}
         for name in ("_start_execution", "_start_sync_execution"):
             setattr(states, name, self._checking_input(getattr(states, name)))
+        states._start_execution = self._starting_once(states._start_execution)
         for name in ("_describe_execution", "_get_execution_history"):
             setattr(states, name, self._finishing(getattr(states, name)))
         states._list_executions = self.page
@@ -76,6 +77,26 @@ class Executions:
             return answer
 
         return checked
+
+    def _starting_once(self, start: Callable[[dict[str, Any]], Answer]) -> Callable[[dict[str, Any]], Answer]:
+        """`start`, which answers a request that is sent again as it did the first time, while the execution runs.
+
+        Source: Step Functions API reference, StartExecution: the same name and the same input.
+        """
+
+        @functools.wraps(start)
+        def started_once(data: dict[str, Any]) -> Answer:
+            answer = start(data)
+            if answer[0] != 400 or b"ExecutionAlreadyExists" not in answer[2]:
+                return answer
+            arn = json.loads(answer[2])["message"].split("'")[1]
+            found = self._states._executions.get(arn)
+            if found is None or found["status"] != "RUNNING" or found["input"] != data.get("input", "{}"):
+                return answer
+            again: Answer = self._states.json_response({"executionArn": arn, "startDate": found["startDate"]})
+            return again
+
+        return started_once
 
     def _finishing(self, read: Callable[[dict[str, Any]], Answer]) -> Callable[[dict[str, Any]], Answer]:
         """`read`, a function that describes an execution, with the execution's end committed to disk before."""

@@ -224,6 +224,21 @@ def test_any_json_within_the_limit_is_an_input(given: str) -> None:
     assert invalid_input(given) is None
 
 
+def test_a_start_that_is_sent_again_is_answered_as_the_first_time(cloud: Any) -> None:
+    states = cloud.client("stepfunctions")
+    arn = machine(cloud, "once", Type="Wait", Seconds=60)
+    first = states.start_execution(stateMachineArn=arn, name="one", input='{"a": 1}')
+
+    again = states.start_execution(stateMachineArn=arn, name="one", input='{"a": 1}')
+    with pytest.raises(ClientError, match="ExecutionAlreadyExists"):
+        states.start_execution(stateMachineArn=arn, name="one", input='{"a": 2}')
+    states.stop_execution(executionArn=first["executionArn"])
+    with pytest.raises(ClientError, match="ExecutionAlreadyExists"):
+        states.start_execution(stateMachineArn=arn, name="one", input='{"a": 1}')
+
+    assert (again["executionArn"], again["startDate"]) == (first["executionArn"], first["startDate"])
+
+
 def test_an_aborted_execution_stays_aborted_when_its_task_fails(cloud: Any) -> None:
     states = cloud.client("stepfunctions")
     arn = machine(cloud, "aborted", Type="Wait", Seconds=1)
