@@ -37,14 +37,17 @@ def monitor(target: Target, history: bool, as_json: bool) -> None:
 
 def _history(target: Target, as_json: bool) -> None:
     """Prints the periods of monitoring, the newest last, and the alarm."""
-    from loadingbay.learning import periods
+    from loadingbay.learning import periods, watcher
+    from loadingbay.registry import versions as registry
     from loadingbay.stack.deploy import outputs
 
     require_running(target)
-    watch = periods.read(target, outputs(target)["BucketName"])
+    stack = outputs(target)
+    watch, endpoint = periods.read(target, stack["BucketName"]), stack["EndpointName"]
+    found = watcher.read(target, endpoint, serves=registry.endpoint(target, endpoint) is not None)
     if as_json:
         listed = [{**asdict(one), "time": one.time.isoformat()} for one in watch.periods]
-        print_json({"periods": listed, "alarm": watch.alarm, "sentences": watch.sentences})
+        print_json({"periods": listed, "alarm": watch.alarm, "sentences": watch.sentences, "missing": found.missing})
         return
     if not watch.periods:
         click.echo("The schedule has found nothing yet: it runs once an hour, and needs photos since then.")
@@ -57,15 +60,15 @@ def _history(target: Target, as_json: bool) -> None:
         )
     for sentence in watch.sentences:
         click.echo(f"Lasts: {sentence}")
-    if not periods.runs(target):
-        click.echo("Nothing watches now: the schedule's pipeline is gone. `loadingbay run` makes it again.", err=True)
+    for sentence in found.missing:
+        click.echo(f"Nothing watches now: {sentence}", err=True)
 
 
 @click.command(short_help="Show what runs and what there is.")
 @with_target
 @AS_JSON
 def status(target: Target, as_json: bool) -> None:
-    """Show what runs: the cloud, the last pipeline execution, the versions, the endpoint."""
+    """Show what runs: the cloud, the last pipeline execution, the versions, the endpoint, and what monitoring lacks."""
     from loadingbay.screen import results
     from loadingbay.serving.observe import status_of
 

@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from botocore.exceptions import ClientError
-
+from loadingbay.errors import WorkError
 from loadingbay.target import Target
-from pipelines import aws, monitoring
+from pipelines import aws
 
 KEY = "monitoring/periods.json"
 
@@ -52,22 +51,18 @@ class Watch:
 
 
 def read(target: Target, bucket: str) -> Watch:
-    """Read the periods and the alarm from S3; no periods if monitoring has not run."""
+    """Read the periods and the alarm from S3; no periods if monitoring has not run. WorkError when they are damaged."""
     s3 = target.client("s3")
     if not aws.exists(s3, bucket, KEY):
         return Watch((), "", ())
-    return parse(json.loads(s3.get_object(Bucket=bucket, Key=KEY)["Body"].read()))
-
-
-def runs(target: Target) -> bool:
-    """Whether there is a pipeline for the schedule to start."""
     try:
-        target.client("sagemaker").describe_pipeline(PipelineName=f"{target.stage}{monitoring.SUFFIX}")
-    except ClientError as error:
-        if aws.is_missing(error):
-            return False
-        raise
-    return True
+        return parse(json.loads(s3.get_object(Bucket=bucket, Key=KEY)["Body"].read()))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        said = f"{type(error).__name__}: {error}"
+        raise WorkError(
+            f"s3://{bucket}/{KEY} is not the list of periods that monitoring writes ({said}): put an earlier version "
+            "of the object back, or delete it, and the next period begins a new list"
+        ) from error
 
 
 def parse(said: Mapping[str, Any]) -> Watch:

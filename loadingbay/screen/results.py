@@ -217,13 +217,22 @@ def status(out: Console, document: dict[str, Any]) -> None:
             out.print(f"          {step['name']:<{widest}} {step['status']:<10} {took}")
     endpoint = document["endpoint"]
     if endpoint is None:
-        out.print(f"Endpoint  none yet: `{command()} approve VERSION` deploys one", soft_wrap=True)
+        approved = next((one["version"] for one in document["versions"] if one["approval"] == "Approved"), None)
+        gone = f"gone, though version {approved} is approved: DeployModel makes it again, within the hour at the latest"
+        none = f"none yet: `{command()} approve VERSION` deploys one"
+        out.print(f"Endpoint  {gone if approved else none}", soft_wrap=True)
     else:
         serves = (endpoint["model_package_arn"] or "").rsplit("/", 1)[-1]
         failure = f": {endpoint['failure']}" if endpoint["failure"] else ""
         shadow = (endpoint.get("shadow_model_package_arn") or "").rsplit("/", 1)[-1]
         copies = f", shadow version {shadow}" if shadow else ""
         out.print(f"Endpoint  {endpoint['name']} {endpoint['status']}, version {serves or 'unknown'}{copies}{failure}")
+    watches = document.get("monitoring")
+    if watches and not watches["missing"]:
+        out.print(f"Watch     {watches['pipeline']}, {watches['schedule']}", soft_wrap=True)
+    elif watches and (pipeline is not None or not watches["enabled"]):  # else the line above says what comes first
+        for sentence in watches["missing"]:
+            out.print(f"Watch     {sentence}", soft_wrap=True)
     if document["versions"]:
         out.print()
         drawn_versions(out, document["versions"])

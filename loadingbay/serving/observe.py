@@ -10,6 +10,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from loadingbay.errors import UsageError, WorkError
+from loadingbay.learning import watcher
 from loadingbay.registry import versions as registry
 from loadingbay.serving import monitoring
 from loadingbay.stack import local_cloud
@@ -76,6 +77,9 @@ def status_of(target: Target) -> dict[str, Any]:
         "model_package_arn": now.serves or None,
         "shadow_model_package_arn": now.shadow or None,
     }
+    # An endpoint that is gone is told above.
+    watches = watcher.read(target, stack["EndpointName"], serves=True) if stack else None
+    document["monitoring"] = watches and watches.document()
     return document
 
 

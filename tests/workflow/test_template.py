@@ -278,3 +278,17 @@ def test_whoever_watches_an_update_may_list_alarms_as_cloudwatch_checks_it(role)
     """A second version is never deployed without it: the watch is on by default."""
     (listing,) = [said for said in statements(role) if "cloudwatch:DescribeAlarms" in as_list(said["Action"])]
     assert listing["Resource"] == "*"
+
+
+@pytest.mark.parametrize(
+    ("expression", "allowed"),
+    [
+        ("rate(1 hour)", True), ("rate(15 minutes)", True), ("rate(2 days)", True), ("cron(0 6 * * ? *)", True),
+        ("cron(0/15 8-18 ? * MON-FRI *)", True),
+        ("hourly", False), ("rate(0 hours)", False), ("rate(-5 minutes)", False), ("rate(x)", False),
+        ("rate(1 week)", False), ("rate(1.5 hours)", False), ("cron(1 2 3)", False), ("cron(0 6 * * ? * *)", False),
+    ],
+)  # fmt: skip
+def test_a_schedule_that_would_never_start_is_refused(expression, allowed):
+    pattern = template()["Parameters"]["MonitoringSchedule"]["AllowedPattern"]
+    assert bool(re.fullmatch(pattern, expression)) is allowed

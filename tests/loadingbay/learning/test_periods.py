@@ -1,17 +1,14 @@
 """`monitor --history`: what the schedule found, as records and as a person reads them."""
 
 import json
-from types import SimpleNamespace
 
 import boto3
 import pytest
-from botocore.exceptions import ClientError
 from click.testing import CliRunner
 from moto import mock_aws
 
 from loadingbay.commands import watch
-from loadingbay.learning import periods
-from loadingbay.target import Target
+from loadingbay.learning import periods, watcher
 
 ESTIMATE = {"value": 0.9, "low": 0.8, "high": 0.95, "labelled": 40}
 SAID = {
@@ -29,9 +26,10 @@ SAID = {
 @pytest.fixture
 def run(monkeypatch):
     monkeypatch.setattr(watch, "require_running", lambda _: None)
-    monkeypatch.setattr("loadingbay.stack.deploy.outputs", lambda _: {"BucketName": "data"})
-
-    monkeypatch.setattr(periods, "runs", lambda _: True)
+    monkeypatch.setattr("loadingbay.stack.deploy.outputs", lambda _: {"BucketName": "data", "EndpointName": "bay"})
+    monkeypatch.setattr("loadingbay.registry.versions.endpoint", lambda *_: None)
+    whole = watcher.Watcher("bay-monitoring", "bay", "rate(1 hour)", enabled=True, pipeline=True, serves=True)
+    monkeypatch.setattr(watcher, "read", lambda *_, **__: whole)
 
     class Moto:
         def client(self, name):
@@ -48,26 +46,18 @@ def run(monkeypatch):
         yield invoke
 
 
-def test_a_schedule_without_its_pipeline_is_told_with_the_remedy(run, monkeypatch):
-    monkeypatch.setattr(periods, "runs", lambda _: False)
+def test_what_keeps_monitoring_from_running_is_told_with_the_remedy(run, monkeypatch):
+    gone = watcher.Watcher("bay-monitoring", "bay", "rate(1 hour)", enabled=True, pipeline=False, serves=True)
+    monkeypatch.setattr(watcher, "read", lambda *_, **__: gone)
     said = run(said=SAID)
-    assert "the schedule's pipeline is gone. `loadingbay run` makes it again." in said.stderr
+    assert "Nothing watches now: there is no pipeline bay-monitoring" in said.stderr
     assert len(said.stdout.splitlines()) == 3
+    assert json.loads(run("--json", said=SAID).stdout)["missing"] == list(gone.missing)
 
 
-@pytest.mark.parametrize(("answer", "there"), [("", True), ("ResourceNotFound", False)])
-def test_the_pipeline_of_the_schedule_is_asked_for_by_its_name(answer, there):
-    asked = []
-
-    def describe(PipelineName):  # noqa: N803 - AWS names its arguments so
-        asked.append(PipelineName)
-        if answer:
-            raise ClientError({"Error": {"Code": answer, "Message": "it does not exist"}}, "DescribePipeline")
-
-    clients = {"sagemaker": SimpleNamespace(describe_pipeline=describe)}
-    target = Target("aws", None, "us-east-1", stage="bay", clients=clients)
-    assert periods.runs(target) is there
-    assert asked == ["bay-monitoring"]
+@pytest.mark.parametrize("said", [[], {"periods": [{}]}, {"alarm": ""}, {"periods": 3}, "not an object"])
+def test_periods_that_are_damaged_are_told_with_the_remedy(run, said):
+    assert "is not the list of periods that monitoring writes" in str(run(said=said or {"periods": [0]}).exception)
 
 
 def test_each_period_is_a_line_and_what_lasts_a_sentence(run):

@@ -133,6 +133,24 @@ def test_on_a_narrow_terminal_the_comment_gives_way():
     assert all(line.rstrip().endswith("…") for line in text.splitlines() if "…" in line)
 
 
+@pytest.mark.parametrize(
+    ("monitoring", "versions", "line"),
+    [
+        ({"schedule": "rate(1 hour)", "enabled": True, "pipeline": "bay-monitoring", "missing": []}, [],
+         "Watch bay-monitoring, rate(1 hour)"),
+        ({"schedule": None, "enabled": False, "pipeline": "bay-monitoring", "missing": ["the schedule is gone"]}, [],
+         "Watch the schedule is gone"),
+        (None, ["Approved"], "Endpoint gone, though version 1 is approved"),
+        (None, ["PendingManualApproval"], "Endpoint none yet"),
+    ],
+)  # fmt: skip
+def test_status_tells_what_is_gone(out, monitoring, versions, line):
+    listed = [{"version": 1, "approval": one, "comment": "", "created": "2026-11-26T00:00:00Z"} for one in versions]
+    document = {"cloud": {"endpoint_url": "", "running": True}, "stack": {"name": "bay", "outputs": {}}}
+    results.status(out, {**document, "pipeline": None, "endpoint": None, "versions": listed, "monitoring": monitoring})
+    assert line in " ".join(_text(out).split())
+
+
 def test_the_aws_command_can_be_typed_as_it_stands():
     words = shlex.split(results.aws_approval(choose({}, Path("/project")), VERSION))
     assert "AWS_ENDPOINT_URL=http://127.0.0.1:4747" in words

@@ -41,6 +41,7 @@ def _sagemaker():
     )
     sagemaker.answer("ListPipelineExecutionSteps", {"PipelineExecutionSteps": steps})
     sagemaker.answer("ListProcessingJobs", {"ProcessingJobSummaries": []})
+    sagemaker.answer("DescribePipeline", {"PipelineName": "loadingbay-monitoring"})
     return sagemaker
 
 
@@ -55,7 +56,8 @@ def target(tmp_path, monkeypatch):
     """A stage with the logs of two jobs and a function, on moto's AWS."""
     with mock_aws():
         logs = boto3.client("logs", region_name="us-east-1", aws_access_key_id="a", aws_secret_access_key="b")
-        clients = {"logs": logs, "sagemaker": _sagemaker(), "cloudformation": Stack()}
+        scheduler = boto3.client("scheduler", region_name="us-east-1", aws_access_key_id="a", aws_secret_access_key="b")
+        clients = {"logs": logs, "sagemaker": _sagemaker(), "cloudformation": Stack(), "scheduler": scheduler}
         target = Target("endpoint", "http://127.0.0.1:1", "us-east-1", clients=clients)
         for group, stream, line in (
             ("/aws/sagemaker/ProcessingJobs", "stage-1/algo-1-1", "staged 1,100 photos"),
@@ -117,3 +119,5 @@ def test_status_is_whole_when_half_of_it_is_not_there_yet(target):
     assert document["versions"] == []
     assert document["endpoint"] is None
     assert document["stack"]["outputs"] == {"EndpointName": "loadingbay"}
+    assert document["monitoring"]["schedule"] is None
+    assert "the schedule loadingbay-monitoring is gone" in document["monitoring"]["missing"][0]
