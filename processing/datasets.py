@@ -63,8 +63,8 @@ def write(
     """Write (class index, encoded photo) pairs as a data set; the bytes depend on the arguments alone.
 
     `outliers` are photos of classes that were not asked for, of both sides by class; those of this `side` are written,
-    the counts of both. The last `labelled` photos are those that people labelled. `turned` is the
-    angle of a camera that is mounted askew, as Dataset has it.
+    the counts of both. The last `labelled` photos are those that people labelled. `turned` is the angle of a
+    camera that is mounted askew, as Dataset has it.
     """
     folder.mkdir(parents=True, exist_ok=True)
     counts = [0] * len(classes)

@@ -317,6 +317,7 @@ def install(states: ModuleType) -> None:
         return refused
 
     def validate(data: dict[str, Any]) -> Any:
+        """Answer ValidateStateMachineDefinition with what is wrong, as many as are asked for."""
         found = problems(data["definition"])
         most = data.get("maxResults") or 100
         diagnostics = [

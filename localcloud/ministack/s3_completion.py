@@ -208,6 +208,7 @@ class _Completion:
         return {"Content-Type": "application/xml", **self._s3._stored_sse_headers(record), **shown}
 
     def _answer(self, upload: dict[str, Any], record: dict[str, Any], headers: dict[str, str]) -> Any:
+        """The answer's body, in XML: where the object is, its ETag and its checksums."""
         root = Element("CompleteMultipartUploadResult", xmlns=self._s3.S3_NS)
         place = f"{upload['bucket']}/{upload['key']}"
         members = {

@@ -119,8 +119,8 @@ def carried_over(splits: Splits, labelled: Sequence[Row], seed: int) -> Splits:
     """Half of the photos to train with, and of the other things to learn from, in the look of the labelled photos.
 
     `labelled` has the newest photos last, which the look is fitted to. Which half is drawn by the content and the seed.
-    The result has the angle of the turn. Nothing
-    changes for few labelled photos, or when they look like the others. To be called before they are added.
+    The result has the angle of the turn. Nothing changes for few labelled photos, or when they look like the others.
+    To be called before they are added.
     """
     if len(labelled) < MIN_LABELLED:
         return splits

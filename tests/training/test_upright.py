@@ -78,7 +78,7 @@ def test_a_turn_without_corners_changes_nothing(angle):
     np.testing.assert_array_equal(upright.back(images, angle), images)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.lists(st.booleans(), min_size=1, max_size=6))
 def test_photos_do_not_depend_on_each_other(which):
     images = np.where(np.array(which)[:, None, None, None], turned(photos(), 40)[: len(which)], photos()[: len(which)])
