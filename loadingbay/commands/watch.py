@@ -39,6 +39,7 @@ def _history(target: Target, as_json: bool) -> None:
     """Prints the periods of monitoring, the newest last, and the alarm."""
     from loadingbay.learning import periods, watcher
     from loadingbay.registry import versions as registry
+    from loadingbay.screen.progress import typed
     from loadingbay.stack.deploy import outputs
 
     require_running(target)
@@ -61,7 +62,7 @@ def _history(target: Target, as_json: bool) -> None:
     for sentence in watch.sentences:
         click.echo(f"Lasts: {sentence}")
     for sentence in found.missing:
-        click.echo(f"Nothing watches now: {sentence}", err=True)
+        click.echo(f"Nothing watches now: {typed(sentence)}", err=True)
 
 
 @click.command(short_help="Show what runs and what there is.")

@@ -11,6 +11,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from loadingbay.errors import UsageError, WorkError
+from loadingbay.learning.periods import KEY
 from loadingbay.learning.threshold import Answer, Traffic
 from loadingbay.registry import evaluations
 from loadingbay.registry import versions as registry
@@ -23,19 +24,31 @@ _CORRECTION = "correction"  # comes because an answer was wrong: says nothing ab
 def read(target: Target, stack: Mapping[str, str]) -> Traffic:
     """The labelled answers of the version in service, its thresholds, and the share of the stream that it accepts.
 
-    Raises WorkError when monitoring has not run, or no answer of that version has a label.
+    Raises WorkError when monitoring has not run, what it wrote is damaged, or no answer of that version has a label.
     """
+    try:
+        return _read(target, stack)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise WorkError(
+            f"what monitoring wrote below s3://{stack['BucketName']}/monitoring/ or labelled/ is damaged "
+            f"({type(error).__name__}: {error}): put earlier versions of the objects back, or delete the one that "
+            "cannot be read, and the next period writes it anew"
+        ) from error
+
+
+def _read(target: Target, stack: Mapping[str, str]) -> Traffic:
     s3, bucket = target.client("s3"), stack["BucketName"]
 
     def document(key: str) -> Any:
         return json.loads(s3.get_object(Bucket=bucket, Key=key)["Body"].read())
 
-    if not aws.exists(s3, bucket, "monitoring/periods.json"):
+    told = document(KEY)["periods"] if aws.exists(s3, bucket, KEY) else []
+    if not told:
         raise WorkError(
             "monitoring has not seen any answer yet: its schedule starts it, or at once `aws sagemaker "
             f"start-pipeline-execution --pipeline-name {target.stage}{monitoring.SUFFIX}`"
         )
-    latest = document("monitoring/periods.json")["periods"][-1]
+    latest = told[-1]
     keys = [item["Key"] for item in aws.objects(s3, bucket, "labelled/entries/")]
     with ThreadPoolExecutor(16) as pool:
         entries = list(pool.map(document, keys))

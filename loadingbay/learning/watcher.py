@@ -39,7 +39,7 @@ class Watcher:
         elif not self.enabled:
             found.append(
                 f"the schedule {self.name} is switched off and starts nothing: "
-                "`aws scheduler update-schedule --state ENABLED` switches it on"
+                "set its State to ENABLED in EventBridge Scheduler"
             )
         if not self.pipeline:
             found.append(f"there is no pipeline {self.name} for the schedule to start: `loadingbay run` makes it")

@@ -16,7 +16,7 @@ from rich.text import Text
 from loadingbay.registry.history import Period
 from loadingbay.registry.plan import details
 from loadingbay.registry.versions import APPROVALS, Version
-from loadingbay.screen.progress import Output, command, duration, shown
+from loadingbay.screen.progress import Output, command, duration, shown, typed
 from loadingbay.serving.monitoring import Report
 from loadingbay.serving.photos import FOR_REVIEW, Outcome, counted
 from loadingbay.story.run import Finished
@@ -232,7 +232,7 @@ def status(out: Console, document: dict[str, Any]) -> None:
         out.print(f"Watch     {watches['pipeline']}, {watches['schedule']}", soft_wrap=True)
     elif watches and (pipeline is not None or not watches["enabled"]):  # else the line above says what comes first
         for sentence in watches["missing"]:
-            out.print(f"Watch     {sentence}", soft_wrap=True)
+            out.print(f"Watch     {typed(sentence)}", soft_wrap=True)
     if document["versions"]:
         out.print()
         drawn_versions(out, document["versions"])

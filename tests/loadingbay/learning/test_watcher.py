@@ -55,7 +55,7 @@ def test_nothing_is_missing_where_monitoring_runs():
 def test_each_missing_part_has_its_sentence(there, says):
     (sentence,) = read(**there).missing
     assert says in sentence
-    assert "`" in sentence  # a command that helps
+    assert ": " in sentence  # what happened, and what to do
 
 
 def test_all_missing_parts_are_told():
