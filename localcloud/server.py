@@ -21,6 +21,7 @@ from localcloud.state.periodic import Periodic
 from localcloud.state.server_log import rotate, write_to_stderr
 
 _LOOK_AT_LOG_SECONDS = 30.0
+_LOOK_AT_HOME_SECONDS = 1.0
 
 
 def claim_home(settings: Settings) -> IO[str]:
@@ -49,6 +50,25 @@ def claim_home(settings: Settings) -> IO[str]:
     return handle
 
 
+def end_if_moved(settings: Settings, handle: IO[str]) -> None:
+    """End this process at once if its home, whose lock `handle` is, no longer has its path.
+
+    What was acknowledged is in the home; a local cloud that went on would write to a new folder at the old path.
+    """
+    try:
+        there = os.path.samestat(settings.pid_file.stat(), os.fstat(handle.fileno()))
+    except (FileNotFoundError, NotADirectoryError):
+        there = False
+    if not there:
+        print(
+            f"The home {settings.home} was renamed or removed, so this local cloud ends. Start it again where the home "
+            "is now.",
+            file=sys.stderr,
+            flush=True,
+        )
+        os._exit(1)
+
+
 def claim_port(port: int) -> socket.socket:
     """Listen on 127.0.0.1; 0 takes any free port. StartError if the port is in use."""
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
@@ -75,7 +95,7 @@ def serve(settings: Settings) -> None:
     os.umask(0o077)
     write_to_stderr()
     raise_descriptor_limit()
-    with claim_home(settings), claim_port(settings.port) as listener:
+    with claim_home(settings) as handle, claim_port(settings.port) as listener:
         try:
             secret = owner_secret(settings.home, settings.account)
         except (OSError, ValueError) as error:
@@ -91,10 +111,10 @@ def serve(settings: Settings) -> None:
         settings = replace(
             settings, port=listener.getsockname()[1], secret=secret, installer=installer_variables(os.environ)
         )
-        run(_serve(settings, listener))
+        run(_serve(settings, listener, handle))
 
 
-async def _serve(settings: Settings, listener: socket.socket) -> None:
+async def _serve(settings: Settings, listener: socket.socket, handle: IO[str]) -> None:
     """Make the parts of the cloud, serve requests on the listener, and stop in order when a signal comes."""
     # Imported here: MiniStack reads the environment when it is imported, so the environment comes first.
     from localcloud.ministack.emulator import environment
@@ -106,6 +126,7 @@ async def _serve(settings: Settings, listener: socket.socket) -> None:
 
     assembly = Assembly(settings)
     log = Periodic("rotating the log", _LOOK_AT_LOG_SECONDS, rotate)
+    home = Periodic("looking at the home", _LOOK_AT_HOME_SECONDS, lambda: end_if_moved(settings, handle))
     stop = asyncio.Event()
 
     def request_stop() -> None:
@@ -153,6 +174,7 @@ async def _serve(settings: Settings, listener: socket.socket) -> None:
     await serving
     assembly.close()
     log.stop()
+    home.stop()
     settings.endpoint_file.unlink(missing_ok=True)
     settings.pid_file.unlink(missing_ok=True)
     # State is saved. A thread of the emulator that still waits for something must not keep the process, and its lock.

@@ -4,12 +4,16 @@ import contextlib
 import http.client
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from localcloud.server import claim_home, end_if_moved
+from localcloud.settings import Settings
 
 ROOT = Path(__file__).parents[2]
 
@@ -168,3 +172,24 @@ def test_a_body_that_is_not_json_is_a_serialization_error(cloud: Any, body: byte
 
     assert (answer.status_code, answer.json()["__type"]) == (400, "SerializationException")
     assert answer.json()["message"].startswith("The body is not JSON in UTF-8: ")
+
+
+@pytest.mark.parametrize("change", ["renamed", "removed", "another's", "none"])
+def test_a_cloud_ends_when_its_home_is_no_longer_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: str
+) -> None:
+    ended: list[int] = []
+    monkeypatch.setattr("localcloud.server.os._exit", ended.append)
+    settings = Settings(home=tmp_path / "home", port=0)
+    with claim_home(settings) as handle:
+        if change == "removed":
+            shutil.rmtree(settings.home)
+        elif change != "none":
+            settings.home.rename(tmp_path / "new")
+        if change == "another's":
+            settings.home.mkdir()
+            settings.pid_file.touch()
+
+        end_if_moved(settings, handle)
+
+    assert ended == ([] if change == "none" else [1])
