@@ -5,11 +5,11 @@ from collections import Counter
 from math import floor, log10
 from typing import Any
 
+from localcloud.state.embedded_metrics import counted
 from localcloud.state.periodic import Periodic
 
 NAMESPACE = "AWS/SageMaker"
 EVERY_SECONDS = 5.0
-_MOST_VALUES = 150
 
 
 class Metrics:
@@ -43,7 +43,11 @@ class Metrics:
             counts, self._counts = self._counts, {}
         for (endpoint, variant), counters in counts.items():
             dimensions = [{"Name": "EndpointName", "Value": endpoint}, {"Name": "VariantName", "Value": variant}]
-            data = [datum for name, counter in counters.items() for datum in _data(name, counter, dimensions)]
+            data = [
+                entry
+                for name, counter in counters.items()
+                for entry in counted({"MetricName": name, "Dimensions": dimensions, "Unit": _unit(name)}, counter)
+            ]
             self._cloudwatch.put_metric_data(Namespace=NAMESPACE, MetricData=data)
 
     def stop(self) -> None:
@@ -51,21 +55,8 @@ class Metrics:
         self._periodic.stop()
 
 
-def _data(name: str, counter: Counter[float], dimensions: list[dict[str, str]]) -> list[dict[str, Any]]:
-    """Return the MetricData entries of one metric, at most 150 distinct values each."""
-    unit = "Microseconds" if name.endswith("Latency") else "None"
-    items = sorted(counter.items())
-    parts = [items[start : start + _MOST_VALUES] for start in range(0, len(items), _MOST_VALUES)]
-    return [
-        {
-            "MetricName": name,
-            "Dimensions": dimensions,
-            "Unit": unit,
-            "Values": [value for value, _ in part],
-            "Counts": [float(count) for _, count in part],
-        }
-        for part in parts
-    ]
+def _unit(name: str) -> str:
+    return "Microseconds" if name.endswith("Latency") else "None"
 
 
 def _rounded(value: float) -> float:

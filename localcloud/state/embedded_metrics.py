@@ -5,7 +5,8 @@ The format: https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/Cloud
 
 import json
 import threading
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from localcloud.state.periodic import Periodic
@@ -13,6 +14,7 @@ from localcloud.state.periodic import Periodic
 EVERY_SECONDS = 1.0
 _MOST_WAITING = 10_000
 _MOST_AT_ONCE = 500
+_MOST_VALUES = 150
 
 
 class EmbeddedMetrics:
@@ -35,13 +37,29 @@ class EmbeddedMetrics:
         with self._lock:
             waiting, self._waiting = self._waiting, []
         for namespace in dict.fromkeys(name for name, _ in waiting):
-            data = [datum for name, datum in waiting if name == namespace]
+            data = _merged(datum for name, datum in waiting if name == namespace)
             for start in range(0, len(data), _MOST_AT_ONCE):
                 self._cloudwatch.put_metric_data(Namespace=namespace, MetricData=data[start : start + _MOST_AT_ONCE])
 
     def stop(self) -> None:
         """Publish what is left and end the thread."""
         self._periodic.stop()
+
+
+def counted(datum: dict[str, Any], values: Counter[float]) -> list[dict[str, Any]]:
+    """Entries of PutMetricData as `datum` with these values and their counts: at most 150 distinct ones each."""
+    items = sorted(values.items())
+    parts = [items[start : start + _MOST_VALUES] for start in range(0, len(items), _MOST_VALUES)]
+    return [{**datum, "Values": [v for v, _ in part], "Counts": [float(n) for _, n in part]} for part in parts]
+
+
+def _merged(data: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The data with all values of a metric and second in one, as CloudWatch keeps no finer times."""
+    found: dict[str, tuple[dict[str, Any], Counter[float]]] = {}
+    for datum in data:
+        place = str((datum["MetricName"], datum["Dimensions"], datum["Unit"], int(datum["Timestamp"])))
+        found.setdefault(place, (datum, Counter()))[1].update(datum["Values"])
+    return [entry for datum, values in found.values() for entry in counted(datum, values)]
 
 
 def metrics(text: str) -> Iterator[tuple[str, dict[str, Any]]]:

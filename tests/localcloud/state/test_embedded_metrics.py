@@ -67,7 +67,20 @@ def test_what_was_read_is_published_at_the_latest_when_the_cloud_stops():
     embedded = EmbeddedMetrics(cloudwatch)
     embedded.read(f"{printed()}\n{printed()}")
     embedded.stop()
-    assert cloudwatch.sent == [("LoadingBay", [DATUM, DATUM])]
+    assert cloudwatch.sent == [("LoadingBay", [{**DATUM, "Counts": [2.0]}])]
+
+
+def test_values_of_one_second_are_published_together():
+    cloudwatch = CloudWatch()
+    embedded = EmbeddedMetrics(cloudwatch)
+    embedded.read("\n".join([printed([0, 2]), printed(0), printed(2, Endpoint="other"), *map(printed, range(200))]))
+    embedded.stop()
+
+    [(_, data)] = cloudwatch.sent
+    by_endpoint = {name: [d for d in data if d["Dimensions"][0]["Value"] == name] for name in ("loadingbay", "other")}
+    assert [len(datum["Values"]) for datum in by_endpoint["loadingbay"]] == [150, 50]
+    assert by_endpoint["loadingbay"][0]["Counts"][:3] == [3.0, 1.0, 2.0]
+    assert [(datum["Values"], datum["Counts"]) for datum in by_endpoint["other"]] == [([2.0], [1.0])]
 
 
 PRINTS = """
