@@ -29,6 +29,13 @@ _TEXT = re.compile(rb'"[^"]*"?')
 _NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 
 
+def _not_json(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is no number of JSON")
+
+
+_JSON = json.JSONDecoder(parse_constant=_not_json)
+
+
 class BodyError(Exception):
     """A body that is not taken. `code` is AWS's, `status` that of HTTP."""
 
@@ -116,7 +123,7 @@ def check_json(data: bytes) -> dict[str, Any]:
     """
     check_nesting(data)
     try:
-        document = json.loads(data.decode(), parse_constant=_not_json) if data.strip() else {}
+        document = _JSON.decode(data.decode()) if data.strip() else {}
     except ValueError as error:
         raise BodyError("SerializationException", f"The body is not JSON in UTF-8: {error}.", 400) from None
     if not isinstance(document, dict):
@@ -181,7 +188,3 @@ def check_function(path: str, data: bytes) -> None:
     if "/functions" in path and not path.endswith("/invocations") and b"\\u0000" in data:
         message = "The configuration of a function must not contain the null character: a variable cannot hold it."
         raise BodyError("InvalidParameterValueException", message, 400)
-
-
-def _not_json(constant: str) -> NoReturn:
-    raise ValueError(f"{constant} is no number of JSON")

@@ -207,7 +207,7 @@ def invalid_input(text: Any) -> str | None:
     if size > LONGEST_INPUT:
         return f"the input has {size} bytes, more than {LONGEST_INPUT}"
     try:
-        json.loads(text, parse_constant=_not_json, parse_float=_finite, parse_int=_number)
+        _JSON.decode(text)
     except RecursionError:
         return "the input is nested too deeply"
     except ValueError as error:
@@ -228,3 +228,6 @@ def _finite(text: str) -> float:
 def _number(text: str) -> float:
     # As a float: an integer of thousands of digits is one that no state can compute with.
     return _finite(text)
+
+
+_JSON = json.JSONDecoder(parse_constant=_not_json, parse_float=_finite, parse_int=_number)
