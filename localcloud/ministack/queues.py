@@ -5,6 +5,7 @@ list of messages while others append to it, which loses messages without any kil
 """
 
 import asyncio
+import copy
 import functools
 import json
 import threading
@@ -22,7 +23,8 @@ CREATE TABLE IF NOT EXISTS messages (
 """
 _NAMES = (
     "_queues", "_HANDLERS", "_act_send_message", "_collect_msgs", "_dlq_sweep", "_expire_retained", "get_state",
-    "load_persisted_state", "_receive_messages_for_esm", "_delete_messages_for_esm", "_prune_dedup",
+    "load_persisted_state", "_queue_name_to_url", "_receive_messages_for_esm", "_delete_messages_for_esm",
+    "_prune_dedup",
 )  # fmt: skip
 _LONGEST_WAIT_SECONDS = 20  # of ReceiveMessage
 # Operations that change messages other than by adding them at the end.
@@ -47,20 +49,19 @@ class Queues:
         self._sqs, self._database = sqs, database
         self._lock = threading.RLock()
         self._stored: dict[Key, dict[str, Mark]] = {}
-        load, state, receive = sqs.load_persisted_state, sqs.get_state, sqs._HANDLERS["ReceiveMessage"]
+        load, receive = sqs.load_persisted_state, sqs._HANDLERS["ReceiveMessage"]
 
         @functools.wraps(load)
         def load_with_messages(data: Any) -> None:
             load(data)
             self._restore()
 
-        @functools.wraps(state)
         def state_without_messages() -> Any:
+            queues = type(sqs._queues)()
             with self._lock:
-                taken = state()
-            for queue in taken["queues"].all_values():
-                queue["messages"] = []
-            return taken
+                for (account, region, url), queue in sqs._queues.all_items():
+                    queues.set_scoped(account, region, url, copy.deepcopy({**queue, "messages": []}))
+            return {"queues": queues, "queue_name_to_url": copy.deepcopy(sqs._queue_name_to_url)}
 
         @functools.wraps(receive)
         async def receive_and_store(data: dict[str, Any], url: str) -> Any:
