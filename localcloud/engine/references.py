@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 FUNCTIONS = ("Get", "Std:Join", "Std:JsonGet")
-_TOKEN = re.compile(r"\.?([A-Za-z0-9_\-:@ ]+)|\[(\d+)\]|\['([^']*)'\]|\[\"([^\"]*)\"\]")
+_TOKEN = re.compile(r"\.?([A-Za-z0-9_\-:@ ]+)|\[(\d{1,9})\]|\['([^']*)'\]|\[\"([^\"]*)\"\]")
 
 Token = str | int
 

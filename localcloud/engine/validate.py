@@ -57,6 +57,7 @@ def read(text: str, refuse: Refuse) -> Definition:
     if misspelt:
         raise DefinitionError(f"Unknown member{'s' if len(misspelt) > 1 else ''}: {'; '.join(misspelt)}.")
     definition = parse_document(document)
+    _check_experiment(definition)
     for step in definition.steps.values():
         try:
             check_functions(own_arguments(step))
@@ -74,6 +75,23 @@ def read(text: str, refuse: Refuse) -> Definition:
         except ApiError as error:
             raise DefinitionError(f"Step {step.name!r}: {error.message}") from None
     return definition
+
+
+def _check_experiment(definition: Definition) -> None:
+    """DefinitionError if a name of PipelineExperimentConfig is no text, or not known when an execution starts."""
+    known: Any = {"Parameters": definition.parameters, "Execution": EXECUTION_VARIABLES}
+    for member, value in (definition.experiment or {}).items():
+        if not isinstance(value, str) and not (is_reference(value) and "Std:JsonGet" not in value):
+            raise DefinitionError(
+                f"PipelineExperimentConfig: {member} must be a string, Get or Std:Join, not {value!r:.100}."
+            )
+        try:
+            check_functions(value)
+            unknown_here = [get.text for get in find(value) if get.name not in known.get(get.kind, ())]
+        except UnknownReferenceError as error:
+            raise DefinitionError(f"PipelineExperimentConfig: {error}") from None
+        if unknown_here:
+            raise DefinitionError(f"PipelineExperimentConfig: Unknown property reference {unknown_here[0]!r}.")
 
 
 def _check_get(definition: Definition, step: Step, get: Get) -> None:

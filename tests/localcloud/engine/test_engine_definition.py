@@ -234,6 +234,33 @@ def test_a_number_beyond_64_bits_is_no_number(number: str) -> None:
         parse(SDK.replace("0.85", number, 1))
 
 
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ({"Get": "Execution.Nothing"}, "PipelineExperimentConfig: Unknown property reference 'Execution.Nothing'"),
+        ({"Get": "Parameters.Nothing"}, "Unknown property reference 'Parameters.Nothing'"),
+        ({"Get": "Steps.Stage.ProcessingJobArn"}, "Unknown property reference 'Steps.Stage.ProcessingJobArn'"),
+        ({"Get": "s3://bucket"}, "Unknown property reference 's3://bucket'"),
+        ({"Get": 5}, "Get needs a string"),
+        ({"Std:Join": {"On": 1, "Values": 1}}, "Std:Join needs On"),
+        ({"Std:JsonGet": {"S3Uri": "s3://bucket/key", "Path": "a"}}, "must be a string, Get or Std:Join"),
+        (5, "TrialName must be a string, Get or Std:Join, not 5"),
+    ],
+)
+def test_the_names_of_experiment_and_trial_are_known_at_the_start(name: Any, words: str) -> None:
+    with pytest.raises(DefinitionError) as error:
+        checked(edited(lambda document: document.update(PipelineExperimentConfig={"TrialName": name})))
+
+    assert words in str(error.value)
+
+
+def test_a_path_with_an_index_of_thousands_of_digits_is_refused() -> None:
+    far = {"Get": f"Steps.Stage.ProcessingOutputConfig.Outputs[{'1' * 5000}]"}
+
+    with pytest.raises(DefinitionError, match="cannot be read at character"):
+        checked(edited(lambda document: argument(document, "Train").update(RoleArn=far)))
+
+
 def test_jobs_are_looked_at_without_their_references() -> None:
     seen = {}
     read(SDK, lambda kind, request: seen.update({kind: request}))
