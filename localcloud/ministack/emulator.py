@@ -139,6 +139,7 @@ class Emulator:
         patches.remove_start_delay(self._modules, lambda service: self.changed(service))
         patches.retry_events(self._modules)
         patches.fail_on_a_full_disk(self._modules)
+        patches.refuse_unreadable_archives(self._modules)
         encryption.install(self._modules["services.s3"], settings)
         alarms.install(self._modules["services.cloudwatch"], functools.partial(self.put_event, source="aws.cloudwatch"))
         metrics.install(self._modules["services.cloudwatch"])

@@ -3,11 +3,15 @@
 import copy
 import functools
 import inspect
+import io
+import itertools
 import json
 import logging
 import math
 import subprocess
 import time
+import zipfile
+import zlib
 from collections.abc import Callable, Mapping
 from types import ModuleType
 from typing import Any
@@ -26,6 +30,8 @@ _WORKER_ERROR = (
     '_real_stdout.write(json.dumps({"status": "error", "error": str(e), "trace": traceback.format_exc()}) + "\\n")'
 )
 _START_DELAY = 0.15
+_COMPARED_BYTES = 16 * 2**20
+_LONGEST_NAME = 255
 # Variables of the server that a Lambda worker inherits; credentials and the function's configuration are added.
 _INHERITED_BY_LAMBDA = ("PATH", "HOME", "LANG", "TMPDIR", "VIRTUAL_ENV")
 
@@ -261,3 +267,40 @@ def refuse_yaml_aliases(loader: Any) -> None:
         return compose(self, parent, index)
 
     loader.compose_node = compose_node
+
+
+def refuse_unreadable_archives(modules: Modules) -> None:
+    """Refuse a function's archive that cannot be unpacked when it is given, as Lambda does, not when it is invoked."""
+    service = modules["services.lambda_svc"]
+    find_names(service, "_reject_unreadable_zip", "error_response_json")
+    check = service._reject_unreadable_zip
+
+    @functools.wraps(check)
+    def refuse(data: bytes | None) -> Any:
+        problem = None if not data or check(data) else unreadable(data)
+        if problem is None:
+            return check(data)
+        message = f"Could not unzip uploaded file. Please check your file, then try to upload again. ({problem})"
+        return service.error_response_json("InvalidParameterValueException", message, 400)
+
+    service._reject_unreadable_zip = refuse
+
+
+def unreadable(data: bytes) -> str | None:
+    """Why a zip file cannot be unpacked, as a part of a sentence; None if it can. Bytes are compared up to 16 MiB."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            members = archive.infolist()
+            names = {member.filename.rstrip("/") for member in members if not member.is_dir()}
+            for member in members:
+                if member.flag_bits & 1:
+                    return f"{member.filename!r:.100} is encrypted"
+                folders = itertools.accumulate(member.filename.split("/")[:-1], "{}/{}".format)
+                if not names.isdisjoint(folders):
+                    return f"{member.filename!r:.100} is in a file, not in a folder"
+                if any(len(part.encode(errors="replace")) > _LONGEST_NAME for part in member.filename.split("/")):
+                    return f"the name {member.filename!r:.100} is too long"
+            broken = archive.testzip() if sum(m.file_size for m in members) <= _COMPARED_BYTES else None
+    except (zipfile.BadZipFile, zlib.error, NotImplementedError, EOFError, ValueError) as error:
+        return str(error)[:200]
+    return None if broken is None else f"the bytes of {broken!r:.100} are not those that were packed"
