@@ -48,7 +48,7 @@ CROSSVAL_SEEDS = 3  # of `--seeds`, the first
 # What decides weights, threshold and figures; the handler's speed, say, does not.
 DECIDING = (
     "augmentation", "backbone", "calibration", "costs", "decision", "fitting", "heads", "metrics", "network",
-    "outliers", "phases", "preprocessing", "pretrained", "records", "second", "thresholds", "train",
+    "outliers", "phases", "preprocessing", "pretrained", "records", "second", "thresholds", "train", "upright",
 )  # fmt: skip
 
 

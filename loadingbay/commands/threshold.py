@@ -57,6 +57,8 @@ def threshold(
         raise click.UsageError("--cost-of-wrong-bay none: without costs no threshold is cheaper than another; name one")
     _read("--cost-of-wrong-bay", wrong_bay, prices.read)
     _read("--cost-of-review", review, prices.one)
+    if at:
+        _read("--at", at, prices.read)  # the classes that it may name are known later
     require_running(target)
     stack = outputs(target)
     traffic = recent.read(target, stack)
