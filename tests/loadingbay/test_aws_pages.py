@@ -1,4 +1,4 @@
-"""The pages about AWS name commands, options and parameters that exist, and their sums are right."""
+"""Pages name commands and options that exist; those about AWS also files and parameters, and their sums are right."""
 
 import re
 from pathlib import Path
@@ -10,6 +10,7 @@ from loadingbay.cli import cli
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted((ROOT / "docs").glob("aws*.md"))
+EVERY = [*(ROOT / "docs").glob("*.md"), *ROOT.glob("*.md")]
 TEMPLATE = yaml_parse((ROOT / "workflow" / "template.yaml").read_text())
 
 
@@ -29,17 +30,20 @@ def _number(cell):
     return float(cell.strip("*") or 0)
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_every_command_and_option_that_a_page_names_exists(page):
+def test_every_command_and_option_that_a_page_names_exists():
     options = {option for parameter in cli.params for option in parameter.opts}
-    named = re.findall(
-        r"loadingbay((?: --[a-z]+ [\w-]+)*) ([a-z]+)((?: [^\n`|#]*)?)", "\n".join(_code(page.read_text()))
-    )
-    assert named
-    for before, command, rest in named:
-        assert command in cli.commands, command
+    form = r"(?:^|\.venv/bin/)loadingbay((?: --[a-z]+ [\w-]+)*) ([a-z]+)((?: [^\n`|#]*)?)"
+    named = [
+        (page.name, *found)
+        for page in EVERY
+        for code in _code(page.read_text())
+        for found in re.findall(form, code, re.MULTILINE)
+    ]
+    assert {"aws.md", "README.md", "cross-account.md"} <= {page for page, *_ in named}
+    for page, before, command, rest in named:
+        assert command in cli.commands, f"{page}: {command}"
         known = options | {o for p in cli.commands[command].params for o in p.opts}
-        assert set(re.findall(r"--[a-z-]+", before + rest)) <= known, f"{command}{rest}"
+        assert set(re.findall(r"--[a-z-]+", before + rest)) <= known, f"{page}: {command}{rest}"
 
 
 def _code(text):
@@ -75,3 +79,11 @@ def test_the_page_counts_the_alarms_that_there_are():
     alarms = sum(resource["Type"] == "AWS::CloudWatch::Alarm" for resource in TEMPLATE["Resources"].values())
     names = {5: "five", 6: "six", 7: "seven", 8: "eight", 9: "nine"}
     assert f"| {names[alarms]} alarms | {alarms} x 0.10 a month |" in (ROOT / "docs" / "aws.md").read_text()
+
+
+def test_the_page_counts_the_interface_endpoints_and_their_price():
+    network = yaml_parse((ROOT / "workflow" / "network.yaml").read_text())
+    count = sum(made["Properties"].get("VpcEndpointType") == "Interface" for made in network["Resources"].values())
+    zones, hour = 2 * count, 2 * count * 0.01
+    said = f"{count} interface endpoints in two zones are {zones} x 0.01 = {hour:.2f} an hour, {730 * hour:.0f} a month"
+    assert said in " ".join((ROOT / "docs" / "aws.md").read_text().split())
