@@ -23,6 +23,7 @@ from localcloud.ministack import (
     alarms,
     definitions,
     encryption,
+    limits,
     list_tokens,
     metrics,
     patches,
@@ -147,6 +148,7 @@ class Emulator:
         list_tokens.install(self._modules)
         paths.install(self._modules["services.stepfunctions"])
         definitions.install(self._modules["services.stepfunctions"])
+        limits.install(self._modules["services.stepfunctions"])
         patches.copy_by_entry(self._modules)
         patches.leave_dates_to_the_server(self._main)
         patches.skip_routes(self._main)
