@@ -8,6 +8,7 @@ universal targets"; EventBridge API Reference, SageMakerPipelineParameters.
 import functools
 import json
 import logging
+import re
 import uuid
 from collections.abc import Callable
 from typing import Any
@@ -19,7 +20,26 @@ logger = logging.getLogger("localcloud")
 _TICK_SECONDS = 1
 _UNIVERSAL = "arn:aws:scheduler:::aws-sdk:sagemaker:startPipelineExecution"
 
+_RATE = re.compile(r"rate\((1 (minute|hour|day)|(?!1 )[1-9][0-9]{0,8} (minutes|hours|days))\)")
+_NUMBER = re.compile("(?<![/#0-9])[0-9]+")  # not the step behind a slash, nor the week behind #
+_BOUNDS = ((0, 59), (0, 23), (1, 31), (1, 12), (1, 7), (1970, 2199))
+
 Start = Callable[[dict[str, Any]], Any]
+
+
+def is_schedule(expression: str) -> bool:
+    """Whether a rule may have a schedule: a rate in the right number, a cron with numbers within their bounds.
+
+    Source: EventBridge User Guide, "Setting a schedule pattern": 1 has a singular unit, more than 1 a plural one.
+    """
+    if expression.startswith("rate("):
+        return _RATE.fullmatch(expression) is not None
+    fields = expression.removeprefix("cron(").removesuffix(")").split()
+    return len(fields) != len(_BOUNDS) or all(
+        least <= int(number[:9]) <= most
+        for field, (least, most) in zip(fields, _BOUNDS, strict=True)
+        for number in _NUMBER.findall(field)
+    )
 
 
 def install(events: Any, scheduler: Any, start: Start, changed: Callable[[str], None]) -> None:
@@ -27,7 +47,7 @@ def install(events: Any, scheduler: Any, start: Start, changed: Callable[[str], 
 
     `start(request)` is StartPipelineExecution; `changed(service)` is called when a schedule fired.
     """
-    find_names(events, "_invoke_target")
+    find_names(events, "_invoke_target", "_validate_schedule_expression")
     find_names(
         scheduler,
         "_schedule_last_fired",
@@ -56,6 +76,8 @@ def install(events: Any, scheduler: Any, start: Start, changed: Callable[[str], 
             return
         logger.info("%s started %s", rule.get("Arn"), started)
 
+    valid = events._validate_schedule_expression
+    events._validate_schedule_expression = lambda expression: is_schedule(expression) and valid(expression)
     events._invoke_target = invoke_target
     scheduler._SCHEDULE_TICK_INTERVAL = _TICK_SECONDS
     state, load = scheduler.get_state, scheduler.load_persisted_state

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from localcloud.ministack.schedules import pipeline_request
+from localcloud.ministack.schedules import is_schedule, pipeline_request
 from tests.localcloud.pipeline_kit import definition
 
 ACCOUNT = "arn:aws:iam::000000000000"
@@ -123,3 +123,28 @@ def test_a_schedule_acts_in_the_name_of_its_role(guarded_cloud: Any, action: str
 )
 def test_targets_that_start_a_pipeline_are_known(target: dict[str, Any], expected: dict[str, Any] | None) -> None:
     assert pipeline_request(target) == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["rate(1 minute)", "rate(2 minutes)", "rate(15 days)", "cron(0 12 * * ? *)", "cron(*/90 8-17 ? * MON-FRI 2026)",
+     "cron(0 0 L * ? *)", "cron(0 0 ? * 6#3 *)", "cron(59 23 31 12 ? 2199)", ""],
+)  # fmt: skip
+def test_schedules_that_rules_may_have(text: str) -> None:
+    assert is_schedule(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["rate(1 minutes)", "rate(2 minute)", "rate(0 minutes)", "rate(01 minutes)", "rate(9999999999 days)",
+     "cron(60 12 * * ? *)", "cron(0 24 * * ? *)", "cron(0 0 0 * ? *)", "cron(0 0 ? * 8 *)", "cron(0 0 1 1 ? 3000)"],
+)  # fmt: skip
+def test_schedules_that_rules_may_not_have(text: str) -> None:
+    assert not is_schedule(text)
+
+
+def test_a_rule_with_such_a_schedule_is_refused(cloud: Any) -> None:
+    events = cloud.client("events")
+
+    with pytest.raises(events.exceptions.ClientError, match="Parameter ScheduleExpression is not valid"):
+        events.put_rule(Name="too-often", ScheduleExpression="rate(1 minutes)")
