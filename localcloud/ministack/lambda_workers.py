@@ -10,7 +10,6 @@ import re
 import sys
 import threading
 import time
-from pathlib import Path
 from typing import Any
 
 import psutil
@@ -178,9 +177,13 @@ class Workers:
 def _peak_megabytes(process: Any) -> int:
     """The most memory that a worker's process had resident, in MB; 0 when it has ended (proc(5), VmHWM)."""
     try:
-        with Path(f"/proc/{process.pid}/status").open("rb", buffering=0) as file:
-            status = file.read()
+        file = os.open(f"/proc/{process.pid}/status", os.O_RDONLY | os.O_CLOEXEC)
     except (OSError, AttributeError):
         return 0
-    peak = _PEAK.search(status)
+    try:
+        peak = _PEAK.search(os.read(file, 4096))
+    except ProcessLookupError:
+        return 0
+    finally:
+        os.close(file)
     return int(peak[1]) // 1024 if peak else 0

@@ -49,7 +49,7 @@ def install(s3: Any) -> None:
     @functools.wraps(read_body)
     def read(bucket: str, key: str, record: dict[str, Any]) -> Any:
         """The bytes of an object; in a request those of a large one as its file."""
-        if record.get("body") is None:
+        if record.get("body") is None and record["size"] >= LARGE:
             found = _large_file(s3._object_disk_path(bucket, key), record["size"])
             if found is not None:
                 return found
@@ -58,7 +58,7 @@ def install(s3: Any) -> None:
     @functools.wraps(version_body)
     def read_version(held: dict[str, Any], bucket: str, key: str, version: dict[str, Any]) -> Any:
         """The bytes of a version, or None; in a request those of a large one as its file."""
-        if version.get("data") is None:
+        if version.get("data") is None and version["size"] >= LARGE:
             found = _large_file(s3._version_disk_path(bucket, key, version["version_id"]), version["size"])
             if found is not None:
                 return found
@@ -68,8 +68,8 @@ def install(s3: Any) -> None:
 
 
 def _large_file(path: str | None, size: int) -> FileBytes | None:
-    """The bytes of a file, if it is large, has this size, and a request is handled that can do with a file."""
-    if path is None or size < LARGE or not in_request():
+    """The bytes of a file, if it has this size, and a request is handled that can do with a file."""
+    if path is None or not in_request():
         return None
     try:
         found = FileBytes(Path(path))
