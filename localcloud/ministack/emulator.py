@@ -151,6 +151,7 @@ class Emulator:
         limits.install(self._modules["services.stepfunctions"])
         patches.copy_by_entry(self._modules)
         patches.leave_dates_to_the_server(self._main)
+        patches.send_no_wildcards(self._main)
         patches.skip_routes(self._main)
         self.files = StateFiles(self._main, self._modules["core.persistence"])
         self.durable = Durable(settings.emulator_dir, self._main, self._modules)

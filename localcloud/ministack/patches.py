@@ -32,6 +32,7 @@ _WORKER_ERROR = (
 _START_DELAY = 0.15
 _COMPARED_BYTES = 16 * 2**20
 _LONGEST_NAME = 255
+_WILDCARDS = [f"Access-Control-{name}" for name in ("Allow-Origin", "Allow-Methods", "Allow-Headers", "Expose-Headers")]
 # Variables of the server that a Lambda worker inherits; credentials and the function's configuration are added.
 _INHERITED_BY_LAMBDA = ("PATH", "HOME", "LANG", "TMPDIR", "VIRTUAL_ENV")
 
@@ -191,6 +192,21 @@ def leave_dates_to_the_server(main: Any) -> None:
     """Add no Date to answers: the server adds one that it formats once a second."""
     find_names(main, "_with_date_header")
     main._with_date_header = lambda send: send
+
+
+def send_no_wildcards(main: Any) -> None:
+    """Leave out the four CORS headers that MiniStack adds to each answer: AWS sends none, and no web page is served."""
+    find_names(main, "_dispatch_service_request")
+    dispatch = main._dispatch_service_request
+
+    @functools.wraps(dispatch)
+    async def dispatch_service_request(*request: Any) -> Any:
+        status, headers, body = await dispatch(*request)
+        for name in _WILDCARDS:
+            headers.pop(name, None)
+        return status, headers, body
+
+    main._dispatch_service_request = dispatch_service_request
 
 
 def skip_routes(main: Any) -> None:

@@ -62,11 +62,12 @@ def test_an_unsigned_request_is_refused_in_each_protocol(cloud: Any, service: st
 
 
 @pytest.mark.parametrize("service", sorted(CALLS.keys() - {"sagemaker-runtime"}))
-def test_an_answer_of_each_protocol_has_one_date(cloud: Any, service: str) -> None:
+def test_an_answer_of_each_protocol_has_one_date_and_no_cors(cloud: Any, service: str) -> None:
     call, request = CALLS[service]
     headers = getattr(client(cloud, service), call)(**request)["ResponseMetadata"]["HTTPHeaders"]
 
     assert headers["date"].count("GMT") == 1
+    assert not [name for name in headers if name.startswith("access-control-")]
 
 
 @pytest.mark.parametrize("key", ["test", "111111111111", "AKIAUNKNOWN000000000"])
