@@ -37,6 +37,7 @@ def read(target: Target, stack: Mapping[str, str]) -> Traffic:
 
 
 def _read(target: Target, stack: Mapping[str, str]) -> Traffic:
+    """Read the traffic; KeyError, TypeError or ValueError where a document has another form."""
     s3, bucket = target.client("s3"), stack["BucketName"]
 
     def document(key: str) -> Any:
