@@ -12,6 +12,7 @@ from typing import Any
 
 from botocore.model import Shape
 
+from localcloud.engine.references import FUNCTIONS as REFERENCES
 from localcloud.engine.references import is_reference
 from localcloud.engine.step_types import STEP_TYPES, request_shape
 
@@ -37,6 +38,7 @@ def unknown(document: dict[str, Any]) -> list[str]:
     """
     found = list(_of(document, DEFINITION, "the definition"))
     found += _of(document.get("PipelineExperimentConfig"), EXPERIMENT, "PipelineExperimentConfig")
+    found += _functions(document.get("PipelineExperimentConfig"), "PipelineExperimentConfig")
     found += _of(document.get("MlflowConfig"), MLFLOW, "MlflowConfig")
     for parameter in _objects(document.get("Parameters")):
         found += _of(parameter, PARAMETER, f"parameter {parameter.get('Name')!r}")
@@ -105,6 +107,9 @@ def _functions(value: Any, where: str) -> Iterator[str]:
         for item in value:
             yield from _functions(item, where)
     elif isinstance(value, dict):
+        reference = next((name for name in REFERENCES if name in value), None)
+        if reference is not None and len(value) > 1:
+            yield from _of(value, (reference,), f"a reference ({reference}) in {where}")
         if is_reference(value):
             ((name, argument),) = value.items()
             yield from _of(argument, FUNCTIONS.get(name, ()), f"{name} in {where}")

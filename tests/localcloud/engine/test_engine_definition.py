@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -184,12 +185,44 @@ def step(document: dict[str, Any], name: str) -> dict[str, Any]:
             ),
             "'With' in Std:Join in RoleArn in Arguments of step 'Train'",
         ),
+        (
+            lambda d: d["PipelineExperimentConfig"].update(TrialName={"Get": "Execution.PipelineName", "Else": "x"}),
+            "'Else' in a reference (Get) in PipelineExperimentConfig",
+        ),
     ],
 )
 def test_a_member_that_aws_does_not_have_is_refused_by_name(edit: Any, words: str) -> None:
     with pytest.raises(DefinitionError) as error:
         checked(edited(edit))
     assert words in str(error.value)
+
+
+def closed_objects(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """The paths to all objects of a definition, but to those whose members may have any name."""
+    if isinstance(value, dict):
+        yield path
+    members = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, member in members:
+        if key not in ("Metadata", "HyperParameters", "Environment"):
+            yield from closed_objects(member, (*path, key))
+
+
+def test_a_member_that_aws_does_not_have_is_refused_at_every_place() -> None:
+    taken = []
+    for path in closed_objects(json.loads(edited(lambda document: None))):
+
+        def edit(document: Any, path: tuple[Any, ...] = path) -> None:
+            for key in path:
+                document = document[key]
+            document["Bogus"] = "x"
+
+        try:
+            checked(edited(edit))
+            taken.append(path)
+        except DefinitionError:
+            pass
+
+    assert taken == []
 
 
 def test_all_unknown_members_are_named_at_once() -> None:
