@@ -203,7 +203,7 @@ def closed_objects(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any
         yield path
     members = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     for key, member in members:
-        if key not in ("Metadata", "HyperParameters", "Environment"):
+        if key not in ("Metadata", "HyperParameters", "Environment", "CustomerMetadataProperties"):
             yield from closed_objects(member, (*path, key))
 
 
