@@ -1,7 +1,7 @@
 """The ASGI application on the port: only signed requests of this machine, our own paths, MiniStack behind them."""
 
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -17,6 +17,7 @@ from localcloud.settings import DiskError
 
 _INVOCATIONS = re.compile(r"^/endpoints/([^/]+)/(?:async-)?invocations$")
 _HEALTH = "/_localcloud/health"
+_PLAIN_HOST = re.compile(r"(localhost|127\.0\.0\.1|\[::1\])(:\d+)?", re.IGNORECASE)
 
 
 class Front:
@@ -82,7 +83,7 @@ class Front:
             body = await read_body(receive, request.headers.get("content-length"), most_bytes(service, path))
             check(request, signature, key, body.digest)
             form = protocol(request.headers, path, service)
-            if key.visitor and not _is_for_visitors(service, path):
+            if key.visitor and not _is_for_visitors(service, path, request.headers):
                 denied = f"Account {signature.access_key} may ask here for what the policies of S3 and SageMaker allow."
                 await answer_error(send, form, "AccessDenied", denied, 403)
                 return
@@ -117,9 +118,15 @@ class Front:
             await self._emulator(scope, receive, send)
 
 
-def _is_for_visitors(service: str, path: str) -> bool:
-    """Whether resource policies decide about a request, so that another account's owner may make it."""
-    return service in ("s3", "sagemaker") and not _INVOCATIONS.match(path) and not path.startswith("/_localcloud/")
+def _is_for_visitors(service: str, path: str, headers: Mapping[str, str]) -> bool:
+    """Whether resource policies decide about a request, so that another account's owner may make it.
+
+    The emulator asks X-Amz-Target and names in the host before it asks for whom a request is signed.
+    """
+    if _INVOCATIONS.match(path) or path.startswith("/_localcloud/") or not _PLAIN_HOST.fullmatch(headers["host"]):
+        return False
+    target = headers.get("x-amz-target")
+    return (service == "s3" and target is None) or (service == "sagemaker" and (target or "").startswith("SageMaker."))
 
 
 def _with_remedy(error: SignatureError) -> str:

@@ -141,6 +141,7 @@ class Emulator:
         patches.retry_events(self._modules)
         patches.fail_on_a_full_disk(self._modules)
         patches.refuse_unreadable_archives(self._modules)
+        patches.ask_s3_for_presigned(self._main)
         encryption.install(self._modules["services.s3"], settings)
         alarms.install(self._modules["services.cloudwatch"], functools.partial(self.put_event, source="aws.cloudwatch"))
         metrics.install(self._modules["services.cloudwatch"])

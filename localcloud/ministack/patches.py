@@ -302,6 +302,26 @@ def refuse_unreadable_archives(modules: Modules) -> None:
     service._reject_unreadable_zip = refuse
 
 
+def ask_s3_for_presigned(main: Any) -> None:
+    """Have S3 answer whatever a URL with its signature in the query is for, when it is signed for S3.
+
+    MiniStack guesses the service of such a URL from its path, which is that of an object and can look like any.
+    """
+    find_names(main, "detect_service")
+    detect = main.detect_service
+
+    @functools.wraps(detect)
+    def detect_by_scope(method: str, path: str, headers: dict[str, str], query: dict[str, Any]) -> str:
+        if "authorization" not in headers:
+            scope = str((query.get("X-Amz-Credential") or [""])[0]).split("/")
+            if (len(scope) == 5 and scope[3] == "s3") or ("AWSAccessKeyId" in query and "Signature" in query):
+                return "s3"
+        found: str = detect(method, path, headers, query)
+        return found
+
+    main.detect_service = detect_by_scope
+
+
 def unreadable(data: bytes) -> str | None:
     """Why a zip file cannot be unpacked, as a part of a sentence; None if it can. Bytes are compared up to 16 MiB."""
     try:

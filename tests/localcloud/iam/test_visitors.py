@@ -3,8 +3,12 @@
 import json
 
 import boto3
+import httpx
 import pytest
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
 from botocore.config import Config
+from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
 
 from localcloud.state.credentials import visitor_secret
@@ -122,3 +126,33 @@ def test_the_owners_own_profile_lets_nobody_in(tmp_path):
     (tmp_path / "credentials").write_text(f"[default]\n{key}{SECRET}\n[short]\n{key}short\n")
     assert visitor_secret(tmp_path, OTHER) is None
     assert visitor_secret(tmp_path, "333333333333") is None
+
+
+@pytest.mark.parametrize(
+    ("service", "headers"),
+    [
+        ("s3", {"X-Amz-Target": "AmazonSQS.CreateQueue"}),
+        ("sagemaker", {"X-Amz-Target": "AmazonSQS.CreateQueue"}),
+        ("s3", {"Host": "sqs.us-east-1.localhost"}),
+    ],
+)
+def test_a_visitor_reaches_no_other_service_by_another_name(cloud, visitor, service, headers):
+    request = AWSRequest("POST", f"{cloud.url}/", headers, b'{"QueueName": "theirs"}')
+    SigV4Auth(Credentials(OTHER, SECRET), service, "us-east-1").add_auth(request)
+
+    answer = httpx.post(request.url, headers=dict(request.headers), content=request.data, trust_env=False)
+
+    assert (answer.status_code, "may ask here for what the policies" in answer.text) == (403, True)
+
+
+@pytest.mark.parametrize("key", ["functions", "functions/theirs/invocations"])
+def test_the_address_of_an_object_is_asked_of_s3_whatever_it_looks_like(cloud, visitor, key):
+    s3 = cloud.client("s3")
+    s3.create_bucket(Bucket="2015-03-31")
+    s3.put_object(Bucket="2015-03-31", Key=key, Body=b"an object")
+    place = {"Bucket": "2015-03-31", "Key": key}
+    ours = s3.generate_presigned_url("get_object", place)
+    theirs = visitor("s3").generate_presigned_url("put_object", place)
+
+    assert httpx.get(ours, trust_env=False).content == b"an object"
+    assert "<Code>AccessDenied</Code>" in httpx.put(theirs, content=b"{}", trust_env=False).text
