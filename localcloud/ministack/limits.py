@@ -23,6 +23,7 @@ def install(states: ModuleType) -> None:
 
     @functools.wraps(add)
     def add_within_limits(execution: dict[str, Any], kind: str, details: Any = None) -> Any:
+        """Add an event to the history of an execution; the execution or its state fails beyond a limit."""
         if kind.endswith("StateEntered"):
             # Two are kept for what ends the state and the execution.
             if len(execution["events"]) >= MOST_EVENTS - 2:
