@@ -156,15 +156,16 @@ class Build:
 def _end(process: subprocess.Popen[bytes]) -> None:
     """Ends a command and all that it started: first by the interrupt it knows, so that tests can tidy up.
 
-    Until it is collected, its number, which is the group's too, is given to no other process.
+    Whoever interrupts a second time does not wait for that. Until the command is collected, its number, which is the
+    group's too, is given to no other process.
     """
     watched = os.pidfd_open(process.pid)
     try:
         os.killpg(process.pid, signal.SIGINT)
         select.select([watched], [], [], _INTERRUPT_SECONDS)
+    finally:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
-    finally:
         os.close(watched)
 
 

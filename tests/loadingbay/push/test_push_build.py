@@ -158,6 +158,27 @@ def test_an_interrupted_build_leaves_no_process(tmp_path):
         assert time.monotonic() < deadline
 
 
+def test_a_second_interrupt_leaves_no_process_that_ignores_the_first(tmp_path, monkeypatch):
+    program = (
+        "import os, signal, time; signal.signal(2, signal.SIG_IGN); print(os.getpid(), flush=True); time.sleep(60)"
+    )
+    run = Run(tmp_path, {"build": {"commands": [f"'{sys.executable}' -c '{program}'"]}})
+    printed = []
+
+    def interrupt(line=b"", *_):
+        printed.append(line)
+        raise KeyboardInterrupt
+
+    run.build.log = interrupt
+    monkeypatch.setattr("loadingbay.push.build.select.select", interrupt)  # while the command may end by itself
+    with pytest.raises(KeyboardInterrupt):
+        run.go()
+    assert len(printed) == 2
+    deadline = time.monotonic() + 5
+    while psutil.pid_exists(int(printed[0])):
+        assert time.monotonic() < deadline
+
+
 def test_an_interrupt_after_a_command_ended_signals_only_what_it_left(tmp_path, monkeypatch):
     run = Run(tmp_path, {"build": {"commands": [f"sleep 60 & echo $! > '{tmp_path}/pid'"]}})
     signalled = []
