@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import functools
 import hashlib
+import threading
 import uuid
 import zlib
 from base64 import b64encode
@@ -35,6 +36,7 @@ class _Request:
         self.results: dict[Any, Any] = {}
         self.files: list[Path] = []
         self.after: list[Callable[[], None]] = []
+        self.thread: int | None = threading.get_ident()
 
     def end(self) -> None:
         """Remove the temporary files and do what was left for the end."""
@@ -55,9 +57,15 @@ class _UnfinishedError(BaseException):
 _request: ContextVar[_Request | None] = ContextVar("request", default=None)
 
 
+def _handled() -> _Request | None:
+    """The request that this thread handles. Threads that a request starts, such as for its event, handle none."""
+    request = _request.get()
+    return request if request is not None and request.thread == threading.get_ident() else None
+
+
 def in_request() -> bool:
-    """Whether a request to S3 is being handled."""
-    return _request.get() is not None
+    """Whether this thread handles a request to S3."""
+    return _handled() is not None
 
 
 def in_thread(key: Any, work: Callable[[], Any]) -> Any:
@@ -65,7 +73,7 @@ def in_thread(key: Any, work: Callable[[], Any]) -> Any:
 
     Outside of a request it is called at once. What it raises is the request's error.
     """
-    request = _request.get()
+    request = _handled()
     if request is None:
         return work()
     if key not in request.results:
@@ -75,7 +83,7 @@ def in_thread(key: Any, work: Callable[[], Any]) -> Any:
 
 def afterwards(work: Callable[[], None]) -> None:
     """Call `work()` in a thread once the request has been handled, before it is answered."""
-    request = _request.get()
+    request = _handled()
     if request is None:
         work()
     else:
@@ -121,7 +129,7 @@ def on_disk(data: Any, folder: Path) -> Any:
 
 def is_long(data: Any) -> bool:
     """Whether work on these bytes belongs in a thread: a large body of the request, or of a file."""
-    request = _request.get()
+    request = _handled()
     return isinstance(data, FileBytes) or (request is not None and data is request.body and len(data) >= LARGE)
 
 
@@ -150,6 +158,7 @@ def install(s3: Any, streaming: Callable[[Any], Any]) -> None:
                         request.results[unfinished.key] = await asyncio.to_thread(unfinished.work)
         finally:
             _request.reset(token)
+            request.thread = None
             if request.files or request.after:
                 await asyncio.to_thread(request.end)
         status, answered, data = answer
