@@ -62,7 +62,7 @@ TESTS ?= e2e unit browser lint
 
 # Three parts at a time share two cores, since each also waits; the longest begin first, so that none is left alone at
 # the end. What each printed comes when it ends.
-PARTS = $(patsubst unit,unit-tools unit-image unit-localcloud,$(patsubst e2e,e2e-story e2e-apart,$(TESTS)))
+PARTS = $(patsubst unit,unit-localcloud unit-image unit-tools,$(patsubst e2e,e2e-apart e2e-story,$(TESTS)))
 
 test: dev ## everything CI runs
 	@echo "About 20 minutes on two cores. Three parts at a time, each shown when it ends: $(PARTS)"
