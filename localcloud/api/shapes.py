@@ -48,8 +48,7 @@ def check_request(shape: StructureShape, value: Any, skip: Skip | None = None) -
     problems: list[str] = []
     checked: dict[str, Any] = _Check(problems, skip).value(shape, value, "")
     if problems:
-        plural = "s" if len(problems) > 1 else ""
-        raise validation_error(f"{len(problems)} validation error{plural} detected: {'; '.join(problems)}")
+        raise validation_error(detected(problems))
     return checked
 
 
@@ -108,9 +107,9 @@ class _Check:
             if given is not None:
                 checked[name] = self.value(member, given, prefix + lower_first(name))
             elif name in shape.required_members:
-                problems.append(_problem(None, prefix + lower_first(name), "Member must not be null"))
+                problems.append(problem(None, prefix + lower_first(name), "Member must not be null"))
         if getattr(shape, "is_tagged_union", False) and len(checked) != 1:
-            problems.append(_problem(value, path, f"Exactly one member must be set of [{', '.join(shape.members)}]"))
+            problems.append(problem(value, path, f"Exactly one member must be set of [{', '.join(shape.members)}]"))
         return checked
 
     def _map(self, shape: MapShape, value: dict[str, Any], path: str) -> dict[str, Any]:
@@ -121,7 +120,7 @@ class _Check:
         for key, item in value.items():
             for part, label, member in ((key, "keys", shape.key), (item, "value", shape.value)):
                 if part is None:
-                    problems.append(_problem(None, f"{path}.{key}", "Member must not be null"))
+                    problems.append(problem(None, f"{path}.{key}", "Member must not be null"))
                     continue
                 if label == "value" and shape.value.type_name not in ("string", *_NUMBERS):
                     checked[key] = self.value(member, part, f"{path}.{key}")
@@ -130,7 +129,7 @@ class _Check:
                 result = _Check(inner, self._skip).value(member, part, path)
                 if inner:
                     rules = ", ".join(problem.split("constraint: ", 1)[1] for problem in inner)
-                    problems.append(_problem(value, path, f"Map {label} must satisfy constraint: [{rules}]"))
+                    problems.append(problem(value, path, f"Map {label} must satisfy constraint: [{rules}]"))
                 if label == "value":
                     checked[key] = result
         return checked
@@ -151,26 +150,46 @@ def _check_string(shape: Shape, value: str, path: str, problems: list[str]) -> N
     """Add to `problems` where a string breaks the shape's enum, length or pattern."""
     if "\0" in value:
         # No variable, argument or file name of a job can hold it.
-        problems.append(_problem(value.replace("\0", "\\0"), path, "Member must not contain the null character"))
+        problems.append(problem(value.replace("\0", "\\0"), path, "Member must not contain the null character"))
         return
     if shape.enum and value not in shape.enum:
-        problems.append(_problem(value, path, f"Member must satisfy enum value set: [{', '.join(shape.enum)}]"))
+        problems.append(problem(value, path, f"Member must satisfy enum value set: [{', '.join(shape.enum)}]"))
     _check_bounds(shape, len(value), value, "length", path, problems)
     pattern = shape.metadata.get("pattern")
     if pattern and not shape.enum and not compiled(pattern).fullmatch(value):
-        problems.append(_problem(value, path, f"Member must satisfy regular expression pattern: {pattern}"))
+        problems.append(problem(value, path, f"Member must satisfy regular expression pattern: {pattern}"))
 
 
 def _check_bounds(shape: Shape, size: float, value: Any, what: str, path: str, problems: list[str]) -> None:
     """Add to `problems` where `size`, the value's length or the value itself (`what`), is out of bounds."""
-    least, most = shape.metadata.get("min"), shape.metadata.get("max")
+    rule = broken_bound(size, bounds(shape), what)
+    if rule:
+        problems.append(problem(value, path, rule))
+
+
+def bounds(shape: Shape) -> tuple[float | None, float | None]:
+    """The least and the most of a shape's length or value."""
+    return shape.metadata.get("min"), shape.metadata.get("max")
+
+
+def broken_bound(size: float, allowed: tuple[float | None, float | None], what: str = "value") -> str | None:
+    """The rule that a length or value breaks, in AWS's words; None if it is within what is allowed."""
+    least, most = allowed
     if least is not None and size < least:
-        problems.append(_problem(value, path, f"Member must have {what} greater than or equal to {least}"))
+        return f"Member must have {what} greater than or equal to {least}"
     if most is not None and size > most:
-        problems.append(_problem(value, path, f"Member must have {what} less than or equal to {most}"))
+        return f"Member must have {what} less than or equal to {most}"
+    return None
 
 
-def _problem(value: Any, path: str, constraint: str) -> str:
+def detected(problems: list[str]) -> str:
+    """The message about all that is wrong with a request, in AWS's words."""
+    plural = "s" if len(problems) > 1 else ""
+    return f"{len(problems)} validation error{plural} detected: {'; '.join(problems)}"
+
+
+def problem(value: Any, path: str, constraint: str) -> str:
+    """One thing that is wrong with a request, in AWS's words."""
     shown = "null" if value is None else f"'{str(value)[:300]}'"
     return f"Value {shown} at '{path}' failed to satisfy constraint: {constraint}"
 
@@ -183,11 +202,13 @@ def _typed(value: Any, wanted: Any, shape: Shape, path: str) -> Any:
 
 def _wrong_type(value: Any, shape: Shape, path: str) -> None:
     """Raise SerializationException for a value that is not of the shape's type."""
+    raise ApiError("SerializationException", expected(shape.type_name, value, path))
+
+
+def expected(kind: str, value: Any, path: str) -> str:
+    """The message about a value that has another type than `kind`."""
     at = f" at '{path}'" if path else ""
-    raise ApiError(
-        "SerializationException",
-        f"Expected {shape.type_name}{at}, got {type(value).__name__} {str(value)[:100]!r}.",
-    )
+    return f"Expected {kind}{at}, got {type(value).__name__} {str(value)[:100]!r}."
 
 
 def lower_first(name: str) -> str:

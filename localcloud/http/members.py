@@ -8,7 +8,6 @@ aws-restjson1-protocol for how they are written.
 """
 
 import json
-import math
 import re
 from collections.abc import Iterable, Mapping
 from datetime import datetime
@@ -18,7 +17,16 @@ from urllib.parse import parse_qsl
 
 from botocore.model import OperationModel, Shape
 
-from localcloud.api.shapes import LARGEST, lower_first, service_model
+from localcloud.api.shapes import (
+    LARGEST,
+    bounds,
+    broken_bound,
+    detected,
+    expected,
+    lower_first,
+    problem,
+    service_model,
+)
 from localcloud.http.body import BodyError
 from localcloud.http.signature import Request
 
@@ -87,8 +95,7 @@ def _check_problems(service: str, shape: Shape, document: Any, code: str, requir
     walk = _Walk(problems, required)
     walk.value(_Kind.of(service, shape), document)
     if problems:
-        plural = "s" if len(problems) > 1 else ""
-        raise BodyError(code, f"{len(problems)} validation error{plural} detected: {'; '.join(problems)}", 400)
+        raise BodyError(code, detected(problems), 400)
     return walk.removed
 
 
@@ -186,27 +193,9 @@ def _check_digits(name: str, text: str, shape: Shape, code: str) -> None:
     """BodyError unless the text is a whole number that the shape can hold and its bounds allow."""
     if not re.fullmatch(r"[+-]?[0-9]{1,19}", text) or abs(int(text)) > LARGEST[shape.type_name]:
         raise BodyError(code, f"Value {text[:100]!r} at {name!r} is no number of type {shape.type_name}.", 400)
-    rule = _out_of_bounds(_bounds(shape), int(text))
+    rule = broken_bound(int(text), bounds(shape))
     if rule:
-        raise BodyError(code, f"1 validation error detected: {_failed(int(text), name)}{rule}", 400)
-
-
-def _out_of_bounds(bounds: tuple[float, float], value: float) -> str | None:
-    """The rule that a number breaks, in AWS's words."""
-    if value < bounds[0]:
-        return f"Member must have value greater than or equal to {bounds[0]}"
-    if value > bounds[1]:
-        return f"Member must have value less than or equal to {bounds[1]}"
-    return None
-
-
-def _bounds(shape: Shape) -> tuple[float, float]:
-    return shape.metadata.get("min", -math.inf), shape.metadata.get("max", math.inf)
-
-
-def _failed(value: Any, path: str) -> str:
-    shown = "null" if value is None else f"'{str(value)[:100]}'"
-    return f"Value {shown} at '{path}' failed to satisfy constraint: "
+        raise BodyError(code, detected([problem(int(text), name, rule)]), 400)
 
 
 class _Kind:
@@ -220,7 +209,7 @@ class _Kind:
         self.name = shape.type_name
         self.types = _TYPES.get(self.name, str)
         self.largest = LARGEST.get(self.name)
-        self.bounds = _bounds(shape) if self.name in ("integer", "long") else None
+        self.bounds = bounds(shape) if self.name in ("integer", "long") else None
         self.inner: _Kind | None = None
         self.members: dict[str, tuple[str, _Kind]] = {}
         self.required: list[str] = []
@@ -268,7 +257,7 @@ class _Walk:
         elif kind.largest is not None:
             if not -kind.largest <= value <= kind.largest:
                 _refuse_type(kind, value, path)
-            rule = _out_of_bounds(kind.bounds, value) if kind.bounds else None
+            rule = broken_bound(value, kind.bounds) if kind.bounds else None
             if rule:
                 self._note(value, path, rule)
 
@@ -288,7 +277,7 @@ class _Walk:
                     self._note(None, (path, lower_first(name)), "Member must not be null")
 
     def _note(self, value: Any, path: Any, rule: str) -> None:
-        self._problems.append(_failed(value, _written(path)) + rule)
+        self._problems.append(problem(value, _written(path), rule))
 
 
 def _written(path: Any) -> str:
@@ -301,6 +290,4 @@ def _written(path: Any) -> str:
 
 
 def _refuse_type(kind: _Kind, value: Any, path: Any) -> NoReturn:
-    at = f" at '{_written(path)}'" if path else ""
-    got = f"{type(value).__name__} {str(value)[:100]!r}"
-    raise BodyError("SerializationException", f"Expected {kind.name}{at}, got {got}.", 400)
+    raise BodyError("SerializationException", expected(kind.name, value, _written(path)), 400)
