@@ -30,13 +30,15 @@ _NO_PART = (
     "entity tag may not match the part's entity tag."
 )
 
+_MALFORMED = "The XML you provided was not well-formed or did not validate against our published schema"
+
 
 class PartError(Exception):
-    """The parts that a request names are not those of the upload. `code` is AWS's."""
+    """The upload cannot be completed, or the parts that a request names are not its parts. `code` is AWS's."""
 
-    def __init__(self, code: str, message: str, **details: str) -> None:
+    def __init__(self, code: str, message: str, status: int = 400, **details: str) -> None:
         super().__init__(message)
-        self.code, self.details = code, details
+        self.code, self.status, self.details = code, status, details
 
 
 def named_parts(document: Any) -> list[dict[str, str]]:
@@ -47,10 +49,7 @@ def named_parts(document: Any) -> list[dict[str, str]]:
         if part.tag.rpartition("}")[2] == "Part"
     ]
     if not parts or not all(part.get("PartNumber", "").isdecimal() and part.get("ETag") for part in parts):
-        raise PartError(
-            "MalformedXML",
-            "The XML you provided was not well-formed or did not validate against our published schema",
-        )
+        raise PartError("MalformedXML", _MALFORMED)
     return parts
 
 
@@ -100,31 +99,39 @@ class _Completion:
         self, bucket_name: str, key: str, body: bytes, query: dict[str, Any], headers: dict[str, str] | None = None
     ) -> Answer:
         """Make an upload the object of its key. DiskError if the disk refuses: the upload is then as before."""
-        s3, headers, where = self._s3, headers or {}, f"/{bucket_name}/{key}"
-        bucket = s3._ensure_bucket(bucket_name)
+        s3, upload_id = self._s3, self._s3._qp(query, "uploadId")
+        bucket, done = s3._ensure_bucket(bucket_name), s3._completed_multipart_uploads.get(upload_id)
+        answer: Answer
         if bucket is None:
-            return s3._no_such_bucket(bucket_name)  # type: ignore[no-any-return]
-        upload_id = s3._qp(query, "uploadId")
-        done = s3._completed_multipart_uploads.get(upload_id)
-        if done is not None and done["key"] == key:
-            return done["response"]  # type: ignore[no-any-return]
+            answer = s3._no_such_bucket(bucket_name)
+        elif done is not None and done["key"] == key:
+            answer = done["response"]
+        else:
+            try:
+                answer = self._complete(bucket, (bucket_name, key), upload_id, body, headers or {})
+            except PartError as error:
+                answer = s3._error(error.code, str(error), error.status, f"/{bucket_name}/{key}", error.details)
+        return answer
+
+    def _complete(
+        self, bucket: dict[str, Any], place: tuple[str, str], upload_id: str, body: bytes, headers: dict[str, str]
+    ) -> Answer:
+        """The answer to a request that is sent for the first time; `place` are bucket and key. PartError."""
+        s3 = self._s3
         upload = s3._multipart_uploads.get(upload_id)
-        if upload is None or (upload["bucket"], upload["key"]) != (bucket_name, key):
-            return s3._error("NoSuchUpload", "The specified multipart upload does not exist.", 404, where)  # type: ignore[no-any-return]
-        refused = s3._check_sse_c_part(headers, upload)
-        refused = refused or s3._check_put_preconditions(headers, bucket["objects"].get(key))
+        if upload is None or (upload["bucket"], upload["key"]) != place:
+            raise PartError("NoSuchUpload", "The specified multipart upload does not exist.", 404)
+        refused: Answer | None = s3._check_sse_c_part(headers, upload)
+        refused = refused or s3._check_put_preconditions(headers, bucket["objects"].get(place[1]))
         if refused:
-            return refused  # type: ignore[no-any-return]
-        try:
-            parts = chosen_parts(named_parts(self._document(body)), upload["parts"])
-            checksum = self._checksum(upload, parts, headers)
-            _check_size(parts, headers)
-        except PartError as error:
-            return s3._error(error.code, str(error), 400, where, error.details)  # type: ignore[no-any-return]
+            return refused
+        parts = chosen_parts(named_parts(self._document(body)), upload["parts"])
+        checksum = self._checksum(upload, parts, headers)
+        _check_size(parts, headers)
         joined = in_thread("joined", lambda: self._uploads.join(upload_id, parts))
         answer = self._commit(bucket, upload, parts, joined if len(joined) else b"", checksum, headers)
         del s3._multipart_uploads[upload_id]
-        s3._completed_multipart_uploads[upload_id] = {"key": key, "response": answer}
+        s3._completed_multipart_uploads[upload_id] = {"key": place[1], "response": answer}
         self._uploads.end(upload_id)
         return answer
 
@@ -132,10 +139,7 @@ class _Completion:
         try:
             return self._s3.fromstring(body)
         except self._s3.ParseError:
-            raise PartError(
-                "MalformedXML",
-                "The XML you provided was not well-formed or did not validate against our published schema",
-            ) from None
+            raise PartError("MalformedXML", _MALFORMED) from None
 
     def _checksum(self, upload: dict[str, Any], parts: list[dict[str, Any]], headers: dict[str, str]) -> str | None:
         """The checksum of the object, if the upload has an algorithm; PartError if the request names another one."""

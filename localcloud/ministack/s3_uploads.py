@@ -110,12 +110,16 @@ def install(s3: Any, uploads: Uploads) -> None:
     create_upload, abort_upload = s3._create_multipart_upload, s3._abort_multipart_upload
     upload_part, copy_part = s3._upload_part, s3._upload_part_copy
 
+    def refuse(code: str, message: str, status: int = 400) -> Answer:
+        answer: Answer = s3._error(code, message, status)
+        return answer
+
     @functools.wraps(create_upload)
     def create(bucket: str, key: str, headers: dict[str, str]) -> Answer:
         """CreateMultipartUpload. DiskError if the upload cannot be noted."""
         refused = wrong_type_of_checksum(headers)
         if refused:
-            return s3._error("InvalidRequest", refused, 400)  # type: ignore[no-any-return]
+            return refuse("InvalidRequest", refused)
         before = set(s3._multipart_uploads)
         answer: Answer = create_upload(bucket, key, headers)
         for upload_id in set(s3._multipart_uploads) - before:
@@ -139,9 +143,7 @@ def install(s3: Any, uploads: Uploads) -> None:
             return send()
         number = int(given) if given.isdecimal() and len(given) <= len(str(_MOST_PARTS)) else 0
         if not 1 <= number <= _MOST_PARTS:
-            return s3._error(  # type: ignore[no-any-return]
-                "InvalidArgument", f"Part number must be an integer between 1 and {_MOST_PARTS}, inclusive", 400
-            )
+            return refuse("InvalidArgument", f"Part number must be an integer between 1 and {_MOST_PARTS}, inclusive")
         parts, former = upload["parts"], upload["parts"].get(number)
         answer = send()
         if answer[0] != 200:
@@ -171,8 +173,7 @@ def install(s3: Any, uploads: Uploads) -> None:
         """UploadPartCopy. DiskError if the part cannot be written."""
         upload = s3._multipart_uploads.get(s3._qp(query, "uploadId"))
         if upload is not None and (upload["bucket"], upload["key"]) != (bucket, key):
-            return s3._error("NoSuchUpload", "The specified multipart upload does not exist.", 404)  # type: ignore[no-any-return]
-
+            return refuse("NoSuchUpload", "The specified multipart upload does not exist.", 404)
         return keep(query, lambda: copy_part(bucket, key, query, headers))
 
     @functools.wraps(abort_upload)
