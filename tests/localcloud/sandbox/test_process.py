@@ -13,10 +13,16 @@ from localcloud.sandbox.process import ContainedProcess, Launcher, Launchers, Sa
 from localcloud.sandbox.sandbox import Place, Sandbox, detect
 
 
-def test_a_spawner_that_is_killed_is_replaced(tmp_path: Path) -> None:
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    """Where a job finds its folders, made."""
+    made = Place(tmp_path)
+    made.make()
+    return made
+
+
+def test_a_spawner_that_is_killed_is_replaced(tmp_path: Path, place: Place) -> None:
     launchers = Launchers()
-    place = Place(tmp_path)
-    place.make()
     plan = Sandbox().plan(["sleep", "0.1"], {"PATH": os.defpath}, place)
     first = ContainedProcess(plan, tmp_path, lambda *_: None, launchers)
     [spawner] = psutil.Process(Identity.read(tmp_path / NOTE).pid).parents()[:1]
@@ -26,11 +32,9 @@ def test_a_spawner_that_is_killed_is_replaced(tmp_path: Path) -> None:
     launchers.close()
 
 
-def test_a_suspended_spawner_is_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_suspended_spawner_is_replaced(tmp_path: Path, place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(process, "_PATIENCE_SECONDS", 0.3)
     launchers = Launchers()
-    place = Place(tmp_path)
-    place.make()
     plan = Sandbox().plan(["true"], {"PATH": os.defpath}, place)
     psutil.Process(launchers._popen.pid).suspend()
 
@@ -39,11 +43,11 @@ def test_a_suspended_spawner_is_replaced(tmp_path: Path, monkeypatch: pytest.Mon
     launchers.close()
 
 
-def test_a_command_whose_launcher_is_suspended_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_command_whose_launcher_is_suspended_is_killed(
+    tmp_path: Path, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(process, "_PATIENCE_SECONDS", 0.3)
     launchers = Launchers()
-    place = Place(tmp_path)
-    place.make()
     begun = threading.Event()
     plan = detect(tmp_path, launchers).plan(["sh", "-c", "echo; sleep 60"], {"PATH": os.defpath}, place)
     running = ContainedProcess(plan, tmp_path, lambda *_: begun.set(), launchers)
@@ -60,10 +64,8 @@ def test_a_command_whose_launcher_is_suspended_is_killed(tmp_path: Path, monkeyp
     launchers.close()
 
 
-def test_a_line_that_cannot_be_passed_on_does_not_hide_the_end(tmp_path: Path) -> None:
+def test_a_line_that_cannot_be_passed_on_does_not_hide_the_end(tmp_path: Path, place: Place) -> None:
     launchers = Launchers()
-    place = Place(tmp_path)
-    place.make()
 
     def fail(source: str, text: str) -> None:
         raise ValueError(text)
@@ -74,7 +76,7 @@ def test_a_line_that_cannot_be_passed_on_does_not_hide_the_end(tmp_path: Path) -
 
 
 @pytest.mark.parametrize("reaped", [False, True])
-def test_a_launcher_that_ends_before_its_plan_is_a_sentence(tmp_path, monkeypatch, reaped: bool) -> None:
+def test_a_launcher_that_ends_before_its_plan_is_a_sentence(tmp_path, place, monkeypatch, reaped: bool) -> None:
     launchers = Launchers()
     start = launchers.start
 
@@ -88,8 +90,6 @@ def test_a_launcher_that_ends_before_its_plan_is_a_sentence(tmp_path, monkeypatc
         return launcher
 
     monkeypatch.setattr(launchers, "start", killed)
-    place = Place(tmp_path)
-    place.make()
     plan = Sandbox().plan(["true"], {"PATH": os.defpath}, place)
     with pytest.raises(SandboxError, match="its launcher ended before it was told what to run"):
         ContainedProcess(plan, tmp_path, lambda *_: None, launchers)
