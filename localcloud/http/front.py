@@ -1,5 +1,6 @@
 """The ASGI application on the port: only signed requests of this machine, our own paths, MiniStack behind them."""
 
+import asyncio
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
@@ -9,6 +10,7 @@ from localcloud.api import OPERATIONS
 from localcloud.api.asgi import App, Receive, Scope, Send, answer_json
 from localcloud.http.body import MOST_BYTES_ANSWER_TO_STACK, BodyError, GoneError, most_bytes, read_body
 from localcloud.http.body import check as check_body
+from localcloud.http.chunks import check_chunks, form_of_chunks
 from localcloud.http.errors import answer_error, protocol, signature_code
 from localcloud.http.guard import answers_stack, refusal
 from localcloud.http.members import check_members
@@ -82,6 +84,8 @@ class Front:
             key = self._key_of(signature.access_key)
             body = await read_body(receive, request.headers.get("content-length"), most_bytes(service, path))
             check(request, signature, key, body.digest)
+            if form_of_chunks(request):
+                await asyncio.to_thread(check_chunks, request, signature, key, body.data)
             form = protocol(request.headers, path, service)
             if key.visitor and not _is_for_visitors(service, path, request.headers):
                 denied = f"Account {signature.access_key} may ask here for what the policies of S3 and SageMaker allow."

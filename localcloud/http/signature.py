@@ -192,8 +192,8 @@ def _version_4(request: Request, signature: Signature, key: Key, body_digest: st
     day = signature.date[:8]
     scope = f"{day}/{signature.region}/{signature.service}/aws4_request"
     text = "\n".join([_ALGORITHM, signature.date, scope, hashlib.sha256(canonical.encode("latin-1")).hexdigest()])
-    signing_key = _signing_key(key.secret, day, signature.region, signature.service)
-    return hmac.new(signing_key, text.encode(), hashlib.sha256).hexdigest()
+    derived = signing_key(key.secret, day, signature.region, signature.service)
+    return hmac.new(derived, text.encode(), hashlib.sha256).hexdigest()
 
 
 def _path(path: str, service: str) -> str:
@@ -212,7 +212,8 @@ def _encoded(text: str) -> str:
 
 
 @lru_cache(256)
-def _signing_key(secret: str, day: str, region: str, service: str) -> bytes:
+def signing_key(secret: str, day: str, region: str, service: str) -> bytes:
+    """Return the key that signs the requests of a day (20261125) to a service."""
     key = ("AWS4" + secret).encode()
     for part in (day, region, service, "aws4_request"):
         key = hmac.new(key, part.encode(), hashlib.sha256).digest()
