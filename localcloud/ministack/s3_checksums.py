@@ -6,9 +6,9 @@ Source: Amazon S3 User Guide, "Checking object integrity", "Full object and comp
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Mapping, Sequence
 
+from localcloud.ministack.crc import POLYNOMIALS, power_of_x, product
+
 FULL, COMPOSITE = "FULL_OBJECT", "COMPOSITE"
-# The bits and the polynomial, its bits in reverse, of checksums of a whole that follow from those of its parts.
-_CRC = {"CRC32": (32, 0xEDB88320), "CRC32C": (32, 0x82F63B78), "CRC64NVME": (64, 0x9A6C9329AC4BC9B5)}
 
 
 def type_of_checksum(headers: Mapping[str, str], algorithm: str | None) -> str | None:
@@ -24,7 +24,7 @@ def wrong_type_of_checksum(headers: Mapping[str, str]) -> str | None:
     name = headers.get("x-amz-checksum-algorithm", "")
     if kind and not name:
         return "The x-amz-checksum-type header can only be used with the x-amz-checksum-algorithm header."
-    if (kind == FULL and name.upper() not in _CRC) or (kind == COMPOSITE and name.upper() == "CRC64NVME"):
+    if (kind == FULL and name.upper() not in POLYNOMIALS) or (kind == COMPOSITE and name.upper() == "CRC64NVME"):
         return f"The {kind} checksum type cannot be used with the {name.lower()} checksum algorithm."
     return None if kind in ("", FULL, COMPOSITE) else "Value for x-amz-checksum-type header is invalid."
 
@@ -38,30 +38,9 @@ def of_parts(
     """
     if kind == COMPOSITE:
         return f"{compute(algorithm, b''.join(b64decode(checksum) for checksum, _ in parts))}-{len(parts)}"
-    bits, polynomial = _CRC[algorithm]
+    bits, polynomial = POLYNOMIALS[algorithm]
     whole = 0
     for checksum, size in parts:
-        shift = _power_of_x(8 * size, bits, polynomial)
-        whole = _product(shift, whole, bits, polynomial) ^ int.from_bytes(b64decode(checksum), "big")
+        shift = power_of_x(8 * size, bits, polynomial)
+        whole = product(shift, whole, bits, polynomial) ^ int.from_bytes(b64decode(checksum), "big")
     return b64encode(whole.to_bytes(bits // 8, "big")).decode()
-
-
-def _product(left: int, right: int, bits: int, polynomial: int) -> int:
-    """The product of two polynomials over GF(2) modulo a third; the highest bit of each is the coefficient of x^0."""
-    product = 0
-    for bit in range(bits - 1, -1, -1):
-        if left >> bit & 1:
-            product ^= right
-        right = right >> 1 ^ polynomial if right & 1 else right >> 1
-    return product
-
-
-def _power_of_x(exponent: int, bits: int, polynomial: int) -> int:
-    """x to a power, modulo the polynomial, by squaring."""
-    power, square = 1 << bits - 1, 1 << bits - 2
-    while exponent:
-        if exponent & 1:
-            power = _product(power, square, bits, polynomial)
-        square = _product(square, square, bits, polynomial)
-        exponent >>= 1
-    return power

@@ -19,13 +19,14 @@ from pathlib import Path
 from typing import Any
 from weakref import WeakValueDictionary
 
+from localcloud.ministack import crc
 from localcloud.ministack.private_names import find_names
 from localcloud.ministack.s3_files import LARGE, FileBytes, write
 from localcloud.settings import DiskError
 
 _SENT_BYTES = 256 * 1024
 
-_NAMES = ("handle_request", "md5_hash", "_compute_s3_checksum", "_qp")
+_NAMES = ("handle_request", "md5_hash", "_compute_s3_checksum", "_crc32c", "_crc64nvme", "_qp")
 
 
 class _Request:
@@ -195,12 +196,14 @@ def _hash_in_threads(s3: Any) -> None:
     @functools.wraps(checksum)
     def compute(algorithm: str, data: Any) -> Any:
         """The checksum of bytes in base64; None for an algorithm that S3 does not have."""
-        if not is_long(data):
+        if not is_long(data) or checksum(algorithm, b"") is None:
             return checksum(algorithm, data)
         name = algorithm.upper().replace("_", "")
-        return in_thread((name, _identity(data)), lambda: _checksum(name, data, checksum))
+        return in_thread((name, _identity(data)), lambda: _checksum(name, data))
 
     s3.md5_hash, s3._compute_s3_checksum = md5, compute
+    s3._crc32c = lambda body: crc.checksum("CRC32C", [body])
+    s3._crc64nvme = lambda body: crc.checksum("CRC64NVME", [body])
 
 
 def _identity(data: Any) -> Any:
@@ -218,13 +221,13 @@ def _digest(name: str, data: Any) -> Any:
     return digest
 
 
-def _checksum(name: str, data: Any, other: Callable[[str, bytes], str | None]) -> str | None:
-    """A checksum of S3 in base64; `other` computes those that Python's library does not have."""
+def _checksum(name: str, data: Any) -> str:
+    """A checksum of S3 in base64."""
     if name in ("SHA1", "SHA256"):
         return b64encode(_digest(name, data).digest()).decode()
-    if name == "CRC32":
-        crc = 0
-        for piece in _pieces(data):
-            crc = zlib.crc32(piece, crc)
-        return b64encode(crc.to_bytes(4, "big")).decode()
-    return other(name, bytes(data))
+    found = _crc32(_pieces(data)) if name == "CRC32" else crc.checksum(name, _pieces(data))
+    return b64encode(found.to_bytes(crc.POLYNOMIALS[name][0] // 8, "big")).decode()
+
+
+def _crc32(pieces: Iterator[Any]) -> int:
+    return functools.reduce(lambda known, piece: zlib.crc32(piece, known), pieces, 0)
