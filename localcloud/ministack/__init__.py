@@ -40,8 +40,10 @@ s3_commits          puts to S3 that one step commits
 s3_files            the bytes of a large object as a range of its file
 s3_requests         long work of requests to S3 in threads
 s3_large            large objects read from their files
+s3_ranges           ranges and parts of objects and of their versions
 s3_uploads          uploads in parts, on disk
 s3_completion       what makes an object of an upload's parts
 s3_checksums        checksums of objects that were uploaded in parts
+crc                 CRC-32C and CRC-64/NVME by numpy
 interrupted_stacks  CloudFormation stacks whose change a kill interrupted
 """

@@ -22,6 +22,7 @@ from localcloud.ministack import (
     s3_commits,
     s3_completion,
     s3_large,
+    s3_ranges,
     s3_requests,
     s3_uploads,
 )
@@ -87,6 +88,7 @@ class Durable:
         uploads = s3_uploads.Uploads(folder / "s3-uploads")
         s3_commits.install(s3, s3_commits.Commits(folder / "s3-commits"))
         s3_large.install(s3)
+        s3_ranges.install(s3)
         s3_uploads.install(s3, uploads)
         s3_completion.install(s3, uploads)
         s3_requests.install(s3, responses.StreamingResponse)

@@ -181,7 +181,9 @@ class _Completion:
             "size": len(body),
             "preserved_headers": upload["preserved_headers"],
             "storage_class": upload["storage_class"] or "STANDARD",
-            "parts": [{"PartNumber": part["number"], "Size": part["size"]} for part in parts],
+            "parts": [
+                {"PartNumber": part["number"], "Size": part["size"], "Checksums": part["checksums"]} for part in parts
+            ],
             "checksums": {algorithm: checksum} if checksum else {},
             "checksum_type": upload.get("checksum_type") if checksum else None,
         }

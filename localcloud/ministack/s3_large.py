@@ -1,7 +1,6 @@
-"""Large objects of S3 are read from their files as they are sent, and a range of any version is that range.
+"""Large objects of S3 are read from their files as they are sent.
 
-MiniStack reads a whole object for each answer and for each range or copy of it, and answers a range of a version with
-all of it, from which clients that download in ranges assemble a damaged file.
+MiniStack reads a whole object for each answer and for each range or copy of it.
 """
 
 import functools
@@ -12,39 +11,13 @@ from localcloud.ministack.private_names import find_names
 from localcloud.ministack.s3_files import LARGE, FileBytes
 from localcloud.ministack.s3_requests import in_request
 
-Answer = tuple[int, dict[str, str], Any]
-
-_NAMES = (
-    "_get_object", "_read_body", "_version_body", "_object_disk_path", "_version_disk_path", "_parse_range", "_qp",
-    "_error",
-)  # fmt: skip
+_NAMES = ("_read_body", "_version_body", "_object_disk_path", "_version_disk_path")
 
 
 def install(s3: Any) -> None:
     """Patch ministack.services.s3."""
     find_names(s3, *_NAMES)
-    get_object, read_body, version_body = s3._get_object, s3._read_body, s3._version_body
-
-    @functools.wraps(get_object)
-    def get(bucket: str, key: str, headers: dict[str, str], query: dict[str, Any] | None = None) -> Answer:
-        """GetObject; a range of a version is that range."""
-        status, answered, body = get_object(bucket, key, headers, query)
-        asked = headers.get("range", "")
-        if status != 200 or not asked or not s3._qp(query or {}, "versionId"):
-            return status, answered, body
-        found = s3._parse_range(asked, len(body))
-        if found is None:
-            refused: Answer = s3._error(
-                "InvalidRange", "The requested range is not satisfiable", 416, f"/{bucket}/{key}",
-                headers={"Content-Range": f"bytes */{len(body)}"},
-            )  # fmt: skip
-            return refused
-        start, end = found
-        # The checksums are of the whole object.
-        kept = {name: value for name, value in answered.items() if not name.lower().startswith("x-amz-checksum-")}
-        kept["Content-Range"] = f"bytes {start}-{end}/{len(body)}"
-        kept["Content-Length"] = str(end + 1 - start)
-        return 206, kept, body[start : end + 1]
+    read_body, version_body = s3._read_body, s3._version_body
 
     @functools.wraps(read_body)
     def read(bucket: str, key: str, record: dict[str, Any]) -> Any:
@@ -64,7 +37,7 @@ def install(s3: Any) -> None:
                 return found
         return version_body(held, bucket, key, version)
 
-    s3._get_object, s3._read_body, s3._version_body = get, read, read_version
+    s3._read_body, s3._version_body = read, read_version
 
 
 def _large_file(path: str | None, size: int) -> FileBytes | None:

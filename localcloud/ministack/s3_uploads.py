@@ -25,7 +25,7 @@ _NAMES = (
     "_create_multipart_upload", "_upload_part", "_upload_part_copy", "_abort_multipart_upload", "_multipart_uploads",
     "_multipart_uploads._data", "_compute_s3_checksum", "_error", "_qp", "get_account_id",
 )  # fmt: skip
-_MOST_PARTS = 10_000
+MOST_PARTS = 10_000
 # What CreateMultipartUpload says of the object and MiniStack forgets.
 _KEPT_HEADERS = re.compile(r"x-amz-(tagging|acl|grant-.+|object-lock-.+)")
 
@@ -141,9 +141,9 @@ def install(s3: Any, uploads: Uploads) -> None:
         upload = s3._multipart_uploads.get(upload_id)
         if upload is None:
             return send()
-        number = int(given) if given.isdecimal() and len(given) <= len(str(_MOST_PARTS)) else 0
-        if not 1 <= number <= _MOST_PARTS:
-            return refuse("InvalidArgument", f"Part number must be an integer between 1 and {_MOST_PARTS}, inclusive")
+        number = int(given) if given.isdecimal() and len(given) <= len(str(MOST_PARTS)) else 0
+        if not 1 <= number <= MOST_PARTS:
+            return refuse("InvalidArgument", f"Part number must be an integer between 1 and {MOST_PARTS}, inclusive")
         parts, former = upload["parts"], upload["parts"].get(number)
         answer = send()
         if answer[0] != 200:

@@ -1,4 +1,4 @@
-"""Large objects of S3: they take no memory, and a range of any version is that range."""
+"""Large objects of S3 take no memory, and are whole however they are read."""
 
 import io
 import os
@@ -50,22 +50,6 @@ def test_a_version_that_is_downloaded_in_ranges_is_whole(s3: Any) -> None:
     s3.download_fileobj("large", "version", received, ExtraArgs={"VersionId": version})
 
     assert received.getvalue() == old
-
-
-@pytest.mark.parametrize(("asked", "wanted"), [("bytes=2-4", b"234"), ("bytes=-2", b"89"), ("bytes=7-", b"789")])
-def test_a_range_of_a_version_is_that_range(s3: Any, asked: str, wanted: bytes) -> None:
-    version = s3.put_object(Bucket="large", Key="digits", Body=b"0123456789")["VersionId"]
-
-    answer = s3.get_object(Bucket="large", Key="digits", VersionId=version, Range=asked)
-
-    assert (answer["ResponseMetadata"]["HTTPStatusCode"], answer["Body"].read()) == (206, wanted)
-
-
-def test_a_range_beyond_a_version_is_refused(s3: Any) -> None:
-    version = s3.put_object(Bucket="large", Key="digits", Body=b"0123456789")["VersionId"]
-
-    with pytest.raises(s3.exceptions.ClientError, match="InvalidRange"):
-        s3.get_object(Bucket="large", Key="digits", VersionId=version, Range="bytes=10-")
 
 
 def test_a_large_object_is_read_and_copied_without_taking_memory(cloud: Any, s3: Any) -> None:

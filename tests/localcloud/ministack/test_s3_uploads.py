@@ -218,6 +218,13 @@ def test_the_checksum_of_a_whole_object_follows_from_its_parts(s3: Any) -> None:
     assert s3.get_object(**upload.place, ChecksumMode="ENABLED")["Body"].read() == FIRST + LAST
 
 
+def described(upload: Upload) -> tuple[Any, Any]:
+    """What is known of the parts of an object."""
+    found = upload.s3.get_object_attributes(**upload.place, ObjectAttributes=["ObjectParts", "Checksum", "ObjectSize"])
+    second = upload.s3.head_object(**upload.place, PartNumber=2)
+    return [found[name] for name in ("ObjectParts", "Checksum", "ObjectSize")], second["ContentLength"]
+
+
 def test_an_upload_goes_on_after_a_kill(own_cloud: Callable[[], Any]) -> None:
     running = own_cloud()
     s3 = running.client("s3")
@@ -226,10 +233,15 @@ def test_an_upload_goes_on_after_a_kill(own_cloud: Callable[[], Any]) -> None:
     aborted = Upload(s3, "aborted").send(LAST)
     s3.abort_multipart_upload(**aborted.upload)
     (kept(running.home, upload) / "never-acknowledged").write_bytes(b"half")
+    ended = Upload(s3, "ended", ChecksumAlgorithm="CRC32", ChecksumType="FULL_OBJECT").send(FIRST, LAST)
+    ended.complete()
+    before = described(ended)
     running.kill()
 
     running = own_cloud()
-    upload.s3 = s3 = running.client("s3")
+    ended.s3 = upload.s3 = s3 = running.client("s3")
+    s3.put_object_tagging(**ended.place, Tagging={"TagSet": []})  # its description is written again
+    assert described(ended) == before
     assert [found["Key"] for found in s3.list_multipart_uploads(Bucket="uploads")["Uploads"]] == ["killed"]
     upload.send(LAST).complete()
 
