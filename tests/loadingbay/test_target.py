@@ -1,8 +1,11 @@
 """Which cloud a command talks to: AWS never by accident."""
 
+import socket
 from pathlib import Path
 
+import botocore.endpoint
 import pytest
+from botocore.exceptions import EndpointConnectionError
 
 from loadingbay.errors import UsageError
 from loadingbay.target import Target, choose
@@ -170,3 +173,14 @@ def test_the_local_clouds_key_is_read_from_its_home(tmp_path, environment):
 
     assert target.client("s3")._request_signer._credentials.secret_key == "of this home"
     assert target.environment.get("AWS_SECRET_ACCESS_KEY", "of this home") == "of this home"
+
+
+def test_a_closed_port_of_this_machine_is_said_without_retries(monkeypatch):
+    pauses: list[float] = []
+    monkeypatch.setattr(botocore.endpoint.time, "sleep", pauses.append)
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # bound, so that nobody else takes it, and closed: nothing listens
+        target = choose({"LOADINGBAY_PORT": str(taken.getsockname()[1])}, HERE)
+        with pytest.raises(EndpointConnectionError):
+            target.client("sqs").list_queues()
+    assert pauses == []
