@@ -265,11 +265,13 @@ def fit(
     report: Callable[[str, int], None],
     checkpoints: Checkpoints | None = None,
     exchange: Exchange | None = None,
+    until: int | None = None,
 ) -> Fit:
     """Train one phase to its end; the returned network holds the averaged weights. Reports a line an epoch,
     with the number of epochs done.
 
-    With checkpoints it continues where an earlier attempt was killed, and the result is the same to the bit.
+    With checkpoints it continues where an earlier attempt ended, and the result is the same to the bit. With `until` it
+    ends after that epoch, and leaves a checkpoint.
     """
     run = Fit(phase, channel, recipe, exchange)
     if checkpoints and (path := checkpoints.path(phase)).is_file():
@@ -286,7 +288,7 @@ def fit(
     rank = exchange.rank if exchange else 0
     if exchange:
         exchange.agree(f"{phase.name}:epoch", run.epoch)
-    while run.epoch < recipe.epochs:
+    while run.epoch < (until or recipe.epochs):
         began = time.perf_counter()
         loss, rate = run.train_epoch()
         last = run.epoch == recipe.epochs
@@ -298,7 +300,7 @@ def fit(
             "learning_rate": round(rate, 6),
         }
         run.history.append(entry)
-        if checkpoints and rank == 0 and (last or run.epoch % checkpoints.every == 0):
+        if checkpoints and rank == 0 and (last or run.epoch == until or run.epoch % checkpoints.every == 0):
             run.save(checkpoints.path(phase), checkpoints.run)
         if last:
             run.finish()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
@@ -25,7 +25,7 @@ FINAL = "final"
 LABELLED_SHARE = 1 / 3  # of what a network learns from, where people labelled photos
 MOST_REPEATS = 4  # of a labelled photo in an epoch
 SECOND, FEATURES = "second-opinion", "features.npz"
-SECOND_WORK = 0.25  # of the final network's: what the large network's features cost
+SECOND_WORK = 0.15  # of the final network's: what the large network's features cost
 # Folders of pixels below the job's scratch folder: photos of other things, where the data have any; crops of natural
 # photographs; the training photos as heads.saved gives them.
 OUTLIERS, CROPS, SAVED = "outliers", "crops", "saved"
@@ -127,19 +127,28 @@ def outcome(fit: fitting.Fit, phase: fitting.Phase, learned: fitting.Channel, jo
     return Outcome(fit.logits, fitting.predict(fit.net, again, phase.held_out), fit.history)
 
 
-def run_one(phase: fitting.Phase, job: Job, exchange: Exchange | None = None) -> Outcome:
-    """Train a phase in this process; the final one also exports its network, on the first host."""
+def _fit(phase: fitting.Phase, job: Job, exchange: Exchange | None = None, until: int | None = None) -> fitting.Fit:
+    """Train a phase in this process, to its end or `until` an epoch."""
     cv2.setNumThreads(0)
-    learned = channel(job)
 
     def report(line: str, epoch: int) -> None:
         overall = job.progress.update(phase.name, epoch / job.recipe.epochs) if job.progress else ""
         _report(f"{line} {overall}".rstrip())
 
-    fit = fitting.fit(phase, learned, job.recipe, report, job.checkpoints, exchange)
+    return fitting.fit(phase, channel(job), job.recipe, report, job.checkpoints, exchange, until)
+
+
+def begin(phase: fitting.Phase, job: Job, until: int) -> None:
+    """Train the first epochs of a phase in this process, and leave a checkpoint, from which `run_one` goes on."""
+    _fit(phase, job, until=until)
+
+
+def run_one(phase: fitting.Phase, job: Job, exchange: Exchange | None = None) -> Outcome:
+    """Train a phase in this process; the final one also exports its network, on the first host."""
+    fit = _fit(phase, job, exchange)
     if phase.name == FINAL and (exchange is None or exchange.rank == 0):
         fit.net.export(str(job.model_dir / "network"), epoch=0)
-    return outcome(fit, phase, learned, job)
+    return outcome(fit, phase, fit.channel, job)
 
 
 def measure(job: Job) -> None:
@@ -159,6 +168,36 @@ def measure(job: Job) -> None:
     heads.measure(photos, views, np.concatenate(strange), job.scratch / FEATURES, report)
 
 
+def cut(works: Sequence[float], epochs: int, last: float, workers: int) -> int:
+    """After how many of its epochs the last of the phases goes on in another process, so that all end at one time.
+
+    `works` are the phases' work in the order in which they are begun, and `last` is that of the large network, in the
+    same unit. The phase's first epochs come right after the first phase, and the others when all other phases have
+    begun, so that it is never in two processes at a time (McNaughton, Scheduling with deadlines and loss functions,
+    1959). The fewest of those that end within a hundredth of the earliest time; 0 where nothing is gained.
+    """
+
+    def end(epochs_before: int) -> float:
+        free = [0.0] * workers
+
+        def take(work: float, not_before: float = 0.0) -> float:
+            at = free.index(min(free))
+            free[at] = max(free[at], not_before) + work
+            return free[at]
+
+        share = epochs_before / epochs
+        take(works[0])
+        ready = take(works[-1] * share)
+        for work in works[1:-1]:
+            take(work)
+        take(works[-1] * (1 - share), ready)
+        take(last)
+        return max(free)
+
+    ends = [end(before) for before in range(epochs)]
+    return next(before for before, time in enumerate(ends) if time <= 1.01 * min(ends))
+
+
 def run_all(
     phases: list[fitting.Phase],
     job: Job,
@@ -169,10 +208,10 @@ def run_all(
 ) -> tuple[list[Outcome], T]:
     """The phases' outcomes in their order, and what `meanwhile` returned.
 
-    On one host at most `workers` processes train side by side, the longest phase first; with one worker, this process
-    trains them. On several hosts all of them train one phase after the other together. The large network sees the
-    photos last, on the first host. `meanwhile` is called in this process once the final network, the last of the
-    phases, is exported and the large network has seen the photos; folds may still be training then.
+    On one host at most `workers` processes train side by side, the longest phase first, and the shortest one in two
+    parts, see `cut`; with one worker, this process trains them. On several hosts all of them train one phase after the
+    other together. The large network sees the photos last, on the first host. `meanwhile` is called in this process
+    once the final network, the last of the phases, is exported; all else may still be under way then.
     """
     if exchange or workers == 1:
         outcomes = [run_one(phase, job, exchange) for phase in phases]
@@ -180,17 +219,26 @@ def run_all(
             measure(job)
         return outcomes, meanwhile()
     longest_first = sorted(range(len(phases)), key=lambda number: -len(phases[number].rows))
+    works, shortest = [float(len(phases[number].rows)) for number in longest_first], longest_first[-1]
+    before = cut(works, job.recipe.epochs, SECOND_WORK * works[0] if job.second else 0.0, workers)
+    own = fitting.Checkpoints(job.scratch, "", job.recipe.epochs)  # for the phase in two parts
+    jobs = {shortest: replace(job, checkpoints=job.checkpoints or own)} if before else {}
     # Forked processes need not import MXNet again, which takes seconds. MXNet stops and starts its engine around a fork
     # itself; NaiveEngine has no threads, and nothing else in this process has started any (train.py).
     context = multiprocessing.get_context("fork")
     with ProcessPoolExecutor(min(workers, len(phases)), mp_context=context) as pool:
-        futures = {number: pool.submit(run_one, phases[number], job) for number in longest_first}
-        measured = pool.submit(measure, job) if job.second else None
+        futures, besides = {}, []
+        for number in longest_first:
+            futures[number] = pool.submit(run_one, phases[number], jobs.get(number, job))
+            if before and number == longest_first[0]:
+                besides.append(pool.submit(begin, phases[shortest], jobs[shortest], before))
+        if job.second:
+            besides.append(pool.submit(measure, job))
         try:
             futures[len(phases) - 1].result()
-            if measured:
-                measured.result()
             returned = meanwhile()
+            for other in besides:
+                other.result()
             return [futures[number].result() for number in range(len(phases))], returned
         except BrokenProcessPool as error:
             raise fitting.TrainingError("a training process was killed, most likely for want of memory") from error
