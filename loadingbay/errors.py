@@ -1,4 +1,4 @@
-"""The two exceptions that a command turns into a sentence: what happened, with which value, and what to do."""
+"""The exceptions that a command turns into a sentence: what happened, with which value, and what to do."""
 
 
 class WorkError(Exception):
@@ -7,3 +7,7 @@ class WorkError(Exception):
 
 class UsageError(WorkError):
     """A wrong use of a command, found after its options were parsed: exit code 2."""
+
+
+class NotFoundError(UsageError):
+    """Something that was named does not exist, such as a version: exit code 2, and status 404 in the console."""

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+import re
+from collections.abc import Callable
+from typing import Any, TypeVar
 
+from botocore.exceptions import ClientError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
@@ -11,23 +14,35 @@ from starlette.routing import Route
 
 from loadingbay.console import side_by_side
 from loadingbay.console.pages import pages
-from loadingbay.errors import UsageError
+from loadingbay.errors import NotFoundError, UsageError
 from loadingbay.registry import comparison
 from loadingbay.story import training
 from loadingbay.target import Target
 from loadingbay.tuning import figures, record
 from loadingbay.tuning.record import Objective, Trial
-from pipelines import executions
+from pipelines import aws, executions
 
+T = TypeVar("T")
+_IDENTITY = re.compile("[A-Za-z0-9]{1,20}")
 _OF_VERSIONS = ("accuracy", "coverage", "accepted_precision", "out_of_distribution_", "recent", "threshold")
 
 
-def arn(target: Target, identity: str) -> str:
-    """The ARN of an execution of the stage's pipeline. UsageError for what cannot be the last part of one."""
-    if not identity.isalnum() or len(identity) > 20:
-        raise UsageError(f"there is no execution {identity[:40]!r}: the page Runs lists them")
+def known(target: Target, identity: str, do: Callable[[Any, str], T]) -> T:
+    """What `do` gives for the SageMaker client and the ARN of an execution of the stage's pipeline.
+
+    `identity` is the last part of the ARN. Raises NotFoundError when there is no such execution.
+    """
     place = f"{target.resolved_region}:{target.account}"
-    return f"arn:{target.partition}:sagemaker:{place}:pipeline/{target.stage}/execution/{identity}"
+    arn = f"arn:{target.partition}:sagemaker:{place}:pipeline/{target.stage}/execution/{identity}"
+    missing = NotFoundError(f"there is no execution {identity[:40]!r}: the page Runs lists them")
+    if not _IDENTITY.fullmatch(identity):
+        raise missing
+    try:
+        return do(target.client("sagemaker"), arn)
+    except ClientError as error:
+        if aws.is_missing(error):
+            raise missing from error
+        raise
 
 
 def _compare(request: Request) -> Response:
@@ -35,8 +50,8 @@ def _compare(request: Request) -> Response:
     here = pages(request)
     here.stack()
     ids = side_by_side.chosen(request.query_params.getlist("run"), "runs")
+    found = [known(here.target, one, executions.describe) for one in ids]
     sagemaker = here.target.client("sagemaker")
-    found = [executions.describe(sagemaker, arn(here.target, one)) for one in ids]
     given = [{**side_by_side.DEFAULTS, **executions.values(sagemaker, one.arn)} for one in found]
     documents = [training.evaluation(here.target, one) for one in found]
     made_of = [{str(name): str(value) for name, value in one.get("metadata", {}).items()} for one in documents]

@@ -21,7 +21,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
-from loadingbay.errors import UsageError, WorkError
+from loadingbay.errors import NotFoundError, UsageError, WorkError
 from loadingbay.options import require_running
 from loadingbay.registry.versions import APPROVALS
 from loadingbay.screen.explain import refused, sentence
@@ -127,6 +127,8 @@ def status_of(error: Exception) -> int:
     """The HTTP status that a failure is answered with."""
     if isinstance(error, HTTPException):
         return error.status_code
+    if isinstance(error, NotFoundError):
+        return 404
     if isinstance(error, UsageError):
         return 400
     if isinstance(error, WorkError):

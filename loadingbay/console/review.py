@@ -23,7 +23,7 @@ from starlette.routing import Route
 
 from loadingbay.console.pages import Pages, pages
 from loadingbay.console.pictures import as_picture
-from loadingbay.errors import UsageError
+from loadingbay.errors import NotFoundError, UsageError
 from loadingbay.learning.labels import NEITHER, check_truth
 from loadingbay.learning.review import HIDDEN_SECONDS, Item, NotReadableError, Queue
 from loadingbay.registry import versions as registry
@@ -87,12 +87,12 @@ class Desk:
         self.held = [one for one in self.held if one.seconds > 0]
 
     def find(self, number: str) -> Held:
-        """The photo of that number. Raises UsageError when it is not here any more."""
+        """The photo of that number. Raises NotFoundError when it is not here, or not any more."""
         self.clear()
         for one in self.held:
             if str(one.number) == number:
                 return one
-        raise UsageError(
+        raise NotFoundError(
             "this photo is not yours any more: it lay here too long, or was answered in another window; "
             "load the page anew"
         )

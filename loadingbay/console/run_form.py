@@ -9,7 +9,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from loadingbay.console import task_pages
-from loadingbay.console.compared_runs import arn
+from loadingbay.console.compared_runs import known
 from loadingbay.console.pages import pages
 from loadingbay.console.task_pages import shown, tasks
 from loadingbay.console.tasks import Task
@@ -29,7 +29,7 @@ def _form(request: Request) -> Response:
     here = pages(request)
     here.stack()
     like = request.query_params.get("like", "")
-    before = executions.values(here.target.client("sagemaker"), arn(here.target, like)) if like else {}
+    before = known(here.target, like, executions.values) if like else {}
     data, label = before.get("InputData", ""), before.get("DataLabel", "")
     return here.render(
         request,

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections import deque
+from functools import partial
 from typing import Any
 
+from botocore.exceptions import ClientError
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from loadingbay.console.compared_runs import arn
+from loadingbay.console.compared_runs import known
 from loadingbay.console.graph import graph
 from loadingbay.console.live import Look, stream
 from loadingbay.console.pages import pages
 from loadingbay.console.run_form import RUN
 from loadingbay.console.task_pages import tasks
 from loadingbay.console.training_progress import Progress
-from loadingbay.errors import WorkError
+from loadingbay.errors import UsageError, WorkError
 from loadingbay.learning.retraining import retrain
 from loadingbay.serving.observe import log_group
 from loadingbay.target import Target
@@ -35,7 +37,12 @@ def _table(request: Request) -> Response:
     here = pages(request)
     here.stack()
     token = request.query_params.get("from", "")
-    found, following = executions.page(here.target.client("sagemaker"), here.target.stage, _PAGE, token)
+    try:
+        found, following = executions.page(here.target.client("sagemaker"), here.target.stage, _PAGE, token)
+    except ClientError as error:
+        if token and error.response["Error"]["Code"] == "ValidationException":
+            raise UsageError(f"from={token[:40]!r} is no place in the list: open the page Runs anew") from error
+        raise
     return here.render(
         request,
         "runs.html",
@@ -69,7 +76,7 @@ class _Logs:
 def _look(request: Request, progress: Progress, logs: _Logs) -> dict[str, Any]:
     """Return the execution in its present state, its graph, its training epochs and the ends of its logs."""
     target = pages(request).target
-    execution = executions.describe(target.client("sagemaker"), arn(target, request.path_params["id"]))
+    execution = known(target, request.path_params["id"], executions.describe)
     return {
         "execution": execution,
         "graph": graph(target),
@@ -124,7 +131,7 @@ def _retrain(request: Request) -> Response:
 def _stop(request: Request) -> Response:
     here, identity = pages(request), request.path_params["id"]
     here.stack()
-    executions.stop(here.target.client("sagemaker"), arn(here.target, identity), timeout=0)
+    known(here.target, identity, partial(executions.stop, timeout=0))
     return RedirectResponse(f"/runs/{identity}", 303)
 
 

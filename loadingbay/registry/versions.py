@@ -11,7 +11,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from loadingbay.errors import UsageError, WorkError
+from loadingbay.errors import NotFoundError, UsageError, WorkError
 from loadingbay.registry import plan as deployments
 from loadingbay.target import Target
 from pipelines import aws
@@ -106,7 +106,7 @@ def number(arn: str) -> int:
 
 
 def numbered(target: Target, number: int) -> Version:
-    """The version with this number. Raises UsageError that names those there are."""
+    """The version with this number. Raises NotFoundError, which names the newest, when there is none."""
     try:
         return get(target, arn(target, number))
     except ClientError as error:
@@ -114,7 +114,7 @@ def numbered(target: Target, number: int) -> Version:
             raise
     there = [str(version.number) for version in versions(target, limit=20)]
     known = f"the newest are {', '.join(there)}" if there else "none is registered yet: `loadingbay run` registers one"
-    raise UsageError(f"there is no model version {number}: {known}")
+    raise NotFoundError(f"there is no model version {number}: {known}")
 
 
 def decide(target: Target, version: Version, *, approve: bool, comment: str) -> None:

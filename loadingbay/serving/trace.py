@@ -10,7 +10,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from loadingbay.errors import UsageError
+from loadingbay.errors import NotFoundError
 from loadingbay.target import Target
 
 
@@ -50,7 +50,7 @@ class Trace:
 
 
 def trace(target: Target, state_machine: str, name: str) -> Trace:
-    """The execution of that name. Raises UsageError when there is none."""
+    """The execution of that name. Raises NotFoundError when there is none."""
     client = target.client("stepfunctions")
     arn = f"{state_machine.replace(':stateMachine:', ':execution:')}:{name}"
     try:
@@ -58,7 +58,7 @@ def trace(target: Target, state_machine: str, name: str) -> Trace:
     except ClientError as error:
         if error.response["Error"]["Code"] not in {"ExecutionDoesNotExist", "InvalidArn", "ValidationException"}:
             raise
-        raise UsageError(f"there is no execution {name}: executions are kept for 90 days") from error
+        raise NotFoundError(f"there is no execution {name}: executions are kept for 90 days") from error
     pages = client.get_paginator("get_execution_history").paginate(executionArn=arn)
     events = [event for page in pages for event in page["events"]]
     return Trace(

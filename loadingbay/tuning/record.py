@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from loadingbay.errors import UsageError
+from loadingbay.errors import NotFoundError
 from loadingbay.target import Target
 from pipelines import executions
 from pipelines.executions import ENDED, Execution
@@ -114,11 +114,11 @@ def read(target: Target, study: str, objective: Objective, known: dict[str, Tria
     """The trials of a study, the best first, those that still run with neither figures nor failure.
 
     Their `values` are of the parameters that differ between them. `known` remembers the trials that have ended, by
-    study, objective and execution, so that they are read once. Raises UsageError when there is no such study.
+    study, objective and execution, so that they are read once. Raises NotFoundError when there is no such study.
     """
     found = list(listed(target, study))
     if not found:
-        raise UsageError(f"there is no search {study[:40]!r}: the page Runs lists the trials of each")
+        raise NotFoundError(f"there is no search {study[:40]!r}: the page Runs lists the trials of each")
     names = [p.name for p in PARAMETERS if p.searched and len({one.given.get(p.name) for one in found}) > 1]
 
     def trial(one: Listed) -> Trial:

@@ -83,7 +83,7 @@ def test_a_photo_that_lay_too_long_is_not_labelled(served, monkeypatch):
     later = time.monotonic() + state["seconds"] + 1
     monkeypatch.setattr("loadingbay.console.review.time.monotonic", lambda: later)
     answer = served.post("/review/label", {"tab": "tab1", "number": str(state["photos"][0]), "truth": "bicycle"})
-    assert (answer.status_code, served.labels()) == (400, {})
+    assert (answer.status_code, served.labels()) == (404, {})
 
 
 def test_the_page_says_that_no_model_is_deployed(desk):

@@ -1,0 +1,77 @@
+"""Pages of what does not exist: status 404, with a sentence, whatever the name is."""
+
+import pytest
+
+from tests.fakes.fake_sagemaker import refusal
+
+_OPERATIONS = ("DescribePipelineExecution", "ListPipelineParametersForExecution")
+ADDRESSES = [
+    "/runs/{}",
+    "/runs/new?like={}",
+    "/runs/compare?run={}&run=made",
+    "/runs/search/{}",
+    "/runs/search/{}/slice.svg",
+    "/runs/started/{}",
+    "/versions/{}",
+    "/versions/1/verification/{}",
+    "/photos/{}",
+    "/photos/{}/photo",
+    "/photos/bulk/{}",
+    "/history/{}",
+    "/threshold/started/{}",
+    "/review/tab/{}/photo",
+    "/review/tab/{}/answer",
+    "/{}",
+]
+
+
+@pytest.fixture
+def nothing(served):
+    """A console in front of a SageMaker that knows no execution."""
+    for operation in _OPERATIONS:
+
+        def missing(operation=operation, **_):
+            raise refusal(operation, "Pipeline execution does not exist.", "ResourceNotFound")
+
+        served.sagemaker.answer(operation, missing)
+    return served
+
+
+@pytest.mark.parametrize("name", ["made0up", "9" * 30, "a%00b", "%00", "%C3%A9", "%D9%A3", "%FF", "a" * 300])
+def test_what_does_not_exist_is_not_found(nothing, name):
+    answers = {address: nothing.get(address.format(name)) for address in ADDRESSES}
+    assert {address: answer.status_code for address, answer in answers.items()} == dict.fromkeys(ADDRESSES, 404)
+    assert [answer.url for answer in answers.values() if 'class="failure"' not in answer.text] == []
+    assert [answer.url for answer in answers.values() if "was refused" in answer.text] == []
+
+
+@pytest.mark.parametrize("word", ["approve", "reject", "shadow", "live"])
+def test_nothing_can_be_decided_about_a_version_that_is_not_there(nothing, word):
+    assert nothing.get(f"/versions/99/{word}").status_code == 404
+
+
+def test_a_run_that_is_not_there_cannot_be_stopped(nothing):
+    answer = nothing.post("/runs/made0up/stop", {})
+    assert answer.status_code == 404
+    assert "there is no execution &#39;made0up&#39;: the page Runs lists them" in answer.text
+
+
+def test_a_place_that_the_list_of_runs_has_not_is_a_sentence(served):
+    def refuse(**_):
+        raise refusal("ListPipelineExecutions", "Invalid NextToken.", "ValidationException")
+
+    served.sagemaker.answer("ListPipelineExecutions", refuse)
+    answer = served.get("/runs?from=made-up")
+    assert answer.status_code == 400
+    assert "open the page Runs anew" in answer.text
+
+
+def test_a_page_of_versions_past_the_last_leads_back(served):
+    text = served.get("/versions?skip=25").text
+    assert "none after the first 25" in text
+    assert '<a href="/versions">' in text
+
+
+def test_a_page_of_runs_past_the_last_leads_back(served):
+    served.sagemaker.answer("ListPipelineExecutions", {"PipelineExecutionSummaries": []})
+    assert '<a href="/runs">the newest</a>' in served.get("/runs?from=token").text
