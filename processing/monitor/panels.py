@@ -86,8 +86,15 @@ def _thresholds(answers: pd.DataFrame) -> str:
     return f" {seen[0]:.3f}, now {seen[-1]:.3f}"
 
 
-def headline(fig: Any, found: Monitoring, evaluation: Evaluation | None, title: str) -> float:
-    """Write title, facts, and whether samples are drawn; returns where they end, in inches below the upper edge."""
+def headline_height(found: Monitoring) -> float:
+    """Where `headline` ends, in inches below the upper edge: the line of drawn samples, below what changed."""
+    if found["data_label"] != DRAWN:
+        return 1.25
+    return 1.97 if found["violations"] else 1.72
+
+
+def headline(fig: Any, found: Monitoring, evaluation: Evaluation | None, title: str) -> None:
+    """Write title, facts, and whether samples are drawn, above `headline_height`."""
     width, height = fig.get_size_inches()
 
     def write(inches: float, words: str, **style: Any) -> None:
@@ -111,11 +118,10 @@ def headline(fig: Any, found: Monitoring, evaluation: Evaluation | None, title: 
         changed = ", ".join(found["violations"]).replace("_", " ")
         write(1.45, f"Changed since the evaluation: {changed}", fontsize=11, color=WRONG)
     if found["data_label"] != DRAWN:
-        return 1.25
+        return
     words = "DRAWN SAMPLES: pictures made by a program. No figure here says anything about photographs."
     box = {"facecolor": WRONG, "edgecolor": "none", "boxstyle": "square,pad=0.35"}
-    write(1.62, words, fontsize=12, fontweight="bold", color="white", bbox=box)
-    return 1.72
+    write(headline_height(found) - 0.1, words, fontsize=12, fontweight="bold", color="white", bbox=box)
 
 
 def learning(upper: Any, lower: Any, history: Sequence[Mapping[str, Any]]) -> None:

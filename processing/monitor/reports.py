@@ -20,7 +20,6 @@ from processing.monitor.captures import read_photo
 from processing.monitor.figures import Monitoring
 from processing.monitor.panels import (
     ACCEPTED,
-    DRAWN,
     GREY,
     LEFT,
     PALE,
@@ -31,6 +30,7 @@ from processing.monitor.panels import (
     WRONG,
     confusion,
     headline,
+    headline_height,
     learning,
     nothing,
     reliability,
@@ -80,9 +80,10 @@ def _grid(fig: Any, top: float, answers: pd.DataFrame, title: str, note: str) ->
 def draw_stream(path: Path, answers: pd.DataFrame, found: Monitoring, evaluation: Evaluation | None) -> None:
     """stream.png: the recent stream of confidence against the threshold, and its distribution."""
     with mpl.rc_context(STYLE):
-        fig = plt.figure(figsize=(WIDTH, 6.6 if found["data_label"] == DRAWN else 6.1))
-        top = headline(fig, found, evaluation, "What the endpoint answered")
-        stream(*_stream_axes(fig, top + 0.9), answers[-SHOWN:])
+        top = headline_height(found) + 0.9
+        fig = plt.figure(figsize=(WIDTH, top + STREAM_HEIGHT + 0.56))
+        headline(fig, found, evaluation, "What the endpoint answered")
+        stream(*_stream_axes(fig, top), answers[-SHOWN:])
         _save(fig, path)
 
 
@@ -106,7 +107,7 @@ def draw_report(
     """report.png: stream, learning curves, confusion, reliability, the photos just classified, the worst mistakes."""
     recent = answers[-PHOTOS:]
     wrong = recent[recent["wrong"]].sort_values("confidence", ascending=False, kind="stable")[:MISTAKES]
-    stream_top = 2.6 if found["data_label"] == DRAWN else 2.1
+    stream_top = headline_height(found) + 0.87
     model_top = stream_top + STREAM_HEIGHT + 1.15
     photos_top = model_top + 4.4
     mistakes_top = photos_top + 0.7 + -(-len(recent) // COLUMNS) * ROW_HEIGHT + 0.15

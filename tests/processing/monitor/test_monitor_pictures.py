@@ -1,14 +1,17 @@
 """The pictures of monitoring: drawn whatever came in, within bounds."""
 
 import base64
+import itertools
 import json
 import struct
 import zlib
+from typing import Any
 
+import matplotlib.pyplot as plt
 import pytest
 from PIL import Image
 
-from processing.monitor import captures, reports
+from processing.monitor import captures, panels, reports
 from tests.processing.monitor.captured import EVALUATION, HISTORY, capture, photo, texts
 
 
@@ -54,6 +57,20 @@ def test_both_pictures_are_drawn_with_everything_on_them(watch, monkeypatch):
     assert "1 of these 2 reached the threshold and were routed" in words
     assert "2 folds, and their mean: 90.0 %" in words
     assert "DRAWN" not in words
+
+
+@pytest.mark.parametrize("label", ["drawn samples", "photos"])
+@pytest.mark.parametrize("violations", [[], ["brightness"]])
+def test_no_line_of_the_headline_lies_on_another(label, violations):
+    found: Any = {"first": "2026-11-26T10:00:00Z", "last": "2026-11-26T11:00:00Z", "count": 2, "accuracy": None}
+    found |= {"accepted_precision": None, "drift": {"verdict": "none"}}
+    found |= {"violations": violations, "data_label": label}
+    fig = plt.figure(figsize=(16, 6))
+    panels.headline(fig, found, None, "Title")
+    tops = sorted(6 * (1 - text.get_position()[1]) for text in fig.texts)
+    plt.close(fig)
+    assert min(below - above for above, below in itertools.pairwise(tops)) >= 0.24
+    assert tops[-1] < panels.headline_height(found) + 0.25
 
 
 def test_drawn_samples_are_called_so_on_both_pictures(watch, monkeypatch):
