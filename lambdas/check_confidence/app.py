@@ -44,7 +44,7 @@ class NotAVehicleWeKnow(Exception):
 
 
 class RouteNotConfigured(LookupError):
-    """The model is sure, but routes.json has no entry for what it sees."""
+    """The model is sure, and routes.json has no entry for what it sees."""
 
 
 class RoutesNotValid(ValueError):
@@ -166,7 +166,7 @@ def check(event: dict[str, Any], routes: dict[str, Route]) -> dict[str, Any]:
         )
     if vehicle not in routes:
         raise RouteNotConfigured(
-            f'There is no route for "{vehicle}": add it to routes.json beside {", ".join(sorted(routes))}.'
+            f'There is no loading bay for "{vehicle}": add it to lambdas/check_confidence/routes.json, then deploy.'
         )
     logger.info("%s at %.4f goes to %s", vehicle, confidence, routes[vehicle]["loading_bay"])
     return {

@@ -114,7 +114,7 @@ def plan_retraining(state: State, settings: Settings, by_hand: bool = False) -> 
     new = labels - last.photos if last else labels
     alarm = f"{_BY_HAND}{dataset.sha256}" if by_hand else state.alarm.name if state.alarm else ""
     if not alarm:
-        return Plan(Outcome.NOTHING, "no violation lasts")
+        return Plan(Outcome.NOTHING, "the drift alarm is off")
     mine = next((record for record in state.records if record.alarm == alarm), None)
     if mine and (mine.execution or mine.refused):
         return Plan(Outcome.DONE, _became(mine), alarm)

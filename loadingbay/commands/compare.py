@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from loadingbay.learning import comparison
     from loadingbay.learning.live_comparison import LiveComparison, Share
 
+_LISTED = 10  # requests that were answered differently, the newest
+
 
 @click.command(short_help="Compare a version with the approved one.")
 @with_target
@@ -82,13 +84,16 @@ def _print_live(live: LiveComparison) -> None:
         name = "".join(letter if letter.isalnum() or letter in "-_" else "_" for letter in pair.inference_id)[:100]
         kind = "png" if pair.live.photo.startswith(b"\x89PNG") else "jpg"
         (place / f"{name}.{kind}").write_bytes(pair.live.photo)
+    for pair in live.differing[: -_LISTED - 1 : -1]:
         click.echo(
             f"  {pair.inference_id}: version {live.live} {pair.live.label} {pair.live.confidence:.2f}, version "
             f"{live.shadow} {pair.shadow.label} {pair.shadow.confidence:.2f}"
             + (f", is {pair.truth}" * bool(pair.truth))
         )
     if live.differing:
-        click.echo(f"Their photos are in {place}")
+        rest = len(live.differing) - _LISTED
+        more = f"{rest} more differ, which `--json` lists. " if rest > 0 else ""
+        click.echo(f"{more}The photos that they answered differently are in {place}")
 
 
 def _said(share: Share) -> str:

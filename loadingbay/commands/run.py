@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from pathlib import Path
 
 import click
@@ -55,7 +56,9 @@ def run(
     if as_json:
         print_json(done.summary.document())
     elif approve:
-        results.finished(out, done, folder())
+        named = {"--data": data, "--classes": chosen.get("Classes")}
+        given = shlex.join(word for name, value in named.items() if value for word in (name, str(value)))
+        results.finished(out, done, folder(), data=given, local=target.local)
     else:
         results.pending(out, done, target)
     if page is not None:

@@ -46,8 +46,9 @@ def _read(target: Target, stack: Mapping[str, str]) -> Traffic:
     told = document(KEY)["periods"] if aws.exists(s3, bucket, KEY) else []
     if not told:
         raise WorkError(
-            "monitoring has not seen any answer yet: its schedule starts it, or at once `aws sagemaker "
-            f"start-pipeline-execution --pipeline-name {target.stage}{monitoring.SUFFIX}`"
+            "monitoring has not seen any answer yet: its schedule starts it (`loadingbay status` shows when). At once: "
+            f"`aws sagemaker start-pipeline-execution --pipeline-name {target.stage}{monitoring.SUFFIX}`"
+            + (", with the variables that `loadingbay up` prints" if target.local else "")
         )
     latest = told[-1]
     keys = [item["Key"] for item in aws.objects(s3, bucket, "labelled/entries/")]

@@ -40,8 +40,8 @@ def drawn_notice(out: Console, drawn: bool) -> None:
 
 def drawn_versions(out: Console, versions: list[dict[str, Any]]) -> None:
     """Says which of the listed versions learned from drawn samples; the notice over everything only if all did."""
-    drawn = [str(version["version"]) for version in versions if version.get("data_label") == "drawn samples"]
-    if len(drawn) == len(versions):
+    drawn = list(dict.fromkeys(str(one["version"]) for one in versions if one.get("data_label") == "drawn samples"))
+    if all(one.get("data_label") == "drawn samples" for one in versions):
         drawn_notice(out, bool(drawn))
     elif drawn:
         one = len(drawn) == 1
@@ -124,8 +124,11 @@ def _reach(o: Outcome) -> str:
     return f"{o.order_range['from_km']:g} to {o.order_range['to_km']:g} km" if o.order_range else ""
 
 
-def finished(out: Console, done: Finished, root: Path) -> None:
-    """The end of a run that approved: figures, routes, the picture, durations, and what to try next."""
+def finished(out: Console, done: Finished, root: Path, *, data: str = "", local: bool = False) -> None:
+    """The end of a run that approved: figures, routes, the picture, durations, and what to try next.
+
+    `data` are the options that name its data and classes, as typed; `local`: it was on the local cloud, which runs on.
+    """
     summary, latest = done.summary, root / "runs" / "latest"
     out.print()
     drawn_notice(out, summary.drawn)
@@ -145,8 +148,10 @@ def finished(out: Console, done: Finished, root: Path) -> None:
     photo = next(iter(sorted((done.folder / "photos").glob("*.*g"))), None)
     out.print("Try next:")
     out.print(f"  {command()} classify {shown(latest / 'photos' / photo.name) if photo else 'PHOTO'}", soft_wrap=True)
-    out.print(f"  {command()} run --learning-rate 0.03", soft_wrap=True)
+    out.print(f"  {command()} run{f' {data}' if data else ''} --learning-rate 0.03", soft_wrap=True)
     out.print(f"  {command()} console   a page to approve, review, watch and try", soft_wrap=True)
+    if local:
+        out.print(f"  {command()} down      stops the local cloud, which runs on until then", soft_wrap=True)
 
 
 def pending(out: Console, done: Finished, target: Target) -> None:
@@ -244,7 +249,7 @@ def history(out: Console, periods: list[Period]) -> None:
     if not periods:
         out.print(f"Nothing was in service yet: `{command()} approve VERSION` deploys a version.", soft_wrap=True)
         return
-    drawn_notice(out, any(period.metadata.get("data_label") == "drawn samples" for period in periods))
+    drawn_versions(out, [{**one.metadata, "version": one.version} for one in periods if one.version])
     table = Table(box=None, pad_edge=False, header_style="dim")
     for name in ("version", "from", "until", "accuracy", "threshold", "approved by"):
         numeric = name in {"version", "accuracy", "threshold"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,9 +12,21 @@ from loadingbay.registry.versions import Version
 from loadingbay.screen.progress import Screen
 from loadingbay.serving import monitoring, photos
 from loadingbay.serving.photos import Outcome, Photo
+from loadingbay.stack.local_cloud import ROOT
 from loadingbay.target import Target
 from pipelines import executions
 from pipelines.executions import Execution
+
+_ROUTES = "lambdas/check_confidence/routes.json"
+
+
+def missing_routes(classes: str, root: Path = ROOT) -> str:
+    """A sentence that names the classes, separated by commas, that have no entry in routes.json; "" for none."""
+    routes = json.loads((root / _ROUTES).read_text(encoding="utf-8"))
+    missing = [name for name in classes.split(",") if name not in routes]
+    if not missing:
+        return ""
+    return f"No loading bay is set for {', '.join(missing)}, so their photos will fail: add them to {_ROUTES}"
 
 
 def fetch_photos(target: Target, execution: Execution, folder: Path) -> list[Photo]:

@@ -16,13 +16,13 @@ from typing import Generic, TypeVar
 from loadingbay.data import provide
 from loadingbay.data.acquire import Data
 from loadingbay.registry.versions import Version
-from loadingbay.screen.progress import Screen
+from loadingbay.screen.progress import Screen, command
 from loadingbay.stack import up
 from loadingbay.story import release, summary, training
 from loadingbay.story.summary import DRAWN, Summary
 from loadingbay.target import Target
 from pipelines.builds import Builder
-from pipelines.parameters import Value
+from pipelines.parameters import BY_NAME, Value
 
 T = TypeVar("T")
 
@@ -79,6 +79,8 @@ def run(
         made.data = acquired.label
         if made.drawn:
             screen.say(DRAWN, style="bold yellow")
+        if missing := release.missing_routes(str(values.get("Classes", BY_NAME["Classes"].default))):
+            screen.say(f"{missing}, then `{command()} {'up' if target.local else 'deploy'}`", style="bold yellow")
         with made.timed("upload"):
             address = provide.upload(target, stack["BucketName"], acquired)
         training.require_image(target, stack)

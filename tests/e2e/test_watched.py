@@ -51,4 +51,4 @@ def test_the_story_ends_with_a_picture_and_nothing_that_goes_on(bay: Any, told: 
         assert drawn.width > 1000
     schedule = bay.client("scheduler").get_schedule(Name="drift-story-monitoring")
     assert schedule["ScheduleExpression"] == "rate(1 hour)"
-    assert "no violation lasts" in bay.cli("--stage", "drift-story", "retrain", "--dry-run").stdout
+    assert "the drift alarm is off" in bay.cli("--stage", "drift-story", "retrain", "--dry-run").stdout

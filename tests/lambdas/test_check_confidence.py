@@ -90,7 +90,7 @@ def test_an_unsure_vehicle_without_a_route_is_refused_for_its_confidence():
 
 
 def test_a_sure_vehicle_without_a_route_is_named():
-    with pytest.raises(app.RouteNotConfigured, match=r'no route for "tractor".*beside bicycle'):
+    with pytest.raises(app.RouteNotConfigured, match=r'no loading bay for "tractor": add it to .*routes.json'):
         app.check(event(0.99, 0.83, "tractor"), {"bicycle": ROUTE})
 
 

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 import pytest
 from moto import mock_aws
 
+from loadingbay.commands.compare import _print_live
 from loadingbay.errors import WorkError
 from loadingbay.learning import live_comparison
 from loadingbay.learning.live_comparison import Answer, compared, pairs
@@ -96,3 +97,13 @@ def test_the_captures_of_both_variants_since_the_shadow_began_are_compared(targe
     assert made.differing[0].shadow.photo == b"a"
     with pytest.raises(WorkError, match="version 3 is no shadow of the endpoint e"):
         live_comparison.compare(target, stack, registry.Version(3, f"{ARN}3", "Approved", SINCE, "", {}, ""))
+
+
+def test_the_newest_requests_answered_differently_are_printed(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("LOADINGBAY_FOLDER", str(tmp_path))
+    served = [answer(f"request-{n:02d}", "bicycle", f"{n}".encode()) for n in range(12)]
+    copied = [answer(f"request-{n:02d}", "motorcycle", f"{n}".encode()) for n in range(12)]
+    _print_live(compared(1, 2, *pairs(served, copied, {})))
+    lines = [line for line in capsys.readouterr().out.splitlines() if "request-" in line]
+    assert [line.split(":")[0].strip() for line in lines] == [f"request-{n:02d}" for n in range(11, 1, -1)]
+    assert len(list((tmp_path / "runs" / "shadow-2").iterdir())) == 12

@@ -50,8 +50,8 @@ def test_what_was_started_is_said_with_its_reason(run):
 
 
 def test_a_dry_run_asks_what_the_alarm_would_lead_to(run):
-    target = Target({"outcome": "nothing to do", "because": "no violation lasts", "alarm": "", "execution": ""})
-    assert run(target, "--dry-run").output == "nothing to do: no violation lasts\n"
+    target = Target({"outcome": "nothing to do", "because": "the drift alarm is off", "alarm": "", "execution": ""})
+    assert run(target, "--dry-run").output == "nothing to do: the drift alarm is off\n"
     assert target.asked[0][1] == {"dry_run": True, "by_hand": False}
 
 

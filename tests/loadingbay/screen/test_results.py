@@ -98,6 +98,30 @@ def test_a_run_that_changed_nothing_says_so_once(out, tmp_path, new, times, appr
         assert _text(out).count("Nothing changed") == 1 + times
 
 
+def test_what_to_try_next_names_the_same_data(out, tmp_path):
+    done = Finished(Summary(report="report.png"), VERSION, True, tmp_path)
+    results.finished(out, done, tmp_path, data="--data ants --classes ant,bee", local=True)
+    assert " run --data ants --classes ant,bee --learning-rate 0.03\n" in _text(out)
+    assert " down " in _text(out)
+
+
+@pytest.mark.parametrize(
+    ("labels", "said"),
+    [
+        (["drawn samples", "photos"], "Version 1 learned from drawn samples"),
+        (["drawn samples", "drawn samples"], "DRAWN SAMPLES"),
+        (["photos"], "version"),
+    ],
+)
+def test_history_says_which_versions_learned_from_drawn_samples(out, labels, said):
+    listed = [
+        Period(n, "config", datetime.now(UTC), None, "you", "", {"data_label": label})
+        for n, label in enumerate(labels, start=1)
+    ]
+    results.history(out, listed)
+    assert _text(out).removeprefix("These figures are of ").startswith(said)
+
+
 def test_what_is_piped_is_neither_cut_nor_broken(monkeypatch):
     pipe = io.StringIO()
     monkeypatch.setattr(sys, "stdout", pipe)

@@ -20,6 +20,7 @@ from loadingbay.target import Target
 from pipelines import executions
 from pipelines.builds import Builder
 from pipelines.executions import Execution, Step
+from pipelines.parameters import BY_NAME
 from tests.fakes.fake_sagemaker import FakeSageMaker
 
 ARN = "arn:aws:sagemaker:us-east-1:000000000000:pipeline/loadingbay/execution/abcdefghijkl"
@@ -293,3 +294,15 @@ def test_data_are_uploaded_once_whatever_their_number(story, tmp_path):
     assert sorted(story.s3.uploaded) == sorted(f"data/ab/bicycle/{n}.png" for n in range(30))
     provide.upload(story.target, "bucket", folder)
     assert len(story.s3.uploaded) == 30
+
+
+def test_classes_without_a_loading_bay_are_named(tmp_path):
+    routes = tmp_path / "lambdas" / "check_confidence" / "routes.json"
+    routes.parent.mkdir(parents=True)
+    routes.write_text('{"bicycle": {}}')
+    assert "No loading bay is set for ant, bee, so" in release.missing_routes("ant,bicycle,bee", tmp_path)
+    assert release.missing_routes("bicycle", tmp_path) == ""
+
+
+def test_the_classes_that_come_by_default_have_their_loading_bays():
+    assert release.missing_routes(str(BY_NAME["Classes"].default)) == ""
