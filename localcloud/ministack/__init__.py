@@ -5,8 +5,7 @@ emulator            MiniStack within this process: S3, Lambda, Step Functions, E
 patches             where MiniStack does not behave as AWS does
 list_tokens         tokens that no list gave
 definitions         definitions of state machines, checked when they are created
-paths               paths of state machines that lead to nothing
-limits              the length of an execution's history, and the size of its data
+asl/                how executions of state machines run, in place of MiniStack's interpreter
 templates           templates of CloudFormation, checked before a stack is touched
 map_runs            distributed Map of Step Functions
 encryption          S3 objects put with aws:kms and no key

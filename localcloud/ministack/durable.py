@@ -61,10 +61,11 @@ def recover_objects(folder: Path) -> None:
 class Durable:
     """Patches MiniStack's services to keep what they acknowledge in stores under `folder`."""
 
-    def __init__(self, folder: Path, app: Any, modules: Mapping[str, Any]) -> None:
+    def __init__(self, folder: Path, app: Any, modules: Mapping[str, Any], expire: Callable[[], None]) -> None:
         """Open the stores below `folder` and patch MiniStack's `modules` to write to them; stored messages are
-        restored.
+        restored. `expire()` ends executions that took too long; it is called every half second.
         """
+        self._expire = expire
         self._traffic = Database(
             folder / "state" / "traffic.sqlite", queues.SCHEMA + execution_store.SCHEMA + invocations.SCHEMA
         )
@@ -147,6 +148,7 @@ class Durable:
                 if jump:
                     logger.warning("the machine's clock was set by %+.0f seconds", jump)
                     self._queues.shift(jump)
+                self._expire()
                 self.settle()
                 self.executions.sweep()
                 if time.monotonic() - purged > _PURGE_SECONDS and not self.logs.purge():

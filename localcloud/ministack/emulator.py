@@ -23,15 +23,14 @@ from localcloud.ministack import (
     alarms,
     definitions,
     encryption,
-    limits,
     list_tokens,
     metrics,
     patches,
-    paths,
     schedules,
     templates,
     threads,
 )
+from localcloud.ministack.asl import installation
 from localcloud.ministack.durable import Durable, recover_objects
 from localcloud.ministack.lambda_workers import Workers
 from localcloud.ministack.private_names import find_names, need
@@ -134,10 +133,9 @@ class Emulator:
         own = set(environment(settings)) - set(settings.client_environment())
         patches.clean_lambda_environment(self._modules, own)
         workers = Workers(self._modules["core.lambda_runtime"], self._modules["services.lambda_svc"])
-        threads.install(
-            threads.Threads(), self._modules["services.stepfunctions"], self._modules["core.lambda_runtime"]
-        )
-        patches.remove_start_delay(self._modules, lambda service: self.changed(service))
+        pool, machines = threads.Threads(), self._modules["services.stepfunctions"]
+        threads.install(pool, machines, self._modules["core.lambda_runtime"])
+        life = installation.install(machines, pool, lambda service: self.changed(service))
         patches.retry_events(self._modules)
         patches.fail_on_a_full_disk(self._modules)
         patches.refuse_unreadable_archives(self._modules)
@@ -147,15 +145,13 @@ class Emulator:
         metrics.install(self._modules["services.cloudwatch"])
         self._queue_metrics = QueueMetrics(self._modules["services.sqs"], self._modules["services.cloudwatch"])
         list_tokens.install(self._modules)
-        paths.install(self._modules["services.stepfunctions"])
-        definitions.install(self._modules["services.stepfunctions"])
-        limits.install(self._modules["services.stepfunctions"])
+        definitions.install(machines)
         patches.copy_by_entry(self._modules)
         patches.leave_dates_to_the_server(self._main)
         patches.send_no_wildcards(self._main)
         patches.skip_routes(self._main)
         self.files = StateFiles(self._main, self._modules["core.persistence"])
-        self.durable = Durable(settings.emulator_dir, self._main, self._modules)
+        self.durable = Durable(settings.emulator_dir, self._main, self._modules, life.expire)
         patches.write_function_logs(self._modules, self.durable.logs.put_function_lines, workers.usage)
 
     def _check_names(self) -> None:
@@ -173,8 +169,7 @@ class Emulator:
         workers = ("_PYTHON_WORKER_SCRIPT", "subprocess.Popen", "Worker._spawn", "reset")
         find_names(modules["core.lambda_runtime"], *workers)
         find_names(modules["services.eventbridge"], "_put_events", "_dispatch_to_lambda")
-        states = ("_run_execution", "_SERVICE_DISPATCH", "_ExecutionError", "time")
-        find_names(modules["services.stepfunctions"], *states)
+        find_names(modules["services.stepfunctions"], "_SERVICE_DISPATCH", "_ExecutionError")
         find_names(
             modules["services.lambda_svc"],
             "_execute_function_warm",

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, MutableMapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from localcloud.ministack.asl.errors import TIMEOUT
 from localcloud.ministack.database import Database
 
 SCHEMA = """
@@ -105,18 +106,25 @@ class ExecutionStore(MutableMapping[Key, Execution]):
                 self.write(key, execution)
 
     def interrupt(self, error: str, cause: str) -> list[tuple[Key, Execution]]:
-        """Mark executions that a stopped process left running as failed, with an event that says why; those."""
+        """Mark executions that a stopped process left running as failed, with an event that says why; those.
+
+        One whose time was over by now has timed out instead, at that time.
+        """
         rows = self._database.rows("SELECT account, region, arn, document FROM executions WHERE status = 'RUNNING'")
         found = []
         for account, region, arn, document in list(rows):
             if (account, region, arn) in self._running:
                 continue
             execution, now = _read(document), f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%f}"[:-3] + "Z"
-            failure = {"Error": error, "Cause": cause}
-            execution.update(status="FAILED", stopDate=now, error=error, cause=cause, output=json.dumps(failure))
-            details = {"executionFailedEventDetails": {"error": error, "cause": cause}}
-            number = len(execution["events"]) + 1
-            execution["events"].append({"id": number, "type": "ExecutionFailed", "timestamp": now, **details})
+            expires = execution.get("expires")
+            if expires and expires <= now:
+                execution.update(status="TIMED_OUT", stopDate=expires)
+                kind, details = "TimedOut", {"error": TIMEOUT}
+            else:
+                execution.update(status="FAILED", stopDate=now, error=error, cause=cause)
+                kind, details = "Failed", {"error": error, "cause": cause}
+            event = {"id": len(execution["events"]) + 1, "type": f"Execution{kind}", "timestamp": now}
+            execution["events"].append({**event, f"execution{kind}EventDetails": details})
             self.write((account, region, arn), execution)
             self._written.pop((account, region, arn), None)
             found.append(((account, region, arn), execution))

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Any, NoReturn
 
+from localcloud.ministack.asl.queries import Queries
 from localcloud.ministack.execution_store import Execution, ExecutionStore, Key
 from localcloud.ministack.private_names import find_names
 from localcloud.settings import DiskError
@@ -29,7 +30,7 @@ _STATE = (
 )  # fmt: skip
 _NAMES = (
     "_executions", "_start_execution", "_start_sync_execution", "_describe_execution", "_get_execution_history",
-    "_list_executions", "_delete_state_machine", "_run_execution", "_fail_execution", "_emit_execution_status_event",
+    "_list_executions", "_delete_state_machine", "_run_execution", "_emit_execution_status_event",
     "_encode_execution_token", "_decode_execution_token", "_map_runs", "get_state", "get_account_id", "get_region",
     "json_response", "error_response_json", *(f"_{name}" for name in _STATE),
 )  # fmt: skip
@@ -55,9 +56,8 @@ class Executions:
         states._start_execution = self._starting_once(states._start_execution)
         for name in ("_describe_execution", "_get_execution_history"):
             setattr(states, name, self._finishing(getattr(states, name)))
-        states._list_executions = self.page
+        states._list_executions = Queries(states).of_machine(self.page)
         states._delete_state_machine = self._deleting(states._delete_state_machine)
-        states._fail_execution = self._failing(states._fail_execution)
         states._emit_execution_status_event = self._emitting(states._emit_execution_status_event)
         states._run_execution = self._running(states._run_execution)
 
@@ -110,16 +110,6 @@ class Executions:
             return read(data)
 
         return finished
-
-    def _failing(self, fail: Callable[[Execution, str, str], None]) -> Callable[[Execution, str, str], None]:
-        """`fail`, which marks an execution as failed, without effect on one that StopExecution has ended."""
-
-        @functools.wraps(fail)
-        def fail_running(execution: Execution, error: str, cause: str) -> None:
-            if execution["status"] == "RUNNING":
-                fail(execution, error, cause)
-
-        return fail_running
 
     def _emitting(self, emit: Callable[[Execution], None]) -> Callable[[Execution], None]:
         """`emit`, which sends the event of a status, with the end of the execution committed to disk before."""

@@ -30,8 +30,6 @@ _MEMBERS = {
     "Status": "status",
     "StopDate": "stopDate",
 }
-# Fields that shape a Map's output; they apply to ResultWriter's answer, not to the children's outputs.
-_OUTPUT_FIELDS = frozenset({"ResultSelector", "ResultPath", "OutputPath"})
 _SPELLING = {"included": "Included"}
 
 
@@ -47,10 +45,6 @@ def install(put: Callable[[str, str, bytes], None], children_of: Callable[[str],
         "_run_sub_machine",
         "_map_runs",
         "_ExecutionError",
-        "_apply_result_selector",
-        "_apply_result_path",
-        "_apply_output_path",
-        "_resolve_params_obj",
     )
     run_child, run_map = machines._run_sub_machine, machines._run_distributed_map
 
@@ -71,19 +65,19 @@ def install(put: Callable[[str, str, bytes], None], children_of: Callable[[str],
     ) -> Any:
         """Run a Map state; with a ResultWriter write its results to S3 and return where the manifest is, as on AWS.
 
-        The results are also written when the Map failed; then its error is raised afterwards.
+        The results are also written when the Map failed; then its error is raised afterwards. ResultSelector and what
+        else shapes a Map's output is applied by the caller.
         """
         writer = state.get("ResultWriter")
         if not writer:
             return run_map(state, value, effective, processor, execution, context)
-        place = machines._resolve_params_obj(writer.get("Parameters", {}), effective, context)
+        place = writer["Parameters"]
         before = set(machines._map_runs)
-        bare = {name: said for name, said in state.items() if name not in _OUTPUT_FIELDS}
-        failed = None
+        failed = after = None
         try:
-            _, after = run_map(bare, value, effective, processor, execution, context)
+            _, after = run_map(state, value, effective, processor, execution, context)
         except machines._ExecutionError as error:
-            failed, after = error, None
+            failed = error
         arns = [arn for arn in machines._map_runs if arn not in before and _is_of(machines._map_runs[arn], execution)]
         if arns:
             children = children_of(arns[0])
@@ -99,8 +93,7 @@ def install(put: Callable[[str, str, bytes], None], children_of: Callable[[str],
             "MapRunArn": arns[0],
             "ResultWriterDetails": {"Bucket": place["Bucket"], "Key": manifest},
         }
-        result = machines._apply_result_path(state, value, machines._apply_result_selector(state, result))
-        return machines._apply_output_path(state, result, context), after
+        return result, after
 
     machines._run_sub_machine, machines._run_distributed_map = run_named_child, run_map_with_results
 

@@ -29,7 +29,6 @@ _ERROR_MARK = "__localcloud_lambda_error__"
 _WORKER_ERROR = (
     '_real_stdout.write(json.dumps({"status": "error", "error": str(e), "trace": traceback.format_exc()}) + "\\n")'
 )
-_START_DELAY = 0.15
 _COMPARED_BYTES = 16 * 2**20
 _LONGEST_NAME = 255
 _WILDCARDS = [f"Access-Control-{name}" for name in ("Allow-Origin", "Allow-Methods", "Allow-Headers", "Expose-Headers")]
@@ -89,38 +88,6 @@ def clean_lambda_environment(modules: Modules, own: set[str]) -> None:
             return subprocess.Popen(command, env=shown, **options)
 
     runtime.subprocess = Subprocess("subprocess")
-
-
-def remove_start_delay(modules: Modules, changed: Callable[[str], None]) -> None:
-    """Remove the 150 ms that MiniStack sleeps before an execution's first state."""
-    states = modules["services.stepfunctions"]
-    need(
-        f"time.sleep({_START_DELAY})" in inspect.getsource(states._run_execution),
-        "stepfunctions._run_execution no longer sleeps 0.15 s; drop remove_start_delay",
-    )
-
-    class Time(ModuleType):
-        """The time module with a sleep that skips the start delay."""
-
-        def __getattr__(self, name: str) -> Any:
-            return getattr(time, name)
-
-        @staticmethod
-        def sleep(seconds: float) -> None:
-            if seconds != _START_DELAY:
-                time.sleep(seconds)
-
-    states.time = Time("time")
-    original = states._run_execution
-
-    @functools.wraps(original)
-    def run(arn: str) -> None:
-        try:
-            original(arn)
-        finally:
-            changed("states")
-
-    states._run_execution = run
 
 
 def retry_events(modules: Modules) -> None:

@@ -7,7 +7,6 @@ three tasks starts seven.
 import contextvars
 import logging
 import threading
-import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
@@ -82,7 +81,7 @@ class Threads:
 
 def install(threads: Threads, states: Any, runtime: Any) -> None:
     """Let MiniStack's Step Functions (`states`) and Lambda workers (`runtime`) take their threads from `threads`."""
-    find_names(states, "threading.Thread", "_invoke_resource", "_invoke_resource_with_timeout", "_ExecutionError")
+    find_names(states, "threading.Thread")
     find_names(runtime, "threading.Thread")
 
     class Thread:
@@ -128,17 +127,3 @@ def install(threads: Threads, states: Any, runtime: Any) -> None:
     shown = Threading("threading")
     shown.Thread = Thread  # type: ignore[attr-defined]
     states.threading = runtime.threading = shown
-
-    def invoke(resource: str, given: Any, timeout: float) -> Any:
-        """The result of a task; States.Timeout after `timeout` seconds, while the task itself goes on, as before."""
-        context = contextvars.copy_context()
-        began = time.monotonic()
-        future = threads.submit(context.run, states._invoke_resource, resource, given)
-        try:
-            return future.result(timeout)
-        except TimeoutError:
-            if future.done() and time.monotonic() - began < timeout:
-                raise
-            raise states._ExecutionError("States.Timeout", f"Task timed out after {timeout} seconds") from None
-
-    states._invoke_resource_with_timeout = invoke

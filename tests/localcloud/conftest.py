@@ -41,8 +41,8 @@ class RunningCloud:
         """The owner's secret access key."""
         return owner_secret(self.home, "000000000000")
 
-    def client(self, service: str) -> Any:
-        """A boto3 client for this cloud; it does not retry, so each answer is seen."""
+    def client(self, service: str, patience: int = 60) -> Any:
+        """A boto3 client for this cloud; it does not retry, so each answer is seen, and waits so many seconds."""
         return boto3.client(
             service,
             endpoint_url=self.url,
@@ -50,7 +50,10 @@ class RunningCloud:
             aws_access_key_id="000000000000",
             aws_secret_access_key=self.secret,
             config=Config(
-                retries={"max_attempts": 0}, inject_host_prefix=False, s3={"addressing_style": "path"}, read_timeout=60
+                retries={"max_attempts": 0},
+                inject_host_prefix=False,
+                s3={"addressing_style": "path"},
+                read_timeout=patience,
             ),
         )
 

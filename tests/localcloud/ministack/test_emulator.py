@@ -8,13 +8,10 @@ import sys
 import time
 import zipfile
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
-
-from localcloud.ministack import patches
 
 ROLE = "arn:aws:iam::000000000000:role/any"
 CODE = """
@@ -112,21 +109,6 @@ def test_a_function_sees_its_own_variables_and_none_of_the_servers(cloud: Any) -
     assert environment["AWS_SECRET_ACCESS_KEY"] != cloud.secret
     hidden = {"SECRET_OF_THE_SHELL", "STATE_DIR", "S3_DATA_DIR", "GATEWAY_PORT", "PERSIST_STATE", "DOCKER_HOST"}
     assert not hidden & set(environment)
-
-
-def test_an_execution_does_not_wait_before_its_first_state(monkeypatch: pytest.MonkeyPatch) -> None:
-    slept: list[float] = []
-    monkeypatch.setattr(time, "sleep", slept.append)
-
-    def execute(arn: str) -> None:
-        states.time.sleep(1.5)
-        states.time.sleep(0.15)  # MiniStack's: time.sleep(0.15)
-
-    states = SimpleNamespace(_run_execution=execute, time=time)
-    patches.remove_start_delay({"services.stepfunctions": states}, lambda _: None)
-    states._run_execution("arn")
-
-    assert slept == [1.5]
 
 
 def test_a_function_of_a_rule_is_tried_again_when_it_fails(cloud: Any, tmp_path: Path) -> None:

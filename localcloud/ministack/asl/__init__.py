@@ -1,0 +1,19 @@
+"""The Amazon States Language: how executions of state machines run, in place of MiniStack's own interpreter.
+
+installation  puts what is here in the place of MiniStack's functions
+lifecycle     executions from their start to their end
+queries       what is told of executions
+engine        what each type of state does
+tasks         attempts of Task states
+callbacks     tasks that a token or an activity's worker ends
+maps          items of Map states
+runs          what runs together, and is stopped together
+choices       rules of Choice states
+waits         how long Wait states wait
+retries       which retrier or catcher takes an error
+payloads      InputPath, Parameters, ResultSelector, ResultPath, OutputPath, Assign
+intrinsics    intrinsic functions
+json_paths    JSONPath
+limits        the length of a history, and the size of data
+errors        errors of states
+"""

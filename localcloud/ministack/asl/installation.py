@@ -1,0 +1,120 @@
+"""Puts the interpreter of this package in the place of MiniStack's own.
+
+MiniStack's takes null for what is missing, knows 18 of the 39 comparisons of Choice, leaves TimeoutSeconds of machines,
+HeartbeatSeconds and paths of numbers unread, runs on after an execution was stopped, and gives wrong arguments of
+functions as sentences of Python's. What it does by services, JSONata and Map Runs stays.
+"""
+
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any
+
+from localcloud.ministack.asl import choices, json_paths, payloads, retries, runs
+from localcloud.ministack.asl.callbacks import Callbacks
+from localcloud.ministack.asl.engine import Engine
+from localcloud.ministack.asl.errors import RUNTIME, StateError
+from localcloud.ministack.asl.intrinsics import evaluate
+from localcloud.ministack.asl.lifecycle import Lifecycle
+from localcloud.ministack.asl.queries import Queries
+from localcloud.ministack.private_names import find_names
+from localcloud.ministack.threads import Threads
+
+_REPLACED = (
+    "_ExecutionError", "_run_execution", "_run_sub_machine", "_fail_execution", "_start_execution",
+    "_start_sync_execution", "_stop_execution", "_invoke_nested_start_execution",
+    "_invoke_nested_start_execution_sync", "_send_task_success", "_send_task_failure", "_send_task_heartbeat",
+    "_execute_pass", "_execute_choice", "_execute_wait", "_execute_task", "_execute_parallel", "_execute_map",
+    "_fail_state_error", "_evaluate_rule", "_resolve_path", "_resolve_path_or_ctx", "_resolve_ctx_path",
+    "_resolve_params_obj", "_evaluate_intrinsic", "_apply_input_path", "_apply_output_path", "_apply_parameters",
+    "_apply_result_selector", "_apply_result_path_raw", "_error_matches",
+)  # fmt: skip
+_USED = (
+    "_state_machines", "_state_machine_versions", "_state_machine_aliases", "_executions", "_activities",
+    "_activity_tasks", "_describe_execution", "_get_execution_history", "_add_event",
+    "_emit_execution_status_event", "_resolve_state_machine_arn",
+    "_execution_version_arn", "_default_encryption", "_nested_start_execution_request", "_state_query_language",
+    "_apply_jsonata_arguments", "_apply_jsonata_output", "_apply_jsonata_template", "_apply_state_assign",
+    "_evaluate_jsonata_choice_rule", "_jsonata_state_field", "_jsonata_wait_seconds", "_jsonata_wait_timestamp",
+    "_json_type", "_invoke_resource", "_run_distributed_map", "_read_map_items", "json_response",
+    "error_response_json", "get_region", "get_account_id", "new_uuid", "now_iso",
+)  # fmt: skip
+
+
+def install(states: ModuleType, threads: Threads, changed: Callable[[str], None]) -> Lifecycle:
+    """Patch `ministack.services.stepfunctions`; `changed(service)` is called after an execution ran."""
+    find_names(states, *_REPLACED, *_USED)
+    machines: Any = states
+    waiting = Callbacks(machines)
+    engine = Engine(machines, threads, waiting)
+    life = Lifecycle(machines, threads, engine)
+
+    def run(arn: str) -> None:
+        try:
+            life.run(arn)
+        finally:
+            changed("states")
+
+    def run_sub_machine(inner: dict[str, Any], start: str, value: Any, execution: Any, context: Any) -> Any:
+        return engine.walk({"States": inner, "StartAt": start}, value, execution, context)
+
+    made: dict[str, Any] = {
+        "_ExecutionError": StateError,
+        "_run_execution": run,
+        "_run_sub_machine": run_sub_machine,
+        "_fail_execution": life.fail,
+        "_start_execution": life.start,
+        "_start_sync_execution": life.start_sync,
+        "_stop_execution": life.stop,
+        "_invoke_nested_start_execution": life.nested,
+        "_invoke_nested_start_execution_sync": life.nested_sync,
+        "_send_task_success": waiting.succeed,
+        "_send_task_failure": waiting.fail,
+        "_send_task_heartbeat": waiting.heartbeat,
+        "_execute_pass": engine.pass_on,
+        "_execute_choice": engine.choose,
+        "_execute_wait": engine.wait,
+        "_execute_task": engine.task,
+        "_execute_parallel": engine.parallel,
+        "_execute_map": engine.map,
+        "_fail_state_error": engine.failure,
+        "_evaluate_rule": choices.holds,
+        "_resolve_path": _found,
+        "_resolve_path_or_ctx": _found,
+        "_resolve_ctx_path": lambda path, context: _found(path, None, context),
+        "_resolve_params_obj": payloads.fill,
+        "_evaluate_intrinsic": evaluate,
+        "_apply_input_path": payloads.input_path,
+        "_apply_output_path": payloads.output_path,
+        "_apply_parameters": payloads.parameters,
+        "_apply_result_selector": payloads.result_selector,
+        "_apply_result_path_raw": payloads.result_path,
+        "_error_matches": lambda names, error: retries.matches(names, StateError(error, "")),
+    }
+    for name in _REPLACED:
+        setattr(machines, name, made[name])
+    queries = Queries(machines)
+    machines._describe_execution = queries.describe
+    for name in ("_describe_execution", "_get_execution_history", "_stop_execution"):
+        setattr(machines, name, queries.of_execution(getattr(machines, name)))
+    _stop_adding(machines)
+    return life
+
+
+def _found(path: str, data: Any, context: Any = None) -> Any:
+    try:
+        return json_paths.find(path, data, context)
+    except json_paths.MissingPathError:
+        raise StateError(RUNTIME, f"Invalid path '{path}' : No results for path: {path}") from None
+
+
+def _stop_adding(machines: Any) -> None:
+    """Let nothing be added to the history of an execution that has ended: its last event is its end."""
+    add = machines._add_event
+
+    def add_while_running(execution: dict[str, Any], kind: str, details: Any = None) -> Any:
+        """Add an event to the history of an execution. StoppedError if what runs here was stopped."""
+        if not kind.startswith("Execution"):
+            runs.current().check()
+        return add(execution, kind, details)
+
+    machines._add_event = add_while_running

@@ -1,0 +1,50 @@
+"""Limits of an execution: the length of its history, and the size of what its states hand on.
+
+Source: AWS Step Functions Developer Guide, "Step Functions service quotas" and "Error names".
+"""
+
+import json
+from typing import Any
+
+from localcloud.ministack.asl.errors import DATA_LIMIT_EXCEEDED, RUNTIME, StateError
+
+MOST_EVENTS = 25_000
+MOST_BYTES = 262_144
+
+
+def check_history(events: int) -> None:
+    """StateError if a state may not be entered after so many events."""
+    # Two are kept for what ends the state and the execution.
+    if events >= MOST_EVENTS - 2:
+        cause = f"The execution reached the maximum number of history events ({MOST_EVENTS})."
+        raise StateError(RUNTIME, cause)
+
+
+def check_result(name: str, result: Any) -> None:
+    """StateError if the result of a state or task is too large to be handed on."""
+    if is_too_large(as_json(result)):
+        cause = (
+            f"The state/task '{name}' returned a result with a size exceeding the maximum number of bytes service "
+            "limit."
+        )
+        raise StateError(DATA_LIMIT_EXCEEDED, cause)
+
+
+def check_input(name: str, given: Any) -> None:
+    """StateError if what Parameters, Arguments or ItemSelector made is too large."""
+    if is_too_large(as_json(given)):
+        cause = f"The input of the state/task '{name}' has a size exceeding the maximum number of bytes service limit."
+        raise StateError(DATA_LIMIT_EXCEEDED, cause)
+
+
+def is_too_large(text: str) -> bool:
+    """Whether JSON, in which other letters than ASCII may be escaped, has more than 262,144 bytes in UTF-8."""
+    if len(text) <= MOST_BYTES and text.isascii():
+        return False
+    shown = json.dumps(json.loads(text), ensure_ascii=False, separators=(",", ":"))
+    return len(shown.encode(errors="replace")) > MOST_BYTES
+
+
+def as_json(value: Any) -> str:
+    """A value as JSON without spaces, as AWS shows data in histories and descriptions."""
+    return json.dumps(value, separators=(",", ":"))

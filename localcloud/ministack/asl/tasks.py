@@ -1,0 +1,133 @@
+"""Task states: what they call, for how long at most, and the events of each attempt.
+
+Sources: AWS Step Functions Developer Guide, "Task workflow state" and "Step Functions service quotas"; histories of
+executions on AWS that are public.
+"""
+
+import json
+from typing import Any
+
+from localcloud.ministack.asl import callbacks, json_paths, limits, runs
+from localcloud.ministack.asl.errors import RUNTIME, TIMEOUT, StateError, StoppedError
+from localcloud.ministack.asl.payloads import Context
+from localcloud.ministack.threads import Threads
+
+_CALLBACK = ".waitForTaskToken"
+_LONGEST = 99_999_999
+
+
+class Tasks:
+    """Runs one attempt of a Task state by the emulator's integrations (`states`)."""
+
+    def __init__(self, states: Any, threads: Threads, waiting: callbacks.Callbacks) -> None:
+        self._states, self._threads, self._callbacks = states, threads, waiting
+
+    def attempt(
+        self, state: dict[str, Any], raw: Any, given: Any, execution: dict[str, Any], context: dict[str, Any]
+    ) -> Any:
+        """The result of the task with the parameters `given`. StateError if it fails or takes too long."""
+        resource = str(state["Resource"])
+        name = context["State"]["Name"]
+        timeout = self._seconds(state, "TimeoutSeconds", raw, context)
+        heartbeat = self._seconds(state, "HeartbeatSeconds", raw, context)
+        limits.check_input(name, given)
+        events = _Events(self._states, execution, resource)
+        events.scheduled(given, timeout, heartbeat)
+        try:
+            result = self._call(resource, given, timeout, heartbeat, context)
+            limits.check_result(events.shown, result)
+        except StoppedError:
+            raise
+        except StateError as error:
+            events.failed(error)
+            raise
+        events.succeeded(result)
+        return result
+
+    def _call(
+        self, resource: str, given: Any, timeout: float | None, heartbeat: float | None, context: dict[str, Any]
+    ) -> Any:
+        until = callbacks.Until(timeout, heartbeat)
+        if ":activity:" in resource:
+            return self._callbacks.do_activity(resource, given, until)
+        if _CALLBACK in resource:
+            with self._callbacks.waiting(context["Task"]["Token"]) as wait:
+                self._invoke(resource.replace(_CALLBACK, ""), given, timeout)
+                return wait(until)
+        return self._invoke(resource, given, timeout)
+
+    def _invoke(self, resource: str, given: Any, timeout: float | None) -> Any:
+        """The result of an integration; one that takes too long goes on, but nobody waits for it any more."""
+        if timeout is None:
+            return self._states._invoke_resource(resource, given)
+        try:
+            run, invoke = runs.current(), self._states._invoke_resource
+            return runs.submitted(self._threads, run, timeout, invoke, resource, given)
+        except TimeoutError:
+            raise StateError(TIMEOUT, "") from None
+
+    def _seconds(self, state: dict[str, Any], field: str, raw: Any, context: Context) -> float | None:
+        """The seconds of a limit, written down, by a path or as JSONata; None if there is none."""
+        if field in state:
+            value = state[field]
+            if isinstance(value, str):
+                value = self._states._jsonata_state_field(state, field, "number", raw, context)
+            return float(value)
+        path = state.get(f"{field}Path")
+        if path is None:
+            return None
+        try:
+            value = json_paths.find(path, raw, context)
+        except json_paths.MissingPathError:
+            raise StateError(RUNTIME, f"Invalid path '{path}' : No results for path: {path}") from None
+        if not isinstance(value, int) or isinstance(value, bool) or not 0 < value <= _LONGEST:
+            cause = f"The {field}Path parameter must reference a positive integer: {path} == {json.dumps(value)}"
+            raise StateError(RUNTIME, cause)
+        return float(value)
+
+
+class _Events:
+    """The events of an attempt in the history: LambdaFunction* for functions, Activity* and Task* else."""
+
+    def __init__(self, states: Any, execution: dict[str, Any], resource: str) -> None:
+        self._states, self._execution, self._resource = states, execution, resource
+        self._details: dict[str, Any] = {}
+        if ":function:" in resource:
+            self._kind = "LambdaFunction"
+        elif ":activity:" in resource:
+            self._kind = "Activity"
+        else:
+            self._kind = "Task"
+            service, _, action = resource.partition(":::")[2].rpartition(":")
+            if action == "2":  # states:startExecution.sync:2
+                service, _, operation = service.rpartition(":")
+                action = f"{operation}:2"
+            self._details = {"resourceType": service, "resource": action}
+        self.shown = self._details.get("resourceType") or resource
+        """The name that AWS gives the task in causes."""
+
+    def _add(self, what: str, details: dict[str, Any]) -> None:
+        member = f"{self._kind[0].lower()}{self._kind[1:]}{what}EventDetails"
+        self._states._add_event(self._execution, f"{self._kind}{what}", {member: {**self._details, **details}})
+
+    def scheduled(self, given: Any, timeout: float | None, heartbeat: float | None) -> None:
+        """The attempt begins."""
+        details: dict[str, Any] = {}
+        if timeout is not None:
+            details["timeoutInSeconds"] = int(timeout)
+        if heartbeat is not None:
+            details["heartbeatInSeconds"] = int(heartbeat)
+        if self._kind == "Task":
+            details |= {"region": self._states.get_region(), "parameters": limits.as_json(given)}
+        else:
+            details |= {"resource": self._resource, "input": limits.as_json(given)}
+        self._add("Scheduled", details)
+
+    def succeeded(self, result: Any) -> None:
+        """The attempt had a result."""
+        self._add("Succeeded", {"output": limits.as_json(result)})
+
+    def failed(self, error: StateError) -> None:
+        """The attempt failed, or took too long."""
+        cause = {"cause": error.cause} if error.cause else {}
+        self._add("TimedOut" if error.error == TIMEOUT else "Failed", {"error": error.error, **cause})

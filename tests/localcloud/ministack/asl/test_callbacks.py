@@ -1,0 +1,127 @@
+"""Tasks that somebody else ends, and those that nobody ends in time."""
+
+import json
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError, ReadTimeoutError
+
+from tests.localcloud.conftest import RunningCloud
+from tests.localcloud.ministack.asl.conftest import Machines
+
+CAUGHT = {"Type": "Pass", "End": True}
+
+
+@pytest.fixture
+def queue(cloud: RunningCloud, request: pytest.FixtureRequest) -> str:
+    """The URL of a queue of the test's own."""
+    name = request.node.name.replace("[", "-").replace("]", "")[:80]
+    return str(cloud.client("sqs").create_queue(QueueName=name)["QueueUrl"])
+
+
+def definition(queue: str, **limits: Any) -> dict[str, Any]:
+    """A machine that sends its task's token to a queue and waits; what fails goes on as output."""
+    state = {
+        "Type": "Task", "Resource": "arn:aws:states:::sqs:sendMessage.waitForTaskToken", "End": True, **limits,
+        "Parameters": {"QueueUrl": queue, "MessageBody.$": "$$.Task.Token"},
+    }  # fmt: skip
+    return {"StartAt": "Ask", "States": {"Ask": state, "Caught": CAUGHT} if "Catch" in limits else {"Ask": state}}
+
+
+def token(cloud: RunningCloud, queue: str) -> str:
+    """The token that came to a queue."""
+    messages = cloud.client("sqs").receive_message(QueueUrl=queue, WaitTimeSeconds=10)["Messages"]
+    return str(messages[0]["Body"])
+
+
+def code(call: Callable[..., Any], **given: Any) -> str:
+    with pytest.raises(ClientError) as error:
+        call(**given)
+    return str(error.value.response["Error"]["Code"])
+
+
+def test_the_first_answer_to_a_token_counts(cloud: RunningCloud, machines: Machines, queue: str) -> None:
+    client = machines.client
+    arn = machines.start(definition(queue))
+    ours = token(cloud, queue)
+
+    bad = code(client.send_task_success, taskToken=ours, output="{")
+    client.send_task_success(taskToken=ours, output='{"a":1}')
+    ended = machines.ended(arn)
+
+    assert (bad, ended["output"]) == ("InvalidOutput", '{"a":1}')
+    assert code(client.send_task_failure, taskToken=ours) == "TaskTimedOut"
+    assert code(client.send_task_heartbeat, taskToken="of nobody") == "InvalidToken"
+
+
+def test_a_failure_that_is_sent_can_be_caught(cloud: RunningCloud, machines: Machines, queue: str) -> None:
+    arn = machines.start(definition(queue, Catch=[{"ErrorEquals": ["Mine"], "Next": "Caught"}]))
+
+    machines.client.send_task_failure(taskToken=token(cloud, queue), error="Mine", cause="why")
+
+    assert json.loads(machines.ended(arn)["output"]) == {"Error": "Mine", "Cause": "why"}
+
+
+@pytest.mark.parametrize(
+    ("limits", "names"),
+    [
+        ({"TimeoutSeconds": 1}, ["States.Timeout"]),
+        ({"HeartbeatSeconds": 1, "TimeoutSeconds": 60}, ["States.HeartbeatTimeout"]),
+        ({"HeartbeatSecondsPath": "$.seconds"}, ["States.Timeout"]),
+    ],
+)
+def test_nobody_waits_for_an_answer_for_ever(
+    machines: Machines, queue: str, limits: dict[str, Any], names: list[str]
+) -> None:
+    arn = machines.start(definition(queue, **limits, Catch=[{"ErrorEquals": names, "Next": "Caught"}]), {"seconds": 1})
+
+    assert json.loads(machines.ended(arn)["output"])["Error"] == "States.Timeout"
+    assert machines.events(arn)[-5]["taskTimedOutEventDetails"] == {
+        "resourceType": "sqs", "resource": "sendMessage.waitForTaskToken", "error": "States.Timeout"
+    }  # fmt: skip
+
+
+def test_heartbeats_keep_a_task_waiting(cloud: RunningCloud, machines: Machines, queue: str) -> None:
+    arn = machines.start(definition(queue, HeartbeatSeconds=1))
+    ours = token(cloud, queue)
+
+    for _ in range(5):
+        time.sleep(0.4)
+        machines.client.send_task_heartbeat(taskToken=ours)
+    machines.client.send_task_success(taskToken=ours, output="1")
+
+    assert machines.ended(arn)["output"] == "1"
+
+
+def test_tasks_at_once_have_tokens_of_their_own(cloud: RunningCloud, machines: Machines, queue: str) -> None:
+    branches = [definition(queue), definition(queue)]
+    arn = machines.start({"Type": "Parallel", "Branches": branches})
+
+    tokens = {token(cloud, queue), token(cloud, queue)}
+    for number, one in enumerate(sorted(tokens)):
+        machines.client.send_task_success(taskToken=one, output=str(number))
+
+    assert sorted(json.loads(machines.ended(arn)["output"])) == [0, 1]
+
+
+def test_a_worker_ends_the_task_of_an_activity(machines: Machines) -> None:
+    activity = machines.client.create_activity(name="asl-worked")["activityArn"]
+    arn = machines.start({"Type": "Task", "Resource": activity, "TimeoutSeconds": 20}, {"n": 1})
+
+    task = machines.client.get_activity_task(activityArn=activity)
+    machines.client.send_task_success(taskToken=task["taskToken"], output='{"done":true}')
+
+    assert json.loads(task["input"]) == {"n": 1}
+    assert json.loads(machines.ended(arn)["output"]) == {"done": True}
+
+
+def test_an_activity_without_a_worker_times_out_and_offers_no_task(machines: Machines) -> None:
+    activity = machines.client.create_activity(name="asl-idle")["activityArn"]
+    arn = machines.start({"Type": "Task", "Resource": activity, "TimeoutSeconds": 1})
+    assert machines.ended(arn)["error"] == "States.Timeout"
+    impatient = machines.cloud.client("stepfunctions", patience=1)
+
+    with pytest.raises(ReadTimeoutError):
+        impatient.get_activity_task(activityArn=activity)
