@@ -6,6 +6,7 @@ patches             where MiniStack does not behave as AWS does
 list_tokens         tokens that no list gave
 definitions         definitions of state machines, checked when they are created
 asl/                how executions of state machines run, in place of MiniStack's interpreter
+definition_rules    rules on the fields of a state together
 templates           templates of CloudFormation, checked before a stack is touched
 map_runs            distributed Map of Step Functions
 encryption          S3 objects put with aws:kms and no key

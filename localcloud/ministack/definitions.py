@@ -5,14 +5,15 @@ Sources: https://states-language.net/spec.html, and the codes of the API referen
 ValidateStateMachineDefinitionDiagnostic. JSONPath and JSONata are checked where they are evaluated.
 """
 
-import functools
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any, NoReturn
 
+from localcloud.ministack import definition_rules
+from localcloud.ministack.asl import intrinsics, json_paths
 from localcloud.ministack.private_names import find_names
 
 MOST_CHARACTERS = 1024 * 1024
@@ -44,7 +45,7 @@ _PATHS = frozenset(
      "ToleratedFailureCountPath"]
 )  # fmt: skip
 _NULLABLE = frozenset(("InputPath", "OutputPath", "ResultPath"))
-_TEMPLATES = frozenset(["Parameters", "ResultSelector", "ItemSelector"])
+_TEMPLATES = frozenset(["Parameters", "ResultSelector", "ItemSelector", "Assign"])
 _OPERATOR = re.compile(
     "(String|Numeric|Timestamp)(Equals|LessThan|GreaterThan|LessThanEquals|GreaterThanEquals)(Path)?"
     "|BooleanEquals(Path)?|StringMatches|Is(Null|Present|Numeric|String|Boolean|Timestamp)"
@@ -66,13 +67,13 @@ class Problem:
         return f"{self.code}: {self.message}" + (f" at {self.location}" if self.location else "")
 
 
-def problems(definition: str) -> list[Problem]:
-    """All that Step Functions would refuse a definition for; empty if it may be created."""
+def problems(definition: str, kind: str = "STANDARD") -> list[Problem]:
+    """All that Step Functions would refuse a definition for in a machine of a type; empty if it may be created."""
     if len(definition) > MOST_CHARACTERS:
         return [Problem("SCHEMA_VALIDATION_FAILED", f"The definition is longer than {MOST_CHARACTERS} characters")]
     if not definition.strip():
         return [Problem("MISSING_DESCRIPTION", "The definition is empty")]
-    check = _Check()
+    check = _Check(kind)
     try:
         machine = json.loads(definition, parse_constant=_no_constant, object_pairs_hook=check.unique)
         json.dumps(machine, ensure_ascii=False, allow_nan=False).encode()
@@ -94,8 +95,10 @@ def _no_constant(name: str) -> NoReturn:
 class _Check:
     """Walks a definition and gathers what is wrong."""
 
-    def __init__(self) -> None:
+    def __init__(self, kind: str) -> None:
         self.found: list[Problem] = []
+        self._kind, self._language = kind, "JSONPath"
+        self._names: set[str] = set()
 
     def add(self, message: str, location: str, code: str = "SCHEMA_VALIDATION_FAILED") -> None:
         """Note a problem."""
@@ -116,6 +119,8 @@ class _Check:
             return
         self._fields(machine, _MACHINE, at)
         self._numbers(machine, at)
+        if not at and machine.get("QueryLanguage") == "JSONata":
+            self._language = "JSONata"
         states, start = machine.get("States"), machine.get("StartAt")
         if not isinstance(states, dict) or not states:
             self.add("The field 'States' must be an object with at least one state", f"{at}/States")
@@ -154,6 +159,9 @@ class _Check:
         """Check one state."""
         if not 1 <= len(name) <= _MOST_NAME:
             self.add(f"The name of a state has 1 to {_MOST_NAME} characters", at, "INVALID_STATE_NAME")
+        if name in self._names:
+            self.add(f"Duplicate State name: {name}", at, "DUPLICATE_STATE_NAME")
+        self._names.add(name)
         kind = state.get("Type") if isinstance(state, dict) else None
         if not isinstance(kind, str) or kind not in _FIELDS:
             self.add(f"The field 'Type' must be one of {', '.join(_FIELDS)}", f"{at}/Type")
@@ -161,7 +169,7 @@ class _Check:
         self._fields(state, _FIELDS[kind], at)
         self._numbers(state, at)
         for field in _PATHS & state.keys():
-            if not (state[field] is None and field in _NULLABLE) and not _is_path(state[field]):
+            if not (state[field] is None and field in _NULLABLE) and not json_paths.is_path(state[field]):
                 self.add(f"The value for the field '{field}' must be a valid JSONPath", f"{at}/{field}")
         for field in _TEMPLATES & state.keys():
             self._template(state[field], f"{at}/{field}")
@@ -173,6 +181,10 @@ class _Check:
             for number, one in enumerate(self._list(state, field, at)):
                 self._handler(one, field, f"{at}/{field}[{number}]")
         self._of_kind(kind, state, at)
+        for message, field in definition_rules.of_state(kind, state, self._language):
+            self.add(message, f"{at}/{field}")
+        for message, field in definition_rules.of_express(state) if self._kind == "EXPRESS" else ():
+            self.add(message, f"{at}/{field}")
 
     def _of_kind(self, kind: str, state: dict[str, Any], at: str) -> None:
         """Check what states of one type only have."""
@@ -218,12 +230,12 @@ class _Check:
             elif field == "Not":
                 self._rule(rule[field], f"{at}/Not")
         for field in operators:
-            if not _is_path(rule.get("Variable")):
+            if not json_paths.is_path(rule.get("Variable")):
                 self.add("The value for the field 'Variable' must be a valid JSONPath", f"{at}/Variable")
             wanted = next(kinds for kind, kinds in _OPERANDS.items() if field.startswith(kind))
             value = rule[field]
             fits = isinstance(value, wanted) and isinstance(value, bool) == (wanted is bool)
-            if not (_is_path(value) if field.endswith("Path") else fits):
+            if not (json_paths.is_path(value) if field.endswith("Path") else fits):
                 self.add(f"The value for the field '{field}' is of another type", f"{at}/{field}")
 
     def _handler(self, one: Any, field: str, at: str) -> None:
@@ -259,7 +271,7 @@ class _Check:
             for name, inner in value.items():
                 if not name.endswith(".$"):
                     self._template(inner, f"{at}/{name}")
-                elif not (_is_path(inner) or (isinstance(inner, str) and inner.startswith("States."))):
+                elif not (json_paths.is_path(inner) or intrinsics.is_call(inner)):
                     message = (
                         f"The value for the field '{name}' must be a valid JSONPath or a valid intrinsic function call"
                     )
@@ -275,10 +287,6 @@ class _Check:
     def _fields(self, given: dict[str, Any], allowed: frozenset[str], at: str) -> None:
         for field in given.keys() - allowed:
             self.add("Field is not supported", f"{at}/{field}")
-
-
-def _is_path(value: Any) -> bool:
-    return isinstance(value, str) and value.startswith("$")
 
 
 def _ends(state: dict[str, Any]) -> bool:
@@ -299,26 +307,21 @@ def _targets(state: Any, at: str) -> Iterator[tuple[str, str]]:
                 yield one["Next"], f"{at}/{field}[{number}]/Next"
 
 
-def refusal(definition: Any) -> str | None:
-    """The message of InvalidDefinition for a definition; None if it may be created."""
-    found = problems(definition) if isinstance(definition, str) else []
+def refusal(definition: Any, kind: str = "STANDARD") -> str | None:
+    """The message of InvalidDefinition for a definition; None if it may be created in a machine of this type."""
+    found = problems(definition, kind) if isinstance(definition, str) else []
     return f"Invalid State Machine Definition: '{', '.join(map(str, found))}'" if found else None
 
 
 def install(states: ModuleType) -> None:
     """Patch `ministack.services.stepfunctions`: creation, change, and the operation that only validates."""
-    find_names(states, "_validate_definition_jsonata", "_validate_state_machine_definition", "json_response")
+    used = ("_create_state_machine", "_update_state_machine", "_state_machines", "json_response", "error_response_json")
+    find_names(states, *used, "_validate_state_machine_definition")
     machines: Any = states
-    check_jsonata = machines._validate_definition_jsonata
-
-    @functools.wraps(check_jsonata)
-    def check(definition: Any) -> str | None:
-        refused: str | None = refusal(definition) or check_jsonata(definition)
-        return refused
 
     def validate(data: dict[str, Any]) -> Any:
         """Answer ValidateStateMachineDefinition with what is wrong, as many as are asked for."""
-        found = problems(data["definition"])
+        found = problems(data["definition"], data.get("type") or "STANDARD")
         most = data.get("maxResults") or 100
         diagnostics = [
             {"severity": "ERROR", "code": one.code, "message": one.message}
@@ -332,7 +335,18 @@ def install(states: ModuleType) -> None:
         }
         return machines.json_response(answer)
 
-    machines._validate_definition_jsonata = check
+    create, update = machines._create_state_machine, machines._update_state_machine
+
+    def checked(work: Callable[[dict[str, Any]], Any], data: dict[str, Any], kind: str) -> Any:
+        refused = refusal(data.get("definition"), kind)
+        return machines.error_response_json("InvalidDefinition", refused, 400) if refused else work(data)
+
+    def checked_update(data: dict[str, Any]) -> Any:
+        machine = machines._state_machines.get(data.get("stateMachineArn")) or {}
+        return checked(update, data, machine.get("type", "STANDARD"))
+
+    machines._create_state_machine = lambda data: checked(create, data, data.get("type") or "STANDARD")
+    machines._update_state_machine = checked_update
     machines._validate_state_machine_definition = validate
 
 
@@ -343,7 +357,8 @@ def install_in_stacks(machine: dict[str, Any], states: ModuleType) -> None:
 
     def checked(logical_id: str, properties: dict[str, Any], *rest: Any) -> Any:
         made = create(logical_id, properties, *rest)
-        refused = refusal(states._state_machines[made[0]]["definition"])
+        found = states._state_machines[made[0]]
+        refused = refusal(found["definition"], found["type"])
         if refused:
             delete(made[0], properties)
             raise ValueError(f'Resource handler returned message: "{refused}" (HandlerErrorCode: InvalidRequest)')

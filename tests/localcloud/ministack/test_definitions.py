@@ -15,6 +15,9 @@ PASS = {"Type": "Pass", "End": True}
 RETRY = {"ErrorEquals": ["States.ALL"]}
 TASK = {"Type": "Task", "Resource": "arn:aws:lambda:us-east-1:000000000000:function:f", "End": True}
 
+INNER = {"StartAt": "b", "States": {"b": PASS}}
+MAP = {"Type": "Map", "ItemProcessor": INNER, "End": True}
+
 
 def machine(**states: Any) -> str:
     """A definition that starts at the first of these states."""
@@ -69,6 +72,42 @@ def written(definition: str) -> str:
         (choice(Variable="$.a", NumericEquals="5"), "'NumericEquals' is of another type"),
         (choice(Variable="$.a", BooleanEquals=1), "'BooleanEquals' is of another type"),
         (choice(Not={"Variable": "a", "IsNull": True}), "a valid JSONPath at /States/a/Choices[0]/Not/Variable"),
+        (machine(a={**TASK, "Resource": "lambda"}), "Value is not a valid resource ARN at /States/a/Resource"),
+        (machine(a={**TASK, "Resource": "arn:aws:s3:::b"}), "Value is not a valid resource ARN at /States/a/Resource"),
+        (machine(a={**TASK, "Catch": [{**RETRY, "Next": "a", "If": 1}]}), "not supported at /States/a/Catch[0]/If"),
+        (machine(a={**TASK, "Retry": [RETRY, {"ErrorEquals": ["E"]}]}), "'States.ALL' must be alone in ErrorEquals"),
+        (machine(a={**TASK, "Retry": [{"ErrorEquals": ["E", "States.ALL"]}]}), "'States.ALL' must be alone"),
+        (machine(a={**TASK, "Retry": [{**RETRY, "JitterStrategy": "HALF"}]}), "'JitterStrategy' must be one of FULL"),
+        (
+            machine(a={**TASK, "TimeoutSeconds": 5, "TimeoutSecondsPath": "$.t"}),
+            "There should only be one of the following fields: [TimeoutSeconds, TimeoutSecondsPath]",
+        ),
+        (machine(a={**TASK, "TimeoutSeconds": 5, "HeartbeatSeconds": 5}), "'HeartbeatSeconds' must be smaller"),
+        (machine(a={"Type": "Wait", "Timestamp": "tomorrow", "End": True}), "'Timestamp' must be an ISO-8601"),
+        (machine(a={"Type": "Fail", "CausePath": "States.Gone()"}), "'CausePath' must be a valid JSONPath or a valid"),
+        (machine(a={**PASS, "Parameters": {"x.$": "States.Gone()"}}), "'x.$' must be a valid JSONPath or a valid"),
+        (machine(a={**PASS, "Parameters": {"x.$": "States.UUID(1)"}}), "'x.$' must be a valid JSONPath or a valid"),
+        (
+            machine(a={**PASS, "Output": {}}),
+            "The QueryLanguage is set to 'JSONPath', but field 'Output' is only supported for the 'JSONata' Query",
+        ),
+        (
+            machine(a={**PASS, "QueryLanguage": "JSONata", "InputPath": "$"}),
+            "The QueryLanguage is set to 'JSONata', but field 'InputPath' is only supported for the 'JSONPath' Query",
+        ),
+        (choice(Condition="{% true %}"), "field 'Condition' is only supported for the 'JSONata'"),
+        (machine(a={**PASS, "QueryLanguage": "SQL"}), "'QueryLanguage' must be one of JSONPath, JSONata"),
+        (
+            json.dumps({"QueryLanguage": "JSONata", **json.loads(machine(a={**PASS, "QueryLanguage": "JSONPath"}))}),
+            "'QueryLanguage' can not be 'JSONPath' if set to 'JSONata'",
+        ),
+        (
+            machine(a={"Type": "Parallel", "Branches": [INNER, INNER], "End": True}),
+            "DUPLICATE_STATE_NAME: Duplicate State name: b at /States/a/Branches[1]/States/b",
+        ),
+        (machine(a={**MAP, "ItemBatcher": {}}), "'ItemBatcher' is only supported in Distributed mode"),
+        (machine(a={**MAP, "ToleratedFailurePercentage": 101}), "must be between 0 and 100"),
+        (machine(a={**MAP, "ItemProcessor": {**INNER, "ProcessorConfig": {"Mode": "X"}}}), "'Mode' must be one of"),
         (machine(a={"Type": "Parallel", "Branches": [], "End": True}), "at least one branch"),
         (machine(a={"Type": "Parallel", "Branches": ["b"], "End": True}), "an object at /States/a/Branches[0]"),
         (machine(a={"Type": "Map", "End": True}), "A Map state must have the field 'ItemProcessor'"),
@@ -94,7 +133,11 @@ def test_a_definition_that_could_not_run_is_refused(definition: str, problem: st
         machine(a={**TASK, "Catch": [{**RETRY, "Next": "b", "ResultPath": "$.e"}]}, b={"Type": "Succeed"}),
         choice(And=[{"Variable": "$.a", "IsPresent": True}, {"Variable": "$.a", "StringEqualsPath": "$.b"}]),
         choice(Variable="$.a", NumericGreaterThan=0.5),
-        choice(Condition="{% $a > 5 %}"),
+        json.dumps({"QueryLanguage": "JSONata", **json.loads(choice(Condition="{% $a > 5 %}"))}),
+        machine(a={**TASK, "Retry": [{"ErrorEquals": ["E"]}, RETRY], "TimeoutSeconds": 9, "HeartbeatSeconds": 3}),
+        machine(a={"Type": "Fail", "ErrorPath": "$.e", "CausePath": "States.Format('{}', $.e)"}),
+        machine(a={**PASS, "Assign": {"x.$": "$.a"}, "Parameters": {"y.$": "$x"}}),
+        machine(a={**MAP, "MaxConcurrencyPath": "$.n"}),
     ],
 )  # fmt: skip
 def test_a_definition_that_may_run_passes(definition: str) -> None:
@@ -104,6 +147,32 @@ def test_a_definition_that_may_run_passes(definition: str) -> None:
 @pytest.mark.parametrize("name", ["bulk.asl.json", "inference.asl.json"])
 def test_the_machines_that_ship_pass(name: str) -> None:
     assert written((Path(__file__).parents[3] / "workflow" / name).read_text(encoding="utf-8")) == ""
+
+
+@pytest.mark.parametrize(
+    ("state", "problem"),
+    [
+        (
+            {**TASK, "Resource": "arn:aws:states:::sqs:sendMessage.waitForTaskToken"},
+            "Express state machine does not support '.waitForTaskToken' service integration at /States/a/Resource",
+        ),
+        (
+            {**TASK, "Resource": "arn:aws:states:::states:startExecution.sync:2"},
+            "Express state machine does not support '.sync' service integration at /States/a/Resource",
+        ),
+        (
+            {**TASK, "Resource": "arn:aws:states:us-east-1:000000000000:activity:a"},
+            "Express state machine does not support Activity ARN at /States/a/Resource",
+        ),
+        (
+            {**MAP, "ItemProcessor": {**INNER, "ProcessorConfig": {"Mode": "DISTRIBUTED", "ExecutionType": "EXPRESS"}}},
+            "Express state machine does not support Map state in Distributed mode",
+        ),
+    ],
+)
+def test_express_machines_lack_what_waits(state: dict[str, Any], problem: str) -> None:
+    assert problem in ", ".join(map(str, problems(machine(a=state), "EXPRESS")))
+    assert written(machine(a=state)) == ""
 
 
 def test_creation_change_and_validation_refuse_the_same(cloud: RunningCloud) -> None:

@@ -9,7 +9,7 @@ import pytest
 from botocore.exceptions import ClientError, ReadTimeoutError
 
 from tests.localcloud.conftest import RunningCloud
-from tests.localcloud.ministack.asl.conftest import Machines
+from tests.localcloud.ministack.asl.conftest import Machines, again
 
 CAUGHT = {"Type": "Pass", "End": True}
 
@@ -96,7 +96,7 @@ def test_heartbeats_keep_a_task_waiting(cloud: RunningCloud, machines: Machines,
 
 
 def test_tasks_at_once_have_tokens_of_their_own(cloud: RunningCloud, machines: Machines, queue: str) -> None:
-    branches = [definition(queue), definition(queue)]
+    branches = [definition(queue), again(definition(queue))]
     arn = machines.start({"Type": "Parallel", "Branches": branches})
 
     tokens = {token(cloud, queue), token(cloud, queue)}

@@ -11,6 +11,7 @@ from tests.localcloud.conftest import RunningCloud
 from tests.localcloud.ministack.asl.conftest import Machines
 
 ONE = {"StartAt": "It", "States": {"It": {"Type": "Pass", "End": True}}}
+OTHER = {"StartAt": "Other", "States": {"Other": {"Type": "Pass", "End": True}}}
 DISTRIBUTED = {**ONE, "ProcessorConfig": {"Mode": "DISTRIBUTED", "ExecutionType": "EXPRESS"}}
 MISSING = "The JSONPath '$.gone' specified for the field '{}' could not be found in the input"
 CODE = """
@@ -149,7 +150,7 @@ def test_a_choice_without_a_rule_that_holds_fails(machines: Machines) -> None:
             },
             [{"Items": [1]}, {"Items": [2]}],
         ),
-        ({"Type": "Parallel", "Branches": [ONE, ONE], "ResultPath": "$.both", "OutputPath": "$.both[1].list[0]"}, 1),
+        ({"Type": "Parallel", "Branches": [ONE, OTHER], "ResultPath": "$.both", "OutputPath": "$.both[1].list[0]"}, 1),
     ],
 )  # fmt: skip
 def test_a_state_hands_on_what_it_says(machines: Machines, state: dict[str, Any], output: Any) -> None:
@@ -169,21 +170,21 @@ def test_variables_are_set_and_read_with_paths(machines: Machines) -> None:
 def test_branches_have_contexts_of_their_own(machines: Machines) -> None:
     def branch(name: str) -> dict[str, Any]:
         states = {
-            name: {"Type": "Wait", "Seconds": 0, "Next": f"{name}2"},
-            f"{name}2": {"Type": "Pass", "Parameters": {"state.$": "$$.State.Name"}, "End": True},
+            name: {"Type": "Wait", "Seconds": 0, "Next": f"{name} next"},
+            f"{name} next": {"Type": "Pass", "Parameters": {"state.$": "$$.State.Name"}, "End": True},
         }
         return {"StartAt": name, "States": states}
 
     names = [f"B{number}" for number in range(20)]
     found = machines.output({"Type": "Parallel", "Branches": [branch(name) for name in names]})
 
-    assert [one["state"] for one in found] == [f"{name}2" for name in names]
+    assert [one["state"] for one in found] == [f"{name} next" for name in names]
 
 
 def test_jsonata_shapes_what_parallel_and_succeed_hand_on(machines: Machines) -> None:
     states = {
         "Both": {
-            "Type": "Parallel", "Branches": [ONE, {"StartAt": "At", "States": {"At": {"Type": "Pass", "End": True}}}],
+            "Type": "Parallel", "Branches": [ONE, OTHER],
             "Arguments": {"n": "{% $states.input.n + 1 %}"}, "Output": {"sum": "{% $sum($states.result.n) %}"},
             "Assign": {"count": "{% $count($states.result) %}"}, "Next": "Done",
         },

@@ -10,7 +10,7 @@ from botocore.exceptions import ClientError
 
 from localcloud.ministack.asl.lifecycle import later, time_limit
 from tests.localcloud.conftest import RunningCloud
-from tests.localcloud.ministack.asl.conftest import Machines
+from tests.localcloud.ministack.asl.conftest import Machines, again
 
 ROLE = "arn:aws:iam::000000000000:role/asl"
 SLEEPS = {"Type": "Wait", "Seconds": 120, "End": True}
@@ -34,7 +34,7 @@ def refused(call: Callable[..., Any], **given: Any) -> tuple[str, str]:
     "states",
     [
         {"Sleep": SLEEPS},
-        {"Both": {"Type": "Parallel", "Branches": [ONE, ONE], "End": True}},
+        {"Both": {"Type": "Parallel", "Branches": [ONE, again(ONE)], "End": True}},
         {"Each": {"Type": "Map", "ItemsPath": "$.list", "ItemProcessor": ONE, "End": True}},
         {
             "Each": {
@@ -77,7 +77,7 @@ def test_a_catcher_does_not_take_the_end_of_its_execution(machines: Machines) ->
 
 
 def test_nothing_runs_on_after_an_execution_was_stopped(machines: Machines) -> None:
-    branches = {"Both": {"Type": "Parallel", "Branches": [LATER, LATER], "End": True}}
+    branches = {"Both": {"Type": "Parallel", "Branches": [LATER, again(LATER)], "End": True}}
     arn = machines.start({"StartAt": "Both", "States": branches})
 
     machines.client.stop_execution(executionArn=arn, error="Mine", cause="why")
