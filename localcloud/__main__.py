@@ -1,6 +1,7 @@
 """The command line: `localcloud up`, then `eval "$(localcloud env)"` for boto3, `aws` and the SageMaker SDK."""
 
 import importlib
+import locale
 import os
 import shlex
 import sys
@@ -101,6 +102,9 @@ def serve(**options: Any) -> None:
     """Run in the foreground until SIGTERM or ctrl-C."""
     from localcloud.server import serve
 
+    if {locale.getencoding().lower(), sys.getfilesystemencoding()} != {"utf-8"} and not sys.flags.utf8_mode:
+        # In a Latin-1 terminal or a C locale: files of the emulator and names of files are UTF-8 all the same.
+        os.execv(sys.executable, [sys.executable, "-X", "utf8", *sys.orig_argv[1:]])  # noqa: S606 - this very program
     try:
         serve(Settings(**options))
     except StartError as error:

@@ -93,7 +93,14 @@ def start_cloud(home: Path, image_env: Path | None, image_root: Path | None, *op
             cwd=ROOT,
             stderr=log,
             stdin=subprocess.DEVNULL,
-            env={**os.environ, "SECRET_OF_THE_SHELL": "must not leak"},
+            # As from a terminal that is not UTF-8.
+            env={
+                **os.environ,
+                "SECRET_OF_THE_SHELL": "must not leak",
+                "LC_ALL": "C",
+                "PYTHONUTF8": "0",
+                "PYTHONCOERCECLOCALE": "0",
+            },
         )
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline and process.poll() is None:
