@@ -3,6 +3,8 @@
 import hashlib
 import json
 import re
+import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any, NoReturn
@@ -96,6 +98,36 @@ async def read_body(receive: Receive, declared: str | None, most: int) -> Body:
         parts.append(part)
         more = message.get("more_body", False)
     return Body(parts[0] if len(parts) == 1 else b"".join(parts), digest.hexdigest())
+
+
+def decoded(headers: Mapping[str, str], service: str, data: bytes) -> bytes:
+    """The body of a request as its service reads it; `headers` by their names in lower case.
+
+    Clients compress what CloudWatch's PutMetricData sends, and nothing else (the trait requestCompression in botocore's
+    models). BodyError for what is not gzip or unpacks to more than 8 MiB, and for CBOR, which no service here reads.
+    """
+    if headers.get("smithy-protocol") == "rpc-v2-cbor" or (
+        service == "monitoring" and "cbor" in headers.get("content-type", "")
+    ):
+        message = "The local cloud reads no CBOR: let the client use AWS JSON or the query protocol."
+        raise BodyError("SerializationException", message, 415)
+    encoding = headers.get("content-encoding", "identity").strip().lower()
+    if service != "monitoring" or encoding == "identity":
+        return data
+    if encoding != "gzip":
+        raise BodyError(
+            "SerializationException", f"Content-Encoding {encoding[:100]!r}: must be gzip or left out.", 415
+        )
+    unpacking = zlib.decompressobj(16 + zlib.MAX_WBITS)
+    try:
+        whole = unpacking.decompress(data, MOST_BYTES + 1)
+    except zlib.error as error:
+        raise BodyError("SerializationException", f"The body is no gzip: {error}.", 400) from None
+    if len(whole) > MOST_BYTES:
+        raise _too_large(len(whole), MOST_BYTES)
+    if not unpacking.eof or unpacking.unused_data:
+        raise BodyError("SerializationException", "The body is cut off, or more than one gzip stream.", 400)
+    return whole
 
 
 def _too_large(size: int | str, most: int) -> BodyError:

@@ -8,7 +8,7 @@ from typing import Any
 
 from localcloud.api import OPERATIONS
 from localcloud.api.asgi import App, Receive, Scope, Send, answer_json
-from localcloud.http.body import MOST_BYTES_ANSWER_TO_STACK, BodyError, GoneError, most_bytes, read_body
+from localcloud.http.body import MOST_BYTES_ANSWER_TO_STACK, BodyError, GoneError, decoded, most_bytes, read_body
 from localcloud.http.body import check as check_body
 from localcloud.http.chunks import check_chunks, form_of_chunks
 from localcloud.http.errors import answer_error, protocol, signature_code
@@ -91,8 +91,9 @@ class Front:
                 denied = f"Account {signature.access_key} may ask here for what the policies of S3 and SageMaker allow."
                 await answer_error(send, form, "AccessDenied", denied, 403)
                 return
-            document = check_body(form, service, path, scope["raw_path"], body.data)
-            body = replace(body, data=check_members(form, service, request, document, body.data))
+            data = decoded(request.headers, service, body.data)
+            document = check_body(form, service, path, scope["raw_path"], data)
+            body = replace(body, data=check_members(form, service, request, document, data))
             await self._serve(scope, body.receive(receive), send)
         except SignatureError as error:
             form = protocol(request.headers, path, service)

@@ -1,6 +1,7 @@
 """Request bodies are read up to a size limit, and refused when JSON is nested too deeply."""
 
 import asyncio
+import gzip
 import hashlib
 import json
 from typing import Any
@@ -10,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from localcloud.http.body import (
+    MOST_BYTES,
     MOST_LEVELS,
     Body,
     BodyError,
@@ -19,6 +21,7 @@ from localcloud.http.body import (
     check_json,
     check_key,
     check_nesting,
+    decoded,
     most_bytes,
     read_body,
 )
@@ -179,3 +182,34 @@ def test_each_json_protocol_has_a_limit_of_levels(form: str, service: str, path:
 
 def test_what_a_container_is_sent_is_not_looked_at() -> None:
     check("rest-json", "sagemaker", "/endpoints/a/invocations", b"/", b"[" * 100_000)
+
+
+def test_metrics_that_a_client_compressed_are_unpacked() -> None:
+    assert decoded({"content-encoding": "gzip"}, "monitoring", gzip.compress(b"{}")) == b"{}"
+    assert decoded({}, "monitoring", b"{}") == b"{}"
+
+
+@pytest.mark.parametrize("service", ["s3", "sagemaker", "lambda"])
+def test_what_another_service_is_sent_stays_as_it_is(service: str) -> None:
+    packed = gzip.compress(b"{}")
+
+    assert decoded({"content-encoding": "gzip", "content-type": "application/cbor"}, service, packed) == packed
+
+
+@pytest.mark.parametrize(
+    ("headers", "data", "status", "said"),
+    [
+        ({"content-encoding": "gzip"}, gzip.compress(bytes(MOST_BYTES + 1)), 413, "takes up to 8388608"),
+        ({"content-encoding": "gzip"}, b"{}", 400, "no gzip"),
+        ({"content-encoding": "gzip"}, gzip.compress(b"{}")[:-1], 400, "cut off"),
+        ({"content-encoding": "gzip"}, gzip.compress(b"{}") * 2, 400, "more than one"),
+        ({"content-encoding": "br"}, b"{}", 415, "must be gzip"),
+        ({"content-type": "application/cbor"}, b"\xa0", 415, "no CBOR"),
+        ({"smithy-protocol": "rpc-v2-cbor"}, b"\xa0", 415, "no CBOR"),
+    ],
+)
+def test_metrics_that_cannot_be_read_are_refused(headers: dict[str, str], data: bytes, status: int, said: str) -> None:
+    with pytest.raises(BodyError, match=said) as error:
+        decoded(headers, "monitoring", data)
+
+    assert error.value.status == status

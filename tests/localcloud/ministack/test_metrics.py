@@ -51,6 +51,16 @@ def test_a_copy_is_a_list_of_its_own() -> None:
     assert copied == [point(10.0, 1.0)]
 
 
+def test_metrics_that_boto3_compresses_are_kept(cloud: Any) -> None:
+    cloudwatch = cloud.client("cloudwatch")
+    names = [f"{number:03}{'x' * 100}" for number in range(100)]  # more than the 10 KiB from which on it compresses
+    cloudwatch.put_metric_data(Namespace="Compressed", MetricData=[{"MetricName": name, "Value": 1} for name in names])
+
+    found = cloudwatch.list_metrics(Namespace="Compressed")["Metrics"]
+
+    assert sorted(metric["MetricName"] for metric in found) == names
+
+
 def test_statistics_count_each_value(cloud: Any) -> None:
     cloudwatch = cloud.client("cloudwatch")
     now = time.time()
