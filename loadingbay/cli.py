@@ -118,6 +118,8 @@ def main() -> NoReturn:
         # A terminal that has no tick, or a file name that is no text, must not end a command.
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
+    # Whoever else may write to `.loadingbay` could put a local cloud of their own there.
+    os.umask(os.umask(0o077) | 0o022)
     for name in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(name) is not signal.SIG_IGN:  # as it is below `nohup`
             signal.signal(name, signal.default_int_handler)
