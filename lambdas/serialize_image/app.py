@@ -12,12 +12,13 @@ from __future__ import annotations
 
 import base64
 import logging
+import re
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import boto3
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError, UnsupportedS3ArnError
+from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -32,6 +33,8 @@ MAX_PHOTO_BYTES = 6_291_456
 MAX_INLINE_BYTES = 96 * 1024
 MAGIC = {b"\x89PNG\r\n\x1a\n": "image/png", b"\xff\xd8\xff": "image/jpeg"}
 
+# As botocore takes names of buckets. It also takes ARNs, of access points, which the function's role may not read.
+_BUCKET = re.compile(r"[a-zA-Z0-9._-]{1,255}")
 _EXAMPLE = 'Name it by bucket and key, for example {"bucket": "loadingbay-123-us-east-1", "key": "incoming/photo.png"}.'
 
 
@@ -98,7 +101,7 @@ def serialize(event: dict[str, Any], s3: Any) -> dict[str, Any]:
             photo = head + body.read(size - len(head)) if size <= MAX_INLINE_BYTES else None
     except ClientError as error:
         raise _translated(error, name) from error
-    except (ParamValidationError, UnsupportedS3ArnError) as error:
+    except ParamValidationError as error:
         # Refused before anything was sent: another try would end the same.
         raise PhotoNotNamed(f"The input does not name a photo in S3: {error} {_EXAMPLE}") from error
     except BotoCoreError as error:
@@ -112,18 +115,20 @@ def serialize(event: dict[str, Any], s3: Any) -> dict[str, Any]:
 
 
 def _request(event: dict[str, Any]) -> dict[str, str]:
-    """Return the input as a request to S3; PhotoNotNamed when bucket or key is missing."""
-    fields = {"bucket": "Bucket", "key": "Key", "version_id": "VersionId"}
+    """Return the input as a request to S3; PhotoNotNamed when bucket or key is missing, or cannot be one."""
     for field in ("bucket", "key"):
         if not isinstance(event, dict) or not isinstance(event.get(field), str) or not event[field]:
             raise PhotoNotNamed(f'The input needs "{field}" as a non-empty string. {_EXAMPLE}')
+    if not _BUCKET.fullmatch(event["bucket"]):
+        raise PhotoNotNamed(f'The input\'s "bucket" is no name of a bucket: {event["bucket"]!a:.200}. {_EXAMPLE}')
+    fields = {"bucket": "Bucket", "key": "Key", "version_id": "VersionId"}
+    given = {field: event[field] for field in fields if event.get(field)}
+    for field, text in given.items():
         try:
-            event[field].encode()
+            str(text).encode()
         except UnicodeEncodeError:
-            raise PhotoNotNamed(
-                f'The input\'s "{field}" is no Unicode text: {event[field]!a:.200}. {_EXAMPLE}'
-            ) from None
-    return {name: event[field] for field, name in fields.items() if event.get(field)}
+            raise PhotoNotNamed(f'The input\'s "{field}" is no Unicode text: {text!a:.200}. {_EXAMPLE}') from None
+    return {fields[field]: text for field, text in given.items()}
 
 
 def _check_size(size: int, name: str) -> None:

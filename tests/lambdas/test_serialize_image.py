@@ -121,6 +121,9 @@ def test_an_input_that_names_no_photo_is_refused_with_an_example(s3, event):
         {"bucket": BUCKET, "key": "photos/a.png", "version_id": 5},
         {"bucket": BUCKET, "key": "photos/\ud800.png"},
         {"bucket": "\udfff", "key": "photos/a.png"},
+        {"bucket": BUCKET, "key": "photos/a.png", "version_id": "\ud800"},
+        {"bucket": "arn:aws:s3:eu-west-1:123456789012:accesspoint/photos", "key": "photos/a.png"},
+        {"bucket": f"{BUCKET}\n", "key": "photos/a.png"},
     ],
 )
 def test_a_permanent_mistake_in_the_input_is_not_taken_for_an_outage(s3, event):
