@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,6 +19,7 @@ MAX_STEPS = 500
 MAX_PARAMETERS = 200
 MAX_STEP_NAME = 64
 _LONG = 2**63
+_HALF = re.compile("[\ud800-\udfff]")
 PARAMETER_TYPES: dict[str, tuple[type, ...]] = {
     "String": (str,),
     "Integer": (int,),
@@ -116,29 +118,43 @@ def load(text: str) -> dict[str, Any]:
     if len(text) > MAX_CHARACTERS:
         raise DefinitionError(f"The definition has {len(text):,} characters; the limit is {MAX_CHARACTERS:,}.")
     try:
-        document = strict_json.loads(text)
+        document = strict_json.loads(text, _members)
     except RecursionError:
         raise DefinitionError("The definition is nested too deeply.") from None
+    except DefinitionError:
+        raise
     except ValueError as error:
         raise DefinitionError(f"The definition is not JSON: {error}.") from None
     if not isinstance(document, dict):
         raise DefinitionError("The definition must be a JSON object.")
-    for place in _null_characters(document):
-        raise DefinitionError(f"{place} holds a null character, which no variable, argument or file name can hold.")
+    for place, text in _strings(document):
+        held = "a null character" if "\0" in text else "half of a surrogate pair" if _HALF.search(text) else ""
+        if held:
+            raise DefinitionError(f"{place} holds {held}, which no variable, argument or file name can hold.")
     return document
 
 
-def _null_characters(value: Any, place: str = "") -> Iterator[str]:
-    """The places of strings with a null character, such as `Steps[0].Arguments.Environment.A`."""
-    if isinstance(value, str) and "\0" in value:
-        yield place
+def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """The object with these members; DefinitionError if one is there twice: no reader could say which one counts."""
+    members = dict(pairs)
+    if len(members) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise DefinitionError(f"The member {twice!a:.100} is there twice in one object.")
+    return members
+
+
+def _strings(value: Any, place: str = "") -> Iterator[tuple[str, str]]:
+    """All strings with their places, such as `Steps[0].Arguments.Environment.A`."""
+    if isinstance(value, str):
+        yield place, value
     elif isinstance(value, list):
         for number, item in enumerate(value):
-            yield from _null_characters(item, f"{place}[{number}]")
+            yield from _strings(item, f"{place}[{number}]")
     elif isinstance(value, dict):
         for name, item in value.items():
-            yield from _null_characters(name, place or "The definition")
-            yield from _null_characters(item, f"{place}.{name}".lstrip("."))
+            yield place or "The definition", name
+            yield from _strings(item, f"{place}.{name}".lstrip("."))
 
 
 def parse_document(document: dict[str, Any]) -> Definition:

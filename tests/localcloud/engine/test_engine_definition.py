@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from localcloud.api import ApiError
-from localcloud.engine.definition import Definition, DefinitionError, parse
+from localcloud.engine.definition import Definition, DefinitionError, load, parse
 from localcloud.engine.graph import dependencies
 from localcloud.engine.steps import new_document
 from localcloud.engine.validate import read
@@ -53,6 +53,10 @@ def test_a_definition_of_the_sdk_parses_and_passes_every_check() -> None:
         (
             lambda d: argument(d, "Train").update(Environment={"A\0": "b"}),
             "Steps[1].Arguments.Environment holds a null",
+        ),
+        (
+            lambda d: argument(d, "Train").update(Environment={"A": "b\ud800"}),
+            "Steps[1].Arguments.Environment.A holds half of a surrogate pair",
         ),
         (lambda d: d["Parameters"][0].update(DefaultValue="\0"), "Parameters[0].DefaultValue holds a null character"),
         (lambda d: d["Steps"].append(d["Steps"][0]), "'Stage' occurs more than once"),
@@ -367,3 +371,9 @@ def early_refusal(kind: str, request: dict[str, Any]) -> None:
         model_packages.check_request(request)
     else:
         new_document(cloud, kind, request)
+
+
+@pytest.mark.parametrize("text", ['{"Version": "2020-12-01", "Version": 1}', '{"Steps": [{"Name": "A", "Name": "B"}]}'])
+def test_a_member_that_is_there_twice_is_refused(text):
+    with pytest.raises(DefinitionError, match="is there twice in one object"):
+        load(text)
