@@ -5,6 +5,7 @@ import os
 import shlex
 import signal
 import socket
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -268,6 +269,12 @@ def test_a_terminal_that_closes_ends_a_command_except_below_nohup(disposition, c
         preexec_fn=lambda: signal.signal(signal.SIGHUP, disposition),  # the tests themselves may run below nohup
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (code, said)
+
+
+def test_nobody_else_may_write_to_what_a_command_makes(tmp_path):
+    program = INSTEAD.format("open('made', 'w').close()")
+    subprocess.run([sys.executable, "-c", program], umask=0, timeout=60, check=True, cwd=tmp_path)
+    assert stat.S_IMODE((tmp_path / "made").stat().st_mode) == 0o644
 
 
 def test_a_command_runs_with_its_output_closed(call, tmp_path):
