@@ -55,6 +55,10 @@ class _PipeBrokeError(Exception):
 class _Commands(click.Group):
     """Lists its commands in the order in which they were added, not by name; _PipeBrokeError for a broken pipe."""
 
+    def add_command(self, cmd: click.Command, name: str | None = None) -> None:
+        cmd.allow_extra_args = True  # with_target refuses them, in words of ours
+        super().add_command(cmd, name)
+
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(self.commands)
 

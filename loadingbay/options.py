@@ -83,10 +83,14 @@ def folder() -> Path:
 
 
 def with_target(command: Callable[..., None]) -> Callable[..., None]:
-    """Gives a command its target as the first argument."""
+    """Gives a command its target as the first argument; refuses arguments that it does not take."""
 
     @click.pass_context
     def called(context: click.Context, /, *args: Any, **kwargs: Any) -> None:
+        if context.args:  # `cli` lets click pass them on
+            takes = " ".join(p.make_metavar(context) for p in context.command.params if isinstance(p, click.Argument))
+            allowed = f"no more than {takes}" if takes else "no argument"
+            raise click.UsageError(f"{' '.join(context.args)}: {context.info_name} takes {allowed}", context)
         command(context.obj(), *args, **kwargs)
 
     called.__name__, called.__doc__ = command.__name__, command.__doc__

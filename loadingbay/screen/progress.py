@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import shutil
 import sys
 import threading
@@ -17,6 +18,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -79,7 +81,20 @@ class Part:
 
 
 class Output(Console):
-    """A console that ends the command, quietly, when whoever read its output has closed it: `loadingbay.cli` does."""
+    """A console that ends the command, quietly, when whoever read its output has closed it: `loadingbay.cli` does.
+
+    In a file or a pipe no line ends with spaces: rich fills the last column of a table with them.
+    """
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        """Print the objects as rich's Console does."""
+        if self.is_terminal:
+            super().print(*objects, **options)
+            return
+        with self.capture() as printed:
+            super().print(*objects, **options)
+        self.file.write(re.sub(" +$", "", printed.get(), flags=re.MULTILINE))
+        self.file.flush()
 
     def on_broken_pipe(self) -> None:
         """Raises the error: rich would put /dev/null in the place of the output, and exit."""

@@ -104,7 +104,7 @@ def draw_report(
     evaluation: Evaluation | None,
     history: Sequence[Mapping[str, Any]],
 ) -> None:
-    """report.png: stream, learning curves, confusion, reliability, the photos just classified, the worst mistakes."""
+    """report.png: stream, learning curves, confusion, reliability, the latest photos, the worst mistakes."""
     recent = answers[-PHOTOS:]
     wrong = recent[recent["wrong"]].sort_values("confidence", ascending=False, kind="stable")[:MISTAKES]
     stream_top = headline_height(found) + 0.87
@@ -114,14 +114,14 @@ def draw_report(
     height = mistakes_top + (0.7 + ROW_HEIGHT + 0.15 if len(wrong) else 0.8)
     with mpl.rc_context(STYLE):
         fig = plt.figure(figsize=(WIDTH, height))
-        headline(fig, found, evaluation, "Loading Bay: the photos just classified, and the model that did it")
+        headline(fig, found, evaluation, "Loading Bay: the photos that were classified, and the model that did it")
         stream(*_stream_axes(fig, stream_top), answers[-SHOWN:])
         upper, lower = _axes(fig, 0.05, 0.27, model_top, 1.9), _axes(fig, 0.05, 0.27, model_top + 2.1, 1.4)
         learning(upper, lower, history)
         confusion(_axes(fig, 0.40, 0.22, model_top, 3.5), evaluation)
         reliability(_axes(fig, 0.71, 0.26, model_top, 3.5), answers, evaluation)
         which = f"latest {len(recent)} of {len(answers):,} photos" if len(recent) < len(answers) else "photos"
-        title = f"The {which} just classified, each with its answer and confidence"
+        title = f"The {which} that were classified, each with its answer and confidence"
         legend = "✓ accepted, and routed     ? not sure enough, for a person to see     ✗ routed by mistake"
         if recent["unknown"].any():
             legend += "     ∅ nothing that it knows, for a person to see"

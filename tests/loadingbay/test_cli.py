@@ -113,6 +113,21 @@ def test_wrong_use_is_exit_code_2(call, arguments):
 
 
 @pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["monitor", "--history", "3"], "3: monitor takes no argument"),
+        (["approve", "1", "2"], "2: approve takes no more than VERSION"),
+        (["label", "id", "bicycle", "too", "many"], "too many: label takes no more than [INFERENCE_ID] [TRUTH]"),
+    ],
+)
+def test_arguments_that_a_command_does_not_take_are_named(arguments, says):
+    answer = CliRunner().invoke(cli, arguments)
+    assert answer.exit_code == 2
+    assert answer.stderr.splitlines()[-1] == f"Error: {says}"
+    assert answer.stdout == ""
+
+
+@pytest.mark.parametrize(
     "arguments", [["approve", "1"], ["reject", "1"], ["monitor"], ["logs"], ["deploy"], ["build"], ["logs", "cloud"]]
 )
 def test_a_command_that_needs_the_cloud_says_how_to_start_it_and_fails(call, arguments):

@@ -133,6 +133,19 @@ def test_what_is_piped_is_neither_cut_nor_broken(monkeypatch):
     assert comment.strip() in pipe.getvalue()
 
 
+def test_no_line_that_is_piped_ends_with_spaces(monkeypatch):
+    pipe = io.StringIO()
+    monkeypatch.setattr(sys, "stdout", pipe)
+    out = results.console()
+    served = [Period(number, "config", datetime.now(UTC), None, "you", "x" * number, {}) for number in (9, 1)]
+    results.history(out, served)
+    results.examples(out, [_outcome("a", 0.9), _outcome("b", None, "FAILED", error="NoPhoto")])
+    lines = pipe.getvalue().splitlines()
+    assert lines == [line.rstrip() for line in lines]
+    assert any(line.endswith(" x") for line in lines)
+    assert any(line.endswith("x" * 9) for line in lines)
+
+
 def test_on_a_narrow_terminal_the_comment_gives_way():
     narrow = Console(file=io.StringIO(), width=80, highlight=False)
     since = datetime(2026, 11, 26, 18, 3, tzinfo=UTC)
