@@ -105,9 +105,14 @@ def _rule(text: str, classes: list[str]) -> Mapping[str, float]:
 
 def _show(found: Comparison, traffic: Traffic, asked: list[Mapping[str, float]]) -> None:
     """Print the thresholds as a table, what the labels say of the cheapest one, and what it saves."""
+    from loadingbay.learning.traffic import NEWER
+    from loadingbay.screen.progress import typed
+
     version = f" of version {traffic.version}" if traffic.version else ""
     rest = f" ({traffic.corrections} corrections are left out: they say only that answers were wrong)"
     click.echo(f"{found.labels} labelled answers{version}{rest * bool(traffic.corrections)}")
+    if traffic.newer:
+        click.echo(typed(f"{NEWER[:1].upper()}{NEWER[1:]}"))
     click.echo("Costs of a thousand photos; 95 % intervals in brackets\n")
     click.echo(f"{'threshold':>36}  {'cost':>28}  {'accepted':>23}  {'right of those':>24}")
     named = [("today", found.today), ("cheapest", found.best)]

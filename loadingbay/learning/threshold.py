@@ -44,7 +44,7 @@ class Traffic:
     """Labelled answers of the version in service, its thresholds by class, and the share accepted of the whole stream.
 
     `version` is its number, None where it is not known. `corrections` is how many more answers have a label that came
-    because they were wrong: these are not among `answers`.
+    because they were wrong: these are not among `answers`. `newer` says that labels have come since these were read.
     """
 
     answers: Sequence[Answer]
@@ -52,6 +52,7 @@ class Traffic:
     share_accepted: float
     version: int | None = None
     corrections: int = 0
+    newer: bool = False
 
     @property
     def threshold(self) -> float:

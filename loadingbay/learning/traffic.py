@@ -11,6 +11,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from loadingbay.errors import UsageError, WorkError
+from loadingbay.learning.labels import PREFIX
 from loadingbay.learning.periods import KEY
 from loadingbay.learning.threshold import Answer, Traffic
 from loadingbay.registry import evaluations
@@ -18,13 +19,15 @@ from loadingbay.registry import versions as registry
 from loadingbay.target import Target
 from pipelines import aws, monitoring
 
+NEWER = "labels have come since; `loadingbay monitor` reads them"
 _CORRECTION = "correction"  # comes because an answer was wrong: says nothing about how often answers are
 
 
 def read(target: Target, stack: Mapping[str, str]) -> Traffic:
     """The labelled answers of the version in service, its thresholds, and the share of the stream that it accepts.
 
-    Raises WorkError when monitoring has not run, what it wrote is damaged, or no answer of that version has a label.
+    They are as monitoring saw them last: on its schedule, or by `loadingbay monitor`, which `run --approve` does, too.
+    Raises WorkError when it has not seen that version, what it wrote is damaged, or no answer of it has a label.
     """
     try:
         return _read(target, stack)
@@ -43,18 +46,30 @@ def _read(target: Target, stack: Mapping[str, str]) -> Traffic:
     def document(key: str) -> Any:
         return json.loads(s3.get_object(Bucket=bucket, Key=key)["Body"].read())
 
+    endpoint = stack["EndpointName"]
+    now, since = registry.endpoint(target, endpoint), _in_service_since(target, endpoint)
+    serving = str(registry.number(now.serves)) if now and now.serves else ""
     told = document(KEY)["periods"] if aws.exists(s3, bucket, KEY) else []
-    if not told:
+    latest = next((one for one in reversed(told) if str(one.get("version", serving)) == serving or not serving), None)
+    if latest is None and since:
+        # What was looked at by hand tells no version: it must have begun with the one in service.
+        reports = [item["Key"] for item in aws.objects(s3, bucket, f"monitoring/{target.stage}-monitor-")]
+        newest = max((key for key in reports if key.endswith("/monitoring.json")), default=None)
+        report: Any = document(newest) if newest else {"count": 0}
+        if report["count"] and _time(report["first"]) >= since:
+            latest = {**report, "version": serving}
+    if latest is None:
         raise WorkError(
-            "monitoring has not seen any answer yet: its schedule starts it (`loadingbay status` shows when). At once: "
-            f"`aws sagemaker start-pipeline-execution --pipeline-name {target.stage}{monitoring.SUFFIX}`"
+            f"monitoring has not seen any answer{f' of version {serving}' * bool(serving)} yet: its schedule starts "
+            "it (`loadingbay status` shows when). At once: `aws sagemaker start-pipeline-execution --pipeline-name "
+            f"{target.stage}{monitoring.SUFFIX}`"
             + (", with the variables that `loadingbay up` prints" if target.local else "")
         )
-    latest = told[-1]
-    keys = [item["Key"] for item in aws.objects(s3, bucket, "labelled/entries/")]
+    listed = list(aws.objects(s3, bucket, "labelled/entries/"))
     with ThreadPoolExecutor(16) as pool:
-        entries = list(pool.map(document, keys))
-    since = _in_service_since(target, stack["EndpointName"])
+        entries = list(pool.map(document, [item["Key"] for item in listed]))
+    seen = max((item["LastModified"] for item in listed), default=None)
+    newer = sum(seen is None or item["LastModified"] > seen for item in aws.objects(s3, bucket, PREFIX))
     version, own = _version(target, str(latest.get("version", "")))
     known = {str(entry["answer"]) for entry in entries} | set(own)
     thresholds = {name: own.get(name, float(latest["threshold"])) for name in sorted(known)}
@@ -72,9 +87,11 @@ def _read(target: Target, stack: Mapping[str, str]) -> Traffic:
     ]
     if not answers:
         raise WorkError(
-            "no photo that the version in service answered has a label yet: `loadingbay review` and `label` give them"
+            "no photo that the version in service answered has a label that monitoring has seen: "
+            + (NEWER if newer else "`loadingbay review` and `label` give them")
         )
-    return Traffic(answers, thresholds, float(latest["share_above"]), version, len(recent) - len(answers))
+    left_out = len(recent) - len(answers)
+    return Traffic(answers, thresholds, float(latest["share_above"]), version, left_out, newer > 0)
 
 
 def _version(target: Target, number: str) -> tuple[int | None, dict[str, float]]:

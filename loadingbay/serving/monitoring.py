@@ -81,6 +81,8 @@ def monitor(
 ) -> Report:
     """Runs the job over the captures of the last days and puts what it wrote into `folder`.
 
+    Labelled photos are put where the schedule's monitoring puts them, so that `threshold` and `retrain` know them.
+
     `evaluation` is the S3 address of the evaluation.json of the version in service, if there is one. Raises WorkError
     when there are no captures, or with the job's reason when it fails.
     """
@@ -95,13 +97,14 @@ def monitor(
     sources = Sources.read()
     upload_missing(s3, bucket, (sources.monitor,), owner=target.account)
     job = f"{target.stage}-monitor-{datetime.now(UTC):%Y%m%d-%H%M%S-%f}"
-    output = f"s3://{bucket}/monitoring/{job}"
+    outputs = {"monitoring": f"s3://{bucket}/monitoring/{job}"}
     inputs = [_input("code", f"s3://{bucket}/{sources.monitor.key}", "input/code")]
     inputs += [_input(f"captures-{n}", day, f"captures/{n}") for n, day in enumerate(days)]
     arguments = ["--captures", f"{_INPUT}/captures", "--output", f"{_INPUT}/monitoring"]
     if any(True for _ in aws.objects(s3, bucket, "labels/")):
         inputs.append(_input("labels", f"s3://{bucket}/labels/", "labels"))
-        arguments += ["--labels", f"{_INPUT}/labels"]
+        arguments += ["--labels", f"{_INPUT}/labels", "--labelled", f"{_INPUT}/labelled"]
+        outputs["labelled"] = f"s3://{bucket}/labelled"
     if evaluation:
         inputs.append(_input("evaluation", evaluation.rsplit("/", 1)[0], "evaluation"))
         arguments += ["--evaluation", f"{_INPUT}/evaluation"]
@@ -117,13 +120,10 @@ def monitor(
         ProcessingOutputConfig={
             "Outputs": [
                 {
-                    "OutputName": "monitoring",
-                    "S3Output": {
-                        "S3Uri": output,
-                        "LocalPath": f"{_INPUT}/monitoring",
-                        "S3UploadMode": "EndOfJob",
-                    },
+                    "OutputName": name,
+                    "S3Output": {"S3Uri": uri, "LocalPath": f"{_INPUT}/{name}", "S3UploadMode": "EndOfJob"},
                 }
+                for name, uri in outputs.items()
             ],
             **({"KmsKeyId": stack["KmsKeyArn"]} if "KmsKeyArn" in stack else {}),
         },
@@ -144,7 +144,7 @@ def monitor(
             f"{now.get('ExitMessage') or now.get('FailureReason', 'no reason given')}; "
             "`loadingbay logs monitor` shows its log"
         )
-    fetch(s3, output, folder)
+    fetch(s3, outputs["monitoring"], folder)
     return Report(json.loads((folder / "monitoring.json").read_text()), folder, job)
 
 

@@ -38,6 +38,12 @@ def test_corrections_that_were_left_out_are_told(run, monkeypatch):
     assert "5 labelled answers (7 corrections are left out" in run().output
 
 
+def test_labels_that_monitoring_has_not_seen_are_told(run, monkeypatch):
+    assert "Labels have come since" not in run().output
+    monkeypatch.setattr("loadingbay.learning.traffic.read", lambda *_: replace(traffic(MIXED), newer=True))
+    assert "\nLabels have come since; `" in run().output
+
+
 def test_costs_by_class_show_a_threshold_for_each(run):
     text = run("--cost-of-wrong-bay", "bicycle=0,motorcycle=10").output
     assert "bicycle 0.600 motorcycle 0.800" in text

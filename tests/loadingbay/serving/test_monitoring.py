@@ -127,6 +127,9 @@ def test_the_job_gets_the_captures_of_each_day_and_what_else_there_is(target, st
     inputs = {i["InputName"]: i["S3Input"]["S3Uri"] for i in request["ProcessingInputs"]}
     assert {name for name in inputs if name.startswith("captures")} == {"captures-0", "captures-1"}
     assert inputs["labels"] == f"s3://{BUCKET}/labels/"
+    outputs = {o["OutputName"]: o["S3Output"]["S3Uri"] for o in request["ProcessingOutputConfig"]["Outputs"]}
+    assert outputs["labelled"] == f"s3://{BUCKET}/labelled"
+    assert "--labelled" in request["AppSpecification"]["ContainerArguments"]
     assert inputs["evaluation"] == "s3://b/e"
 
 
