@@ -88,7 +88,7 @@ def _ask(queue: Queue, item: Item, classes: Sequence[str], show_answer: bool) ->
     where = f"s3://{item.photo['bucket']}/{item.photo['key']}"
     picture = draw(photo) if photo is not None and out.is_terminal else None
     if photo is None:
-        click.echo(f"\n{where} was deleted; its request was {item.inference_id}")
+        click.echo(f"\n{where} was deleted: `s` takes it out of the queue. Its request was {item.inference_id}")
     elif picture is None:
         click.echo(f"\n{where}")
     else:
@@ -153,7 +153,7 @@ def label(target: Target, inference_id: str | None, truth: str | None, file: Pat
     )
     if as_json:
         print_json({"stored": len(known), "unknown": sorted(unknown)})
-    else:
+    elif known:
         click.echo(f"Labels stored: {len(known)}, below s3://{stack['BucketName']}/{labels.PREFIX}")
         if differing := len(set(known)) - len(dict(known)):
             click.echo(f"Labels that differ from another of the same request: {differing}; the last one counts")

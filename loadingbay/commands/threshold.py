@@ -109,7 +109,7 @@ def _show(found: Comparison, traffic: Traffic, asked: list[Mapping[str, float]])
     from loadingbay.screen.progress import typed
 
     version = f" of version {traffic.version}" if traffic.version else ""
-    rest = f" ({traffic.corrections} corrections are left out: they say only that answers were wrong)"
+    rest = f"; corrections, which say only that an answer was wrong, are left out: {traffic.corrections}"
     click.echo(f"{found.labels} labelled answers{version}{rest * bool(traffic.corrections)}")
     if traffic.newer:
         click.echo(typed(f"{NEWER[:1].upper()}{NEWER[1:]}"))

@@ -103,7 +103,7 @@ def read_file(path: Path) -> list[tuple[str, str]]:
         raise UsageError(f"{path} is not UTF-8 text (byte {error.start})") from error
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}") from error
-    read, form = (of_json, _JSON) if content.lstrip().startswith("{") else (Csv().entry, _CSV)
+    read, form = (of_json, _JSON) if content.lstrip().startswith(("{", "[")) else (Csv().entry, _CSV)
     pairs = []
     for number, line in enumerate(content.splitlines(), 1):
         if not line.strip(" ,;\t"):

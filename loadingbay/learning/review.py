@@ -109,8 +109,12 @@ class Queue:
         return label
 
     def skip(self, item: Item) -> None:
-        """Puts the photo at the end of the queue. As a new message: one taken five times would be set aside."""
-        self.sqs.send_message(QueueUrl=self.url, MessageBody=item.body)
+        """Puts the photo at the end of the queue. As a new message: one taken five times would be set aside.
+
+        A photo that was deleted from S3 leaves the queue, for nobody can see any more what it shows.
+        """
+        if self.photo(item) is not None:
+            self.sqs.send_message(QueueUrl=self.url, MessageBody=item.body)
         self.sqs.delete_message(QueueUrl=self.url, ReceiptHandle=item.receipt)
 
     def give_back(self, item: Item) -> None:

@@ -86,7 +86,16 @@ def test_whoever_quits_leaves_the_photo_to_others(target):
 
 def test_skipped_photos_are_shown_once_in_a_session(target):
     _wait_for_a_person(target, "a", "b")
+    for name in "ab":
+        target.client("s3").put_object(Bucket="data", Key=name, Body=b"photo")
     assert "0 labelled, 2 skipped; about 2 wait" in _run(target, commands.review, typed="s\ns\n").output
+
+
+def test_a_photo_that_was_deleted_is_told_and_leaves_the_queue_when_skipped(target):
+    _wait_for_a_person(target, "a")
+    said = _run(target, commands.review, typed="s\n").output
+    assert "s3://data/a was deleted: `s` takes it out of the queue. Its request was a" in said
+    assert "0 labelled, 1 skipped; about 0 wait" in said
 
 
 def test_input_that_ends_gives_the_photo_back(target):

@@ -77,6 +77,12 @@ def test_a_photo_skipped_many_times_is_not_set_aside(queue):
     assert queue.waiting() == 1
 
 
+def test_a_deleted_photo_that_is_skipped_leaves_the_queue(queue):
+    _wait_for_a_person(queue, "a", photo=False)
+    queue.skip(next(queue.take()))
+    assert next(queue.take(), None) is None
+
+
 def test_a_photo_given_back_is_there_for_the_next_reviewer(queue):
     _wait_for_a_person(queue, "a")
     queue.give_back(next(queue.take()))

@@ -35,7 +35,7 @@ def test_it_shows_cost_share_and_precision_with_their_intervals(run):
 def test_corrections_that_were_left_out_are_told(run, monkeypatch):
     with_corrections = replace(traffic(MIXED), corrections=7)
     monkeypatch.setattr("loadingbay.learning.traffic.read", lambda *_: with_corrections)
-    assert "5 labelled answers (7 corrections are left out" in run().output
+    assert "wrong, are left out: 7\n" in run().output
 
 
 def test_labels_that_monitoring_has_not_seen_are_told(run, monkeypatch):
