@@ -26,17 +26,17 @@ import signal
 import socket
 import struct
 import sys
-import time
 from collections.abc import Iterator
 
+from localcloud.sandbox.kernel import RefusedError, call, libc, prctl
+from localcloud.sandbox.mounts import confine
+
 TERMINATE = b"T"
-OPT_ML = b"/opt/ml"
 SHARED, ALONE = b"shared", b"alone"
 
-# From <sched.h>, <sys/mount.h>, <sys/prctl.h> and <linux/capability.h>.
+# From <sched.h>, <sys/prctl.h> and <linux/capability.h>.
 _NEW_NAMESPACES = 0x00020000 | 0x04000000 | 0x08000000 | 0x20000000  # mount, UTS, IPC, PID
 _NEW_USER, _NEW_NETWORK = 0x10000000, 0x40000000
-_NOSUID, _NODEV, _NOEXEC, _BIND, _REC, _PRIVATE = 2, 4, 8, 4096, 16384, 1 << 18
 _PDEATHSIG, _CAPBSET_DROP, _SUBREAPER, _NO_NEW_PRIVS = 1, 24, 36, 38
 _CAPABILITIES_3 = 0x20080522
 _INTERFACE_UP, _SET_INTERFACE_FLAGS = 1, 0x8914  # <net/if.h>, <linux/sockios.h>
@@ -45,10 +45,6 @@ _INTERFACE_UP, _SET_INTERFACE_FLAGS = 1, 0x8914  # <net/if.h>, <linux/sockios.h>
 _KEPT_CAPABILITIES = (0, 1, 3, 4, 5, 6, 7, 8, 10, 13, 18)
 with open("/proc/sys/kernel/cap_last_cap", encoding="utf-8") as file:
     _DROPPED_CAPABILITIES = tuple(n for n in range(int(file.read()) + 1) if n not in _KEPT_CAPABILITIES)
-
-_libc = ctypes.CDLL(None, use_errno=True)
-_libc.prctl.argtypes = (ctypes.c_int, *(ctypes.c_ulong,) * 4)
-_libc.mount.argtypes = (ctypes.c_char_p, ctypes.c_char_p, ctypes.c_char_p, ctypes.c_ulong, ctypes.c_char_p)
 
 
 class Plan:
@@ -114,24 +110,6 @@ def _received(control: int, size: int) -> bytes:
     return data
 
 
-class RefusedError(Exception):
-    """The machine does not allow a part of the plan; the message says which and why."""
-
-
-def _call(what: str, result: int) -> None:
-    if result == -1:
-        raise RefusedError(f"{what}: {os.strerror(ctypes.get_errno())}")
-
-
-def _prctl(what: str, option: int, value: int) -> None:
-    _call(what, _libc.prctl(option, value, 0, 0, 0))
-
-
-def _mount(source: bytes, target: bytes, flags: int, kind: bytes | None = None, options: bytes | None = None) -> None:
-    if _libc.mount(source, target, kind, flags, options) == -1:
-        _call(f"{os.fsdecode(source)} cannot be mounted on {os.fsdecode(target)}", -1)
-
-
 def main(control: int) -> None:
     """Read the plan from `control`, run its command, and report how it ended; does not return.
 
@@ -147,14 +125,14 @@ def main(control: int) -> None:
                 # Its end is awaited here; the kernel lets it end when every process of the namespace has.
                 os.waitpid(first, 0)
                 os._exit(0)
-            _prctl("the end of the parent cannot be watched", _PDEATHSIG, signal.SIGKILL)
+            prctl("the end of the parent cannot be watched", _PDEATHSIG, signal.SIGKILL)
             if plan.network != SHARED:
                 _separate_network(plan.network)
-            _confine(plan)
+            confine(plan)
         else:
             if plan.network != SHARED:
                 _share_network("it allows no namespaces at all")
-            _prctl("orphans cannot be collected", _SUBREAPER, 1)
+            prctl("orphans cannot be collected", _SUBREAPER, 1)
         message = b"EXIT %d" % _supervise(plan, control)
     except EOFError:
         message = b""
@@ -171,7 +149,7 @@ def main(control: int) -> None:
 def _separate(*, user: bool) -> None:
     """Enter new namespaces; only children are in the new PID namespace."""
     uid, gid = os.geteuid(), os.getegid()
-    _call("no new namespace", _libc.unshare(_NEW_NAMESPACES | (_NEW_USER if user else 0)))
+    call("no new namespace", libc.unshare(_NEW_NAMESPACES | (_NEW_USER if user else 0)))
     if user:
         # The command is root in its own namespace, and the local cloud's user outside of it.
         for name, text in (("setgroups", "deny"), ("uid_map", f"0 {uid} 1"), ("gid_map", f"0 {gid} 1")):
@@ -181,7 +159,7 @@ def _separate(*, user: bool) -> None:
 def _separate_network(network: bytes) -> None:
     """Leave for a network that holds a loopback only, or say in the command's output that the machine has none."""
     listener = socket.create_server(("127.0.0.1", int(network)), backlog=1024) if network != ALONE else None
-    if _libc.unshare(_NEW_NETWORK) == -1:
+    if libc.unshare(_NEW_NETWORK) == -1:
         _share_network(os.strerror(ctypes.get_errno()))
         if listener is not None:
             listener.close()
@@ -212,99 +190,16 @@ def _write(path: str, text: str) -> None:
         os.close(file)
 
 
-def _confine(plan: Plan) -> None:
-    """Make the mounts of the plan; they are visible in this mount namespace only."""
-    if plan.hostname:
-        _call("no host name", _libc.sethostname(plan.hostname, len(plan.hostname)))
-    _mount(b"none", b"/", _REC | _PRIVATE)
-    # A container whose own /proc is partly masked gets no new one; its processes are then seen, but out of reach.
-    with contextlib.suppress(RefusedError):
-        _mount(b"proc", b"/proc", _NOSUID | _NODEV | _NOEXEC, b"proc")
-    # Opened before anything is mounted, because a mount may hide the source of another.
-    sources = [os.open(path, os.O_PATH) for path in plan.mounts[::2]]
-    shown = [(path, os.open(path, os.O_PATH)) for path in plan.visible if os.path.exists(path)]
-    targets = plan.mounts[1::2]
-    if OPT_ML in targets and not os.path.isdir(OPT_ML):
-        _add_opt_ml()
-    for path in plan.hidden:
-        if os.path.isdir(path):  # another cloud's home may have been removed meanwhile
-            _cover(os.path.realpath(path), shown)
-    for source, target in zip(sources, targets, strict=True):
-        _mount(b"/proc/self/fd/%d" % source, target, _BIND | _REC)
-    for file in (*sources, *(file for _, file in shown)):
-        os.close(file)
-    for device in block_devices():
-        _mount(b"/dev/null", device, _BIND)
-
-
-def _add_opt_ml() -> None:
-    """Mount a tmpfs on /opt that shows its present entries and an empty directory `ml`."""
-    held = [(entry, os.open(entry.path, os.O_PATH | os.O_NOFOLLOW)) for entry in os.scandir(b"/opt")]
-    links = {entry.name: os.readlink(entry.path) for entry, _ in held if entry.is_symlink()}
-    directories = {entry.name for entry, _ in held if entry.is_dir(follow_symlinks=False)}
-    _mount(b"tmpfs", b"/opt", _NOSUID | _NODEV, b"tmpfs", b"mode=755,size=1m")
-    for entry, file in held:
-        if entry.name in links:
-            os.symlink(links[entry.name], entry.path)
-        else:
-            _bind(file, entry.path, directory=entry.name in directories)
-        os.close(file)
-    os.mkdir(OPT_ML)
-
-
-def _cover(directory: bytes, shown: list[tuple[bytes, int]]) -> None:
-    """Make a directory look empty, but for those of `shown` (path, its descriptor) that lie below it."""
-    _mount(b"tmpfs", directory, _NOSUID | _NODEV, b"tmpfs", b"mode=755,size=1m")
-    for path, file in shown:
-        real = os.path.realpath(b"/proc/self/fd/%d" % file)
-        for place in {path, real}:
-            if os.path.commonpath([directory, place]) == directory and place != directory:
-                os.makedirs(os.path.dirname(place), exist_ok=True)
-                _bind(file, place, directory=os.path.isdir(b"/proc/self/fd/%d" % file))
-
-
-def _bind(file: int, target: bytes, *, directory: bool) -> None:
-    """Mount what the descriptor `file` refers to at `target`, which is made if it is missing."""
-    if directory:
-        os.makedirs(target, exist_ok=True)
-    else:
-        os.close(os.open(target, os.O_WRONLY | os.O_CREAT))
-    _mount(b"/proc/self/fd/%d" % file, target, _BIND | _REC)
-
-
-_TICK = 10**9
-_devices: tuple[int, list[bytes]] = (0, [])
-"""When /dev was last changed, in nanoseconds, and the block devices that it held then."""
-
-
-def block_devices() -> list[bytes]:
-    """The block devices in /dev, which would give access to disks regardless of file permissions.
-
-    The spawner calls it before each fork, so that only a changed /dev is read.
-    """
-    global _devices
-    changed = os.stat(b"/dev").st_mtime_ns
-    # A clock tick may hide a second change from a file's time.
-    if changed != _devices[0] or time.time_ns() - changed < _TICK:
-        found = []
-        for entry in os.scandir(b"/dev"):
-            with contextlib.suppress(OSError):
-                if entry.stat(follow_symlinks=False).st_mode & 0o170000 == 0o060000:
-                    found.append(entry.path)
-        _devices = (changed, found)
-    return _devices[1]
-
-
 def _drop_capabilities() -> None:
     """Drop all capabilities but those of Docker's default; set-user-ID files cannot restore them."""
     for number in _DROPPED_CAPABILITIES:
-        _prctl("capabilities cannot be bounded", _CAPBSET_DROP, number)
+        prctl("capabilities cannot be bounded", _CAPBSET_DROP, number)
     header = (ctypes.c_uint32 * 2)(_CAPABILITIES_3, 0)
     held = (ctypes.c_uint32 * 6)()
-    _call("no capabilities", _libc.capget(header, held))
+    call("no capabilities", libc.capget(header, held))
     low = sum(1 << bit for bit in _KEPT_CAPABILITIES)
     data = (ctypes.c_uint32 * 6)(held[0] & low, held[1] & low, 0, 0, 0, 0)
-    _call("capabilities cannot be dropped", _libc.capset(header, data))
+    call("capabilities cannot be dropped", libc.capset(header, data))
 
 
 def _supervise(plan: Plan, control: int) -> int:
@@ -362,7 +257,7 @@ def _become(plan: Plan) -> None:
         os.umask(0o022)
         if plan.namespaces:
             _drop_capabilities()
-        _prctl("privileges cannot be given up", _NO_NEW_PRIVS, 1)
+        prctl("privileges cannot be given up", _NO_NEW_PRIVS, 1)
         environment = dict(item.split(b"=", 1) for item in plan.environment)
         os.chdir(plan.cwd)
         code = 127
