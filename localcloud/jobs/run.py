@@ -198,7 +198,10 @@ class JobRun:
         if self._ending is not None:
             return {"status": "Stopped", "secondary": self._ending, **self._deliver(job, hosts, complete=False)}
         if code != 0:
+            excess = next((process.excess for process in self._processes if process.excess), "")
             error = algorithm_error(message, self._tail, code, images[self._failed % len(images)])
+            if excess:
+                error = JobError("AlgorithmError", excess)
             left = self._deliver(job, hosts, complete=False)
             return {"status": "Failed", "FailureReason": bounded(str(error)), **exit_message, **left}
         self._change("InProgress", {"secondary": "Uploading"})

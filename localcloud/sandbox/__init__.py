@@ -3,6 +3,7 @@
 launcher   runs one command in namespaces of its own, and ends every process it started
 mounts     what a command in a mount namespace of its own sees
 kernel     calls of the kernel that Python's library lacks
+usage      what a command takes of the machine, and whether it is more than it may
 spawner    the script that forks launchers
 relay      passes connections on to a model server whose network has no other way in
 homes      notes the homes of all local clouds of a user

@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+import struct
 
 libc = ctypes.CDLL(None, use_errno=True)
 libc.prctl.argtypes = (ctypes.c_int, *(ctypes.c_ulong,) * 4)
@@ -27,3 +28,20 @@ def mount(source: bytes, target: bytes, flags: int, kind: bytes | None = None, o
     """Mount something on an existing path, see mount(2)."""
     if libc.mount(source, target, kind, flags, options) == -1:
         call(f"{os.fsdecode(source)} cannot be mounted on {os.fsdecode(target)}", -1)
+
+
+# sched_setattr(2) has no function in most C libraries; its number by the machine's architecture.
+_SET_SCHEDULING = {"x86_64": 314, "aarch64": 274}
+_RESET_ON_FORK = 1
+_SLICE_NANOSECONDS = 100_000
+
+
+def attend() -> None:
+    """Let this process, and none that it forks, run soon after it woke, however many others are ready to run.
+
+    It has shorter turns, from Linux 6.12 on; elsewhere without effect.
+    """
+    number = _SET_SCHEDULING.get(os.uname().machine)
+    if number is not None:
+        attributes = struct.pack("IIQiIQQQ", 48, os.SCHED_OTHER, _RESET_ON_FORK, 0, 0, _SLICE_NANOSECONDS, 0, 0)
+        libc.syscall(number, 0, attributes, 0)

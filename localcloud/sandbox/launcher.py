@@ -5,7 +5,8 @@ A socket to the program that wants the command run (see `process.py`) has three 
 - it carries the plan (`Plan.pack`), so that no variable of the command is seen in a command line;
 - the byte TERMINATE asks the command's processes to end, and its closing, also because the other side was killed,
   kills them all: so nothing outlives the local cloud;
-- back come `EXIT <code>` (negative: a signal), or `FAILED <sentence>` if this machine did not allow what the plan says.
+- back come `EXIT <code>` (negative: a signal), `LIMIT <sentence>` if the command was ended because it took more than
+  the plan allows, or `FAILED <sentence>` if this machine did not allow what the plan says.
 
 With namespaces this is process 1 of a PID namespace, whose end the kernel makes the end of all others in it. Without
 them it is the subreaper that every orphan below it is handed to. In both ways a process is ended by whose child it is,
@@ -21,18 +22,23 @@ import contextlib
 import ctypes
 import fcntl
 import os
+import resource
 import select
 import signal
 import socket
 import struct
 import sys
+import time
 from collections.abc import Iterator
 
-from localcloud.sandbox.kernel import RefusedError, call, libc, prctl
+from localcloud.sandbox import usage
+from localcloud.sandbox.kernel import RefusedError, attend, call, libc, prctl
 from localcloud.sandbox.mounts import confine
 
 TERMINATE = b"T"
 SHARED, ALONE = b"shared", b"alone"
+_MORE_TASKS = 256
+"""The kernel refuses more tasks than the plan allows and these; the command is ended when it has the first of them."""
 
 # From <sched.h>, <sys/prctl.h> and <linux/capability.h>.
 _NEW_NAMESPACES = 0x00020000 | 0x04000000 | 0x08000000 | 0x20000000  # mount, UTS, IPC, PID
@@ -55,6 +61,7 @@ class Plan:
     directories `hidden` are covered by empty ones, but for what is in `visible`, and `hostname` is the host's name.
     `network` is SHARED for the machine's, ALONE for one with nothing but a loopback of its own, or a port's number: as
     ALONE, and connections to that port of the machine's 127.0.0.1 are passed on to it (see `relay.py`).
+    `limits` are the most tasks and bytes of memory of all its processes together (see `usage.py`), or empty.
     """
 
     def __init__(
@@ -68,15 +75,16 @@ class Plan:
         visible: list[bytes] | None = None,
         hostname: bytes = b"",
         network: bytes = SHARED,
+        limits: list[bytes] | None = None,
     ) -> None:
         self.argv, self.environment, self.cwd, self.namespaces = argv, environment, cwd, namespaces
         self.mounts, self.hidden, self.visible, self.hostname = mounts or [], hidden or [], visible or [], hostname
-        self.network = network
+        self.network, self.limits = network, limits or []
 
     def pack(self) -> bytes:
         """Return the plan as bytes, preceded by their length; ValueError if a value holds a null byte."""
         lists = [self.argv, self.environment, [self.cwd], [self.namespaces]]
-        lists += [self.mounts, self.hidden, self.visible, [self.hostname], [self.network]]
+        lists += [self.mounts, self.hidden, self.visible, [self.hostname], [self.network], self.limits]
         fields = [field for values in lists for field in (b"%d" % len(values), *values)]
         if any(b"\0" in field for field in fields):
             raise ValueError("a null byte cannot be part of a command, a variable or a path")
@@ -96,7 +104,7 @@ class Plan:
 
         argv, environment, [cwd], [namespaces] = values(), values(), values(), values()
         mounts, hidden, visible, [hostname], [network] = values(), values(), values(), values(), values()
-        return cls(argv, environment, cwd, namespaces, mounts, hidden, visible, hostname, network)
+        return cls(argv, environment, cwd, namespaces, mounts, hidden, visible, hostname, network, values())
 
 
 def _received(control: int, size: int) -> bytes:
@@ -108,6 +116,10 @@ def _received(control: int, size: int) -> bytes:
             raise EOFError
         data += more
     return data
+
+
+class LimitError(Exception):
+    """The command takes more of the machine than it may; the message says what."""
 
 
 def main(control: int) -> None:
@@ -129,6 +141,9 @@ def main(control: int) -> None:
             if plan.network != SHARED:
                 _separate_network(plan.network)
             confine(plan)
+            if plan.limits:
+                _bound_numbers(int(plan.limits[0]) + _MORE_TASKS)
+                attend()
         else:
             if plan.network != SHARED:
                 _share_network("it allows no namespaces at all")
@@ -136,6 +151,8 @@ def main(control: int) -> None:
         message = b"EXIT %d" % _supervise(plan, control)
     except EOFError:
         message = b""
+    except LimitError as error:
+        message = b"LIMIT " + os.fsencode(str(error))
     except (RefusedError, OSError) as error:
         message = b"FAILED " + os.fsencode(str(error))
     if message:
@@ -202,8 +219,18 @@ def _drop_capabilities() -> None:
     call("capabilities cannot be dropped", libc.capset(header, data))
 
 
+def _bound_numbers(most: int) -> None:
+    """Let this PID namespace have no numbers above `most`, where the kernel has such a bound for each namespace."""
+    # Before, the same file was the whole machine's.
+    if usage.kernel_has(6, 14) and usage.is_whole():
+        with contextlib.suppress(OSError):
+            _write("/proc/sys/kernel/pid_max", str(most))
+
+
 def _supervise(plan: Plan, control: int) -> int:
     """Run the command and return its exit code; pass TERMINATE on as SIGTERM. EOFError if the socket is closed.
+
+    LimitError if its processes take more than they may.
 
     A command that dies of SIGTERM itself, such as a shell, may have children that still end in order: they are waited
     for until they have ended or the socket is closed.
@@ -218,8 +245,14 @@ def _supervise(plan: Plan, control: int) -> int:
     poll.register(control, select.POLLIN)
     poll.register(woken, select.POLLIN)
     code, asked = None, False
+    limits = [int(limit) for limit in plan.limits] if usage.is_whole() else []
+    looked = time.monotonic()
     while True:
-        ready = [file for file, _ in poll.poll()]
+        ready = [file for file, _ in poll.poll(1000 * usage.LOOK_SECONDS if limits else None)]
+        if limits and time.monotonic() - looked >= usage.LOOK_SECONDS:
+            looked = time.monotonic()
+            if excess := usage.excess(*limits):
+                raise LimitError(excess)
         if woken in ready:
             os.read(woken, 4096)
             ended, others = _collect(command)
@@ -258,6 +291,8 @@ def _become(plan: Plan) -> None:
         if plan.namespaces:
             _drop_capabilities()
         prctl("privileges cannot be given up", _NO_NEW_PRIVS, 1)
+        if plan.limits:
+            _bound_processes(int(plan.limits[0]) + _MORE_TASKS)
         environment = dict(item.split(b"=", 1) for item in plan.environment)
         os.chdir(plan.cwd)
         code = 127
@@ -268,6 +303,17 @@ def _become(plan: Plan) -> None:
         os.write(2, b"%r cannot be started: %s\n" % (os.fsdecode(plan.argv[0]), os.fsencode(reason)))
     finally:
         os._exit(code)
+
+
+def _bound_processes(most: int) -> None:
+    """Bound the tasks of this process's user; let the kernel end it before others when memory is short."""
+    # Before, all tasks of the user counted, also outside of the user namespace.
+    if usage.kernel_has(5, 14):
+        _, hard = resource.getrlimit(resource.RLIMIT_NPROC)
+        most = most if hard == resource.RLIM_INFINITY else min(most, hard)
+        resource.setrlimit(resource.RLIMIT_NPROC, (most, most))
+    with contextlib.suppress(OSError):
+        _write("/proc/self/oom_score_adj", "500")
 
 
 def _end_children() -> None:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from localcloud.sandbox.launcher import Plan
 
 OPT_ML = b"/opt/ml"
+_SHARED_MEMORY = b"/dev/shm"
 # From <sys/mount.h>.
 _NOSUID, _NODEV, _NOEXEC, _BIND, _REC, _PRIVATE = 2, 4, 8, 4096, 16384, 1 << 18
 
@@ -35,6 +36,9 @@ def confine(plan: Plan) -> None:
     targets = plan.mounts[1::2]
     if OPT_ML in targets and not os.path.isdir(OPT_ML):
         _add_opt_ml()
+    if plan.limits and os.path.isdir(_SHARED_MEMORY):
+        # What it leaves there ends with it, and counts as its memory.
+        _cover(_SHARED_MEMORY, shown, b"mode=1777,size=%d" % (int(plan.limits[1]) // 2))
     for path in plan.hidden:
         if os.path.isdir(path):  # another cloud's home may have been removed meanwhile
             _cover(os.path.realpath(path), shown)
@@ -61,9 +65,12 @@ def _add_opt_ml() -> None:
     os.mkdir(OPT_ML)
 
 
-def _cover(directory: bytes, shown: list[tuple[bytes, int]]) -> None:
-    """Make a directory look empty, but for those of `shown` (path, its descriptor) that lie below it."""
-    mount(b"tmpfs", directory, _NOSUID | _NODEV, b"tmpfs", b"mode=755,size=1m")
+def _cover(directory: bytes, shown: list[tuple[bytes, int]], options: bytes = b"mode=755,size=1m") -> None:
+    """Make a directory look empty, but for those of `shown` (path, its descriptor) that lie below it.
+
+    `options` are those of the tmpfs that is mounted there.
+    """
+    mount(b"tmpfs", directory, _NOSUID | _NODEV, b"tmpfs", options)
     for path, file in shown:
         real = os.path.realpath(b"/proc/self/fd/%d" % file)
         for place in {path, real}:

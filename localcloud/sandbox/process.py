@@ -164,6 +164,8 @@ class ContainedProcess:
         self._code: int | None = None
         self._problem: str | None = None
         self._killed = False
+        self.excess = ""
+        """Why it was ended by the local cloud, as a sentence, if it took more of the machine than it may."""
         self._timer: threading.Timer | None = None
         self._ended = threading.Event()
         try:
@@ -187,6 +189,9 @@ class ContainedProcess:
         code = -9
         if kind == "EXIT":
             code = int(text)
+        elif kind == "LIMIT":
+            self.excess = f"The local cloud ended it: {text}."
+            _pass_on(_Lines("stderr", on_line), os.fsencode(self.excess) + b"\n")
         elif kind == "FAILED":
             self._problem = text
         elif self._marked:

@@ -13,13 +13,14 @@ import os
 import re
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from localcloud.sandbox.homes import noted, outermost
 from localcloud.sandbox.launcher import Plan
 from localcloud.sandbox.leftovers import VARIABLE
 from localcloud.sandbox.process import ContainedProcess, Launchers, SandboxError
+from localcloud.sandbox.usage import most_memory, most_tasks
 
 OPT_ML = "/opt/ml"
 _TRIAL_SECONDS = 10.0
@@ -52,6 +53,7 @@ class Sandbox:
     `hidden` is the home of the local cloud; `visible` are directories that commands need although they may lie in it.
     `homes` is the directory in which the user's other local clouds note their homes: those that are noted when a
     command begins are hidden from it as well.
+    `most_tasks` and `most_memory` (bytes) bound what the processes of one command take together, with namespaces only.
     `ascii_hidden` is another path of `hidden`, for commands without namespaces where its own is not ASCII.
     """
 
@@ -60,6 +62,8 @@ class Sandbox:
     visible: tuple[Path, ...] = ()
     ascii_hidden: Path | None = None
     homes: Path | None = None
+    most_tasks: int = field(default_factory=most_tasks)
+    most_memory: int = field(default_factory=most_memory)
 
     @property
     def mounts(self) -> bool:
@@ -118,6 +122,7 @@ class Sandbox:
             visible=_bytes(self.visible),
             hostname=hostname.encode(),
             network=network.encode(),
+            limits=[b"%d" % self.most_tasks, b"%d" % self.most_memory],
         )
 
 

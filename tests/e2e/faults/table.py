@@ -153,7 +153,8 @@ _JOBS = """\
 
 `tests/e2e/faults/test_jobs.py` runs a local cloud beside another one and beside processes that are no local cloud's.
 {hostile} jobs start daemons, fork twice, kill their parent and all that they see, read or unmount the cloud's home, set
-`PATH` and `LD_PRELOAD`, or ignore SIGTERM. Then {starts} jobs are started, most of which leave a process behind. At
+`PATH` and `LD_PRELOAD`, or ignore SIGTERM. One that starts thousands of processes is ended at its limit, with a reason
+that says so. Then {starts} jobs are started, most of which leave a process behind. At
 last the cloud is killed while {at_once} jobs are there, and started again.
 
 | counted | value |

@@ -34,6 +34,7 @@ HOSTILE = {
     "unmounts": "umount {home}; if cat {home}/credentials; then exit 1; fi; exit 0",
     "other-path": "exit 0",
 }
+TOO_MANY = "for number in $(seq 9000); do sleep 60 & done; wait"
 ENVIRONMENT = {"other-path": {"PATH": "/nowhere", "LD_PRELOAD": "/opt/ml/nothing.so", "LD_LIBRARY_PATH": "/opt/ml"}}
 STARTED = ("true", "setsid sleep 3000 & true", "(sleep 3000 &) ; true", "sleep 0.05")
 
@@ -117,6 +118,9 @@ def test_jobs_end_whole_and_touch_no_other_process(tmp_path: Path, strangers: li
             jobs.start(name, script.format(**known), ENVIRONMENT.get(name))
         jobs.start("ignores-sigterm", "trap '' TERM INT HUP; while :; do sleep 1; done")
         assert {name: jobs.end(name) for name in HOSTILE} == dict.fromkeys(HOSTILE, "Completed")
+        assert jobs.run("too-many-processes", TOO_MANY) == "Failed"
+        reason = jobs.sagemaker.describe_processing_job(ProcessingJobName="too-many-processes")["FailureReason"]
+        assert reason.startswith("AlgorithmError: The local cloud ended it: its processes and threads were "), reason
         assert soon(lambda: jobs.status("ignores-sigterm") == "InProgress" and bool(marked(mark)), 60)
         jobs.sagemaker.stop_processing_job(ProcessingJobName="ignores-sigterm")
         assert jobs.end("ignores-sigterm") == "Stopped"
