@@ -278,9 +278,12 @@ def instances(resources: Document) -> tuple[str, int]:
 def _instances(resources: Document, where: str) -> None:
     """ApiError for an InstanceCount that the local cloud does not run; `where` is the member's name."""
     _, count = instances(resources)
-    if not 1 <= count <= MAX_HOSTS:
-        raise validation_error(
-            f"{where}.instanceCount is {count}; the local cloud runs 1 to {MAX_HOSTS} processes for a job."
+    if count < 1:
+        raise validation_error(f"{where}.instanceCount is {count}; it must be at least 1.")
+    if count > MAX_HOSTS:
+        raise ApiError(
+            "ResourceLimitExceeded",
+            f"{where}.instanceCount is {count}; the local cloud runs at most {MAX_HOSTS} processes for a job.",
         )
 
 

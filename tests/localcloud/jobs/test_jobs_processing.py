@@ -150,6 +150,14 @@ def test_what_is_not_supported_is_refused_by_name(kit: Kit, change: Any, words: 
         kit.sm.create_processing_job(ProcessingJobName=f"{kit.prefix}-x", RoleArn=ROLE, **request)
 
 
+def test_too_many_instances_are_beyond_a_limit_of_the_account(kit: Kit) -> None:
+    request = kit.processing("job", "pass")["Arguments"]
+    request["ProcessingResources"]["ClusterConfig"]["InstanceCount"] = 17
+    with pytest.raises(ClientError, match="is 17; the local cloud runs at most 16") as error:
+        kit.sm.create_processing_job(ProcessingJobName=f"{kit.prefix}-x", RoleArn=ROLE, **request)
+    assert error.value.response["Error"]["Code"] == "ResourceLimitExceeded"
+
+
 def test_jobs_are_listed_by_status(kit: Kit) -> None:
     name = kit.processing_job("pass")
     kit.wait_job(name)
