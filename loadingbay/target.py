@@ -176,11 +176,16 @@ def choose(environment: Mapping[str, str], folder: Path, cloud: str | None = Non
     if url and wanted != "local":
         if not url.startswith(("http://", "https://")):
             raise UsageError(f"AWS_ENDPOINT_URL={url}: must start with http:// or https://")
-        here = _is_loopback(url)
+        try:
+            given_port, here = urlsplit(url).port, _is_loopback(url)
+        except ValueError:
+            raise UsageError(
+                f"AWS_ENDPOINT_URL={url}: must be an address such as http://127.0.0.1:{DEFAULT_PORT}"
+            ) from None
         if not (here and home.is_dir()):
             keys = _keys(environment) if here else None
             return Target("endpoint", url, region or (LOCAL_REGION if here else None), stage=name, keys=keys)
-        port = urlsplit(url).port or port
+        port = given_port or port
     enforce = _flag("LOADINGBAY_ENFORCE_IAM", environment.get("LOADINGBAY_ENFORCE_IAM", ""))
     return Target("local", f"http://127.0.0.1:{port}", LOCAL_REGION, home, port, name, enforce)
 

@@ -141,6 +141,7 @@ def label(target: Target, inference_id: str | None, truth: str | None, file: Pat
     pairs = labels.read_file(file) if file else [(str(inference_id).strip(), str(truth).strip())]
     if not pairs[0][0]:
         raise UsageError("INFERENCE_ID is empty: `loadingbay classify --json` prints it")
+    pairs[0][0].encode()  # UnicodeEncodeError, which is told as a sentence, where the terminal gave no UTF-8
     labels.check_all(pairs, _classes(target))
     stack = outputs(target)
     unknown = unknown_ids(target, stack, [one for one, _ in pairs])

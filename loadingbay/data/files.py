@@ -30,8 +30,11 @@ class Listed:
         """
         if not self.left_out:
             return ""
-        kinds = ", ".join(f"{count:,} {suffix}" for suffix, count in self.left_out.most_common(5))
+        common = self.left_out.most_common(5)
         count = self.left_out.total()
+        others = count - sum(number for _, number in common)
+        kinds = ", ".join(f"{number:,} {suffix}" for suffix, number in common)
+        kinds += f" and {others:,} of other kinds" if others else ""
         files = "file that does" if count == 1 else "files that do"
         return f"; left out: {count:,} {files} not end in .png, .jpg or .jpeg ({kinds})"
 

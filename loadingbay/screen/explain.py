@@ -49,6 +49,10 @@ def sentence(error: Exception) -> str:
         return f"the connection to the cloud failed: {error}"
     if isinstance(error, OSError):
         return _of_system(error)
+    if isinstance(error, UnicodeEncodeError):
+        # Bytes of an argument that are no UTF-8 come as halves of surrogate pairs, which no request can hold.
+        around = error.object[max(error.start - 60, 0) : error.end + 20].encode(errors="backslashreplace").decode()
+        return f"'{around}' is not UTF-8 text, which names in a cloud are"
     # Errors that the data reader raises are sentences already.
     if isinstance(error, ValueError) and str(error):
         return str(error)

@@ -139,7 +139,7 @@ def read(paths: Iterable[Path]) -> list[Photo]:
     photos: list[Photo] = []
     for path in paths:
         if not path.is_file():
-            raise UsageError(f"{printable(path)}: there is no such photo")
+            raise UsageError(f"{printable(path)}: {_no_photo(path)}")
         require_text(path)
         if path.stat().st_size > MAXIMUM_BYTES:
             raise WorkError(f"{path}: {path.stat().st_size:,} bytes are more than the {MAXIMUM_BYTES:,} of a photo")
@@ -148,6 +148,15 @@ def read(paths: Iterable[Path]) -> list[Photo]:
             name, number = f"{path.stem}-{number}{path.suffix}", number + 1
         photos.append(Photo(name, path, labels(path.parent).get(path.name)))
     return photos
+
+
+def _no_photo(path: Path) -> str:
+    """Say why the path, which is no file, is not a photo, and what to do."""
+    if path.is_dir():
+        return "is a folder: `loadingbay bulk` classifies all photos of one"
+    if path.parts[:1] == ("s3:",):
+        return "PHOTO is a file of this machine: `loadingbay bulk` classifies what lies below a prefix in S3"
+    return "is no file" if path.exists() else "there is no such photo"
 
 
 @cache

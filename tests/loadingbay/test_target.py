@@ -118,6 +118,9 @@ def test_the_environments_endpoint_is_used_with_its_credentials():
         ({"LOADINGBAY_PORT": "80"}, "LOADINGBAY_PORT=80: must be a port number from 1024"),
         ({"LOADINGBAY_PORT": "70000"}, "LOADINGBAY_PORT=70000"),
         ({"AWS_ENDPOINT_URL": "127.0.0.1:4566"}, "must start with http"),
+        ({"AWS_ENDPOINT_URL": "http://["}, r"AWS_ENDPOINT_URL=http://\[: must be an address such as"),
+        ({"AWS_ENDPOINT_URL": "http://127.0.0.1:a"}, "AWS_ENDPOINT_URL=http://127.0.0.1:a: must be an address"),
+        ({"AWS_ENDPOINT_URL": "http://127.0.0.1:99999"}, "must be an address such as"),
         ({"AWS_ENDPOINT_URL": "http://127.0.0.1:1", "LOADINGBAY_CLOUD": "aws"}, "unset one of them"),
     ],
 )

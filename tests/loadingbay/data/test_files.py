@@ -20,6 +20,12 @@ def test_files_of_another_kind_are_counted_by_their_ending():
     assert "left out: 4 files that do not end in .png, .jpg or .jpeg (2 .jfif, 1 .webp, 1 without" in listed.remark
 
 
+def test_files_of_many_kinds_are_all_counted():
+    remark = photos_among(map(Path, ["a.b", "b.b", *(f"x.{number}" for number in range(6))])).remark
+    assert "left out: 8 files" in remark
+    assert "(2 .b, 1 .0, 1 .1, 1 .2, 1 .3 and 2 of other kinds)" in remark
+
+
 def test_a_name_that_is_no_text_is_said_with_its_bytes():
     path = Path(os.fsdecode(b"v\xe9lo.png"))
     assert printable(path) == r"v\xe9lo.png"

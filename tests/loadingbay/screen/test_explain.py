@@ -27,6 +27,7 @@ def _aws(code, message="why", operation="CreateEndpoint"):
         (_aws("403", "Forbidden", "HeadObject"), "HeadObject is not permitted: ask for s3:GetObject and s3:ListBucket"),
         (_aws("AccessDenied", QUOTED), "ask for s3:ListBucket on arn:aws:s3:::data, then"),
         (_aws("ResourceLimitExceeded", "0 of it"), "CreateEndpoint was refused with ResourceLimitExceeded: 0 of it"),
+        (UnicodeEncodeError("utf-8", "photos/\udcff/", 7, 8, "no"), r"'photos/\udcff/' is not UTF-8 text"),
         (NoCredentialsError(), "no usable credentials"),
         (NoRegionError(), "set AWS_DEFAULT_REGION"),
         (EndpointConnectionError(endpoint_url="http://127.0.0.1:9/"), "nothing answers at http://127.0.0.1:9/"),

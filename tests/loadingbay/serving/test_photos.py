@@ -4,6 +4,7 @@
 import json
 import os
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -157,6 +158,19 @@ def test_labels_beside_a_photo_say_what_it_shows(tmp_path):
 def test_a_photo_that_is_not_there_is_named(tmp_path):
     with pytest.raises(UsageError, match=r"gone\.png: there is no such photo"):
         read([tmp_path / "gone.png"])
+
+
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        (".", "is a folder: `loadingbay bulk`"),
+        ("/dev/null", "is no file"),
+        ("s3://bucket/a.png", "below a prefix in S3"),
+    ],
+)
+def test_what_is_no_photo_is_told_with_the_command_for_it(path, said):
+    with pytest.raises(UsageError, match=said):
+        read([Path(path)])
 
 
 def test_a_file_too_large_to_be_a_photo_is_not_uploaded(tmp_path, monkeypatch):
