@@ -178,6 +178,7 @@ def cut(works: Sequence[float], epochs: int, last: float, workers: int) -> int:
     """
 
     def end(epochs_before: int) -> float:
+        """When all work has ended, in the unit of `works`, if the last phase is cut after so many of its epochs."""
         free = [0.0] * workers
 
         def take(work: float, not_before: float = 0.0) -> float:

@@ -74,6 +74,7 @@ def _ranged(s3: Any, read: Callable[..., Answer]) -> Callable[..., Answer]:
     def answer(
         bucket: str, key: str, headers: dict[str, str] | None = None, query: dict[str, Any] | None = None
     ) -> Answer:
+        """Answer the range or part that is asked for with status 206; S3's error where there is none."""
         headers, query = headers or {}, query or {}
         asked, number = headers.get("range", ""), s3._qp(query, "partNumber")
         if not asked and not number:
