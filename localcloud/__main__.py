@@ -182,7 +182,10 @@ def down(home: Path) -> None:
 @options(_IMAGE_OPTIONS)
 @click.option("--make", metavar="NAME", help="Make the environment of this name now, rather than on its first use.")
 def images(images: Path | None, environments: Path, make: str | None) -> None:
-    """List the environments that stand for container images."""
+    """List the environments that stand for container images.
+
+    Of each: its name, whether it is made already, the pattern of the images' addresses, and its folder.
+    """
     from localcloud.images.catalog import CatalogError, known_rules
     from localcloud.images.environments import Images, InstallError, installer_variables
 
@@ -190,7 +193,7 @@ def images(images: Path | None, environments: Path, make: str | None) -> None:
         known = Images(environments, known_rules(images), None, installer_variables(os.environ))
         if make is None:
             for rule, place, made in known.listed():
-                click.echo(f"{rule.name:<14} {'made' if made else '-':<5} {rule.pattern}\n{'':<20} {place}")
+                click.echo(f"{rule.name:<22} {'made' if made else 'not made':<8} {rule.pattern}\n{'':<31} {place}")
             return
         named = next((rule for rule, _, _ in known.listed() if rule.name == make), None)
         if named is None:

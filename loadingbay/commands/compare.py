@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
@@ -79,6 +80,7 @@ def _print_live(live: LiveComparison) -> None:
         click.echo(f"  version {live.shadow} right   {_said(live.shadow_accuracy)}")
         click.echo(f"  the shadow won {live.won} and lost {live.lost} labelled photos (McNemar's exact p {live.p:.2g})")
     place = folder() / "runs" / f"shadow-{live.shadow}"
+    shutil.rmtree(place, ignore_errors=True)  # the photos of an earlier comparison
     for pair in live.differing:
         place.mkdir(parents=True, exist_ok=True)
         name = "".join(letter if letter.isalnum() or letter in "-_" else "_" for letter in pair.inference_id)[:100]

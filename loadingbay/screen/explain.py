@@ -53,6 +53,8 @@ def sentence(error: Exception) -> str:
         # Bytes of an argument that are no UTF-8 come as halves of surrogate pairs, which no request can hold.
         around = error.object[max(error.start - 60, 0) : error.end + 20].encode(errors="backslashreplace").decode()
         return f"'{around}' is not UTF-8 text, which names in a cloud are"
+    if isinstance(error, ModuleNotFoundError):
+        return f"the tools environment lacks the package {error.name}: `make setup` brings it up to date"
     # Errors that the data reader raises are sentences already.
     if isinstance(error, ValueError) and str(error):
         return str(error)

@@ -169,6 +169,8 @@ def _start(target: Target, waiting: Callable[[], None]) -> bool:
             said = daemon.last_line(home, began) or f"the local cloud ended with exit code {process.returncode}"
             if f"Port {target.port} " in said:
                 said = said.replace("give another --port", f"choose another with LOADINGBAY_PORT={target.port + 1}")
+            if said.startswith("ModuleNotFoundError"):
+                said = f"the tools environment is older than this program ({said}): `make setup` brings it up to date"
             raise WorkError(said)
         waiting()
         time.sleep(0.1)

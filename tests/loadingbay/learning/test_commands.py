@@ -91,7 +91,7 @@ def test_skipped_photos_are_shown_once_in_a_session(target):
     assert "0 labelled, 2 skipped; about 2 wait" in _run(target, commands.review, typed="s\ns\n").output
 
 
-def test_a_photo_that_was_deleted_is_told_and_leaves_the_queue_when_skipped(target):
+def test_a_deleted_photo_is_told_and_leaves_the_queue_when_skipped(target):
     _wait_for_a_person(target, "a")
     said = _run(target, commands.review, typed="s\n").output
     assert "s3://data/a was deleted: `s` takes it out of the queue. Its request was a" in said

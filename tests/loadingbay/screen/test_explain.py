@@ -33,6 +33,7 @@ def _aws(code, message="why", operation="CreateEndpoint"):
         (EndpointConnectionError(endpoint_url="http://127.0.0.1:9/"), "nothing answers at http://127.0.0.1:9/"),
         (OSError(errno.ENOSPC, "No space left on device", "/x/y"), r"the disk is full (/x/y): free some space"),
         (OSError(errno.EROFS, "Read-only file system", "/x"), "may not be written to (/x)"),
+        (ModuleNotFoundError("No module named 'a'", name="a"), "lacks the package a: `make setup`"),
         (RuntimeError("odd"), "RuntimeError: odd (unexpected: LOADINGBAY_DEBUG=1 shows where)"),
     ],
 )

@@ -130,6 +130,12 @@ def test_when_it_ends_early_its_own_sentence_is_the_reason(target, program):
         local_cloud.start(target)
 
 
+def test_a_package_that_is_missing_names_the_command_that_installs_it(target, program):
+    program("raise ModuleNotFoundError(\"No module named 'jsonpath'\")")
+    with pytest.raises(WorkError, match=r"'jsonpath'\): `make setup` brings it up to date"):
+        local_cloud.start(target)
+
+
 def test_the_reason_is_of_this_start_and_not_of_an_earlier_one(target, program):
     program("import sys; sys.exit('first reason')")
     with pytest.raises(WorkError, match="first reason"):
