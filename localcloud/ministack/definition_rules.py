@@ -94,6 +94,7 @@ def _of_language(given: dict[str, Any], language: str) -> Found:
 
 
 def _of_handlers(field: str, handlers: Any) -> Found:
+    """What is wrong with the elements of `Retry` or `Catch`."""
     listed = _objects(handlers)
     for number, one in enumerate(listed):
         at = f"{field}[{number}]"
@@ -116,6 +117,7 @@ def _of_task(state: dict[str, Any]) -> Found:
 
 
 def _of_map(state: dict[str, Any]) -> Found:
+    """What is wrong with a Map state: its mode, fields of the other mode, two sources of items, its tolerance."""
     mode = _mode(state)
     if mode not in ("INLINE", "DISTRIBUTED"):
         yield "The field 'Mode' must be one of INLINE, DISTRIBUTED", "ItemProcessor/ProcessorConfig/Mode"

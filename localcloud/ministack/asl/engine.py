@@ -197,6 +197,7 @@ class Engine:
             return self._attempted(state, raw, context, attempt)
 
         def inline() -> Any:
+            """Run the iterations inside this execution, at most MOST_INLINE at a time; the state's result."""
             given, settings = self._items(state, raw, context)
 
             def iteration(number: int, item: Any) -> Callable[[], Any]:

@@ -85,6 +85,7 @@ def _parsed(text: str) -> _Call:
 
 
 def _call(text: str, at: int, depth: int) -> tuple[_Call, int]:
+    """Parse the function call that begins at a place; the call, and the place after it. ValueError for another text."""
     name = _NAME.match(text, at)
     if name is None or depth > _MOST_DEPTH:
         raise ValueError(f"expected a function at character {at}")
@@ -114,6 +115,7 @@ def _after_space(text: str, at: int) -> int:
 
 
 def _argument(text: str, at: int, depth: int) -> tuple[Any, int]:
+    """Parse the argument that begins at a place: a call, text, path, number or word; it, and the place after it."""
     if text.startswith("States.", at):
         return _call(text, at, depth + 1)
     if found := _TEXT.match(text, at):
@@ -132,6 +134,7 @@ def _argument(text: str, at: int, depth: int) -> tuple[Any, int]:
 
 
 def _value(node: Any, data: Any, context: Mapping[str, Any] | None) -> Any:
+    """The value of a parsed argument: paths are read from the input or the context object, functions are called."""
     if isinstance(node, _Path):
         return json_paths.find(node.path, data, context)
     if isinstance(node, _Text):

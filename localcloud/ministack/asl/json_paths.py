@@ -85,6 +85,7 @@ def _one(steps: list[Any], data: Any) -> Any:
 
 
 def _several(steps: list[Any], data: Any) -> list[Any]:
+    """All values that the steps of a path lead to; a value without the next step is left out."""
     found = [data]
     for step in steps:
         reached: list[Any] = []

@@ -52,6 +52,7 @@ def most_items(path: str, data: Any, context: Context | None) -> int:
 
 
 def _number(name: str, path: str, least: int, most: int | None, data: Any, context: Context | None) -> Any:
+    """The number that a Map state's field `namePath` names. StateError when it is missing, none, or out of bounds."""
     try:
         value = json_paths.find(path, data, context)
     except json_paths.MissingPathError:

@@ -57,6 +57,7 @@ class Queries:
 
         @functools.wraps(ask)
         def checked(data: dict[str, Any]) -> Answer:
+            """Answer as `ask`, or with the refusal of an ARN that is none, of no machine, or of an Express one."""
             arn, run = data.get("stateMachineArn"), data.get("mapRunArn")
             if bool(arn) == bool(run):
                 return self._refused("ValidationException", "Must specify one of stateMachineArn or mapRunArn")

@@ -47,6 +47,10 @@ class Tasks:
     def _call(
         self, resource: str, given: Any, timeout: float | None, heartbeat: float | None, context: dict[str, Any]
     ) -> Any:
+        """The result of a task: of an activity's worker, of whoever returns its token, or of the integration itself.
+
+        `timeout` and `heartbeat` are seconds, None for no limit. StateError when one passes, or the task fails.
+        """
         until = callbacks.Until(timeout, heartbeat)
         if ":activity:" in resource:
             return self._callbacks.do_activity(resource, given, until)
