@@ -13,6 +13,7 @@ encryption          S3 objects put with aws:kms and no key
 alarms              evaluation of CloudWatch alarms
 metrics             data points of CloudWatch kept together
 queue_metrics       how many messages wait in queues, and how long, as CloudWatch metrics
+function_limits     the size of what functions are given and answer, their variables and their time
 lambda_workers      how many Lambda workers there are, and what they print
 threads             threads that are used again
 schedules           SageMaker pipelines as targets of schedules and rules

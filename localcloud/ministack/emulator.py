@@ -23,6 +23,7 @@ from localcloud.ministack import (
     alarms,
     definitions,
     encryption,
+    function_limits,
     list_tokens,
     metrics,
     patches,
@@ -139,6 +140,7 @@ class Emulator:
         patches.retry_events(self._modules)
         patches.fail_on_a_full_disk(self._modules)
         patches.refuse_unreadable_archives(self._modules)
+        function_limits.install(self._main, self._modules["services.lambda_svc"])
         patches.ask_s3_for_presigned(self._main)
         encryption.install(self._modules["services.s3"], settings)
         alarms.install(self._modules["services.cloudwatch"], functools.partial(self.put_event, source="aws.cloudwatch"))
@@ -267,15 +269,20 @@ class Emulator:
         bucket["delete"] = gone
 
     def _check_functions_of_stacks(self, function: dict[str, Any]) -> None:
-        """Call `check_function` also for functions of stacks, which are made without CreateFunction."""
+        """Check functions of stacks as well, which are made without CreateFunction."""
         create, update = function["create"], function["update"]
 
-        def checked_create(logical_id: str, properties: dict[str, Any], *rest: Any) -> Any:
+        def refuse(properties: dict[str, Any]) -> None:
+            if refusal := function_limits.refused_configuration(properties):
+                raise ValueError(refusal[1])
             self.check_function(properties)
+
+        def checked_create(logical_id: str, properties: dict[str, Any], *rest: Any) -> Any:
+            refuse(properties)
             return create(logical_id, properties, *rest)
 
         def checked_update(physical_id: str, old: dict[str, Any], new: dict[str, Any], *rest: Any) -> Any:
-            self.check_function(new)
+            refuse(new)
             return update(physical_id, old, new, *rest)
 
         function["create"], function["update"] = checked_create, checked_update

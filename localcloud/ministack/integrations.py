@@ -1,6 +1,8 @@
-"""Registers SageMaker with MiniStack: resource types of CloudFormation, SDK integrations of Step Functions."""
+"""Registers with MiniStack what it lacks: SageMaker's resource types, SDK integrations of SageMaker and S3."""
 
+import functools
 import json
+from datetime import datetime
 from typing import Any
 
 from botocore.exceptions import ClientError, ParamValidationError
@@ -8,15 +10,20 @@ from botocore.exceptions import ClientError, ParamValidationError
 from localcloud.api import ApiError, tags
 from localcloud.cloud import Cloud
 from localcloud.ministack import map_runs, sagemaker_types
+from localcloud.ministack.asl import limits
+from localcloud.ministack.asl.errors import DATA_LIMIT_EXCEEDED
 from localcloud.ministack.emulator import Emulator
 
 
 def register(emulator: Emulator, cloud: Cloud) -> None:
-    """Add SageMaker's types to CloudFormation; InvokeEndpoint and ResultWriter to Step Functions."""
+    """Add SageMaker's types to CloudFormation; InvokeEndpoint, S3's bodies and ResultWriter to Step Functions."""
     groups = _ModelPackageGroups(cloud)
     emulator.register_integration(
         "arn:aws:states:::aws-sdk:sagemakerruntime:invokeEndpoint", lambda parameters: _invoke(cloud, parameters)
     )
+    for name, call in (("getObject", _get_object), ("putObject", _put_object)):
+        resource = f"arn:aws:states:::aws-sdk:s3:{name}"
+        emulator.register_integration(resource, functools.partial(call, cloud))
     emulator.register_pipeline_target(lambda request: cloud.call("StartPipelineExecution", request))
     map_runs.install(lambda bucket, key, body: _put(cloud, bucket, key, body), emulator.durable.executions.of_map_run)
     emulator.register_resource_type("AWS::SageMaker::ModelPackageGroup", groups.create, groups.update, groups.delete)
@@ -44,6 +51,44 @@ def _invoke(cloud: Cloud, parameters: dict[str, Any]) -> dict[str, Any]:
     return {
         "Body": answer["Body"].read().decode("utf-8", "replace"),
         **{name: answer[name] for name in members if name in answer},
+    }
+
+
+def _get_object(cloud: Cloud, parameters: dict[str, Any]) -> dict[str, Any]:
+    """GetObject as a task: `Body` is text. No more of an object is read than a state may hand on."""
+    answer = _s3(cloud, "get_object", parameters)
+    with answer["Body"] as body:
+        data = body.read(limits.MOST_BYTES + 1)
+    if len(data) > limits.MOST_BYTES:
+        raise LookupError(DATA_LIMIT_EXCEEDED, limits.TOO_LARGE.format("aws-sdk:s3"))
+    return {**_plain(answer), "Body": data.decode("utf-8", "replace")}
+
+
+def _put_object(cloud: Cloud, parameters: dict[str, Any]) -> dict[str, Any]:
+    """PutObject as a task: `Body` is text, or JSON that is stored as text."""
+    body = parameters.get("Body", "")
+    text = body if isinstance(body, str) else limits.as_json(body)
+    return _plain(_s3(cloud, "put_object", {**parameters, "Body": text.encode(errors="replace")}))
+
+
+def _s3(cloud: Cloud, operation: str, parameters: dict[str, Any]) -> dict[str, Any]:
+    """The answer of S3; LookupError with the names of the Java SDK's exceptions: S3.NoSuchKeyException."""
+    try:
+        return dict(getattr(cloud.client("s3"), operation)(**parameters))
+    except ClientError as error:
+        told, status = error.response["Error"], error.response["ResponseMetadata"]["HTTPStatusCode"]
+        name = f"S3.{told['Code'].removesuffix('Exception')}Exception"
+        raise LookupError(name, f"{told['Message']} (Service: S3, Status Code: {status})") from error
+    except (ParamValidationError, TypeError) as error:
+        raise LookupError("States.Runtime", str(error)) from error
+
+
+def _plain(answer: dict[str, Any]) -> dict[str, Any]:
+    """An answer without what only the SDK has, its times as text."""
+    return {
+        name: value.strftime("%Y-%m-%dT%H:%M:%SZ") if isinstance(value, datetime) else value
+        for name, value in answer.items()
+        if name not in ("Body", "ResponseMetadata")
     }
 
 

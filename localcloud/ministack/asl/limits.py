@@ -12,6 +12,10 @@ MOST_EVENTS = 25_000
 MOST_BYTES = 262_144
 
 
+TOO_LARGE = "The state/task '{}' returned a result with a size exceeding the maximum number of bytes service limit."
+"""The cause of States.DataLimitExceeded, given the name of the state or task."""
+
+
 def check_history(events: int) -> None:
     """StateError if a state may not be entered after so many events."""
     # Two are kept for what ends the state and the execution.
@@ -23,11 +27,7 @@ def check_history(events: int) -> None:
 def check_result(name: str, result: Any) -> None:
     """StateError if the result of a state or task is too large to be handed on."""
     if is_too_large(as_json(result)):
-        cause = (
-            f"The state/task '{name}' returned a result with a size exceeding the maximum number of bytes service "
-            "limit."
-        )
-        raise StateError(DATA_LIMIT_EXCEEDED, cause)
+        raise StateError(DATA_LIMIT_EXCEEDED, TOO_LARGE.format(name))
 
 
 def check_input(name: str, given: Any) -> None:
