@@ -13,7 +13,9 @@ encryption          S3 objects put with aws:kms and no key
 alarms              evaluation of CloudWatch alarms
 metrics             data points of CloudWatch kept together
 queue_metrics       how many messages wait in queues, and how long, as CloudWatch metrics
+event_entries       events that PutEvents does not take
 function_limits     the size of what functions are given and answer, their variables and their time
+function_errors     errors of functions that no handler raised
 lambda_workers      how many Lambda workers there are, and what they print
 threads             threads that are used again
 schedules           SageMaker pipelines as targets of schedules and rules

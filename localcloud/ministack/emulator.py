@@ -23,6 +23,7 @@ from localcloud.ministack import (
     alarms,
     definitions,
     encryption,
+    event_entries,
     function_limits,
     list_tokens,
     metrics,
@@ -136,11 +137,13 @@ class Emulator:
         workers = Workers(self._modules["core.lambda_runtime"], self._modules["services.lambda_svc"])
         pool, machines = threads.Threads(), self._modules["services.stepfunctions"]
         threads.install(pool, machines, self._modules["core.lambda_runtime"])
-        life = installation.install(machines, pool, lambda service: self.changed(service))
+        functions = self._modules["services.lambda_svc"]
+        life = installation.install(machines, functions, pool, lambda service: self.changed(service))
         patches.retry_events(self._modules)
         patches.fail_on_a_full_disk(self._modules)
         patches.refuse_unreadable_archives(self._modules)
-        function_limits.install(self._main, self._modules["services.lambda_svc"])
+        function_limits.install(self._main, functions)
+        event_entries.install(self._modules["services.eventbridge"])
         patches.ask_s3_for_presigned(self._main)
         encryption.install(self._modules["services.s3"], settings)
         alarms.install(self._modules["services.cloudwatch"], functools.partial(self.put_event, source="aws.cloudwatch"))

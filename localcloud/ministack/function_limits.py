@@ -18,6 +18,7 @@ MOST_ANSWER = 6_291_556
 MOST_VARIABLES = 4_096
 LONGEST_SECONDS = 900
 
+_KINDS = ("Event", "RequestResponse", "DryRun")
 _NAME = re.compile("[a-zA-Z][a-zA-Z0-9_]+")
 _RESERVED = frozenset([
     "_HANDLER", "_X_AMZN_TRACE_ID", "AWS_DEFAULT_REGION", "AWS_REGION", "AWS_EXECUTION_ENV",
@@ -37,6 +38,12 @@ Refusal = tuple[str, str, int]
 
 def refused_invocation(body: bytes, kind: str) -> Refusal | None:
     """Why Invoke refuses a payload; None if it takes it. `kind` is the InvocationType."""
+    if kind and kind not in _KINDS:
+        message = (
+            f"1 validation error detected: Value '{kind[:100]}' at 'invocationType' failed to satisfy constraint: "
+            f"Member must satisfy enum value set: [{', '.join(_KINDS)}]"
+        )
+        return "ValidationException", message, 400
     if len(body) > MOST_REQUEST:
         message = f"Request must be smaller than {MOST_REQUEST} bytes for the InvokeFunction operation"
         return "RequestEntityTooLargeException", message, 413
@@ -90,14 +97,18 @@ def checked_result(result: dict[str, Any]) -> dict[str, Any]:
         return result
     sent_as_it_is = isinstance(body, bytes) or (isinstance(body, str) and result.get("raw_payload"))
     text = body if sent_as_it_is else json.dumps(body, ensure_ascii=False)
-    size = len(text if isinstance(text, bytes) else text.encode(errors="replace"))
+    try:
+        size = len(text if isinstance(text, bytes) else text.encode())
+    except UnicodeEncodeError as error:
+        return _failed(result, "Runtime.MarshalError", f"Unable to marshal response: {error}")
     if size <= MOST_ANSWER:
         return result
-    told = {
-        "errorMessage": f"Response payload size exceeded maximum allowed payload size ({MOST_ANSWER} bytes).",
-        "errorType": "Function.ResponseSizeTooLarge",
-    }
-    return {**result, "body": told, "error": True}
+    message = f"Response payload size exceeded maximum allowed payload size ({MOST_ANSWER} bytes)."
+    return _failed(result, "Function.ResponseSizeTooLarge", message)
+
+
+def _failed(result: dict[str, Any], kind: str, message: str) -> dict[str, Any]:
+    return {**result, "body": {"errorMessage": message, "errorType": kind}, "error": True}
 
 
 def install(main: Any, service: Any) -> None:

@@ -113,12 +113,13 @@ def _enforce_states(roles: _Roles) -> None:
 
     states._execute_task = as_execution(states._execute_task)
     states._run_distributed_map = as_execution(checked(states._run_distributed_map, map_needs, "States.Permissions"))
-    states._call_lambda = checked(
-        states._call_lambda,
-        lambda ref, _: [Need("lambda:InvokeFunction", _function(roles, ref))],
-        # The error name that Step Functions has for every refusal by Lambda.
-        "Lambda.AWSLambdaException",
-    )
+    for name in ("_call_lambda", "_send_event"):
+        setattr(states, name, checked(
+            getattr(states, name),
+            lambda ref, _: [Need("lambda:InvokeFunction", _function(roles, ref))],
+            # The error name that Step Functions has for every refusal by Lambda.
+            "Lambda.AWSLambdaException",
+        ))  # fmt: skip
     states._read_map_items = checked(
         states._read_map_items,
         lambda reader, effective, ctx: _reads(reader, lambda g: states._resolve_params_obj(g, effective, ctx)),

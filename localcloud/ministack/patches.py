@@ -18,6 +18,7 @@ from typing import Any
 
 import yaml
 
+from localcloud.ministack import function_errors
 from localcloud.ministack.private_names import find_names, need
 from localcloud.settings import DiskError
 
@@ -30,6 +31,17 @@ _WORKER_ERROR = (
     '_real_stdout.write(json.dumps({"status": "error", "error": str(e), "trace": traceback.format_exc()}) + "\\n")'
 )
 _COMPARED_BYTES = 16 * 2**20
+_WORKER_RESULT = '_real_stdout.write(json.dumps({"status": "ok", "result": result}) + "\\n")'
+_MARSHALLED_RESULT = """try:
+                answer = json.dumps({"status": "ok", "result": result})
+            except Exception as e:
+                raise type("Runtime.MarshalError", (Exception,), {})(f"Unable to marshal response: {e}") from None
+            _real_stdout.write(answer + "\\n")"""
+_WORKER_INIT_ERROR = '_real_stdout.write(json.dumps({"status": "error", "error": str(e)}) + "\\n")'
+_TOLD_INIT_ERROR = (
+    '_real_stdout.write(json.dumps({"status": "error", "error": json.dumps('
+    '[type(e).__name__, str(e), module_name, handler_name, "mod" in locals()])}) + "\\n")'
+)
 _LONGEST_NAME = 255
 _WILDCARDS = [f"Access-Control-{name}" for name in ("Allow-Origin", "Allow-Methods", "Allow-Headers", "Expose-Headers")]
 # Variables of the server that a Lambda worker inherits; credentials and the function's configuration are added.
@@ -46,6 +58,9 @@ def name_lambda_errors(modules: Modules, changed: Callable[[str], None], printed
     runtime, service = modules["core.lambda_runtime"], modules["services.lambda_svc"]
     script: str = runtime._PYTHON_WORKER_SCRIPT
     need(script.count(_WORKER_ERROR) == 1, "lambda_runtime._PYTHON_WORKER_SCRIPT reports errors in another way")
+    need(script.count(_WORKER_RESULT) == 1, "lambda_runtime._PYTHON_WORKER_SCRIPT writes results in another way")
+    need(script.count(_WORKER_INIT_ERROR) == 1, "lambda_runtime._PYTHON_WORKER_SCRIPT fails to start in another way")
+    script = script.replace(_WORKER_RESULT, _MARSHALLED_RESULT).replace(_WORKER_INIT_ERROR, _TOLD_INIT_ERROR)
     marked = (
         '_real_stdout.write(json.dumps({"status": "ok", "result": {"' + _ERROR_MARK + '": {'
         '"errorMessage": str(e), "errorType": type(e).__name__, '
@@ -60,6 +75,8 @@ def name_lambda_errors(modules: Modules, changed: Callable[[str], None], printed
         changed("lambda")
         printed(answer.get("log") or "")
         body = answer.get("body")
+        if isinstance(body, dict) and answer.get("error"):
+            return {**answer, "body": function_errors.as_on_aws(body, request_id)}
         if not (isinstance(body, dict) and _ERROR_MARK in body):
             return answer
         error = dict(body[_ERROR_MARK])

@@ -3,8 +3,10 @@
 installation  puts what is here in the place of MiniStack's functions
 lifecycle     executions from their start to their end
 queries       what is told of executions
+machines      operations on state machines and activities
 engine        what each type of state does
 tasks         attempts of Task states
+integrations  functions and events as tasks, and errors of services
 callbacks     tasks that a token or an activity's worker ends
 maps          items of Map states
 runs          what runs together, and is stopped together

@@ -4,7 +4,6 @@ Source: AWS Step Functions API reference, SendTaskSuccess, SendTaskFailure, Send
 """
 
 import contextlib
-import json
 import time
 import uuid
 from collections import OrderedDict
@@ -12,6 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from localcloud.api import strict_json
 from localcloud.ministack.asl import limits, runs
 from localcloud.ministack.asl.errors import TIMEOUT, HeartbeatError, StateError
 
@@ -100,7 +100,7 @@ class Callbacks:
     def succeed(self, data: dict[str, Any]) -> Answer:
         """SendTaskSuccess."""
         try:
-            output = json.loads(data["output"])
+            output = strict_json.loads(data["output"])
         except ValueError as error:
             return self._refused("InvalidOutput", f"Invalid Output: '{error}'")
         if limits.is_too_large(data["output"]):

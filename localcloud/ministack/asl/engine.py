@@ -9,7 +9,6 @@ from collections.abc import Callable
 from typing import Any
 
 from localcloud.ministack.asl import choices, limits, maps, payloads, retries, runs, waits
-from localcloud.ministack.asl.callbacks import Callbacks
 from localcloud.ministack.asl.errors import (
     INTRINSIC_FAILURE,
     QUERY_FAILURE,
@@ -33,9 +32,8 @@ Moved = tuple[Any, str | None]
 class Engine:
     """The states of machines, over the emulator's module of Step Functions."""
 
-    def __init__(self, states: Any, threads: Threads, waiting: Callbacks) -> None:
-        self._states, self._threads = states, threads
-        self._tasks = Tasks(states, threads, waiting)
+    def __init__(self, states: Any, threads: Threads, tasks: Tasks) -> None:
+        self._states, self._threads, self._tasks = states, threads, tasks
 
     # A machine
 
@@ -119,7 +117,7 @@ class Engine:
         given = raw if jsonata else payloads.input_path(state, raw, context)
         for rule in state["Choices"]:
             if jsonata:
-                if self._states._evaluate_jsonata_choice_rule(rule, raw, context):
+                if self._states._jsonata_state_field(rule, "Condition", "boolean", raw, context):
                     return self._chosen(rule, raw, context), rule["Next"]
             elif choices.holds(rule, given, context):
                 payloads.assign(rule, given, context)

@@ -13,9 +13,12 @@ from localcloud.ministack.asl import choices, json_paths, payloads, retries, run
 from localcloud.ministack.asl.callbacks import Callbacks
 from localcloud.ministack.asl.engine import Engine
 from localcloud.ministack.asl.errors import RUNTIME, StateError
+from localcloud.ministack.asl.integrations import Integrations
 from localcloud.ministack.asl.intrinsics import evaluate
 from localcloud.ministack.asl.lifecycle import Lifecycle
+from localcloud.ministack.asl.machines import Machines
 from localcloud.ministack.asl.queries import Queries
+from localcloud.ministack.asl.tasks import Tasks
 from localcloud.ministack.private_names import find_names
 from localcloud.ministack.threads import Threads
 
@@ -34,18 +37,24 @@ _USED = (
     "_emit_execution_status_event", "_resolve_state_machine_arn",
     "_execution_version_arn", "_default_encryption", "_nested_start_execution_request", "_state_query_language",
     "_apply_jsonata_arguments", "_apply_jsonata_output", "_apply_jsonata_template", "_apply_state_assign",
-    "_evaluate_jsonata_choice_rule", "_jsonata_state_field", "_jsonata_wait_seconds", "_jsonata_wait_timestamp",
+    "_call_lambda", "_resolve_lambda_function_ref", "_create_state_machine", "_update_state_machine",
+    "_describe_state_machine", "_delete_state_machine", "_create_activity", "_delete_activity",
+    "_register_sfn_jsonata_functions", "_jsonata_state_field", "_jsonata_wait_seconds", "_jsonata_wait_timestamp",
     "_json_type", "_invoke_resource", "_run_distributed_map", "_read_map_items", "json_response",
     "error_response_json", "get_region", "get_account_id", "new_uuid", "now_iso",
 )  # fmt: skip
 
 
-def install(states: ModuleType, threads: Threads, changed: Callable[[str], None]) -> Lifecycle:
-    """Patch `ministack.services.stepfunctions`; `changed(service)` is called after an execution ran."""
+def install(states: ModuleType, functions: Any, threads: Threads, changed: Callable[[str], None]) -> Lifecycle:
+    """Patch `ministack.services.stepfunctions`; `functions` is `ministack.services.lambda_svc`.
+
+    `changed(service)` is called after an execution ran.
+    """
     find_names(states, *_REPLACED, *_USED)
     machines: Any = states
-    waiting = Callbacks(machines)
-    engine = Engine(machines, threads, waiting)
+    waiting, services = Callbacks(machines), Integrations(machines, functions)
+    machines._send_event = services.send
+    engine = Engine(machines, threads, Tasks(machines, threads, waiting, services))
     life = Lifecycle(machines, threads, engine)
 
     def run(arn: str) -> None:
@@ -96,7 +105,9 @@ def install(states: ModuleType, threads: Threads, changed: Callable[[str], None]
     machines._describe_execution = queries.describe
     for name in ("_describe_execution", "_get_execution_history", "_stop_execution"):
         setattr(machines, name, queries.of_execution(getattr(machines, name)))
+    Machines(machines).install()
     _stop_adding(machines)
+    _leave_eval_out(machines)
     return life
 
 
@@ -105,6 +116,17 @@ def _found(path: str, data: Any, context: Any = None) -> Any:
         return json_paths.find(path, data, context)
     except json_paths.MissingPathError:
         raise StateError(RUNTIME, f"Invalid path '{path}' : No results for path: {path}") from None
+
+
+def _leave_eval_out(machines: Any) -> None:
+    """Let JSONata have no $eval, which Step Functions leaves out of it."""
+    register = machines._register_sfn_jsonata_functions
+
+    def register_without_eval(expression: Any) -> None:
+        register(expression)
+        expression.assign("eval", None)
+
+    machines._register_sfn_jsonata_functions = register_without_eval
 
 
 def _stop_adding(machines: Any) -> None:

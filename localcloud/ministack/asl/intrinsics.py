@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from localcloud.api import strict_json
 from localcloud.ministack.asl import json_paths
 from localcloud.ministack.asl.errors import INTRINSIC_FAILURE, RUNTIME, StateError
 
@@ -202,7 +203,7 @@ def _shown(value: Any) -> str:
 
 def _string_to_json(value: Any) -> Any:
     try:
-        return json.loads(value) if _text(value).strip() else None
+        return strict_json.loads(value) if _text(value).strip() else None
     except ValueError as error:
         raise _WrongError(f"the string is no JSON: {error}") from None
 

@@ -42,8 +42,6 @@ class Lifecycle:
     def start(self, data: dict[str, Any]) -> Answer:
         """StartExecution."""
         machine = self._machine(data)
-        if machine is None:
-            return self._no_machine(data)
         execution = self._opened(data, machine)
         if isinstance(execution, tuple):
             return execution
@@ -57,8 +55,6 @@ class Lifecycle:
     def start_sync(self, data: dict[str, Any]) -> Answer:
         """StartSyncExecution: answered at the end of the execution."""
         machine = self._machine(data)
-        if machine is None:
-            return self._no_machine(data)
         if machine["type"] != "EXPRESS":
             return self._refused("StateMachineTypeNotSupported", _TYPE_REFUSED)
         execution = self._opened(data, machine)
@@ -76,12 +72,10 @@ class Lifecycle:
         ended: Answer = self._states.json_response(answer)
         return ended
 
-    def _machine(self, data: dict[str, Any]) -> dict[str, Any] | None:
-        """The state machine that a request names, as of the version that it names."""
+    def _machine(self, data: dict[str, Any]) -> dict[str, Any]:
+        """The state machine that a request names, which exists, as of the version that it names."""
         arn = str(data.get("stateMachineArn"))
-        base = self._states._state_machines.get(self._states._resolve_state_machine_arn(arn) or "")
-        if base is None:
-            return None
+        base = self._states._state_machines[self._states._resolve_state_machine_arn(arn)]
         version = self._states._execution_version_arn(arn)
         alias = {"stateMachineAliasArn": arn} if arn in self._states._state_machine_aliases else {}
         found: dict[str, Any] = self._states._state_machine_versions.get(version) or base if version else base
@@ -262,10 +256,6 @@ class Lifecycle:
             raise StateError(f"StepFunctions.{code}Exception", answer.get("message", ""))
         execution = self._states._executions[answer["executionArn"]]
         return {"ExecutionArn": answer["executionArn"], "StartDate": answer["startDate"]}, execution
-
-    def _no_machine(self, data: dict[str, Any]) -> Answer:
-        message = f"State Machine Does Not Exist: '{data.get('stateMachineArn')}'"
-        return self._refused("StateMachineDoesNotExist", message)
 
     def _refused(self, code: str, message: str) -> Answer:
         answer: Answer = self._states.error_response_json(code, message, 400)

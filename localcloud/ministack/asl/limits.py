@@ -46,5 +46,8 @@ def is_too_large(text: str) -> bool:
 
 
 def as_json(value: Any) -> str:
-    """A value as JSON without spaces, as AWS shows data in histories and descriptions."""
-    return json.dumps(value, separators=(",", ":"))
+    """A value as JSON without spaces, as AWS shows data in histories and descriptions. StateError if it is none."""
+    try:
+        return json.dumps(value, separators=(",", ":"), allow_nan=False)
+    except ValueError as error:
+        raise StateError(RUNTIME, f"The data is not JSON: {error}") from None

@@ -11,6 +11,7 @@ Answer = tuple[int, dict[str, str], bytes]
 Ask = Callable[[dict[str, Any]], Answer]
 
 _TYPE_REFUSED = "This operation is not supported by this type of state machine"
+_STATUSES = ("RUNNING", "SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED", "PENDING_REDRIVE")
 _DESCRIBED = (
     "executionArn", "stateMachineArn", "name", "status", "startDate", "stopDate", "input", "inputDetails", "output",
     "mapRunArn", "error", "cause", "stateMachineVersionArn", "stateMachineAliasArn",
@@ -59,6 +60,13 @@ class Queries:
         def checked(data: dict[str, Any]) -> Answer:
             """Answer as `ask`, or with the refusal of an ARN that is none, of no machine, or of an Express one."""
             arn, run = data.get("stateMachineArn"), data.get("mapRunArn")
+            status = data.get("statusFilter")
+            if status is not None and status not in _STATUSES:
+                message = (
+                    f"1 validation error detected: Value '{str(status)[:100]}' at 'statusFilter' failed to satisfy "
+                    f"constraint: Member must satisfy enum value set: [{', '.join(_STATUSES)}]"
+                )
+                return self._refused("ValidationException", message)
             if bool(arn) == bool(run):
                 return self._refused("ValidationException", "Must specify one of stateMachineArn or mapRunArn")
             if run:

@@ -13,6 +13,8 @@ from typing import Any
 from localcloud.ministack.asl.errors import StateError, StoppedError
 from localcloud.ministack.threads import Threads
 
+_LONGEST = 99_999_999.0
+
 
 class Run:
     """An execution, or the branches of one of its states, while it runs."""
@@ -77,8 +79,9 @@ class Run:
 
     def wait_for(self, happened: Callable[[], bool], seconds: float | None = None) -> bool:
         """Wait until `happened()`, of which `wake` tells, at most so long; whether it has. StoppedError if stopped."""
+        longest = None if seconds is None else min(seconds, threading.TIMEOUT_MAX / 2, _LONGEST)
         with self._changed:
-            found = self._changed.wait_for(lambda: self._stopped or happened(), seconds)
+            found = self._changed.wait_for(lambda: self._stopped or happened(), longest)
         self.check()
         return found
 

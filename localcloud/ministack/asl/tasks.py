@@ -7,7 +7,7 @@ executions on AWS that are public.
 import json
 from typing import Any
 
-from localcloud.ministack.asl import callbacks, json_paths, limits, runs
+from localcloud.ministack.asl import callbacks, integrations, json_paths, limits, runs
 from localcloud.ministack.asl.errors import RUNTIME, TIMEOUT, StateError, StoppedError
 from localcloud.ministack.asl.payloads import Context
 from localcloud.ministack.threads import Threads
@@ -19,8 +19,10 @@ _LONGEST = 99_999_999
 class Tasks:
     """Runs one attempt of a Task state by the emulator's integrations (`states`)."""
 
-    def __init__(self, states: Any, threads: Threads, waiting: callbacks.Callbacks) -> None:
-        self._states, self._threads, self._callbacks = states, threads, waiting
+    def __init__(
+        self, states: Any, threads: Threads, waiting: callbacks.Callbacks, services: integrations.Integrations
+    ) -> None:
+        self._states, self._threads, self._callbacks, self._services = states, threads, waiting, services
 
     def attempt(
         self, state: dict[str, Any], raw: Any, given: Any, execution: dict[str, Any], context: dict[str, Any]
@@ -63,10 +65,9 @@ class Tasks:
     def _invoke(self, resource: str, given: Any, timeout: float | None) -> Any:
         """The result of an integration; one that takes too long goes on, but nobody waits for it any more."""
         if timeout is None:
-            return self._states._invoke_resource(resource, given)
+            return self._services.invoke(resource, given)
         try:
-            run, invoke = runs.current(), self._states._invoke_resource
-            return runs.submitted(self._threads, run, timeout, invoke, resource, given)
+            return runs.submitted(self._threads, runs.current(), timeout, self._services.invoke, resource, given)
         except TimeoutError:
             raise StateError(TIMEOUT, "") from None
 

@@ -20,6 +20,8 @@ def handler(event, context):
     time.sleep(event.get("sleep", 0))
     if "error" in event:
         raise type(event["error"], (Exception,), {})("as it was asked for")
+    if "number" in event:
+        return float(event["number"])
     return event.get("text", "x") * event.get("times", 1)
 """
 
@@ -211,6 +213,30 @@ def test_only_its_name_catches_a_result_that_is_too_large(machines: Machines, fu
     told = json.loads(ended["output"]) if ended["status"] == "SUCCEEDED" else {"Error": ended["error"]}
     assert ended["status"] == ("SUCCEEDED" if names == ["States.DataLimitExceeded"] else "FAILED")
     assert told["Error"] == "States.DataLimitExceeded"
+
+
+def test_a_result_that_is_no_json_fails_the_task(machines: Machines, function: str) -> None:
+    ended = machines.run({"Type": "Task", "Resource": function}, {"number": "nan"})
+
+    assert (ended["status"], ended["error"]) == ("FAILED", "States.Runtime")
+    assert "The data is not JSON" in ended["cause"]
+
+
+@pytest.mark.parametrize(
+    ("expression", "words"),
+    [
+        ("{% 'yes' %}", "Expected 'boolean', but was 'string'"),
+        ("{% $eval('true') %}", "Attempted to invoke a non-function"),
+    ],
+)
+def test_jsonata_is_as_strict_as_on_aws(machines: Machines, expression: str, words: str) -> None:
+    rule = {"Condition": expression, "Next": "End"}
+    states = {"Ask": {"Type": "Choice", "Choices": [rule], "Default": "End"}, "End": {"Type": "Succeed"}}
+
+    ended = machines.run({"QueryLanguage": "JSONata", "StartAt": "Ask", "States": states})
+
+    assert ended["error"] == "States.QueryEvaluationError"
+    assert words in ended["cause"]
 
 
 def test_the_first_catcher_gets_error_and_cause(machines: Machines, function: str) -> None:

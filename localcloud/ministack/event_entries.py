@@ -1,0 +1,60 @@
+"""Events that PutEvents does not take: without source, type or detail, with a detail that is no object, too large.
+
+Source: EventBridge API reference, PutEvents and PutEventsResultEntry, and "Calculating PutEvents event entry size".
+"""
+
+import functools
+import json
+from typing import Any
+
+from localcloud.ministack.private_names import find_names
+
+MOST_BYTES = 1_048_576
+_REQUIRED = ("Source", "DetailType", "Detail")
+
+
+def problem(entry: dict[str, Any]) -> tuple[str, str] | None:
+    """The code and message that an event fails with; None if it is taken."""
+    for name in _REQUIRED:
+        if not entry.get(name):
+            return "InvalidArgument", f"Parameter {name} is not valid. Reason: {name} is a required argument."
+    try:
+        detail = json.loads(entry["Detail"])
+    except (ValueError, RecursionError):
+        detail = None
+    return None if isinstance(detail, dict) else ("MalformedDetail", "Detail is malformed.")
+
+
+def size(entry: dict[str, Any]) -> int:
+    """The bytes that count of an event: 14 for its time, and its texts."""
+    texts = [entry.get(name) or "" for name in _REQUIRED] + list(entry.get("Resources") or [])
+    return (14 if entry.get("Time") else 0) + sum(len(str(text).encode(errors="replace")) for text in texts)
+
+
+def install(events: Any) -> None:
+    """Patch `ministack.services.eventbridge`: the events that are taken are put, the others fail by themselves."""
+    find_names(events, "_put_events", "json_response", "error_response_json")
+    put = events._put_events
+
+    @functools.wraps(put)
+    def put_what_is_valid(data: dict[str, Any], allow_aws_source: bool = False) -> Any:
+        entries = data.get("Entries") or []
+        if sum(map(size, entries)) > MOST_BYTES:
+            message = "Total size of the entries in the request is over the limit."
+            return events.error_response_json("ValidationException", message, 400)
+        failed = {number: found for number, entry in enumerate(entries) if (found := problem(entry))}
+        if not failed or len(entries) > 10:
+            return put(data, allow_aws_source=allow_aws_source)
+        kept = [entry for number, entry in enumerate(entries) if number not in failed]
+        status, headers, body = put({**data, "Entries": kept}, allow_aws_source=allow_aws_source)
+        if status != 200:
+            return status, headers, body
+        told = json.loads(body)
+        results = iter(told["Entries"])
+        merged = [
+            {"ErrorCode": failed[number][0], "ErrorMessage": failed[number][1]} if number in failed else next(results)
+            for number in range(len(entries))
+        ]
+        return events.json_response({"FailedEntryCount": told["FailedEntryCount"] + len(failed), "Entries": merged})
+
+    events._put_events = put_what_is_valid
