@@ -29,6 +29,10 @@ class _NotOursError(Exception):
     """Something listens at the address, but does not answer as a local cloud does."""
 
 
+class _StartingError(WorkError):
+    """This folder's local cloud has begun to start, and does not answer yet."""
+
+
 def health(target: Target, timeout: float = 2.0) -> dict[str, Any] | None:
     """What the local cloud says of itself (status, pid, home, port, version), or None when none answers there."""
     try:
@@ -57,13 +61,16 @@ def log_file(target: Target) -> Path:
     return daemon.log_file(_home(target))
 
 
-def running(target: Target) -> dict[str, Any] | None:
-    """The health of this folder's local cloud if it runs. WorkError if it hangs, or something else has the port."""
+def running(target: Target, patience: float | None = None) -> dict[str, Any] | None:
+    """The health of this folder's local cloud if it runs. WorkError if it hangs, or something else has the port.
+
+    One that runs and does not answer is asked again for `patience` seconds (8 by default).
+    """
     _refuse_suspended(target, _started_here(target))
     try:
         found = _ask(target, _TIMEOUT)
     except _NotOursError:
-        found = _ask_again(target)
+        found = _ask_again(target, _PATIENCE if patience is None else patience)
     if found is not None and Path(found["home"]).resolve() != _home(target).resolve():
         raise WorkError(
             f"port {target.port} belongs to the local cloud of {found['home']}: "
@@ -72,10 +79,10 @@ def running(target: Target) -> dict[str, Any] | None:
     return found
 
 
-def _ask_again(target: Target) -> dict[str, Any] | None:
+def _ask_again(target: Target, patience: float) -> dict[str, Any] | None:
     """As `_ask`, of an address that has not answered as a local cloud does. WorkError says what listens there."""
     ours = _started_here(target)
-    ends = time.monotonic() + (_PATIENCE if ours else 0)  # ours may be starting, stopping, or busy
+    ends = time.monotonic() + (patience if ours else 0)  # ours may be starting, stopping, or busy
     while True:
         try:
             return _ask(target, min(max(ends - time.monotonic(), _QUICK), 3 * _TIMEOUT))
@@ -84,6 +91,13 @@ def _ask_again(target: Target) -> dict[str, Any] | None:
             if time.monotonic() < ends:
                 time.sleep(0.1)
             elif ours is not None and daemon.state(ours):
+                since = daemon.age(ours)
+                if since < daemon.START_SECONDS:
+                    raise _StartingError(
+                        f"the local cloud of {target.home} (process {ours.pid}) was started {since:.0f} s ago and does "
+                        f"not answer on port {target.port} yet: wait a moment, then try again; its log is "
+                        f"{log_file(target)}"
+                    ) from None
                 raise WorkError(
                     f"the local cloud of {target.home} (process {ours.pid}) does not answer on port {target.port}; "
                     f"its log is {log_file(target)}: `kill -9 {ours.pid}` ends it, and `loadingbay up` goes on from "
@@ -117,10 +131,11 @@ def _started_here(target: Target) -> Identity | None:
 
 
 def _running_as_wanted(target: Target) -> bool:
-    """Whether the local cloud runs; WorkError when it is of another version than this program, or does not enforce IAM
-    and the target wants that.
+    """Whether the local cloud runs; one that an interrupted `up` has begun to start is waited for.
+
+    WorkError when it is of another version than this program, or does not enforce IAM and the target wants that.
     """
-    found, ours = running(target), version("localcloud")
+    found, ours = running(target, daemon.START_SECONDS), version("localcloud")
     if found is not None and found.get("version", ours) != ours:
         raise WorkError(
             f"the local cloud that runs is of version {found['version']}, and this program of {ours}: stop it with "
@@ -183,8 +198,14 @@ def stop(target: Target) -> bool:
 
     Raises WorkError when it does not end, or when what answers is not the process that the home's own file names.
     """
-    found, home = running(target), _home(target)
-    if found is None and daemon.find(home) is None:
+    home, starting = _home(target), False
+    ours = _started_here(target)
+    young = ours is not None and daemon.age(ours) < daemon.START_SECONDS
+    try:
+        found = running(target, patience=0.0 if young else None)
+    except _StartingError:
+        found, starting = None, True
+    if found is None and not starting and daemon.find(home) is None:
         return False
     named = daemon.identity(home)
     try:

@@ -108,6 +108,12 @@ def state(process: Identity) -> str:
         return ""
 
 
+def age(process: Identity) -> float:
+    """Return the seconds since a process started."""
+    up = float(Path("/proc/uptime").read_text().split()[0])
+    return up - process.started / os.sysconf("SC_CLK_TCK")
+
+
 def spawn(
     home: Path, options: list[str], directory: Path | None = None, environment: Mapping[str, str] | None = None
 ) -> tuple[subprocess.Popen[bytes], int]:

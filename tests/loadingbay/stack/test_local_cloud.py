@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -17,6 +18,7 @@ import pytest
 from loadingbay.errors import WorkError
 from loadingbay.stack import local_cloud
 from loadingbay.target import Target
+from localcloud.clients import daemon
 from localcloud.sandbox.leftovers import Identity
 
 HEALTHY = """
@@ -287,6 +289,7 @@ def test_a_suspended_cloud_is_said_to_be_suspended(target, program, monkeypatch)
 def test_a_cloud_that_runs_and_does_not_answer_is_named_with_its_log(target, monkeypatch):
     for name in ("_TIMEOUT", "_QUICK", "_PATIENCE"):
         monkeypatch.setattr(local_cloud, name, 0.1)
+    monkeypatch.setattr(daemon, "START_SECONDS", 0.0)
     target.home.mkdir(parents=True)
     Identity.of(os.getpid()).write(target.home / "localcloud.pid")
     with socket.create_server(("127.0.0.1", target.port)):
@@ -296,6 +299,41 @@ def test_a_cloud_that_runs_and_does_not_answer_is_named_with_its_log(target, mon
         (target.home / "endpoint").write_text("http://127.0.0.1:1")
         with pytest.raises(WorkError, match="is used by something else"):
             local_cloud.running(target)
+
+
+SLOW = HEALTHY.replace(
+    'http.server.HTTPServer(("127.0.0.1", port), Handler).serve_forever()',
+    'server = http.server.HTTPServer(("127.0.0.1", port), Handler)\nimport time; time.sleep(float(SECONDS))\n'
+    "server.serve_forever()",
+)
+
+
+def begin(target):
+    """Start a cloud that listens, and answers only some seconds later, as an interrupted `up` leaves one."""
+    process, _ = daemon.spawn(target.home, ["--port", str(target.port)])
+    while True:
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", target.port)):
+            return process
+
+
+def test_a_cloud_that_is_starting_is_not_to_be_killed(target, program, monkeypatch):
+    monkeypatch.setattr(local_cloud, "_PATIENCE", 0.2)
+    monkeypatch.setattr(local_cloud, "_QUICK", 0.1)
+    program(SLOW.replace("SECONDS", "60"))
+    process = begin(target)
+
+    with pytest.raises(WorkError, match=rf"process {process.pid}\) was started \d s ago .* yet: wait a moment, "):
+        local_cloud.running(target)
+    assert local_cloud.stop(target)
+    assert process.wait(10) == -signal.SIGTERM
+
+
+def test_a_start_waits_for_the_one_that_an_interrupted_start_has_begun(target, program):
+    program(SLOW.replace("SECONDS", "1.5"))
+    process = begin(target)
+
+    assert local_cloud.start(target) is False
+    assert local_cloud.running(target)["pid"] == process.pid
 
 
 def test_of_three_starts_at_once_one_starts_it_and_the_others_wait(target, program):
