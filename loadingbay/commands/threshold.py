@@ -58,7 +58,7 @@ def threshold(
     _read("--cost-of-wrong-bay", wrong_bay, prices.read)
     _read("--cost-of-review", review, prices.one)
     if at:
-        _read("--at", at, prices.read)  # the classes that it may name are known later
+        _thresholds(at)  # the classes that it may name are known later
     require_running(target)
     stack = outputs(target)
     traffic = recent.read(target, stack)
@@ -94,13 +94,25 @@ def _read(flag: str, text: str, how: Callable[[str], T]) -> T:
         raise click.UsageError(f"{flag} {text}: {error}") from error
 
 
+def _thresholds(text: str) -> dict[str, float]:
+    """The numbers in --at by class, that of the other classes as ""."""
+    try:
+        named = prices.read(text)
+    except ValueError:
+        named = {}
+    if not named or any(not (0 <= one <= 1 or one == 1.01) for one in named.values()):
+        raise click.UsageError(f"--at {text}: a threshold is a number from 0 to 1, or 1.01 to accept nothing")
+    return named
+
+
 def _rule(text: str, classes: list[str]) -> Mapping[str, float]:
     """The thresholds by class that --at means."""
-    found = _read("--at", text, lambda at: prices.of(at, 0.0, classes))
-    wrong = [one for one in (found.wrong_bay.values() if found else [-1.0]) if not (0 <= one <= 1 or one == 1.01)]
-    if found is None or wrong:
-        raise click.UsageError(f"--at {text}: a threshold is a number from 0 to 1, or 1.01 to accept nothing")
-    return found.wrong_bay
+    named = _thresholds(text)
+    if unknown := [name for name in named if name and name not in classes]:
+        raise click.UsageError(f"--at {text}: there is no class {unknown[0]} among {','.join(classes)}")
+    if "" not in named and (missing := [name for name in classes if name not in named]):
+        raise click.UsageError(f"--at {text}: there is no threshold for {missing[0]}")
+    return {name: named[name] if name in named else named[""] for name in classes}
 
 
 def _show(found: Comparison, traffic: Traffic, asked: list[Mapping[str, float]]) -> None:

@@ -67,7 +67,9 @@ def test_as_json_it_gives_all_figures(run):
         (["--cost-of-review", "-1"], "--cost-of-review -1: -1 is not a number"),
         (["--cost-of-review", "nan"], "--cost-of-review nan: nan is not a number"),
         (["--at", "1.5"], "--at 1.5: a threshold is a number from 0 to 1, or 1.01 to accept nothing"),
-        (["--at", "nan"], "--at nan: nan is not a number"),
+        (["--at", "nan"], "--at nan: a threshold is a number from 0 to 1"),
+        (["--at", "none"], "--at none: a threshold is a number from 0 to 1"),
+        (["--at", "bicycle=0.5"], "--at bicycle=0.5: there is no threshold for motorcycle"),
         (["--at", "lorry=0.5"], "--at lorry=0.5: there is no class lorry"),
     ],
 )
