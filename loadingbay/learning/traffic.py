@@ -86,8 +86,9 @@ def _read(target: Target, stack: Mapping[str, str]) -> Traffic:
         if entry["source"] != _CORRECTION
     ]
     if not answers:
+        corrected = " beside corrections, which say only that an answer was wrong" if recent else ""
         raise WorkError(
-            "no photo that the version in service answered has a label that monitoring has seen: "
+            f"no photo that the version in service answered has a label that monitoring has seen{corrected}: "
             + (NEWER if newer else "`loadingbay review` and `label` give them")
         )
     left_out = len(recent) - len(answers)

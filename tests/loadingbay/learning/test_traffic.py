@@ -117,6 +117,13 @@ def test_labels_that_came_since_are_told(s3, stage, monkeypatch, labels_first):
     assert read(s3).newer is not labels_first
 
 
+def test_corrections_alone_are_told(s3, stage):
+    stage("labelled/entries/a.json", entry(source="correction"))
+    stage(KEY, {"periods": [{"version": "2", "threshold": 0.8, "share_above": 0.6}]})
+    with pytest.raises(WorkError, match="beside corrections, which say only that an answer was wrong: "):
+        read(s3)
+
+
 def test_without_a_label_it_is_told_whether_newer_ones_wait(s3, stage):
     stage(KEY, {"periods": [{"version": "2", "threshold": 0.8, "share_above": 0.6}]})
     with pytest.raises(WorkError, match="loadingbay review"):
