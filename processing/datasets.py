@@ -35,6 +35,7 @@ class Dataset(TypedDict):
     sha256: str  # of images.rec
     source: str  # file or folder name that the photos came from
     labelled: NotRequired[int]  # so many photos, the last ones, were labelled by people after the data were collected
+    blurred: NotRequired[float]  # pixels of 32, the radius of a blur that is to be undone
     turned: NotRequired[int]  # degrees, counter-clockwise, by which photos with black corners are to be turned back
     outliers: NotRequired[dict[Side, dict[str, int]]]  # photos of each class that was not asked for, of both sides
 
@@ -57,14 +58,15 @@ def write(
     source: str,
     side: Side = "test",
     labelled: int = 0,
+    blurred: float = 0.0,
     turned: int = 0,
     outliers: Mapping[Side, Mapping[str, Sequence[Load]]] | None = None,
 ) -> Dataset:
     """Write (class index, encoded photo) pairs as a data set; the bytes depend on the arguments alone.
 
     `outliers` are photos of classes that were not asked for, of both sides by class; those of this `side` are written,
-    the counts of both. The last `labelled` photos are those that people labelled. `turned` is the angle of a
-    camera that is mounted askew, as Dataset has it.
+    the counts of both. The last `labelled` photos are those that people labelled. `blurred` and `turned`
+    say how the camera has changed, as Dataset has it.
     """
     folder.mkdir(parents=True, exist_ok=True)
     counts = [0] * len(classes)
@@ -87,6 +89,8 @@ def write(
     )
     if labelled:
         about["labelled"] = labelled
+    if blurred:
+        about["blurred"] = blurred
     if turned:
         about["turned"] = turned
     if outliers:

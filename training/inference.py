@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import cascade
+import corrections
 import cv2
 import decision
 import fused
@@ -24,7 +25,6 @@ import numpy as np
 import numpy.typing as npt
 import preprocessing
 import second
-import upright
 
 SYMBOL, PARAMETERS, MODEL = "network-symbol.json", "network-0000.params", "model.json"
 MAX_INSTANCES = 256
@@ -150,9 +150,9 @@ def predict_fn(images: UInt8, model: Model) -> Float32:
 
     The first columns are the probabilities of the classes, the temperature applied, given that the photo shows one of
     them; the next is `in_distribution`, from 0 to 1, that it does. Artifacts that hold a large network give one column
-    more: 1 where it was asked. Photos of a camera that is known to be mounted askew are turned back before.
+    more: 1 where it was asked. Photos of a camera that has changed are corrected before, see corrections.py.
     """
-    images = upright.back(images, int(model.about.get("turned", 0)))
+    images = corrections.undone(images, model.about)
     normalised, temperature = preprocessing.normalise(images, model.mean, model.std), float(model.about["temperature"])
     if not model.both:
         return decision.answers(model.network(normalised), temperature)

@@ -8,16 +8,16 @@ in memory what fits, and neither the records nor the pixels need to.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import corrections
 import mxnet as mx
 import numpy as np
 import numpy.typing as npt
 import preprocessing
-import upright
 
 RECORDS, INDEX, ABOUT = "images.rec", "images.idx", "dataset.json"
 OUTLIERS = "outliers.rec"  # photos of other things, where the data have any
@@ -74,10 +74,10 @@ class Pixels:
         return len(self.labels)
 
 
-def decode(path: Path, size: tuple[int, int], folder: Path, turned: int = 0) -> None:
+def decode(path: Path, size: tuple[int, int], folder: Path, changes: Mapping[str, Any] | None = None) -> None:
     """Decode every photo of the records at `path` into `folder`, for `mapped`.
 
-    Photos that are turned by so many degrees are turned back, see upright.py.
+    `changes` is the channel's dataset.json, which says what corrections.py undoes; nothing by default.
     DataError names the first photo that is broken.
     """
     labels: list[int] = []
@@ -85,7 +85,7 @@ def decode(path: Path, size: tuple[int, int], folder: Path, turned: int = 0) -> 
     with (folder / "images.raw").open("wb") as pixels:
         for number, (label, photo) in enumerate(stream(path)):
             try:
-                pixels.write(upright.back(preprocessing.decode(photo, size)[None], turned).tobytes())
+                pixels.write(corrections.undone(preprocessing.decode(photo, size)[None], changes or {}).tobytes())
             except ValueError as error:
                 raise DataError(f"record {number} of {path}: {error}") from error
             labels.append(label)

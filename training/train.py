@@ -123,13 +123,12 @@ def load_channel(folder: Path, classes: list[str], size: tuple[int, int], folds:
         raise records.DataError(
             f"the training records hold the classes {','.join(about['classes'])}, but --classes is {','.join(classes)}"
         )
-    turned = int(about.get("turned", 0))
-    records.decode(folder / records.RECORDS, size, scratch, turned)
+    records.decode(folder / records.RECORDS, size, scratch, about)
     photos = records.mapped(scratch, size)
     records.check(photos, classes, folds)
     crops = outliers.CROPS  # half a millisecond each, and only the head learns from them where there are others
     if (folder / records.OUTLIERS).is_file():
-        records.decode(folder / records.OUTLIERS, size, scratch / phases.OUTLIERS, turned)
+        records.decode(folder / records.OUTLIERS, size, scratch / phases.OUTLIERS, about)
         crops = min(crops, heads.crops_for(photos))
     records.keep(outliers.crops(size, crops), scratch / phases.CROPS)
     records.keep(heads.saved(photos.images), scratch / phases.SAVED)
@@ -216,6 +215,7 @@ def run(flags: argparse.Namespace) -> dict[str, Any] | None:
         "second_opinion": second,
         "outliers": about.get("outliers", {}).get("train", {}),
         "target_precision": flags.target_precision,
+        "blurred": float(about.get("blurred", 0)),
         "turned": int(about.get("turned", 0)),
         "data_label": about["label"],
         "data_sha256": about["sha256"],

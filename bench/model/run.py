@@ -47,8 +47,9 @@ PARTS = ("seeds", "crossval", "alone", "timing", "throughput", "serving")
 CROSSVAL_SEEDS = 3  # of `--seeds`, the first
 # What decides weights, threshold and figures; the handler's speed, say, does not.
 DECIDING = (
-    "augmentation", "backbone", "calibration", "costs", "decision", "fitting", "heads", "metrics", "network",
-    "outliers", "phases", "preprocessing", "pretrained", "records", "second", "thresholds", "train", "upright",
+    "augmentation", "backbone", "calibration", "corrections", "costs", "decision", "fitting", "focus", "heads",
+    "metrics", "network", "outliers", "phases", "preprocessing", "pretrained", "records", "second", "thresholds",
+    "train", "upright",
 )  # fmt: skip
 
 

@@ -149,6 +149,7 @@ def stage(options: argparse.Namespace) -> Iterator[str]:
             source=splits.source,
             side=side,
             labelled=len(people.train) if side == "train" else 0,
+            blurred=splits.blurred if side == "train" else 0.0,
             turned=splits.turned if side == "train" else 0,
             outliers=splits.outliers,
         )

@@ -2,8 +2,9 @@
 
 A retraining has few photos of after a change and many of before. Light, colour, blur and a turn can be carried over:
 they are fitted so that the older photos look like the labelled ones. Light, colour and blur by the means of
-photo_features.py; a turn by the mean photo, whose corners are dark when the camera is mounted askew, and
-training/upright.py turns such photos back, of before and of now alike. A turned camera without dark corners, and one
+photo_features.py; a turn by the mean photo, whose corners are dark when the camera is mounted askew. Then
+training/focus.py sharpens photos that are so blurred, and training/upright.py turns those that are so turned back, of
+before and of now alike. A turned camera without dark corners, and one
 that looks at another place, cannot be learned this way.
 """
 
@@ -119,8 +120,8 @@ def carried_over(splits: Splits, labelled: Sequence[Row], seed: int) -> Splits:
     """Half of the photos to train with, and of the other things to learn from, in the look of the labelled photos.
 
     `labelled` has the newest photos last, which the look is fitted to. Which half is drawn by the content and the seed.
-    The result has the angle of the turn. Nothing changes for few labelled photos, or when they look like the others.
-    To be called before they are added.
+    The result has the blur and the angle of the turn. Nothing changes for few labelled photos, or when they look like
+    the others. To be called before they are added.
     """
     if len(labelled) < MIN_LABELLED:
         return splits
@@ -142,7 +143,14 @@ def carried_over(splits: Splits, labelled: Sequence[Row], seed: int) -> Splits:
         f"half of the older photos are shown as the labelled ones look: turned by {look.angle} degrees, "
         f"blurred by {look.blur:.2f} of {SIDE} pixels, light times {look.light:.2f}, colour times {look.colour:.2f}"
     )
-    return replace(splits, train=train, outliers=outliers, turned=look.angle, notes=(*splits.notes, said))
+    return replace(
+        splits,
+        train=train,
+        outliers=outliers,
+        blurred=round(look.blur, 2),
+        turned=look.angle,
+        notes=(*splits.notes, said),
+    )
 
 
 def _taken(load: Load, look: Look) -> Callable[[], bytes]:

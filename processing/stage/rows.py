@@ -30,6 +30,7 @@ class Splits:
     source: str
     drawn: bool = False  # the archive says that its photos are drawn
     outliers: Mapping[Side, Mapping[str, Sequence[Load]]] | None = None
+    blurred: float = 0.0  # pixels of 32, the radius by which the newest photos are blurred
     turned: int = 0  # degrees, counter-clockwise, by which the newest photos are turned
     notes: tuple[str, ...] = ()  # what was left out, a sentence each
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import decision
 import fitting
+import focus
 import mxnet as mx
 import numpy as np
 import phases
@@ -14,7 +15,7 @@ import records
 import upright
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, ImageFilter
 
 from tests.training import channels
 
@@ -92,8 +93,18 @@ def test_photos_of_a_turned_camera_are_turned_back_before_training(tmp_path: Pat
     photo = channels.tinted(0, np.random.default_rng(0)) + np.uint8(30)
     askew = np.asarray(Image.fromarray(photo).rotate(40, resample=Image.Resampling.BICUBIC))
     channel = channels.write_bodies(tmp_path / "channel", [channels.encoded(askew)], [0], ("ant", "bee"))
-    records.decode(channel / records.RECORDS, (32, 32), tmp_path, 40)
+    records.decode(channel / records.RECORDS, (32, 32), tmp_path, {"turned": 40})
     assert np.array_equal(records.mapped(tmp_path, (32, 32)).images, upright.back(askew[None], 40))
+
+
+def test_photos_out_of_focus_are_sharpened_before_training(tmp_path: Path) -> None:
+    photo = channels.tinted(0, np.random.default_rng(0))
+    blurred = np.asarray(Image.fromarray(photo).filter(ImageFilter.GaussianBlur(1.65)))
+    channel = channels.write_bodies(tmp_path / "channel", [channels.encoded(blurred)], [0], ("ant", "bee"))
+    records.decode(channel / records.RECORDS, (32, 32), tmp_path, {"blurred": 1.65})
+    images = records.mapped(tmp_path, (32, 32)).images
+    assert np.array_equal(images, focus.sharpened(blurred[None], 1.65))
+    assert not np.array_equal(images[0], blurred)
 
 
 def test_records_are_not_held_in_memory(tmp_path: Path) -> None:

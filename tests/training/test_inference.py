@@ -9,12 +9,13 @@ from pathlib import Path
 
 import artifact
 import decision
+import focus
 import inference
 import network
 import numpy as np
 import pytest
 import upright
-from PIL import Image
+from PIL import Image, ImageFilter
 
 from tests.formats import check
 from tests.training import channels
@@ -63,6 +64,15 @@ def test_photos_of_a_turned_camera_are_asked_about_as_turned_back(model: inferen
     answers = inference.predict_fn(askew, knows)
     assert np.array_equal(answers, inference.predict_fn(upright.back(askew, 40), model))
     assert not np.allclose(answers, inference.predict_fn(askew, model), atol=1e-4)
+
+
+def test_photos_out_of_focus_are_asked_about_as_sharpened(model: inference.Model) -> None:
+    photo = channels.tinted(0, np.random.default_rng(0))
+    blurred = np.asarray(Image.fromarray(photo).filter(ImageFilter.GaussianBlur(1.65)))[None]
+    knows = replace(model, about={**model.about, "blurred": 1.65})
+    answers = inference.predict_fn(blurred, knows)
+    assert np.array_equal(answers, inference.predict_fn(focus.sharpened(blurred, 1.65), model))
+    assert not np.allclose(answers, inference.predict_fn(blurred, model), atol=1e-4)
 
 
 def test_the_json_answer_has_class_and_both_thresholds(model: inference.Model) -> None:

@@ -68,6 +68,11 @@ def test_the_data_tell_by_how_much_the_camera_is_turned(look, turned):
     assert camera.carried_over(SPLITS, rows(shown(scenes(50, 3), look)), 1).turned == turned
 
 
+@pytest.mark.parametrize(("look", "blurred"), [(Look(blur=1.6), pytest.approx(1.6, abs=0.16)), (Look(angle=40), 0)])
+def test_the_data_tell_how_much_the_camera_blurs(look, blurred):
+    assert camera.carried_over(SPLITS, rows(shown(scenes(50, 3), look)), 1).blurred == blurred
+
+
 def test_photos_that_look_alike_have_no_new_look():
     assert not camera.fitted(loads(OLD), loads(scenes(60, 3))).is_new
 

@@ -48,10 +48,11 @@ def staged(tmp_path, source, folder):
 
 
 def test_the_angle_of_the_camera_is_told_to_training_alone(tmp_path, source, people, monkeypatch):
-    monkeypatch.setattr(camera, "carried_over", lambda splits, *_: replace(splits, turned=40))
+    monkeypatch.setattr(camera, "carried_over", lambda splits, *_: replace(splits, blurred=1.65, turned=40))
     outputs = staged(tmp_path, source, people((1001, "cat", "train")))
     assert json.loads((outputs["train"] / "dataset.json").read_text())["turned"] == 40
-    assert "turned" not in json.loads((outputs["test"] / "dataset.json").read_text())
+    assert json.loads((outputs["train"] / "dataset.json").read_text())["blurred"] == 1.65
+    assert not {"blurred", "turned"} & json.loads((outputs["test"] / "dataset.json").read_text()).keys()
 
 
 def bodies(folder, name="images.rec"):
