@@ -15,8 +15,8 @@ import inference
 HERE = Path(__file__).resolve().parent
 # What serving needs, and what Evaluate needs beside it; nothing that only training needs.
 SHIPPED = (
-    "cascade.py", "corrections.py", "decision.py", "focus.py", "fused.py", "inference.py", "int8.py", "metrics.py",
-    "preprocessing.py", "second.py", "upright.py",
+    "cascade.py", "corrections.py", "decision.py", "focus.py", "fused.py", "halves.py", "inference.py", "int8.py",
+    "metrics.py", "preprocessing.py", "second.py", "upright.py",
 )  # fmt: skip
 
 

@@ -76,7 +76,7 @@ class SecondOpinion:
         """(n,): how far above the limit a row is, in units of its logits; negative where the large network is asked."""
         if self.below >= 1:
             return np.full(len(logits), -np.inf)
-        limit = _logit(self.below)
+        limit = logit(self.below)
         distance: Float64 = np.minimum(
             (winning_odds(logits, temperature) - limit) * temperature, log_odds(logits) - limit
         )
@@ -105,7 +105,8 @@ def winning_odds(logits: Float32, temperature: float) -> Float64:
     return odds
 
 
-def _logit(probability: float) -> float:
+def logit(probability: float) -> float:
+    """Its log-odds; of 0 and 1 large finite ones."""
     level = min(max(probability, 1e-12), 1 - 1e-12)
     return math.log(level / (1 - level))
 
@@ -133,6 +134,12 @@ class Rule:
         temperature, threshold, inside = (float(about[name]) for name in names)
         return cls(temperature, threshold, inside, by_class, SecondOpinion.of(about))
 
+    def accepted(self, answers: Float32) -> npt.NDArray[np.bool_]:
+        """(n,): which of (n, classes + 1) answers are accepted."""
+        limits = np.array(self.class_thresholds or [self.threshold] * (answers.shape[1] - 1), np.float64)
+        sure = answers[:, :-1].max(axis=1) >= limits[answers[:, :-1].argmax(axis=1)]
+        return np.asarray(sure & (answers[:, -1] >= self.in_distribution_threshold))
+
     def near(self, logits: Float32, margin: float) -> npt.NDArray[np.bool_]:
         """(n,): whether logits of the small network that change by at most `margin` could alter a decision.
 
@@ -144,10 +151,10 @@ class Rule:
         lead = ordered[:, -1] - ordered[:, -2]
         odds = winning_odds(logits, self.temperature)
         room = margin / self.temperature
-        limits = np.array([_logit(one) for one in self.class_thresholds or [self.threshold] * ordered.shape[1]])
+        limits = np.array([logit(one) for one in self.class_thresholds or [self.threshold] * ordered.shape[1]])
         limit = limits[logits[:, :-1].argmax(axis=1)]
         close: npt.NDArray[np.bool_] = (lead <= room) | (np.abs(odds - limit) <= room)
-        close |= np.abs(log_odds(logits) - _logit(self.in_distribution_threshold)) <= margin
+        close |= np.abs(log_odds(logits) - logit(self.in_distribution_threshold)) <= margin
         if self.second is None:
             return close
         asked = self.second.asked(logits, self.temperature)

@@ -20,6 +20,7 @@ import corrections
 import cv2
 import decision
 import fused
+import halves
 import int8
 import numpy as np
 import numpy.typing as npt
@@ -51,6 +52,7 @@ class Model:
     network: Callable[[Float32], Float32]
     mean: Float32
     std: Float32
+    rule: decision.Rule
     both: cascade.Cascade | None = None
 
     @property
@@ -80,7 +82,7 @@ def model_fn(model_dir: str) -> Model:
         raise FileNotFoundError(f"{second.ABOUT} is missing in the model artifact at {model_dir}")
     if large:
         large.warm()
-    model = Model(about, network, mean, std, both)
+    model = Model(about, network, mean, std, rule, both)
     warmup(model)
     return model
 
@@ -94,7 +96,7 @@ def warmup(model: Model) -> None:
     ValueError when the network is broken.
     """
     answer = predict_fn(np.zeros((1, *_image_size, 3), np.uint8), model)
-    columns = len(model.classes) + (2 if model.both else 1)
+    columns = len(model.classes) + (3 if model.both else 2)
     if answer.shape != (1, columns) or not np.isfinite(answer).all():
         raise ValueError(f"the network gives {answer!r} for {len(model.classes)} classes: the artifact is broken")
 
@@ -122,14 +124,19 @@ def _instances(body: bytes) -> list[bytes]:
     return photos
 
 
+def _photo(body: bytes) -> UInt8:
+    """The bytes of one photo as halves.stacked gives it."""
+    return halves.stacked(preprocessing.pixels(body, _image_size), _image_size)
+
+
 def input_fn(body: bytes, content_type: str) -> UInt8:
-    """A request's bytes as (n, h, w, 3) uint8 RGB.
+    """A request's bytes as (n, h, w, 3) uint8 RGB, with the halves of large photos below them, see halves.stacked.
 
     ValueError for a bad photo, UnsupportedContentType for a foreign type.
     """
     kind = (content_type or "").split(";")[0].strip().lower()
     if kind in IMAGE_TYPES:
-        return preprocessing.decode(body, _image_size)[None]
+        return _photo(body)[None]
     if kind != "application/json":
         raise UnsupportedContentType(
             f"content type {content_type!r} is not one of image/png, image/jpeg, application/json"
@@ -139,24 +146,46 @@ def input_fn(body: bytes, content_type: str) -> UInt8:
     images = []
     for number, photo in enumerate(_instances(body)):
         try:
-            images.append(preprocessing.decode(photo, _image_size))
+            images.append(_photo(photo))
         except ValueError as error:
             raise ValueError(f"instance {number}: {error}") from error
-    return np.stack(images)
+    return halves.together(images)
 
 
 def predict_fn(images: UInt8, model: Model) -> Float32:
-    """(n, h, w, 3) uint8 to (n, classes + 1) float32: see decision.answers. Rows do not depend on each other.
+    """What `input_fn` gave to (n, classes + 2) float32: see decision.answers. Rows do not depend on each other.
 
     The first columns are the probabilities of the classes, the temperature applied, given that the photo shows one of
-    them; the next is `in_distribution`, from 0 to 1, that it does. Artifacts that hold a large network give one column
-    more: 1 where it was asked. Photos of a camera that has changed are corrected before, see corrections.py.
+    them; the next is `in_distribution`, from 0 to 1, that it does, and only one. Artifacts that hold a large network
+    give one column more: 1 where it was asked. The last column is 1 where the halves of a photo that would be accepted
+    show different classes: `in_distribution` is 0 then. Photos of a camera that has changed are corrected before, see
+    corrections.py, and have no halves.
     """
-    images = corrections.undone(images, model.about)
+    parts = halves.apart(images, int(model.about["image_size"][0]))
+    whole = corrections.undone(parts[:, 0], model.about)
+    answers = np.pad(_asked(whole, model), ((0, 0), (0, 1)))
+    if parts.shape[1] > 1:
+        known = len(model.classes) + 1
+        plain = (whole == parts[:, 0]).all(axis=(1, 2, 3))
+        rows = np.flatnonzero(model.rule.accepted(answers[:, :known]) & plain & halves.worth_asking(parts))
+        if len(rows):
+            found = _asked(parts[rows, 1:].reshape(-1, *whole.shape[1:]), model, of_halves=True)
+            several = rows[halves.differ(found[:, :known], model.rule)]
+            answers[several, known - 1], answers[several, -1] = 0, 1
+    return answers
+
+
+def _asked(images: UInt8, model: Model, of_halves: bool = False) -> Float32:
+    """(n, h, w, 3) photos to the columns of `predict_fn` but the last.
+
+    The large network is not asked about halves that cannot show different classes.
+    """
     normalised, temperature = preprocessing.normalise(images, model.mean, model.std), float(model.about["temperature"])
     if not model.both:
         return decision.answers(model.network(normalised), temperature)
-    logits, asked = model.both(images, normalised)
+    margin = model.both.margin
+    matter = (lambda logits: halves.matter(logits, model.rule, margin)) if of_halves else None
+    logits, asked = model.both(images, normalised, matter)
     return np.concatenate([decision.answers(logits, temperature), asked[:, None].astype(np.float32)], axis=1)
 
 
@@ -164,7 +193,8 @@ def output_fn(answers: Float32, accept: str, model: Model) -> tuple[bytes, str]:
     """What predict_fn gave as JSON (default) or CSV, and its content type.
 
     A CSV row is `label,confidence,p1,p2,...,in_distribution`. In artifacts that hold a large network each prediction in
-    JSON says whether it was asked, `second_opinion`. Where the threshold depends on the class that is
+    JSON says whether it was asked, `second_opinion`. `several_classes` says that a photo's halves show different
+    classes. Where the threshold depends on the class that is
     answered, each prediction carries its own; `threshold` beside them is then the highest.
     """
     kinds = [part.split(";")[0].strip().lower() for part in (accept or "*/*").split(",")]
@@ -188,6 +218,7 @@ def output_fn(answers: Float32, accept: str, model: Model) -> tuple[bytes, str]:
             **({"threshold": by_class[classes[winner]]} if by_class else {}),
             "in_distribution": row[known],
             **({"second_opinion": row[known + 1] > 0} if model.both else {}),
+            "several_classes": row[-1] > 0,
             "probabilities": dict(zip(classes, row[:known], strict=True)),
         }
         for row, winner in zip(answers.tolist(), winners.tolist(), strict=True)

@@ -92,6 +92,14 @@ def decode(body: bytes, size: tuple[int, int]) -> UInt8:
 
     ValueError, with a sentence, for anything else.
     """
+    return resize(pixels(body, size), size)
+
+
+def pixels(body: bytes, size: tuple[int, int]) -> UInt8:
+    """The bytes of one PNG or JPEG as (h, w, 3) uint8 RGB, before `resize` makes it `size`.
+
+    Far larger JPEGs may come at a fraction of their size. ValueError as for `decode`.
+    """
     if not body:
         raise ValueError("the image is empty (0 bytes)")
     if len(body) > MAX_BYTES:
@@ -100,11 +108,12 @@ def decode(body: bytes, size: tuple[int, int]) -> UInt8:
     if not png and not body.startswith(JPEG_SIGNATURE):
         raise ValueError(f"the image is neither PNG nor JPEG: it starts with {body[:8].hex(' ')}")
     if png and _is_plain_png(body):
-        pixels = cv2.imdecode(np.frombuffer(body, np.uint8), cv2.IMREAD_COLOR)
-        if pixels is not None:
-            return resize(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB), size)
+        plain = cv2.imdecode(np.frombuffer(body, np.uint8), cv2.IMREAD_COLOR)
+        if plain is not None:
+            rgb: UInt8 = cv2.cvtColor(plain, cv2.COLOR_BGR2RGB)
+            return rgb
     try:
-        return resize(_with_pillow(body, size), size)
+        return _with_pillow(body, size)
     except MemoryError:
         raise
     except UnidentifiedImageError as error:  # its own text names an object of Python, not the photo

@@ -97,7 +97,7 @@ def answers(version: Version, photos: Sequence[tuple[str, bytes]]) -> pd.DataFra
         Answer(
             str(number), str(number), 0, "", one["label"], one["confidence"], given.threshold,
             float("nan") if least is None else one["in_distribution"], float("nan") if least is None else least,
-            "photos", Path(), 0,
+            False, "photos", Path(), 0,
         )
         for number, one in enumerate(given.predictions)
     ]  # fmt: skip

@@ -43,6 +43,13 @@ class NotAVehicleWeKnow(Exception):
     """
 
 
+class SeveralVehicles(Exception):
+    """The halves of the photo show vehicles of different kinds: which bay depends on whose driver asks.
+
+    Its text is a JSON object with `message` and `vehicle` (the likelier one).
+    """
+
+
 class RouteNotConfigured(LookupError):
     """The model is sure, and routes.json has no entry for what it sees."""
 
@@ -107,12 +114,15 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     try:
         routed = check(event, ROUTES)
     except ConfidenceThresholdNotMet:
-        _count(below=1, unknown=0)
+        _count(below=1)
         raise
     except NotAVehicleWeKnow:
-        _count(below=0, unknown=1)
+        _count(unknown=1)
         raise
-    _count(below=0, unknown=0)
+    except SeveralVehicles:
+        _count(several=1)
+        raise
+    _count()
     return routed
 
 
@@ -122,15 +132,17 @@ def check(event: dict[str, Any], routes: dict[str, Route]) -> dict[str, Any]:
     Returns `{"photo", "inference_id", "vehicle", "confidence", "threshold", "loading_bay", "order_range"}`. A figure
     equal to its threshold is enough: that is how the thresholds were fitted; none reaches ACCEPT_NOTHING. Whether the
     photo shows a known vehicle is asked first, for only then does the confidence say which; answers of models that were
-    trained before this question was asked carry no `in_distribution`, and are judged by their confidence alone.
+    trained before this question was asked carry no `in_distribution`, and are judged by their confidence alone. Where
+    the answer says that the photo shows several classes, that is what it is refused for.
 
-    Raises NotAVehicleWeKnow, ConfidenceThresholdNotMet, RouteNotConfigured or InputNotUnderstood.
+    Raises SeveralVehicles, NotAVehicleWeKnow, ConfidenceThresholdNotMet, RouteNotConfigured or InputNotUnderstood.
     """
     try:
         prediction = event["prediction"]
         vehicle, confidence, threshold = prediction["label"], prediction["confidence"], prediction["threshold"]
         inside, least = prediction.get("in_distribution", 1.0), prediction.get("in_distribution_threshold", 0.0)
         sure, known = bool(confidence >= threshold), bool(inside >= least)
+        several = prediction.get("several_classes", False) is True
         understood = all(0 <= figure <= 1 for figure in (confidence, inside, least))  # false for NaN as well
         understood = understood and 0 <= threshold <= ACCEPT_NOTHING
     except (AttributeError, KeyError, TypeError) as error:
@@ -141,6 +153,10 @@ def check(event: dict[str, Any], routes: dict[str, Route]) -> dict[str, Any]:
         raise InputNotUnderstood(
             f"Confidence {confidence}, in_distribution {inside} and their thresholds {threshold} and {least} must be "
             f"numbers from 0 to 1; the first threshold may be {ACCEPT_NOTHING}, to accept nothing."
+        )
+    if several:
+        raise SeveralVehicles(
+            json.dumps({"message": "the photo shows vehicles of different kinds, each in a half", "vehicle": vehicle})
         )
     if not known:
         raise NotAVehicleWeKnow(
@@ -179,17 +195,17 @@ def check(event: dict[str, Any], routes: dict[str, Route]) -> dict[str, Any]:
     }
 
 
-def _count(below: int, unknown: int) -> None:
+def _count(below: int = 0, unknown: int = 0, several: int = 0) -> None:
     """A data point for CloudWatch in the embedded metric format: the average of each figure is a share of photos."""
-    names = [{"Name": "BelowThreshold"}, {"Name": "NotAVehicleWeKnow"}]
+    figures = {"BelowThreshold": below, "NotAVehicleWeKnow": unknown, "SeveralVehicles": several}
+    names = [{"Name": name} for name in figures]
     metric = {"Namespace": "LoadingBay", "Dimensions": [["Application"]], "Metrics": names}
     print(
         json.dumps(
             {
                 "_aws": {"Timestamp": int(time.time() * 1000), "CloudWatchMetrics": [metric]},
                 "Application": os.environ.get("APPLICATION", "loadingbay"),
-                "BelowThreshold": below,
-                "NotAVehicleWeKnow": unknown,
+                **figures,
             }
         )
     )

@@ -110,7 +110,7 @@ def classify(event: dict[str, Any], endpoint_name: str, clients: Clients) -> dic
     "in_distribution", "in_distribution_threshold"}}`; the figures are probabilities, 0 to 1, but for a threshold of
     1.01, which no confidence reaches. The thresholds come with the answer, so a model is always judged by its own, and
     with the prediction where the threshold depends on the class; models that do not say whether a photo is one of
-    their classes leave the last two out.
+    their classes leave the last two out. `"several_classes": True` is there where the model says so.
 
     Raises one of the exceptions above; each names the photo or the endpoint and what to do.
     """
@@ -208,6 +208,8 @@ def _prediction(answer: bytes, endpoint_name: str) -> dict[str, Any]:
         if "in_distribution" in first:
             prediction["in_distribution"] = float(first["in_distribution"])
             prediction["in_distribution_threshold"] = float(document["in_distribution_threshold"])
+        if first.get("several_classes") is True:
+            prediction["several_classes"] = True
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise PredictionNotUnderstood(
             f"Endpoint {endpoint_name} answered {answer[:200]!r}; expected JSON with one prediction and a threshold: "

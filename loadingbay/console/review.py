@@ -27,6 +27,7 @@ from loadingbay.errors import NotFoundError, UsageError
 from loadingbay.learning.labels import NEITHER, check_truth
 from loadingbay.learning.review import HIDDEN_SECONDS, Item, NotReadableError, Queue
 from loadingbay.registry import versions as registry
+from loadingbay.serving.photos import FOR_REVIEW
 
 _ON_DESK = 2  # the one that is looked at, and the one that is loaded meanwhile
 _DESKS = 100
@@ -208,6 +209,7 @@ def _answer(request: Request) -> Response:
     """What the model said, for whoever asks."""
     item = _desk(request, request.path_params["tab"]).find(request.path_params["number"]).item
     said = {name: item.prediction.get(name) for name in ("label", "confidence", "threshold")}
+    said["reason"] = FOR_REVIEW.get(item.reason, item.reason)
     # The name of a file often says what it shows, so it is hidden as long as the answer is.
     return JSONResponse({**said, "photo": item.photo["key"]})
 

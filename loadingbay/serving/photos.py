@@ -18,8 +18,12 @@ from loadingbay.target import Target
 
 PARALLEL = 8
 MAXIMUM_BYTES = 100 * 1024 * 1024  # nothing that is a photo; what the model takes is decided behind the upload
-BELOW_THRESHOLD, NOT_KNOWN = "ConfidenceThresholdNotMet", "NotAVehicleWeKnow"
-FOR_REVIEW = {BELOW_THRESHOLD: "not sure enough", NOT_KNOWN: "not a vehicle we know"}  # outcomes, not failures
+BELOW_THRESHOLD, NOT_KNOWN, SEVERAL = "ConfidenceThresholdNotMet", "NotAVehicleWeKnow", "SeveralVehicles"
+FOR_REVIEW = {  # outcomes, not failures
+    BELOW_THRESHOLD: "not sure enough",
+    NOT_KNOWN: "not a vehicle we know",
+    SEVERAL: "several kinds of vehicles",
+}
 
 
 @dataclass(frozen=True)
@@ -121,11 +125,12 @@ def counted(outcomes: list[Outcome]) -> str:
     """
     routed = sum(o.status == "SUCCEEDED" for o in outcomes)
     below = sum(o.error == BELOW_THRESHOLD for o in outcomes)
-    unknown = sum(o.error == NOT_KNOWN for o in outcomes)
-    others = len(outcomes) - routed - below - unknown
+    unknown, several = (sum(o.error == error for o in outcomes) for error in (NOT_KNOWN, SEVERAL))
+    others = len(outcomes) - routed - below - unknown - several
     wrong = sum(o.wrong for o in outcomes)
     text = f"{routed} routed, {below} below the threshold"
     text += f", {unknown} not a vehicle we know" if unknown else ""
+    text += f", {several} with several kinds of vehicles" if several else ""
     text += f", {others} failed" if others else ""
     return text + (f"; {wrong} of the routed {'is' if wrong == 1 else 'are'} wrong" if routed else "")
 

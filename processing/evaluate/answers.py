@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import Any, NotRequired, TypedDict
 
@@ -133,7 +134,10 @@ def _ask(folder: Path, classes: list[str], photos: Sequence[bytes]) -> Answers:
         where = f"photos {at} to {at + len(batch) - 1}"
         try:
             images = [handler.input_fn(body, "image/png" if is_png(body) else "image/jpeg") for body in batch]
-            body, _ = handler.output_fn(handler.predict_fn(np.concatenate(images), model), "application/json", model)
+            # Photos may be read as arrays of different shapes, by their size.
+            alike = [list(group) for _, group in groupby(images, lambda image: image.shape[1:])]
+            rows = np.concatenate([handler.predict_fn(np.concatenate(group), model) for group in alike])
+            body, _ = handler.output_fn(rows, "application/json", model)
             answer = json.loads(body)
         except Exception as error:  # code of the artifact
             raise JobError(f"the handler fails on {where}: {type(error).__name__}: {error}") from error

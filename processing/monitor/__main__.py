@@ -116,7 +116,8 @@ def summary(found: Monitoring, violated: Sequence[Violation]) -> Iterator[str]:
     yield f"{found['count']} answers: {above} accepted, at a threshold of {found['threshold']:.4f} for the latest"
     yield (
         f"not accepted: {found['unsure']} below the confidence threshold, "
-        f"{found['unknown']} that most likely show nothing that the model knows"
+        f"{found['unknown']} that most likely show nothing that the model knows, or several things "
+        f"({found['several']} of them)"
     )
     yield f"drift: {found['drift']['verdict']}"
     yield from (f"violation: {one['description']}" for one in violated)

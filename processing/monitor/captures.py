@@ -34,6 +34,7 @@ class Answer(NamedTuple):
     threshold: float  # what the confidence has to reach; above 1 to accept nothing
     in_distribution: float  # NaN where the model does not say
     in_distribution_threshold: float
+    several: bool  # halves of the photo show different classes
     data_label: str  # what kind of data the model was made of
     path: Path  # of the capture file
     offset: int  # of the line in it
@@ -59,8 +60,8 @@ def read_captures(folder: Path, fallback: Mapping[str, float] | None = None) -> 
 def decided(table: pd.DataFrame) -> pd.DataFrame:
     """The table of answers with three columns more, of which one is true in each row.
 
-    `unknown` (not in distribution: a photo of something else), `unsure` (in distribution, but below the confidence
-    threshold) and `accepted`.
+    `unknown` (not in distribution: a photo of something else, or of several classes), `unsure` (in distribution, but
+    below the confidence threshold) and `accepted`.
     """
     # Where a model says nothing about the distribution, nothing is below the threshold: NaN compares as false.
     unknown = table["in_distribution"] < table["in_distribution_threshold"]
@@ -94,6 +95,7 @@ def _answers(line: Line, fallback: Mapping[str, float] | None) -> list[Answer]:
             limit(one.get("threshold", (fallback or {}).get(one["label"]) if common is None else common)),
             float("nan") if least is None else share(one["in_distribution"]),
             float("nan") if least is None else share(least),
+            one.get("several_classes") is True,
             text(label) if label else "",
             line.path,
             line.offset,

@@ -27,9 +27,10 @@ class Monitoring(TypedDict):
     share_above: float  # accepted, and routed
     share_below: float  # not accepted
     share_unsure: float  # in distribution, but below the confidence threshold (ConfidenceThresholdNotMet)
-    share_unknown: float  # not in distribution (NotAVehicleWeKnow)
+    share_unknown: float  # not in distribution (NotAVehicleWeKnow, SeveralVehicles)
     unsure: int
     unknown: int
+    several: int  # of these, those whose halves show different classes (SeveralVehicles)
     mean_confidence: float
     answers: dict[str, int]
     labelled: int
@@ -81,6 +82,7 @@ def build(
         share_unknown=float(shares["unknown"]),
         unsure=int(answers["unsure"].sum()),
         unknown=int(answers["unknown"].sum()),
+        several=int((answers["unknown"] & answers["several"].astype(bool)).sum()),
         mean_confidence=float(answers["confidence"].mean()),
         answers={str(name): int(count) for name, count in answers["label"].value_counts().sort_index().items()},
         labelled=len(known),

@@ -28,7 +28,7 @@ import artifact, network
 folder = Path(sys.argv[1])
 network.build(2, (16, 32, 64), (32, 32), seed=3).export(str(folder / "network"))
 about = {"classes": ["bicycle", "motorcycle"], "image_size": [32, 32], "mean": [120.0, 118.0, 113.0],
-         "std": [65.0, 65.0, 65.0], "temperature": 1.5, "threshold": 0.8, "in_distribution_threshold": 0.5,
+         "std": [65.0, 65.0, 65.0], "temperature": 1.5, "threshold": 0.5, "in_distribution_threshold": 0.5,
          "data_label": "noise"}
 artifact.write(folder, about, [])
 """
@@ -184,12 +184,12 @@ def test_a_batch_transform_job_is_answered_as_it_sends(server):
 
 
 def _figures(prediction):
-    """The classes' probabilities, then in_distribution."""
-    return [*prediction["probabilities"].values(), prediction["in_distribution"]]
+    """The classes' probabilities, then in_distribution, and whether there are several classes."""
+    return [*prediction["probabilities"].values(), prediction["in_distribution"], prediction["several_classes"]]
 
 
 def test_batched_answers_are_those_of_one_photo_at_a_time(server, artifact, tmp_path):
-    photos = [photo(seed) for seed in range(40)]
+    photos = [photo(seed, size=(96, 64) if seed % 3 else (32, 32)) for seed in range(40)]  # two in three have halves
     names = [tmp_path / f"{number}.png" for number in range(len(photos))]
     for name, body in zip(names, photos, strict=True):
         name.write_bytes(body)

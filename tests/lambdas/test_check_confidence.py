@@ -63,6 +63,16 @@ def inside(figure, threshold, confidence=0.98):
     return event(confidence, 0.83, in_distribution=figure, in_distribution_threshold=threshold)
 
 
+SEVERAL = {"in_distribution": 0.0, "in_distribution_threshold": 0.5, "several_classes": True}
+
+
+def test_a_photo_of_several_kinds_of_vehicles_is_refused_by_that_name():
+    with pytest.raises(app.SeveralVehicles) as caught:
+        app.check(event(0.98, 0.83, **SEVERAL), {"bicycle": ROUTE})
+    said = json.loads(str(caught.value))
+    assert said == {"message": "the photo shows vehicles of different kinds, each in a half", "vehicle": "bicycle"}
+
+
 @pytest.mark.parametrize("confidence", [0.98, 0.61])
 def test_a_photo_of_something_else_is_refused_at_any_confidence(confidence):
     with pytest.raises(app.NotAVehicleWeKnow) as caught:
@@ -144,17 +154,19 @@ def test_broken_routes_are_refused_with_the_vehicle_and_the_field(text, said):
 
 
 @pytest.mark.parametrize(
-    ("photo", "below", "unknown"), [(event(0.9, 0.5), 0, 0), (event(0.1, 0.5), 1, 0), (inside(0.1, 0.5), 0, 1)]
-)
-def test_every_photo_is_counted_in_the_embedded_metric_format(capsys, photo, below, unknown):
-    with contextlib.suppress(app.ConfidenceThresholdNotMet, app.NotAVehicleWeKnow):
+    ("photo", "counted"),
+    [
+        (event(0.9, 0.5), (0, 0, 0)), (event(0.1, 0.5), (1, 0, 0)), (inside(0.1, 0.5), (0, 1, 0)),
+        (event(0.9, 0.5, **SEVERAL), (0, 0, 1)),
+    ],
+)  # fmt: skip
+def test_every_photo_is_counted_in_the_embedded_metric_format(capsys, photo, counted):
+    with contextlib.suppress(app.ConfidenceThresholdNotMet, app.NotAVehicleWeKnow, app.SeveralVehicles):
         app.handler(photo, None)
     metric = json.loads(capsys.readouterr().out)
-    assert (metric["BelowThreshold"], metric["NotAVehicleWeKnow"]) == (below, unknown)
-    assert [one["Name"] for one in metric["_aws"]["CloudWatchMetrics"][0]["Metrics"]] == [
-        "BelowThreshold",
-        "NotAVehicleWeKnow",
-    ]
+    names = [one["Name"] for one in metric["_aws"]["CloudWatchMetrics"][0]["Metrics"]]
+    assert names == ["BelowThreshold", "NotAVehicleWeKnow", "SeveralVehicles"]
+    assert tuple(metric[name] for name in names) == counted
     assert metric["Application"] == "loadingbay"
 
 

@@ -50,6 +50,13 @@ def test_sure_photos_get_the_small_networks_answer_exactly() -> None:
     assert (logits[sure] == _small(data)[sure]).all()
 
 
+def test_only_photos_that_matter_are_asked_about() -> None:
+    images, data = _photos(100)
+    logits, asked = _cascade(_rule(1.0))(images, data, lambda small: small[:, 0] > 0)
+    assert (asked == (_small(data)[:, 0] > 0)).all()
+    assert (logits[~asked] == _small(data)[~asked]).all()
+
+
 def test_at_one_both_are_asked_about_every_photo() -> None:
     images, data = _photos(200)
     data[0, 0, 0, 0] = 300  # a confidence of 1 in single precision

@@ -76,7 +76,7 @@ def test_photos_out_of_focus_are_asked_about_as_sharpened(model: inference.Model
 
 
 def test_the_json_answer_has_class_and_both_thresholds(model: inference.Model) -> None:
-    answers = np.array([[0.1, 0.7, 0.2, 0.9]], np.float32)
+    answers = np.array([[0.1, 0.7, 0.2, 0.9, 0]], np.float32)
     body, kind = inference.output_fn(answers, "*/*", model)
     answer = json.loads(body)
     check("answer", answer)
@@ -85,13 +85,14 @@ def test_the_json_answer_has_class_and_both_thresholds(model: inference.Model) -
     assert answer["predictions"][0]["confidence"] == pytest.approx(0.7)
     assert list(answer["predictions"][0]["probabilities"]) == CLASSES
     assert answer["predictions"][0]["in_distribution"] == pytest.approx(0.9)
+    assert answer["predictions"][0]["several_classes"] is False
     assert (answer["threshold"], answer["in_distribution_threshold"]) == (0.8, 0.3)
     assert answer["model"] == {"data_label": "photos"}
 
 
 def test_the_csv_answer_has_a_line_for_each_photo(model: inference.Model) -> None:
     body, kind = inference.output_fn(
-        np.array([[0.1, 0.7, 0.2, 0.9], [0.9, 0.05, 0.05, 0.4]], np.float32), "text/csv", model
+        np.array([[0.1, 0.7, 0.2, 0.9, 0], [0.9, 0.05, 0.05, 0.4, 0]], np.float32), "text/csv", model
     )
     rows = list(csv.reader(io.StringIO(body.decode())))
     assert kind == "text/csv"

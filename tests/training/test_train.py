@@ -53,7 +53,7 @@ def trained(channel: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Pa
 def test_the_artifact_is_whole_and_answers(trained: tuple[Path, str]) -> None:
     model = inference.model_fn(str(trained[0] / "model"))
     answers = inference.predict_fn(np.zeros((3, 32, 32, 3), np.uint8), model)
-    assert answers.shape == (3, 4)
+    assert answers.shape == (3, 5)
     assert np.allclose(answers[:, :2].sum(axis=1), 1, atol=1e-6)
     assert set(answers[:, 3]) <= {0, 1}
     assert model.about["second_opinion"]["below"] == 0.995
@@ -100,7 +100,7 @@ def test_below_zero_only_the_small_network_is_in_the_artifact(
     model = inference.model_fn(str(tmp_path / "model"))
     photos = np.random.default_rng(0).integers(0, 256, (4, 32, 32, 3)).astype(np.uint8)
     answers = inference.predict_fn(photos, model)
-    assert answers.shape == (4, 3)
+    assert answers.shape == (4, 4)
     assert "second_opinion" not in json.loads(inference.output_fn(answers, "*/*", model)[0])["predictions"][0]
 
 

@@ -95,7 +95,7 @@ def test_what_is_wrong_with_lambda_itself_is_retried(task):
 
 def test_a_refusal_is_caught_by_its_name_and_ends_as_a_failure_of_it():
     (catcher,) = STATES["CheckConfidence"]["Catch"]
-    assert catcher["ErrorEquals"] == ["ConfidenceThresholdNotMet", "NotAVehicleWeKnow"]
+    assert catcher["ErrorEquals"] == ["ConfidenceThresholdNotMet", "NotAVehicleWeKnow", "SeveralVehicles"]
     assert set(catcher["ErrorEquals"]) <= set(conditions("check_confidence"))
     assert STATES["ReadCause"]["Parameters"]["error.$"] == "$.failure.Error"
     state = STATES[catcher["Next"]]

@@ -195,10 +195,11 @@ def test_photos_of_something_else_are_counted_apart_from_unsure_ones(figures):
         capture(1, 0.9, also=also, each=known),
         capture(2, 0.5, also=also, each=known),
         capture(3, 0.9, also=also, each=unknown),
-        capture(4, 0.5, also=also, each=unknown),
+        capture(4, 0.5, also=also, each={"in_distribution": 0, "several_classes": True}),
         capture(5, 0.5),
     ]
     found = figures(stream)
+    assert found["several"] == 1
     assert (found["unsure"], found["unknown"], found["share_above"]) == (2, 2, 0.2)
     assert (found["share_unsure"], found["share_unknown"]) == (0.4, 0.4)
 
