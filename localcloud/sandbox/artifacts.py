@@ -1,11 +1,12 @@
 """Unpacks untrusted model archives (.tar.gz): files and directories only, inside one directory, bounded in size."""
 
+import errno
 import gzip
 import shutil
 import tarfile
 import zlib
 from pathlib import Path, PurePosixPath
-from typing import IO, cast
+from typing import IO, Self, cast
 
 MOST_BYTES = 5 * 1024**3
 MOST_MEMBERS = 20_000
@@ -17,6 +18,13 @@ FREE_BYTES = 256 * 1024**2
 
 # Bytes for each member's header and padding, and for the end of the archive.
 _MARGIN = MOST_MEMBERS * 1024 + 20_480
+_LONGEST_NAME = 64 * 1024
+"""Bytes of a header that holds a name or attributes: tarfile reads it whole."""
+_HEADERS = (
+    tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE, tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK
+)  # fmt: skip
+# What the system says of names that cannot be, or that are of a file here and of a directory there.
+_OF_NAMES = (errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.ENAMETOOLONG, errno.EINVAL, errno.EILSEQ)
 
 
 class ArtifactError(Exception):
@@ -32,8 +40,10 @@ def unpack(archive: Path, target: Path, most_bytes: int = MOST_BYTES, free_bytes
     target.mkdir(parents=True)
     try:
         _unpack(archive, target, min(most_bytes, max(free_bytes, MOST_RATIO * archive.stat().st_size)))
-    except (tarfile.TarError, EOFError, zlib.error, OSError) as error:
+    except (tarfile.TarError, EOFError, zlib.error, OSError, ValueError) as error:
         shutil.rmtree(target, ignore_errors=True)
+        if isinstance(error, OSError) and error.errno in _OF_NAMES:
+            raise ArtifactError(f"a member cannot have its name ({error.strerror})") from error
         if isinstance(error, OSError) and error.errno is not None:
             # An error of the disk (full, read-only), not of the archive: gzip's own errors have no errno.
             raise
@@ -47,12 +57,26 @@ def _unpack(archive: Path, target: Path, most_bytes: int) -> None:
     with gzip.open(archive) as file:
         bounded = cast("IO[bytes]", _Bounded(file, most_bytes))  # tarfile calls nothing but read
         _unpack_members(bounded, target, most_bytes)
+        while bounded.read(1024 * 1024):  # gzip's checksum is at its end
+            pass
+
+
+class _Member(tarfile.TarInfo):
+    """A member of an archive; ArtifactError for a header that is too long."""
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
+        """Return the member that a block of 512 bytes describes."""
+        member = super().frombuf(buf, encoding, errors)
+        if member.type in _HEADERS and member.size > _LONGEST_NAME:
+            raise ArtifactError(f"it has a header of {member.size:,} bytes, more than {_LONGEST_NAME:,}")
+        return member
 
 
 def _unpack_members(stream: IO[bytes], target: Path, most_bytes: int) -> None:
     """Unpack an uncompressed tar into `target`; ArtifactError for links, devices, outside paths, and above limits."""
     left = most_bytes
-    with tarfile.open(fileobj=stream, mode="r|") as tar:
+    with tarfile.open(fileobj=stream, mode="r|", tarinfo=_Member) as tar:
         for count, member in enumerate(tar, 1):
             if count > MOST_MEMBERS:
                 raise ArtifactError(f"it has more than {MOST_MEMBERS} members")

@@ -44,6 +44,45 @@ def test_files_and_directories_are_unpacked(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("members", "sentence"),
+    [
+        ([("a", b"x"), ("a/b", b"x")], "cannot have its name .File exists"),
+        ([("a", special(tarfile.DIRTYPE)), ("a", b"x")], "cannot have its name .Is a directory"),
+        ([("n" * 300, b"x")], "cannot have its name .File name too long"),
+    ],
+)
+def test_names_that_cannot_be_are_the_archives_fault(
+    tmp_path: Path, members: list[tuple[str, bytes | tarfile.TarInfo]], sentence: str
+) -> None:
+    path = archive(tmp_path / "a", *members)
+
+    with pytest.raises(ArtifactError, match=sentence):
+        unpack(path, tmp_path / "model")
+
+    assert not (tmp_path / "model").exists()
+
+
+@pytest.mark.parametrize("attribute", [{"path": "a\0b"}, {"comment": "c" * 100_000}])
+def test_attributes_that_no_file_has_are_refused(tmp_path: Path, attribute: dict[str, str]) -> None:
+    member = tarfile.TarInfo()
+    member.pax_headers = attribute
+    path = archive(tmp_path / "a", ("a", member))
+
+    with pytest.raises(ArtifactError, match=r"embedded null byte|a header of 100,0"):
+        unpack(path, tmp_path / "model")
+
+    assert not (tmp_path / "model").exists()
+
+
+def test_the_checksum_at_the_end_is_compared(tmp_path: Path) -> None:
+    path = archive(tmp_path / "a", ("good", b"x"))
+    path.write_bytes(path.read_bytes()[:-8] + bytes(8))
+
+    with pytest.raises(ArtifactError, match="CRC check failed"):
+        unpack(path, tmp_path / "model")
+
+
+@pytest.mark.parametrize(
     ("member", "sentence"),
     [
         (("../out", b"x"), "'../out' would be written outside"),
@@ -76,14 +115,22 @@ def test_an_archive_of_little_but_zeros_is_refused_by_its_ratio(tmp_path: Path) 
     unpack(path, tmp_path / "small enough")
 
 
+def test_what_follows_the_end_of_an_archive_is_bounded_too(tmp_path: Path) -> None:
+    whole = gzip.decompress(archive(tmp_path / "a", ("small", b"x")).read_bytes())
+    (tmp_path / "a").write_bytes(gzip.compress(whole + bytes(30_000_000)))
+
+    with pytest.raises(ArtifactError, match="unpacked it is larger"):
+        unpack(tmp_path / "a", tmp_path / "model", most_bytes=1_000)
+
+
 def test_a_header_that_unpacks_to_too_much_is_refused(tmp_path: Path) -> None:
     with tarfile.open(tmp_path / "a", "w:gz", format=tarfile.PAX_FORMAT) as tar:
         info = tarfile.TarInfo("small")
         info.pax_headers = {"comment": "0" * 30_000_000}
         tar.addfile(info)
 
-    with pytest.raises(ArtifactError, match="unpacked it is larger"):
-        unpack(tmp_path / "a", tmp_path / "model", most_bytes=1_000)
+    with pytest.raises(ArtifactError, match="a header of 30,000,0"):
+        unpack(tmp_path / "a", tmp_path / "model")
 
 
 def test_an_archive_that_grows_too_large_is_refused(tmp_path: Path) -> None:
