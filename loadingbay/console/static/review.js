@@ -62,7 +62,8 @@ async function answer() {
   const said = await reply.json();
   const confidence = typeof said.confidence === "number" ? ` at ${said.confidence.toFixed(3)}` : "";
   const threshold = typeof said.threshold === "number" ? `, threshold ${said.threshold.toFixed(3)}` : "";
-  place.textContent = `The model says ${said.label}${confidence}${threshold}; ${said.reason || "it does not say why a person is asked"}. The photo: ${said.photo}`;
+  const why = said.reason ? `; ${said.reason}` : "";
+  place.textContent = `The model says ${said.label}${confidence}${threshold}${why}. The photo: ${said.photo}`;
 }
 
 function press(button) {

@@ -77,8 +77,8 @@ class Desk:
         given = {"csrf": self.csrf, **fields}
         return self.browser.post(address, data=given, headers={"Origin": ORIGIN, **headers}, follow_redirects=False)
 
-    def wait_for_a_person(self, *names: str, photo: bytes = b"\x89PNG\r\n\x1a\n...") -> None:
-        """Photos of these names in the review queue."""
+    def wait_for_a_person(self, *names: str, photo: bytes = b"\x89PNG\r\n\x1a\n...", **also: str) -> None:
+        """Photos of these names in the review queue; `also` are more members of their messages."""
         sqs, s3 = self.target.client("sqs"), self.target.client("s3")
         url = sqs.get_queue_url(QueueName="review")["QueueUrl"]
         for name in names:
@@ -87,6 +87,7 @@ class Desk:
                 "inference_id": name,
                 "photo": {"bucket": "data", "key": f"photos/{name}"},
                 "prediction": {"label": "bicycle", "confidence": 0.6, "threshold": 0.9},
+                **also,
             }
             sqs.send_message(QueueUrl=url, MessageBody=json.dumps(body))
 

@@ -26,6 +26,13 @@ def test_the_model_answer_is_not_in_the_page_until_it_is_asked_for(served):
     answer = served.get(f"/review/tab1/{state['photos'][0]}/answer").json()
     assert answer["label"] == "bicycle"
     assert answer["photo"] == "photos/a-bicycle-7"
+    assert answer["reason"] == ""  # of a message of before reasons were in it
+
+
+def test_the_answer_says_in_words_why_a_person_is_asked(served):
+    served.wait_for_a_person("a", reason="SeveralVehicles")
+    number = _act(served, "take")["photos"][0]
+    assert served.get(f"/review/tab1/{number}/answer").json()["reason"] == "several kinds of vehicles"
 
 
 def test_a_label_is_stored_and_the_photo_leaves_the_queue(served):

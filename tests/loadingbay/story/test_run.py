@@ -281,9 +281,11 @@ def test_photos_are_counted_in_words():
         _outcome("a"),
         _outcome("b", label="motorcycle"),
         _outcome("c", "FAILED", error="ConfidenceThresholdNotMet"),
-        _outcome("d", "FAILED", error="NotAPhoto"),
+        _outcome("d", "FAILED", error="SeveralVehicles"),
+        _outcome("e", "FAILED", error="NotAPhoto"),
     ]
-    assert counted(outcomes) == "2 routed, 1 below the threshold, 1 failed; 1 of the routed is wrong"
+    said = "2 routed, 1 below the threshold, 1 with several kinds of vehicles, 1 failed; 1 of the routed is wrong"
+    assert counted(outcomes) == said
     assert counted([]) == "0 routed, 0 below the threshold"
 
 
