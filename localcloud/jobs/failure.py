@@ -34,6 +34,13 @@ class JobError(Exception):
         self.kind = kind
 
 
+class CancelledError(JobError):
+    """A job was stopped before its process was started."""
+
+    def __init__(self) -> None:
+        super().__init__("ClientError", "The job was stopped before its process was started")
+
+
 class ErrorTail:
     """Reads a job's stderr line by line and remembers the last exception, else the last line.
 

@@ -17,7 +17,7 @@ from localcloud.iam.identities import Identity
 from localcloud.images.catalog import UnknownImageError
 from localcloud.images.environments import InstallError, Runtime
 from localcloud.jobs.archive import replaced
-from localcloud.jobs.failure import ErrorTail, JobError, algorithm_error, bounded
+from localcloud.jobs.failure import CancelledError, ErrorTail, JobError, algorithm_error, bounded
 from localcloud.jobs.layout import Host, addresses, make_hosts
 from localcloud.jobs.transfer import Mirror, Transfer
 from localcloud.sandbox.layer import add_layer
@@ -118,8 +118,12 @@ class JobRun:
         """Run the job to its end, remove its directory, and store the final status; errors become its FailureReason."""
         try:
             ended = self._work(job)
+        except CancelledError:
+            ended = self._cancelled()
         except JobError as error:
-            ended = {"status": "Failed", "FailureReason": bounded(str(error)), **self._left_after_failure(job)}
+            ended = {"status": "Failed", "FailureReason": bounded(str(error))}
+            if self._ending == INTERRUPTED:
+                ended = self._cancelled()
         except OSError as error:
             ended = {"status": "Failed", "FailureReason": bounded(f"InternalServerError: {sentence(error)}")}
         except SandboxError as error:
@@ -143,8 +147,12 @@ class JobRun:
         self._remove(self.directory)
         self._change(ended.pop("status"), ended)
 
-    def _left_after_failure(self, job: Document) -> Document:
-        return {"_interrupted": True} if self._ending == INTERRUPTED else {}
+    def _cancelled(self) -> Document:
+        """The final status, and members to store, of a job that was stopped or interrupted before its end."""
+        if self._ending == INTERRUPTED:
+            reason = f"InternalServerError: {INTERRUPTED}"
+            return {"status": "Failed", "FailureReason": reason, "_interrupted": True}
+        return {"status": "Stopped", "secondary": self._ending}
 
     def _act_as(self, role: str | None, images: list[str | None]) -> None:
         """Assume the job's role, use it for all transfers, and check its permissions for the log and the images.
@@ -213,6 +221,8 @@ class JobRun:
         try:
             return self.cloud.images.prepare(address or "", lambda line: self.say([line]), self.cancelled, command)
         except (InstallError, UnknownImageError) as error:
+            if self.cancelled.is_set():
+                raise CancelledError from None
             raise JobError("ClientError", str(error)) from None
 
     def _deliver(self, job: Document, hosts: list[Host], *, complete: bool) -> Document:
@@ -335,9 +345,9 @@ class JobRun:
         self._terminate()
 
     def interrupt(self) -> None:
-        """Kill the job because the local cloud is closing; its FailureReason says so."""
+        """Kill the job because the local cloud is closing; its FailureReason says so, unless it was to be stopped."""
         with self._lock:
-            self._ending = INTERRUPTED
+            self._ending = self._ending or INTERRUPTED
         self.cancelled.set()
         for process in self._processes:
             process.kill()

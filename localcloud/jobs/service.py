@@ -126,11 +126,9 @@ class JobService:
         job = self._cloud.store.get(store_kind, name)
         if job is None or job[f"{kind.label}JobStatus"] != "InProgress":
             return
-        if job.get("_secondary") == "Pending":
-            self._change(kind, name, "Stopped", {"secondary": "Stopped"})
-            return
-        self._change(kind, name, "Stopping", {"secondary": "Stopping"})
-        # Looked up now: a try that begins later finds the job Stopping.
+        status = "Stopped" if job.get("_secondary") == "Pending" else "Stopping"
+        self._change(kind, name, status, {"secondary": status})
+        # Looked up now: a try that begins later finds the job stopped or Stopping. One that has just begun is stopped.
         with self._lock:
             run = self._runs.get((store_kind, name))
         if run is not None:

@@ -14,7 +14,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from localcloud.api import strict_json
 from localcloud.jobs.archive import check_space, collect
-from localcloud.jobs.failure import JobError
+from localcloud.jobs.failure import CancelledError, JobError
 from localcloud.state import s3_addresses
 
 _ONE_REQUEST = 16 * 2**20
@@ -44,7 +44,10 @@ class Location:
 
 
 class Transfer:
-    """Downloads and uploads with one boto3 S3 client. Setting `cancelled` ends a download before its next file."""
+    """Downloads and uploads with one boto3 S3 client.
+
+    Setting `cancelled` ends a download before its next file with CancelledError.
+    """
 
     def __init__(self, s3: Any, cancelled: threading.Event | None = None) -> None:
         self._s3 = s3
@@ -155,7 +158,7 @@ class Transfer:
 
     def _check_cancelled(self) -> None:
         if self._cancelled.is_set():
-            raise JobError("ClientError", "The job was stopped while its inputs were downloaded")
+            raise CancelledError
 
 
 class Mirror:
