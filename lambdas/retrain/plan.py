@@ -61,6 +61,11 @@ class Record:
     status: str = ""
     refused: str = ""
 
+    @property
+    def gave_nothing(self) -> bool:
+        """Whether no version can come of it any more: it failed, was stopped, or was never taken."""
+        return bool(self.refused) or self.status in {"Failed", "Stopped"}
+
 
 @dataclass(frozen=True)
 class State:
@@ -107,12 +112,16 @@ def token(alarm: str) -> str:
 
 
 def plan_retraining(state: State, settings: Settings, by_hand: bool = False) -> Plan:
-    """The plan. `by_hand`: somebody asked, so neither an alarm nor a pause is needed, and one new label is enough."""
+    """The plan. `by_hand`: somebody asked, so neither an alarm nor a pause is needed, and one new label is enough.
+
+    What gave nothing is not repeated for an alarm. By hand it is: its labels count as new, and it has another name.
+    """
     dataset = build(state.photos, state.classes, settings.recent_percent, settings.most)
     labels = {(name, truth) for name, truth, _ in dataset.entries}
-    last = max(state.records, key=lambda record: record.time, default=None)
+    counted = [record for record in state.records if not (by_hand and record.gave_nothing)]
+    last = max(counted, key=lambda record: record.time, default=None)
     new = labels - last.photos if last else labels
-    alarm = f"{_BY_HAND}{dataset.sha256}" if by_hand else state.alarm.name if state.alarm else ""
+    alarm = _name_by_hand(state, dataset) if by_hand else state.alarm.name if state.alarm else ""
     if not alarm:
         return Plan(Outcome.NOTHING, "the drift alarm is off")
     mine = next((record for record in state.records if record.alarm == alarm), None)
@@ -152,11 +161,19 @@ def _parameters(state: State, reason: str) -> dict[str, str]:
     }
 
 
+def _name_by_hand(state: State, dataset: Dataset) -> str:
+    """Return the name of a retraining by hand with these photos; another one after each that gave nothing."""
+    name = f"{_BY_HAND}{dataset.sha256}"
+    nothing = sum(record.alarm.startswith(name) and record.gave_nothing for record in state.records)
+    return f"{name}-{nothing}" if nothing else name
+
+
 def _became(record: Record) -> str:
     """Say in a sentence what became of a retraining that was begun for the alarm, or by hand."""
     what = "these labels" if record.alarm.startswith(_BY_HAND) else "this alarm"
     if record.refused:
         return f"SageMaker refused the training for {what}, which is not repeated: {record.refused}"
-    if record.status == "Failed":
-        return f"the training for {what} failed and is not repeated: {record.execution}"
+    if record.gave_nothing:
+        how = "was stopped" if record.status == "Stopped" else "failed"
+        return f"the training for {what} {how} and is not repeated: {record.execution}"
     return f"the training for {what} was started: {record.execution}"

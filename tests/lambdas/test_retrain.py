@@ -65,6 +65,7 @@ def test_an_alarm_with_enough_labels_starts_a_training_that_says_why():
         ({"records": [record(hours_ago=1)]}, Outcome.COOLING, "the next may begin at 2026-11-27 13:00 UTC"),
         ({"records": [record(ALARM.name, execution="arn:e")]}, Outcome.DONE, "was started: arn:e"),
         ({"records": [record(ALARM.name, execution="arn:e", status="Failed")]}, Outcome.DONE, "failed and is not rep"),
+        ({"records": [record(ALARM.name, execution="arn:e", status="Stopped")]}, Outcome.DONE, "stopped and is not "),
         ({"records": [record(ALARM.name, refused="no such")]}, Outcome.DONE, "refused the training"),
     ],
 )  # fmt: skip
@@ -92,9 +93,22 @@ def test_by_hand_needs_neither_alarm_nor_pause_but_a_new_label():
 
 def test_by_hand_again_says_what_became_of_the_same_labels():
     name = planned(by_hand=True, alarm=None).alarm
-    tried = record(alarm=name, execution="arn:0", status="Failed")
+    tried = record(alarm=name, execution="arn:0", status="Succeeded")
     said = planned(by_hand=True, alarm=None, records=[tried]).because
-    assert said == "the training for these labels failed and is not repeated: arn:0"
+    assert said == "the training for these labels was started: arn:0"
+
+
+@pytest.mark.parametrize("ended", [{"status": "Failed"}, {"status": "Stopped"}, {"refused": "no such role"}])
+def test_by_hand_what_gave_nothing_is_repeated_under_another_name(ended):
+    tried, names = [], set()
+    for number in range(3):
+        plan = planned(by_hand=True, alarm=None, records=tried)
+        assert plan.outcome is Outcome.START
+        names.add(plan.alarm)
+        tried.append(record(plan.alarm, 3.0 - number, photos(40), execution=f"arn:{number}", **ended))
+    assert len(names) == 3
+    running = record(plan.alarm, 0.5, photos(40), execution="arn:3", status="Executing")
+    assert planned(by_hand=True, alarm=None, records=[*tried[:-1], running]).outcome is Outcome.DONE
 
 
 @given(st.sets(st.integers(0, 10_000), max_size=60), st.integers(1, 90))
