@@ -3,6 +3,7 @@
 private_names       checks that the installed MiniStack has the private names that are used
 emulator            MiniStack within this process: S3, Lambda, Step Functions, EventBridge, CloudFormation, Logs, SQS
 patches             where MiniStack does not behave as AWS does
+json_requests       requests of AWS JSON, straight to their service
 list_tokens         tokens that no list gave
 definitions         definitions of state machines, checked when they are created
 asl/                how executions of state machines run, in place of MiniStack's interpreter
@@ -16,7 +17,8 @@ queue_metrics       how many messages wait in queues, and how long, as CloudWatc
 event_entries       events that PutEvents does not take
 function_limits     the size of what functions are given and answer, their variables and their time
 function_errors     errors of functions that no handler raised
-lambda_workers      how many Lambda workers there are, and what they print
+lambda_workers      how many Lambda workers there are
+worker_calls        how a Lambda worker is sent an event, answers and prints
 threads             threads that are used again
 schedules           SageMaker pipelines as targets of schedules and rules
 integrations        SageMaker as CloudFormation resources and Step Functions integrations

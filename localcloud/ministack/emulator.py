@@ -25,12 +25,14 @@ from localcloud.ministack import (
     encryption,
     event_entries,
     function_limits,
+    json_requests,
     list_tokens,
     metrics,
     patches,
     schedules,
     templates,
     threads,
+    worker_calls,
 )
 from localcloud.ministack.asl import installation
 from localcloud.ministack.durable import Durable, recover_objects
@@ -127,7 +129,6 @@ class Emulator:
             )
         }
         self._check_names()
-        self.app: Callable[..., Any] = self._main.app
         # The emulator's own callbacks are set later, so they are looked up when they are called.
         patches.name_lambda_errors(
             self._modules, lambda service: self.changed(service), lambda text: self.printed(text)
@@ -135,6 +136,7 @@ class Emulator:
         own = set(environment(settings)) - set(settings.client_environment())
         patches.clean_lambda_environment(self._modules, own)
         workers = Workers(self._modules["core.lambda_runtime"], self._modules["services.lambda_svc"])
+        worker_calls.install(self._modules["core.lambda_runtime"])
         pool, machines = threads.Threads(), self._modules["services.stepfunctions"]
         threads.install(pool, machines, self._modules["core.lambda_runtime"])
         functions = self._modules["services.lambda_svc"]
@@ -157,6 +159,7 @@ class Emulator:
         patches.skip_routes(self._main)
         self.files = StateFiles(self._main, self._modules["core.persistence"])
         self.durable = Durable(settings.emulator_dir, self._main, self._modules, life.expire)
+        self.app: Callable[..., Any] = json_requests.install(self._main, self._modules)
         patches.write_function_logs(self._modules, self.durable.logs.put_function_lines, workers.usage)
 
     def _check_names(self) -> None:

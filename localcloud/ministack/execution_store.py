@@ -51,12 +51,25 @@ class ExecutionStore(MutableMapping[Key, Execution]):
         found = self._running.get(key)
         if found is not None:
             return found
+        return self._stored(key, history=True)
+
+    def _stored(self, key: Key, history: bool) -> Execution:
         rows = self._database.rows(
             "SELECT document FROM executions WHERE account = ? AND region = ? AND arn = ?", tuple(key)
         )
         for (document,) in rows:
-            return _read(document)
+            return _read(document, history)
         raise KeyError(key)
+
+    def without_history(self, key: Key) -> Execution:
+        """An execution; one that ended comes without its events. KeyError if there is none."""
+        return self._running.get(key) or self._stored(key, history=False)
+
+    def __contains__(self, key: object) -> bool:
+        if key in self._running:
+            return True
+        rows = self._database.rows("SELECT 1 FROM executions WHERE account = ? AND region = ? AND arn = ?", key)  # type: ignore[arg-type]
+        return next(rows, None) is not None
 
     def __setitem__(self, key: Key, execution: Execution) -> None:
         self.write(key, execution)

@@ -54,9 +54,10 @@ class Executions:
         for name in ("_start_execution", "_start_sync_execution"):
             setattr(states, name, self._checking_input(getattr(states, name)))
         states._start_execution = self._starting_once(states._start_execution)
-        for name in ("_describe_execution", "_get_execution_history"):
-            setattr(states, name, self._finishing(getattr(states, name)))
-        states._list_executions = Queries(states).of_machine(self.page)
+        queries = Queries(states, lambda arn: store.without_history(self._key(arn)))
+        states._describe_execution = self._finishing(queries.of_execution(queries.describe))
+        states._get_execution_history = self._finishing(states._get_execution_history)
+        states._list_executions = queries.of_machine(self.page)
         states._delete_state_machine = self._deleting(states._delete_state_machine)
         states._emit_execution_status_event = self._emitting(states._emit_execution_status_event)
         states._run_execution = self._running(states._run_execution)

@@ -1,11 +1,10 @@
-"""Lambda workers bounded by cores and memory; what a function prints is read without waiting for more.
+"""Lambda workers bounded by cores and memory.
 
-Unpatched, MiniStack starts a process for each invocation that finds none idle (60 for a bulk of photos, 2.6 GB), keeps
-them for minutes, and waits up to 50 ms after each invocation for output that may still come.
+Unpatched, MiniStack starts a process for each invocation that finds none idle (60 for a bulk of photos, 2.6 GB), and
+keeps them for minutes.
 """
 
 import os
-import queue
 import re
 import sys
 import threading
@@ -14,16 +13,13 @@ from typing import Any
 
 import psutil
 
-from localcloud.ministack.private_names import find_names, need
+from localcloud.ministack.private_names import find_names
 
 _WORKER_BYTES = 60 * 2**20
 _PART_OF_MEMORY = 8
 # Where none became free for so long, one invocation gets one more: those that are taken may be waiting for it.
 _LONGEST_WAIT_SECONDS = 10.0
-_OUTPUT_SECONDS = 2.0
 _PEAK = re.compile(rb"^VmHWM:\s+(\d+) kB", re.MULTILINE)
-_END_OF_OUTPUT = "\x1elocalcloud-end-of-output\x1e"
-_AFTER_HANDLER = "        _real_stdout.flush()\n\nrun()"
 
 
 def limits(cores: int, memory: int) -> tuple[int, int]:
@@ -33,7 +29,7 @@ def limits(cores: int, memory: int) -> tuple[int, int]:
 
 
 class Workers:
-    """Replaces how ministack.core.lambda_runtime leases workers and reads their output."""
+    """Replaces how ministack.core.lambda_runtime leases workers."""
 
     def __init__(self, runtime: Any, service: Any) -> None:
         """Replace MiniStack's giving out of Lambda workers by one with limits; PrivateNameError if it lacks one."""
@@ -46,7 +42,7 @@ class Workers:
             "acquire_worker",
             "release_worker",
         )
-        find_names(runtime, *names, "_PYTHON_WORKER_SCRIPT", "Worker._drain_stderr_bounded")
+        find_names(runtime, *names)
         find_names(service, "_invoke_depth", "acquire_worker", "release_worker")
         self._runtime, self._service = runtime, service
         self._each, self._together = limits(len(os.sched_getaffinity(0)), psutil.virtual_memory().total)
@@ -57,7 +53,6 @@ class Workers:
         """Of this thread's invocation: `since` it has its worker, and the most memory that the worker had."""
         runtime.acquire_worker = service.acquire_worker = self.acquire
         runtime.release_worker = service.release_worker = self.release
-        self._mark_end_of_output()
         # Threads of executions, requests and stores take turns: with the default of 5 ms each that waits for its turn
         # after a read or a write, of which an execution has dozens, would wait that long.
         sys.setswitchinterval(0.001)
@@ -128,7 +123,7 @@ class Workers:
     def release(self, worker: Any) -> None:
         """Give a worker back; an invocation that waits for one gets it."""
         if worker is not None:
-            self._invocation.megabytes = _peak_megabytes(worker._proc)
+            self._invocation.megabytes = getattr(worker, "megabytes", 0) or _peak_megabytes(worker._proc)
             with self._free:
                 self._moved = time.monotonic()
                 worker.in_use, worker.last_used = False, time.time()
@@ -139,39 +134,6 @@ class Workers:
         since = getattr(self._invocation, "since", None)
         took = 0.0 if since is None else (time.monotonic() - since) * 1000
         return took, getattr(self._invocation, "megabytes", 0)
-
-    def _mark_end_of_output(self) -> None:
-        """Let a worker say when its output ends, and read until then."""
-        script: str = self._runtime._PYTHON_WORKER_SCRIPT
-        need(
-            script.rstrip().endswith(_AFTER_HANDLER.rstrip()),
-            "lambda_runtime._PYTHON_WORKER_SCRIPT ends in another way",
-        )
-        said = f"        sys.stderr.write({_END_OF_OUTPUT + chr(10)!r})\n        sys.stderr.flush()\n"
-        self._runtime._PYTHON_WORKER_SCRIPT = script.replace(_AFTER_HANDLER, said + _AFTER_HANDLER)
-        bounded = self._runtime.Worker._drain_stderr_bounded
-
-        def read(worker: Any) -> str:
-            """What a Python worker printed during the call that ended; of other runtimes what MiniStack reads within
-            its time.
-            """
-            if not str(worker.config.get("Runtime", "")).startswith("python") or worker._proc is None:
-                return str(bounded(worker))
-            lines: list[str] = []
-            deadline = time.monotonic() + _OUTPUT_SECONDS
-            while (left := deadline - time.monotonic()) > 0:
-                try:
-                    line = worker._stderr_queue.get(timeout=left)
-                except queue.Empty:
-                    break
-                text, end, _ = line.partition(_END_OF_OUTPUT)
-                if text or not end:
-                    lines.append(text)
-                if end:
-                    break
-            return "\n".join(lines)
-
-        self._runtime.Worker._drain_stderr_bounded = read
 
 
 def _peak_megabytes(process: Any) -> int:

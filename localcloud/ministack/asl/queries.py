@@ -21,12 +21,14 @@ _DESCRIBED = (
 class Queries:
     """Refuses ARNs that name no execution of a Standard machine, and answers for the others."""
 
-    def __init__(self, states: Any) -> None:
+    def __init__(self, states: Any, find: Callable[[str], dict[str, Any]] | None = None) -> None:
+        """`find(ARN)` gives an execution, which may lack its history."""
         self._states = states
+        self._find = find or states._executions.__getitem__
 
     def describe(self, data: dict[str, Any]) -> Answer:
         """DescribeExecution."""
-        execution = self._states._executions[data["executionArn"]]
+        execution = self._find(data["executionArn"])
         answer = {name: execution[name] for name in _DESCRIBED if execution.get(name) not in (None, "")}
         if "output" in answer:
             answer["outputDetails"] = {"included": True}

@@ -126,3 +126,16 @@ def test_a_deleted_machine_takes_its_executions_along(database: Database) -> Non
     store.delete_machine(SCOPE, "arn:machine")
 
     assert store.get((*SCOPE, "arn:a")) is None
+
+
+def test_an_execution_that_ended_can_be_read_without_its_history(database: Database) -> None:
+    store = ExecutionStore(database)
+    running = store[*SCOPE, "arn:a"] = execution("a")
+    end(running)
+    store.finish((*SCOPE, "arn:a"))
+
+    assert store.without_history((*SCOPE, "arn:a")) == {name: running[name] for name in running if name != "events"}
+    assert (*SCOPE, "arn:a") in store
+    assert (*SCOPE, "arn:b") not in store
+    with pytest.raises(KeyError):
+        store.without_history((*SCOPE, "arn:b"))

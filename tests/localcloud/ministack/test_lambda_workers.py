@@ -84,7 +84,6 @@ def test_where_none_becomes_free_workers_are_added_one_at_a_time(monkeypatch: py
         __name__="runtime",
         _workers={}, _lock=threading.Lock(), _worker_key=lambda *_: "key", _worker_class_for=lambda _: worker,
         kill_workers=lambda _: None, acquire_worker=None, release_worker=None,
-        _PYTHON_WORKER_SCRIPT=lambda_workers._AFTER_HANDLER, Worker=SimpleNamespace(_drain_stderr_bounded=None),
     )  # fmt: skip
     depth = SimpleNamespace(get=lambda: 1)
     workers = Workers(
