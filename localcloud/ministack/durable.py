@@ -78,7 +78,11 @@ class Durable:
         self._invocations = Invocations(modules["services.lambda_svc"], self._traffic)
         self._keep_objects(folder, modules["services.s3"], modules["core.responses"])
         self._deliver_in_turn(modules)
-        self._read_logs_in_threads(app, modules["services.cloudwatch_logs"])
+        logs = modules["services.cloudwatch_logs"]
+        find_names(logs, *_LONG_READS.values())
+        find_names(self._states, "_finalize_response")
+        self._read_in_threads(app, "logs", {name: getattr(logs, function) for name, function in _LONG_READS.items()})
+        self._read_in_threads(app, "states", {"GetExecutionHistory": self._history})
         self._stopped = threading.Event()
         threading.Thread(target=self._sweep, name="store-sweeper", daemon=True).start()
 
@@ -100,23 +104,26 @@ class Durable:
             find_names(modules[module], name)
             setattr(modules[module], name, self._queues.exclusive(getattr(modules[module], name)))
 
+    def _history(self, request: dict[str, Any]) -> Any:
+        """GetExecutionHistory: with large data some dozens of MB."""
+        return self._states._finalize_response(self._states._get_execution_history(request))
+
     @staticmethod
-    def _read_logs_in_threads(app: Any, logs: Any) -> None:
-        """Answer the long reads of CloudWatch Logs in threads, so that other requests do not wait for them."""
-        find_names(logs, *_LONG_READS.values())
-        handler = app.SERVICE_HANDLERS["logs"]
+    def _read_in_threads(app: Any, service: str, reads: Mapping[str, Callable[[dict[str, Any]], Any]]) -> None:
+        """Answer long reads of a service, by operation, in threads, so that other requests do not wait for them."""
+        handler = app.SERVICE_HANDLERS[service]
 
         async def handle(method: str, path: str, headers: dict[str, str], body: bytes, query: Any) -> Any:
-            name = _LONG_READS.get(headers.get("x-amz-target", "").rpartition(".")[2])
+            read = reads.get(headers.get("x-amz-target", "").rpartition(".")[2])
             try:
-                request = json.loads(body) if name else None
+                request = json.loads(body) if read else None
             except ValueError:
                 request = None
-            if name is None or not isinstance(request, dict):
+            if read is None or not isinstance(request, dict):
                 return await handler(method, path, headers, body, query)
-            return await asyncio.to_thread(getattr(logs, name), request)
+            return await asyncio.to_thread(read, request)
 
-        app.SERVICE_HANDLERS["logs"] = handle
+        app.SERVICE_HANDLERS[service] = handle
 
     def settle(self) -> None:
         """Commit messages that services added to queues, and lines that functions wrote.

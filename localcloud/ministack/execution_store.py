@@ -27,6 +27,8 @@ CREATE INDEX IF NOT EXISTS that_run ON executions (status) WHERE status = 'RUNNI
 """
 KEPT_DAYS = 90
 MOST_KEPT = 100_000
+STOPPED = "stopped"
+"""The member of a child of a Map Run that was stopped with its execution."""
 _SUMMARY = ("executionArn", "stateMachineArn", "name", "status", "startDate", "stopDate", "mapRunArn")
 
 Execution = dict[str, Any]
@@ -103,6 +105,10 @@ class ExecutionStore(MutableMapping[Key, Execution]):
         execution = self._running.get(key)
         if execution is None or execution.get("stopDate") is None or execution["status"] == "RUNNING":
             return
+        if execution.pop(STOPPED, False):
+            execution.update(status="ABORTED")
+            for name in ("error", "cause"):
+                execution.pop(name, None)
         self._settled()
         with self._lock:
             if self._written.get(key) != _mark(execution):

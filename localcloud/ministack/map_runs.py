@@ -12,6 +12,9 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from localcloud.ministack.asl import runs
+from localcloud.ministack.asl.errors import StoppedError
+from localcloud.ministack.execution_store import STOPPED
 from localcloud.ministack.private_names import find_names
 
 _OUTCOMES = ("FAILED", "PENDING", "SUCCEEDED")
@@ -57,7 +60,13 @@ def install(put: Callable[[str, str, bytes], None], children_of: Callable[[str],
                 "Name": execution["name"],
                 "StartTime": execution["startDate"],
             }
-        return run_child(states, start, value, execution, context)
+        try:
+            return run_child(states, start, value, execution, context)
+        except StoppedError:
+            # MiniStack calls a child that was stopped failed; the store knows better.
+            if "mapRunArn" in execution:
+                execution[STOPPED] = True
+            raise
 
     @functools.wraps(run_map)
     def run_map_with_results(
@@ -69,16 +78,22 @@ def install(put: Callable[[str, str, bytes], None], children_of: Callable[[str],
         else shapes a Map's output is applied by the caller.
         """
         writer = state.get("ResultWriter")
-        if not writer:
-            return run_map(state, value, effective, processor, execution, context)
-        place = writer["Parameters"]
         before = set(machines._map_runs)
-        failed = after = None
+        failed = result = after = None
         try:
-            _, after = run_map(state, value, effective, processor, execution, context)
+            result, after = run_map(state, value, effective, processor, execution, context)
         except machines._ExecutionError as error:
             failed = error
         arns = [arn for arn in machines._map_runs if arn not in before and _is_of(machines._map_runs[arn], execution)]
+        if runs.current().stopped:
+            for arn in arns:
+                abort(machines._map_runs[arn])
+            raise StoppedError
+        if not writer:
+            if failed is not None:
+                raise failed
+            return result, after
+        place = writer["Parameters"]
         if arns:
             children = children_of(arns[0])
             files, manifest = result_files(arns[0], children, place["Bucket"], place.get("Prefix", ""))
@@ -89,13 +104,18 @@ def install(put: Callable[[str, str, bytes], None], children_of: Callable[[str],
                 raise machines._ExecutionError("States.ResultWriterFailed", str(error)) from error
         if failed is not None:
             raise failed
-        result: Any = {
-            "MapRunArn": arns[0],
-            "ResultWriterDetails": {"Bucket": place["Bucket"], "Key": manifest},
-        }
-        return result, after
+        written = {"Bucket": place["Bucket"], "Key": manifest}
+        return {"MapRunArn": arns[0], "ResultWriterDetails": written}, after
 
     machines._run_sub_machine, machines._run_distributed_map = run_named_child, run_map_with_results
+
+
+def abort(run: dict[str, Any]) -> None:
+    """Mark a Map Run, whose execution was stopped, and what of it did not succeed, as aborted."""
+    run["status"] = "ABORTED"
+    for counts in (run["itemCounts"], run["executionCounts"]):
+        counts["aborted"] += counts["failed"]
+        counts["failed"] = 0
 
 
 def _is_of(run: Mapping[str, Any], execution: Mapping[str, Any]) -> bool:

@@ -33,7 +33,7 @@ class Lifecycle:
 
     def __init__(self, states: Any, threads: Threads, engine: Engine) -> None:
         self._states, self._threads, self._engine = states, threads, engine
-        self._ending = threading.Lock()
+        self._starting, self._ending = threading.Lock(), threading.Lock()
         self._runs: dict[str, tuple[runs.Run, Execution]] = {}
         """What runs now, by the execution's ARN."""
 
@@ -88,8 +88,6 @@ class Lifecycle:
         kind, end = ("express", f":{self._states.new_uuid()}") if express else ("execution", "")
         place = f"{self._states.get_region()}:{self._states.get_account_id()}"
         arn = f"arn:aws:states:{place}:{kind}:{machine['name']}:{name}{end}"
-        if arn in self._states._executions:
-            return self._refused("ExecutionAlreadyExists", f"Execution Already Exists: '{arn}'")
         now, given = self._states.now_iso(), data.get("input", "{}")
         seconds = time_limit(machine)
         started = {
@@ -121,7 +119,10 @@ class Lifecycle:
         for member in ("stateMachineVersionArn", "stateMachineAliasArn"):
             if member in machine:
                 execution[member] = machine[member]
-        self._states._executions[arn] = execution
+        with self._starting:
+            if arn in self._states._executions:
+                return self._refused("ExecutionAlreadyExists", f"Execution Already Exists: '{arn}'")
+            self._states._executions[arn] = execution
         return execution
 
     def _begin(self, execution: Execution) -> runs.Run:

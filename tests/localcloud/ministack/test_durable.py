@@ -50,17 +50,24 @@ def test_executions_are_there_after_a_kill_and_interrupted_ones_failed(own_cloud
     cloud = own_cloud()
     states = cloud.client("stepfunctions")
     waits, passes = machine(cloud, "waits", Type="Wait", Seconds=600), machine(cloud, "passes", Type="Pass")
-    running = states.start_execution(stateMachineArn=waits)["executionArn"]
+    state = {"Type": "Wait", "Seconds": 600, "End": True}
+    short = {"StartAt": "Only", "TimeoutSeconds": 1, "States": {"Only": state}}
+    timed = states.create_state_machine(
+        name="timed", definition=json.dumps(short), roleArn="arn:aws:iam::000000000000:role/any"
+    )["stateMachineArn"]
+    running, late = (states.start_execution(stateMachineArn=arn)["executionArn"] for arn in (waits, timed))
     ended = states.start_execution(stateMachineArn=passes, input='{"a": 1}')["executionArn"]
     while states.describe_execution(executionArn=ended)["status"] == "RUNNING":
         time.sleep(0.01)
     cloud.kill()
+    time.sleep(1)
 
     states = own_cloud().client("stepfunctions")
-    failed, succeeded = (states.describe_execution(executionArn=arn) for arn in (running, ended))
+    failed, succeeded, over = (states.describe_execution(executionArn=arn) for arn in (running, ended, late))
 
     assert (failed["status"], failed["error"]) == ("FAILED", "States.ServiceRestart")
     assert "Start it again" in failed["cause"]
+    assert (over["status"], (over["stopDate"] - over["startDate"]).total_seconds()) == ("TIMED_OUT", 1)
     assert (succeeded["status"], json.loads(succeeded["output"])) == ("SUCCEEDED", {"a": 1})
     assert states.get_execution_history(executionArn=ended)["events"][-1]["type"] == "ExecutionSucceeded"
     assert [one["executionArn"] for one in states.list_executions(stateMachineArn=waits)["executions"]] == [running]

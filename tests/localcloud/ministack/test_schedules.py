@@ -7,8 +7,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
-from localcloud.ministack.schedules import is_schedule, pipeline_request
+from localcloud.ministack.schedules import is_schedule, pipeline_request, schedule_problem
 from tests.localcloud.pipeline_kit import definition
 
 ACCOUNT = "arn:aws:iam::000000000000"
@@ -148,3 +149,45 @@ def test_a_rule_with_such_a_schedule_is_refused(cloud: Any) -> None:
 
     with pytest.raises(events.exceptions.ClientError, match="Parameter ScheduleExpression is not valid"):
         events.put_rule(Name="too-often", ScheduleExpression="rate(1 minutes)")
+
+
+OFF = {"FlexibleTimeWindow": {"Mode": "OFF"}}
+
+
+@pytest.mark.parametrize(
+    ("given", "problem"),
+    [
+        ({"ScheduleExpression": "rate(1 hour)"}, None),
+        ({"ScheduleExpression": "rate(1 hours)"}, None),
+        ({"ScheduleExpression": "at(2030-02-28T23:59:59)", "ScheduleExpressionTimezone": "Europe/Berlin"}, None),
+        ({"ScheduleExpression": "cron(0 1 * * ? *)"}, None),
+        ({"ScheduleExpression": "rate(0 hours)"}, "Invalid Schedule Expression rate(0 hours)."),
+        ({"ScheduleExpression": "rate(10 seconds)"}, "Invalid Schedule Expression"),
+        ({"ScheduleExpression": "at(2030-02-30T00:00:00)"}, "Invalid Schedule Expression"),
+        ({"ScheduleExpression": "at(2030-02-28T00:00)"}, "Invalid Schedule Expression"),
+        ({"ScheduleExpression": "cron(wrong)"}, "Invalid Schedule Expression cron(wrong)."),
+        ({"ScheduleExpression": "hourly"}, "Invalid Schedule Expression hourly."),
+        ({"ScheduleExpressionTimezone": "Mars/Base"}, "Invalid Schedule Expression Timezone Mars/Base."),
+        ({"ScheduleExpressionTimezone": "../etc"}, "Invalid Schedule Expression Timezone"),
+        ({"FlexibleTimeWindow": {"Mode": "FLEXIBLE"}}, "MaximumWindowInMinutes is required"),
+        ({"FlexibleTimeWindow": {"Mode": "FLEXIBLE", "MaximumWindowInMinutes": 5}}, None),
+        ({"FlexibleTimeWindow": {"Mode": "OFF", "MaximumWindowInMinutes": 5}}, "must not be given"),
+        ({"StartDate": 2_000_000_000, "EndDate": 1_900_000_000}, "EndDate must be later"),
+    ],
+)
+def test_a_schedule_is_taken_or_refused(given: dict[str, Any], problem: str | None) -> None:
+    body = {"ScheduleExpression": "rate(1 day)", **OFF, **given}
+
+    found = schedule_problem(body, lambda expression: expression.startswith("cron(0"))
+
+    assert (found is None) == (problem is None)
+    assert found is None or str(problem) in found
+
+
+def test_the_scheduler_refuses_such_a_schedule(cloud: Any) -> None:
+    for expression in ("cron(0 1 1 * 1 *)", "cron(0 1 1 13 ? *)", "rate(0 days)"):
+        with pytest.raises(ClientError, match=r"ValidationException.*Invalid Schedule Expression"):
+            cloud.client("scheduler").create_schedule(
+                Name="never", ScheduleExpression=expression, **OFF,
+                Target={"Arn": PIPELINE, "RoleArn": f"{ACCOUNT}:role/any"},
+            )  # fmt: skip

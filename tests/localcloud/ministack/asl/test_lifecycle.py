@@ -9,15 +9,13 @@ import pytest
 from botocore.exceptions import ClientError
 
 from localcloud.ministack.asl.lifecycle import later, time_limit
-from tests.localcloud.conftest import RunningCloud
 from tests.localcloud.ministack.asl.conftest import Machines, again
 
-ROLE = "arn:aws:iam::000000000000:role/asl"
 SLEEPS = {"Type": "Wait", "Seconds": 120, "End": True}
 ONE = {"StartAt": "Sleep", "States": {"Sleep": SLEEPS}}
 LATER = {
     "StartAt": "Sleep",
-    "States": {"Sleep": {**SLEEPS, "Seconds": 3, "Next": "Mark"}, "Mark": {"Type": "Pass", "End": True}},
+    "States": {"Sleep": {**SLEEPS, "Seconds": 1, "Next": "Mark"}, "Mark": {"Type": "Pass", "End": True}},
 }
 LATER["States"]["Sleep"].pop("End")  # type: ignore[index]
 TIMED_OUT = {"error": "States.Timeout"}
@@ -81,11 +79,29 @@ def test_nothing_runs_on_after_an_execution_was_stopped(machines: Machines) -> N
     arn = machines.start({"StartAt": "Both", "States": branches})
 
     machines.client.stop_execution(executionArn=arn, error="Mine", cause="why")
-    time.sleep(3.2)
+    time.sleep(1.2)
 
     ended = machines.ended(arn)
     assert (ended["status"], ended["error"], ended["cause"]) == ("ABORTED", "Mine", "why")
     assert machines.events(arn)[-1]["executionAbortedEventDetails"] == {"error": "Mine", "cause": "why"}
+
+
+def test_the_children_of_a_map_run_are_aborted_with_it(machines: Machines) -> None:
+    distributed = {**ONE, "ProcessorConfig": {"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"}}
+    state = {"Type": "Map", "ItemsPath": "$.list", "MaxConcurrency": 2, "ItemProcessor": distributed}
+    arn = machines.start(state, {"list": [1, 2, 3]})
+    client = machines.client
+    while not (found := client.list_map_runs(executionArn=arn)["mapRuns"]):
+        time.sleep(0.02)
+    run = found[0]["mapRunArn"]
+
+    client.stop_execution(executionArn=arn)
+    deadline = time.monotonic() + 20
+    while (described := client.describe_map_run(mapRunArn=run))["status"] == "RUNNING" and time.monotonic() < deadline:
+        time.sleep(0.02)
+
+    assert (described["status"], described["itemCounts"]["aborted"]) == ("ABORTED", 3)
+    assert {child["status"] for child in client.list_executions(mapRunArn=run)["executions"]} == {"ABORTED"}
 
 
 def test_an_execution_that_ended_stays_as_it_is(machines: Machines) -> None:
@@ -199,25 +215,6 @@ def test_what_is_not_there_is_named(machines: Machines) -> None:
     for name in ("describe_execution", "stop_execution", "get_execution_history"):
         code, message = refused(getattr(machines.client, name), executionArn=execution)
         assert (code, message) == ("ExecutionDoesNotExist", f"Execution Does Not Exist: '{execution}'")
-
-
-def test_time_that_ran_out_while_the_cloud_was_down_counts(own_cloud: Callable[[], RunningCloud]) -> None:
-    first = own_cloud()
-    client = first.client("stepfunctions")
-    definitions = [{**ONE, "TimeoutSeconds": seconds} for seconds in (1, 600)]
-    arns = []
-    for number, definition in enumerate(definitions):
-        made = client.create_state_machine(name=f"timed-{number}", definition=json.dumps(definition), roleArn=ROLE)
-        arns.append(client.start_execution(stateMachineArn=made["stateMachineArn"])["executionArn"])
-    first.kill()
-    time.sleep(1)
-
-    again = own_cloud().client("stepfunctions")
-    over, interrupted = (again.describe_execution(executionArn=arn) for arn in arns)
-
-    assert (over["status"], interrupted["status"]) == ("TIMED_OUT", "FAILED")
-    assert (over["stopDate"] - over["startDate"]).total_seconds() == 1
-    assert again.get_execution_history(executionArn=arns[0])["events"][-1]["executionTimedOutEventDetails"] == TIMED_OUT
 
 
 @pytest.mark.parametrize(
