@@ -38,6 +38,7 @@ def install(events: Any) -> None:
 
     @functools.wraps(put)
     def put_what_is_valid(data: dict[str, Any], allow_aws_source: bool = False) -> Any:
+        """PutEvents: results in the order of the entries, with codes for those that were not put."""
         entries = data.get("Entries") or []
         if sum(map(size, entries)) > MOST_BYTES:
             message = "Total size of the entries in the request is over the limit."

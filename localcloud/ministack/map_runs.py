@@ -53,6 +53,7 @@ def install(put: Callable[[str, str, bytes], None], children_of: Callable[[str],
 
     @functools.wraps(run_child)
     def run_named_child(states: Any, start: str, value: Any, execution: dict[str, Any], context: dict[str, Any]) -> Any:
+        """Run a machine; the context of a child of a Map Run names the child, which is marked where it is stopped."""
         if "mapRunArn" in execution:
             context["Execution"] = {
                 "Id": execution["executionArn"],

@@ -71,6 +71,7 @@ def name_lambda_errors(modules: Modules, changed: Callable[[str], None], printed
 
     @functools.wraps(original)
     def execute(func: dict[str, Any], event: Any, request_id: str) -> dict[str, Any]:
+        """The emulator's result of an invocation, with an error as Lambda has it in its body."""
         answer: dict[str, Any] = original(func, event, request_id)
         changed("lambda")
         printed(answer.get("log") or "")

@@ -1,6 +1,6 @@
 """Puts the interpreter of this package in the place of MiniStack's own.
 
-MiniStack's takes null for what is missing, knows 18 of the 39 comparisons of Choice, leaves TimeoutSeconds of machines,
+MiniStack's takes null for what is missing, knows 30 of the 39 comparisons of Choice, leaves TimeoutSeconds of machines,
 HeartbeatSeconds and paths of numbers unread, runs on after an execution was stopped, and gives wrong arguments of
 functions as sentences of Python's. What it does by services, JSONata and Map Runs stays.
 """

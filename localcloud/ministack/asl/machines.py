@@ -86,6 +86,8 @@ class Machines:
         return created
 
     def _with_change(self, update: Operation) -> Operation:
+        """`update`, which changes a state machine, unless nothing is to be changed."""
+
         @functools.wraps(update)
         def checked(data: dict[str, Any]) -> Answer:
             if not data.keys() & set(_UPDATED):
