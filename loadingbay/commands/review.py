@@ -47,7 +47,7 @@ def review(target: Target, show_answer: bool, most: int | None) -> None:
             break
         try:
             answer = _ask(queue, item, classes, show_answer)
-        except (KeyboardInterrupt, click.Abort):
+        except BaseException:  # whatever ends the command: Ctrl-C, a reader of the output that is gone, a network
             queue.give_back(item)
             raise
         if answer == "quit":

@@ -18,6 +18,7 @@ from botocore.exceptions import ClientError
 from loadingbay.learning.labels import Label, store
 
 HIDDEN_SECONDS = 600
+_FEW = 3  # times that a message was taken, up to which it is given back: the template sets one aside after five
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class Item:
 
     `body` is the queue's message, `receipt` what removes it. `photo` is the address in S3 (bucket, key, version_id),
     `prediction` the model's answer: label, confidence, threshold, probabilities. `reason` is the name of the error that
-    sent it here, "" for messages without one.
+    sent it here, "" for messages without one. `taken` is how many times somebody has taken the message.
     """
 
     inference_id: str
@@ -35,6 +36,7 @@ class Item:
     reason: str
     body: str
     receipt: str
+    taken: int = 1
 
 
 class NotReadableError(ValueError):
@@ -76,7 +78,11 @@ class Queue:
         """
         while True:
             messages = self.sqs.receive_message(
-                QueueUrl=self.url, MaxNumberOfMessages=1, VisibilityTimeout=HIDDEN_SECONDS, WaitTimeSeconds=wait
+                QueueUrl=self.url,
+                MaxNumberOfMessages=1,
+                VisibilityTimeout=HIDDEN_SECONDS,
+                WaitTimeSeconds=wait,
+                AttributeNames=["ApproximateReceiveCount"],
             ).get("Messages", [])
             if not messages:
                 return
@@ -118,7 +124,13 @@ class Queue:
         self.sqs.delete_message(QueueUrl=self.url, ReceiptHandle=item.receipt)
 
     def give_back(self, item: Item) -> None:
-        """Makes the photo visible to others at once, for whoever stops in the middle."""
+        """Makes the photo visible to others at once, for whoever stops in the middle.
+
+        One that was taken often goes to the end of the queue instead, as in `skip`, lest SQS sets it aside.
+        """
+        if item.taken > _FEW:
+            self.skip(item)
+            return
         self.sqs.change_message_visibility(QueueUrl=self.url, ReceiptHandle=item.receipt, VisibilityTimeout=0)
 
 
@@ -135,6 +147,7 @@ def _item(message: dict[str, Any]) -> Item:
             reason=str(document.get("reason") or ""),
             body=body,
             receipt=message["ReceiptHandle"],
+            taken=int(message.get("Attributes", {}).get("ApproximateReceiveCount", 1)),
         )
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise NotReadableError(

@@ -84,6 +84,14 @@ def test_whoever_quits_leaves_the_photo_to_others(target):
     assert "1 labelled" in _run(target, commands.review, typed="1\n").output
 
 
+def test_a_command_that_breaks_leaves_the_photo_to_others(target, monkeypatch):
+    _wait_for_a_person(target, "a")
+    with monkeypatch.context() as broken:
+        broken.setattr("loadingbay.commands.review._ask", lambda *_: 1 / 0)
+        assert _run(target, commands.review).exit_code == 1
+    assert "1 labelled" in _run(target, commands.review, typed="1\n").output
+
+
 def test_skipped_photos_are_shown_once_in_a_session(target):
     _wait_for_a_person(target, "a", "b")
     for name in "ab":

@@ -89,6 +89,13 @@ def test_a_photo_given_back_is_there_for_the_next_reviewer(queue):
     assert next(queue.take()).inference_id == "a"
 
 
+def test_a_photo_given_back_many_times_is_not_set_aside(queue):
+    _wait_for_a_person(queue, "a")
+    for _ in range(12):
+        queue.give_back(next(queue.take()))
+    assert (queue.waiting(), next(queue.take()).inference_id) == (1, "a")
+
+
 def test_a_deleted_photo_can_still_be_decided_about(queue):
     _wait_for_a_person(queue, "a", photo=False)
     assert queue.photo(next(queue.take())) is None
