@@ -353,7 +353,7 @@ class Emulator:
                 logs._create_log_group(names)
             if stream not in logs._log_groups[group]["streams"]:
                 logs._create_log_stream(names)
-            status, _, body = logs._put_log_events({**names, "logEvents": events})
+            status, _, body = self.durable.logs.keep({**names, "logEvents": events})
         self.changed("logs")
         if status != 200:
             raise RuntimeError(f"CloudWatch Logs refused events for {group}: {body!r}")

@@ -5,6 +5,7 @@ log stream of its own, and cuts FilterLogEvents at 10,000 events without a token
 """
 
 import functools
+import itertools
 import json
 import time
 import uuid
@@ -14,6 +15,12 @@ from typing import Any
 
 from localcloud.ministack.log_store import MOST_EVENTS, Line, LogStore, Place, Scope
 from localcloud.ministack.private_names import find_names
+
+MOST_BYTES = 1_048_576
+"""Of a batch, and of an event in it, with EVENT_BYTES for each."""
+EVENT_BYTES = 26
+# Each takes up to 4 bytes in UTF-8.
+_MOST_CHARACTERS = (MOST_BYTES - EVENT_BYTES) // 4
 
 Answer = tuple[int, dict[str, str], bytes]
 
@@ -92,7 +99,12 @@ class Logs:
     # Writing
 
     def put(self, data: dict[str, Any]) -> Answer:
-        """PutLogEvents: the lines are committed when this returns."""
+        """PutLogEvents: the lines are committed when this returns. Refused are large and unordered batches."""
+        problem = refused_events(data.get("logEvents") or [])
+        return self._invalid(problem) if problem else self.keep(data)
+
+    def keep(self, data: dict[str, Any]) -> Answer:
+        """PutLogEvents for this cloud's own lines, which come in batches of any size."""
         group, stream = data.get("logGroupName"), data.get("logStreamName")
         document = self._module._log_groups.get(group)
         if document is None:
@@ -134,9 +146,10 @@ class Logs:
             document = self._module._log_groups[group] = _group(self._module._make_group_arn(group), now)
         stream = f"{datetime.now(UTC):%Y/%m/%d}/[{config.get('Version', '$LATEST')}]{self._environment}"
         entry = document["streams"].setdefault(stream, _stream(now))
-        self._append(group, stream, entry, [(now, line) for line in lines], self._soon())
+        written = [piece for line in lines for piece in pieces(line)]
+        self._append(group, stream, entry, [(now, line) for line in written], self._soon())
         if document["subscriptionFilters"]:
-            events = [{"timestamp": now, "message": line} for line in lines]
+            events = [{"timestamp": now, "message": line} for line in written]
             self._module._fanout_to_subscription_filters(group, stream, events)
 
     # Reading
@@ -289,3 +302,24 @@ def _place(written: str) -> Place:
     """The place in a token; ValueError if it is none."""
     at, _, identity = written.partition(":")
     return int(at), int(identity)
+
+
+def refused_events(events: list[dict[str, Any]]) -> str | None:
+    """Why PutLogEvents refuses a batch; None if it does not.
+
+    Source: CloudWatch Logs API reference, PutLogEvents.
+    """
+    sizes = [len(str(event.get("message", "")).encode(errors="replace")) + EVENT_BYTES for event in events]
+    if largest := next((size for size in sizes if size > MOST_BYTES), None):
+        return f"Log event too large: {largest} bytes exceeds limit of {MOST_BYTES}"
+    if sum(sizes) > MOST_BYTES:
+        return f"Upload too large: {sum(sizes)} bytes exceeds limit of {MOST_BYTES}"
+    times = [event.get("timestamp", 0) for event in events]
+    if any(after < before for before, after in itertools.pairwise(times)):
+        return "Log events in a single PutLogEvents request must be in chronological order."
+    return None
+
+
+def pieces(line: str) -> list[str]:
+    """A line of a function's as events of CloudWatch Logs can hold it."""
+    return [line[at : at + _MOST_CHARACTERS] for at in range(0, len(line), _MOST_CHARACTERS)] or [line]

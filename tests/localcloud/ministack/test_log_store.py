@@ -4,12 +4,14 @@ import contextlib
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from localcloud.ministack.log_store import LogStore
+from localcloud.ministack.logs import pieces, refused_events
 from localcloud.settings import DiskError
 
 SCOPE = ("000000000000", "us-east-1")
@@ -162,3 +164,28 @@ def test_a_stream_whose_first_line_failed_is_made_by_the_next(tmp_path: Path, mo
 
     assert [line.message for line in store.page(SCOPE, "/group", "stream", None, None, 10)] == ["line"]
     store.close()
+
+
+@pytest.mark.parametrize(
+    ("events", "problem"),
+    [
+        ([], None),
+        ([{"timestamp": 1, "message": "x" * 1_048_550}], None),
+        ([{"timestamp": 1, "message": "x" * 1_048_551}], "Log event too large: 1048577 bytes exceeds limit of 1048576"),
+        ([{"timestamp": 1, "message": "é" * 262_132}] * 2, "Upload too large: 1048580 bytes exceeds limit of 1048576"),
+        ([{"timestamp": 2, "message": "a"}, {"timestamp": 1, "message": "b"}], "must be in chronological order"),
+    ],
+)
+def test_a_batch_of_lines_is_taken_or_refused(events: list[dict[str, Any]], problem: str | None) -> None:
+    found = refused_events(events)
+
+    assert (found is None) == (problem is None)
+    assert found is None or str(problem) in found
+
+
+def test_a_long_line_of_a_function_is_several_events() -> None:
+    line = "é" * 600_000
+
+    assert "".join(pieces(line)) == line
+    assert all(refused_events([{"message": piece}]) is None for piece in pieces(line))
+    assert pieces("") == [""]
