@@ -137,8 +137,8 @@ def _won(seeds: Seeds, labels: Sequence[str]) -> list[str]:
     limits = _prose(
         "The cameras change light, colour, blur and the angle as Stage carries them over to older photos, with other "
         "strengths than it was tried on; a real camera changes otherwise too, and less of a loss may be won back. A "
-        "turn is known by its dark corners: one without them is learned from the labelled photos alone. A blur is undone "
-        "as far as it has left what can be sharpened; the detail that it took for good is what does not come back."
+        "turn is known by its dark corners: one without them is learned from the labelled photos alone. A blur is "
+        "undone as far as it has left what can be sharpened; the detail that it took for good does not come back."
     )
     rows = [
         "| camera | labels | figure | before | drifted | retrained | won back | goal: two thirds |",

@@ -154,7 +154,7 @@ def plan_retraining(state: State, settings: Settings, by_hand: bool = False) -> 
 def _parameters(state: State, reason: str) -> dict[str, str]:
     """All parameters of the execution but the list of photos, whose address the execution knows."""
     return {
-        **state.parameters,
+        **{name: value for name, value in state.parameters.items() if name != "LabelledPhotos"},
         "Reason": " ".join(reason.split()),
         "RegisteredModel": "none",
         **({"Champion": state.champion} if state.champion else {}),

@@ -75,6 +75,11 @@ def test_what_keeps_a_training_from_starting_is_said(changes, outcome, said):
     assert said in plan.because
 
 
+def test_the_list_of_the_training_before_is_not_among_the_parameters():
+    before = {**PARAMETERS, "LabelledPhotos": "s3://data/labelled/none.manifest"}
+    assert "LabelledPhotos" not in planned(parameters=before).parameters
+
+
 def test_a_label_that_was_changed_is_a_new_one():
     learned = [Photo(photo.name, "motorcycle", photo.time) for photo in photos(40)]
     assert planned(records=[record(learned=learned)]).outcome is Outcome.START
