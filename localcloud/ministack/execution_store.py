@@ -21,7 +21,8 @@ CREATE TABLE IF NOT EXISTS executions (
   status TEXT NOT NULL, moment TEXT NOT NULL, document BLOB NOT NULL,
   PRIMARY KEY (account, region, arn)) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS by_machine ON executions (account, region, machine, moment, arn);
-CREATE INDEX IF NOT EXISTS by_map_run ON executions (map_run, moment, arn);
+DROP INDEX IF EXISTS by_map_run;
+CREATE INDEX IF NOT EXISTS of_map_run ON executions (map_run, moment, arn) WHERE map_run IS NOT NULL;
 CREATE INDEX IF NOT EXISTS by_moment ON executions (moment);
 CREATE INDEX IF NOT EXISTS that_run ON executions (status) WHERE status = 'RUNNING';
 """

@@ -42,6 +42,7 @@ class Engine:
         run, name, states = runs.current(), machine["StartAt"], machine["States"]
         # Children of a Map Run have no history of their own here, as Express executions on AWS.
         recorded = "mapRunArn" not in execution
+        text = limits.as_json(value) if recorded else ""
         while name:
             run.check()
             run.entered += 1
@@ -51,15 +52,15 @@ class Engine:
             context["State"] = {"Name": name, "EnteredTime": self._states.now_iso(), "RetryCount": 0}
             entered = None
             if recorded:
-                details = {"stateEnteredEventDetails": {"name": name, "input": limits.as_json(value)}}
+                details = {"stateEnteredEventDetails": {"name": name, "input": text}}
                 entered = self._states._add_event(execution, f"{kind}StateEntered", details)
             try:
                 value, following = self._step(kind, state, value, execution, context)
-                limits.check_result(name, value)
+                text = limits.result_as_json(name, value)
             except StateError as error:
                 raise _placed(error, name, entered) from None
             if recorded:
-                details = {"stateExitedEventDetails": {"name": name, "output": limits.as_json(value)}}
+                details = {"stateExitedEventDetails": {"name": name, "output": text}}
                 self._states._add_event(execution, f"{kind}StateExited", details)
             name = following
         return value

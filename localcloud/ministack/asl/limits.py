@@ -24,17 +24,21 @@ def check_history(events: int) -> None:
         raise StateError(RUNTIME, cause)
 
 
-def check_result(name: str, result: Any) -> None:
-    """StateError if the result of a state or task is too large to be handed on."""
-    if is_too_large(as_json(result)):
+def result_as_json(name: str, result: Any) -> str:
+    """The result of a state or task as JSON. StateError if it is too large to be handed on."""
+    text = as_json(result)
+    if is_too_large(text):
         raise StateError(DATA_LIMIT_EXCEEDED, TOO_LARGE.format(name))
+    return text
 
 
-def check_input(name: str, given: Any) -> None:
-    """StateError if what Parameters, Arguments or ItemSelector made is too large."""
-    if is_too_large(as_json(given)):
+def input_as_json(name: str, given: Any) -> str:
+    """What Parameters, Arguments or ItemSelector made, as JSON. StateError if it is too large."""
+    text = as_json(given)
+    if is_too_large(text):
         cause = f"The input of the state/task '{name}' has a size exceeding the maximum number of bytes service limit."
         raise StateError(DATA_LIMIT_EXCEEDED, cause)
+    return text
 
 
 def is_too_large(text: str) -> bool:

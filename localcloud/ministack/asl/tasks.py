@@ -32,18 +32,18 @@ class Tasks:
         name = context["State"]["Name"]
         timeout = self._seconds(state, "TimeoutSeconds", raw, context)
         heartbeat = self._seconds(state, "HeartbeatSeconds", raw, context)
-        limits.check_input(name, given)
+        text = limits.input_as_json(name, given)
         events = _Events(self._states, execution, resource)
-        events.scheduled(given, timeout, heartbeat)
+        events.scheduled(text, timeout, heartbeat)
         try:
             result = self._call(resource, given, timeout, heartbeat, context)
-            limits.check_result(events.shown, result)
+            text = limits.result_as_json(events.shown, result)
         except StoppedError:
             raise
         except StateError as error:
             events.failed(error)
             raise
-        events.succeeded(result)
+        events.succeeded(text)
         return result
 
     def _call(
@@ -115,22 +115,22 @@ class _Events:
         member = f"{self._kind[0].lower()}{self._kind[1:]}{what}EventDetails"
         self._states._add_event(self._execution, f"{self._kind}{what}", {member: {**self._details, **details}})
 
-    def scheduled(self, given: Any, timeout: float | None, heartbeat: float | None) -> None:
-        """The attempt begins."""
+    def scheduled(self, given: str, timeout: float | None, heartbeat: float | None) -> None:
+        """The attempt begins with this JSON."""
         details: dict[str, Any] = {}
         if timeout is not None:
             details["timeoutInSeconds"] = int(timeout)
         if heartbeat is not None:
             details["heartbeatInSeconds"] = int(heartbeat)
         if self._kind == "Task":
-            details |= {"region": self._states.get_region(), "parameters": limits.as_json(given)}
+            details |= {"region": self._states.get_region(), "parameters": given}
         else:
-            details |= {"resource": self._resource, "input": limits.as_json(given)}
+            details |= {"resource": self._resource, "input": given}
         self._add("Scheduled", details)
 
-    def succeeded(self, result: Any) -> None:
-        """The attempt had a result."""
-        self._add("Succeeded", {"output": limits.as_json(result)})
+    def succeeded(self, result: str) -> None:
+        """The attempt had a result, which is JSON."""
+        self._add("Succeeded", {"output": result})
 
     def failed(self, error: StateError) -> None:
         """The attempt failed, or took too long."""
