@@ -180,7 +180,7 @@ class ExecutionStore(MutableMapping[Key, Execution]):
         return found
 
     def of_map_run(self, map_run: str) -> list[Execution]:
-        """All child executions of a Map Run, in the order of their ends."""
+        """All child executions of a Map Run, in the order of their ends. DiskError if the last can not be stored."""
         self.sweep()
         rows = self._database.rows("SELECT document FROM executions WHERE map_run = ? ORDER BY moment, arn", (map_run,))
         return [_read(document) for (document,) in rows]

@@ -168,7 +168,10 @@ class Executions:
                 return self._refused("InvalidToken", "Invalid Token: 'Invalid token'")
         if run and run not in self._states._map_runs:
             return self._refused("ResourceNotFound", f"Map Run Does Not Exist: '{run}'")
-        self._store.sweep()
+        try:
+            self._store.sweep()
+        except DiskError:
+            logger.exception("executions could not be stored as they are now; it is tried again")
         scope = self._states.get_account_id(), self._states.get_region()
         found = self._store.page(scope, data.get("stateMachineArn"), run, data.get("statusFilter"), before, most + 1)
         answer: dict[str, Any] = {"executions": found[:most]}

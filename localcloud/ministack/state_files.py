@@ -38,16 +38,17 @@ class StateFiles:
         DiskError if the file cannot be written. (MiniStack's own `save_all` logs that and goes on.)
         """
         with self._locks.setdefault(key, threading.Lock()):
-            state = self._state(key)
-            if state is None:
-                return
-            wrapped = {"__ministack_format__": self._persistence._state_format_version(key), "payload": state}
-            text = json.dumps(wrapped, default=self._persistence._json_default)
-            if self._written.get(key) == hash(text):
-                return
             path = Path(self._persistence.STATE_DIR) / f"{key}.json"
-            partial = path.with_suffix(".partial")
             try:
+                # Lambda writes its functions' archives when it is asked for its state.
+                state = self._state(key)
+                if state is None:
+                    return
+                wrapped = {"__ministack_format__": self._persistence._state_format_version(key), "payload": state}
+                text = json.dumps(wrapped, default=self._persistence._json_default)
+                if self._written.get(key) == hash(text):
+                    return
+                partial = path.with_suffix(".partial")
                 partial.write_text(text)
                 partial.replace(path)
             except OSError as error:

@@ -269,6 +269,12 @@ def test_on_a_full_disk_nothing_is_acknowledged_and_reads_answer(own_cloud: Call
     cloud.client("cloudformation").create_stack(
         StackName="full", TemplateBody=json.dumps({"Resources": {"Bucket": bucket}})
     )
+    waits = machine(cloud, "waits", Type="Wait", Seconds=60)
+    waiting = states.start_execution(stateMachineArn=waits)["executionArn"]
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as packed:
+        packed.writestr("app.py", "def handler(event, context): ...")
+    function = {"FunctionName": "lost", "Runtime": "python3.11", "Handler": "app.handler", "Role": ROLE}
     time.sleep(3)
     process = psutil.Process(cloud.process.pid)
     # The kernel refuses to let a file grow beyond this, as it refuses on a full disk.
@@ -281,6 +287,8 @@ def test_on_a_full_disk_nothing_is_acknowledged_and_reads_answer(own_cloud: Call
         lambda: logs.put_log_events(**STREAM, logEvents=[event]),
         lambda: s3.put_object(Bucket="full", Key="key", Body=b"after"),
         lambda: cloud.client("iam").create_role(RoleName="lost", AssumeRolePolicyDocument="{}"),
+        lambda: cloud.client("lambda").create_function(**function, Code={"ZipFile": archive.getvalue()}),
+        lambda: states.stop_execution(executionArn=waiting),
     ):
         with pytest.raises(ClientError) as error:
             write()
@@ -288,6 +296,7 @@ def test_on_a_full_disk_nothing_is_acknowledged_and_reads_answer(own_cloud: Call
     assert cloud.client("cloudformation").describe_stacks(StackName="full")["Stacks"]
     assert s3.get_object(Bucket="full", Key="key")["Body"].read() == b"before"
     assert states.list_executions(stateMachineArn=arn)["executions"] == []
+    assert states.list_executions(stateMachineArn=waits)["executions"]
     assert logs.get_log_events(**STREAM)["events"] == []
 
     process.rlimit(psutil.RLIMIT_FSIZE, (psutil.RLIM_INFINITY, psutil.RLIM_INFINITY))
