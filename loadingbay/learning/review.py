@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, ParamValidationError
 
 from loadingbay.learning.labels import Label, store
 
@@ -92,15 +92,17 @@ class Queue:
                 yield error
 
     def photo(self, item: Item) -> bytes | None:
-        """The photo's bytes; None when it was deleted from S3."""
+        """The photo's bytes; None when it was deleted from S3, or its bucket, or there can be none of this name."""
         version = {"VersionId": item.photo["version_id"]} if item.photo.get("version_id") else {}
         try:
             answer = self.s3.get_object(Bucket=item.photo["bucket"], Key=item.photo["key"], **version)
             return bytes(answer["Body"].read())
         except ClientError as error:
-            if error.response["Error"]["Code"] in {"NoSuchKey", "NoSuchVersion", "404"}:
+            if error.response["Error"]["Code"] in {"NoSuchKey", "NoSuchVersion", "NoSuchBucket", "404"}:
                 return None
             raise
+        except ParamValidationError:
+            return None
 
     def label(self, item: Item, truth: str, author: str, now: datetime) -> Label:
         """Stores the label, then removes the photo from the queue."""
@@ -140,10 +142,16 @@ def _item(message: dict[str, Any]) -> Item:
     try:
         document = json.loads(body)
         photo = document["photo"]
+        version, prediction = photo.get("version_id"), dict(document["prediction"])
+        float(prediction.get("confidence", 0))
         return Item(
-            inference_id=str(document["inference_id"]),
-            photo={"bucket": str(photo["bucket"]), "key": str(photo["key"]), "version_id": photo.get("version_id")},
-            prediction=dict(document["prediction"]),
+            inference_id=_text(document["inference_id"]),
+            photo={
+                "bucket": _text(photo["bucket"]),
+                "key": _text(photo["key"]),
+                "version_id": None if version is None else _text(version),
+            },
+            prediction=prediction,
             reason=str(document.get("reason") or ""),
             body=body,
             receipt=message["ReceiptHandle"],
@@ -153,3 +161,11 @@ def _item(message: dict[str, Any]) -> Item:
         raise NotReadableError(
             f"message {message.get('MessageId')} in the review queue is not one of the state machine's: {body!r:.120}"
         ) from error
+
+
+def _text(value: Any) -> str:
+    """The value if it is text that S3 and requests can hold; ValueError otherwise."""
+    if not isinstance(value, str) or not value:
+        raise ValueError(f"{value!r:.80} is no text")
+    value.encode()  # JSON can name half of a surrogate pair
+    return value

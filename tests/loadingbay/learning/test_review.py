@@ -101,6 +101,11 @@ def test_a_deleted_photo_can_still_be_decided_about(queue):
     assert queue.photo(next(queue.take())) is None
 
 
+@pytest.mark.parametrize("bucket", ["gone", "no bucket's name"])
+def test_a_photo_whose_bucket_is_gone_is_a_deleted_one(queue, bucket):
+    assert queue.photo(Item("a", {"bucket": bucket, "key": "p.png", "version_id": None}, {}, "", "", "")) is None
+
+
 def test_the_photo_is_the_version_that_was_classified(queue):
     queue.s3.put_bucket_versioning(Bucket="data", VersioningConfiguration={"Status": "Enabled"})
     first = queue.s3.put_object(Bucket="data", Key="p.png", Body=b"first")["VersionId"]
@@ -110,7 +115,17 @@ def test_the_photo_is_the_version_that_was_classified(queue):
 
 
 @pytest.mark.parametrize(
-    "body", ["", "[]", "{}", '{"photo": 1}', '{"inference_id": "a", "photo": {}, "prediction": {}}']
+    "body",
+    [
+        "",
+        "[]",
+        "{}",
+        '{"photo": 1}',
+        '{"inference_id": "a", "photo": {}, "prediction": {}}',
+        '{"inference_id": "a", "photo": {"bucket": "data", "key": "\\ud800"}, "prediction": {}}',
+        '{"inference_id": ["a"], "photo": {"bucket": "data", "key": "a"}, "prediction": {}}',
+        '{"inference_id": "a", "photo": {"bucket": "data", "key": "a"}, "prediction": {"confidence": null}}',
+    ],
 )
 def test_a_message_of_something_else_is_named_and_left(queue, body):
     queue.sqs.send_message(QueueUrl=queue.url, MessageBody=body or " ")
