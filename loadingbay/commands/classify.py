@@ -43,7 +43,7 @@ def classify(target: Target, files: tuple[Path, ...], as_json: bool) -> None:
         print_json([outcome.document() for outcome in outcomes])
     else:
         out = results.console()
-        served = registry.get(target, now.serves) if now.serves else None
+        served = registry.registered(target, now.serves)
         results.drawn_notice(out, served is not None and served.metadata.get("data_label") == "drawn samples")
         results.examples(out, outcomes, limit=None)
     if any(o.status != "SUCCEEDED" and o.error not in photos.FOR_REVIEW for o in outcomes):

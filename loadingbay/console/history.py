@@ -42,7 +42,7 @@ def _story(request: Request) -> Response:
     if found is None:
         raise HTTPException(404, "No deployment began at that moment: the page History lists them.")
     period, following = found
-    version = registry.get(here.target, registry.arn(here.target, period.version)) if period.version else None
+    version = registry.registered(here.target, registry.arn(here.target, period.version)) if period.version else None
     name = f"Version {period.version}" if period.version else period.config
     return here.render(
         request,

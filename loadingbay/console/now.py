@@ -81,12 +81,14 @@ def _pipeline(here: Pages, progress: Progress) -> dict[str, Any]:
 def _service(here: Pages, stack: dict[str, str]) -> dict[str, Any]:
     """Return the endpoint, the version it serves, its shadow, and the version that is on its way into service."""
     now = registry.endpoint(here.target, stack["EndpointName"])
-    version = registry.get(here.target, now.serves) if now and now.serves else None
+    version = registry.registered(here.target, now.serves) if now else None
+    deleted = registry.number(now.serves) if now and version is None else 0
     due = registry.due(here.target)
     waits = due is not None and (now is None or now.serves != due.arn or now.status != "InService")
     how = registry.how_far(here.target, stack["EndpointName"], due) if due and waits else ""
     shadow = registry.number(now.shadow) if now else 0
-    return {"now": now, "version": version, "shadow": shadow, "due": due if waits else None, "how_far": how}
+    waiting = due if waits else None
+    return {"now": now, "version": version, "deleted": deleted, "shadow": shadow, "due": waiting, "how_far": how}
 
 
 def _answers(stack: dict[str, str], recent: Recent) -> dict[str, Any]:

@@ -32,12 +32,13 @@ def _try(request: Request) -> Response:
     here = pages(request)
     stack = here.stack()
     now = registry.endpoint(here.target, stack["EndpointName"])
-    version = registry.get(here.target, now.serves) if now and now.serves else None
+    version = registry.registered(here.target, now.serves) if now else None
     labels = evaluations.verification_labels(here.target, version) if version else {}
     return here.render(
         request,
         "try.html",
         title="Try",
+        serves=now.serves if now else "",
         version=version,
         samples=sorted(labels, key=lambda name: (name.rpartition("-")[2], name))[:_SAMPLES],
         bulks=tasks(request).of(BULK),
@@ -64,7 +65,7 @@ def _sample(request: Request) -> Response:
     """One of the verification photos, where it lies."""
     here, name = pages(request), request.state.form.get("name", "")
     stack = here.stack()
-    version = registry.get(here.target, require_served(request, stack))
+    version = registry.numbered(here.target, registry.number(require_served(request, stack)))
     if name not in evaluations.verification_labels(here.target, version):
         raise UsageError(f"version {version.number} has no sample photo {name[:80]!r}: choose one on the page")
     bucket, key = aws.split_s3(evaluations.verification_photo(version, name))

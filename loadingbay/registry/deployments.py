@@ -58,14 +58,7 @@ def story(target: Target, bucket: str, period: Period, following: Period | None)
 
 def _version(target: Target, period: Period) -> registry.Version | None:
     """The version as the registry has it now; None when it was deleted, or the configuration is not of its making."""
-    if not period.version:
-        return None
-    try:
-        return registry.get(target, registry.arn(target, period.version))
-    except ClientError as error:
-        if not aws.is_missing(error):
-            raise
-        return None
+    return registry.registered(target, registry.arn(target, period.version)) if period.version else None
 
 
 def _registered(version: registry.Version | None) -> Iterator[Event]:

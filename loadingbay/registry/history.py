@@ -108,7 +108,9 @@ def _now(target: Target, endpoint: str) -> dict[str, Any] | None:
         record["shadow"] = {"version": registry.number(now.shadow)}
     if not now.serves:
         return record
-    version = registry.get(target, now.serves)
+    version = registry.registered(target, now.serves)
+    if version is None:
+        return {**record, "version": registry.number(now.serves)}
     approver = version.metadata.get("approved_by", "")
     about = {"version": version.number, "comment": version.comment, "metadata": version.metadata}
     return {**record, **about, "approved_by": approver}

@@ -25,7 +25,10 @@ def check(target: Target, endpoint: str, version: Version) -> None:
         raise UsageError(
             f"nothing is in service, so there are no requests to copy: `loadingbay approve {version.number}` deploys"
         )
-    live = registry.get(target, now.serves)
+    live = registry.registered(target, now.serves)
+    if live is None:
+        number = registry.number(now.serves)
+        raise UsageError(f"version {number}, which serves, was deleted from the registry: `loadingbay approve` another")
     belongs = registry.due(target)
     if version.arn in {live.arn, belongs.arn if belongs else ""}:
         raise UsageError(f"version {version.number} is the one in service, or on its way there: it has no shadow to be")

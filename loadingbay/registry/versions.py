@@ -94,6 +94,16 @@ def get(target: Target, arn: str) -> Version:
     )
 
 
+def registered(target: Target, arn: str) -> Version | None:
+    """The version with this ARN; None for "", and for one that was deleted from the registry, which may serve on."""
+    try:
+        return get(target, arn) if arn else None
+    except ClientError as error:
+        if not aws.is_missing(error):
+            raise
+        return None
+
+
 def arn(target: Target, number: int) -> str:
     """The ARN of the version with this number, whether there is one or not."""
     place = f"{target.resolved_region}:{target.account}"
@@ -207,17 +217,17 @@ def endpoint(target: Target, name: str) -> Endpoint | None:
 
 
 def served_classes(target: Target, name: str) -> list[str]:
-    """The classes of the version that the endpoint serves; without one, of the newest version that is approved.
+    """The classes of the version that the endpoint serves; if it is not known, of the newest that is approved.
 
     Photos that an endpoint answered can be labelled after it is gone. Raises WorkError when no version was approved.
     """
     now = endpoint(target, name)
-    found = [get(target, now.serves)] if now and now.serves else approved(target, limit=1)
-    if not found:
+    found = (registered(target, now.serves) if now else None) or due(target)
+    if found is None:
         raise WorkError(
             "no model was approved yet, so it is not known which classes to ask for: `loadingbay approve VERSION`"
         )
-    return found[0].metadata["classes"].split()
+    return found.metadata["classes"].split()
 
 
 def _served(target: Target, config_name: str) -> tuple[str, str]:

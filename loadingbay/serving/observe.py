@@ -87,7 +87,7 @@ def monitor_now(target: Target, root: Path, *, waiting: Callable[[str], None]) -
     """Monitors the recent stream into a folder below `runs/`; the report, and whether the model knows drawn samples."""
     stack = outputs(target)
     now = registry.endpoint(target, stack["EndpointName"])
-    version = registry.get(target, now.serves) if now and now.serves else None
+    version = registry.registered(target, now.serves) if now else None
     place = root / "runs" / f"monitor-{datetime.now().astimezone():%Y%m%d-%H%M%S}"
     report = monitoring.monitor(
         target, stack=stack, folder=place, evaluation=version.evaluation if version else "", waiting=waiting

@@ -50,6 +50,17 @@ def test_nothing_can_be_decided_about_a_version_that_is_not_there(nothing, word)
     assert nothing.get(f"/versions/99/{word}").status_code == 404
 
 
+def test_pages_open_when_the_version_in_service_was_deleted(served):
+    served.sagemaker.decide(served.sagemaker.register(CustomerMetadataProperties={"classes": "a b"}), "Approved")
+    del served.sagemaker.packages[1]
+    for address in ("/", "/versions", "/photos", "/review", "/history"):
+        assert served.get(address).status_code == 200
+    assert "It serves version 1, which was deleted from the registry" in served.get("/").text
+    assert "Drop photos here" in served.get("/photos").text
+    answer = served.post("/photos/sample", {"name": "bicycle-01.png"})
+    assert (answer.status_code, "there is no model version 1" in answer.text) == (404, True)
+
+
 def test_a_run_that_is_not_there_cannot_be_stopped(nothing):
     answer = nothing.post("/runs/made0up/stop", {})
     assert answer.status_code == 404
