@@ -44,7 +44,7 @@ def first_line(module: Path) -> str:
 
 def table() -> str:
     """The table of docs/aws.md: what would go wrong, which test module checks it, and its first line."""
-    rows = ["| what would go wrong on AWS | checked by | how |", "|---|---|---|"]
+    rows = ["| what would go wrong on AWS | checked by | how |", "| -- | -- | -- |"]
     for risk, modules in CHECKS.items():
         for number, module in enumerate(modules):
             rows.append(f"| {'' if number else risk} | `{module}` | {first_line(ROOT / module)} |")
@@ -54,7 +54,7 @@ def table() -> str:
 def test_the_list_in_the_documentation_is_that_of_the_checks():
     """After a wanted change, write it anew: `REWRITE_SNAPSHOTS=1 .venv/bin/python -m pytest tests/workflow`."""
     text = DOCUMENT.read_text()
-    wanted = re.sub(f"{START}.*{END}", f"{START}\n{table()}\n{END}", text, flags=re.DOTALL)
+    wanted = re.sub(f"{START}.*{END}", f"{START}\n\n{table()}\n\n{END}", text, flags=re.DOTALL)
     if os.environ.get("REWRITE_SNAPSHOTS"):
         DOCUMENT.write_text(wanted)
         text = wanted
