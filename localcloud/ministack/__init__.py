@@ -22,6 +22,7 @@ worker_calls        how a Lambda worker is sent an event, answers and prints
 threads             threads that are used again
 schedules           SageMaker pipelines as targets of schedules and rules
 integrations        SageMaker as CloudFormation resources and Step Functions integrations
+sagemaker_tasks     SageMaker's operations as tasks of state machines
 sagemaker_types     models, endpoints and pipelines as CloudFormation resources
 iam_evaluator       decisions of IAM policies
 resource_policies   whether a resource's policy lets another account in

@@ -314,15 +314,19 @@ class Emulator:
 
     def register_integration(self, resource: str, call: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
         """Add a Step Functions SDK integration: parameters in, result out; LookupError(name, cause) fails the state."""
+        self.register_integrations(resource, lambda _, parameters: call(parameters))
+
+    def register_integrations(self, prefix: str, call: Callable[[str, dict[str, Any]], dict[str, Any]]) -> None:
+        """Add all integrations whose resource begins so: `call(resource, parameters)`, else as one integration."""
         failed = self._modules["services.stepfunctions"]._ExecutionError
 
-        def run(_resource: str, parameters: dict[str, Any]) -> dict[str, Any]:
+        def run(resource: str, parameters: dict[str, Any]) -> dict[str, Any]:
             try:
-                return call(parameters)
+                return call(resource, parameters)
             except LookupError as error:
                 raise failed(*error.args) from None
 
-        self._modules["services.stepfunctions"]._SERVICE_DISPATCH[resource] = run
+        self._modules["services.stepfunctions"]._SERVICE_DISPATCH[prefix] = run
 
     # EventBridge and CloudWatch Logs, without going through HTTP
 

@@ -10,7 +10,7 @@ import re
 from typing import Any
 
 from localcloud.ministack.asl import limits
-from localcloud.ministack.asl.errors import RUNTIME, StateError
+from localcloud.ministack.asl.errors import RUNTIME, StateError, StoppedError
 
 logger = logging.getLogger("localcloud")
 
@@ -48,6 +48,8 @@ class Integrations:
                 return call(resource, given)
         try:
             return self._states._invoke_resource(resource, given)
+        except StoppedError:
+            raise
         except StateError as error:
             raise _named(error) from None
         except (AttributeError, KeyError, TypeError, ValueError) as error:

@@ -66,9 +66,15 @@ class Tasks:
         """The result of an integration; one that takes too long goes on, but nobody waits for it any more."""
         if timeout is None:
             return self._services.invoke(resource, given)
+        with runs.Run(runs.current()) as own:
+            return self._in_time(own, resource, given, timeout)
+
+    def _in_time(self, own: runs.Run, resource: str, given: Any, timeout: float) -> Any:
+        """The result of an integration that is a run of its own; what waits in it is stopped with its time."""
         try:
-            return runs.submitted(self._threads, runs.current(), timeout, self._services.invoke, resource, given)
+            return runs.submitted(self._threads, own, timeout, runs.within, own, self._services.invoke, resource, given)
         except TimeoutError:
+            own.stop()
             raise StateError(TIMEOUT, "") from None
 
     def _seconds(self, state: dict[str, Any], field: str, raw: Any, context: Context) -> float | None:

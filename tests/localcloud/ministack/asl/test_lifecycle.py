@@ -28,29 +28,26 @@ def refused(call: Callable[..., Any], **given: Any) -> tuple[str, str]:
     return error.value.response["Error"]["Code"], error.value.response["Error"]["Message"]
 
 
-@pytest.mark.parametrize(
-    "states",
-    [
-        {"Sleep": SLEEPS},
-        {"Both": {"Type": "Parallel", "Branches": [ONE, again(ONE)], "End": True}},
-        {"Each": {"Type": "Map", "ItemsPath": "$.list", "ItemProcessor": ONE, "End": True}},
-        {
-            "Each": {
-                "Type": "Map", "ItemsPath": "$.list", "End": True,
-                "ItemProcessor": {**ONE, "ProcessorConfig": {"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"}},
-            }
-        },
-    ],
-)  # fmt: skip
-def test_an_execution_ends_when_its_machine_says(machines: Machines, states: dict[str, Any]) -> None:
-    arn = machines.start({"StartAt": next(iter(states)), "TimeoutSeconds": 1, "States": states}, {"list": [1, 2]})
+def test_executions_end_when_their_machines_say(machines: Machines) -> None:
+    distributed = {**ONE, "ProcessorConfig": {"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"}}
+    each = {"Type": "Map", "ItemsPath": "$.list", "End": True}
+    states = [
+        SLEEPS,
+        {"Type": "Parallel", "Branches": [ONE, again(ONE)], "End": True},
+        {**each, "ItemProcessor": ONE},
+        {**each, "ItemProcessor": distributed},
+    ]
+    arns = [
+        machines.start({"StartAt": "It", "TimeoutSeconds": 1, "States": {"It": state}}, {"list": [1, 2]})
+        for state in states
+    ]
 
-    ended = machines.ended(arn)
-
-    assert ended["status"] == "TIMED_OUT"
-    assert (ended["stopDate"] - ended["startDate"]).total_seconds() == 1
-    assert not ended.keys() & {"error", "cause", "output"}
-    assert machines.events(arn)[-1]["executionTimedOutEventDetails"] == TIMED_OUT
+    for arn in arns:
+        ended = machines.ended(arn)
+        assert ended["status"] == "TIMED_OUT"
+        assert (ended["stopDate"] - ended["startDate"]).total_seconds() == 1
+        assert not ended.keys() & {"error", "cause", "output"}
+        assert machines.events(arn)[-1]["executionTimedOutEventDetails"] == TIMED_OUT
 
 
 def test_an_express_execution_ends_when_its_machine_says(machines: Machines) -> None:
