@@ -126,6 +126,7 @@ def _read(given: Mapping[str, str], headers: Mapping[str, str], token: str, expi
     return Signature(scope[0], scope[3], given["Signature"], token, scope[2], given["Date"], names, expires)
 
 
+@lru_cache(64)
 def _epoch_seconds(date: str) -> float | None:
     try:
         return datetime.fromisoformat(date).timestamp() if _DATE.fullmatch(date) else None
@@ -193,7 +194,7 @@ def _version_4(request: Request, signature: Signature, key: Key, body_digest: st
     scope = f"{day}/{signature.region}/{signature.service}/aws4_request"
     text = "\n".join([_ALGORITHM, signature.date, scope, hashlib.sha256(canonical.encode("latin-1")).hexdigest()])
     derived = signing_key(key.secret, day, signature.region, signature.service)
-    return hmac.new(derived, text.encode(), hashlib.sha256).hexdigest()
+    return hmac.digest(derived, text.encode(), "sha256").hex()
 
 
 def _path(path: str, service: str) -> str:
