@@ -23,7 +23,7 @@ from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from loadingbay import sessions
-from loadingbay.errors import UsageError
+from loadingbay.errors import UsageError, WorkError
 from loadingbay.sessions import Keys
 from pipelines.settings import DEFAULT_STAGE
 
@@ -117,9 +117,19 @@ class Target:
         return session
 
     def _local_keys(self) -> Keys:
-        """The local cloud's key. Its secret is in a file of its home from its first start on; before, none is known."""
+        """The local cloud's key. Its secret is in a file of its home from its first start on; before, none is known.
+
+        WorkError when the file is there and in no form that can be read.
+        """
         profiles = configparser.RawConfigParser()
-        profiles.read(self.home / "credentials" if self.home else ())
+        file = self.home / "credentials" if self.home else None
+        try:
+            profiles.read(file or (), "utf-8")
+        except (configparser.Error, UnicodeDecodeError):
+            raise WorkError(
+                f"{file} is no file of credentials: stop the local cloud with `loadingbay down` and delete the file; "
+                "`loadingbay up` makes a new one"
+            ) from None
         return Keys(LOCAL_ACCOUNT, profiles.get("default", "aws_secret_access_key", fallback=_UNKNOWN))
 
     @cached_property

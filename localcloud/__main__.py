@@ -232,7 +232,11 @@ def _prepare(home: Path, running: Any) -> Any:
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         del os.environ[name]
     address = Address(running.url, running.health["account"], running.health["region"], running.health["instance"])
-    session = boto3.Session(address.account, owner_secret(home, address.account), region_name=address.region)
+    try:
+        secret = owner_secret(home, address.account)
+    except ValueError as error:
+        _fail(str(error))
+    session = boto3.Session(address.account, secret, region_name=address.region)
     prepare(address, home, lambda service: session.client(service, endpoint_url=address.url))
     return address
 

@@ -7,7 +7,7 @@ import botocore.endpoint
 import pytest
 from botocore.exceptions import EndpointConnectionError
 
-from loadingbay.errors import UsageError
+from loadingbay.errors import UsageError, WorkError
 from loadingbay.target import Target, choose
 
 HERE = Path("/project")
@@ -187,3 +187,12 @@ def test_a_closed_port_of_this_machine_is_said_without_retries(monkeypatch):
         with pytest.raises(EndpointConnectionError):
             target.client("sqs").list_queues()
     assert pauses == []
+
+
+@pytest.mark.parametrize("content", [b"no sections", b"[default", b"\xff\xfe"])
+def test_a_broken_file_of_the_key_is_named_with_what_mends_it(tmp_path, content):
+    home = tmp_path / ".loadingbay" / "cloud"
+    home.mkdir(parents=True)
+    (home / "credentials").write_bytes(content)
+    with pytest.raises(WorkError, match="credentials is no file of credentials: stop the local cloud with"):
+        choose({}, tmp_path).client("s3")
