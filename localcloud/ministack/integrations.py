@@ -2,9 +2,9 @@
 
 import functools
 import json
-from datetime import datetime
 from typing import Any
 
+from botocore import xform_name
 from botocore.exceptions import ClientError, ParamValidationError
 
 from localcloud.api import ApiError, tags
@@ -14,16 +14,16 @@ from localcloud.ministack.asl import limits
 from localcloud.ministack.asl.errors import DATA_LIMIT_EXCEEDED
 from localcloud.ministack.emulator import Emulator
 
+_S3 = "arn:aws:states:::aws-sdk:s3:"
+
 
 def register(emulator: Emulator, cloud: Cloud) -> None:
-    """Add SageMaker's types to CloudFormation; InvokeEndpoint, S3's bodies and ResultWriter to Step Functions."""
+    """Add SageMaker's types to CloudFormation; SageMaker, S3 and ResultWriter to Step Functions."""
     groups = _ModelPackageGroups(cloud)
     emulator.register_integration(
         "arn:aws:states:::aws-sdk:sagemakerruntime:invokeEndpoint", lambda parameters: _invoke(cloud, parameters)
     )
-    for name, call in (("getObject", _get_object), ("putObject", _put_object)):
-        resource = f"arn:aws:states:::aws-sdk:s3:{name}"
-        emulator.register_integration(resource, functools.partial(call, cloud))
+    emulator.register_integrations(_S3, functools.partial(_object_task, cloud))
     for prefix in (sagemaker_tasks.OPTIMIZED, sagemaker_tasks.SDK):
         emulator.register_integrations(prefix, functools.partial(sagemaker_tasks.run, cloud.call))
     emulator.register_pipeline_target(lambda request: cloud.call("StartPipelineExecution", request))
@@ -56,42 +56,40 @@ def _invoke(cloud: Cloud, parameters: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _get_object(cloud: Cloud, parameters: dict[str, Any]) -> dict[str, Any]:
-    """GetObject as a task: `Body` is text. No more of an object is read than a state may hand on."""
-    answer = _s3(cloud, "get_object", parameters)
-    with answer["Body"] as body:
-        data = body.read(limits.MOST_BYTES + 1)
+def _object_task(cloud: Cloud, resource: str, parameters: dict[str, Any]) -> dict[str, Any]:
+    """An operation of S3 as a task: a `Body` is text, or JSON that is stored as text.
+
+    No more of an object is read than a state may hand on. LookupError with the names of the Java SDK's exceptions.
+    """
+    operation, client = xform_name(resource.removeprefix(_S3)), cloud.client("s3")
+    if operation not in client.meta.method_to_api_mapping:
+        raise LookupError("States.Runtime", f"S3 has no operation for {resource}.")
+    if "Body" in parameters:
+        body = parameters["Body"]
+        text = body if isinstance(body, str) else limits.as_json(body)
+        parameters = {**parameters, "Body": text.encode(errors="replace")}
+    try:
+        answer = getattr(client, operation)(**parameters)
+    except ClientError as error:
+        told, status = error.response["Error"], error.response["ResponseMetadata"]["HTTPStatusCode"]
+        code = "NoSuchKey" if told["Code"] == "404" else told["Code"].removesuffix("Exception")
+        raise LookupError(f"S3.{code}Exception", f"{told['Message']} (Service: S3, Status Code: {status})") from error
+    except (ParamValidationError, TypeError) as error:
+        raise LookupError("States.Runtime", str(error)) from error
+    if "Body" not in answer:
+        return _plain(answer)
+    with answer.pop("Body") as stream:
+        data = stream.read(limits.MOST_BYTES + 1)
     if len(data) > limits.MOST_BYTES:
         raise LookupError(DATA_LIMIT_EXCEEDED, limits.TOO_LARGE.format("aws-sdk:s3"))
     return {**_plain(answer), "Body": data.decode("utf-8", "replace")}
 
 
-def _put_object(cloud: Cloud, parameters: dict[str, Any]) -> dict[str, Any]:
-    """PutObject as a task: `Body` is text, or JSON that is stored as text."""
-    body = parameters.get("Body", "")
-    text = body if isinstance(body, str) else limits.as_json(body)
-    return _plain(_s3(cloud, "put_object", {**parameters, "Body": text.encode(errors="replace")}))
-
-
-def _s3(cloud: Cloud, operation: str, parameters: dict[str, Any]) -> dict[str, Any]:
-    """The answer of S3; LookupError with the names of the Java SDK's exceptions: S3.NoSuchKeyException."""
-    try:
-        return dict(getattr(cloud.client("s3"), operation)(**parameters))
-    except ClientError as error:
-        told, status = error.response["Error"], error.response["ResponseMetadata"]["HTTPStatusCode"]
-        name = f"S3.{told['Code'].removesuffix('Exception')}Exception"
-        raise LookupError(name, f"{told['Message']} (Service: S3, Status Code: {status})") from error
-    except (ParamValidationError, TypeError) as error:
-        raise LookupError("States.Runtime", str(error)) from error
-
-
 def _plain(answer: dict[str, Any]) -> dict[str, Any]:
-    """An answer without what only the SDK has, its times as text."""
-    return {
-        name: value.strftime("%Y-%m-%dT%H:%M:%SZ") if isinstance(value, datetime) else value
-        for name, value in answer.items()
-        if name not in ("Body", "ResponseMetadata")
-    }
+    """An answer as JSON without what only the SDK has, its times as text."""
+    answer.pop("ResponseMetadata", None)
+    plain: dict[str, Any] = json.loads(json.dumps(answer, default=lambda value: f"{value:%Y-%m-%dT%H:%M:%SZ}"))
+    return plain
 
 
 class _ModelPackageGroups:

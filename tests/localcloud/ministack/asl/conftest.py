@@ -1,16 +1,14 @@
 """State machines of one or few states, run on the shared cloud."""
 
-import itertools
 import json
 import time
+import uuid
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from tests.localcloud.conftest import RunningCloud
-
-_NUMBERS = itertools.count()
 
 
 class Machines:
@@ -25,7 +23,7 @@ class Machines:
             ends = {} if definition["Type"] in ("Succeed", "Fail", "Choice") else {"End": True}
             definition = {"StartAt": "Only", "States": {"Only": {**ends, **definition}}}
         made = self.client.create_state_machine(
-            name=f"asl-{next(_NUMBERS)}",
+            name=f"asl-{uuid.uuid4().hex[:12]}",
             definition=json.dumps(definition),
             roleArn="arn:aws:iam::000000000000:role/asl",
             type=kind,

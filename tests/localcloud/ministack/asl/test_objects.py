@@ -55,6 +55,23 @@ def test_an_object_that_is_not_there_fails_by_name(
     assert machines.run({**GET, "Parameters": parameters})["error"] == error
 
 
+def test_a_list_has_numbers_and_times(cloud: RunningCloud, machines: Machines, bucket: str) -> None:
+    cloud.client("s3").put_object(Bucket=bucket, Key="listed/one", Body="abc")
+    lists = {"Type": "Task", "Resource": "arn:aws:states:::aws-sdk:s3:listObjectsV2"}
+
+    found = machines.output({**lists, "Parameters": {"Bucket": bucket, "Prefix": "listed/"}})
+
+    [one] = found["Contents"]
+    assert (found["KeyCount"], one["Size"], one["LastModified"][-1]) == (1, 3, "Z")
+
+
+@pytest.mark.parametrize(("operation", "error"), [("headObject", "S3.NoSuchKeyException"), ("doIt", "States.Runtime")])
+def test_an_operation_that_fails_has_a_name(machines: Machines, bucket: str, operation: str, error: str) -> None:
+    state = {"Type": "Task", "Resource": f"arn:aws:states:::aws-sdk:s3:{operation}"}
+
+    assert machines.run({**state, "Parameters": {"Bucket": bucket, "Key": "gone"}})["error"] == error
+
+
 def test_json_is_stored_as_text(cloud: RunningCloud, machines: Machines, bucket: str) -> None:
     state = {**PUT, "Parameters": {"Bucket": bucket, "Key": "made", "Body.$": "$"}}
 
