@@ -61,7 +61,7 @@ class Number(click.ParamType[float]):
 
 
 class OneOf(click.Choice[str]):
-    """One of some words."""
+    """The type of an option whose value is one of a few words."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """Return the word; click.UsageError, with the words that are allowed, if it is none of them."""

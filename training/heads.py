@@ -93,7 +93,7 @@ def measure(images: UInt8, views: UInt8, others: UInt8, file: Path, report: Call
 
 
 def read(file: Path) -> Features:
-    """What `measure` wrote."""
+    """The features of the photos, of random views of them and of outliers that `measure` wrote into the file."""
     with np.load(file) as stored:
         return Features(stored["plain"], stored["views"], stored["outliers"])
 

@@ -40,7 +40,7 @@ class Outcome:
     kept: bool
 
     def line(self) -> str:
-        """For the log."""
+        """The measurement as a line of the training log: `phase=int8 name=value ...`."""
         return (
             f"phase=int8 largest_difference={self.largest:.4f} margin={self.margin:.4f} near={self.near:.4f} "
             f"kept={'yes' if self.kept else 'no'}"

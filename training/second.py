@@ -91,7 +91,7 @@ class Second:
         return logits
 
     def warm(self) -> None:
-        """As for Features."""
+        """Plan the memory of every batch size, so that no request pays for it."""
         self.features.warm()
 
 

@@ -1,4 +1,4 @@
-"""The actions of a plan, carried out."""
+"""Carries out the actions of a plan of DeployModel."""
 
 from __future__ import annotations
 

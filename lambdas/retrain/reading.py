@@ -1,4 +1,4 @@
-"""Reads the state that a plan is made from."""
+"""Reads what Retrain plans from: the alarm, earlier retrainings, executions and labelled photos."""
 
 from __future__ import annotations
 

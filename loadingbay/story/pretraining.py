@@ -33,7 +33,7 @@ class Made:
     execution: str
 
     def document(self) -> dict[str, Any]:
-        """As JSON."""
+        """The result as a JSON object."""
         return {"file": str(self.file), "cached": self.cached, "execution": self.execution}
 
 

@@ -39,7 +39,7 @@ class Trial:
         return self.execution.rsplit("/", 1)[-1]
 
     def document(self) -> dict[str, Any]:
-        """As JSON."""
+        """The trial as a JSON object."""
         return {
             "trial": self.number,
             "parameters": self.values,

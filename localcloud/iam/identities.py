@@ -94,7 +94,7 @@ class Owner:
         return {}
 
     def require(self, wanted: Iterable[Need]) -> None:
-        """Return: everything is allowed."""
+        """Allow everything: the owner needs no permission."""
 
     def release(self) -> None:
         """Do nothing: there are no temporary credentials."""
@@ -111,7 +111,7 @@ class Unenforced:
         return self._owner
 
     def caller(self, headers: Mapping[str, str]) -> Identity:
-        """The owner, whoever signed."""
+        """The owner, whichever key signed the request."""
         return self._owner
 
     def admit(self, scope: Mapping[str, Any], body: bytes, operation: str, request: Mapping[str, Any]) -> None:
@@ -135,7 +135,7 @@ class _KeyHolder:
 
     @property
     def variables(self) -> Mapping[str, str]:
-        """The temporary credentials."""
+        """The temporary credentials, as environment variables."""
         return self._credentials
 
     def client(self, service: str) -> Any:

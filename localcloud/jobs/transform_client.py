@@ -84,7 +84,7 @@ class Servers:
             connection.close()
 
     def close(self) -> None:
-        """Stop the first one."""
+        """Stop the first container's server, which this program started."""
         self._process.terminate()
 
 

@@ -80,7 +80,7 @@ class Launcher:
         return number
 
     def close(self) -> None:
-        """End it."""
+        """End the spawner and close what belongs to it."""
         self._kept.close()
 
 

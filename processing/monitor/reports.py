@@ -1,4 +1,4 @@
-"""Draws stream.png and report.png."""
+"""Draws the pictures of monitoring: stream.png, the answers in their order, and report.png, the model as well."""
 
 from __future__ import annotations
 

@@ -55,7 +55,7 @@ class Told:
 
     @property
     def picture(self) -> Path:
-        """The picture."""
+        """The picture of the story, a PNG file."""
         return self.folder / "report.png"
 
 

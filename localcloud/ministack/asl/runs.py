@@ -100,7 +100,7 @@ class _Teller(Run):
         self._told = told
 
     def stop(self) -> None:
-        """Wake the other one."""
+        """Wake the run that is told of this one's stop."""
         self._told.wake()
 
 
@@ -112,7 +112,7 @@ class Signal:
         self.happened = False
 
     def set(self) -> None:
-        """It happened."""
+        """Mark what is waited for as happened, and wake the run that waits."""
         self.happened = True
         self._run.wake()
 
