@@ -17,6 +17,8 @@ from localcloud.http.signature import Key, Request, Signature, SignatureError, s
 
 UNSIGNED, SIGNED = "STREAMING-UNSIGNED-PAYLOAD-TRAILER", "STREAMING-AWS4-HMAC-SHA256-PAYLOAD"
 SIGNED_TRAILER = f"{SIGNED}-TRAILER"
+_FORMS = UNSIGNED, SIGNED, SIGNED_TRAILER
+_DIGEST = re.compile(r"[0-9a-f]{64}")
 _EMPTY = hashlib.sha256(b"").hexdigest()
 _HEAD = re.compile(rb"([0-9A-Fa-f]{1,8})(?:;chunk-signature=([0-9a-f]{64}))?")
 _MOST_HEAD_BYTES = 100
@@ -25,10 +27,17 @@ _OF_TRAILER = b"x-amz-trailer-signature"
 
 
 def form_of_chunks(request: Request) -> str:
-    """How the chunks of the body are signed, as x-amz-content-sha256 says; "" if the body is not in chunks."""
+    """How the chunks of the body are signed, as x-amz-content-sha256 says; "" if the body is not in chunks.
+
+    BodyError if it says something else than AWS knows, such as a digest in capitals: nothing would compare the body.
+    """
     declared = request.headers.get("x-amz-content-sha256", "")
-    if declared.startswith("STREAMING-"):
+    if declared in _FORMS:
         return declared
+    if declared and declared != "UNSIGNED-PAYLOAD" and not _DIGEST.fullmatch(declared):
+        forms = ", ".join(("UNSIGNED-PAYLOAD", *_FORMS))
+        message = f"x-amz-content-sha256 must be {forms}, or a valid sha256 value; it is {declared[:100]!r}."
+        raise BodyError("InvalidArgument", message, 400)
     # The emulator takes these bodies apart as well.
     encoded = "aws-chunked" in request.headers.get("content-encoding", "")
     return UNSIGNED if encoded or request.headers.get("x-amz-decoded-content-length") else ""
@@ -40,10 +49,6 @@ def check_chunks(request: Request, signature: Signature, key: Key, body: bytes) 
     `signature` is that of the request, which has been checked. Chunks that are declared unsigned have no signatures.
     """
     form = form_of_chunks(request)
-    if form not in (UNSIGNED, SIGNED, SIGNED_TRAILER):
-        forms = ", ".join(("UNSIGNED-PAYLOAD", UNSIGNED, SIGNED, SIGNED_TRAILER))
-        message = f"x-amz-content-sha256 must be one of {forms}, or a valid sha256 value; it is {form[:100]!r}."
-        raise BodyError("InvalidArgument", message, 400)
     chain = _Chain(signature, key)
     view = memoryview(body)
     end = 0
@@ -51,6 +56,11 @@ def check_chunks(request: Request, signature: Signature, key: Key, body: bytes) 
         if form != UNSIGNED:
             chain.check("PAYLOAD", f"{_EMPTY}\n{hashlib.sha256(view[start:end]).hexdigest()}", given)
     announced = {name.strip().lower() for name in request.headers.get("x-amz-trailer", "").split(",") if name.strip()}
+    twice = sorted(announced & set(request.headers))
+    if twice:
+        # The emulator would compare the header's and not the trailer's.
+        message = f"Expecting a single x-amz-checksum- header: {', '.join(twice)} is in the head and in the trailer."
+        raise BodyError("InvalidRequest", message, 400)
     trailer, given = _trailer(body[end:], announced)
     if form == SIGNED_TRAILER:
         chain.check("TRAILER", hashlib.sha256(trailer).hexdigest(), given)

@@ -146,9 +146,17 @@ def test_what_is_not_in_chunks_or_not_announced_is_refused(body: bytes, code: st
     assert caught.value.code == code
 
 
-def test_a_form_that_s3_does_not_have_is_refused() -> None:
-    with pytest.raises(BodyError, match="must be one of"):
-        check_chunks(request("STREAMING-AWS4-ECDSA-P256-SHA256-PAYLOAD"), SIGNATURE, KEY, b"0\r\n\r\n")
+def test_a_checksum_in_the_head_and_in_the_trailer_is_refused() -> None:
+    headers = {"x-amz-trailer": "x-amz-checksum-crc32", "x-amz-checksum-crc32": "AAAAAA=="}
+
+    with pytest.raises(BodyError, match="Expecting a single x-amz-checksum- header"):
+        check_chunks(request(UNSIGNED, headers), SIGNATURE, KEY, b"0\r\nx-amz-checksum-crc32:AAAAAQ==\r\n\r\n")
+
+
+@pytest.mark.parametrize("form", ["STREAMING-AWS4-ECDSA-P256-SHA256-PAYLOAD", "A" * 64, "required", "a" * 63])
+def test_a_digest_or_form_that_is_none_is_refused(form: str) -> None:
+    with pytest.raises(BodyError, match="x-amz-content-sha256 must be UNSIGNED-PAYLOAD, STREAMING-"):
+        form_of_chunks(request(form))
 
 
 @pytest.mark.parametrize(
@@ -158,6 +166,7 @@ def test_a_form_that_s3_does_not_have_is_refused() -> None:
         ({"content-encoding": "gzip"}, ""),
         ({"content-encoding": "aws-chunked,gzip"}, UNSIGNED),
         ({"x-amz-decoded-content-length": "3"}, UNSIGNED),
+        ({"x-amz-content-sha256": "0" * 64}, ""),
         ({"x-amz-content-sha256": SIGNED, "content-encoding": "aws-chunked"}, SIGNED),
     ],
 )
