@@ -4,10 +4,11 @@ Source: AWS Step Functions API reference, SendTaskSuccess, SendTaskFailure, Send
 """
 
 import contextlib
+import functools
 import time
 import uuid
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -82,9 +83,9 @@ class Callbacks:
 
     def do_activity(self, arn: str, given: Any, until: Until) -> Any:
         """The result of an activity's worker. The time of the task counts from now, as on AWS."""
-        queue = self._states._activity_tasks.get(arn)
-        if arn not in self._states._activities or queue is None:
+        if arn not in self._states._activities:
             raise StateError("States.Runtime", f"The activity {arn} does not exist.")
+        queue = self._offers(arn)
         token = str(uuid.uuid4())
         offered = {"taskToken": token, "input": limits.as_json(given)}
         with self.waiting(token) as wait:
@@ -94,6 +95,26 @@ class Callbacks:
             finally:
                 with contextlib.suppress(ValueError):
                     queue.remove(offered)
+
+    def _offers(self, arn: str) -> list[dict[str, Any]]:
+        """The tasks that an activity offers to workers; after a restart there are none, and no list of them."""
+        if arn not in self._states._activity_tasks:
+            self._states._activity_tasks[arn] = []
+        offered: list[dict[str, Any]] = self._states._activity_tasks[arn]
+        return offered
+
+    def offering(self, give: Callable[[dict[str, Any]], Awaitable[Answer]]) -> Callable[[dict[str, Any]], Any]:
+        """`give`, which is GetActivityTask, for an activity that has a list of tasks."""
+
+        @functools.wraps(give)
+        async def given(data: dict[str, Any]) -> Answer:
+            arn = str(data.get("activityArn"))
+            if arn not in self._states._activities:
+                return self._refused("ActivityDoesNotExist", f"Activity Does Not Exist: '{arn}'")
+            self._offers(arn)
+            return await give(data)
+
+        return given
 
     # Operations
 

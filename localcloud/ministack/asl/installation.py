@@ -38,7 +38,7 @@ _USED = (
     "_execution_version_arn", "_default_encryption", "_nested_start_execution_request", "_state_query_language",
     "_apply_jsonata_arguments", "_apply_jsonata_output", "_apply_jsonata_template", "_apply_state_assign",
     "_call_lambda", "_resolve_lambda_function_ref", "_create_state_machine", "_update_state_machine",
-    "_describe_state_machine", "_delete_state_machine", "_create_activity", "_delete_activity",
+    "_describe_state_machine", "_delete_state_machine", "_create_activity", "_delete_activity", "_get_activity_task",
     "_register_sfn_jsonata_functions", "_jsonata_state_field", "_jsonata_wait_seconds", "_jsonata_wait_timestamp",
     "_json_type", "_invoke_resource", "_run_distributed_map", "_read_map_items", "json_response",
     "error_response_json", "get_region", "get_account_id", "new_uuid", "now_iso",
@@ -105,6 +105,7 @@ def install(states: ModuleType, functions: Any, threads: Threads, changed: Calla
     machines._describe_execution = queries.describe
     for name in ("_describe_execution", "_get_execution_history", "_stop_execution"):
         setattr(machines, name, queries.of_execution(getattr(machines, name)))
+    machines._get_activity_task = waiting.offering(machines._get_activity_task)
     Machines(machines).install()
     _stop_adding(machines)
     _leave_eval_out(machines)

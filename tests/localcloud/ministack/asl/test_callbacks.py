@@ -1,13 +1,17 @@
 """Tasks that somebody else ends, and those that nobody ends in time."""
 
+import asyncio
 import json
 import time
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError, ReadTimeoutError
 
+from localcloud.ministack.asl.callbacks import Callbacks, Until
+from localcloud.ministack.asl.errors import StateError
 from tests.localcloud.conftest import RunningCloud
 from tests.localcloud.ministack.asl.conftest import Machines, again
 
@@ -114,6 +118,21 @@ def test_a_worker_ends_the_task_of_an_activity(machines: Machines) -> None:
 
     assert json.loads(task["input"]) == {"n": 1}
     assert json.loads(machines.ended(arn)["output"]) == {"done": True}
+
+
+def test_an_activity_offers_tasks_after_a_restart() -> None:
+    # What MiniStack keeps of an activity over a restart: not its list of tasks.
+    states = SimpleNamespace(_activities={"arn": {}}, _activity_tasks=dict[str, Any]())
+    waiting = Callbacks(states)
+
+    async def give(data: dict[str, Any]) -> Any:
+        states._activity_tasks["arn"].append("offered")
+        return 200, {}, b""
+
+    assert asyncio.run(waiting.offering(give)({"activityArn": "arn"}))[0] == 200
+    with pytest.raises(StateError):
+        waiting.do_activity("arn", {}, Until(0.01, None))
+    assert states._activity_tasks == {"arn": ["offered"]}
 
 
 def test_an_activity_without_a_worker_times_out_and_offers_no_task(machines: Machines) -> None:
