@@ -41,9 +41,10 @@ class Builder:
         """The definition's JSON text. Raises BuildError with the last line of what the SDK said."""
         text = json.dumps(asdict(settings), sort_keys=True)
         remembered = self._folder / f"{hashlib.sha256(text.encode()).hexdigest()}.json"
-        if remembered.is_file():
+        known = _read(remembered)
+        if known is not None:
             self.close()
-            return remembered.read_text()
+            return known
         process = self._process or self._start()
         built, said = process.communicate(text)
         self._process = None
@@ -82,6 +83,15 @@ def _code_hash() -> str:
         digest.update((_HERE / name).read_bytes())
     digest.update(f"{version('sagemaker')} {version('sagemaker-core')} {version('sagemaker-mlops')}".encode())
     return digest.hexdigest()[:16]
+
+
+def _read(path: Path) -> str | None:
+    """The definition that is remembered there; None if there is none, or a damaged one, which is built anew."""
+    try:
+        text = path.read_text("utf-8")
+        return text if isinstance(json.loads(text), dict) else None
+    except (OSError, ValueError):
+        return None
 
 
 def _write(path: Path, text: str) -> None:

@@ -20,7 +20,7 @@ def processes(monkeypatch):
     popen = subprocess.Popen
 
     def start(_command, **options):
-        program = "import sys; sys.stdout.write('built from ' + sys.stdin.read())"
+        program = "import sys; sys.stdout.write(sys.stdin.read())"
         started.append(popen([sys.executable, "-c", program], **options))
         return started[-1]
 
@@ -37,6 +37,15 @@ def test_the_same_settings_are_built_once(tmp_path, processes):
 def test_other_settings_are_built_anew(tmp_path, processes):
     first = Builder(tmp_path).definition(SETTINGS)
     assert Builder(tmp_path).definition(replace(SETTINGS, bucket="other")) != first
+    assert len(processes) == 2
+
+
+@pytest.mark.parametrize("damage", [b"", b'{"Version": ', b"\xff\xfe", b"null"])
+def test_a_damaged_definition_is_built_anew(tmp_path, processes, damage):
+    first = Builder(tmp_path).definition(SETTINGS)
+    (remembered,) = tmp_path.rglob("*.json")
+    remembered.write_bytes(damage)
+    assert [Builder(tmp_path).definition(SETTINGS), Builder(tmp_path).definition(SETTINGS)] == [first, first]
     assert len(processes) == 2
 
 
