@@ -237,7 +237,7 @@ class Lifecycle:
         found = self._runs.get(started["ExecutionArn"])
         if found is not None:
             self.wait_for(*found)
-        hidden = ("events", "expires", "sync", "encryptionConfiguration", "testCase", "mockAttempts")
+        hidden = ("events", "expires", "sync", "encryptionConfiguration")
         shown = {name: value for name, value in execution.items() if name not in hidden and value is not None}
         described = {f"{name[0].upper()}{name[1:]}": value for name, value in shown.items()}
         if execution["status"] != "SUCCEEDED":
