@@ -11,6 +11,7 @@ from loadingbay.options import Number, folder, with_target
 from loadingbay.target import Target
 
 PORT = 4748
+_SCREENS = ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER")
 
 
 @click.command(short_help="Open a page to approve, review, watch and try.")
@@ -29,14 +30,18 @@ def console(target: Target, port: int, browser: bool) -> None:
 
 
 def open_console(target: Target, port: int = PORT, *, browser: bool = True) -> threading.Thread:
-    """Serves the console in a thread, prints its address and opens it in the browser; the thread. WorkError if not."""
+    """Serves the console in a thread, prints its address, opens it in a browser if there is a screen; the thread.
+
+    Raises WorkError when the port is taken.
+    """
     from loadingbay.console.server import prepare
 
     ready = prepare(target, folder(), port=port, environment=os.environ)
     serving = threading.Thread(target=ready.serve, daemon=True, name="console")
     serving.start()
     click.echo(f"The console, at an address that can be opened once: {ready.address}", err=True)
-    if browser:
+    # Without a screen, xdg-open tries text browsers one by one: one that is there would use the address up.
+    if browser and any(os.environ.get(name) for name in _SCREENS):
         click.launch(ready.address)
     return serving
 

@@ -1,13 +1,16 @@
-"""What `loadingbay console` does with signals."""
+"""What `loadingbay console` does with signals, and where it opens a browser."""
 
 from __future__ import annotations
 
 import signal
 import threading
+from types import SimpleNamespace
 
 import pytest
 
+from loadingbay.commands import console
 from loadingbay.commands.console import until_interrupted
+from loadingbay.target import choose
 
 
 def test_a_signal_that_another_thread_took_ends_the_wait() -> None:
@@ -27,3 +30,16 @@ def test_a_signal_that_another_thread_took_ends_the_wait() -> None:
     finally:
         done.set()
         signal.signal(signal.SIGTERM, before)
+
+
+@pytest.mark.parametrize(("display", "opened"), [("", 0), (":0", 1)])
+def test_a_browser_is_opened_where_there_is_a_screen(monkeypatch, tmp_path, display, opened):
+    ready = SimpleNamespace(address="http://127.0.0.1:1/enter?token=a", serve=lambda: None)
+    monkeypatch.setattr("loadingbay.console.server.prepare", lambda *_, **__: ready)
+    for name in ("WAYLAND_DISPLAY", "BROWSER"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("DISPLAY", display)
+    launched: list[str] = []
+    monkeypatch.setattr("click.launch", launched.append)
+    console.open_console(choose({}, tmp_path)).join(5)
+    assert launched == [ready.address] * opened
