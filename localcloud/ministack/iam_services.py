@@ -64,8 +64,8 @@ def _enforce_states(roles: _Roles) -> None:
     """Check each task of a state machine, and what a Map reads and writes, against the machine's role."""
     states: Any = importlib.import_module("ministack.services.stepfunctions")
     find_names(
-        states, "_execute_task", "_call_lambda", "_SERVICE_DISPATCH", "_invoke_aws_sdk_integration", "_read_map_items",
-        "_invoke_nested_start_execution", "_invoke_nested_start_execution_sync", "_state_machines",
+        states, "_execute_task", "_execute_map", "_call_lambda", "_SERVICE_DISPATCH", "_invoke_aws_sdk_integration",
+        "_read_map_items", "_invoke_nested_start_execution", "_invoke_nested_start_execution_sync", "_state_machines",
         "_run_distributed_map", "_resolve_params_obj",
     )  # fmt: skip
     acting: contextvars.ContextVar[tuple[str, str]] = contextvars.ContextVar("acting")
@@ -111,8 +111,8 @@ def _enforce_states(roles: _Roles) -> None:
             wanted.append(Need("s3:PutObject", f"arn:aws:s3:::{place.get('Bucket', '*')}/{prefix}"))
         return wanted
 
-    states._execute_task = as_execution(states._execute_task)
-    states._run_distributed_map = as_execution(checked(states._run_distributed_map, map_needs, "States.Permissions"))
+    states._execute_task, states._execute_map = as_execution(states._execute_task), as_execution(states._execute_map)
+    states._run_distributed_map = checked(states._run_distributed_map, map_needs, "States.Permissions")
     for name in ("_call_lambda", "_send_event"):
         setattr(states, name, checked(
             getattr(states, name),

@@ -102,10 +102,10 @@ def test_an_endpoint_is_invoked_only_by_who_may(roles: Roles) -> None:
 # State machines and rules
 
 
-def machine(roles: Roles, role: str, task: dict[str, Any]) -> dict[str, Any]:
-    """The execution of a machine of one task, in the name of a role."""
+def machine(roles: Roles, role: str, state: dict[str, Any]) -> dict[str, Any]:
+    """The execution of a machine of one state, a task if it says no other type, in the name of a role."""
     states = roles.cloud.client("stepfunctions")
-    definition = {"StartAt": "Task", "States": {"Task": {"Type": "Task", "End": True, **task}}}
+    definition = {"StartAt": "Only", "States": {"Only": {"Type": "Task", "End": True, **state}}}
     arn = states.create_state_machine(
         name=f"m-{uuid.uuid4().hex[:8]}", definition=json.dumps(definition), roleArn=role
     )["stateMachineArn"]
@@ -146,6 +146,23 @@ def test_every_kind_of_task_is_asked_for(roles: Roles, resource: str, parameters
         f"because no identity-based policy allows the {action} action"
         in machine(roles, roles.make(service="states.amazonaws.com"), task)["cause"]
     )
+
+
+def test_a_map_reads_its_items_in_the_name_of_the_machines_role(roles: Roles) -> None:
+    bucket = f"b-{uuid.uuid4().hex[:8]}"
+    s3 = roles.cloud.client("s3")
+    s3.create_bucket(Bucket=bucket)
+    s3.put_object(Bucket=bucket, Key="photo.png", Body=b"photo")
+    config = {"Mode": "DISTRIBUTED", "ExecutionType": "EXPRESS"}
+    child = {"ProcessorConfig": config, "StartAt": "Done", "States": {"Done": {"Type": "Succeed"}}}
+    reader = {"Resource": "arn:aws:states:::s3:listObjectsV2", "Parameters": {"Bucket": bucket}}
+    state = {"Type": "Map", "ItemReader": reader, "ItemProcessor": child}
+    start = {"Action": "states:StartExecution", "Resource": "*"}
+    read = {"Action": "s3:ListBucket", "Resource": f"arn:aws:s3:::{bucket}"}
+    done = machine(roles, roles.make(start, read, service="states.amazonaws.com"), state)
+    assert [one["Key"] for one in json.loads(done["output"])] == ["photo.png"]
+    refused = machine(roles, roles.make(start, service="states.amazonaws.com"), state)
+    assert "because no identity-based policy allows the s3:ListBucket action" in refused["cause"]
 
 
 def test_a_rule_starts_a_machine_only_if_its_role_may(roles: Roles) -> None:
