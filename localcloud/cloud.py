@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from localcloud.iam.identities import Identities
 from localcloud.images.environments import Images
-from localcloud.settings import Settings
+from localcloud.settings import DiskError, Settings
 from localcloud.state.store import Store
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ class Runner:
         def run() -> None:
             try:
                 work(*args)
-            except Exception:
+            except (Exception, DiskError):
                 logger.exception("background work %s failed", name)
             finally:
                 with self._lock:

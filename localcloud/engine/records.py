@@ -9,6 +9,7 @@ from typing import Any
 
 from localcloud.cloud import Cloud
 from localcloud.engine.definition import Step
+from localcloud.settings import DiskError
 
 logger = logging.getLogger("localcloud")
 
@@ -131,7 +132,7 @@ def _publish(cloud: Cloud, detail_type: str, arn: str, detail: Document) -> None
     resources = [arn.partition("/execution/")[0], arn]
     try:
         cloud.events.put(detail_type, resources, {name: v for name, v in detail.items() if v is not None})
-    except Exception:
+    except (Exception, DiskError):
         # The work goes on without the event; whoever waits on the API sees the state.
         logger.exception("the event of %s could not be published", arn)
 

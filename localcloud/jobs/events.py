@@ -6,6 +6,7 @@ import logging
 from typing import Any
 
 from localcloud.cloud import Cloud
+from localcloud.settings import DiskError
 
 logger = logging.getLogger("localcloud")
 
@@ -16,7 +17,7 @@ def announce(cloud: Cloud, label: str, job: dict[str, Any]) -> None:
     """Publish a job's state; `label` is the kind, such as Training. A failure to publish is logged and not raised."""
     try:
         cloud.events.put(f"SageMaker {_NAMES.get(label, label)} Job State Change", [job[f"{label}JobArn"]], detail(job))
-    except Exception:
+    except (Exception, DiskError):
         logger.exception("the event of %s could not be published", job[f"{label}JobArn"])
 
 

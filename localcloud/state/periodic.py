@@ -4,6 +4,8 @@ import logging
 import threading
 from collections.abc import Callable
 
+from localcloud.settings import DiskError
+
 logger = logging.getLogger("localcloud")
 
 _STOP_SECONDS = 10.0
@@ -29,7 +31,7 @@ class Periodic:
             stopping = self._stopping.wait(self._seconds)
             try:
                 self._publish()
-            except Exception:  # whatever it is, it must not end the thread
+            except (Exception, DiskError):  # whatever it is, it must not end the thread
                 logger.exception("%s failed", self._what)
             if stopping:
                 return

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from localcloud.settings import DiskError
 from localcloud.state.events import Outbox
 from localcloud.state.logs import BatchedLogs
 from localcloud.state.store import Store
@@ -75,6 +76,58 @@ def test_a_writer_far_ahead_waits(monkeypatch: pytest.MonkeyPatch) -> None:
 
     assert waited
     assert not writer.is_alive()
+
+
+class Disk:
+    """Where lines are written while it has room."""
+
+    def __init__(self) -> None:
+        self.full, self.tries, self.lines = True, 0, list[str]()
+
+    def write(self, _group: str, _stream: str, events: list[dict[str, Any]]) -> None:
+        self.tries += 1
+        if self.full:
+            raise DiskError("the disk is full")
+        self.lines += [event["message"] for event in events]
+
+
+@pytest.fixture
+def disk(monkeypatch: pytest.MonkeyPatch) -> Disk:
+    monkeypatch.setattr("localcloud.state.logs._FULL_SECONDS", 0.01)
+    monkeypatch.setattr("localcloud.state.logs._BATCH_SECONDS", 0.01)
+    return Disk()
+
+
+def test_lines_wait_in_order_while_the_disk_is_full(disk: Disk) -> None:
+    logs = BatchedLogs(disk.write)
+    for number in range(5):
+        logs.put("group", "stream", [str(number)])
+        time.sleep(0.02)
+
+    disk.full = False
+    logs.flush()
+
+    assert disk.tries > 1
+    assert disk.lines == ["0", "1", "2", "3", "4"]
+
+
+def test_nobody_waits_for_a_full_disk_and_the_newest_lines_are_kept(
+    disk: Disk, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("localcloud.state.logs._MOST_WAITING", 10)
+    logs = BatchedLogs(disk.write)
+    logs.put("group", "stream", ["first"])
+    while not disk.tries:
+        time.sleep(0.001)
+    for number in range(50):
+        logs.put("group", "stream", [str(number)])
+
+    disk.full = False
+    logs.flush()
+
+    assert disk.lines[-1] == "49"
+    assert len(disk.lines) <= 12
+    assert "log lines were dropped: the disk is full" in caplog.text
 
 
 @pytest.fixture
