@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from localcloud.settings import DiskError
+from localcloud.state.damage import opening
 
 
 class Database:
@@ -27,11 +28,12 @@ class Database:
         self._lock = threading.RLock()
         self._threads = threading.local()
         self._writer = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=30)
-        self._writer.execute("PRAGMA journal_mode=WAL")
-        self._writer.execute("PRAGMA synchronous=NORMAL")
-        # A page that changes all the time is copied from the log to the file every 16 MB, not every 4.
-        self._writer.execute("PRAGMA wal_autocheckpoint=4000")
-        self._writer.executescript(schema)
+        with opening(path):
+            self._writer.execute("PRAGMA journal_mode=WAL")
+            self._writer.execute("PRAGMA synchronous=NORMAL")
+            # A page that changes all the time is copied from the log to the file every 16 MB, not every 4.
+            self._writer.execute("PRAGMA wal_autocheckpoint=4000")
+            self._writer.executescript(schema)
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
