@@ -110,7 +110,7 @@ def state(process: Identity) -> str:
 
 def age(process: Identity) -> float:
     """Return the seconds since a process started."""
-    up = float(Path("/proc/uptime").read_text().split()[0])
+    up = float(Path("/proc/uptime").read_text("utf-8").split()[0])
     return up - process.started / os.sysconf("SC_CLK_TCK")
 
 
