@@ -53,21 +53,24 @@ def install(put: Callable[[str, str, bytes], None], children_of: Callable[[str],
 
     @functools.wraps(run_child)
     def run_named_child(states: Any, start: str, value: Any, execution: dict[str, Any], context: dict[str, Any]) -> Any:
-        """Run a machine; the context of a child of a Map Run names the child, which is marked where it is stopped."""
-        if "mapRunArn" in execution:
-            context["Execution"] = {
-                "Id": execution["executionArn"],
-                "Input": value,
-                "Name": execution["name"],
-                "StartTime": execution["startDate"],
-            }
-        try:
+        """Run a machine. A child of a Map Run has a history of its own, and is named by the context; it is marked where
+        it is stopped.
+        """
+        if "mapRunArn" not in execution:
             return run_child(states, start, value, execution, context)
-        except StoppedError:
-            # MiniStack calls a child that was stopped failed; the store knows better.
-            if "mapRunArn" in execution:
+        context["Execution"] = {
+            "Id": execution["executionArn"],
+            "Input": value,
+            "Name": execution["name"],
+            "StartTime": execution["startDate"],
+        }
+        with runs.Run(runs.current()) as own:
+            try:
+                return runs.within(own, run_child, states, start, value, execution, context)
+            except StoppedError:
+                # MiniStack calls a child that was stopped failed; the store knows better.
                 execution[STOPPED] = True
-            raise
+                raise
 
     @functools.wraps(run_map)
     def run_map_with_results(

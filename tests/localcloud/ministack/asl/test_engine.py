@@ -317,3 +317,22 @@ def test_a_loop_within_a_branch_ends_with_the_history(machines: Machines) -> Non
 
     assert ended["error"] == "States.Runtime"
     assert "maximum number of history events (25000)" in ended["cause"]
+
+
+def test_each_child_of_a_map_run_has_a_history_of_its_own(machines: Machines) -> None:
+    child = {
+        "ProcessorConfig": {"Mode": "DISTRIBUTED", "ExecutionType": "EXPRESS"},
+        "StartAt": "Count",
+        "States": {
+            "Count": {"Type": "Pass", "Parameters": {"n.$": "States.MathAdd($.n, -1)"}, "Next": "Again"},
+            "Again": {
+                "Type": "Choice", "Choices": [{"Variable": "$.n", "NumericGreaterThan": 0, "Next": "Count"}],
+                "Default": "End",
+            },
+            "End": {"Type": "Succeed"},
+        },
+    }  # fmt: skip
+
+    given = [{"n": 2_500}] * 3  # 10,000 events each, of 25,000 at most
+
+    assert machines.output({"Type": "Map", "ItemProcessor": child}, given) == [{"n": 0}] * 3
