@@ -142,6 +142,7 @@ class Assembly:
             try:
                 await asyncio.to_thread(stop)
             except Exception:
+                # What comes after it has to be stopped all the same.
                 logger.exception("stopping %s failed", name)
         await asyncio.to_thread(self._launchers.close)
         await self._invoker.close()

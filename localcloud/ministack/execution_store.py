@@ -10,7 +10,7 @@ import time
 import zlib
 from collections.abc import Callable, Iterator, MutableMapping
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
 from localcloud.ministack.asl.errors import TIMEOUT
 from localcloud.ministack.database import Database
@@ -71,7 +71,8 @@ class ExecutionStore(MutableMapping[Key, Execution]):
     def __contains__(self, key: object) -> bool:
         if key in self._running:
             return True
-        rows = self._database.rows("SELECT 1 FROM executions WHERE account = ? AND region = ? AND arn = ?", key)  # type: ignore[arg-type]
+        wanted = cast("Key", key)
+        rows = self._database.rows("SELECT 1 FROM executions WHERE account = ? AND region = ? AND arn = ?", wanted)
         return next(rows, None) is not None
 
     def __setitem__(self, key: Key, execution: Execution) -> None:

@@ -125,5 +125,5 @@ def install(threads: Threads, states: Any, runtime: Any) -> None:
             return getattr(threading, name)
 
     shown = Threading("threading")
-    shown.Thread = Thread  # type: ignore[attr-defined]
+    shown.Thread = Thread  # type: ignore[attr-defined]  # a module takes any name
     states.threading = runtime.threading = shown

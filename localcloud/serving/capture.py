@@ -197,6 +197,7 @@ class Recorder:
             try:
                 self._send()
             except Exception:
+                # Nothing is lost: what could not be sent is in the spool.
                 logger.exception("data capture failed; it is tried again from %s", self._spool)
                 self._stopping.wait(5 * _EVERY_SECONDS)
                 self._work.set()

@@ -100,5 +100,6 @@ class BatchedLogs:
             except DiskError:
                 left += lines
             except Exception:
+                # These lines are lost; those of other streams, and those to come, are not.
                 logger.exception("writing %d lines to %s failed", len(lines), group)
         return left

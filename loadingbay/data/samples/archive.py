@@ -50,7 +50,7 @@ class _Python2Pickler(pickle._Pickler):
         size = len(value)
         head = pickle.SHORT_BINSTRING + bytes([size]) if size < 256 else pickle.BINSTRING + size.to_bytes(4, "little")
         self.write(head + value)  # type: ignore[attr-defined]  # typeshed leaves it out
-        self.memoize(value)  # type: ignore[attr-defined]
+        self.memoize(value)  # type: ignore[attr-defined]  # and this
 
     dispatch[bytes] = _save_bytes
 
