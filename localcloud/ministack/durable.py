@@ -7,6 +7,7 @@ s3-uploads/      uploads to S3 in parts
 """
 
 import asyncio
+import functools
 import json
 import logging
 import threading
@@ -82,7 +83,10 @@ class Durable:
         find_names(logs, *_LONG_READS.values())
         find_names(self._states, "_finalize_response")
         self._read_in_threads(app, "logs", {name: getattr(logs, function) for name, function in _LONG_READS.items()})
-        self._read_in_threads(app, "states", {"GetExecutionHistory": self._history})
+        reads = {"GetExecutionHistory": "_get_execution_history", "RedriveExecution": "_redrive_execution"}
+        self._read_in_threads(
+            app, "states", {name: functools.partial(self._of_states, function) for name, function in reads.items()}
+        )
         self._stopped = threading.Event()
         threading.Thread(target=self._sweep, name="store-sweeper", daemon=True).start()
 
@@ -104,9 +108,9 @@ class Durable:
             find_names(modules[module], name)
             setattr(modules[module], name, self._queues.exclusive(getattr(modules[module], name)))
 
-    def _history(self, request: dict[str, Any]) -> Any:
-        """GetExecutionHistory: with large data some dozens of MB."""
-        return self._states._finalize_response(self._states._get_execution_history(request))
+    def _of_states(self, function: str, request: dict[str, Any]) -> Any:
+        """An operation of Step Functions that reads or writes a history: with large data some dozens of MB."""
+        return self._states._finalize_response(getattr(self._states, function)(request))
 
     @staticmethod
     def _read_in_threads(app: Any, service: str, reads: Mapping[str, Callable[[dict[str, Any]], Any]]) -> None:

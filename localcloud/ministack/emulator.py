@@ -27,6 +27,7 @@ from localcloud.ministack import (
     function_limits,
     json_requests,
     list_tokens,
+    map_runs,
     metrics,
     patches,
     schedules,
@@ -142,7 +143,8 @@ class Emulator:
         pool, machines = threads.Threads(), self._modules["services.stepfunctions"]
         threads.install(pool, machines, self._modules["core.lambda_runtime"])
         functions = self._modules["services.lambda_svc"]
-        life = installation.install(machines, functions, pool, lambda service: self.changed(service))
+        self._pool = pool
+        self._life = life = installation.install(machines, functions, pool, lambda service: self.changed(service))
         patches.retry_events(self._modules)
         patches.fail_on_a_full_disk(self._modules)
         patches.refuse_unreadable_archives(self._modules)
@@ -304,6 +306,11 @@ class Emulator:
             with self.scope():
                 self._queue_metrics.record()
                 self._modules["services.cloudwatch"]._evaluate_all_alarms()
+
+    def keep_map_runs(self, put: Callable[[str, str, bytes], None]) -> None:
+        """Run distributed Maps; `put(bucket, key, body)` writes an S3 object, for ResultWriter."""
+        states = self._modules["services.stepfunctions"]
+        map_runs.MapRuns(states, self._pool, self._life.history, put, self.durable.executions.of_map_run)
 
     def register_pipeline_target(self, start: schedules.Start) -> None:
         """Let schedules and rules start SageMaker pipelines; `start(request)` is StartPipelineExecution."""

@@ -28,8 +28,6 @@ CREATE INDEX IF NOT EXISTS that_run ON executions (status) WHERE status = 'RUNNI
 """
 KEPT_DAYS = 90
 MOST_KEPT = 100_000
-STOPPED = "stopped"
-"""The member of a child of a Map Run that was stopped with its execution."""
 _SUMMARY = ("executionArn", "stateMachineArn", "name", "status", "startDate", "stopDate", "mapRunArn")
 
 Execution = dict[str, Any]
@@ -107,10 +105,6 @@ class ExecutionStore(MutableMapping[Key, Execution]):
         execution = self._running.get(key)
         if execution is None or execution.get("stopDate") is None or execution["status"] == "RUNNING":
             return
-        if execution.pop(STOPPED, False):
-            execution.update(status="ABORTED")
-            for name in ("error", "cause"):
-                execution.pop(name, None)
         self._settled()
         with self._lock:
             if self._written.get(key) != _mark(execution):
@@ -187,12 +181,15 @@ class ExecutionStore(MutableMapping[Key, Execution]):
         return [_read(document) for (document,) in rows]
 
     def delete_machine(self, scope: tuple[str, str], machine: str) -> None:
-        """Remove all executions of a state machine."""
+        """Remove all executions of a state machine, and the children of its Map Runs."""
         for key, execution in list(self._running.items()):
-            if execution["stateMachineArn"] == machine:
+            if execution["stateMachineArn"].partition("/")[0] == machine:
                 self._running.pop(key, None)
         with self._database.transaction() as write:
-            write.execute("DELETE FROM executions WHERE account = ? AND region = ? AND machine = ?", (*scope, machine))
+            write.execute(
+                "DELETE FROM executions WHERE account = ? AND region = ? AND (machine = ? OR machine BETWEEN ? AND ?)",
+                (*scope, machine, f"{machine}/", f"{machine}/\U0010ffff"),
+            )
 
     def prune(self, days: int = KEPT_DAYS, most: int = MOST_KEPT) -> None:
         """Remove executions that ended more than `days` ago, and the oldest beyond `most`."""

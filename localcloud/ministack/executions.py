@@ -14,13 +14,12 @@ from contextvars import ContextVar
 from typing import Any, NoReturn
 
 from localcloud.ministack.asl.queries import Queries
+from localcloud.ministack.asl.requests import Answer, Refused
 from localcloud.ministack.execution_store import Execution, ExecutionStore, Key
 from localcloud.ministack.private_names import find_names
 from localcloud.settings import DiskError
 
 logger = logging.getLogger("localcloud")
-
-Answer = tuple[int, dict[str, str], bytes]
 
 LONGEST_INPUT = 262_144
 """Bytes of an execution's input. Source: Step Functions Developer Guide, "Quotas"."""
@@ -30,7 +29,7 @@ _STATE = (
 )  # fmt: skip
 _NAMES = (
     "_executions", "_start_execution", "_start_sync_execution", "_describe_execution", "_get_execution_history",
-    "_list_executions", "_delete_state_machine", "_run_execution", "_emit_execution_status_event",
+    "_list_executions", "_drop_state_machine", "_redrive_execution", "_run_execution", "_emit_execution_status_event",
     "_encode_execution_token", "_decode_execution_token", "_map_runs", "get_state", "get_account_id", "get_region",
     "json_response", "error_response_json", *(f"_{name}" for name in _STATE),
 )  # fmt: skip
@@ -55,10 +54,12 @@ class Executions:
             setattr(states, name, self._checking_input(getattr(states, name)))
         states._start_execution = self._starting_once(states._start_execution)
         queries = Queries(states, lambda arn: store.without_history(self._key(arn)))
-        states._describe_execution = self._finishing(queries.of_execution(queries.describe))
+        refused = Refused(states)
+        states._describe_execution = self._finishing(refused.unless_there(queries.describe, "execution"))
+        states._redrive_execution = self._finishing(states._redrive_execution)
         states._get_execution_history = self._finishing(states._get_execution_history)
         states._list_executions = queries.of_machine(self.page)
-        states._delete_state_machine = self._deleting(states._delete_state_machine)
+        states._drop_state_machine = self._deleting(states._drop_state_machine)
         states._emit_execution_status_event = self._emitting(states._emit_execution_status_event)
         states._run_execution = self._running(states._run_execution)
 
@@ -74,8 +75,7 @@ class Executions:
             if reason is None:
                 return start(data)
             message = f"Invalid State Machine Execution Input: '{reason}'"
-            answer: Answer = self._states.error_response_json("InvalidExecutionInput", message, 400)
-            return answer
+            return Refused(self._states).with_code("InvalidExecutionInput", message)
 
         return checked
 
@@ -165,9 +165,7 @@ class Executions:
         if data.get("nextToken"):
             before = self._states._decode_execution_token(data["nextToken"])
             if before is None:
-                return self._refused("InvalidToken", "Invalid Token: 'Invalid token'")
-        if run and run not in self._states._map_runs:
-            return self._refused("ResourceNotFound", f"Map Run Does Not Exist: '{run}'")
+                return Refused(self._states).with_code("InvalidToken", "Invalid Token: 'Invalid token'")
         try:
             self._store.sweep()
         except DiskError:
@@ -179,10 +177,6 @@ class Executions:
             answer["nextToken"] = self._states._encode_execution_token(found[most - 1])
         listed: Answer = self._states.json_response(answer)
         return listed
-
-    def _refused(self, code: str, message: str) -> Answer:
-        answer: Answer = self._states.error_response_json(code, message, 400)
-        return answer
 
     def interrupted(self) -> list[tuple[Key, Execution]]:
         """Executions that the last stop interrupted; each is given once, to tell whoever waits for its end."""

@@ -9,7 +9,7 @@ from botocore.exceptions import ClientError, ParamValidationError
 
 from localcloud.api import ApiError, tags
 from localcloud.cloud import Cloud
-from localcloud.ministack import map_runs, sagemaker_tasks, sagemaker_types
+from localcloud.ministack import sagemaker_tasks, sagemaker_types
 from localcloud.ministack.asl import limits
 from localcloud.ministack.asl.errors import DATA_LIMIT_EXCEEDED
 from localcloud.ministack.emulator import Emulator
@@ -27,7 +27,7 @@ def register(emulator: Emulator, cloud: Cloud) -> None:
     for prefix in (sagemaker_tasks.OPTIMIZED, sagemaker_tasks.SDK):
         emulator.register_integrations(prefix, functools.partial(sagemaker_tasks.run, cloud.call))
     emulator.register_pipeline_target(lambda request: cloud.call("StartPipelineExecution", request))
-    map_runs.install(lambda bucket, key, body: _put(cloud, bucket, key, body), emulator.durable.executions.of_map_run)
+    emulator.keep_map_runs(functools.partial(_put, cloud))
     emulator.register_resource_type("AWS::SageMaker::ModelPackageGroup", groups.create, groups.update, groups.delete)
     for name, made in sagemaker_types.types(cloud).items():
         emulator.register_resource_type(name, made.create, made.update, made.delete)

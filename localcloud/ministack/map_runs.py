@@ -1,22 +1,27 @@
-"""Distributed Map of Step Functions as on AWS: child executions have their own names, and ResultWriter writes to S3.
+"""Map Runs of Step Functions: the children of a distributed Map, redrives of those that failed, and ResultWriter.
 
-Unpatched, MiniStack runs and counts the children, but gives them the parent's name and ignores ResultWriter.
-Source: AWS Step Functions Developer Guide, "ResultWriter", and a published sample of its files.
+Sources: AWS Step Functions Developer Guide, "Using Map state in Distributed mode", "Redriving Map Runs in Step
+Functions executions", "ResultWriter", and a published sample of its files.
 """
 
-import functools
-import importlib
 import json
+import threading
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from localcloud.ministack.asl import runs
-from localcloud.ministack.asl.errors import StoppedError
-from localcloud.ministack.execution_store import STOPPED
-from localcloud.ministack.private_names import find_names
+from localcloud.ministack.asl import histories, limits, runs
+from localcloud.ministack.asl.errors import RUNTIME, StateError, StoppedError
+from localcloud.ministack.threads import Threads
 
+_MOST_AT_ONCE = 64
+_MOST_REDRIVES = 1000
+_COUNTS = (
+    "pending", "running", "succeeded", "failed", "timedOut", "aborted", "total", "resultsWritten",
+    "failuresNotRedrivable", "pendingRedrive",
+)  # fmt: skip
+_EXCEEDED = "States.ExceedToleratedFailureThreshold"
 _OUTCOMES = ("FAILED", "PENDING", "SUCCEEDED")
 # Members of a line in a result file, and where they are in a child execution.
 _MEMBERS = {
@@ -35,95 +40,217 @@ _MEMBERS = {
 }
 _SPELLING = {"included": "Included"}
 
+Execution = dict[str, Any]
 
-def install(put: Callable[[str, str, bytes], None], children_of: Callable[[str], list[dict[str, Any]]]) -> None:
-    """Patch ministack.services.stepfunctions; `put(bucket, key, body)` writes an S3 object.
 
-    `children_of(map_run_arn)` gives the child executions of a Map Run that ended.
-    """
-    machines: Any = importlib.import_module("ministack.services.stepfunctions")
-    find_names(
-        machines,
-        "_run_distributed_map",
-        "_run_sub_machine",
-        "_map_runs",
-        "_ExecutionError",
-    )
-    run_child, run_map = machines._run_sub_machine, machines._run_distributed_map
+class MapRuns:
+    """Takes the place of the emulator's function that runs a distributed Map."""
 
-    @functools.wraps(run_child)
-    def run_named_child(states: Any, start: str, value: Any, execution: dict[str, Any], context: dict[str, Any]) -> Any:
-        """Run a machine. A child of a Map Run has a history of its own, and is named by the context; it is marked where
-        it is stopped.
+    def __init__(
+        self,
+        states: Any,
+        threads: Threads,
+        history: histories.Histories,
+        put: Callable[[str, str, bytes], None],
+        children_of: Callable[[str], list[Execution]],
+    ) -> None:
+        """`states` is the emulator's module of Step Functions; `put(bucket, key, body)` writes an S3 object;
+        `children_of(map_run_arn)` gives the children that ended.
         """
-        if "mapRunArn" not in execution:
-            return run_child(states, start, value, execution, context)
-        context["Execution"] = {
-            "Id": execution["executionArn"],
-            "Input": value,
-            "Name": execution["name"],
-            "StartTime": execution["startDate"],
-        }
-        with runs.Run(runs.current()) as own:
-            try:
-                return runs.within(own, run_child, states, start, value, execution, context)
-            except StoppedError:
-                # MiniStack calls a child that was stopped failed; the store knows better.
-                execution[STOPPED] = True
-                raise
+        self._states = states
+        self._threads, self._history, self._put, self._children_of = threads, history, put, children_of
+        self._states._run_distributed_map = self.run
 
-    @functools.wraps(run_map)
-    def run_map_with_results(
-        state: dict[str, Any], value: Any, effective: Any, processor: Any, execution: dict[str, Any], context: Any
-    ) -> Any:
-        """Run a Map state; with a ResultWriter write its results to S3 and return where the manifest is, as on AWS.
+    def run(
+        self, state: dict[str, Any], value: Any, inputs: list[Any], processor: Any, execution: Execution, context: Any
+    ) -> tuple[Any, None]:
+        """The result of a distributed Map state, given its children's inputs: with a ResultWriter where that is.
 
-        The results are also written when the Map failed; then its error is raised afterwards. ResultSelector and what
-        else shapes a Map's output is applied by the caller.
+        The results are also written when the Map failed; then its error is raised afterwards.
         """
-        writer = state.get("ResultWriter")
-        before = set(machines._map_runs)
-        failed = result = after = None
+        redriven = self._states._map_runs.get(state.get("MapRunArn"))
+        if redriven and redriven["status"] == "SUCCEEDED":
+            # What failed is what its state made of the results: a new one begins.
+            redriven = None
+        run = self._again(redriven) if redriven else self._new(state, len(inputs), execution)
+        arn, what = run["mapRunArn"], "Redriven" if redriven else "Started"
+        told = {"mapRunArn": arn, **({"redriveCount": run["redriveCount"]} if redriven else {})}
+        self._history.add(execution, f"MapRun{what}", {f"mapRun{what}EventDetails": told})
+        failed: StateError | None = None
+        result: Any = None
         try:
-            result, after = run_map(state, value, effective, processor, execution, context)
-        except machines._ExecutionError as error:
-            failed = error
-        arns = [arn for arn in machines._map_runs if arn not in before and _is_of(machines._map_runs[arn], execution)]
-        if runs.current().stopped:
-            for arn in arns:
-                abort(machines._map_runs[arn])
-            raise StoppedError
-        if not writer:
-            if failed is not None:
-                raise failed
-            return result, after
-        place = writer["Parameters"]
-        if arns:
-            children = children_of(arns[0])
-            files, manifest = result_files(arns[0], children, place["Bucket"], place.get("Prefix", ""))
-            try:
-                for key, body in files.items():
-                    put(place["Bucket"], key, body)
-            except (BotoCoreError, ClientError) as error:
-                raise machines._ExecutionError("States.ResultWriterFailed", str(error)) from error
-        if failed is not None:
-            raise failed
-        written = {"Bucket": place["Bucket"], "Key": manifest}
-        return {"MapRunArn": arns[0], "ResultWriterDetails": written}, after
+            result = self._results(run, inputs, processor, execution, context, bool(redriven))
+            if writer := state.get("ResultWriter"):
+                result = self._written(arn, writer["Parameters"])
+            if run["status"] == "FAILED":
+                failed = StateError(_EXCEEDED, "The specified tolerated failure threshold was exceeded")
+        except StoppedError:
+            raise
+        except StateError as error:
+            run["status"], failed = "FAILED", error
+        if failed is None:
+            self._history.add(execution, "MapRunSucceeded")
+            return result, None
+        self._history.add(
+            execution, "MapRunFailed", {"mapRunFailedEventDetails": {"error": failed.error, "cause": failed.cause}}
+        )
+        raise failed
 
-    machines._run_sub_machine, machines._run_distributed_map = run_named_child, run_map_with_results
+    def _new(self, state: dict[str, Any], count: int, execution: Execution) -> dict[str, Any]:
+        """The record of a Map Run that begins."""
+        _, _, _, region, account, _, machine = execution["stateMachineArn"].split(":")[:7]
+        label = state.get("Label") or self._states.new_uuid()
+        arn = f"arn:aws:states:{region}:{account}:mapRun:{machine}/{label}:{self._states.new_uuid()}"
+        run = {
+            "mapRunArn": arn, "executionArn": execution["executionArn"], "status": "RUNNING",
+            "startDate": self._states.now_iso(), "maxConcurrency": int(state.get("MaxConcurrency") or 0),
+            "toleratedFailurePercentage": float(state.get("ToleratedFailurePercentage") or 0),
+            "toleratedFailureCount": int(state.get("ToleratedFailureCount") or 0), "redriveCount": 0,
+            "_stateMachineArn": f"{execution['stateMachineArn']}/{label}",
+            "_limits": [name for name in ("ToleratedFailureCount", "ToleratedFailurePercentage") if name in state],
+        }  # fmt: skip
+        for counts in ("itemCounts", "executionCounts"):
+            run[counts] = {"total": count}
+        self._states._map_runs[arn] = run
+        return run
+
+    def _again(self, run: dict[str, Any]) -> dict[str, Any]:
+        """The record of a Map Run that is redriven: what did not succeed waits again."""
+        if run["redriveCount"] >= _MOST_REDRIVES:
+            raise StateError(RUNTIME, f"The Map Run was redriven {_MOST_REDRIVES} times, which is the most.")
+        run.pop("stopDate", None)
+        run.update(status="RUNNING", redriveCount=run["redriveCount"] + 1, redriveDate=self._states.now_iso())
+        return run
+
+    def _results(
+        self, run: dict[str, Any], inputs: list[Any], processor: Any, execution: Execution, context: Any, again: bool
+    ) -> list[Any]:
+        """The outputs of all children, None for those that failed; the run is marked with how it ended."""
+        found = self._children_of(run["mapRunArn"]) if again else []
+        known = {child["index"]: child for child in found if "index" in child}
+        total, done = run["itemCounts"]["total"], sum(child["status"] == "SUCCEEDED" for child in known.values())
+        for name in ("itemCounts", "executionCounts"):
+            run[name] = dict.fromkeys(_COUNTS, 0) | {"total": total, "succeeded": done, "pending": total - done}
+        results: list[Any] = [None] * total
+        changed = threading.Condition()
+
+        def count(was: str, now: str) -> None:
+            with changed:
+                for counts in (run["itemCounts"], run["executionCounts"]):
+                    counts[was] -= 1
+                    counts[now] += 1
+                changed.notify_all()
+
+        def work(number: int) -> Callable[[], None]:
+            """What runs the child of this number."""
+
+            def do() -> None:
+                """Run one child; how it ended is counted."""
+                runs.current().check()
+                child = self._child(run, number, inputs, known.get(number), execution)
+                count("pending", "running")
+                outcome = "aborted"
+                try:
+                    results[number], outcome = self._ended(child, processor, execution, context, number)
+                finally:
+                    count("running", outcome)
+
+            return do
+
+        left = []
+        for number in range(len(results)):
+            if number in known and known[number]["status"] == "SUCCEEDED":
+                results[number] = json.loads(known[number]["output"])
+            else:
+                left.append(work(number))
+        try:
+            runs.together(self._threads, left, run["maxConcurrency"] or _MOST_AT_ONCE)
+        except StoppedError:
+            with changed:
+                changed.wait_for(lambda: run["itemCounts"]["running"] == 0)
+            for counts in (run["itemCounts"], run["executionCounts"]):
+                counts |= {"aborted": counts["aborted"] + counts["pending"], "pending": 0}
+            run.update(status="ABORTED", stopDate=self._states.now_iso())
+            raise
+        counts = run["itemCounts"]
+        for one in (counts, run["executionCounts"]):
+            one["resultsWritten"] = one["succeeded"]
+        run.update(status="FAILED" if _exceeds(run) else "SUCCEEDED", stopDate=self._states.now_iso())
+        return results
+
+    def _child(
+        self, run: dict[str, Any], number: int, inputs: list[Any], known: Execution | None, execution: Execution
+    ) -> Execution:
+        """The record of a child that begins, which is stored; one that is redriven keeps its name and input."""
+        if known is not None:
+            for name in ("error", "cause", "stopDate"):
+                known.pop(name, None)
+            child = {**known, "status": "RUNNING", "output": None, "stopDate": None}
+        else:
+            name, machine = self._states.new_uuid(), run["_stateMachineArn"]
+            child = {
+                "executionArn": f"{machine.replace(':stateMachine:', ':execution:')}:{name}",
+                "stateMachineArn": machine, "name": name, "status": "RUNNING",
+                "startDate": self._states.now_iso(), "stopDate": None, "input": limits.as_json(inputs[number]),
+                "inputDetails": {"included": True}, "output": None,
+                "outputDetails": {"included": True}, "mapRunArn": run["mapRunArn"], "index": number, "events": [],
+            }  # fmt: skip
+        self._states._executions[child["executionArn"]] = child
+        return child
+
+    def _ended(
+        self, child: Execution, processor: Any, execution: Execution, context: Any, number: int
+    ) -> tuple[Any, str]:
+        """Run a child to its end: its output, and how it ended as Map Runs count it."""
+        value = json.loads(child["input"])
+        own = {
+            **context,
+            "variables": dict(context.get("variables") or {}),
+            "Execution": {
+                "Id": child["executionArn"], "Input": value, "Name": child["name"], "StartTime": child["startDate"],
+            },
+            "Map": {"Item": {"Index": number, "Value": value}},
+        }  # fmt: skip
+        output, outcome = None, "succeeded"
+        try:
+            with runs.Run(runs.current()) as mine, histories.at(histories.Place()):
+                call = self._states._run_sub_machine
+                output = runs.within(
+                    mine, call, processor.get("States", {}), processor.get("StartAt"), value, child, own
+                )
+            ended = {"output": limits.as_json(output)}
+        except StoppedError:
+            child.update(stopDate=self._states.now_iso())
+            child["status"] = "ABORTED"
+            raise
+        except Exception as error:
+            told = error if isinstance(error, StateError) else StateError("States.TaskFailed", str(error))
+            ended, outcome = {"error": told.error, "cause": told.cause}, "failed"
+        # First what others read once they see the status.
+        child.update(ended, stopDate=self._states.now_iso())
+        child["status"] = outcome.upper()
+        return output, outcome
+
+    def _written(self, arn: str, place: Mapping[str, Any]) -> dict[str, Any]:
+        """Where ResultWriter wrote the results of a Map Run. StateError if it cannot."""
+        files, manifest = result_files(arn, self._children_of(arn), place["Bucket"], place.get("Prefix", ""))
+        try:
+            for key, body in files.items():
+                self._put(place["Bucket"], key, body)
+        except (BotoCoreError, ClientError) as error:
+            raise StateError("States.ResultWriterFailed", str(error)) from error
+        return {"MapRunArn": arn, "ResultWriterDetails": {"Bucket": place["Bucket"], "Key": manifest}}
 
 
-def abort(run: dict[str, Any]) -> None:
-    """Mark a Map Run, whose execution was stopped, and what of it did not succeed, as aborted."""
-    run["status"] = "ABORTED"
-    for counts in (run["itemCounts"], run["executionCounts"]):
-        counts["aborted"] += counts["failed"]
-        counts["failed"] = 0
-
-
-def _is_of(run: Mapping[str, Any], execution: Mapping[str, Any]) -> bool:
-    return bool(run["executionArn"] == execution["executionArn"])
+def _exceeds(run: Mapping[str, Any]) -> bool:
+    """Whether more children failed than is tolerated; with no limit set, none is."""
+    counts = run["itemCounts"]
+    failed, total = counts["failed"], counts["total"]
+    exceeded = {
+        "ToleratedFailureCount": failed > run["toleratedFailureCount"],
+        "ToleratedFailurePercentage": failed * 100 > run["toleratedFailurePercentage"] * total,
+    }
+    return bool(failed) and (not run["_limits"] or any(exceeded[name] for name in run["_limits"]))
 
 
 def result_files(

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from localcloud.api import ApiError
-from localcloud.ministack.asl import limits, runs
+from localcloud.ministack.asl import histories, limits, runs
 from localcloud.ministack.asl.errors import StoppedError
 
 OPTIMIZED = "arn:aws:states:::sagemaker:"
@@ -36,8 +36,11 @@ def run(call: Call, resource: str, parameters: dict[str, Any]) -> dict[str, Any]
     kind = operation.removeprefix("Create")
     if pattern and (pattern != "sync" or by_sdk or kind not in _JOBS):
         raise LookupError("States.Runtime", f"{resource} cannot be waited for.")
-    answer = _asked(call, operation, parameters, by_sdk)
-    return _plain(_awaited(call, kind, parameters[f"{kind}Name"]) if pattern else answer)
+    answer = _plain(_asked(call, operation, parameters, by_sdk))
+    if not pattern:
+        return answer
+    histories.submitted(answer)
+    return _plain(_awaited(call, kind, parameters[f"{kind}Name"]))
 
 
 def _asked(call: Call, operation: str, parameters: dict[str, Any], by_sdk: bool) -> dict[str, Any]:

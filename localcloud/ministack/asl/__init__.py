@@ -2,9 +2,13 @@
 
 installation  puts what is here in the place of MiniStack's functions
 lifecycle     executions from their start to their end
+redrives      which executions may be redriven, and where they go on
 queries       what is told of executions
-machines      operations on state machines and activities
+histories     events, and which one each follows
+requests      what requests name by ARNs
+machines      operations on state machines, versions, aliases and activities
 engine        what each type of state does
+branches      branches of Parallel states and iterations of Map states
 tasks         attempts of Task states
 integrations  functions and events as tasks, and errors of services
 callbacks     tasks that a token or an activity's worker ends

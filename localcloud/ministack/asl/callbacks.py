@@ -5,6 +5,7 @@ Source: AWS Step Functions API reference, SendTaskSuccess, SendTaskFailure, Send
 
 import contextlib
 import functools
+import json
 import time
 import uuid
 from collections import OrderedDict
@@ -14,11 +15,10 @@ from typing import Any
 
 from localcloud.api import strict_json
 from localcloud.ministack.asl import limits, runs
-from localcloud.ministack.asl.errors import TIMEOUT, HeartbeatError, StateError
+from localcloud.ministack.asl.errors import TIMEOUT, HeartbeatError, StateError, StoppedError
+from localcloud.ministack.asl.requests import Answer, Refused
 
 _MOST_REMEMBERED = 10_000
-
-Answer = tuple[int, dict[str, str], bytes]
 
 
 @dataclass
@@ -47,13 +47,14 @@ class _Task:
     ended: runs.Signal
     heard: float
     outcome: Any = None
+    started: Callable[[str | None], None] | None = None
 
 
 class Callbacks:
     """The tasks that wait, by token; it has the operations that end them."""
 
     def __init__(self, states: Any) -> None:
-        self._states = states
+        self._states, self._refused = states, Refused(states)
         self._tasks: dict[str, _Task] = {}
         self._over: OrderedDict[str, None] = OrderedDict()
         """Tokens of tasks that wait no longer, the newest last."""
@@ -81,14 +82,18 @@ class Callbacks:
             while len(self._over) > _MOST_REMEMBERED:
                 self._over.popitem(last=False)
 
-    def do_activity(self, arn: str, given: Any, until: Until) -> Any:
-        """The result of an activity's worker. The time of the task counts from now, as on AWS."""
+    def do_activity(self, arn: str, given: Any, until: Until, started: Callable[[str | None], None]) -> Any:
+        """The result of an activity's worker. The time of the task counts from now, as on AWS.
+
+        `started(name)` is called when a worker has taken the task.
+        """
         if arn not in self._states._activities:
             raise StateError("States.Runtime", f"The activity {arn} does not exist.")
         queue = self._offers(arn)
         token = str(uuid.uuid4())
         offered = {"taskToken": token, "input": limits.as_json(given)}
         with self.waiting(token) as wait:
+            self._tasks[token].started = started
             queue.append(offered)
             try:
                 return wait(until)
@@ -108,11 +113,15 @@ class Callbacks:
 
         @functools.wraps(give)
         async def given(data: dict[str, Any]) -> Answer:
-            arn = str(data.get("activityArn"))
-            if arn not in self._states._activities:
-                return self._refused("ActivityDoesNotExist", f"Activity Does Not Exist: '{arn}'")
-            self._offers(arn)
-            return await give(data)
+            if refusal := self._refused.missing(data, "activity"):
+                return refusal
+            self._offers(data["activityArn"])
+            answer = await give(data)
+            task = self._tasks.get(json.loads(answer[2] or b"{}").get("taskToken") or "")
+            if task and task.started:
+                with contextlib.suppress(StoppedError):
+                    task.started(data.get("workerName"))
+            return answer
 
         return given
 
@@ -123,9 +132,11 @@ class Callbacks:
         try:
             output = strict_json.loads(data["output"])
         except ValueError as error:
-            return self._refused("InvalidOutput", f"Invalid Output: '{error}'")
+            return self._refused.with_code("InvalidOutput", f"Invalid Output: '{error}'")
         if limits.is_too_large(data["output"]):
-            return self._refused("InvalidOutput", f"Invalid Output: 'it has more than {limits.MOST_BYTES} bytes'")
+            return self._refused.with_code(
+                "InvalidOutput", f"Invalid Output: 'it has more than {limits.MOST_BYTES} bytes'"
+            )
         return self._end(data["taskToken"], output)
 
     def fail(self, data: dict[str, Any]) -> Answer:
@@ -151,13 +162,9 @@ class Callbacks:
 
     def _unknown(self, token: str) -> Answer:
         if token in self._over:
-            return self._refused("TaskTimedOut", "Task Timed Out: 'Provided task does not exist anymore'")
-        return self._refused("InvalidToken", "Invalid Token: 'Invalid token'")
+            return self._refused.with_code("TaskTimedOut", "Task Timed Out: 'Provided task does not exist anymore'")
+        return self._refused.with_code("InvalidToken", "Invalid Token: 'Invalid token'")
 
     def _done(self) -> Answer:
         answer: Answer = self._states.json_response({})
-        return answer
-
-    def _refused(self, code: str, message: str) -> Answer:
-        answer: Answer = self._states.error_response_json(code, message, 400)
         return answer

@@ -5,17 +5,22 @@ calls by a name that others replace, too, is looked up when it is called.
 """
 
 import copy
+import json
 from collections.abc import Callable
 from typing import Any
 
-from localcloud.ministack.asl import choices, limits, maps, payloads, retries, runs, waits
+from localcloud.ministack.asl import choices, histories, limits, maps, payloads, retries, runs, waits
+from localcloud.ministack.asl.branches import Branches
 from localcloud.ministack.asl.errors import (
+    DELETING,
     INTRINSIC_FAILURE,
     QUERY_FAILURE,
     RUNTIME,
+    DeletedError,
     StateError,
     StoppedError,
 )
+from localcloud.ministack.asl.histories import Histories
 from localcloud.ministack.asl.tasks import Tasks
 from localcloud.ministack.threads import Threads
 
@@ -32,37 +37,53 @@ Moved = tuple[Any, str | None]
 class Engine:
     """The states of machines, over the emulator's module of Step Functions."""
 
-    def __init__(self, states: Any, threads: Threads, tasks: Tasks) -> None:
-        self._states, self._threads, self._tasks = states, threads, tasks
+    def __init__(self, states: Any, threads: Threads, tasks: Tasks, history: Histories) -> None:
+        self._states, self._tasks, self._history = states, tasks, history
+        self._branches = Branches(threads, history)
 
     # A machine
 
     def walk(self, machine: dict[str, Any], value: Any, execution: dict[str, Any], context: Context) -> Any:
-        """The output of a machine, a branch or an iteration, given its input."""
-        run, name, states = runs.current(), machine["StartAt"], machine["States"]
+        """The output of a machine, a branch or an iteration, given its input.
+
+        Where a redriven execution goes on, the input is that of the state in which it ended.
+        """
+        run, place = runs.current(), histories.current()
+        name, states, entered = machine["StartAt"], machine["States"], None
+        if place.resumed and (point := place.resumed.pop(place.scope, None)):
+            value = json.loads(point.value)
+            if point.name is None:
+                return value
+            name, context["variables"] = point.name, {**(context.get("variables") or {}), **point.variables}
+            if point.entered is not None and point.kind != "Fail":
+                entered, place.map_run = {"id": point.entered}, point.map_run
         # Children of a Map Run have no history of their own here, as Express executions on AWS.
         recorded = "mapRunArn" not in execution
         text = limits.as_json(value) if recorded else ""
         while name:
             run.check()
+            if DELETING in execution:
+                raise DeletedError
             run.entered += 1
             limits.check_history(len(execution["events"]) if recorded else 2 * run.entered)
             state = states[name]
             kind = state["Type"]
             context["State"] = {"Name": name, "EnteredTime": self._states.now_iso(), "RetryCount": 0}
-            entered = None
-            if recorded:
+            if entered is None:
                 details = {"stateEnteredEventDetails": {"name": name, "input": text}}
-                entered = self._states._add_event(execution, f"{kind}StateEntered", details)
+                entered = self._history.add(execution, f"{kind}StateEntered", details)
+            variables = dict(context.get("variables") or ())
             try:
                 value, following = self._step(kind, state, value, execution, context)
                 text = limits.result_as_json(name, value)
             except StateError as error:
                 raise _placed(error, name, entered) from None
             if recorded:
-                details = {"stateExitedEventDetails": {"name": name, "output": text}}
-                self._states._add_event(execution, f"{kind}StateExited", details)
-            name = following
+                left: dict[str, Any] = {"name": name, "output": text}
+                if assigned := _assigned(variables, context):
+                    left["assignedVariables"] = assigned
+                self._history.add(execution, f"{kind}StateExited", {"stateExitedEventDetails": left, "next": following})
+            name, entered = following, None
         return value
 
     def _step(self, kind: str, state: dict[str, Any], value: Any, execution: dict[str, Any], context: Context) -> Moved:
@@ -166,7 +187,7 @@ class Engine:
             given = self._given(state, raw, context)
             return self._result(state, raw, self._tasks.attempt(state, raw, given, execution, context), context)
 
-        return self._attempted(state, raw, context, attempt)
+        return self._attempted(state, raw, execution, context, attempt)
 
     def parallel(self, state: dict[str, Any], raw: Any, execution: dict[str, Any], context: Context) -> Moved:
         """A Parallel state: all branches at once, each with a context and variables of its own."""
@@ -179,21 +200,18 @@ class Engine:
                 return lambda: self._sub_machine(machine, copy.deepcopy(given), execution, own)
 
             works = [branch(machine) for machine in state["Branches"]]
-            return self._result(state, raw, runs.together(self._threads, works, len(works)), context)
+            results = self._branches.run(execution, context["State"]["Name"], works, len(works), "Parallel")
+            return self._result(state, raw, results, context)
 
-        return self._attempted(state, raw, context, attempt)
+        return self._attempted(state, raw, execution, context, attempt)
 
     def map(self, state: dict[str, Any], raw: Any, execution: dict[str, Any], context: Context) -> Moved:
         """A Map state, inline or distributed."""
         processor = state.get("ItemProcessor") or state["Iterator"]
         if (processor.get("ProcessorConfig") or {}).get("Mode") == "DISTRIBUTED":
-
-            def attempt() -> Any:
-                given, bare = self._children(state, raw, context)
-                result, _ = self._states._run_distributed_map(bare, raw, given, processor, execution, context)
-                return self._result(state, raw, result, context)
-
-            return self._attempted(state, raw, context, attempt)
+            return self._attempted(
+                state, raw, execution, context, lambda: self._distributed(state, raw, processor, execution, context)
+            )
 
         def inline() -> Any:
             """Run the iterations inside this execution, at most MOST_INLINE at a time; the state's result."""
@@ -205,10 +223,32 @@ class Engine:
 
             most = settings.get("MaxConcurrency") or maps.MOST_INLINE
             works = [iteration(number, item) for number, item in enumerate(given)]
-            results = runs.together(self._threads, works, min(most, maps.MOST_INLINE))
+            most = min(most, maps.MOST_INLINE)
+            results = self._branches.run(execution, context["State"]["Name"], works, most, "Map")
             return self._result(state, raw, results, context)
 
-        return self._attempted(state, raw, context, inline)
+        return self._attempted(state, raw, execution, context, inline)
+
+    def _distributed(
+        self, state: dict[str, Any], raw: Any, processor: dict[str, Any], execution: dict[str, Any], context: Context
+    ) -> Any:
+        """The result of a distributed Map; one that a redriven execution has begun goes on with its Map Run."""
+        place = histories.current()
+        redriven, place.map_run = place.map_run, None
+        # Without its items where they are read first.
+        length = 0 if "ItemReader" in state else len(self._items(state, raw, context)[0])
+        if not redriven:
+            self._history.add(execution, "MapStateStarted", {"mapStateStartedEventDetails": {"length": length}})
+        try:
+            given, bare = self._children(state, raw, context)
+            result, _ = self._states._run_distributed_map(
+                {**bare, "MapRunArn": redriven}, raw, given, processor, execution, context
+            )
+        except StateError as error:
+            error.of_branch = True
+            raise
+        self._history.add(execution, "MapStateSucceeded", followed=False)
+        return self._result(state, raw, result, context)
 
     def _sub_machine(self, machine: dict[str, Any], value: Any, execution: dict[str, Any], context: Context) -> Any:
         return self._states._run_sub_machine(machine["States"], machine["StartAt"], value, execution, context)
@@ -290,7 +330,9 @@ class Engine:
         payloads.assign(state, result, context)
         return output
 
-    def _attempted(self, state: dict[str, Any], raw: Any, context: Context, attempt: Callable[[], Any]) -> Moved:
+    def _attempted(
+        self, state: dict[str, Any], raw: Any, execution: dict[str, Any], context: Context, attempt: Callable[[], Any]
+    ) -> Moved:
         """Try until it works or no retrier takes the error; then what a catcher says."""
         entered, tried = context["State"], dict[int, int]()
         while True:
@@ -302,6 +344,9 @@ class Engine:
             except StateError as error:
                 seconds = retries.next_delay(state.get("Retry") or [], error, tried)
                 catcher = retries.catcher(state.get("Catch") or [], error)
+                if seconds is None and error.of_branch:
+                    error.of_branch = False
+                    self._history.add(execution, f"{state['Type']}StateFailed")
                 if seconds is None and catcher is None:
                     raise
                 caught = error
@@ -322,6 +367,12 @@ class Engine:
 
 def _next(state: dict[str, Any]) -> str | None:
     return None if state.get("End") else state["Next"]
+
+
+def _assigned(before: dict[str, Any], context: Context) -> dict[str, str]:
+    """The variables that a state set, as JSON."""
+    now = context.get("variables") or {}
+    return {name: limits.as_json(value) for name, value in now.items() if before.get(name, before) is not value}
 
 
 def _own(context: Context, number: int | None = None, item: Any = None) -> Context:

@@ -3,12 +3,17 @@
 Source: AWS Step Functions Developer Guide, "Handling errors in Step Functions workflows", "Error names".
 """
 
+from typing import Any
+
 RUNTIME = "States.Runtime"
 TIMEOUT = "States.Timeout"
 HEARTBEAT_TIMEOUT = "States.HeartbeatTimeout"
 DATA_LIMIT_EXCEEDED = "States.DataLimitExceeded"
 INTRINSIC_FAILURE = "States.IntrinsicFailure"
 QUERY_FAILURE = "States.QueryEvaluationError"
+
+DELETING = "deleting"
+"""The member of an execution whose state machine is being deleted."""
 
 
 class StateError(Exception):
@@ -17,6 +22,10 @@ class StateError(Exception):
     def __init__(self, error: str, cause: str) -> None:
         super().__init__(f"{error}: {cause}")
         self.error, self.cause = error, cause
+        self.place: Any = None
+        """The branch or iteration in which it occurred."""
+        self.of_branch = False
+        """Whether it failed the state that the branch or iteration belongs to."""
 
 
 class HeartbeatError(StateError):
@@ -31,3 +40,7 @@ class StoppedError(StateError):
 
     def __init__(self) -> None:
         super().__init__(RUNTIME, "The execution has ended.")
+
+
+class DeletedError(StoppedError):
+    """The state machine is being deleted, which ends its executions at their next transition."""

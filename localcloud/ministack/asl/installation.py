@@ -5,40 +5,51 @@ HeartbeatSeconds and paths of numbers unread, runs on after an execution was sto
 functions as sentences of Python's. What it does by services, JSONata and Map Runs stays.
 """
 
+import functools
+import importlib
+import json
+import logging
 from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
-from localcloud.ministack.asl import choices, json_paths, payloads, retries, runs
+from localcloud.ministack.asl import choices, json_paths, payloads, retries
 from localcloud.ministack.asl.callbacks import Callbacks
 from localcloud.ministack.asl.engine import Engine
 from localcloud.ministack.asl.errors import RUNTIME, StateError
+from localcloud.ministack.asl.histories import Histories
 from localcloud.ministack.asl.integrations import Integrations
 from localcloud.ministack.asl.intrinsics import evaluate
 from localcloud.ministack.asl.lifecycle import Lifecycle
 from localcloud.ministack.asl.machines import Machines
-from localcloud.ministack.asl.queries import Queries
+from localcloud.ministack.asl.queries import Queries, status_change
+from localcloud.ministack.asl.requests import Refused
 from localcloud.ministack.asl.tasks import Tasks
 from localcloud.ministack.private_names import find_names
 from localcloud.ministack.threads import Threads
+
+logger = logging.getLogger("localcloud")
 
 _REPLACED = (
     "_ExecutionError", "_run_execution", "_run_sub_machine", "_fail_execution", "_start_execution",
     "_start_sync_execution", "_stop_execution", "_invoke_nested_start_execution",
     "_invoke_nested_start_execution_sync", "_send_task_success", "_send_task_failure", "_send_task_heartbeat",
     "_execute_pass", "_execute_choice", "_execute_wait", "_execute_task", "_execute_parallel", "_execute_map",
-    "_fail_state_error", "_evaluate_rule", "_resolve_path", "_resolve_path_or_ctx", "_resolve_ctx_path",
+    "_fail_state_error", "_evaluate_rule", "_add_event", "_emit_execution_status_event",
+    "_resolve_path", "_resolve_path_or_ctx", "_resolve_ctx_path",
     "_resolve_params_obj", "_evaluate_intrinsic", "_apply_input_path", "_apply_output_path", "_apply_parameters",
     "_apply_result_selector", "_apply_result_path_raw", "_error_matches",
 )  # fmt: skip
 _USED = (
     "_state_machines", "_state_machine_versions", "_state_machine_aliases", "_executions", "_activities",
-    "_activity_tasks", "_describe_execution", "_get_execution_history", "_add_event",
-    "_emit_execution_status_event", "_resolve_state_machine_arn",
+    "_activity_tasks", "_describe_execution", "_get_execution_history", "_resolve_state_machine_arn",
     "_execution_version_arn", "_default_encryption", "_nested_start_execution_request", "_state_query_language",
     "_apply_jsonata_arguments", "_apply_jsonata_output", "_apply_jsonata_template", "_apply_state_assign",
     "_call_lambda", "_resolve_lambda_function_ref", "_create_state_machine", "_update_state_machine",
-    "_describe_state_machine", "_delete_state_machine", "_create_activity", "_delete_activity", "_get_activity_task",
+    "_describe_state_machine", "_delete_state_machine", "_create_activity", "_delete_activity", "_describe_activity",
+    "_get_activity_task", "_describe_state_machine_for_execution", "_publish_state_machine_version",
+    "_create_state_machine_alias", "_list_state_machine_versions", "_list_state_machine_aliases", "_list_map_runs",
+    "_describe_map_run", "_update_map_run", "_map_runs", "_SM_INTERNAL_KEYS",
     "_register_sfn_jsonata_functions", "_jsonata_state_field", "_jsonata_wait_seconds", "_jsonata_wait_timestamp",
     "_json_type", "_invoke_resource", "_run_distributed_map", "_read_map_items", "json_response",
     "error_response_json", "get_region", "get_account_id", "new_uuid", "now_iso",
@@ -54,8 +65,10 @@ def install(states: ModuleType, functions: Any, threads: Threads, changed: Calla
     machines: Any = states
     waiting, services = Callbacks(machines), Integrations(machines, functions)
     machines._send_event = services.send
-    engine = Engine(machines, threads, Tasks(machines, threads, waiting, services))
-    life = Lifecycle(machines, threads, engine)
+    history = Histories(lambda: str(machines.now_iso()))
+    engine = Engine(machines, threads, Tasks(machines, threads, waiting, services, history), history)
+    life = Lifecycle(machines, threads, engine, history)
+    queries = Queries(machines)
 
     def run(arn: str) -> None:
         try:
@@ -97,19 +110,38 @@ def install(states: ModuleType, functions: Any, threads: Threads, changed: Calla
         "_apply_parameters": payloads.parameters,
         "_apply_result_selector": payloads.result_selector,
         "_apply_result_path_raw": payloads.result_path,
+        "_add_event": history.add,
+        "_emit_execution_status_event": functools.partial(_tell_status, machines),
         "_error_matches": lambda names, error: retries.matches(names, StateError(error, "")),
     }
     for name in _REPLACED:
         setattr(machines, name, made[name])
-    queries = Queries(machines)
-    machines._describe_execution = queries.describe
-    for name in ("_describe_execution", "_get_execution_history", "_stop_execution"):
-        setattr(machines, name, queries.of_execution(getattr(machines, name)))
+    refused = Refused(machines)
+    machines._describe_execution = refused.unless_there(queries.describe, "execution")
+    shown = queries.of_history(machines._get_execution_history)
+    machines._get_execution_history = refused.unless_there(shown, "execution")
     machines._get_activity_task = waiting.offering(machines._get_activity_task)
-    Machines(machines).install()
-    _stop_adding(machines)
+    Machines(machines, life).install()
     _leave_eval_out(machines)
     return life
+
+
+def _tell_status(machines: Any, execution: dict[str, Any]) -> None:
+    """Send the event of an execution's status; Express executions say nothing to EventBridge."""
+    if execution.get("sync"):
+        return
+    detail = status_change(execution, machines._state_machines.get(execution["stateMachineArn"]))
+    entry = {
+        "Source": "aws.states",
+        "DetailType": "Step Functions Execution Status Change",
+        "Detail": json.dumps(detail),
+        "Resources": [execution["executionArn"]],
+    }
+    try:
+        events = importlib.import_module("ministack.services.eventbridge")
+        events._put_events({"Entries": [entry]}, allow_aws_source=True)
+    except Exception:
+        logger.warning("the status of %s could not be told to EventBridge", execution["executionArn"], exc_info=True)
 
 
 def _found(path: str, data: Any, context: Any = None) -> Any:
@@ -128,16 +160,3 @@ def _leave_eval_out(machines: Any) -> None:
         expression.assign("eval", None)
 
     machines._register_sfn_jsonata_functions = register_without_eval
-
-
-def _stop_adding(machines: Any) -> None:
-    """Let nothing be added to the history of an execution that has ended: its last event is its end."""
-    add = machines._add_event
-
-    def add_while_running(execution: dict[str, Any], kind: str, details: Any = None) -> Any:
-        """Add an event to the history of an execution. StoppedError if what runs here was stopped."""
-        if not kind.startswith("Execution"):
-            runs.current().check()
-        return add(execution, kind, details)
-
-    machines._add_event = add_while_running

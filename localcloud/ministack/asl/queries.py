@@ -1,21 +1,29 @@
-"""What is told of executions: DescribeExecution, GetExecutionHistory, ListExecutions.
+"""What is told of executions: DescribeExecution, GetExecutionHistory, ListExecutions, and events of their status.
 
-Source: AWS Step Functions API reference; Express executions are not described on AWS, their logs are.
+Sources: AWS Step Functions API reference; Developer Guide, "Automating Step Functions event delivery with EventBridge".
+Express executions are not described on AWS, their logs are.
 """
 
 import functools
+import json
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
-Answer = tuple[int, dict[str, str], bytes]
-Ask = Callable[[dict[str, Any]], Answer]
+from localcloud.ministack.asl import histories, redrives
+from localcloud.ministack.asl.requests import Answer, Operation, Refused
 
 _TYPE_REFUSED = "This operation is not supported by this type of state machine"
 _STATUSES = ("RUNNING", "SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED", "PENDING_REDRIVE")
-_DESCRIBED = (
+DESCRIBED = (
     "executionArn", "stateMachineArn", "name", "status", "startDate", "stopDate", "input", "inputDetails", "output",
     "mapRunArn", "error", "cause", "stateMachineVersionArn", "stateMachineAliasArn",
 )  # fmt: skip
+_OF_EVENTS = (
+    "executionArn", "stateMachineArn", "stateMachineVersionArn", "stateMachineAliasArn", "name", "status", "startDate",
+    "stopDate", "redriveDate", "input", "output", "error", "cause",
+)  # fmt: skip
+_LONGEST_IN_EVENT = 248 * 1024
 
 
 class Queries:
@@ -23,39 +31,35 @@ class Queries:
 
     def __init__(self, states: Any, find: Callable[[str], dict[str, Any]] | None = None) -> None:
         """`find(ARN)` gives an execution, which may lack its history."""
-        self._states = states
+        self._states, self._refused = states, Refused(states)
         self._find = find or states._executions.__getitem__
 
     def describe(self, data: dict[str, Any]) -> Answer:
         """DescribeExecution."""
         execution = self._find(data["executionArn"])
-        answer = {name: execution[name] for name in _DESCRIBED if execution.get(name) not in (None, "")}
+        answer = {name: execution[name] for name in DESCRIBED if execution.get(name) not in (None, "")}
         if "output" in answer:
             answer["outputDetails"] = {"included": True}
-        redrivable = execution["status"] in ("FAILED", "ABORTED", "TIMED_OUT")
-        answer |= {"redriveCount": 0, "redriveStatus": "REDRIVABLE" if redrivable else "NOT_REDRIVABLE"}
-        if not redrivable:
-            reason = f"Execution is {execution['status']} and cannot be redriven"
-            answer["redriveStatusReason"] = reason
+        answer |= redrives.described(execution, self._states._state_machines.get(execution["stateMachineArn"]))
         described: Answer = self._states.json_response(answer)
         return described
 
-    def of_execution(self, ask: Ask) -> Ask:
-        """`ask`, which takes an execution's ARN, for executions of Standard machines that exist."""
+    def of_history(self, ask: Operation) -> Operation:
+        """`ask`, which is GetExecutionHistory, with events as AWS shows them."""
 
         @functools.wraps(ask)
-        def checked(data: dict[str, Any]) -> Answer:
-            arn = str(data.get("executionArn"))
-            problem = arn_problem(arn, "execution")
-            if problem:
-                return self._refused("InvalidArn", f"Invalid Arn: '{problem}'")
-            if arn not in self._states._executions:
-                return self._refused("ExecutionDoesNotExist", f"Execution Does Not Exist: '{arn}'")
-            return ask(data)
+        def shown(data: dict[str, Any]) -> Answer:
+            answer = ask(data)
+            if answer[0] != 200:
+                return answer
+            told, with_data = json.loads(answer[2]), data.get("includeExecutionData") is not False
+            told["events"] = [histories.shown(event, with_data) for event in told["events"]]
+            again: Answer = self._states.json_response(told)
+            return again
 
-        return checked
+        return shown
 
-    def of_machine(self, ask: Ask) -> Ask:
+    def of_machine(self, ask: Operation) -> Operation:
         """`ask`, which lists executions, for Standard machines that exist and for Map Runs."""
 
         @functools.wraps(ask)
@@ -68,31 +72,32 @@ class Queries:
                     f"1 validation error detected: Value '{str(status)[:100]}' at 'statusFilter' failed to satisfy "
                     f"constraint: Member must satisfy enum value set: [{', '.join(_STATUSES)}]"
                 )
-                return self._refused("ValidationException", message)
+                return self._refused.with_code("ValidationException", message)
             if bool(arn) == bool(run):
-                return self._refused("ValidationException", "Must specify one of stateMachineArn or mapRunArn")
-            if run:
-                return ask(data)
-            problem = arn_problem(str(arn), "stateMachine")
-            if problem:
-                return self._refused("InvalidArn", f"Invalid Arn: '{problem}'")
-            machine = self._states._state_machines.get(self._states._resolve_state_machine_arn(arn) or "")
-            if machine is None:
-                return self._refused("StateMachineDoesNotExist", f"State Machine Does Not Exist: '{arn}'")
-            if machine["type"] == "EXPRESS":
-                return self._refused("StateMachineTypeNotSupported", _TYPE_REFUSED)
+                return self._refused.with_code(
+                    "ValidationException", "Must specify one of stateMachineArn or mapRunArn"
+                )
+            if refusal := self._refused.missing(data, "mapRun" if run else "stateMachine"):
+                return refusal
+            if not run:
+                machine = self._states._state_machines[self._states._resolve_state_machine_arn(arn)]
+                if machine["type"] == "EXPRESS":
+                    return self._refused.with_code("StateMachineTypeNotSupported", _TYPE_REFUSED)
             return ask(data)
 
         return checked
 
-    def _refused(self, code: str, message: str) -> Answer:
-        answer: Answer = self._states.error_response_json(code, message, 400)
-        return answer
 
-
-def arn_problem(arn: str, kind: str) -> str | None:
-    """Why a text is no ARN of a resource of Step Functions of this kind; None if it is."""
-    parts = arn.split(":")
-    if parts[0] != "arn" or len(parts) < 7 or parts[2] != "states":
-        return f"Invalid ARN prefix: {arn[:200]}"
-    return None if parts[5] == kind else f"Resource type not valid in this context: {parts[5]}"
+def status_change(execution: dict[str, Any], machine: dict[str, Any] | None) -> dict[str, Any]:
+    """The detail of the event "Step Functions Execution Status Change": times in milliseconds, large data left out."""
+    told: dict[str, Any] = {name: execution.get(name) for name in _OF_EVENTS}
+    told |= {"redriveStatusReason": None, **redrives.described(execution, machine)}
+    for name in ("startDate", "stopDate", "redriveDate"):
+        if told[name]:
+            told[name] = int(datetime.fromisoformat(told[name].replace("Z", "+00:00")).timestamp() * 1000)
+    for name in ("input", "output"):
+        text = told[name]
+        included = text is None or len(text) <= _LONGEST_IN_EVENT
+        told[f"{name}Details"] = {"included": included} if text is not None else None
+        told[name] = text if included else None
+    return told

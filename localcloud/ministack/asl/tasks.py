@@ -7,7 +7,7 @@ executions on AWS that are public.
 import json
 from typing import Any
 
-from localcloud.ministack.asl import callbacks, integrations, json_paths, limits, runs
+from localcloud.ministack.asl import callbacks, histories, integrations, json_paths, limits, runs
 from localcloud.ministack.asl.errors import RUNTIME, TIMEOUT, StateError, StoppedError
 from localcloud.ministack.asl.payloads import Context
 from localcloud.ministack.threads import Threads
@@ -20,9 +20,15 @@ class Tasks:
     """Runs one attempt of a Task state by the emulator's integrations (`states`)."""
 
     def __init__(
-        self, states: Any, threads: Threads, waiting: callbacks.Callbacks, services: integrations.Integrations
+        self,
+        states: Any,
+        threads: Threads,
+        waiting: callbacks.Callbacks,
+        services: integrations.Integrations,
+        history: histories.Histories,
     ) -> None:
         self._states, self._threads, self._callbacks, self._services = states, threads, waiting, services
+        self._history = history
 
     def attempt(
         self, state: dict[str, Any], raw: Any, given: Any, execution: dict[str, Any], context: dict[str, Any]
@@ -33,10 +39,10 @@ class Tasks:
         timeout = self._seconds(state, "TimeoutSeconds", raw, context)
         heartbeat = self._seconds(state, "HeartbeatSeconds", raw, context)
         text = limits.input_as_json(name, given)
-        events = _Events(self._states, execution, resource)
-        events.scheduled(text, timeout, heartbeat)
+        events = _Events(self._history, execution, resource)
+        events.scheduled(text, timeout, heartbeat, self._states.get_region())
         try:
-            result = self._call(resource, given, timeout, heartbeat, context)
+            result = self._call(resource, given, timeout, heartbeat, context, events)
             text = limits.result_as_json(events.shown, result)
         except StoppedError:
             raise
@@ -47,7 +53,13 @@ class Tasks:
         return result
 
     def _call(
-        self, resource: str, given: Any, timeout: float | None, heartbeat: float | None, context: dict[str, Any]
+        self,
+        resource: str,
+        given: Any,
+        timeout: float | None,
+        heartbeat: float | None,
+        context: dict[str, Any],
+        events: "_Events",
     ) -> Any:
         """The result of a task: of an activity's worker, of whoever returns its token, or of the integration itself.
 
@@ -55,10 +67,11 @@ class Tasks:
         """
         until = callbacks.Until(timeout, heartbeat)
         if ":activity:" in resource:
-            return self._callbacks.do_activity(resource, given, until)
+            return self._callbacks.do_activity(resource, given, until, events.started)
+        events.started()
         if _CALLBACK in resource:
             with self._callbacks.waiting(context["Task"]["Token"]) as wait:
-                self._invoke(resource.replace(_CALLBACK, ""), given, timeout)
+                events.submitted(self._invoke(resource.replace(_CALLBACK, ""), given, timeout))
                 return wait(until)
         return self._invoke(resource, given, timeout)
 
@@ -100,9 +113,9 @@ class Tasks:
 class _Events:
     """The events of an attempt in the history: LambdaFunction* for functions, Activity* and Task* else."""
 
-    def __init__(self, states: Any, execution: dict[str, Any], resource: str) -> None:
-        self._states, self._execution, self._resource = states, execution, resource
-        self._details: dict[str, Any] = {}
+    def __init__(self, history: histories.Histories, execution: dict[str, Any], resource: str) -> None:
+        self._history, self._execution, self._resource = history, execution, resource
+        self._place, self._details, self._submits = histories.current(), dict[str, Any](), False
         if ":function:" in resource:
             self._kind = "LambdaFunction"
         elif ":activity:" in resource:
@@ -114,14 +127,18 @@ class _Events:
                 service, _, operation = service.rpartition(":")
                 action = f"{operation}:2"
             self._details = {"resourceType": service, "resource": action}
+            # What is waited for is submitted first.
+            self._submits = ".sync" in action or _CALLBACK in action
+        self._place.submitted = self.submitted if self._submits else None
         self.shown = self._details.get("resourceType") or resource
         """The name that AWS gives the task in causes."""
 
     def _add(self, what: str, details: dict[str, Any]) -> None:
         member = f"{self._kind[0].lower()}{self._kind[1:]}{what}EventDetails"
-        self._states._add_event(self._execution, f"{self._kind}{what}", {member: {**self._details, **details}})
+        shown = {**self._details, **details}
+        self._history.add(self._execution, f"{self._kind}{what}", {member: shown} if shown else None)
 
-    def scheduled(self, given: str, timeout: float | None, heartbeat: float | None) -> None:
+    def scheduled(self, given: str, timeout: float | None, heartbeat: float | None, region: str) -> None:
         """The attempt begins with this JSON."""
         details: dict[str, Any] = {}
         if timeout is not None:
@@ -129,10 +146,20 @@ class _Events:
         if heartbeat is not None:
             details["heartbeatInSeconds"] = int(heartbeat)
         if self._kind == "Task":
-            details |= {"region": self._states.get_region(), "parameters": given}
+            details |= {"region": region, "parameters": given}
         else:
             details |= {"resource": self._resource, "input": given}
         self._add("Scheduled", details)
+
+    def started(self, worker: str | None = None) -> None:
+        """The attempt is worked on, by an activity's worker of this name; called by any thread."""
+        with histories.at(self._place):
+            self._add("Started", {"workerName": worker} if worker else {})
+
+    def submitted(self, answer: Any) -> None:
+        """What the task waits for was begun, with this answer."""
+        self._submits, self._place.submitted = False, None
+        self._add("Submitted", {"output": limits.as_json(answer)})
 
     def succeeded(self, result: str) -> None:
         """The attempt had a result, which is JSON."""
@@ -141,4 +168,5 @@ class _Events:
     def failed(self, error: StateError) -> None:
         """The attempt failed, or took too long."""
         cause = {"cause": error.cause} if error.cause else {}
-        self._add("TimedOut" if error.error == TIMEOUT else "Failed", {"error": error.error, **cause})
+        what = "TimedOut" if error.error == TIMEOUT else "SubmitFailed" if self._submits else "Failed"
+        self._add(what, {"error": error.error, **cause})

@@ -122,17 +122,18 @@ def test_a_worker_ends_the_task_of_an_activity(machines: Machines) -> None:
 
 def test_an_activity_offers_tasks_after_a_restart() -> None:
     # What MiniStack keeps of an activity over a restart: not its list of tasks.
-    states = SimpleNamespace(_activities={"arn": {}}, _activity_tasks=dict[str, Any]())
+    arn = "arn:aws:states:us-east-1:000000000000:activity:review"
+    states = SimpleNamespace(_activities={arn: {}}, _activity_tasks=dict[str, Any]())
     waiting = Callbacks(states)
 
     async def give(data: dict[str, Any]) -> Any:
-        states._activity_tasks["arn"].append("offered")
+        states._activity_tasks[arn].append("offered")
         return 200, {}, b""
 
-    assert asyncio.run(waiting.offering(give)({"activityArn": "arn"}))[0] == 200
+    assert asyncio.run(waiting.offering(give)({"activityArn": arn}))[0] == 200
     with pytest.raises(StateError):
-        waiting.do_activity("arn", {}, Until(0.01, None))
-    assert states._activity_tasks == {"arn": ["offered"]}
+        waiting.do_activity(arn, {}, Until(0.01, None), lambda worker: None)
+    assert states._activity_tasks == {arn: ["offered"]}
 
 
 def test_an_activity_without_a_worker_times_out_and_offers_no_task(machines: Machines) -> None:

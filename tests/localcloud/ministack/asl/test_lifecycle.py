@@ -68,7 +68,9 @@ def test_a_catcher_does_not_take_the_end_of_its_execution(machines: Machines) ->
 
     assert machines.ended(arn)["status"] == "TIMED_OUT"
     kinds = [event["type"] for event in machines.events(arn)]
-    assert kinds == ["ExecutionStarted", "ParallelStateEntered", "WaitStateEntered", "ExecutionTimedOut"]
+    assert kinds == [
+        "ExecutionStarted", "ParallelStateEntered", "ParallelStateStarted", "WaitStateEntered", "ExecutionTimedOut",
+    ]  # fmt: skip
 
 
 def test_nothing_runs_on_after_an_execution_was_stopped(machines: Machines) -> None:
