@@ -50,7 +50,7 @@ def _decided(request: Request) -> Response:
 
 def _share(text: str) -> float:
     """A percentage from a form as a share."""
-    if not text.isdecimal() or not 1 <= int(text[:4]) <= 100:
+    if not (text.isascii() and text.isdecimal()) or not 1 <= int(text[:4]) <= 100:
         raise UsageError(f"share={text[:40]!r}: must be a whole number of percent, 1 to 100")
     return int(text) / 100
 

@@ -40,9 +40,10 @@ def routes(kind: str, title: str, template: str) -> list[Route]:
         return pages(request).render(request, "task.html", title=title, task=find(request), parts=template)
 
     def live(request: Request) -> Response:
-        here, task = pages(request), find(request)
+        here = pages(request)
 
         def look() -> Look:
+            task = find(request)
             # The state first: what is shown of a task that has ended is all of it.
             ended = task.state != "running"
             return Look({"task": here.fragment(template, task=task)}, ended=ended)

@@ -179,7 +179,7 @@ def _photo(request: Request) -> Response:
 
 
 def _whole(text: str, name: str) -> int:
-    if not text.isdecimal() or len(text) > 9:
+    if not (text.isascii() and text.isdecimal()) or len(text) > 9:
         raise UsageError(f"{name}={text[:40]!r}: must be a whole number")
     return int(text)
 

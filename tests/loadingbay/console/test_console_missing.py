@@ -1,7 +1,12 @@
 """Pages of what does not exist: status 404, with a sentence, whatever the name is."""
 
+import asyncio
+import json
+
 import pytest
 
+from loadingbay.console.live import Look, _events
+from loadingbay.errors import NotFoundError, WorkError
 from tests.fakes.fake_sagemaker import refusal
 
 _OPERATIONS = ("DescribePipelineExecution", "ListPipelineParametersForExecution")
@@ -43,6 +48,36 @@ def test_what_does_not_exist_is_not_found(nothing, name):
     assert {address: answer.status_code for address, answer in answers.items()} == dict.fromkeys(ADDRESSES, 404)
     assert [answer.url for answer in answers.values() if 'class="failure"' not in answer.text] == []
     assert [answer.url for answer in answers.values() if "was refused" in answer.text] == []
+
+
+@pytest.mark.parametrize(
+    "address", ["/runs/{}/events", "/runs/started/{}/events", "/threshold/started/{}/events", "/photos/{}/events",
+                "/photos/bulk/{}/events", "/versions/99/events"],
+)  # fmt: skip
+@pytest.mark.parametrize("name", ["made0up", "a%00b"])
+def test_the_events_of_what_does_not_exist_end_with_a_sentence(nothing, address, name):
+    answer = nothing.get(address.format(name))
+    assert answer.status_code == 200
+    first, *_, last = answer.text.strip().split("\n\n")
+    said = json.loads(first.removeprefix("data: "))
+    assert (said["id"], last) == ("trouble", "event: end\ndata:")
+    assert said["html"].lower().startswith(("there is no", "this console has started nothing"))
+
+
+def test_the_events_of_what_is_deleted_while_it_is_looked_at_end_with_a_sentence():
+    looks = iter([Look({"state": "serves"}), WorkError("the local cloud is not running"), NotFoundError("it is gone")])
+
+    def look() -> Look:
+        seen = next(looks)
+        if isinstance(seen, Exception):
+            raise seen
+        return seen
+
+    async def events() -> list[str]:
+        return [event async for event in _events(look, 0)]
+
+    sent = [json.loads(event[6:])["html"] for event in asyncio.run(events()) if event.startswith("data: ")]
+    assert sent == ["serves", "", "the local cloud is not running", "it is gone"]
 
 
 @pytest.mark.parametrize("word", ["approve", "reject", "shadow", "live"])
