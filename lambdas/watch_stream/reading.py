@@ -8,13 +8,14 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from botocore.exceptions import ClientError
 
 _ABSENT = {"NoSuchKey", "404"}
 _MAX_BYTES = 8 << 20
+_LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 
 class NotReadable(RuntimeError):
@@ -44,7 +45,7 @@ class Clients:
 class Serving:
     """What the endpoint serves: its production variants, since when, and the version's number and evaluation.
 
-    `since` is when the endpoint was given its configuration: earlier answers are another version's. `evaluation` is the
+    `since` is when the version came into service: earlier answers are another version's. `evaluation` is the
     key of the folder with the version's evaluation.json and statistics.json, "" when none was registered.
     """
 
@@ -58,12 +59,12 @@ def serving(clients: Clients) -> Serving | None:
     """What the endpoint serves; None when there is no endpoint."""
     try:
         described = clients.sagemaker.describe_endpoint(EndpointName=clients.endpoint)
-        config = clients.sagemaker.describe_endpoint_config(EndpointConfigName=described["EndpointConfigName"])
+        name = described["EndpointConfigName"]
+        config = clients.sagemaker.describe_endpoint_config(EndpointConfigName=name)
         if config.get("ShadowProductionVariants"):
             # The version served before it got a shadow: DeployModel names that configuration as it names the model.
-            config = clients.sagemaker.describe_endpoint_config(
-                EndpointConfigName=config["ProductionVariants"][0]["ModelName"]
-            )
+            name = config["ProductionVariants"][0]["ModelName"]
+            config = clients.sagemaker.describe_endpoint_config(EndpointConfigName=name)
     except ClientError as error:
         if "Could not find" in error.response["Error"].get("Message", ""):
             return None
@@ -82,10 +83,27 @@ def serving(clients: Clients) -> Serving | None:
         version, evaluation = str(package["ModelPackageVersion"]), _baseline(package, clients.bucket)
     return Serving(
         tuple(variant["VariantName"] for variant in config["ProductionVariants"]),
-        config["CreationTime"],
+        max(config["CreationTime"], _taken_up(clients, name)),
         version,
         evaluation,
     )
+
+
+def _taken_up(clients: Clients, config: str) -> datetime:
+    """When the version of this configuration came into service last, by DeployModel's records; long ago without any.
+
+    Their names, `deployments/<endpoint>/20261122T200001.000-<configuration>.json`, are in the order of time. Where an
+    earlier version came back, its configuration is older than the answers of the one between.
+    """
+    since = _LONG_AGO
+    version, _, _ = config.rpartition("-")
+    for key in keys(clients, f"deployments/{clients.endpoint}/"):
+        when, _, recorded = key.rsplit("/", 1)[-1].partition("-")
+        if not recorded.startswith(f"{version}-"):
+            since = _LONG_AGO
+        elif since == _LONG_AGO:
+            since = datetime.strptime(when, "%Y%m%dT%H%M%S.%f").replace(tzinfo=UTC)
+    return since
 
 
 def _baseline(package: Mapping[str, Any], bucket: str) -> str:

@@ -51,7 +51,8 @@ def _history(target: Target, as_json: bool) -> None:
         print_json({"periods": listed, "alarm": watch.alarm, "sentences": watch.sentences, "missing": found.missing})
         return
     if not watch.periods:
-        click.echo("The schedule has found nothing yet: it runs once an hour, and needs photos since then.")
+        when = f", {found.expression}," if found.expression else ""
+        click.echo(f"The schedule{when} has found nothing yet: it needs photos that the version in service answered.")
     for one in watch.periods:
         accuracy = f"{one.accuracy.low:.2f} to {one.accuracy.high:.2f}" if one.accuracy else "not known"
         named = ", ".join(one.violations) or "-"

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from itertools import pairwise
+from itertools import pairwise, takewhile
 from typing import Any
 
 from loadingbay.registry import versions as registry
@@ -16,6 +16,7 @@ from loadingbay.target import Target
 from pipelines import aws
 
 _PARALLEL = 8
+_CHANGES = 20  # of shadow and settings, that one version is followed back over
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,13 @@ def history(target: Target, bucket: str, endpoint: str, limit: int) -> list[Peri
     now = _now(target, endpoint)
     found = periods([*records, now] if now else records)[:limit]
     return [replace(found[0], in_service=now is not None), *found[1:]] if found else []
+
+
+def in_service_since(target: Target, bucket: str, endpoint: str) -> datetime | None:
+    """Since when the endpoint serves the version that it serves now, shadow or not; None if it serves none."""
+    found = history(target, bucket, endpoint, _CHANGES)
+    same = takewhile(lambda period: period.version == found[0].version, found)
+    return min(period.since for period in same) if found and found[0].in_service else None
 
 
 def _config(key: str) -> str:

@@ -198,6 +198,10 @@ def monitored(out: Console, report: Report) -> None:
             table.add_row(name.replace("_", " "), f"{value:.3f}")
     out.print(table)
     out.print(f"The picture: {shown(report.picture)}", soft_wrap=True)
+    out.print(
+        f"This is no period of monitoring: the schedule makes those, and `{command()} monitor --history` lists them.",
+        soft_wrap=True,
+    )
 
 
 def status(out: Console, document: dict[str, Any]) -> None:

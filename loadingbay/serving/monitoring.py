@@ -77,14 +77,16 @@ def monitor(
     stack: dict[str, str],
     folder: Path,
     evaluation: str = "",
+    since: datetime | None = None,
     waiting: Callable[[str], None] = lambda _: None,
 ) -> Report:
     """Runs the job over the captures of the last days and puts what it wrote into `folder`.
 
     Labelled photos are put where the schedule's monitoring puts them, so that `threshold` and `retrain` know them.
 
-    `evaluation` is the S3 address of the evaluation.json of the version in service, if there is one. Raises WorkError
-    when there are no captures, or with the job's reason when it fails.
+    `evaluation` is the S3 address of the evaluation.json of the version in service, if there is one, and `since` when
+    it came into service: earlier answers are another version's, perhaps of other classes. Raises WorkError when there
+    are no captures, or with the job's reason when it fails.
     """
     s3, sagemaker = target.client("s3"), target.client("sagemaker")
     bucket, endpoint = stack["BucketName"], stack["EndpointName"]
@@ -108,6 +110,8 @@ def monitor(
     if evaluation:
         inputs.append(_input("evaluation", evaluation.rsplit("/", 1)[0], "evaluation"))
         arguments += ["--evaluation", f"{_INPUT}/evaluation"]
+    if since:
+        arguments += ["--since", since.isoformat(timespec="seconds")]
     sagemaker.create_processing_job(
         ProcessingJobName=job,
         RoleArn=stack["PipelineRoleArn"],
@@ -145,7 +149,13 @@ def monitor(
             "`loadingbay logs monitor` shows its log"
         )
     fetch(s3, outputs["monitoring"], folder)
-    return Report(json.loads((folder / "monitoring.json").read_text()), folder, job)
+    figures = json.loads((folder / "monitoring.json").read_text(encoding="utf-8"))
+    if since and not figures["count"]:
+        raise WorkError(
+            f"nothing was captured since {since.astimezone():%Y-%m-%d %H:%M:%S}, when the version in service came: "
+            "`loadingbay classify PHOTO` sends a photo"
+        )
+    return Report(figures, folder, job)
 
 
 def _machine(stack: Mapping[str, str]) -> dict[str, Any]:

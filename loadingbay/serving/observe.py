@@ -11,6 +11,7 @@ from botocore.exceptions import ClientError
 
 from loadingbay.errors import UsageError, WorkError
 from loadingbay.learning import watcher
+from loadingbay.registry import history
 from loadingbay.registry import versions as registry
 from loadingbay.serving import monitoring
 from loadingbay.stack import local_cloud
@@ -84,13 +85,21 @@ def status_of(target: Target) -> dict[str, Any]:
 
 
 def monitor_now(target: Target, root: Path, *, waiting: Callable[[str], None]) -> tuple[monitoring.Report, bool]:
-    """Monitors the recent stream into a folder below `runs/`; the report, and whether the model knows drawn samples."""
+    """Monitors what the version in service answered lately, into a folder below `runs/`.
+
+    Returns the report, and whether the model knows drawn samples.
+    """
     stack = outputs(target)
     now = registry.endpoint(target, stack["EndpointName"])
     version = registry.registered(target, now.serves) if now else None
     place = root / "runs" / f"monitor-{datetime.now().astimezone():%Y%m%d-%H%M%S}"
     report = monitoring.monitor(
-        target, stack=stack, folder=place, evaluation=version.evaluation if version else "", waiting=waiting
+        target,
+        stack=stack,
+        folder=place,
+        evaluation=version.evaluation if version else "",
+        since=history.in_service_since(target, stack["BucketName"], stack["EndpointName"]),
+        waiting=waiting,
     )
     return report, version is not None and version.metadata.get("data_label") == "drawn samples"
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
+from loadingbay.registry import history
 from loadingbay.registry import versions as registry
 from loadingbay.registry.versions import Version
 from loadingbay.screen.progress import Screen
@@ -99,7 +100,8 @@ def report(
             since or datetime.now(UTC),
         )
         screen.note(part, "drawing")
-        drawn = monitoring.monitor(target, stack=dict(stack), folder=folder, evaluation=version.evaluation)
+        begun = history.in_service_since(target, stack["BucketName"], stack["EndpointName"])
+        drawn = monitoring.monitor(target, stack=dict(stack), folder=folder, evaluation=version.evaluation, since=begun)
         lost = f" without {missing} captured requests that had not arrived" if missing else ""
         part.note = f"drawn{lost}"
     return drawn.picture

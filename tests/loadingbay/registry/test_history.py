@@ -89,6 +89,15 @@ def test_an_endpoint_that_is_gone_serves_nothing_now(monkeypatch):
     assert (newest.until, newest.in_service) == (None, False)
 
 
+def test_a_version_serves_since_it_came_last_whatever_shadows_it_had(monkeypatch):
+    with_shadow = {**record(20, 2), "config": "loadingbay-v2-0123456789-s3-abc"}
+    found = _history(monkeypatch, [record(1, 2), record(5, 1), record(10, 2), with_shadow], served(2, 30))
+    monkeypatch.setattr(history, "history", lambda *_: found)
+    assert history.in_service_since(None, "bucket", "loadingbay") == at(10)
+    monkeypatch.setattr(history, "history", lambda *_: [])
+    assert history.in_service_since(None, "bucket", "loadingbay") is None
+
+
 def test_the_last_ones_are_shown(monkeypatch):
     records = [record(second, 1 + second % 2) for second in range(10)]
     assert [period.since for period in _history(monkeypatch, records, None, limit=3)] == [at(9), at(8), at(7)]

@@ -74,13 +74,14 @@ def test_with_nothing_captured_the_sentence_says_where_and_what_to_do(target):
         monitoring.monitor(target, stack=STACK, folder=None)
 
 
-def _job(target, ends="Completed"):
+def _job(target, ends="Completed", count=3):
     """A SageMaker that carries a monitoring job out at once."""
     sagemaker = FakeSageMaker()
 
     def create(**request):
         place = request["ProcessingOutputConfig"]["Outputs"][0]["S3Output"]["S3Uri"].removeprefix(f"s3://{BUCKET}/")
-        for name, body in {"monitoring.json": b'{"count": 3}', "report.png": b"png", "deep/stream.png": b"png"}.items():
+        found = json.dumps({"count": count}).encode()
+        for name, body in {"monitoring.json": found, "report.png": b"png", "deep/stream.png": b"png"}.items():
             target.client("s3").put_object(Bucket=BUCKET, Key=f"{place}/{name}", Body=body)
         return {"ProcessingJobArn": f"arn:aws:sagemaker:us-east-1:000000000000:processing-job/{place}"}
 
@@ -102,6 +103,21 @@ def test_the_report_is_what_the_job_wrote(target, stack, tmp_path):
     assert report.figures == {"count": 3}
     assert report.picture.read_bytes() == b"png"
     assert (tmp_path / "deep" / "stream.png").exists()
+
+
+def test_answers_of_earlier_versions_are_left_out(target, stack, tmp_path):
+    _capture(target, "one", "a")
+    sagemaker = _job(target)
+    monitoring.monitor(target, stack=stack, folder=tmp_path, since=datetime(2026, 11, 27, 3, 0, 1, 900_000, UTC))
+    (request,) = sagemaker.requests("CreateProcessingJob")
+    assert request["AppSpecification"]["ContainerArguments"][-2:] == ["--since", "2026-11-27T03:00:01+00:00"]
+
+
+def test_a_version_that_has_answered_nothing_yet_is_said(target, stack, tmp_path):
+    _capture(target, "one", "a")
+    _job(target, count=0)
+    with pytest.raises(WorkError, match="when the version in service came: `loadingbay classify PHOTO` sends a photo"):
+        monitoring.monitor(target, stack=stack, folder=tmp_path, since=datetime.now(UTC))
 
 
 def test_the_job_runs_in_the_stages_network_and_with_its_key(target, stack, tmp_path):
