@@ -13,6 +13,7 @@ import click
 
 from loadingbay.errors import WorkError
 from loadingbay.target import Target
+from pipelines import numbers
 from pipelines.parameters import PARAMETERS, Parameter, Value, check_costs
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ class Number(click.ParamType[float]):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         """Return the number; click.UsageError, with the values that are allowed, if it is none of them."""
         try:
-            number = int(value) if self._whole else float(value)
+            number = numbers.whole(value) if self._whole else numbers.number(value)
         except ValueError:
             kind = "a whole number" if self._whole else "a number"
             raise _refused(value, f"must be {kind}, {self._allowed}", param, ctx) from None

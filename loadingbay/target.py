@@ -218,7 +218,7 @@ def _flag(name: str, text: str) -> bool:
 
 
 def _port(name: str, text: str) -> int:
-    if not text.isdecimal() or not 1024 <= int(text) <= 65535:
+    if not (text.isascii() and text.isdecimal()) or not 1024 <= int(text[:6]) <= 65535:
         raise UsageError(f"{name}={text}: must be a port number from 1024 to 65535")
     return int(text)
 

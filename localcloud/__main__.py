@@ -29,6 +29,22 @@ def _absolute(_context: click.Context, _option: click.Parameter, value: Path | N
     return None if value is None else value.expanduser().absolute()
 
 
+class _Whole(click.ParamType[int]):
+    """A whole number from `low` to `high`, in ASCII digits."""
+
+    name = "n"
+
+    def __init__(self, low: int, high: int) -> None:
+        self._low, self._high = low, high
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Return the number; click's error, with what is allowed, if it is none of them."""
+        text = str(value)
+        if not (text.isascii() and text.isdecimal() and self._low <= int(text[:9]) <= self._high):
+            self.fail(f"{text}: must be a whole number from {self._low} to {self._high}", param, ctx)
+        return int(text)
+
+
 home_option = click.option(
     "--home",
     type=click.Path(path_type=Path),
@@ -59,9 +75,7 @@ _IMAGE_OPTIONS = [
 _SERVER_OPTIONS = [
     home_option,
     *_IMAGE_OPTIONS,
-    click.option(
-        "--port", type=click.IntRange(0, 65535), default=4747, show_default=True, help="Port; 0 takes a free one."
-    ),
+    click.option("--port", type=_Whole(0, 65535), default=4747, show_default=True, help="Port; 0 takes a free one."),
     click.option(
         "--image-env",
         type=click.Path(path_type=Path),
@@ -79,7 +93,7 @@ _SERVER_OPTIONS = [
         "--account", default="000000000000", show_default=True, help="Number of the AWS account that is simulated."
     ),
     click.option("--region", default="us-east-1", show_default=True, help="AWS region that is simulated."),
-    click.option("--max-jobs", type=click.IntRange(1), default=os.cpu_count() or 2, help="Job processes at once."),
+    click.option("--max-jobs", type=_Whole(1, 10_000), default=os.cpu_count() or 2, help="Job processes at once."),
     click.option("--enforce-iam", is_flag=True, help="Hold every role to its policies."),
     click.option("--strict", is_flag=True, help="Fail on answers that break AWS's model (for tests)."),
 ]

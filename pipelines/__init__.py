@@ -7,7 +7,7 @@
 - `new_threshold`: makes the pipeline that registers a network with another threshold
 - `settings`: what it is built from
 - `sdk`: imports the SageMaker SDK, without credentials
-- `parameters`: the table of pipeline parameters; `costs` reads those that say what mistakes cost
+- `parameters`: the table of pipeline parameters; `costs` reads those that say what mistakes cost, `numbers` numbers
 - `sources`: the code that jobs run, as content-addressed objects in S3
 - `derived`: parameters that are worked out, such as the version that a new one must not be worse than
 - `aws`: what commands need to know about AWS's answers

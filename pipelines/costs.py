@@ -9,6 +9,8 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from pipelines import numbers
+
 NONE = "none"
 MOST = 1e6
 
@@ -46,7 +48,7 @@ def read(text: str) -> dict[str, float]:
 def one(text: str | float) -> float:
     """Return the cost that a number, or its text, stands for. ValueError unless it is from 0 to 1,000,000."""
     try:
-        value = float(text)
+        value = numbers.number(text)
     except ValueError:
         value = math.nan
     if not 0 <= value <= MOST:  # true for NaN as well

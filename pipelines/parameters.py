@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from pipelines import costs
+from pipelines import costs, numbers
 
 Value = str | int | float
 
@@ -75,9 +75,9 @@ class Parameter:
     def _convert(self, text: str | float) -> Value:
         """Return a text or number in the parameter's own type; ValueError when it is not of that type."""
         if self.kind == "Integer":
-            return int(str(text))
+            return numbers.whole(text)
         if self.kind == "Float":
-            number = float(text)
+            number = numbers.number(text)
             if not math.isfinite(number):
                 raise ValueError
             return number

@@ -25,6 +25,12 @@ def add_message_flag(flags: argparse.ArgumentParser) -> None:
     flags.add_argument("--message", type=Path, default=message, help="where a failure's sentence goes")
 
 
+def require(flag: str, value: float | None, low: float, high: float) -> None:
+    """JobError unless the value of a flag is left out, or from `low` to `high`."""
+    if value is not None and not low <= value <= high:  # true for NaN as well
+        raise JobError(f"{flag} {value:g}: must be from {low:g} to {high:g}")
+
+
 def run(work: Callable[[], None], message: Path) -> int:
     """Call `work`; the exit status: 0, or 1 with the reason in the file `message` and on stderr."""
     for stream in (sys.stdout, sys.stderr):

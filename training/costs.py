@@ -59,7 +59,7 @@ def parse(wrong_bay: str, review: float, classes: Sequence[str]) -> Costs | None
 def _cost(text: str | float, what: str) -> float:
     """Return the cost that a text or number stands for; ValueError, which begins with `what`, outside of 0 to MOST."""
     try:
-        value = float(text)
+        value = float(text) if str(text).isascii() and "_" not in str(text) else math.nan  # as pipelines/numbers.py
     except ValueError:
         value = math.nan
     if not 0 <= value <= MOST:  # true for NaN as well

@@ -55,11 +55,11 @@ FAULTS = (
 
 
 def _number(kind: type, low: float, high: float) -> Callable[[str], Any]:
-    """An argparse type: a number of `kind` within [low, high]."""
+    """An argparse type: a number of `kind` within [low, high], in ASCII digits."""
 
     def parse(text: str) -> Any:
         try:
-            value = kind(text)
+            value = kind(text if text.isascii() and "_" not in text else "")
         except ValueError:
             raise argparse.ArgumentTypeError(
                 f"{text!r} is not {'a whole number' if kind is int else 'a number'}"

@@ -23,6 +23,7 @@ logging.getLogger("botocore").setLevel(logging.WARNING)
 logger = logging.getLogger(__name__)
 
 _MAX_SUBJECT = 100  # SNS's
+_MOST_HOURS = 87_600
 
 
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
@@ -36,7 +37,8 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         most_review_hours=float(os.environ["MOST_REVIEW_HOURS"]),
     )
     if event["task"] == "collect":
-        found = collect(float(event["window_hours"]), float(event["look_back_hours"]), datetime.now(UTC), clients)
+        window, look_back = _hours(event, "window_hours"), _hours(event, "look_back_hours")
+        found = collect(window, look_back, datetime.now(UTC), clients)
         logger.info("%s", found)
         return found
     if event["task"] == "publish":
@@ -85,6 +87,14 @@ def announce(clients: Clients) -> dict[str, Any]:
         clients.sns.publish(TopicArn=clients.topic, Subject=subject, Message=text)
         logger.warning("%s", text)
     return {"sentences": len(begun)}
+
+
+def _hours(event: dict[str, Any], name: str) -> float:
+    """Return a parameter of the pipeline that is a number of hours. ValueError, which the step shows, for another."""
+    hours = float(event[name])
+    if not 0 < hours <= _MOST_HOURS:  # true for NaN as well
+        raise ValueError(f"{name} {event[name]}: must be above 0, and at most {_MOST_HOURS}, which is ten years")
+    return hours
 
 
 @cache

@@ -256,7 +256,9 @@ class Emulator:
             handlers.update(types)
             self._run_in_threads(importlib.import_module("ministack.services.cloudformation.stacks"), types)
             self._delete_buckets_whole(handlers["AWS::S3::Bucket"])
-            patches.refuse_yaml_aliases(importlib.import_module("ministack.services.cloudformation.engine").CfnLoader)
+            engine = importlib.import_module("ministack.services.cloudformation.engine")
+            patches.refuse_yaml_aliases(engine.CfnLoader)
+            templates.install_numbers(engine)
             self._check_functions_of_stacks(handlers["AWS::Lambda::Function"])
             machine = handlers["AWS::StepFunctions::StateMachine"]
             handling = [f"ministack.services.cloudformation.{name}" for name in ("handlers", "changesets")]

@@ -15,6 +15,7 @@ from localcloud.ministack.private_names import find_names
 
 _ALPHANUMERIC = re.compile("[A-Za-z0-9]+")
 _SUBSTITUTED = re.compile(r"\$\{([^!][^}]*)\}")
+_NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 _NO_TEXT = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")  # XML 1.0, which the answers are
 # Of a resource these are not values that references may stand in.
 _NOT_VALUES = ("Type", "Metadata", "DependsOn", "Condition", "DeletionPolicy", "UpdateReplacePolicy")
@@ -177,6 +178,22 @@ def install(modules: list[ModuleType]) -> None:
         for name in ("_evaluate_conditions", "validate_template_support"):
             find_names(module, name)
             setattr(module, name, _checked(getattr(module, name)))
+
+
+def install_numbers(engine: ModuleType) -> None:
+    """Patch the module that reads parameters: Python's numbers are more than CloudFormation's."""
+    find_names(engine, "_check_parameter_constraints")
+    unpatched = engine._check_parameter_constraints
+
+    @functools.wraps(unpatched)
+    def constrained(name: str, declared: dict[str, Any], kind: str, value: str) -> None:
+        if kind in {"Number", "List<Number>"}:
+            for one in value.split(","):
+                if not _NUMBER.fullmatch(one.strip()):
+                    raise ValueError(f"Parameter '{name}' must be a number")
+        unpatched(name, declared, kind, value)
+
+    engine._check_parameter_constraints = constrained  # type: ignore[attr-defined] # the module's own
 
 
 def _checked(function: Any) -> Any:

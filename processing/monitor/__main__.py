@@ -29,6 +29,8 @@ from processing.monitor.reports import draw_report, draw_stream
 from processing.monitor.violations import Violation
 from processing.statistics import Histogram
 
+_MOST_HOURS = 100 * 365 * 24
+
 
 def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     """Every path is an argument; the defaults are SageMaker's."""
@@ -63,8 +65,12 @@ def _time(text: str) -> str:
 def monitor(options: argparse.Namespace) -> tuple[Monitoring, list[Violation]] | None:
     """Reads, writes all files, and returns the figures.
 
-    JobError when nothing was captured; but with --since, where that is no fault, None, and a count of 0 in the files.
+    JobError for a flag out of range, and when nothing was captured; but with --since, where that is no fault, None, and
+    a count of 0 in the files.
     """
+    job.require("--review-share", options.review_share, 0, 1)
+    job.require("--level", options.level, 0, 1)
+    job.require("--hours", options.hours, 0, _MOST_HOURS)
     evaluated = evaluation.read(options.evaluation)
     answers, unread = read_captures(options.captures, evaluation.thresholds(evaluated) if evaluated else None)
     labels = read_labels(options.labels)

@@ -100,6 +100,26 @@ def test_answers_of_an_earlier_version_are_no_part_of_the_period(clients):
     assert found["reason"] == "nothing was captured since 2026-11-26 13:30 UTC"
 
 
+def test_answers_of_the_version_between_are_no_part_of_the_period_after_a_rollback(clients):
+    clients.sagemaker.endpoints["loadingbay"]["config"] = "loadingbay-v1-abc"
+    clients.sagemaker.configs["loadingbay-v1-abc"] = clients.sagemaker.configs["config"]
+    put(clients, capture("26/14"))
+    for record in ("23T143000.000-loadingbay-v1-abc", "26T090000.000-loadingbay-v2-def",
+                   "26T133000.000-loadingbay-v1-abc", "26T140000.000-loadingbay-v1-abc-s3-def"):  # fmt: skip
+        put(clients, f"deployments/loadingbay/202611{record}.json")
+    assert collect(24, 168, NOW, clients)["since"] == "2026-11-26T13:30:00Z"
+
+
+@pytest.mark.parametrize("hours", [0, -1, 1e9, "nan", "1e400"])
+def test_a_window_of_impossible_length_is_refused_by_name(monkeypatch, hours):
+    for name in ("ENDPOINT_NAME", "BUCKET_NAME", "ALARMS_TOPIC_ARN", "REVIEW_QUEUE_URL"):
+        monkeypatch.setenv(name, "x")
+    monkeypatch.setenv("MOST_REVIEW_HOURS", "24")
+    monkeypatch.setattr(app, "_boto3_clients", lambda: (None,) * 5)
+    with pytest.raises(ValueError, match=f"window_hours {hours}: must be above 0"):
+        app.handler({"task": "collect", "window_hours": hours, "look_back_hours": 24}, None)
+
+
 def test_an_endpoint_that_is_gone_is_said_and_ends_nothing(clients):
     clients.sagemaker.endpoints.clear()
     found = collect(24, 168, NOW, clients)

@@ -21,7 +21,9 @@ def _job():
 
 
 _JOB = _job()
-_numbers = st.one_of(st.floats(-1, 2e6).map(str), st.sampled_from(["5", " 5 ", "nan", "inf", "1e6", "", "five"]))
+_numbers = st.one_of(
+    st.floats(-1, 2e6).map(str), st.sampled_from(["5", " 5 ", "nan", "inf", "1e6", "", "five", "1_0", "\u0661"])
+)
 _parts = st.one_of(_numbers, st.tuples(st.sampled_from([*_CLASSES, " bicycle ", "car", ""]), _numbers).map("=".join))
 _texts = st.one_of(st.lists(_parts, max_size=4).map(",".join), st.sampled_from(["none", " none "]))
 

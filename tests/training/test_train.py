@@ -254,6 +254,7 @@ def test_a_missing_channel_and_a_broken_photo_are_named(tmp_path: Path, capsys: 
     ("flag", "value", "words"),
     [
         ("--epochs", "0", "0 is not between 1 and"), ("--epochs", "many", "'many' is not a whole number"),
+        ("--epochs", "1_0", "'1_0' is not a whole number"), ("--learning-rate", "\u0661", "is not a number"),
         ("--batch-size", "1", "1 is not between 2 and"), ("--learning-rate", "nan", "nan is not between"),
         ("--learning-rate", "-0.1", "-0.1 is not between"), ("--target-precision", "1.2", "1.2 is not between"),
         ("--folds", "1", "1 is not between 2 and"), ("--classes", "ant", "'ant' does not name two or more"),

@@ -6,6 +6,7 @@ import re
 
 import pytest
 import yaml
+from samtranslator.yaml_helper import yaml_parse
 
 from tests.workflow.application import TEMPLATE, actions, as_list, expanded, machine, resources, statements, template
 from tests.workflow.dependencies import resolved
@@ -19,6 +20,33 @@ def test_every_parameter_has_a_default_and_a_description():
     for name, parameter in template()["Parameters"].items():
         assert "Default" in parameter, name
         assert parameter.get("Description"), name
+
+
+@pytest.mark.parametrize("file", ["template.yaml", "cicd.yaml", "network.yaml"])
+def test_every_number_has_a_range(file):
+    for name, parameter in (
+        yaml_parse(TEMPLATE.with_name(file).read_text(encoding="utf-8")).get("Parameters", {}).items()
+    ):
+        if parameter["Type"] == "Number":
+            assert "AllowedValues" in parameter or {"MinValue", "MaxValue"} <= set(parameter), name
+
+
+WHOLE = re.compile(r"must be a whole number from ([\d,]+) to ([\d,]+)")
+
+
+def test_whole_numbers_are_exactly_those_of_their_range():
+    """CloudFormation's type Number takes fractions, with which the functions would fail after the deployment."""
+    found = {}
+    for name, parameter in template()["Parameters"].items():
+        if said := WHOLE.fullmatch(parameter.get("ConstraintDescription", "")):
+            low, high = (int(text.replace(",", "")) for text in said.groups())
+            found[name] = parameter
+            allowed = re.compile(parameter["AllowedPattern"], re.ASCII)
+            assert [n for n in range(high + 200) if allowed.fullmatch(str(n))] == list(range(low, high + 1)), name
+            assert not any(map(allowed.fullmatch, ("", "-1", "2.5", "1_0", "\u0661", "1e1", f"{high}0")))
+            assert low <= int(parameter["Default"]) <= high
+    read = {"EndpointInstanceCount", "KeepVersions", "BakeSeconds", "RecentTestPercent", "MaxLabelledPhotos"}
+    assert read <= set(found)
 
 
 def test_the_outputs_are_those_that_the_command_line_reads():

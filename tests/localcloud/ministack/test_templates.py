@@ -87,6 +87,15 @@ def test_the_templates_that_ship_pass(name: str) -> None:
     check(engine._apply_transforms(engine._parse_template(local.sub(r"\1s3://bucket/key", text)), []))
 
 
+@pytest.mark.parametrize("value", ["1_0", "\u0661", "nan", "inf", " 1 _ 0", "1e"])
+def test_a_number_that_is_none_for_cloudformation_is_refused(cloud: RunningCloud, value: str) -> None:
+    declared = {"P": {"Type": "Number", "MinValue": 0, "MaxValue": 100}}
+    text = json.dumps({"Parameters": declared, "Resources": {"A": QUEUE}})
+    given = [{"ParameterKey": "P", "ParameterValue": value}]
+    with pytest.raises(ClientError, match="Parameter 'P'"):
+        cloud.client("cloudformation").create_stack(StackName="numbers", TemplateBody=text, Parameters=given)
+
+
 def test_creation_change_and_validation_refuse_the_same(cloud: RunningCloud) -> None:
     stacks, bad = cloud.client("cloudformation"), json.dumps(named({"Ref": "Z"}))
     stacks.create_stack(StackName="checked", TemplateBody=json.dumps({"Resources": {"A": QUEUE}}))

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from processing.monitor import __main__ as monitor
 from processing.monitor import captures, labels, lines
 from processing.monitor import figures as figures_module
 from tests.processing.monitor.captured import EVALUATION, JSON, capture, part, places, replaced, truth
@@ -244,6 +245,17 @@ def test_any_value_anywhere_in_a_capture_is_read_or_counted(tmp_path_factory, da
     nothing = labels.Labels({}, {}, {}, 0, lines.Tally())
     found = figures_module.build(labels.with_truth(answers, nothing), unread, nothing, None, {})
     json.dumps(found, allow_nan=False)
+
+
+@pytest.mark.parametrize(
+    ("flag", "value"), [("--review-share", "2"), ("--review-share", "-0.1"), ("--level", "nan"), ("--hours", "1e300")]
+)
+def test_a_parameter_out_of_range_ends_the_job_with_a_sentence(tmp_path, flag, value):
+    message = tmp_path / "message"
+    status = monitor.main(
+        ["--captures", str(tmp_path), "--output", str(tmp_path), flag, value, "--message", str(message)]
+    )
+    assert (status, message.read_text().startswith(f"{flag} {float(value):g}: must be from 0 to ")) == (1, True)
 
 
 def test_a_window_without_answers_is_no_failure(watch):
