@@ -291,7 +291,7 @@ def wait_until_served(
             why = _stuck(target, name)
             if why:
                 raise WorkError(f"{why} The log: `loadingbay logs deploy_model`")
-        waiting(_how_far(target, name, now, version))
+        waiting(_how_far(target, name, now, seen))
         time.sleep(target.interval)
     raise WorkError(
         f"the endpoint {name} does not serve version {version.number} yet: "
@@ -320,9 +320,11 @@ def how_far(target: Target, name: str, version: Version) -> str:
 
 
 def _how_far(target: Target, name: str, now: Endpoint | None, version: Version) -> str:
-    """The endpoint's status, or that of the one on which the version is verified first."""
+    """The endpoint's status while it changes, before that how far the version's verification is."""
     if now is None or now.status == "InService":
         trial = endpoint(target, aws.verification_endpoint(name))
         if trial is not None and trial.serves == version.arn and trial.status != "Deleting":
             return "being verified" if trial.status == "InService" else f"to be verified, {trial.status}"
-    return now.status if now else "waiting for the approval event"
+        passed = version.metadata.get("verification") == "passed"
+        return "verified, to be deployed" if passed else "waiting for the approval event"
+    return now.status

@@ -96,7 +96,7 @@ def test_waiting_ends_when_the_endpoint_serves_this_very_version(meanwhile):
         meanwhile += [partial(_deploy, sagemaker, version), sagemaker.settle]
     seen = []
     registry.wait_until_served(target, "loadingbay", registry.numbered(target, 2), waiting=seen.append)
-    assert seen == ["waiting for the approval event", "Creating", "InService", "Updating"]
+    assert seen == ["waiting for the approval event", "Creating", "waiting for the approval event", "Updating"]
 
 
 def test_waiting_tells_of_the_verification(meanwhile):
@@ -108,6 +108,16 @@ def test_waiting_tells_of_the_verification(meanwhile):
     seen = []
     registry.wait_until_served(target, "loadingbay", registry.numbered(target, 2), waiting=seen.append)
     assert seen == ["to be verified, Creating", "being verified"]
+
+
+@pytest.mark.parametrize("before", [False, True])
+def test_a_version_that_passed_its_verification_waits_for_no_event(before):
+    sagemaker = _registry(2)
+    if before:
+        _serve(sagemaker, 1)
+    sagemaker.packages[2]["CustomerMetadataProperties"] = {"verification": "passed"}
+    target = _target(sagemaker)
+    assert registry.how_far(target, "loadingbay", registry.numbered(target, 2)) == "verified, to be deployed"
 
 
 def test_a_deployment_that_is_stuck_ends_the_wait_with_its_reason():
