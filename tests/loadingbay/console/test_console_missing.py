@@ -65,19 +65,24 @@ def test_the_events_of_what_does_not_exist_end_with_a_sentence(nothing, address,
 
 
 def test_the_events_of_what_is_deleted_while_it_is_looked_at_end_with_a_sentence():
-    looks = iter([Look({"state": "serves"}), WorkError("the local cloud is not running"), NotFoundError("it is gone")])
+    seen: list[Look | Exception] = [
+        Look({"state": "serves"}),
+        WorkError("it does not run"),
+        NotFoundError("it is gone"),
+    ]
+    looks = iter(seen)
 
     def look() -> Look:
-        seen = next(looks)
-        if isinstance(seen, Exception):
-            raise seen
-        return seen
+        found = next(looks)
+        if isinstance(found, Exception):
+            raise found
+        return found
 
     async def events() -> list[str]:
         return [event async for event in _events(look, 0)]
 
     sent = [json.loads(event[6:])["html"] for event in asyncio.run(events()) if event.startswith("data: ")]
-    assert sent == ["serves", "", "the local cloud is not running", "it is gone"]
+    assert sent == ["serves", "", "it does not run", "it is gone"]
 
 
 @pytest.mark.parametrize("word", ["approve", "reject", "shadow", "live"])
