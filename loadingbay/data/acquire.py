@@ -12,6 +12,7 @@ import hashlib
 import json
 import os
 import re
+import unicodedata
 import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -122,9 +123,12 @@ def _folder(root: Path, origin: str, digests: _Digests) -> Data:
     classes = sorted({name.partition("/")[0] for name, _ in files})
     for name in classes:
         if not CLASS_NAME.fullmatch(name):
+            plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
+            other = re.sub("[^A-Za-z0-9_-]+", "-", plain).strip("-")[:64]
+            example = f", for example to {other}" if other and other not in classes else ""
             raise DataError(
                 f"{origin}: the folder {name!r} cannot be a class: its name must be 1 to 64 ASCII letters, digits, - "
-                f"and _; rename it, for example to {re.sub('[^A-Za-z0-9_-]+', '-', name)[:64]}"
+                f"and _; rename it{example}"
             )
     if len(classes) < 2:
         what = f"photos of one class only, {classes[0]!r}" if classes else "no photos"

@@ -17,7 +17,7 @@ from loadingbay.errors import WorkError
 from loadingbay.serving.photos import Outcome
 
 DRAWN_LABEL = "drawn samples"
-DRAWN = "These figures are of DRAWN SAMPLES, not of photos: no archive was given and none could be downloaded."
+DRAWN = "These figures are of DRAWN SAMPLES, not of photos: --data names an archive or a folder of photos."
 _SIMPLE = (
     "data",
     "accuracy",

@@ -243,10 +243,17 @@ def _class_folders(root, *names):
     return root
 
 
-def test_a_class_folder_with_a_space_is_refused_with_a_name_to_take(tmp_path):
-    root = _class_folders(tmp_path / "photos", "mountain bike", "motorcycle")
-    with pytest.raises(DataError, match=r"'mountain bike' cannot be a class.*rename it, for example to mountain-bike"):
+@pytest.mark.parametrize(
+    ("name", "example"),
+    [("mountain bike", "mountain-bike"), (" bicycle ", "bicycle"), ("vélo", "velo"), ("摩托", ""), ("motor cycle", "")],
+)
+def test_a_class_folder_with_another_name_is_refused_with_one_to_take(tmp_path, name, example):
+    root = _class_folders(tmp_path / "photos", name, "motorcycle", "motor-cycle")
+    with pytest.raises(DataError) as refused:
         acquire(root, environment={}, cache=tmp_path / "cache")
+    said = f"the folder {name!r} cannot be a class"
+    assert said in str(refused.value)
+    assert str(refused.value).endswith(f"and _; rename it{example and f', for example to {example}'}")
 
 
 def test_files_that_are_left_out_of_a_folder_are_said(tmp_path):
