@@ -100,7 +100,7 @@ def test_answers_of_an_earlier_version_are_no_part_of_the_period(clients):
     assert found["reason"] == "nothing was captured since 2026-11-26 13:30 UTC"
 
 
-def test_answers_of_the_version_between_are_no_part_of_the_period_after_a_rollback(clients):
+def test_after_a_rollback_answers_of_the_version_between_are_left_out(clients):
     clients.sagemaker.endpoints["loadingbay"]["config"] = "loadingbay-v1-abc"
     clients.sagemaker.configs["loadingbay-v1-abc"] = clients.sagemaker.configs["config"]
     put(clients, capture("26/14"))

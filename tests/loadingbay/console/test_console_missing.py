@@ -64,7 +64,7 @@ def test_the_events_of_what_does_not_exist_end_with_a_sentence(nothing, address,
     assert said["html"].lower().startswith(("there is no", "this console has started nothing"))
 
 
-def test_the_events_of_what_is_deleted_while_it_is_looked_at_end_with_a_sentence():
+def test_the_events_of_what_is_deleted_meanwhile_end_with_a_sentence():
     seen: list[Look | Exception] = [
         Look({"state": "serves"}),
         WorkError("it does not run"),
