@@ -68,8 +68,11 @@ def converge(event: dict[str, Any], settings: Settings, clients: Clients, wait: 
     is no time left the function ends without an error: the schedule goes on with it. Raises ClientError for a refused
     call and NotVerified where a verification failed itself; then Lambda delivers the event again.
     """
+    asked = trigger.parse(event)
+    if updated := (event.get("detail") or {}).get("UpdatedModelPackageFields"):
+        logger.info("An update of %s set %s.", asked.package_arn, ", ".join(updated))
     try:
-        return _converge(trigger.parse(event), settings, clients, wait).as_json()
+        return _converge(asked, settings, clients, wait).as_json()
     except Exception:
         metrics.count(True, settings.endpoint_name)
         raise

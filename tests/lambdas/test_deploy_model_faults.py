@@ -60,6 +60,12 @@ def test_the_last_rejection_is_an_error_in_the_log_and_in_the_alarm(serving, rec
     assert serving.live == 1
 
 
+def test_the_log_says_what_an_update_of_a_version_set(serving, recorded, caplog):
+    with caplog.at_level(logging.INFO):
+        converge(serving, recorded("model_package_approved"))
+    assert "set ModelApprovalStatus, ApprovalDescription." in caplog.messages[0]
+
+
 def test_a_version_that_was_rolled_back_is_counted_for_the_alarm(serving, capsys):
     serving.decide(serving.register("wrong"), "Approved")
     converge(serving, serving.events.pop())

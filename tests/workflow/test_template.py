@@ -298,7 +298,13 @@ def test_whoever_makes_the_endpoint_scale_may_do_what_aws_asks_for():
 
 def test_the_endpoints_role_reads_artifacts_and_no_photo():
     (reading,) = [said for said in statements("EndpointRole") if "s3:GetObject" in as_list(said["Action"])]
-    assert reading["Resource"] == {"Fn::Sub": "${DataBucket.Arn}/*.tar.gz"}
+    assert reading["Resource"] == {"Fn::Sub": "${DataBucket.Arn}/*/model.tar.gz"}
+
+
+@pytest.mark.parametrize("name", ["template.yaml", "cicd.yaml"])
+def test_no_name_of_a_resource_covers_a_longer_name_of_a_stage(name):
+    """`prod*` would be `production` too; `prod-*` is not."""
+    assert re.findall(r".*\$\{(?:Name|Stage)\}\*.*", (TEMPLATE.parent / name).read_text()) == []
 
 
 @pytest.mark.parametrize("role", ["DeployModelRole", "EndpointRole"])
