@@ -170,7 +170,10 @@ def status(home: Path) -> None:
 @home_option
 @click.option("--lines", type=click.IntRange(1), default=50, show_default=True, help="How many of the last lines.")
 def logs(home: Path, lines: int) -> None:
-    """Print the end of the server's own log. Logs of jobs are in CloudWatch Logs: aws logs tail /aws/sagemaker/..."""
+    """Print the end of the server's own log.
+
+    Those of jobs are in CloudWatch Logs: aws logs filter-log-events --log-group-name /aws/sagemaker/TrainingJobs
+    """
     from localcloud.clients.daemon import log_file
 
     try:

@@ -37,7 +37,8 @@ def review(target: Target, show_answer: bool, most: int | None) -> None:
     classes = _classes(target)
     queue = Queue(target.client("sqs"), target.client("s3"), stack["ReviewQueueUrl"], stack["BucketName"])
     author, labelled, skipped = getpass.getuser(), 0, set()
-    click.echo(f"About {queue.waiting()} photos wait. Keys: {_keys(classes)}")
+    waiting = queue.waiting()
+    click.echo(f"About {waiting} {'photo waits' if waiting == 1 else 'photos wait'}. Keys: {_keys(classes)}")
     for item in queue.take():
         if isinstance(item, NotReadableError):
             click.echo(f"Left in the queue: {item}", err=True)

@@ -265,10 +265,10 @@ def wait_until_served(
     """Waits until the endpoint serves this version. `waiting` is told at each look how far it is.
 
     Raises WorkError when the version is rejected meanwhile (by its verification, or by someone), when the deployment
-    is stuck, or when nothing has come of it after `timeout` seconds (default: 2 minutes on this machine, 45 on AWS,
+    is stuck, or when nothing has come of it after `timeout` seconds (default: 5 minutes on this machine, 45 on AWS,
     where an endpoint takes minutes to start, and two of them do).
     """
-    deadline = time.monotonic() + (timeout or (120 if target.local else 2700))
+    deadline = time.monotonic() + (timeout or (300 if target.local else 2700))
     looks = 0
     while time.monotonic() < deadline:
         now = endpoint(target, name)
@@ -295,7 +295,7 @@ def wait_until_served(
         time.sleep(target.interval)
     raise WorkError(
         f"the endpoint {name} does not serve version {version.number} yet: "
-        "`loadingbay logs deploy_model` shows what the deployment did"
+        "`loadingbay status` shows whether it does by now, `loadingbay logs deploy_model` what the deployment did"
     )
 
 

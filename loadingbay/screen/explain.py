@@ -27,7 +27,10 @@ _DENIED = frozenset({"AccessDenied", "AccessDeniedException", "UnauthorizedOpera
 # S3 answers HEAD without a body, so without a reason. https://docs.aws.amazon.com/AmazonS3/latest/API/API_HeadObject.html
 _OF_HEAD = {"HeadObject": "s3:GetObject and s3:ListBucket", "HeadBucket": "s3:ListBucket"}
 _ACTION = re.compile(r"not authorized to perform: (?P<action>[\w-]+:\w+)(?: on resource: (?P<resource>\S+))?")
-_SIGN_IN = "the AWS credentials have expired: sign in again (`aws sso login`, or new keys), then repeat the command"
+_SIGN_IN = (
+    "the AWS credentials have expired: sign in again (new keys, or `aws sso login` of the AWS CLI 2), then repeat the "
+    "command"
+)
 
 
 def sentence(error: Exception) -> str:

@@ -84,7 +84,7 @@ def transform(
         raise WorkError(
             f"the transform job {job} ended as {now['TransformJobStatus']}: "
             f"{now.get('FailureReason', 'no reason given')}; its log: "
-            f"`aws logs tail {LOGS} --log-stream-name-prefix {job}`"
+            f"`aws logs filter-log-events --log-group-name {LOGS} --log-stream-name-prefix {job}`"
         )
     answers = _answers(s3, results)
     if len(answers) != len(keys):

@@ -1,4 +1,4 @@
-"""Pages name commands and options that exist; those about AWS also files and parameters, and their sums are right."""
+"""Pages about AWS name files and parameters that exist, and their sums are right."""
 
 import re
 from pathlib import Path
@@ -6,11 +6,8 @@ from pathlib import Path
 import pytest
 from samtranslator.yaml_helper import yaml_parse
 
-from loadingbay.cli import cli
-
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted((ROOT / "docs").glob("aws*.md"))
-EVERY = [*(ROOT / "docs").glob("*.md"), *ROOT.glob("*.md")]
 TEMPLATE = yaml_parse((ROOT / "workflow" / "template.yaml").read_text())
 
 
@@ -28,27 +25,6 @@ def _tables(text):
 
 def _number(cell):
     return float(cell.strip("*") or 0)
-
-
-def test_every_command_and_option_that_a_page_names_exists():
-    options = {option for parameter in cli.params for option in parameter.opts}
-    form = r"(?:^|\.venv/bin/)loadingbay((?: --[a-z]+ [\w-]+)*) ([a-z]+)((?: [^\n`|#]*)?)"
-    named = [
-        (page.name, *found)
-        for page in EVERY
-        for code in _code(page.read_text())
-        for found in re.findall(form, code, re.MULTILINE)
-    ]
-    assert {"aws.md", "README.md", "cross-account.md"} <= {page for page, *_ in named}
-    for page, before, command, rest in named:
-        assert command in cli.commands, f"{page}: {command}"
-        known = options | {o for p in cli.commands[command].params for o in p.opts}
-        assert set(re.findall(r"--[a-z-]+", before + rest)) <= known, f"{page}: {command}{rest}"
-
-
-def _code(text):
-    """What stands in backquotes or in blocks."""
-    return re.findall(r"```\n(.*?)```", text, re.DOTALL) + re.findall(r"`([^`\n]+)`", text)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -187,7 +187,7 @@ def test_a_wait_without_end_says_where_to_look():
     sagemaker = _registry(2)
     _serve(sagemaker, 1)
     target = _target(sagemaker)
-    with pytest.raises(WorkError, match="does not serve version 2 yet: `loadingbay logs deploy_model`"):
+    with pytest.raises(WorkError, match="does not serve version 2 yet: `loadingbay status`"):
         registry.wait_until_served(target, "loadingbay", registry.numbered(target, 2), timeout=0.05)
 
 

@@ -114,7 +114,7 @@ def test_an_expired_token_says_sign_in_again_and_is_not_tried_further(keys, code
 
 @pytest.mark.parametrize("error", [UnauthorizedSSOTokenError(), LoginRefreshRequired()])
 def test_an_expired_single_sign_on_says_sign_in_again(error):
-    assert "sign in again (`aws sso login`" in _said(error)
+    assert "sign in again (new keys, or `aws sso login`" in _said(error)
 
 
 def test_a_role_that_may_not_be_passed_is_named_with_the_permission(keys):
