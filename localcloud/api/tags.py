@@ -17,14 +17,24 @@ def untaggable_version() -> ApiError:
 
 
 def remember(store: Store, arn: str, tags: list[dict[str, str]] | None = None) -> None:
-    """Make an ARN one that tags can be put on, with the tags of its Create request.
+    """Make an ARN one that tags can be put on, with the tags of its Create request, as `given` takes them."""
+    store.put(KIND, arn, given(tags or []))
 
-    ValidationException if a key is given twice.
-    """
-    keys = [tag["Key"] for tag in tags or []]
+
+def given(tags: list[dict[str, str]]) -> dict[str, str]:
+    """The tags of a request; ValidationException if a key is given twice, or begins as those of AWS's own do."""
+    keys = [tag["Key"].lower() for tag in tags]
     if len(set(keys)) < len(keys):
         raise validation_error("Duplicate tag keys found. Please note that Tag keys are case insensitive.")
-    store.put(KIND, arn, {tag["Key"]: tag["Value"] for tag in tags or []})
+    reserved = next((tag["Key"] for tag in tags if tag["Key"].lower().startswith("aws:")), None)
+    if reserved is not None:
+        raise validation_error(f"The tag key {reserved!r} begins with aws:, which is reserved for AWS: take another.")
+    return {tag["Key"]: tag["Value"] for tag in tags}
+
+
+def shown(store: Store, arn: str) -> dict[str, str]:
+    """A resource's tags as its events have them; none for what takes no tags."""
+    return store.get(KIND, arn) or {}
 
 
 def forget(store: Store, arn: str) -> None:

@@ -116,6 +116,7 @@ def announce_execution(cloud: Cloud, document: Document, before: str | None) -> 
     """Publish the event of an execution's new status."""
     detail = {
         "pipelineExecutionDisplayName": document.get("PipelineExecutionDisplayName"),
+        "pipelineExecutionDescription": document.get("PipelineExecutionDescription"),
         "currentPipelineExecutionStatus": document["PipelineExecutionStatus"],
         "previousPipelineExecutionStatus": before,
         "executionStartTime": iso(document["CreationTime"]),

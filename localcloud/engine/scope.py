@@ -55,7 +55,7 @@ class ExecutionScope:
         return values[name]
 
     def experiment(self, name: str) -> Any:
-        config = self._execution.get("PipelineExperimentConfig", {})
+        config = self._execution.get("PipelineExperimentConfig") or {}
         if name not in config:
             raise UnknownReferenceError(f"PipelineExperimentConfig.{name} has no value here.")
         return config[name]

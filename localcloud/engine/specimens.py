@@ -7,16 +7,18 @@ from typing import Any
 from botocore.model import Shape
 
 from localcloud.engine.references import is_reference
-from localcloud.images import ANY_IMAGE, ANY_TEXT
+from localcloud.images import ANY_IMAGE, ANY_PATH, ANY_TEXT
 
 # What a reference may come to be, as harmless as the member's rules allow.
 _BY_MEMBER = {
-    "LocalPath": "/opt/ml/processing/any",
+    "LocalPath": ANY_PATH,
+    "S3InputMode": "File",
     "S3Uri": "s3://any/any",
     "TrainingInputMode": "File",
     "ImageUri": ANY_IMAGE,
     "Image": ANY_IMAGE,
 }
+_LONG = 2_592_000
 _ENDS = ("MinValue", "MaxValue")
 _TEXTS = (ANY_TEXT, "s3://any/any", "arn:aws:iam::000000000000:role/any")
 
@@ -39,6 +41,9 @@ def without_references(value: Any, shape: Shape, name: str = "") -> Any:
         if any(is_reference(value.get(end)) for end in _ENDS):
             # A range of one number, which is in order with every scaling.
             value = {**value, **dict.fromkeys(_ENDS, "0.5")}
+        if is_reference(value.get("EnableManagedSpotTraining")):
+            waits = "MaxWaitTimeInSeconds" in (value.get("StoppingCondition") or {})
+            value = {**value, "EnableManagedSpotTraining": waits}
         return {
             key: without_references(item, shape.members[key], key)
             for key, item in value.items()
@@ -52,8 +57,8 @@ def without_references(value: Any, shape: Shape, name: str = "") -> Any:
 
 
 def _may_be_left_out(item: Any, key: str, shape: Shape) -> bool:
-    if key == "InstanceType":
-        # It has no default: it says in which of two forms a request names its instances.
+    if key in ("InstanceType", "S3InputMode"):
+        # The one says in which of two forms a request names its instances; an input needs the other.
         return False
     return is_reference(item) and bool(getattr(shape.members[key], "enum", None)) and key not in shape.required_members
 
@@ -64,7 +69,8 @@ def _specimen(shape: Shape, name: str) -> Any:
     if kind == "string":
         return _text(shape, name)
     if kind in ("integer", "long", "float", "double"):
-        return max(1, shape.metadata.get("min", 1))
+        # A time to wait is as long as the job may run.
+        return _LONG if name == "MaxWaitTimeInSeconds" else max(1, shape.metadata.get("min", 1))
     if kind == "boolean":
         return False
     if kind == "list":

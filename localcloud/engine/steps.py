@@ -107,9 +107,17 @@ def make_job(context: Context, step: Step, name: str) -> tuple[Document, str | N
 
 def new_job(context: Context, step: Step, name: str, arguments: Document) -> Document:
     """The document of a job with these arguments; StepError if the local cloud refuses them."""
-    request = {**with_defaults(step, context.execution["_role"], name), **arguments, JOBS[step.type].name_member: name}
+    shape = request_shape(step.type)
+    experiment = context.execution.get("PipelineExperimentConfig")
+    # Tuning jobs are no part of a trial.
+    in_trial = experiment and "ExperimentConfig" in getattr(shape, "members", {})
+    defaults = {
+        **({"ExperimentConfig": experiment} if in_trial else {}),
+        **with_defaults(step, context.execution["_role"], name),
+    }
     try:
-        return new_document(context.cloud, step.type, check_request(request_shape(step.type), request))
+        request = {**defaults, **arguments, JOBS[step.type].name_member: name}
+        return new_document(context.cloud, step.type, check_request(shape, request))
     except ApiError as error:
         raise refused(context, step, error) from None
 

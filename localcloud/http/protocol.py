@@ -5,6 +5,7 @@ import contextvars
 import errno
 import json
 import logging
+import re
 import sqlite3
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -24,6 +25,8 @@ logger = logging.getLogger("localcloud")
 TARGET_PREFIX = "SageMaker."
 METRICS = "BatchPutMetrics"
 """The one operation of the service SageMaker Metrics, which is a PUT to a path of its name."""
+_SMALLER = ("sagemaker-runtime", "sagemaker-featurestore-runtime", "sagemaker-a2i-runtime", "sagemaker-edge")
+"""Services that are signed as SageMaker, and whose requests have paths."""
 Answer = tuple[int, dict[str, str], bytes]
 
 
@@ -55,13 +58,7 @@ class Protocol:
         if (method, path) == ("PUT", f"/{METRICS}"):
             name = METRICS
         elif method != "POST" or not target.startswith(TARGET_PREFIX):
-            return error_answer(
-                ApiError(
-                    "UnknownOperationException",
-                    f"{method} {path} is not a SageMaker request: the header X-Amz-Target must name an operation.",
-                    404,
-                )
-            )
+            return error_answer(ApiError("UnknownOperationException", _not_served(method, path), 404))
         try:
             visitor = self._visitor(headers)
             caller = visitor or self._cloud.identities.caller(headers)
@@ -128,6 +125,18 @@ class Protocol:
     def close(self) -> None:
         """Let running operations end and start no more."""
         self._threads.shutdown(wait=False, cancel_futures=True)
+
+
+def _not_served(method: str, path: str) -> str:
+    """A sentence that names the operation of SageMaker's smaller services that a request without a target is for."""
+    for service in _SMALLER:
+        model = service_model(service)
+        for name in model.operation_names:
+            http = model.operation_model(name).http
+            place = re.sub(r"\\\{[^}]*\\\}", "[^/]+", re.escape(http["requestUri"].partition("?")[0]))
+            if http["method"] == method and re.fullmatch(place, path):
+                return f"The local cloud does not implement {name} of {model.metadata['serviceFullName']}."
+    return f"{method} {path} is not a SageMaker request: the header X-Amz-Target must name an operation."
 
 
 def _internal(name: str, error: Exception) -> ApiError:

@@ -55,6 +55,8 @@ RESOURCES: dict[str, tuple[tuple[str, str], ...]] = {
         ("experiment-trial-component", "TrialComponentName"),
         ("experiment-trial", "TrialName"),
     ),
+    # The packages of the list, see `_group_members`.
+    "BatchDescribeModelPackage": (),
     "BatchPutMetrics": (("experiment-trial-component", "TrialComponentName"),),
     "CreateEndpoint": (("endpoint", "EndpointName"), ("endpoint-config", "EndpointConfigName")),
     "CreateEndpointConfig": (("endpoint-config", "EndpointConfigName"),),
@@ -139,6 +141,7 @@ RESOURCES: dict[str, tuple[tuple[str, str], ...]] = {
     "UpdateModelPackage": (("model-package", "ModelPackageArn"),),
     "UpdatePipeline": (("pipeline", "PipelineName"),),
     "UpdatePipelineExecution": _EXECUTION,
+    "UpdateTrainingJob": (("training-job", "TrainingJobName"),),
 }
 _TRACKED = {
     "Experiment": ("experiment", "ExperimentName"),
@@ -188,7 +191,9 @@ def _needs(operation: str, request: Mapping[str, Any], place: Place) -> Iterator
 
 
 def _group_members(operation: str, request: Mapping[str, Any], place: Place) -> list[str]:
-    """The resource of creating or listing versions, `model-package/<group>/*`: their numbers are not known before."""
+    """The packages of a request; of creating or listing versions `model-package/<group>/*`, as no number is known."""
+    if operation == "BatchDescribeModelPackage":
+        return list(request.get("ModelPackageArnList", []))
     group = request.get("ModelPackageGroupName")
     if operation not in ("CreateModelPackage", "ListModelPackages") or not group:
         return []

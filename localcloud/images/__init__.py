@@ -12,5 +12,7 @@
 
 ANY_IMAGE = "image-known-at-run-time"
 """Stands for an image whose address is not known yet, because a pipeline's parameter gives it: no check refuses it."""
+ANY_PATH = "/opt/ml/processing/any"
+"""Stands for a path that a pipeline is yet to know, where its definition is checked."""
 ANY_TEXT = "any"
 """Stands for a text that is not known yet in the same way."""

@@ -1,10 +1,13 @@
-"""Publishes the EventBridge events `SageMaker Training Job State Change` and the same for processing jobs."""
+"""Publishes the EventBridge events of jobs, models and endpoint configurations, such as
+`SageMaker Training Job State Change`. Source: "Events that Amazon SageMaker AI sends to Amazon EventBridge".
+"""
 
 from __future__ import annotations
 
 import logging
 from typing import Any
 
+from localcloud.api import tags
 from localcloud.cloud import Cloud
 from localcloud.settings import DiskError
 
@@ -14,16 +17,22 @@ _NAMES = {"HyperParameterTuning": "HyperParameter Tuning"}
 
 
 def announce(cloud: Cloud, label: str, job: dict[str, Any]) -> None:
-    """Publish a job's state; `label` is the kind, such as Training. A failure to publish is logged and not raised."""
+    """Publish a job's state; `label` is the kind, such as Training."""
+    arn = job[f"{label}JobArn"]
+    publish(cloud, f"{_NAMES.get(label, label)} Job", arn, job, tags.shown(cloud.store, arn))
+
+
+def publish(cloud: Cloud, what: str, arn: str, described: dict[str, Any], given: dict[str, str]) -> None:
+    """Publish the state change of `what` with the tags `given`; a failure to publish is logged and not raised."""
     try:
-        cloud.events.put(f"SageMaker {_NAMES.get(label, label)} Job State Change", [job[f"{label}JobArn"]], detail(job))
+        cloud.events.put(f"SageMaker {what} State Change", [arn], {**detail(described), "Tags": given})
     except (Exception, DiskError):
-        logger.exception("the event of %s could not be published", job[f"{label}JobArn"])
+        logger.exception("the event of %s could not be published", arn)
 
 
-def detail(job: dict[str, Any]) -> dict[str, Any]:
+def detail(described: dict[str, Any]) -> dict[str, Any]:
     """Return the event's detail: the Describe response with times as strings of milliseconds since 1970."""
-    return {name: _milliseconds(name, value) for name, value in job.items() if not name.startswith("_")}
+    return {name: _milliseconds(name, value) for name, value in described.items() if not name.startswith("_")}
 
 
 def _milliseconds(name: str, value: Any) -> Any:

@@ -8,7 +8,7 @@ from typing import Any
 from localcloud.api import ApiError, refuse, tags, validation_error
 from localcloud.cloud import Cloud
 from localcloud.containers import served_model
-from localcloud.images import ANY_IMAGE, analyzers
+from localcloud.images import ANY_IMAGE, ANY_PATH, analyzers
 from localcloud.images.catalog import UnknownImageError, lines_to_add
 from localcloud.jobs.failure import JobError
 from localcloud.jobs.metrics import check_definitions
@@ -19,6 +19,7 @@ from localcloud.state.store import DuplicateError
 
 Document = dict[str, Any]
 MAX_HOSTS = 16
+_MOST_TRANSFORMED = 100
 TENSORBOARD = f"{OPT_ML}/output/tensorboard"
 """Where a training job writes its files for TensorBoard, unless it says otherwise."""
 NOTEBOOK_JOB = "amazon_sagemaker_scheduler"
@@ -28,7 +29,7 @@ NOTEBOOK_JOB = "amazon_sagemaker_scheduler"
 def processing_job(cloud: Cloud, request: Document) -> Document:
     """Return the document of a new processing job. `request` was already validated against botocore's model.
 
-    KMS keys, subnets and experiments are stored but have no effect. ApiError if a member is not supported or invalid.
+    KMS keys and subnets are stored but have no effect. ApiError if a member is not supported or invalid.
     """
     cluster = request["ProcessingResources"]["ClusterConfig"]
     cluster = _selected(cluster, "processingResources.clusterConfig")
@@ -42,18 +43,28 @@ def processing_job(cloud: Cloud, request: Document) -> Document:
             f"AppSpecification.ContainerEntrypoint, or the image a rule with its command and requirements. "
             f"{lines_to_add(image)}requirements = []\nentrypoint = ['python3', '/opt/ml/processing/input/code/main.py']"
         )
+    places: dict[str, str] = {}
     for item in request.get("ProcessingInputs", []):
         name, source = f"ProcessingInputs {item['InputName']!r}", item.get("S3Input")
         if source is None or "DatasetDefinition" in item or item.get("AppManaged"):
-            raise _refused(f"{name} other than S3Input")
-        if source.get("S3InputMode", "File") != "File" or source.get("S3CompressionType", "None") != "None":
+            raise _refused(f"{name} with {'AppManaged' if item.get('AppManaged') else 'no S3Input'}")
+        missing = [f'"{member}"' for member in ("LocalPath", "S3InputMode") if not source.get(member)]
+        if missing:
+            raise validation_error(
+                f"Input {item['InputName']} missing one or more required fields for SageMaker-managed S3Input: "
+                f"{', '.join(missing)}"
+            )
+        other = places.setdefault(source["LocalPath"].rstrip("/"), item["InputName"])
+        if other != item["InputName"] and source["LocalPath"] != ANY_PATH:
+            raise validation_error(f"{name} and {other!r} have the same LocalPath {source['LocalPath']!r}.")
+        if source["S3InputMode"] != "File" or source.get("S3CompressionType", "None") != "None":
             raise _refused(f"{name} with S3InputMode Pipe or S3CompressionType Gzip")
         _uri(source["S3Uri"], name)
         _local_path(source.get("LocalPath"), name)
     for output in request.get("ProcessingOutputConfig", {}).get("Outputs", []):
         name, target = f"Outputs {output['OutputName']!r}", output.get("S3Output")
         if target is None or "FeatureStoreOutput" in output or output.get("AppManaged"):
-            raise _refused(f"{name} other than S3Output")
+            raise _refused(f"{name} with {'AppManaged' if output.get('AppManaged') else 'no S3Output'}")
         _uri(target["S3Uri"], name)
         _local_path(target.get("LocalPath"), name)
     _analysis(cloud, request, entrypoint)
@@ -84,7 +95,7 @@ def _analysis(cloud: Cloud, request: Document, entrypoint: Iterable[str]) -> Non
 def training_job(cloud: Cloud, request: Document) -> Document:
     """Return the document of a new training job. `request` was already validated against botocore's model.
 
-    KMS keys, subnets, managed spot training, experiments, and what configures the debugger and the profiler with their
+    KMS keys, subnets, managed spot training, and what configures the debugger and the profiler with their
     rules are stored but have no effect. ApiError if a member is not supported or invalid.
     """
     refuse(request, "ServerlessJobConfig", "MlflowConfig", "ModelPackageConfig")
@@ -142,7 +153,7 @@ def training_job(cloud: Cloud, request: Document) -> Document:
     document.setdefault("EnableNetworkIsolation", False)
     document.setdefault("EnableInterContainerTrafficEncryption", False)
     document.setdefault("EnableManagedSpotTraining", False)
-    document.update(_debugger(request))
+    document.update(profiling(request))
     document["SecondaryStatus"] = "Pending"
     document["SecondaryStatusTransitions"] = [
         {
@@ -154,7 +165,7 @@ def training_job(cloud: Cloud, request: Document) -> Document:
     return document
 
 
-def _debugger(request: Document) -> Document:
+def profiling(request: Document) -> Document:
     """The members of debugger and profiler as AWS describes them: with the defaults of its reference of the API."""
     described: Document = {}
     for name in ("DebugRuleConfigurations", "ProfilerRuleConfigurations"):
@@ -172,8 +183,8 @@ def _debugger(request: Document) -> Document:
 def transform_job(cloud: Cloud, request: Document) -> Document:
     """Return the document of a new transform job. `request` was already validated against botocore's model.
 
-    The model must be there; it may have several containers. KMS keys, data capture and experiments are stored but have
-    no effect. ApiError if the model is not there, or a member is not supported or invalid.
+    The model must be there; it may have several containers. KMS keys and data capture are stored but have no effect.
+    ApiError if the model is not there, or a member is not supported or invalid.
     """
     check_transform_job(request)
     model = served_model(cloud, cloud.call("DescribeModel", {"ModelName": request["ModelName"]}))
@@ -200,6 +211,11 @@ def check_transform_job(request: Document) -> None:
     _uri(given["DataSource"]["S3DataSource"]["S3Uri"], "TransformInput")
     _uri(request["TransformOutput"]["S3OutputPath"], "TransformOutput.S3OutputPath")
     _instances(request["TransformResources"], "transformResources")
+    together = request.get("MaxPayloadInMB", 6) * request.get("MaxConcurrentTransforms", 1)
+    if together > _MOST_TRANSFORMED:
+        raise validation_error(
+            f"MaxPayloadInMB times MaxConcurrentTransforms is {together}; it cannot exceed {_MOST_TRANSFORMED} MB."
+        )
     kind = given.get("ContentType", "").partition(";")[0]
     if request.get("DataProcessing") and kind not in ("text/csv", "application/json", "application/jsonlines"):
         raise validation_error(
@@ -215,14 +231,16 @@ def check_transform_job(request: Document) -> None:
 def _waits_for_spare_machines(request: Document) -> None:
     """ValidationException in AWS's words for a MaxWaitTimeInSeconds that it does not take."""
     condition = request.get("StoppingCondition", {})
-    if "MaxWaitTimeInSeconds" not in condition:
-        return
+    wait = condition.get("MaxWaitTimeInSeconds")
     if not request.get("EnableManagedSpotTraining"):
+        if wait is not None:
+            raise validation_error(
+                "Invalid MaxWaitTimeInSeconds. It is only supported when EnableManagedSpotTraining is set to true"
+            )
+    elif wait is None or wait < condition.get("MaxRuntimeInSeconds", 86_400):
         raise validation_error(
-            "Invalid MaxWaitTimeInSeconds. It is only supported when EnableManagedSpotTraining is set to true"
+            "Invalid MaxWaitTimeInSeconds. It must be present and be greater than or equal to MaxRuntimeInSeconds"
         )
-    if condition["MaxWaitTimeInSeconds"] < condition.get("MaxRuntimeInSeconds", 86_400):
-        raise validation_error("Invalid MaxWaitTimeInSeconds. It must be equal to or greater than MaxRuntimeInSeconds")
 
 
 def insert(cloud: Cloud, store_kind: str, label: str, document: Document) -> None:

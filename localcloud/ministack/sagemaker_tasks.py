@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from localcloud.api import ApiError
+from localcloud.api.shapes import service_model
 from localcloud.ministack.asl import histories, limits, runs
 from localcloud.ministack.asl.errors import StoppedError
 
@@ -22,6 +23,7 @@ _INTEGRATED = frozenset(
 _ENDED = ("Completed", "Failed", "Stopped")
 _MODELLED = ("ResourceNotFound", "ResourceInUse", "ResourceLimitExceeded", "ConflictException")
 _LOOK_SECONDS = 0.5
+_MOST_SHOWN = 10_000
 
 Call = Callable[[str, dict[str, Any]], dict[str, Any]]
 
@@ -36,11 +38,25 @@ def run(call: Call, resource: str, parameters: dict[str, Any]) -> dict[str, Any]
     kind = operation.removeprefix("Create")
     if pattern and (pattern != "sync" or by_sdk or kind not in _JOBS):
         raise LookupError("States.Runtime", f"{resource} cannot be waited for.")
+    _check_fields(operation, parameters)
     answer = _plain(_asked(call, operation, parameters, by_sdk))
     if not pattern:
         return answer
     histories.submitted(answer)
     return _plain(_awaited(call, kind, parameters[f"{kind}Name"]))
+
+
+def _check_fields(operation: str, parameters: dict[str, Any]) -> None:
+    """LookupError for a parameter that the operation does not have. SageMaker itself passes it over."""
+    model = service_model("sagemaker")
+    shape = model.operation_model(operation).input_shape if operation in model.operation_names else None
+    unknown = [name for name in parameters if shape is not None and name not in shape.members]
+    if unknown:
+        shown = limits.as_json(parameters)[:_MOST_SHOWN]
+        problem = f'The field "{unknown[0]}" is not supported by Step Functions'
+        raise LookupError(
+            "States.Runtime", f"The Parameters '{shown}' could not be used to start the Task: [{problem}]"
+        )
 
 
 def _asked(call: Call, operation: str, parameters: dict[str, Any], by_sdk: bool) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from typing import Any
 from localcloud.api import operation, page, pick, refuse, tags, validation_error
 from localcloud.cloud import Cloud
 from localcloud.containers import served_model
+from localcloud.jobs.events import publish
 from localcloud.resources import models
 from localcloud.serving import serverless
 from localcloud.state.store import DuplicateError
@@ -78,6 +79,7 @@ def create_endpoint_config(cloud: Cloud, request: dict[str, Any]) -> dict[str, A
         except DuplicateError:
             raise validation_error(f'Cannot create already existing endpoint configuration "{arn}".') from None
         tags.remember(cloud.store, arn, request.get("Tags"))
+    publish(cloud, "Endpoint Config", arn, document, tags.shown(cloud.store, arn))
     return {"EndpointConfigArn": arn}
 
 
@@ -160,5 +162,7 @@ def delete_endpoint_config(cloud: Cloud, request: dict[str, Any]) -> None:
     """Delete a configuration. An endpoint that was made from it goes on serving."""
     with cloud.store.transaction():
         config = find(cloud, request["EndpointConfigName"])
+        given = tags.shown(cloud.store, config["EndpointConfigArn"])
         cloud.store.delete(KIND, request["EndpointConfigName"])
         tags.forget(cloud.store, config["EndpointConfigArn"])
+    publish(cloud, "Endpoint Config", config["EndpointConfigArn"], config, given)

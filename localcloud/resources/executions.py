@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from localcloud.api import ApiError, not_found, operation, page, pick, refuse, validation_error
+from localcloud.api.shapes import check_request
 from localcloud.cloud import Cloud
 from localcloud.engine.definition import Definition, DefinitionError, parse
 from localcloud.engine.graph import reused
@@ -11,8 +12,13 @@ from localcloud.engine.parameters import ParameterError, bind
 from localcloud.engine.records import EXECUTION, PIPELINE, STEP, TOKEN, VERSION, Records, announce_execution
 from localcloud.engine.references import as_text, resolve
 from localcloud.engine.scope import ExecutionScope
+from localcloud.engine.step_types import sagemaker_model
+from localcloud.resources import tracking
 from localcloud.resources.pipelines import find as find_pipeline
 from localcloud.resources.pipelines import find_version
+
+_MOST_NAME = 120
+"""The most characters of an experiment's or a trial's name."""
 
 
 @operation("StartPipelineExecution")
@@ -58,6 +64,7 @@ def start_pipeline_execution(cloud: Cloud, request: dict[str, Any]) -> dict[str,
         cloud.store.insert(TOKEN, token, {"arn": arn}, parent=name)
         for step in sorted(taken, key=lambda step: float(step["StartTime"])):
             cloud.store.insert(STEP, f"{arn}/{step['StepName']}", step, parent=arn)
+        _make_trial(cloud, execution)
         cloud.store.update(PIPELINE, name, {"LastRunTime": now})
     announce_execution(cloud, execution, None)
     cloud.engine.start(arn)
@@ -96,11 +103,21 @@ def _taken(
 
 
 def _experiment(cloud: Cloud, definition: Definition, execution: dict[str, Any]) -> dict[str, Any] | None:
-    """The experiment that the execution is a trial of: it is recorded, and nothing else is done with it."""
+    """The names of the experiment and the trial that the execution is; ValidationException if they cannot be such."""
     if definition.experiment is None:
         return None
     names = resolve(definition.experiment, ExecutionScope(cloud, execution, {}, lambda: cloud.s3))
-    return {name: as_text(value)[:120] for name, value in names.items()}
+    cut = {name: as_text(value)[:_MOST_NAME].rstrip("-") for name, value in names.items()}
+    return check_request(sagemaker_model().shape_for("ExperimentConfig"), cut)
+
+
+def _make_trial(cloud: Cloud, execution: dict[str, Any]) -> None:
+    """Make the experiment and the trial that the execution's jobs belong to, as far as they are not there."""
+    names = execution["PipelineExperimentConfig"] or {}
+    for resource, source in ((tracking.EXPERIMENT, "PipelineArn"), (tracking.TRIAL, "PipelineExecutionArn")):
+        if names.keys() >= {"ExperimentName", "TrialName"} and not cloud.store.get(resource.kind, names[resource.name]):
+            named = names if resource is tracking.TRIAL else pick(names, "ExperimentName")
+            tracking.create(cloud, resource, {**named, "Source": {"SourceArn": execution[source]}})
 
 
 @operation("DescribePipelineExecution")

@@ -1,5 +1,6 @@
 """What processing, training, transform and tuning jobs have in common: create, find, list, stop, delete."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,10 +53,17 @@ class JobResource:
             cloud.store.delete(self.kind, job[f"{self.label}JobName"])
             tags.forget(cloud.store, arn)
 
-    def listed(self, cloud: Cloud, request: Document, *members: str, default_order: str = "Descending") -> Document:
+    def listed(
+        self,
+        cloud: Cloud,
+        request: Document,
+        *members: str,
+        default_order: str = "Descending",
+        where: Callable[[Document], bool] = lambda job: True,
+    ) -> Document:
         """A page of a List operation, filtered after it is cut.
 
-        `members` are those of a summary beside name, ARN, times and status.
+        `members` are those of a summary beside name, ARN, times and status; `where` is a filter of this list only.
         """
         label = self.label
         summary = (f"{label}JobName", f"{label}JobArn", "CreationTime", f"{label}EndTime", "LastModifiedTime")
@@ -68,5 +76,6 @@ class JobResource:
             identity=f"{label}JobName",
             status=f"{label}JobStatus",
             default_order=default_order,
+            where=where,
             cut_first=True,
         )

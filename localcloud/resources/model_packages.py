@@ -168,6 +168,20 @@ def list_model_packages(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any]
     )
 
 
+@operation("BatchDescribeModelPackage")
+def batch_describe_model_package(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any]:
+    """Describe up to 100 model packages at once; those that are not there are told of by their ARN."""
+    summaries: dict[str, Any] = {}
+    errors: dict[str, Any] = {}
+    for arn in request["ModelPackageArnList"]:
+        try:
+            package = find(cloud, arn)
+            summaries[arn] = {**_summary(package), **pick(package, "InferenceSpecification")}
+        except ApiError as error:
+            errors[arn] = {"ErrorCode": error.code, "ErrorResponse": error.message}
+    return {"ModelPackageSummaries": summaries, "BatchDescribeModelPackageErrorMap": errors}
+
+
 def _summary(package: dict[str, Any]) -> dict[str, Any]:
     """The members of a model package that ListModelPackages shows."""
     # A version has no name of its own: its ARN is what it is known by.
@@ -269,6 +283,7 @@ def _tell(cloud: Cloud, package: dict[str, Any], updated: Sequence[str] = ()) ->
             "ModelLifeCycle",
         ),
         "ModelPackageStatusDetails": {"ValidationStatuses": [], "ImageScanStatuses": []},
+        "CertifyForMarketplace": False,
         "CreationTime": _iso(package["CreationTime"]),
         "LastModifiedTime": _iso(package.get("LastModifiedTime", package["CreationTime"])),
         "CreatedBy": package["CreatedBy"],

@@ -7,6 +7,7 @@ from botocore.exceptions import ClientError
 from localcloud.api import operation, page, pick, refuse, tags, validation_error
 from localcloud.cloud import Cloud
 from localcloud.containers import ContainerSpec, served_model
+from localcloud.jobs.events import publish
 from localcloud.jobs.requests import check_image
 from localcloud.state import s3_addresses
 from localcloud.state.store import DuplicateError
@@ -108,6 +109,7 @@ def create_model(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any]:
         except DuplicateError:
             raise validation_error(f'Cannot create already existing model "{arn}".') from None
         tags.remember(cloud.store, arn, request.get("Tags"))
+    publish(cloud, "Model", arn, document, tags.shown(cloud.store, arn))
     return {"ModelArn": arn}
 
 
@@ -155,5 +157,7 @@ def delete_model(cloud: Cloud, request: dict[str, Any]) -> None:
     """Delete a model. An endpoint that serves it goes on serving."""
     with cloud.store.transaction():
         model = find(cloud, request["ModelName"])
+        given = tags.shown(cloud.store, model["ModelArn"])
         cloud.store.delete(KIND, request["ModelName"])
         tags.forget(cloud.store, model["ModelArn"])
+    publish(cloud, "Model", model["ModelArn"], model, given)

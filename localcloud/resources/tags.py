@@ -3,7 +3,7 @@
 from typing import Any
 
 from localcloud.api import operation, page, validation_error
-from localcloud.api.tags import KIND, tags_of
+from localcloud.api.tags import KIND, given, tags_of
 from localcloud.cloud import Cloud
 
 _MOST = 50
@@ -14,7 +14,7 @@ def add_tags(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any]:
     """Set tags; those with the same key are replaced. A version of a model package takes none: tag its group."""
     with cloud.store.transaction():
         tags = tags_of(cloud.store, request["ResourceArn"])
-        tags.update({tag["Key"]: tag["Value"] for tag in request["Tags"]})
+        tags.update(given(request["Tags"]))
         if len(tags) > _MOST:
             raise validation_error(f"A resource can have {_MOST} tags; this one would have {len(tags)}.")
         cloud.store.put(KIND, request["ResourceArn"], tags)

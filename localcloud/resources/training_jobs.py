@@ -1,10 +1,10 @@
-"""Training jobs: create, describe, list, stop, delete. `localcloud.jobs` runs them."""
+"""Training jobs: create, describe, list, update, stop, delete. `localcloud.jobs` runs them."""
 
 from typing import Any
 
-from localcloud.api import operation
+from localcloud.api import operation, pick, refuse, validation_error
 from localcloud.cloud import Cloud
-from localcloud.jobs.requests import training_job
+from localcloud.jobs.requests import profiling, training_job
 from localcloud.resources.job_resource import JobResource
 
 JOBS = JobResource("Training", "training-job", "Requested resource not found.")
@@ -24,8 +24,33 @@ def describe_training_job(cloud: Cloud, request: dict[str, Any]) -> dict[str, An
 
 @operation("ListTrainingJobs")
 def list_training_jobs(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any]:
-    """List training jobs, oldest first by default."""
-    return JOBS.listed(cloud, request, "SecondaryStatus", default_order="Ascending")
+    """List training jobs, oldest first by default. None has a warm pool."""
+    plan = request.get("TrainingPlanArnEquals")
+
+    def where(job: dict[str, Any]) -> bool:
+        return "WarmPoolStatusEquals" not in request and plan in (None, job["ResourceConfig"].get("TrainingPlanArn"))
+
+    return JOBS.listed(cloud, request, "SecondaryStatus", default_order="Ascending", where=where)
+
+
+@operation("UpdateTrainingJob")
+def update_training_job(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any]:
+    """Change the profiler of a running training job, which is kept without effect. There is no warm pool to change."""
+    refuse(request, "RemoteDebugConfig")
+    if "ResourceConfig" in request:
+        raise validation_error("The training job has no warm pool whose ResourceConfig could be updated.")
+
+    def change(job: dict[str, Any]) -> None:
+        if job["TrainingJobStatus"] != "InProgress":
+            raise validation_error(f"The training job is {job['TrainingJobStatus']}: only a running one is updated.")
+        profiler = {**job.get("ProfilerConfig", {}), **request.get("ProfilerConfig", {})}
+        changed = {**pick(job, "DebugRuleConfigurations"), **pick(request, "ProfilerRuleConfigurations")}
+        job.update(profiling({**changed, **({"ProfilerConfig": profiler} if profiler else {})}))
+
+    with cloud.store.transaction():
+        job = JOBS.find(cloud, request)
+        cloud.store.update(JOBS.kind, job["TrainingJobName"], change)
+    return pick(job, "TrainingJobArn")
 
 
 @operation("StopTrainingJob")

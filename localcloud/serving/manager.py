@@ -16,7 +16,7 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from localcloud.api import pick
+from localcloud.api import pick, tags
 from localcloud.cloud import Cloud
 from localcloud.iam.identities import Identity
 from localcloud.sandbox.leftovers import NOTE, end_leftovers
@@ -339,6 +339,7 @@ def announce(cloud: Cloud, document: dict[str, Any]) -> None:
         "EndpointStatus": _EVENT_STATUS[document["EndpointStatus"]],
         "CreationTime": int(document["CreationTime"] * 1000),
         "LastModifiedTime": int(document["LastModifiedTime"] * 1000),
+        "Tags": tags.shown(cloud.store, document["EndpointArn"]),
     }
     cloud.events.put("SageMaker Endpoint State Change", [document["EndpointArn"]], detail)
 

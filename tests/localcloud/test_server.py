@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from localcloud.server import claim_home, end_if_moved
 from localcloud.settings import Settings
@@ -139,6 +140,16 @@ def test_an_operation_that_is_not_there_is_named(cloud: Any) -> None:
         )
 
     assert getattr(error.value, "response")["Error"]["Code"] == "UnknownOperationException"  # noqa: B009
+
+
+def test_an_operation_of_the_runtime_that_is_not_there_is_named(cloud: Any) -> None:
+    with pytest.raises(ClientError, match="InvokeEndpointWithResponseStream of Amazon SageMaker Runtime") as error:
+        cloud.client("sagemaker-runtime").invoke_endpoint_with_response_stream(EndpointName="a", Body=b"b")
+    assert error.value.response["Error"]["Code"] == "UnknownOperationException"
+    with pytest.raises(ClientError, match="PutRecord of Amazon SageMaker Feature Store Runtime"):
+        cloud.client("sagemaker-featurestore-runtime").put_record(
+            FeatureGroupName="a", Record=[{"FeatureName": "b", "ValueAsString": "c"}]
+        )
 
 
 def test_the_aws_command_is_a_client(cloud: Any) -> None:

@@ -1,5 +1,6 @@
 """Executions over HTTP: order, conditions, failures, caching, retries, stops, and what the API says of them."""
 
+import json
 import time
 from typing import Any
 
@@ -7,7 +8,7 @@ import psutil
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.localcloud.pipeline_kit import Kit, job_of
+from tests.localcloud.pipeline_kit import ROLE, Kit, definition, job_of
 
 WRITE = """
 import json, pathlib, sys
@@ -125,6 +126,54 @@ def test_an_execution_records_the_experiment_of_its_definition(kit: Kit) -> None
     trial = arn.rpartition("/")[2]
     expected = {"ExperimentName": kit.prefix, "TrialName": trial}
     assert kit.wait(arn)["PipelineExperimentConfig"] == expected
+
+
+def test_an_execution_is_a_trial_that_its_jobs_belong_to(kit: Kit) -> None:
+    kit.pipeline(kit.processing("A", "pass"))
+    for _ in range(2):
+        arn = kit.start()
+        kit.wait(arn)
+    trial = kit.sm.describe_trial(TrialName=arn.rpartition("/")[2])
+    assert (trial["ExperimentName"], trial["Source"]["SourceArn"]) == (kit.prefix, arn)
+    assert len(kit.sm.list_trials(ExperimentName=kit.prefix)["TrialSummaries"]) == 2
+    (component,) = kit.sm.list_trial_components(TrialName=trial["TrialName"])["TrialComponentSummaries"]
+    assert component["TrialComponentName"] == f"{job_of(kit.steps(arn)['A'])}-aws-processing-job"
+
+
+def test_without_an_experiment_an_execution_is_no_trial(kit: Kit) -> None:
+    text = json.loads(definition(kit.processing("A", "pass")))
+    text["PipelineExperimentConfig"] = None
+    kit.sm.create_pipeline(PipelineName=kit.prefix, PipelineDefinition=json.dumps(text), RoleArn=ROLE)
+    arn = kit.start()
+    assert "PipelineExperimentConfig" not in kit.wait(arn)
+    with pytest.raises(ClientError, match="does not exist"):
+        kit.sm.describe_experiment(ExperimentName=kit.prefix)
+
+
+def test_a_name_that_no_trial_can_have_is_refused_at_the_start(kit: Kit) -> None:
+    text = json.loads(definition(kit.processing("A", "pass")))
+    text["PipelineExperimentConfig"] = {"ExperimentName": "a_b", "TrialName": "t"}
+    kit.sm.create_pipeline(PipelineName=kit.prefix, PipelineDefinition=json.dumps(text), RoleArn=ROLE)
+    with pytest.raises(ClientError, match="Value 'a_b' at 'experimentName' failed to satisfy constraint"):
+        kit.start()
+
+
+def test_values_that_must_fit_each_other_may_be_references(kit: Kit) -> None:
+    names = {"Spot": "Boolean", "Wait": "Integer", "Place": "String", "Other": "String", "Mode": "String"}
+    spot, wait, place, other, mode = ({"Get": f"Parameters.{name}"} for name in names)
+    read = kit.processing("Read", "pass", inputs={"a": kit.uri("a"), "b": kit.uri("b")})
+    for given, path in zip(read["Arguments"]["ProcessingInputs"][1:], (place, other), strict=True):
+        given["S3Input"].update(LocalPath=path, S3InputMode=mode)
+    waits = {"MaxRuntimeInSeconds": 600, "MaxWaitTimeInSeconds": wait}
+    train = {**kit.training_request(""), "EnableManagedSpotTraining": spot, "StoppingCondition": waits}
+    never = {**train, "StoppingCondition": {"MaxRuntimeInSeconds": 600}}
+    kit.pipeline(
+        read,
+        {"Name": "Train", "Type": "Training", "Arguments": train},
+        {"Name": "Never", "Type": "Training", "Arguments": never},
+        {"Name": "Always", "Type": "Training", "Arguments": {**train, "EnableManagedSpotTraining": True}},
+        parameters=[{"Name": name, "Type": kind} for name, kind in names.items()],
+    )
 
 
 def test_independent_steps_run_side_by_side(kit: Kit) -> None:

@@ -140,6 +140,15 @@ def test_a_name_is_given_once(kit: Kit) -> None:
         ),
         (lambda r: r["ProcessingInputs"][0]["S3Input"].update(S3InputMode="Pipe"), "'code' with S3InputMode Pipe"),
         (lambda r: r["ProcessingInputs"][0]["S3Input"].update(LocalPath="/etc/x"), "LocalPath is '/etc/x'"),
+        (
+            lambda r: r["ProcessingInputs"][0].update(S3Input={"S3Uri": "s3://b/k", "S3DataType": "S3Prefix"}),
+            'SageMaker-managed S3Input: "LocalPath", "S3InputMode"',
+        ),
+        (
+            lambda r: r["ProcessingInputs"].append({**r["ProcessingInputs"][0], "InputName": "more"}),
+            "'more' and 'code' have the same LocalPath '/opt/ml/processing/code'",
+        ),
+        (lambda r: r["ProcessingInputs"][0].update(AppManaged=True), "'code' with AppManaged"),
         (lambda r: r["ProcessingInputs"][0]["S3Input"].update(S3Uri="https://a"), "'https://a' is not an S3 URI"),
     ],
 )

@@ -172,7 +172,8 @@ time.sleep(600)
     ("spot", "condition", "words"),
     [
         (False, {"MaxRuntimeInSeconds": 60, "MaxWaitTimeInSeconds": 120}, "only supported when EnableManagedSpot"),
-        (True, {"MaxRuntimeInSeconds": 60, "MaxWaitTimeInSeconds": 30}, "equal to or greater than MaxRuntime"),
+        (True, {"MaxRuntimeInSeconds": 60, "MaxWaitTimeInSeconds": 30}, "present and be greater than or equal to"),
+        (True, {"MaxRuntimeInSeconds": 60}, "present and be greater than or equal to"),
     ],
 )
 def test_a_time_to_wait_that_aws_does_not_take_is_refused(

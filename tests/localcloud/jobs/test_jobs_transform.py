@@ -159,6 +159,13 @@ def test_a_model_that_is_not_there_is_refused(kit: Kit) -> None:
         kit.sm.create_transform_job(TransformJobName=kit.prefix, **request(kit))
 
 
+def test_more_than_100_mb_at_a_time_are_refused(kit: Kit) -> None:
+    with pytest.raises(ClientError, match="MaxPayloadInMB times MaxConcurrentTransforms is 120; it cannot exceed 100"):
+        kit.sm.create_transform_job(
+            TransformJobName=kit.prefix, **request(kit, MaxPayloadInMB=60, MaxConcurrentTransforms=2)
+        )
+
+
 def test_a_path_that_is_not_understood_is_refused_with_the_pipeline(kit: Kit) -> None:
     arguments = request(kit, DataProcessing={"InputFilter": "$..a"})
 

@@ -86,6 +86,14 @@ def test_what_step_functions_lacks_is_refused(resource: str) -> None:
     assert failed(resource)[0] == "States.Runtime"
 
 
+@pytest.mark.parametrize("resource", [f"{OPTIMIZED}createModel", f"{SDK}createModel"])
+def test_a_field_that_the_operation_lacks_is_refused(resource: str) -> None:
+    with pytest.raises(LookupError) as error:
+        run(SageMaker(), resource, {"ModelName": "m", "S3Operations": {}})
+    assert error.value.args[0] == "States.Runtime"
+    assert '[The field "S3Operations" is not supported by Step Functions]' in error.value.args[1]
+
+
 def test_a_state_machine_runs_a_job(kit: Kit, machines: Machines) -> None:
     request = kit.processing("job", "open('/opt/ml/processing/out/done', 'w').write('yes')")["Arguments"]
     parameters = {"ProcessingJobName.$": "$.name", "RoleArn": ROLE, **request}

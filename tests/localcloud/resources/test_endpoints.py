@@ -154,6 +154,30 @@ def test_endpoint_states_are_told_on_the_bus(cloud: Any, sagemaker: Any, name: s
     assert statuses == ["CREATING", "IN_SERVICE"]
 
 
+def test_models_and_configurations_are_told_on_the_bus_with_their_tags(cloud: Any, sagemaker: Any, name: str) -> None:
+    events, sqs = cloud.client("events"), cloud.client("sqs")
+    queue = sqs.create_queue(QueueName=name)["QueueUrl"]
+    arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    pattern = {"detail-type": ["SageMaker Model State Change", "SageMaker Endpoint Config State Change"]}
+    events.put_rule(Name=name, EventPattern=json.dumps({**pattern, "detail": {"Tags": {"of": [name]}}}))
+    events.put_targets(Rule=name, Targets=[{"Id": "1", "Arn": arn}])
+    tags = [{"Key": "of", "Value": name}]
+    variant = {"VariantName": "a", "ModelName": name, "InstanceType": "ml.m5.large", "InitialInstanceCount": 1}
+
+    sagemaker.create_model(ModelName=name, PrimaryContainer={"Image": IMAGE}, Tags=tags)
+    sagemaker.create_endpoint_config(EndpointConfigName=name, ProductionVariants=[variant], Tags=tags)
+    sagemaker.delete_endpoint_config(EndpointConfigName=name)
+    sagemaker.delete_model(ModelName=name)
+
+    told: list[str] = []
+    while len(told) < 4:
+        received = sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10, WaitTimeSeconds=5).get("Messages")
+        assert received, told
+        details = [json.loads(message["Body"])["detail"] for message in received]
+        told += [next(member for member in detail if member.endswith("Arn")) for detail in details]
+    assert sorted(told) == ["EndpointConfigArn"] * 2 + ["ModelArn"] * 2
+
+
 def test_a_deployment_option_that_is_not_there_is_refused_by_name(cloud: Any, sagemaker: Any, name: str) -> None:
     configure(cloud, name)
 

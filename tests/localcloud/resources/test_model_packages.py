@@ -211,6 +211,24 @@ def test_tags_are_added_listed_and_deleted(sagemaker: Any, group: str) -> None:
     assert sagemaker.list_tags(ResourceArn=arn)["Tags"] == [{"Key": "stage", "Value": "test"}]
 
 
+def test_keys_that_tags_cannot_have_are_refused(sagemaker: Any, group: str) -> None:
+    arn = sagemaker.describe_model_package_group(ModelPackageGroupName=group)["ModelPackageGroupArn"]
+    for keys, words in (("a", "A"), "Duplicate tag keys found"), (("AWS:a",), "'AWS:a' begins with aws:"):
+        tags = [{"Key": key, "Value": "x"} for key in keys]
+        with pytest.raises(ClientError, match=words):
+            sagemaker.add_tags(ResourceArn=arn, Tags=tags)
+        with pytest.raises(ClientError, match=words):
+            sagemaker.create_model_package_group(ModelPackageGroupName=f"{group}-b", Tags=tags)
+
+
+def test_several_versions_are_described_at_once(sagemaker: Any, group: str) -> None:
+    there = register(sagemaker, group)
+    gone = f"{there.rpartition('/')[0]}/99"
+    answer = sagemaker.batch_describe_model_package(ModelPackageArnList=[there, gone])
+    assert answer["ModelPackageSummaries"][there]["InferenceSpecification"]["Containers"]
+    assert answer["BatchDescribeModelPackageErrorMap"][gone]["ErrorCode"] == "ValidationException"
+
+
 def test_tags_of_something_absent_are_refused(sagemaker: Any) -> None:
     arn = "arn:aws:sagemaker:us-east-1:000000000000:model-package-group/absent"
 
