@@ -3,8 +3,10 @@
 A build has such variables: CodeBuild those of its project and its role, `loadingbay push` those of the local cloud.
 """
 
+import functools
 import os
 
+from botocore.loaders import JSONFileLoader, Loader
 from hypothesis import HealthCheck, settings
 
 _CHOOSING = ("AWS_", "CODEBUILD_", "LOADINGBAY_")
@@ -18,3 +20,8 @@ if (os.environ.get("LOADINGBAY_TEST_CLOUD") or "local") == "local":
 # How long an example takes is the machine's matter; a busy one must not fail a test.
 settings.register_profile("any-speed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any-speed")
+
+# Every session of boto3 would read the descriptions of AWS's services anew, which takes longer than most tests.
+_reader = JSONFileLoader()
+_reader.load_file = functools.cache(_reader.load_file)
+Loader.FILE_LOADER_CLASS = staticmethod(lambda: _reader)
