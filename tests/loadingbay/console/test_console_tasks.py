@@ -1,15 +1,12 @@
 """Work that takes longer than a request: its end, its failure, and that old work is forgotten."""
 
-import time
-
 from loadingbay.console.tasks import Tasks
 from loadingbay.errors import WorkError
+from tests.waiting import soon
 
 
 def _ended(task):
-    deadline = time.monotonic() + 5
-    while task.state == "running" and time.monotonic() < deadline:
-        time.sleep(0.001)
+    soon(lambda: task.state != "running")
     return task
 
 

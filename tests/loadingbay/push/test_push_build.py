@@ -4,13 +4,13 @@ import os
 import signal
 import sys
 import threading
-import time
 
 import psutil
 import pytest
 
 from loadingbay.push import buildspec
 from loadingbay.push.build import Build
+from tests.waiting import soon
 
 
 class Run:
@@ -153,9 +153,7 @@ def test_an_interrupted_build_leaves_no_process(tmp_path):
     run.build.log = interrupt
     with pytest.raises(KeyboardInterrupt):
         run.go()
-    deadline = time.monotonic() + 5
-    while psutil.pid_exists(int(printed[0])):
-        assert time.monotonic() < deadline
+    assert soon(lambda: not psutil.pid_exists(int(printed[0])))
 
 
 def test_a_second_interrupt_leaves_no_process_that_ignores_the_first(tmp_path, monkeypatch):
@@ -174,9 +172,7 @@ def test_a_second_interrupt_leaves_no_process_that_ignores_the_first(tmp_path, m
     with pytest.raises(KeyboardInterrupt):
         run.go()
     assert len(printed) == 2
-    deadline = time.monotonic() + 5
-    while psutil.pid_exists(int(printed[0])):
-        assert time.monotonic() < deadline
+    assert soon(lambda: not psutil.pid_exists(int(printed[0])))
 
 
 def test_an_interrupt_after_a_command_ended_signals_only_what_it_left(tmp_path, monkeypatch):
@@ -201,6 +197,4 @@ def test_an_interrupt_after_a_command_ended_signals_only_what_it_left(tmp_path, 
         run.go()
     assert signalled == [signal.SIGINT, signal.SIGKILL]
     left = psutil.Process(int((tmp_path / "pid").read_text()))
-    deadline = time.monotonic() + 5
-    while left.is_running() and left.status() != psutil.STATUS_ZOMBIE:
-        assert time.monotonic() < deadline
+    assert soon(lambda: not left.is_running() or left.status() == psutil.STATUS_ZOMBIE)

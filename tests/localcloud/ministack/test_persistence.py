@@ -8,6 +8,7 @@ import pytest
 
 from localcloud.ministack.persistence import Saver
 from localcloud.settings import DiskError
+from tests.waiting import soon
 
 
 class Files:
@@ -77,10 +78,9 @@ def test_what_traffic_changes_in_files_is_saved_soon_after_the_answer(
 ) -> None:
     asyncio.run(saver.after(service, operation, method, path))
     at_once = list(files.written)
-    time.sleep(0.45)
 
     assert at_once == []
-    assert files.written
+    assert soon(lambda: files.written)
 
 
 @pytest.mark.parametrize(
@@ -146,9 +146,6 @@ def test_a_file_that_could_not_be_written_is_tried_again(
     saver.mark("sqs")
     time.sleep(0.45)
     files.broken = set()
-    deadline = time.monotonic() + 5
-    while not files.written and time.monotonic() < deadline:
-        time.sleep(0.05)
 
-    assert files.written == ["sqs"]
+    assert soon(lambda: files.written) == ["sqs"]
     assert "the state of sqs could not be written" in caplog.text

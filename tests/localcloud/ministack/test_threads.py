@@ -2,20 +2,12 @@
 
 import contextvars
 import threading
-import time
-from collections.abc import Callable
 
 import pytest
 
 from localcloud.ministack import threads as module
 from localcloud.ministack.threads import Threads
-
-
-def soon(reached: Callable[[], bool], seconds: float = 10) -> bool:
-    deadline = time.monotonic() + seconds
-    while not reached() and time.monotonic() < deadline:
-        time.sleep(0.005)
-    return reached()
+from tests.waiting import soon
 
 
 def test_work_after_work_is_done_by_one_thread() -> None:

@@ -17,6 +17,7 @@ from localcloud.sandbox.leftovers import NOTE, Identity
 from localcloud.sandbox.ports import free_port
 from localcloud.sandbox.process import ContainedProcess, Launchers, SandboxError
 from localcloud.sandbox.sandbox import Place, Sandbox, ascii_path, detect, rewrite
+from tests.waiting import soon
 
 
 @pytest.mark.parametrize(
@@ -78,11 +79,7 @@ def say(sandbox: Sandbox, folder: Path, script: str, **variables: str) -> list[s
 
 def until(lines: list[tuple[str, str]]) -> str:
     """The first line, once it is there."""
-    deadline = time.monotonic() + 20
-    while not lines:
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-    return lines[0][1]
+    return soon(lambda: lines)[0][1]
 
 
 def alive_with(marker: str) -> list[int]:
@@ -98,10 +95,7 @@ def alive_with(marker: str) -> list[int]:
 
 def gone(marker: str) -> bool:
     """Whether no process with the marker in its command is left within 10 s."""
-    deadline = time.monotonic() + 10
-    while alive_with(marker) and time.monotonic() < deadline:
-        time.sleep(0.02)
-    return not alive_with(marker)
+    return soon(lambda: not alive_with(marker))
 
 
 def memory(process: int) -> bytes:

@@ -13,6 +13,7 @@ from botocore.exceptions import ClientError
 
 from localcloud.serving.capture import Captured, Recorder, object_key, record, wanted
 from tests.formats import check
+from tests.waiting import soon
 
 CONFIG = {
     "InitialSamplingPercentage": 100,
@@ -168,9 +169,7 @@ def test_records_that_s3_refuses_stay_on_disk_out_of_the_way(tmp_path: Path) -> 
     recorder = Recorder(tmp_path, lambda _role: bucket)
     recorder.put(captured())
 
-    deadline = time.monotonic() + 5
-    while not list(tmp_path.glob("*.refused")) and time.monotonic() < deadline:
-        time.sleep(0.02)
+    assert soon(lambda: list(tmp_path.glob("*.refused")))
     bucket.error = None
     recorder.put(captured(inference_id="later"))
     recorder.stop()

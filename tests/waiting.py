@@ -1,0 +1,27 @@
+"""Waiting, in tests, for what another thread or process does."""
+
+import time
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+def soon(reached: Callable[[], T], seconds: float = 20) -> T:
+    """Ask `reached` until it returns something true, at most for so many seconds; what it returned last."""
+    deadline = time.monotonic() + seconds
+    while not (found := reached()) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return found
+
+
+def ended(states: Any, execution: str) -> dict[str, Any]:
+    """The execution of a state machine, by its ARN, once it runs no longer."""
+
+    def described() -> dict[str, Any]:
+        found: dict[str, Any] = states.describe_execution(executionArn=execution)
+        return found if found["status"] != "RUNNING" else {}
+
+    found = soon(described, 30)
+    assert found, f"{execution} did not end"
+    return found
