@@ -81,7 +81,7 @@ class Assembly:
         self._protocol = Protocol(self.cloud, self._access_keys.principal, self._visitor)
         self.cloud.call = self._protocol.call
         self._launchers = Launchers()
-        sandbox = detect(settings.jobs_dir, self._launchers, settings.home, settings.visible, settings.homes)
+        sandbox = detect(settings.jobs_dir, self._launchers, settings.home, images.visible, settings.homes)
         self.cloud.jobs = JobService(self.cloud, settings.max_jobs, sandbox, self._launchers)
         self.cloud.engine = Engine(self.cloud, self.cloud.jobs)
         self.cloud.endpoints = Manager(self.cloud, sandbox, self._launchers)

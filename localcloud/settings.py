@@ -64,12 +64,6 @@ class Settings:
     """Whether an answer that breaks AWS's own model is an error (for tests) rather than a log line."""
 
     @property
-    def visible(self) -> tuple[Path, ...]:
-        """The directories that jobs need although they may lie in the home, which is hidden from them."""
-        given = (self.image_env, self.image_root, self.environments)
-        return tuple(path for path in given if path is not None)
-
-    @property
     def homes(self) -> Path:
         """The directory in which all local clouds that share the environments note their homes; see `sandbox.homes`."""
         return self.environments.parent / "homes"

@@ -15,6 +15,7 @@ import io
 import json
 import os
 import platform
+import shutil
 import sys
 import tarfile
 import tempfile
@@ -103,7 +104,8 @@ def serve_at_once(image_root: Path) -> None:
     """Write the program `serve` of an image: a model server that answers at once."""
     (image_root / "bin").mkdir(parents=True)
     program = image_root / "bin" / "serve"
-    program.write_text(f"#!/bin/sh\nexec {sys.executable} {Path(__file__).parent / 'model_server.py'}\n")
+    shutil.copy(Path(__file__).parent / "model_server.py", image_root)
+    program.write_text(f"#!/bin/sh\nexec python3 {image_root}/model_server.py\n")
     program.chmod(0o755)
 
 

@@ -6,6 +6,7 @@ answer is the process id of the new cloud, whose account is moto's. Its log is H
 
 import importlib
 import os
+import shutil
 import signal
 import sys
 from pathlib import Path
@@ -47,9 +48,10 @@ def _make_image(folder: Path) -> Path:
     """An image root that stands for every image: its programs succeed, its server answers pings."""
     programs = folder / "image" / "bin"
     programs.mkdir(parents=True)
+    shutil.copy(_ROOT / "tests" / "localcloud" / "model_server.py", programs)
     for name, lines in (
         ("train", "echo trained > /opt/ml/model/model"),
-        ("serve", f"exec {sys.executable} {_ROOT / 'tests' / 'localcloud' / 'model_server.py'}"),
+        ("serve", f"exec python3 {programs}/model_server.py"),
     ):
         (programs / name).write_text(f"#!/bin/sh\n{lines}\n")
         (programs / name).chmod(0o755)

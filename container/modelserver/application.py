@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 import json
 import logging
 import time
@@ -57,6 +58,9 @@ class Application(ABC):
     def precheck(self, exchange: Exchange) -> Reply | None:
         """Find the route of a request whose headers are here; the refusal, or None when its body may be read."""
         target = exchange.target
+        key = self.settings.key.encode()
+        if key and not hmac.compare_digest(exchange.key, key):
+            return error(403, "the header X-Serve-Key does not hold the key of this server", close=True)
         route = _ROUTES.get(target) or _ROUTES.get(_path(target))
         if route is None:
             known = ", ".join(f"{method} /{route}" for route, method in METHODS.items())

@@ -158,6 +158,8 @@ class Connection(asyncio.Protocol):
             exchange.accept = f"{exchange.accept},{text}" if exchange.accept else text
         elif key == b"content-length":
             exchange.length = int(value) if len(value) < 19 else 1 << 62  # httptools has checked that these are digits
+        elif key == b"x-serve-key":
+            exchange.key = value
         elif key == b"host":
             exchange.hosts += 1
         elif key == b"expect":

@@ -44,6 +44,7 @@ class Exchange:
         "hosts",
         "http_1_0",
         "keep_alive",
+        "key",
         "length",
         "method",
         "rendered",
@@ -62,6 +63,7 @@ class Exchange:
         self.content_type = ""
         self.accept = ""
         self.length = -1  # declared length of the body; -1: none declared
+        self.key = b""
         self.hosts = 0
         self.expects_continue = False
         self.http_1_0 = False

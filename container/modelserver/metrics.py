@@ -16,7 +16,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.registry import Collector
 
 ROUTES = ("invocations", "ping", "execution-parameters", "metrics", "other")
-STATUSES = (200, 400, 404, 405, 406, 408, 413, 414, 415, 431, 500, 503, 504)
+STATUSES = (200, 400, 403, 404, 405, 406, 408, 413, 414, 415, 431, 500, 503, 504)
 SECONDS = (0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.128, 0.256, 0.512, 1.0, 2.5, 5.0, 10.0, 60.0)
 IMAGES = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0)
 

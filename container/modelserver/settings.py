@@ -34,6 +34,7 @@ class Settings:
     model_dir: str = _setting("SM_MODEL_DIR", "/opt/ml/model", "unpacked model artifact, with code/inference.py")
     host: str = _setting("SERVE_HOST", "0.0.0.0", "address to listen on")  # noqa: S104 - SageMaker calls from outside
     port: int = _setting("SAGEMAKER_BIND_TO_PORT", 8080, "port to listen on (0: any free one)", 0, 65_535)
+    key: str = _setting("SERVE_KEY", "", "what the header X-Serve-Key of each request must hold (default: nothing)")
     workers: int = _setting("SERVE_WORKERS", 0, "worker processes (0: one for each core)", 0, 256)
     max_batch: int = _setting("SERVE_MAX_BATCH", 8, "most images in one call of predict_fn", 1, 1_024)
     max_body: int = _setting("SERVE_MAX_BODY", 6_291_456, "largest request body", 1, 1 << 30)

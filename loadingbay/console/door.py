@@ -3,8 +3,8 @@
 The rules, for every request:
 
 - its Host is this port of this machine: a foreign name that resolves to loopback is refused (DNS rebinding);
-- without a session only `/enter?token=...` and the style sheet answer; a token works once, and the session's cookie
-  is HttpOnly and SameSite=Strict;
+- without a session only `/enter?token=...` answers; a token works once, and the session's cookie is HttpOnly and
+  SameSite=Strict;
 - what changes something (every method but GET and HEAD) has an Origin that is this console's own, and the session's
   form token: as the field `csrf` of a form, or as the header `X-CSRF-Token`;
 - bodies have a limit.
@@ -130,8 +130,6 @@ class Door:
         if request.headers.get("host", "").lower() not in self._hosts:
             return _refused(421, "This console answers under 127.0.0.1 and localhost only: use the address it printed.")
         path = request.url.path
-        if path.startswith("/static/"):
-            return None
         if path == "/enter" and request.method == "GET":
             return self._enter(request)
         session = self._keys.session(request.cookies.get(self._cookie, ""))

@@ -68,6 +68,13 @@ class Images:
     ) -> None:
         self._folder, self._rules, self._fallback, self._installer = folder, rules, fallback, installer
 
+    @property
+    def visible(self) -> tuple[Path, ...]:
+        """The directories that processes need, wherever they lie."""
+        fallback = (self._fallback.environment, self._fallback.root) if self._fallback is not None else ()
+        given = [rule.environment for rule in self._rules if rule.environment is not None]
+        return (PROGRAMS, self._folder, *fallback, *given)
+
     def check(self, address: str) -> None:
         """Raise UnknownImageError if nothing stands for the image at this address."""
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import re
 
 MAX_REASON = 1024
@@ -103,3 +104,13 @@ def algorithm_error(message: str, tail: ErrorTail, exit_code: int, image: str | 
         ended += f" requirements.txt beside the script, or {line!r} to the requirements in a rule of your own for the"
         ended += " image (`localcloud up --images FILE`)"
     return JobError("AlgorithmError", f"{bounded(reason, max(200, MAX_REASON - 60 - len(ended)))}, {ended}")
+
+
+def sentence(error: OSError) -> str:
+    """Return an OSError as a sentence: what failed, on which file, and what to do."""
+    where = f" ({error.filename})" if error.filename else ""
+    if error.errno == errno.ENOSPC:
+        return f"the disk of the local cloud is full{where}; free some space and run it again"
+    if error.errno == errno.EROFS:
+        return f"the disk of the local cloud is read-only{where}; make it writable and run it again"
+    return f"{error.strerror or error}{where}"

@@ -45,6 +45,13 @@ def make_hosts(directory: Path, count: int) -> list[Host]:
     return hosts
 
 
+def volume_gigabytes(job: Mapping[str, Any]) -> int | None:
+    """Return the size of a job's volume; None for jobs that have none, such as transform jobs."""
+    resources = job.get("ResourceConfig") or job.get("ProcessingResources", {}).get("ClusterConfig", {})
+    size: int | None = resources.get("VolumeSizeInGB")
+    return size
+
+
 def addresses(hosts: list[Host]) -> str:
     """Return the text of a hosts file that gives each host its own loopback address (127.0.0.1, 127.0.0.2, ...)."""
     lines = ["127.0.0.1 localhost", "::1 localhost"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import logging
 import sqlite3
 import threading
@@ -17,8 +16,8 @@ from localcloud.iam.identities import Identity
 from localcloud.images.catalog import UnknownImageError
 from localcloud.images.environments import InstallError, Runtime
 from localcloud.jobs.archive import replaced
-from localcloud.jobs.failure import CancelledError, ErrorTail, JobError, algorithm_error, bounded
-from localcloud.jobs.layout import Host, addresses, make_hosts
+from localcloud.jobs.failure import CancelledError, ErrorTail, JobError, algorithm_error, bounded, sentence
+from localcloud.jobs.layout import Host, addresses, make_hosts, volume_gigabytes
 from localcloud.jobs.transfer import Mirror, Transfer
 from localcloud.sandbox.layer import add_layer
 from localcloud.sandbox.leftovers import NOTE, end_leftovers
@@ -306,7 +305,13 @@ class JobRun:
             network = "shared"
         hosts_file = {self._hosts_file: "/etc/hosts"} if self._sandbox.mounts and HOSTS.exists() else {}
         plan = self._sandbox.plan(
-            self.kind.command(job, host), variables, host, mounts=hosts_file, hostname=host.name, network=network
+            self.kind.command(job, host),
+            variables,
+            host,
+            mounts=hosts_file,
+            hostname=host.name,
+            network=network,
+            gigabytes=volume_gigabytes(job),
         )
         stream = f"{self.name}/{host.name}-{int(self.cloud.clock())}"
 
@@ -372,16 +377,6 @@ class JobRun:
 
 Change = Callable[[str, Document], None]
 """Called with the job's new status and members for its document; `secondary` is the secondary status of training."""
-
-
-def sentence(error: OSError) -> str:
-    """Return an OSError as a sentence: what failed, on which file, and what to do."""
-    where = f" ({error.filename})" if error.filename else ""
-    if error.errno == errno.ENOSPC:
-        return f"the disk of the local cloud is full{where}; free some space and run it again"
-    if error.errno == errno.EROFS:
-        return f"the disk of the local cloud is read-only{where}; make it writable and run it again"
-    return f"{error.strerror or error}{where}"
 
 
 def end_orphans(jobs_dir: Path, remove: Callable[[Path], None]) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -50,8 +51,9 @@ class Transform:
             if container.model_data_url:
                 _bring_model(run, container, container.model_data_url, host)
         run.notes["ports"] = [free_port() for _ in hosts]
+        run.notes["key"] = secrets.token_urlsafe(24)
         document = {name: value for name, value in job.items() if not name.startswith("_")}
-        write_json(first.ml / "transform.json", {**document, "Ports": run.notes["ports"]})
+        write_json(first.ml / "transform.json", {**document, "Ports": run.notes["ports"], "Key": run.notes["key"]})
         shutil.copy(_CLIENT, first.ml / "transform_client.py")
         return []
 
@@ -69,6 +71,7 @@ class Transform:
             "SAGEMAKER_BATCH": "true",
             "SAGEMAKER_BIND_TO_PORT": str(run.notes["ports"][host.index]),
             "SERVE_HOST": "127.0.0.1",
+            "SERVE_KEY": run.notes["key"],
             "SM_MODEL_DIR": f"{root}/model",
         }
 

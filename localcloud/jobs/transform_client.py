@@ -1,8 +1,8 @@
 """Sends the input files of a transform job through the servers of its model: python3 transform_client.py FOLDER
 
 Runs in the job's own process with the standard library alone, because it runs in any image's environment. FOLDER is the
-job's /opt/ml: `transform.json` holds the request and the servers' ports, input/data the files, and output/data gets one
-`.out` file for each.
+job's /opt/ml: `transform.json` holds the request and the servers' ports and key, input/data the files, and output/data
+gets one `.out` file for each.
 Source: "Batch transform" and "Associate Prediction Results with Input Records" in the SageMaker developer guide.
 """
 
@@ -30,8 +30,8 @@ class TransformError(Exception):
 class Servers:
     """The servers of the model's containers. The first one is started here, and stopped with `close`."""
 
-    def __init__(self, folder: Path, ports: list[int]) -> None:
-        self._ports = ports
+    def __init__(self, folder: Path, ports: list[int], key: str) -> None:
+        self._ports, self._key = ports, key
         self._process = subprocess.Popen(["serve"], cwd=folder)
 
     def wait(self) -> None:
@@ -77,7 +77,7 @@ class Servers:
         """Status, content type and body of an answer."""
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=seconds)
         try:
-            connection.request(method, path, body, headers)
+            connection.request(method, path, body, {**headers, "X-Serve-Key": self._key})
             answer = connection.getresponse()
             return answer.status, answer.getheader("Content-Type"), answer.read()
         finally:
@@ -250,7 +250,7 @@ class Transform:
 def main(folder: Path) -> None:
     """Transform all files; the reason of a failure goes to output/failure."""
     job = json.loads((folder / "transform.json").read_text())
-    servers = Servers(folder, job["Ports"])
+    servers = Servers(folder, job["Ports"], job["Key"])
     try:
         servers.wait()
         transform = Transform(job, servers)

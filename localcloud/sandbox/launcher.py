@@ -32,8 +32,8 @@ import time
 from collections.abc import Iterator
 
 from localcloud.sandbox import usage
-from localcloud.sandbox.kernel import RefusedError, attend, call, libc, prctl
-from localcloud.sandbox.mounts import confine
+from localcloud.sandbox.kernel import RefusedError, attend, call, leave_keyring, libc, prctl
+from localcloud.sandbox.mounts import confine, protect
 
 TERMINATE = b"T"
 SHARED, ALONE = b"shared", b"alone"
@@ -41,7 +41,8 @@ _MORE_TASKS = 256
 """The kernel refuses more tasks than the plan allows and these; the command is ended when it has the first of them."""
 
 # From <sched.h>, <sys/prctl.h> and <linux/capability.h>.
-_NEW_NAMESPACES = 0x00020000 | 0x04000000 | 0x08000000 | 0x20000000  # mount, UTS, IPC, PID
+_NEW_MOUNTS = 0x00020000
+_NEW_NAMESPACES = _NEW_MOUNTS | 0x04000000 | 0x08000000 | 0x20000000  # mount, UTS, IPC, PID
 _NEW_USER, _NEW_NETWORK = 0x10000000, 0x40000000
 _PDEATHSIG, _CAPBSET_DROP, _SUBREAPER, _NO_NEW_PRIVS = 1, 24, 36, 38
 _CAPABILITIES_3 = 0x20080522
@@ -61,7 +62,8 @@ class Plan:
     directories `hidden` are covered by empty ones, but for what is in `visible`, and `hostname` is the host's name.
     `network` is SHARED for the machine's, ALONE for one with nothing but a loopback of its own, or a port's number: as
     ALONE, and connections to that port of the machine's 127.0.0.1 are passed on to it (see `relay.py`).
-    `limits` are the most tasks and bytes of memory of all its processes together (see `usage.py`), or empty.
+    `limits` are the most tasks, bytes of memory and bytes on the disk of all its processes together (see `usage.py`),
+    or empty.
     """
 
     def __init__(
@@ -144,6 +146,7 @@ def main(control: int) -> None:
             if plan.limits:
                 _bound_numbers(int(plan.limits[0]) + _MORE_TASKS)
                 attend()
+            protect()
         else:
             if plan.network != SHARED:
                 _share_network("it allows no namespaces at all")
@@ -185,11 +188,24 @@ def _separate_network(network: bytes) -> None:
         request = struct.pack("16sh22x", b"lo", _INTERFACE_UP)
         fcntl.ioctl(any_socket, _SET_INTERFACE_FLAGS, request)
     if listener is not None:
-        if os.fork() == 0:
-            script = os.path.join(os.path.dirname(os.path.abspath(__file__)), "relay.py")
-            listener.set_inheritable(True)
-            os.execv(sys.executable, [sys.executable, "-I", "-S", script, str(listener.fileno()), network.decode()])
+        _start_relay(listener, network.decode())
         listener.close()
+
+
+def _start_relay(listener: socket.socket, port: str) -> None:
+    """Start the relay; returns when it has the present mounts for itself: what comes hides its program."""
+    script = os.path.join(os.path.dirname(os.path.abspath(__file__)), "relay.py")
+    started, starting = os.pipe()
+    if os.fork() == 0:
+        try:
+            call("no new namespace", libc.unshare(_NEW_MOUNTS))
+            listener.set_inheritable(True)
+            os.execv(sys.executable, [sys.executable, "-I", "-S", script, str(listener.fileno()), port])
+        finally:
+            os._exit(1)
+    os.close(starting)
+    os.read(started, 1)  # its end is closed by the start of the program
+    os.close(started)
 
 
 def _share_network(reason: str) -> None:
@@ -246,12 +262,13 @@ def _supervise(plan: Plan, control: int) -> int:
     poll.register(woken, select.POLLIN)
     code, asked = None, False
     limits = [int(limit) for limit in plan.limits] if usage.is_whole() else []
+    disk = usage.Disk(plan.cwd, limits.pop()) if limits else None
     looked = time.monotonic()
     while True:
         ready = [file for file, _ in poll.poll(1000 * usage.LOOK_SECONDS if limits else None)]
         if limits and time.monotonic() - looked >= usage.LOOK_SECONDS:
             looked = time.monotonic()
-            if excess := usage.excess(*limits):
+            if excess := usage.excess(*limits) or (disk.excess() if disk else ""):
                 raise LimitError(excess)
         if woken in ready:
             os.read(woken, 4096)
@@ -293,6 +310,9 @@ def _become(plan: Plan) -> None:
         prctl("privileges cannot be given up", _NO_NEW_PRIVS, 1)
         if plan.limits:
             _bound_processes(int(plan.limits[0]) + _MORE_TASKS)
+        leave_keyring()
+        _bound(resource.RLIMIT_NOFILE, usage.MOST_FILES)
+        _bound(resource.RLIMIT_CORE, 0)
         environment = dict(item.split(b"=", 1) for item in plan.environment)
         os.chdir(plan.cwd)
         code = 127
@@ -305,13 +325,18 @@ def _become(plan: Plan) -> None:
         os._exit(code)
 
 
+def _bound(what: int, most: int) -> None:
+    """Let this process, and all that it starts, have no more of a resource than `most`, or than it could before."""
+    _, hard = resource.getrlimit(what)
+    most = most if hard == resource.RLIM_INFINITY else min(most, hard)
+    resource.setrlimit(what, (most, most))
+
+
 def _bound_processes(most: int) -> None:
     """Bound the tasks of this process's user; let the kernel end it before others when memory is short."""
     # Before, all tasks of the user counted, also outside of the user namespace.
     if usage.kernel_has(5, 14):
-        _, hard = resource.getrlimit(resource.RLIMIT_NPROC)
-        most = most if hard == resource.RLIM_INFINITY else min(most, hard)
-        resource.setrlimit(resource.RLIMIT_NPROC, (most, most))
+        _bound(resource.RLIMIT_NPROC, most)
     with contextlib.suppress(OSError):
         _write("/proc/self/oom_score_adj", "500")
 

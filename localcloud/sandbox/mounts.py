@@ -1,4 +1,4 @@
-"""What a command in a mount namespace of its own sees: its own /opt/ml, no home of a local cloud, no disks.
+"""What a command in a mount namespace of its own sees: its own /opt/ml, /tmp and /dev, and no home of a local cloud.
 
 For `launcher.py`, and as lean.
 """
@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import os
-import time
 
-from localcloud.sandbox.kernel import RefusedError, call, libc, mount
+from localcloud.sandbox.kernel import RefusedError, call, libc, make_read_only, mount
 
 TYPE_CHECKING = False  # typing would be in the memory of each launcher
 if TYPE_CHECKING:
@@ -18,6 +17,10 @@ if TYPE_CHECKING:
 
 OPT_ML = b"/opt/ml"
 _SHARED_MEMORY = b"/dev/shm"
+_SOCKETS = b"/run/user"
+"""Where a user's programs, such as the one that starts others, are spoken to."""
+_DEVICES = (b"null", b"zero", b"full", b"random", b"urandom", b"tty")
+_ACCELERATORS = (b"nvidia", b"kfd", b"dri")
 # From <sys/mount.h>.
 _NOSUID, _NODEV, _NOEXEC, _BIND, _REC, _PRIVATE = 2, 4, 8, 4096, 16384, 1 << 18
 
@@ -36,18 +39,47 @@ def confine(plan: Plan) -> None:
     targets = plan.mounts[1::2]
     if OPT_ML in targets and not os.path.isdir(OPT_ML):
         _add_opt_ml()
+    _cover_devices(shown)
     if plan.limits and os.path.isdir(_SHARED_MEMORY):
         # What it leaves there ends with it, and counts as its memory.
         _cover(_SHARED_MEMORY, shown, b"mode=1777,size=%d" % (int(plan.limits[1]) // 2))
-    for path in plan.hidden:
+    for path in (*plan.hidden, _SOCKETS):
         if os.path.isdir(path):  # another cloud's home may have been removed meanwhile
             _cover(os.path.realpath(path), shown)
     for source, target in zip(sources, targets, strict=True):
         mount(b"/proc/self/fd/%d" % source, target, _BIND | _REC)
+        _show(target, shown)
     for file in (*sources, *(file for _, file in shown)):
         os.close(file)
-    for device in block_devices():
-        mount(b"/dev/null", device, _BIND)
+
+
+def protect() -> None:
+    """Make the settings of the kernel and of the machine read-only, which root's files are for root's commands."""
+    for path in (b"/proc/sys", b"/proc/sysrq-trigger"):
+        with contextlib.suppress(RefusedError):
+            mount(path, path, _BIND | _REC)
+            make_read_only(path)
+    make_read_only(b"/sys")
+
+
+def _cover_devices(shown: list[tuple[bytes, int]]) -> None:
+    """Make /dev hold what programs need, and no disk, terminal, camera or keyboard of the machine."""
+    names = [name for name in os.listdir(b"/dev") if name in _DEVICES or name.startswith(_ACCELERATORS)]
+    devices = [(b"/dev/" + name, os.open(b"/dev/" + name, os.O_PATH)) for name in names]
+    has_shared_memory = os.path.isdir(_SHARED_MEMORY)
+    _cover(b"/dev", devices + shown)
+    for _, file in devices:
+        os.close(file)
+    for number, name in enumerate((b"stdin", b"stdout", b"stderr")):
+        os.symlink(b"/proc/self/fd/%d" % number, b"/dev/" + name)
+    os.symlink(b"/proc/self/fd", b"/dev/fd")
+    os.symlink(b"pts/ptmx", b"/dev/ptmx")
+    os.makedirs(b"/dev/pts", exist_ok=True)
+    if has_shared_memory:
+        os.makedirs(_SHARED_MEMORY, exist_ok=True)
+    # Terminals of its own: those of the machine are its user's.
+    with contextlib.suppress(RefusedError):
+        mount(b"devpts", b"/dev/pts", _NOSUID | _NOEXEC, b"devpts", b"newinstance,ptmxmode=0666,mode=620")
 
 
 def _add_opt_ml() -> None:
@@ -71,6 +103,11 @@ def _cover(directory: bytes, shown: list[tuple[bytes, int]], options: bytes = b"
     `options` are those of the tmpfs that is mounted there.
     """
     mount(b"tmpfs", directory, _NOSUID | _NODEV, b"tmpfs", options)
+    _show(directory, shown)
+
+
+def _show(directory: bytes, shown: list[tuple[bytes, int]]) -> None:
+    """Mount those of `shown` (path, its descriptor) that lie below a directory where they were."""
     for path, file in shown:
         real = os.path.realpath(b"/proc/self/fd/%d" % file)
         for place in {path, real}:
@@ -86,26 +123,3 @@ def _bind(file: int, target: bytes, *, directory: bool) -> None:
     else:
         os.close(os.open(target, os.O_WRONLY | os.O_CREAT))
     mount(b"/proc/self/fd/%d" % file, target, _BIND | _REC)
-
-
-_TICK = 10**9
-_devices: tuple[int, list[bytes]] = (0, [])
-"""When /dev was last changed, in nanoseconds, and the block devices that it held then."""
-
-
-def block_devices() -> list[bytes]:
-    """The block devices in /dev, which would give access to disks regardless of file permissions.
-
-    The spawner calls it before each fork, so that only a changed /dev is read.
-    """
-    global _devices
-    changed = os.stat(b"/dev").st_mtime_ns
-    # A clock tick may hide a second change from a file's time.
-    if changed != _devices[0] or time.time_ns() - changed < _TICK:
-        found = []
-        for entry in os.scandir(b"/dev"):
-            with contextlib.suppress(OSError):
-                if entry.stat(follow_symlinks=False).st_mode & 0o170000 == 0o060000:
-                    found.append(entry.path)
-        _devices = (changed, found)
-    return _devices[1]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
 import os
 import selectors
@@ -181,7 +182,12 @@ class ContainedProcess:
         except OSError:
             self._launcher.close()
             raise
-        threading.Thread(target=self._watch, args=(on_line,), name="watch-process", daemon=True).start()
+        try:
+            threading.Thread(target=self._watch, args=(on_line,), name="watch-process", daemon=True).start()
+        except RuntimeError as error:
+            # Its end would not be seen; the closed connection ends it.
+            self._launcher.close()
+            raise OSError(errno.EAGAIN, "no thread can be started that would watch the process") from error
 
     def _watch(self, on_line: OnLine) -> None:
         """Pass on the output, read from the launcher how the command ended, and make sure that no process is left."""

@@ -1,10 +1,10 @@
 """Plans what a command sees: its own /opt/ml and no other process; without namespaces, rewritten paths.
 
-With namespaces the command's directory is mounted on /opt/ml, the homes of this and the user's other local clouds
-look empty, and no process but the command's own can be seen or signalled. Without them (`Sandbox()`), every path
-below /opt/ml in the command and its variables is rewritten to the command's directory, and its processes are ended by
-their parentage. In both ways the paths that a command is given are ASCII, whatever the home is called: some libraries
-open no others.
+With namespaces the command's directory is mounted on /opt/ml and a folder of it on /tmp, the homes of this and the
+user's other local clouds look empty, and no process but the command's own can be seen or signalled. Without them
+(`Sandbox()`), every path below /opt/ml in the command and its variables is rewritten to the command's directory, and
+its processes are ended by their parentage. In both ways the paths that a command is given are ASCII, whatever the home
+is called: some libraries open no others.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 import re
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,9 +20,10 @@ from localcloud.sandbox.homes import noted, outermost
 from localcloud.sandbox.launcher import Plan
 from localcloud.sandbox.leftovers import VARIABLE
 from localcloud.sandbox.process import ContainedProcess, Launchers, SandboxError
-from localcloud.sandbox.usage import most_memory, most_tasks
+from localcloud.sandbox.usage import most_disk, most_memory, most_tasks
 
 OPT_ML = "/opt/ml"
+_TEMPORARY = ("/tmp", "/var/tmp")  # noqa: S108 - replaced by the command's own
 _TRIAL_SECONDS = 10.0
 # A path, not a part of a longer one: after the start, a blank, a quote, '=', ':' or ','.
 _PATH = re.compile(r"(?<![^\s='\":,(\[])/opt/ml(?=$|[/\s'\":,)\]])")
@@ -53,7 +54,8 @@ class Sandbox:
     `hidden` is the home of the local cloud; `visible` are directories that commands need although they may lie in it.
     `homes` is the directory in which the user's other local clouds note their homes: those that are noted when a
     command begins are hidden from it as well.
-    `most_tasks` and `most_memory` (bytes) bound what the processes of one command take together, with namespaces only.
+    `most_tasks`, `most_memory` (bytes) and `most_disk` (bytes by the gigabytes of the volume) bound what the processes
+    of one command take together, with namespaces only.
     `ascii_hidden` is another path of `hidden`, for commands without namespaces where its own is not ASCII.
     """
 
@@ -64,6 +66,7 @@ class Sandbox:
     homes: Path | None = None
     most_tasks: int = field(default_factory=most_tasks)
     most_memory: int = field(default_factory=most_memory)
+    most_disk: Callable[[int | None], int] = most_disk
 
     @property
     def mounts(self) -> bool:
@@ -98,12 +101,13 @@ class Sandbox:
         mounts: Mapping[Path, str] | None = None,
         hostname: str = "",
         network: str = "shared",
+        gigabytes: int | None = None,
     ) -> Plan:
         """Return the launcher's plan to run `command` with the environment `variables` and `place` as /opt/ml.
 
         `mounts` are files and directories that the command sees at further paths, and `hostname` is its host's name;
         both need namespaces. `network` is "shared", "alone" or a port (see `Plan`); where the machine has no network
-        namespaces the command says so in its output and shares.
+        namespaces the command says so in its output and shares. `gigabytes` is the size of its volume.
         """
         if not self.mounts:
             seen = self._seen(place.ml)
@@ -111,7 +115,9 @@ class Sandbox:
             variables = {name: rewrite(value, seen) for name, value in variables.items()}
             variables = {**variables, VARIABLE: str(place.directory)}
             return Plan(_bytes(command), _environment(variables), os.fsencode(seen), network=network.encode())
-        bound = [item for source, target in {place.ml: OPT_ML, **(mounts or {})}.items() for item in (source, target)]
+        own = [(place.ml / "tmp", folder) for folder in _TEMPORARY if Path(folder).is_dir()]
+        pairs = [(place.ml, OPT_ML), *own, *(mounts or {}).items()]
+        bound = [item for pair in pairs for item in pair]
         return Plan(
             _bytes(command),
             _environment(variables),
@@ -119,11 +125,18 @@ class Sandbox:
             self.namespaces.encode(),
             mounts=_bytes(bound),
             hidden=_bytes(self._all_hidden()),
-            visible=_bytes(self.visible),
+            visible=_bytes([*self.visible, *_installations(self.visible)]),
             hostname=hostname.encode(),
             network=network.encode(),
-            limits=[b"%d" % self.most_tasks, b"%d" % self.most_memory],
+            limits=[b"%d" % self.most_tasks, b"%d" % self.most_memory, b"%d" % self.most_disk(gigabytes)],
         )
+
+
+def _installations(environments: Sequence[Path]) -> list[Path]:
+    """The Pythons that virtual environments are made from, where they lie in folders that a command does not see."""
+    programs = [program for folder in environments for program in (folder / "bin/python", *folder.glob("*/bin/python"))]
+    found = {program.resolve().parent.parent for program in programs if program.exists()}
+    return sorted(path for path in found if any(path.is_relative_to(Path(folder).resolve()) for folder in _TEMPORARY))
 
 
 def _bytes(values: Sequence[str | Path]) -> list[bytes]:

@@ -20,7 +20,7 @@ import sys
 
 # -I and -S leave nothing but the standard library on the path.
 sys.path.append(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
-from localcloud.sandbox import launcher, mounts
+from localcloud.sandbox import launcher
 
 _FILES = 3
 
@@ -39,7 +39,6 @@ def main(requests: socket.socket) -> None:
             return
         # Fewer when this process may open no more: the closed socket tells.
         if len(files) == _FILES:
-            mounts.block_devices()
             _fork(requests, *files)
         for file in files:
             os.close(file)

@@ -9,12 +9,21 @@ from __future__ import annotations
 
 import contextlib
 import os
+import time
+from collections.abc import Iterator
 
 LOOK_SECONDS = 0.25
 _TASKS, _TASKS_A_CORE = 2048, 64
 _KEPT_FREE = 512 * 1024**2, 0.1
 """What one command leaves to all others: so many bytes, or this share of the memory if that is more."""
+MOST_FILES = 65_536
+"""How many descriptors one process may have open."""
+GIB = 1024**3
+_BESIDE_VOLUME = 10 * GIB
+"""For what is not on a job's volume on AWS: temporary files, and packages that it installs."""
+_VOLUME_GIGABYTES = 30
 _PAGE = os.sysconf("SC_PAGE_SIZE")
+_LOOK_AT_DISK_SECONDS, _REST = 10.0, 20
 _SHARED_MEMORY = "/dev/shm"  # noqa: S108 - its own in the namespace
 
 
@@ -31,6 +40,11 @@ def most_memory() -> int:
         with contextlib.suppress(OSError, ValueError), open(path, encoding="ascii") as file:
             total = min(total, int(file.read()))
     return max(total - max(_KEPT_FREE[0], int(total * _KEPT_FREE[1])), total // 2)
+
+
+def most_disk(gigabytes: int | None) -> int:
+    """The bytes that one command's files may take, by its VolumeSizeInGB: of 30 GB if it has none."""
+    return (gigabytes or _VOLUME_GIGABYTES) * GIB + _BESIDE_VOLUME
 
 
 def _limits_of_groups() -> list[str]:
@@ -103,3 +117,47 @@ def _bytes(numbers: list[str], files: int) -> int:
                 elif line.startswith(b"Pss_Shmem:"):
                     shared += 1024 * int(line.split()[1])
     return anonymous + max(shared, files)
+
+
+class Disk:
+    """Looks at what a directory takes of its disk: again when so much was written that it may be too much."""
+
+    def __init__(self, directory: bytes, most: int) -> None:
+        self._directory, self._most = directory, most
+        self._room, self._free, self._again = 0, 0, 0.0
+
+    def excess(self) -> str:
+        """Why the directory's files take more than they may, as a sentence; "" if not, as far as it was looked at."""
+        found = os.statvfs(self._directory)
+        free, now = found.f_bfree * found.f_frsize, time.monotonic()
+        # What others delete meanwhile hides what is written here: so now and then without a reason.
+        if self._free - free < self._room and now < self._again:
+            return ""
+        taken = sum(_bytes_on_disk(self._directory))
+        self._free, self._room = free, self._most - taken
+        self._again = time.monotonic() + max(_LOOK_AT_DISK_SECONDS, _REST * (time.monotonic() - now))
+        if self._room >= 0:
+            return ""
+        return f"its files took {taken:,} bytes of the disk, and they may take {self._most:,}"
+
+
+def _bytes_on_disk(directory: bytes) -> Iterator[int]:
+    """Yield what each file below a directory takes, and each that a process of this namespace holds though deleted."""
+    disk = os.stat(directory).st_dev
+    seen: set[int] = set()
+    for folder, _, names in os.walk(directory):
+        for name in names:
+            with contextlib.suppress(OSError):
+                found = os.lstat(os.path.join(folder, name))
+                if found.st_nlink == 1 or found.st_ino not in seen:
+                    yield 512 * found.st_blocks
+                if found.st_nlink > 1:
+                    seen.add(found.st_ino)
+    for number in filter(str.isdigit, os.listdir("/proc")):
+        with contextlib.suppress(OSError):
+            for file in os.listdir(f"/proc/{number}/fd"):
+                with contextlib.suppress(OSError):
+                    found = os.stat(f"/proc/{number}/fd/{file}")
+                    if found.st_nlink == 0 and found.st_dev == disk and found.st_ino not in seen:
+                        seen.add(found.st_ino)
+                        yield 512 * found.st_blocks

@@ -140,7 +140,7 @@ class Exchange:
         """Send one request to a model server; return its answer, at most `limits.most_bytes` long."""
         url, most = f"http://127.0.0.1:{server.port}{path}", limits.most_bytes
         async with self._session.post(
-            url, data=body, headers=headers, allow_redirects=False, timeout=limits.timeout
+            url, data=body, headers={**headers, **server.headers}, allow_redirects=False, timeout=limits.timeout
         ) as response:
             answer = bytearray(await response.content.read(most + 1))
             while len(answer) <= most and (more := await response.content.read(most + 1 - len(answer))):
@@ -151,7 +151,7 @@ class Exchange:
 
     async def _ask(self, server: ModelServer, method: str, path: str, body: bytes) -> tuple[int, str]:
         """Ask a server of several models to load or unload one; see `loaded_models.Ask`."""
-        headers = {"Content-Type": "application/json", "Accept": "application/json"}
+        headers = {"Content-Type": "application/json", "Accept": "application/json", **server.headers}
         timeout = aiohttp.ClientTimeout(total=LOAD_SECONDS, connect=5)
         url = f"http://127.0.0.1:{server.port}{path}"
         async with self._session.request(method, url, data=body, headers=headers, timeout=timeout) as response:

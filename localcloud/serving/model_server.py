@@ -4,6 +4,7 @@ import contextlib
 import errno
 import http.client
 import os
+import secrets
 import shutil
 import signal
 import threading
@@ -75,6 +76,9 @@ class ModelServer:
         self._process: ContainedProcess | None = None
         self._last_lines: dict[str, deque[str]] = {name: deque(maxlen=40) for name in ("stderr", "stdout")}
         self.port = 0
+        # Other users of this machine, pages in a browser and jobs reach the port too.
+        self.headers = {"X-Serve-Key": secrets.token_urlsafe(24)}
+        """What each request to it must have, or else servers that know SERVE_KEY refuse it."""
         self.starts = 0
         """How often it was started: what an earlier process had in memory is gone."""
 
@@ -93,6 +97,7 @@ class ModelServer:
             **sandbox.own_variables(place),
             "SM_MODEL_DIR": f"{OPT_ML}/model",
             "SAGEMAKER_BIND_TO_PORT": str(self.port),
+            "SERVE_KEY": self.headers["X-Serve-Key"],
             **({"SAGEMAKER_MULTI_MODEL": "true"} if self.several else {}),
             "SERVE_HOST": "127.0.0.1",
         }
@@ -150,7 +155,7 @@ class ModelServer:
         """The status of a GET request; None if there is no answer within `timeout` seconds."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
         try:
-            connection.request("GET", path)
+            connection.request("GET", path, headers=self.headers)
             return connection.getresponse().status
         except (OSError, http.client.HTTPException):
             return None

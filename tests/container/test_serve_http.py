@@ -227,3 +227,11 @@ def test_http_1_0_closes_unless_asked_to_stay(server):
 
 def test_an_absolute_target_and_a_query_are_understood(server):
     assert server.raw(b"GET http://x/ping?a=1 HTTP/1.0\r\n\r\n").startswith(b"HTTP/1.1 200")
+
+
+@pytest.mark.parametrize("request_line", [("GET", "/ping"), ("POST", "/invocations"), ("GET", "/metrics")])
+def test_a_server_with_a_key_answers_who_has_it(start, request_line):
+    one = start(SERVE_KEY="of-a-test").ready()
+    sent = VALID if request_line[0] == "POST" else None
+    for key, status in (("", 403), ("of-another-test", 403), ("of-a-test", 200)):
+        assert one.request(*request_line, sent, {"Content-Type": "image/png", "X-Serve-Key": key})[0] == status

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -118,8 +119,9 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     root = tmp_path_factory.mktemp("image-root")
     (root / "bin").mkdir()
     serve = root / "bin" / "serve"
-    server = Path(__file__).parent / "model_server.py"
-    serve.write_text(f"#!/bin/sh\nexec {sys.executable} {server}\n")
+    # Beside it: a process finds nothing of a checkout that lies in /tmp.
+    shutil.copy(Path(__file__).parent / "model_server.py", root)
+    serve.write_text(f"#!/bin/sh\nexec python3 {root}/model_server.py\n")
     serve.chmod(0o755)
     return ROOT / ".venv-image", root
 

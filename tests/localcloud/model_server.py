@@ -36,6 +36,16 @@ class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     wbufsize = 65536  # head and body in one segment
 
+    def parse_request(self) -> bool:
+        """Refuse a request without the key of this server."""
+        if not super().parse_request():
+            return False
+        known = self.headers.get("x-serve-key") == os.environ["SERVE_KEY"]
+        if not known:
+            self.answer(403, {})
+            self.close_connection = True
+        return known
+
     def do_GET(self) -> None:
         if self.path == "/models" and MODELS is not None:
             self.answer(200, {"models": [{"modelName": name, "modelUrl": str(MODELS[name])} for name in MODELS]})

@@ -9,7 +9,7 @@ import hashlib
 import io
 import json
 import random
-import sys
+import shutil
 import tarfile
 import tempfile
 import threading
@@ -224,7 +224,8 @@ def run(folder: Path, kills: int, lines: int, seed: int, load_seconds: float = 1
     """Kill a cloud of its own in `folder` at random moments; acknowledged and lost by kind, and seconds of starts."""
     serve = folder / "image" / "bin" / "serve"
     serve.parent.mkdir(parents=True)
-    serve.write_text(f"#!/bin/sh\nexec {sys.executable} {ROOT / 'tests' / 'localcloud' / 'model_server.py'}\n")
+    shutil.copy(ROOT / "tests" / "localcloud" / "model_server.py", folder / "image")
+    serve.write_text(f"#!/bin/sh\nexec python3 {folder}/image/model_server.py\n")
     serve.chmod(0o755)
     ledger, chance = Ledger(), random.Random(seed)  # noqa: S311 - a load, not a secret
     starts: list[float] = []

@@ -20,7 +20,7 @@ def test_a_wrong_token_is_refused(desk):
     assert desk.get("/enter?token=é").status_code == 403
 
 
-@pytest.mark.parametrize("address", ["/", "/versions", "/events", "/review", "/photos/x/photo", "/nowhere"])
+@pytest.mark.parametrize("address", ["/", "/versions", "/events", "/review", "/photos/x/photo", "/static/x"])
 def test_without_a_session_nothing_answers(desk, address):
     desk.browser.cookies.clear()
     answer = desk.get(address)

@@ -11,6 +11,7 @@ from localcloud.sandbox import process
 from localcloud.sandbox.leftovers import NOTE, Identity
 from localcloud.sandbox.process import ContainedProcess, Launcher, Launchers, SandboxError
 from localcloud.sandbox.sandbox import Place, Sandbox, detect
+from tests.localcloud.conftest import gone
 
 
 @pytest.fixture
@@ -61,6 +62,25 @@ def test_a_command_whose_launcher_is_suspended_is_killed(
 
     assert running.wait(0) == -9
     assert psutil.wait_procs(started, timeout=20)[1] == []
+    launchers.close()
+
+
+def test_a_command_that_nothing_would_watch_is_ended(
+    tmp_path: Path, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    launchers = Launchers()
+
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refuse)
+        with pytest.raises(OSError, match="no thread can be started"):
+            ContainedProcess(Sandbox().plan(["sleep", "60"], {"PATH": os.defpath}, place), tmp_path, print, launchers)
+
+    identity = Identity.read(tmp_path / NOTE)
+    assert identity is not None
+    assert gone(identity.pid)
     launchers.close()
 
 

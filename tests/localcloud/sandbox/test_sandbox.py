@@ -43,7 +43,7 @@ def sandbox(request: pytest.FixtureRequest, tmp_path: Path) -> Sandbox:
     """Both ways for a command to have its own /opt/ml."""
     if request.param == "rewritten":
         return Sandbox()
-    found = detect(tmp_path, LAUNCHERS, tmp_path)
+    found = detect(tmp_path, LAUNCHERS, tmp_path, (Path(sys.prefix),))
     if not found.mounts:
         pytest.skip("this machine allows no namespaces")
     return found
@@ -329,7 +329,7 @@ def test_a_command_alone_reaches_nothing_on_the_machine(sandbox: Sandbox, tmp_pa
 
 def test_the_port_of_a_server_that_is_alone_is_passed_on(sandbox: Sandbox, tmp_path: Path) -> None:
     port = free_port()
-    (tmp_path / "algo-1" / "opt" / "ml").mkdir(parents=True)
+    Place(tmp_path / "algo-1").make()
     (tmp_path / "algo-1" / "opt" / "ml" / "page").write_bytes(b"x" * 1_000_000)
     serve = [sys.executable, "-m", "http.server", "--bind", "127.0.0.1", str(port)]
     process, _ = run(sandbox, tmp_path, serve, network=str(port))

@@ -27,7 +27,7 @@ def launchers() -> Iterator[Launchers]:
 @pytest.fixture
 def run(tmp_path: Path, launchers: Launchers) -> Run:
     """Runs a program of Python under limits; its exit code, why it was ended, and what it printed."""
-    sandbox = detect(tmp_path, launchers)
+    sandbox = detect(tmp_path, launchers, visible=(Path(sys.prefix),))
     if not sandbox.mounts:
         pytest.skip("this machine allows no namespaces, without which nothing is bounded")
 
@@ -81,6 +81,37 @@ def test_a_command_that_takes_too_much_memory_is_ended(run: Run, program: str) -
     assert code == -9
     assert excess.startswith("The local cloud ended it: its processes took ")
     assert excess.endswith(f"bytes of memory, and it may take {60 * MIB:,}.")
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        "import time\nfor n in range(60): open(f'/opt/ml/output-{n}', 'wb').write(b'x' * (1 << 20))\ntime.sleep(20)",
+        "import time\nopen('/tmp/a', 'wb').write(b'x' * (60 << 20))\ntime.sleep(20)",
+        "import os, time\nfile = open('a', 'wb')\nos.unlink('a')\nfile.write(b'x' * (60 << 20))\ntime.sleep(20)",
+    ],
+    ids=["many", "temporary", "deleted but open"],
+)
+def test_a_command_that_writes_too_much_is_ended(run: Run, program: str) -> None:
+    code, excess, _ = run(program, most_disk=lambda _: 50 * MIB)
+
+    assert code == -9
+    assert excess.startswith("The local cloud ended it: its files took ")
+    assert excess.endswith(f"bytes of the disk, and they may take {50 * MIB:,}.")
+
+
+def test_files_of_several_names_and_of_holes_count_once(run: Run) -> None:
+    program = (
+        "import os, time\nopen('a', 'wb').write(b'x' * (30 << 20))\nos.link('a', 'b')\nos.link('a', 'c')\n"
+        "os.truncate(os.open('hole', os.O_CREAT | os.O_WRONLY), 1 << 40)\ntime.sleep(1)"
+    )
+
+    assert run(program, most_disk=lambda _: 50 * MIB)[:2] == (0, "")
+
+
+def test_a_command_may_write_what_its_volume_and_the_images_disk_hold() -> None:
+    assert usage.most_disk(1) == 11 * 1024 * MIB
+    assert usage.most_disk(None) == 40 * 1024 * MIB
 
 
 def test_memory_that_processes_share_counts_once(run: Run) -> None:

@@ -1,8 +1,10 @@
 """Whose fault it is that a model server does not start: the model's, or the machine's."""
 
+import sys
 import threading
 from pathlib import Path
 
+import httpx
 import pytest
 
 from localcloud.sandbox.process import Launchers
@@ -52,3 +54,32 @@ def test_a_model_that_cannot_be_loaded_is_at_fault(tmp_path: Path, script: str) 
     with pytest.raises(ServerError, match="The model server ended with exit code") as refused:
         start(tmp_path, script)
     assert not isinstance(refused.value, MachineError)
+
+
+def test_a_server_is_told_the_key_that_requests_to_it_have(tmp_path: Path) -> None:
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "model").mkdir()
+    serve = tmp_path / "bin" / "serve"
+    serve.write_text(f"#!/bin/sh\nexec {sys.executable} {Path(__file__).parents[1] / 'model_server.py'}\n")
+    serve.chmod(0o755)
+    launchers = Launchers()
+    environment = {"PATH": f"{tmp_path}/bin:/usr/bin:/bin", "SERVE_KEY": "of-the-model"}
+    model = tmp_path / "model"
+    servers = [
+        ModelServer("primary", tmp_path / name, model, environment, lambda _: None, Sandbox(), launchers)
+        for name in "ab"
+    ]
+    try:
+        for server in servers:
+            server.start()
+            server.wait_healthy(20, threading.Event())
+        one, other = servers
+        assert one.ping()
+        url = f"http://127.0.0.1:{one.port}/ping"
+        for headers in ({}, other.headers, {"X-Serve-Key": "of-the-model"}):
+            assert httpx.get(url, headers=headers, trust_env=False).status_code == 403
+    finally:
+        for server in servers:
+            server.terminate(0)
+            server.wait()
+        launchers.close()

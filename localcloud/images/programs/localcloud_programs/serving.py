@@ -9,6 +9,7 @@ about scikit-learn, XGBoost and PyTorch.
 
 from __future__ import annotations
 
+import hmac
 import importlib
 import logging
 import os
@@ -74,6 +75,18 @@ def application(handler: Handler) -> Any:
         return invoke(handler, request)
 
     return respond
+
+
+def guarded(served: Any, key: str) -> Any:
+    """The WSGI application behind a check of the header X-Serve-Key; as it is without a key."""
+
+    def respond(environ: dict[str, Any], start: Any) -> Any:
+        given = environ.get("HTTP_X_SERVE_KEY", "")
+        if hmac.compare_digest(given.encode("latin-1", "replace"), key.encode()):
+            return served(environ, start)
+        return Response("the header X-Serve-Key does not hold the key of this server\n", status=403)(environ, start)
+
+    return respond if key else served
 
 
 def invoke(handler: Handler, request: Request) -> Response:
@@ -156,4 +169,4 @@ def main() -> None:
         model_dir = Path(os.environ.get("SM_MODEL_DIR", "/opt/ml/model"))
         served = application(Handler(script(model_dir), default_handler(), str(model_dir)))
         logger.info("serving %s on port %s", model_dir, port)
-    run_simple(host, port, served, threaded=True)
+    run_simple(host, port, guarded(served, os.environ.get("SERVE_KEY", "")), threaded=True)
