@@ -14,7 +14,7 @@ from typing import IO, Any
 from localcloud.http.connections import raise_descriptor_limit, run, serve_http
 from localcloud.images.environments import installer_variables
 from localcloud.sandbox import homes
-from localcloud.sandbox.leftovers import Identity
+from localcloud.sandbox.leftovers import VARIABLE, Identity, end_marked
 from localcloud.settings import Settings, StartError
 from localcloud.state.credentials import owner_secret
 from localcloud.state.periodic import Periodic
@@ -122,8 +122,11 @@ async def _serve(settings: Settings, listener: socket.socket, handle: IO[str]) -
     surroundings = environment(settings)
     os.environ.clear()
     os.environ.update(surroundings)
+    # Workers of functions inherit it, and what they start.
+    os.environ[VARIABLE] = str(settings.emulator_dir)
     from localcloud.assembly import Assembly
 
+    end_marked(settings.emulator_dir)
     assembly = Assembly(settings)
     log = Periodic("rotating the log", _LOOK_AT_LOG_SECONDS, rotate)
     home = Periodic("looking at the home", _LOOK_AT_HOME_SECONDS, lambda: end_if_moved(settings, handle))
@@ -173,6 +176,7 @@ async def _serve(settings: Settings, listener: socket.socket, handle: IO[str]) -
     finished.set()
     await serving
     assembly.close()
+    end_marked(settings.emulator_dir)
     log.stop()
     home.stop()
     settings.endpoint_file.unlink(missing_ok=True)

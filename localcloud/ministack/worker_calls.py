@@ -25,6 +25,17 @@ _PIECE = 65_536
 _READY = '        _real_stdout.write(json.dumps({"status": "ready", "cold": True})'
 _AFTER_HANDLER = "        _real_stdout.flush()\n\nrun()"
 _BEFORE_RUN = "\ndef run():\n"
+_END_WITH_SERVER = """
+import threading, time
+
+def _end_with_server(server):
+    while os.getppid() == server:
+        time.sleep(1)
+    os._exit(1)
+
+threading.Thread(target=_end_with_server, args=(os.getppid(),), daemon=True).start()
+"""
+"""A worker that waits for its next event sees the end of the server by its pipe; one that calls a handler does not."""
 _MARK_END = """
 def _mark_end_of_output():
     try:
@@ -54,7 +65,8 @@ def install(runtime: Any) -> None:
     script: str = runtime._PYTHON_WORKER_SCRIPT
     for part in (_READY, _AFTER_HANDLER, _BEFORE_RUN):
         need(script.count(part.rstrip()) == 1, "lambda_runtime._PYTHON_WORKER_SCRIPT is written in another way")
-    script = script.replace(_BEFORE_RUN, _MARK_END.replace("__END__", repr(_END)) + _BEFORE_RUN)
+    added = _END_WITH_SERVER + _MARK_END.replace("__END__", repr(_END))
+    script = script.replace(_BEFORE_RUN, added + _BEFORE_RUN)
     for part in (_READY, _AFTER_HANDLER):
         script = script.replace(part, f"        _mark_end_of_output()\n{part}")
     runtime._PYTHON_WORKER_SCRIPT = script

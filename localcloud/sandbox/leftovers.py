@@ -19,7 +19,7 @@ from pathlib import Path
 NOTE = "process"
 """The file in a command's directory that holds the identity of its launcher."""
 VARIABLE = "LOCALCLOUD_DIRECTORY"
-"""Names the command's directory to all its processes, where there are no namespaces."""
+"""Names its directory to all processes of a command without namespaces, and of a function."""
 _WAIT_MILLISECONDS = 5000
 
 

@@ -1,0 +1,68 @@
+"""No process of a function outlives the local cloud, however that ends."""
+
+import io
+import time
+import zipfile
+from collections.abc import Callable
+from typing import Any
+
+import psutil
+
+from tests.localcloud.conftest import gone
+
+HANDLERS = {
+    "calls": "def handler(event, context):\n    while True: pass\n",
+    "starts": "import time\ntime.sleep(300)\ndef handler(event, context): pass\n",
+    "ignores": "import signal, time\nsignal.signal(15, signal.SIG_IGN)\ndef handler(*_): time.sleep(300)\n",
+    "leaves": (
+        "import subprocess\ndef handler(event, context):\n"
+        "    subprocess.Popen(['sleep', '300'], start_new_session=True).wait()\n"
+    ),
+}
+
+
+def invoke(cloud: Any) -> dict[str, int]:
+    """Have each function do what does not end; the process of each by its name, and `sleep`, which one starts."""
+    functions = cloud.client("lambda")
+    for name, handler in HANDLERS.items():
+        archive = io.BytesIO()
+        with zipfile.ZipFile(archive, "w") as file:
+            file.writestr("app.py", handler)
+        functions.create_function(
+            FunctionName=name, Runtime="python3.11", Handler="app.handler", Timeout=900,
+            Role="arn:aws:iam::000000000000:role/any", Code={"ZipFile": archive.getvalue()},
+        )  # fmt: skip
+        functions.invoke(FunctionName=name, InvocationType="Event", Payload=b"{}")
+    found: dict[str, int] = {}
+    deadline = time.monotonic() + 60
+    while len(found) < len(HANDLERS) + 1 and time.monotonic() < deadline:
+        for process in psutil.Process(cloud.process.pid).children(recursive=True):
+            words = " ".join(process.cmdline())
+            for name in (*HANDLERS, "sleep 300"):
+                if name in words:
+                    found[name] = process.pid
+        time.sleep(0.1)
+    return found
+
+
+def test_the_end_of_a_local_cloud_ends_its_functions(own_cloud: Callable[[], Any]) -> None:
+    cloud = own_cloud()
+    processes = invoke(cloud)
+    assert set(processes) == {*HANDLERS, "sleep 300"}
+
+    assert cloud.stop() == 0
+
+    assert [name for name, process in processes.items() if not gone(process)] == []
+
+
+def test_a_kill_of_a_local_cloud_ends_its_functions(own_cloud: Callable[[], Any]) -> None:
+    cloud = own_cloud()
+    processes = invoke(cloud)
+
+    cloud.kill()
+
+    left = [name for name, process in processes.items() if not gone(process, 20)]
+    # Nothing but a mark tells of what a function started.
+    assert left == ["sleep 300"]
+    own_cloud()
+    assert gone(processes["sleep 300"])
