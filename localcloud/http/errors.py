@@ -10,9 +10,11 @@ from localcloud.api.asgi import Send
 SIGNATURE_CODES = {
     "missing": ("MissingAuthenticationTokenException", "MissingAuthenticationToken", "AccessDenied"),
     "incomplete": ("IncompleteSignatureException", "IncompleteSignature", "AuthorizationHeaderMalformed"),
+    "incomplete URL": ("IncompleteSignatureException", "IncompleteSignature", "AuthorizationQueryParametersError"),
     "unknown": ("UnrecognizedClientException", "InvalidClientTokenId", "InvalidAccessKeyId"),
     "token": ("UnrecognizedClientException", "InvalidClientTokenId", "InvalidToken"),
     "expired": ("InvalidSignatureException", "SignatureDoesNotMatch", "RequestTimeTooSkewed"),
+    "expired URL": ("InvalidSignatureException", "SignatureDoesNotMatch", "AccessDenied"),
     "mismatch": ("InvalidSignatureException", "SignatureDoesNotMatch", "SignatureDoesNotMatch"),
 }
 

@@ -29,7 +29,7 @@ _HEX_DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
 class SignatureError(Exception):
-    """A request is not signed as it has to be. `kind` is missing, incomplete, unknown, expired, token or mismatch."""
+    """A request is not signed as it has to be. `kind` is a key of SIGNATURE_CODES."""
 
     def __init__(self, kind: str, message: str) -> None:
         super().__init__(message)
@@ -100,12 +100,14 @@ def read(request: Request) -> Signature:
         given = {name: query.get(f"X-Amz-{name}", "") for name in ("Credential", "SignedHeaders", "Signature", "Date")}
         expires = query.get("X-Amz-Expires", "")
         if not _SECONDS.fullmatch(expires) or not 1 <= int(expires) <= _LONGEST_EXPIRES:
-            raise SignatureError("incomplete", f"X-Amz-Expires={expires[:20]}: must be from 1 to {_LONGEST_EXPIRES}.")
+            raise SignatureError(
+                "incomplete URL", f"X-Amz-Expires={expires[:20]}: must be from 1 to {_LONGEST_EXPIRES}."
+            )
         return _read(given, request.headers, query.get("X-Amz-Security-Token", ""), int(expires))
     if "AWSAccessKeyId" in query and "Signature" in query:
         expires = query.get("Expires", "")
         if not _SECONDS.fullmatch(expires):
-            raise SignatureError("incomplete", f"Expires={expires[:20]}: must be a time in epoch seconds.")
+            raise SignatureError("incomplete URL", f"Expires={expires[:20]}: must be a time in epoch seconds.")
         token = query.get("x-amz-security-token", "")
         return Signature(query["AWSAccessKeyId"], "s3", query["Signature"], token, date=expires, version=2)
     raise SignatureError("missing", "Request is missing Authentication Token: it is not signed.")
@@ -139,14 +141,16 @@ def check_time(signature: Signature, now: float | None = None) -> None:
     now = time.time() if now is None else now
     if signature.version == 2:
         if now > int(signature.date):
-            raise SignatureError("expired", "Request has expired")
+            raise SignatureError("expired URL", "Request has expired")
         return
     made = _epoch_seconds(signature.date)
     if made is None:
         raise SignatureError("incomplete", f"X-Amz-Date={signature.date[:40]}: must look like 20261125T221500Z.")
     latest = made + (_MOST_SECONDS_APART if signature.expires is None else signature.expires)
     if now > latest:
-        raise SignatureError("expired", "Request has expired" if signature.expires else "The signature has expired.")
+        if signature.expires is not None:
+            raise SignatureError("expired URL", "Request has expired")
+        raise SignatureError("expired", "The signature has expired.")
     if made > now + _MOST_SECONDS_APART:
         raise SignatureError("expired", f"The signature is of the future ({signature.date}): set the clock.")
 

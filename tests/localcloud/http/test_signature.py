@@ -14,6 +14,7 @@ from botocore.credentials import Credentials
 from hypothesis import given
 from hypothesis import strategies as st
 
+from localcloud.http.errors import signature_code
 from localcloud.http.signature import Key, Request, Signature, SignatureError, check, check_time, read
 
 KEY = Key("a secret of forty characters, or nearly")
@@ -181,12 +182,15 @@ def test_a_signature_is_good_for_its_time(ago: float, expires: int | None) -> No
     check_time(dated(ago, expires), NOW)
 
 
-@pytest.mark.parametrize(("ago", "expires"), [(901, None), (-901, None), (3601, 3600)])
-def test_a_signature_outside_of_its_time_is_refused(ago: float, expires: int | None) -> None:
+@pytest.mark.parametrize(
+    ("ago", "expires", "code"),
+    [(901, None, "RequestTimeTooSkewed"), (-901, None, "RequestTimeTooSkewed"), (3601, 3600, "AccessDenied")],
+)
+def test_a_signature_outside_of_its_time_is_refused(ago: float, expires: int | None, code: str) -> None:
     with pytest.raises(SignatureError) as error:
         check_time(dated(ago, expires), NOW)
 
-    assert error.value.kind == "expired"
+    assert signature_code(error.value.kind, "s3") == code
 
 
 def test_a_url_of_version_2_expires() -> None:
@@ -194,3 +198,11 @@ def test_a_url_of_version_2_expires() -> None:
 
     with pytest.raises(SignatureError, match="Request has expired"):
         check_time(signature)
+
+
+@pytest.mark.parametrize("expires", ["", "0", "-5", "604801", "1_0"])
+def test_a_url_that_says_wrongly_how_long_it_is_good_is_told_as_s3_does(expires: str) -> None:
+    with pytest.raises(SignatureError, match=f"X-Amz-Expires={expires}: must be from 1 to 604800") as error:
+        read(Request("GET", "/b/k", f"X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Expires={expires}", {}))
+
+    assert signature_code(error.value.kind, "s3") == "AuthorizationQueryParametersError"
