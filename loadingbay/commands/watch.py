@@ -15,7 +15,10 @@ from loadingbay.target import Target
 @click.option("--history", is_flag=True, help="List what the schedule found, period by period, instead.")
 @AS_JSON
 def monitor(target: Target, history: bool, as_json: bool) -> None:
-    """Read the captured requests back and draw confidence, drift and accuracy."""
+    """Draw confidence, drift and accuracy of what the version in service answered in the last days.
+
+    This is no period of monitoring, and rings no alarm: the schedule does both.
+    """
     if history:
         _history(target, as_json)
         return
