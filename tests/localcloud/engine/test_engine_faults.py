@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from localcloud.jobs.failure import sentence
 from localcloud.jobs.retried_writes import retry_until_stored
-from localcloud.jobs.run import sentence
 from tests.localcloud.pipeline_kit import Kit, job_of
 
 RETRY: dict[str, Any] = {
