@@ -10,6 +10,8 @@ asl/                how executions of state machines run, in place of MiniStack'
 definition_rules    rules on the fields of a state together
 templates           templates of CloudFormation, checked before a stack is touched
 map_runs            distributed Map of Step Functions
+execution_logs      events of executions in log groups
+function_logs       what invocations of functions wrote
 encryption          S3 objects put with aws:kms and no key
 alarms              evaluation of CloudWatch alarms
 metrics             data points of CloudWatch kept together

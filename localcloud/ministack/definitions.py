@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 
 from localcloud.ministack import definition_rules
 from localcloud.ministack.asl import intrinsics, json_paths
+from localcloud.ministack.execution_logs import with_small_letters
 from localcloud.ministack.private_names import find_names
 
 MOST_CHARACTERS = 1024 * 1024
@@ -353,10 +354,18 @@ def install(states: ModuleType) -> None:
 def install_in_stacks(machine: dict[str, Any], states: ModuleType) -> None:
     """Fail a stack's state machine for its definition; `machine` has the functions of the resource type."""
     find_names(states, "_state_machines")
-    create, delete = machine["create"], machine["delete"]
+    create, update, delete = machine["create"], machine["update"], machine["delete"]
+
+    def with_logs(work: Callable[..., Any]) -> Callable[..., Any]:
+        """`work`, with the logging configuration in the names of Step Functions in the properties that it is given."""
+
+        def named(*given: Any, **more: Any) -> Any:
+            return work(*map(_as_of_states, given), **more)
+
+        return named
 
     def checked(logical_id: str, properties: dict[str, Any], *rest: Any) -> Any:
-        made = create(logical_id, properties, *rest)
+        made = with_logs(create)(logical_id, properties, *rest)
         found = states._state_machines[made[0]]
         refused = refusal(found["definition"], found["type"])
         if refused:
@@ -364,4 +373,11 @@ def install_in_stacks(machine: dict[str, Any], states: ModuleType) -> None:
             raise ValueError(f'Resource handler returned message: "{refused}" (HandlerErrorCode: InvalidRequest)')
         return made
 
-    machine["create"] = checked
+    machine["create"], machine["update"] = checked, with_logs(update)
+
+
+def _as_of_states(given: Any) -> Any:
+    """Properties of a state machine in a template, with a logging configuration as CreateStateMachine has it."""
+    if not isinstance(given, dict) or "LoggingConfiguration" not in given:
+        return given
+    return {**given, "LoggingConfiguration": with_small_letters(given["LoggingConfiguration"])}

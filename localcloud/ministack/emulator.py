@@ -24,7 +24,9 @@ from localcloud.ministack import (
     definitions,
     encryption,
     event_entries,
+    execution_logs,
     function_limits,
+    function_logs,
     json_requests,
     list_tokens,
     map_runs,
@@ -164,7 +166,8 @@ class Emulator:
         self.files = StateFiles(self._main, self._modules["core.persistence"])
         self.durable = Durable(settings.emulator_dir, self._main, self._modules, life.expire)
         self.app: Callable[..., Any] = json_requests.install(self._main, self._modules)
-        patches.write_function_logs(self._modules, self.durable.logs.put_function_lines, workers.usage)
+        function_logs.install(self._main, functions, self.durable.logs.put_function_lines, workers.usage)
+        life.history.added = execution_logs.ExecutionLogs(self.durable.logs.put_lines).add
 
     def _check_names(self) -> None:
         """PrivateNameError if MiniStack lacks a name that this module uses."""

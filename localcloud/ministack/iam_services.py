@@ -102,8 +102,11 @@ def _enforce_states(roles: _Roles) -> None:
         return run
 
     def map_needs(state: Any, value: Any, effective: Any, processor: Any, execution: Any, context: Any) -> list[Need]:
-        """What the role must allow for a Map: to start executions of its machine, and to write their results to S3."""
+        """What the role must allow for a Map: to start its children or redrive them, and to write their results."""
         wanted = [Need("states:StartExecution", _machine(execution))]
+        if redriven := state.get("MapRunArn"):
+            children = redriven.replace(":mapRun:", ":execution:").rpartition(":")[0]
+            wanted.append(Need("states:RedriveExecution", f"{children}:*"))
         writer = state.get("ResultWriter") or {}
         place = states._resolve_params_obj(writer.get("Parameters") or {}, effective, context)
         if place:

@@ -140,11 +140,17 @@ class Logs:
         Whoever reads finds it at once. It is committed when this returns, or later where `soon()` says so.
         """
         group = (config.get("LoggingConfig") or {}).get("LogGroup") or f"/aws/lambda/{config['FunctionName']}"
-        now = int(time.time() * 1000)
-        document = self._module._log_groups.get(group)
-        if document is None:
-            document = self._module._log_groups[group] = _group(self._module._make_group_arn(group), now)
+        if group not in self._module._log_groups:
+            now = int(time.time() * 1000)
+            self._module._log_groups[group] = _group(self._module._make_group_arn(group), now)
         stream = f"{datetime.now(UTC):%Y/%m/%d}/[{config.get('Version', '$LATEST')}]{self._environment}"
+        self.put_lines(group, stream, lines)
+
+    def put_lines(self, group: str, stream: str, lines: list[str]) -> None:
+        """Append lines to a stream of a log group, which is made; nothing happens where the group does not exist."""
+        now, document = int(time.time() * 1000), self._module._log_groups.get(group)
+        if document is None:
+            return
         entry = document["streams"].setdefault(stream, _stream(now))
         written = [piece for line in lines for piece in pieces(line)]
         self._append(group, stream, entry, [(now, line) for line in written], self._soon())

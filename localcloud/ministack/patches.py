@@ -7,7 +7,6 @@ import io
 import itertools
 import json
 import logging
-import math
 import subprocess
 import time
 import zipfile
@@ -212,46 +211,6 @@ def skip_routes(main: Any) -> None:
             return await _original(method, path, headers, *rest, **named)
 
         setattr(main, name, handle)
-
-
-def write_function_logs(
-    modules: Modules, put: Callable[[dict[str, Any], list[str]], None], usage: Callable[[], tuple[float, int]]
-) -> None:
-    """Write a function's log lines by `put(configuration, lines)`, between the platform's lines, as AWS does.
-
-    `usage()` gives the milliseconds and megabytes of the invocation that this thread made.
-    """
-    service = modules["services.lambda_svc"]
-    find_names(service, "_emit_lambda_logs")
-
-    def write(
-        func: dict[str, Any],
-        request_id: str,
-        text: str,
-        error: bool,
-        duration_ms: int,
-        *,
-        log_source: str | None = None,
-    ) -> None:
-        """Write the lines of one invocation between AWS's START, END and REPORT lines; a failure to write is only
-        logged.
-        """
-        config = func.get("config") or func
-        took, megabytes = usage()
-        memory = f"{config.get('MemorySize', 128)} MB\tMax Memory Used: {megabytes} MB"
-        times = f"Duration: {took:.2f} ms\tBilled Duration: {math.ceil(took)} ms"
-        try:
-            put(config, [
-                f"START RequestId: {request_id} Version: {config.get('Version', '$LATEST')}",
-                *(text or "").splitlines(),
-                f"END RequestId: {request_id}",
-                f"REPORT RequestId: {request_id}\t{times}\tMemory Size: {memory}",
-            ])  # fmt: skip
-        except (Exception, DiskError):
-            # As on AWS, an invocation does not fail for its log.
-            logger.exception("the log of %s could not be written", config.get("FunctionName"))
-
-    service._emit_lambda_logs = write
 
 
 def refuse_yaml_aliases(loader: Any) -> None:

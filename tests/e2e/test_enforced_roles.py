@@ -77,6 +77,7 @@ UNASKED = {
         "s3:GetObject": "Step Functions reads the results that it has begun to write",
         "sqs:SendMessage": "a photo that the model is not sure about; there may be none among four",
         "states:DescribeExecution": "Step Functions follows the children",
+        "states:RedriveExecution": "a bulk that is redriven redrives the children that failed",
         "states:StopExecution": "a Map that fails stops its children",
     },
     "DeployModelRole": {

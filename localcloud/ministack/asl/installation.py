@@ -49,7 +49,7 @@ _USED = (
     "_describe_state_machine", "_delete_state_machine", "_create_activity", "_delete_activity", "_describe_activity",
     "_get_activity_task", "_describe_state_machine_for_execution", "_publish_state_machine_version",
     "_create_state_machine_alias", "_list_state_machine_versions", "_list_state_machine_aliases", "_list_map_runs",
-    "_describe_map_run", "_update_map_run", "_map_runs", "_SM_INTERNAL_KEYS",
+    "_describe_map_run", "_update_map_run", "_test_state", "_map_runs", "_SM_INTERNAL_KEYS",
     "_register_sfn_jsonata_functions", "_jsonata_state_field", "_jsonata_wait_seconds", "_jsonata_wait_timestamp",
     "_json_type", "_invoke_resource", "_run_distributed_map", "_read_map_items", "json_response",
     "error_response_json", "get_region", "get_account_id", "new_uuid", "now_iso",

@@ -20,6 +20,8 @@ _SDK_INVOKE = ":::aws-sdk:lambda:invoke"
 _EVENTS = ":::events:putEvents"
 _CODE, _MESSAGE = re.compile("<Code>(.*?)</Code>"), re.compile("<Message>(.*?)</Message>", re.DOTALL)
 _MOST_SHOWN = 10_000
+# How the emulator says that it lacks an integration.
+_MISSING = re.compile("MiniStack|not yet implemented")
 
 
 class Integrations:
@@ -51,6 +53,8 @@ class Integrations:
         except StoppedError:
             raise
         except StateError as error:
+            if _MISSING.search(error.cause):
+                raise StateError(RUNTIME, f"The integration {resource} is not served by this local cloud.") from None
             raise _named(error) from None
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             logger.warning("%s could not be called", resource, exc_info=True)

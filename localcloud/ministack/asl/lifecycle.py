@@ -122,7 +122,7 @@ class Lifecycle:
         for member in ("stateMachineVersionArn", "stateMachineAliasArn"):
             if member in machine:
                 execution[member] = started[member] = machine[member]
-        if machine.get("loggingConfiguration", {}).get("level", "OFF") != "OFF":
+        if (machine.get("loggingConfiguration") or {}).get("level", "OFF") != "OFF":
             execution["logs"] = machine["loggingConfiguration"]
         self.history.end(execution, "ExecutionStarted", {"executionStartedEventDetails": started}, after=0)
         with self._starting:

@@ -15,6 +15,7 @@ from localcloud.ministack.asl.requests import Answer, Operation, Refused
 # Spaces, brackets, wildcards and special characters, and control characters.
 _WRONG_IN_NAME = re.compile(r"""[\s<>{}\[\]?*"#%\\^|~`$&,;:/\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]""")
 _LONGEST_NAME = 80
+_UNTESTED = re.compile(rb"Unsupported state type: (\w+)")
 _MOST_REVISIONS = 50
 _UPDATED = ("definition", "roleArn", "loggingConfiguration", "tracingConfiguration", "encryptionConfiguration")
 _NAMING = {
@@ -69,6 +70,7 @@ class Machines:
         self._wrap(self._once_an_alias, "_create_state_machine_alias")
         self._wrap(self._of_revision, "_describe_state_machine_for_execution")
         self._wrap(self._still_tolerating, "_update_map_run")
+        self._wrap(self._of_single_states, "_test_state")
         for name, member in _PAGED.items():
             setattr(states, name, self._paged(getattr(states, name), member))
         self._wrap(self._unless_deleting, *_NOT_WHILE_DELETING)
@@ -252,7 +254,21 @@ class Machines:
 
         return created
 
-    # Map Runs and lists
+    # States by themselves, Map Runs and lists
+
+    def _of_single_states(self, test: Operation) -> Operation:
+        """`test`, which is TestState, for the types of states that it runs here."""
+
+        def tested(data: dict[str, Any]) -> Answer:
+            answer = test(data)
+            found = _UNTESTED.search(answer[2]) if answer[0] != 200 else None
+            if found is None:
+                return answer
+            return self._refused.with_code(
+                "ValidationException", f"TestState of a {found[1].decode()} state is not served by this local cloud."
+            )
+
+        return tested
 
     def _still_tolerating(self, update: Operation) -> Operation:
         """`update`, which is UpdateMapRun, for the failures that a Map Run tolerates."""
