@@ -1,9 +1,11 @@
 """What a long history costs the local cloud: `.venv/bin/python bench/growth/run.py` prints a table.
 
-A home is filled with executions (two steps and jobs each), versions of a model and log lines, once with few and once
-with many, and a cloud is started on it. Timed are its start, from the command until it answers, its processor time
-until then, and requests by boto3 on one connection: the median of 50 each and, in brackets, the least. Documents are
-copies of those that a real execution left; log lines and versions come over the API. Nothing else should be running.
+A home is filled with executions of a pipeline (two steps and jobs each), versions of a model, log lines, executions of
+a state machine and objects, once with few and once with many, and a cloud is started on it. Timed are its start, from
+the command until it answers, its processor time until then, and requests by boto3 on one connection: the median of 50
+each and, in brackets, the least. Memory is that of the server alone, before the requests. Documents, rows and files are
+copies of those that one execution and one put left; log lines and versions come over the API. Nothing else should be
+running.
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ import psutil
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from bench.cloud import Cloud, running
+from bench.growth.copies import OBJECT, STATE_MACHINE, copy_objects, copy_states
 from localcloud.engine.records import EXECUTION, STEP
 from localcloud.resources.processing_jobs import JOBS
 from localcloud.state.store import Store
@@ -63,6 +66,12 @@ def make_one(cloud: Cloud) -> None:
     if status["PipelineExecutionStatus"] != "Succeeded":
         raise RuntimeError(f"the pipeline ended as {status['PipelineExecutionStatus']}")
     sagemaker.create_model_package_group(ModelPackageGroupName="growth")
+    s3.put_object(Bucket="growth", Key=OBJECT, Body=b"x" * 2000)
+    states = cloud.client("stepfunctions")
+    machine = states.create_state_machine(name="growth", definition=STATE_MACHINE, roleArn=ROLE)["stateMachineArn"]
+    states.start_execution(stateMachineArn=machine)
+    while not states.list_executions(stateMachineArn=machine, statusFilter="SUCCEEDED")["executions"]:
+        time.sleep(0.1)
 
 
 def copy_executions(home: Path, number: int) -> None:
@@ -90,7 +99,7 @@ def _renamed(document: dict[str, Any], old: str, new: str, created: float | None
     return copied if created is None else {**copied, "CreationTime": created}
 
 
-def fill(home: Path, executions: int, versions: int, lines: int) -> None:
+def fill(home: Path, executions: int, versions: int, lines: int, others: int) -> None:
     """Make the history."""
     with running(home) as cloud:
         make_one(cloud)
@@ -106,6 +115,8 @@ def fill(home: Path, executions: int, versions: int, lines: int) -> None:
             ]
             logs.put_log_events(logGroupName="/growth", logStreamName="stream", logEvents=events)
     copy_executions(home, executions)
+    copy_states(home, others)
+    copy_objects(home, others)
 
 
 def milliseconds(call: Callable[[], Any]) -> tuple[float, float]:
@@ -125,6 +136,8 @@ def measure(home: Path) -> dict[str, str]:
         arn = sagemaker.list_pipeline_executions(PipelineName="growth")["PipelineExecutionSummaries"][0][
             "PipelineExecutionArn"
         ]
+        s3, states = cloud.client("s3"), cloud.client("stepfunctions")
+        machine = states.list_state_machines()["stateMachines"][0]["stateMachineArn"]
         calls: dict[str, Callable[[], Any]] = {
             "ListPipelineExecutions": lambda: sagemaker.list_pipeline_executions(PipelineName="growth"),
             "ListPipelineExecutionSteps": lambda: sagemaker.list_pipeline_execution_steps(PipelineExecutionArn=arn),
@@ -132,9 +145,18 @@ def measure(home: Path) -> dict[str, str]:
             "ListPipelines": sagemaker.list_pipelines,
             "ListModelPackages": lambda: sagemaker.list_model_packages(ModelPackageGroupName="growth"),
             "DescribePipelineExecution": lambda: sagemaker.describe_pipeline_execution(PipelineExecutionArn=arn),
+            "ListExecutions": lambda: states.list_executions(stateMachineArn=machine, maxResults=100),
+            "StartExecution": lambda: states.start_execution(stateMachineArn=machine),
+            "ListObjectsV2": lambda: s3.list_objects_v2(Bucket="growth", MaxKeys=100),
+            "PutObject": lambda: s3.put_object(Bucket="growth", Key="one-more", Body=b"x"),
         }
-        used = psutil.Process(cloud.process).cpu_times()
-        figures = {"start, s": f"{cloud.started:.1f}", "its processor time, s": f"{used.user + used.system:.1f}"}
+        server = psutil.Process(cloud.process)
+        used, memory = server.cpu_times(), server.memory_full_info().uss
+        figures = {
+            "start, s": f"{cloud.started:.1f}",
+            "its processor time, s": f"{used.user + used.system:.1f}",
+            "memory, MB": f"{memory / 1e6:.0f}",
+        }
         for name, call in calls.items():
             median, least = milliseconds(call)
             figures[f"{name}, ms"] = f"{median:.1f} ({least:.1f})"
@@ -147,15 +169,20 @@ def main() -> None:
     parser.add_argument("--executions", type=int, default=10_000)
     parser.add_argument("--versions", type=int, default=1_000)
     parser.add_argument("--log-lines", type=int, default=1_000_000)
+    parser.add_argument("--others", type=int, default=100_000, help="executions of a state machine, and objects")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="growth-") as folder:
         few, many = Path(folder) / "few", Path(folder) / "many"
-        fill(few, 10, 10, LINES_AT_ONCE)
-        fill(many, given.executions, given.versions, given.log_lines)
+        fill(few, 10, 10, LINES_AT_ONCE, 10)
+        fill(many, given.executions, given.versions, given.log_lines, given.others)
         figures = {"few": measure(few), "many": measure(many)}
     print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}\n")
-    many_head = f"{given.executions:,} executions, {given.versions:,} versions, {given.log_lines:,} log lines"
-    print(f"| | 10 executions, 10 versions, {LINES_AT_ONCE:,} log lines | {many_head} |\n|---|---|---|")
+    many_head = (
+        f"{given.executions:,} executions, {given.versions:,} versions, {given.log_lines:,} log lines, "
+        f"{given.others:,} executions of a state machine, {given.others:,} objects"
+    )
+    few_head = f"10 executions, 10 versions, {LINES_AT_ONCE:,} log lines, 10 executions of a state machine, 10 objects"
+    print(f"| | {few_head} | {many_head} |\n|---|---|---|")
     for name, value in figures["few"].items():
         print(f"| {name} | {value} | {figures['many'][name]} |")
 
