@@ -4,12 +4,14 @@ traffic.sqlite   messages of queues, executions of state machines, asynchronous 
 logs.sqlite      log lines
 s3-commits/      puts to S3 on their way
 s3-uploads/      uploads to S3 in parts
+s3-looked-at     its time is when objects were last looked at for torn ones
 """
 
 import asyncio
 import functools
 import json
 import logging
+import os
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -23,6 +25,7 @@ from localcloud.ministack import (
     s3_commits,
     s3_completion,
     s3_large,
+    s3_loading,
     s3_ranges,
     s3_requests,
     s3_uploads,
@@ -55,8 +58,12 @@ _LONG_READS = {
 def recover_objects(folder: Path) -> None:
     """Finish and repair puts to S3 that a kill interrupted; before MiniStack, which reads the objects when imported."""
     s3_commits.Commits(folder / "s3-commits").recover()
-    for path in s3_commits.repair(folder / "s3"):
+    # Times of files may be some milliseconds behind the clock.
+    mark, now = folder / "s3-looked-at", time.time_ns() - 1_000_000_000
+    for path in s3_commits.repair(folder / "s3", mark.stat().st_mtime_ns if mark.exists() else 0):
         logger.warning("S3: %s was torn by a kill and has been made readable", path)
+    mark.touch()
+    os.utime(mark, ns=(now, now))
 
 
 class Durable:
@@ -96,6 +103,7 @@ class Durable:
         find_names(responses, "StreamingResponse")
         uploads = s3_uploads.Uploads(folder / "s3-uploads")
         s3_commits.install(s3, s3_commits.Commits(folder / "s3-commits"))
+        s3_loading.load(s3)
         s3_large.install(s3)
         s3_ranges.install(s3)
         s3_uploads.install(s3, uploads)

@@ -77,7 +77,6 @@ def environment(settings: Settings) -> dict[str, str]:
         "SFTP_ENABLED": "0",
         "PERSIST_STATE": "1",
         "STATE_DIR": str(emulator / "state"),
-        "S3_PERSIST": "1",
         "S3_DATA_DIR": str(emulator / "s3"),
         "LAMBDA_WARM_TTL_SECONDS": "60",
         "LOG_LEVEL": "WARNING",

@@ -18,12 +18,12 @@ from typing import Any
 
 from localcloud.ministack.private_names import find_names
 from localcloud.ministack.s3_files import FileBytes
+from localcloud.ministack.s3_loading import SIDECAR
 from localcloud.ministack.s3_requests import free_later, on_disk
 from localcloud.settings import DiskError
 
 logger = logging.getLogger("localcloud")
 
-_SIDECAR = ".meta.json"
 _VERSIONS = ".versions"
 _NAMES = (
     "_persist_object", "_persist_displaced_version", "_object_disk_path", "_object_meta_from_record",
@@ -69,7 +69,7 @@ class Commits:
     def _finish(self, commit: Path) -> None:
         """Move the bytes and the sidecar of a committed put to their places."""
         path = commit.readlink()
-        sidecar = path.with_name(path.name + _SIDECAR)
+        sidecar = path.with_name(path.name + SIDECAR)
         for part, target in ((commit.with_suffix(".body"), path), (commit.with_suffix(".meta"), sidecar)):
             if part.exists():
                 target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -103,7 +103,7 @@ def install(s3: Any, commits: Commits) -> None:
             Path(path).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             if data is None:
                 # Of the bytes that are there already, e.g. its tags changed.
-                s3._atomic_write(path + _SIDECAR, sidecar, text=True)
+                s3._atomic_write(path + SIDECAR, sidecar, text=True)
             else:
                 commits.put(path, on_disk(data, commits.folder), sidecar)
             s3._remove_key_files(
@@ -168,7 +168,7 @@ def _read_again(s3: Any, bucket: str, key: str, path: str) -> None:
     held["objects"].pop(key, None)
     s3._object_versions.pop((bucket, key), None)
     with contextlib.suppress(OSError, ValueError):
-        meta = json.loads(Path(path + _SIDECAR).read_text(encoding="utf-8"))
+        meta = json.loads(Path(path + SIDECAR).read_text(encoding="utf-8"))
         if meta.get("is_delete_marker"):
             s3._load_persisted_delete_marker(account, held, bucket, key, meta)
             return
@@ -176,14 +176,15 @@ def _read_again(s3: Any, bucket: str, key: str, path: str) -> None:
         s3._load_persisted_history(account, held, bucket, key, meta)
 
 
-def repair(folder: Path) -> list[str]:
+def repair(folder: Path, since: int = 0) -> list[str]:
     """Make objects readable that a kill left torn before puts were committed in one step; their paths.
 
+    Looked at is what was written since a time, epoch nanoseconds: reading every sidecar takes long.
     An object is torn when its size, or at the same size its MD5, is not that of its sidecar. The bytes of the version
     that the sidecar names are taken where they were kept; else the sidecar is changed to describe the bytes.
     """
     repaired = []
-    for data, sidecar in _objects(folder):
+    for data, sidecar in _objects(folder, since):
         try:
             meta = json.loads(sidecar.read_text())
         except ValueError:
@@ -209,15 +210,19 @@ def repair(folder: Path) -> list[str]:
     return repaired
 
 
-def _objects(folder: Path) -> Iterator[tuple[Path, Path]]:
-    """The data files that have sidecars, and these; not the files of displaced versions."""
-    for place, folders, files in os.walk(folder):
-        if Path(place) == folder and _VERSIONS in folders:
-            folders.remove(_VERSIONS)
-        names = set(files)
-        for name in files:
-            if name + _SIDECAR in names:
-                yield Path(place, name), Path(place, name + _SIDECAR)
+def _objects(folder: Path, since: int) -> Iterator[tuple[Path, Path]]:
+    """The data files that have sidecars, and these, if one was written since then; not those of displaced versions."""
+    folders = [str(folder)]
+    while folders:
+        with os.scandir(folders.pop()) as found:
+            entries = {entry.name: entry for entry in found}
+        for name, entry in entries.items():
+            sidecar = entries.get(name + SIDECAR)
+            if entry.is_dir(follow_symlinks=False):
+                if entry.path != str(folder / _VERSIONS):
+                    folders.append(entry.path)
+            elif sidecar and max(entry.stat().st_mtime_ns, sidecar.stat().st_mtime_ns) >= since:
+                yield Path(entry.path), Path(sidecar.path)
 
 
 def _torn(data: Path, sidecar: Path, meta: dict[str, Any]) -> bool:

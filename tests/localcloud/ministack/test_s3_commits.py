@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from localcloud.ministack.durable import recover_objects
 from localcloud.ministack.s3_commits import Commits, repair
 from localcloud.ministack.s3_files import FileBytes
 
@@ -116,3 +117,30 @@ def test_whole_objects_and_delete_markers_are_left_alone(tmp_path: Path) -> None
     put(bucket / "parts", b"parts", json.dumps({"size": 5, "etag": '"0123-2"'}))
 
     assert repair(tmp_path) == []
+
+
+def test_only_what_was_written_since_the_last_look_is_looked_at(tmp_path: Path) -> None:
+    bucket = tmp_path / "000000000000" / "bucket"
+    for name, at in (("old", 1_000), ("new", 3_000)):
+        put(bucket / name, b"bytes of another put", sidecar(b"old"))
+        for file in (bucket / name, bucket / f"{name}.meta.json"):
+            os.utime(file, ns=(at, at))
+
+    assert repair(tmp_path, since=2_000) == [str(bucket / "new")]
+
+
+def test_a_start_looks_at_all_objects_once(tmp_path: Path) -> None:
+    bucket = tmp_path / "s3" / "000000000000" / "bucket"
+    put(bucket / "old", b"bytes of another put", sidecar(b"old"))
+    os.utime(bucket / "old", ns=(1_000, 1_000))
+    os.utime(bucket / "old.meta.json", ns=(1_000, 1_000))
+    recover_objects(tmp_path)
+    assert repair(tmp_path / "s3") == []
+
+    for name in ("old", "new"):
+        put(bucket / name, b"bytes of another put", sidecar(b"old"))
+    os.utime(bucket / "old", ns=(1_000, 1_000))
+    os.utime(bucket / "old.meta.json", ns=(1_000, 1_000))
+    recover_objects(tmp_path)
+
+    assert repair(tmp_path / "s3") == [str(bucket / "old")]
