@@ -9,7 +9,7 @@ Source: CloudWatch User Guide, "Alarm evaluation" and "Configuring how CloudWatc
 import functools
 import time
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from localcloud.ministack.private_names import find_names
@@ -29,11 +29,14 @@ _NAMES = (
     "_calc_stats",
     "_stat_value",
     "_record_history",
+    "_history_entries",
     "_dispatch_alarm_actions",
     "_evaluate_parent_alarms",
     "_evaluate_alarm",
     "_evaluate_all_alarms",
 )
+_HISTORY_DAYS = 30
+"""Source: CloudWatch API Reference, DescribeAlarmHistory."""
 # SetAlarmState, or a change of state, stands at least this long when no data come.
 _STAYS_SECONDS = 60
 
@@ -100,6 +103,18 @@ def install(cloudwatch: Any, put_event: Callable[[str, list[str], Mapping[str, A
             put_event("CloudWatch Alarm State Change", [alarm["AlarmArn"]], event(alarm, before, after, reason))
 
     cloudwatch._dispatch_alarm_actions = dispatch
+    record = cloudwatch._record_history
+
+    @functools.wraps(record)
+    def record_and_forget(*change: Any, **named: Any) -> None:
+        """Add a change to the history, whose oldest entries end after 30 days."""
+        record(*change, **named)
+        oldest = f"{datetime.now(UTC) - timedelta(days=_HISTORY_DAYS):%Y-%m-%dT%H:%M:%SZ}"
+        entries = cloudwatch._history_entries()
+        while entries[0]["Timestamp"] < oldest:
+            del entries[0]
+
+    cloudwatch._record_history = record_and_forget
 
     def evaluate(alarm: dict[str, Any]) -> None:
         """Set the state of an alarm on one metric from its recent points, and run its actions if the state changed.

@@ -5,6 +5,7 @@ Source: EventBridge API reference, PutEvents and PutEventsResultEntry, and "Calc
 
 import functools
 import json
+from collections import deque
 from typing import Any
 
 from localcloud.ministack.private_names import find_names
@@ -33,8 +34,11 @@ def size(entry: dict[str, Any]) -> int:
 
 def install(events: Any) -> None:
     """Patch `ministack.services.eventbridge`: the events that are taken are put, the others fail by themselves."""
-    find_names(events, "_put_events", "json_response", "error_response_json")
+    find_names(events, "_put_events", "_events_log_list", "json_response", "error_response_json")
     put = events._put_events
+    # Unpatched, MiniStack keeps each event for ever, for nobody: of an execution two, with its input and output.
+    kept_by_nobody: deque[Any] = deque(maxlen=0)
+    events._events_log_list = lambda: kept_by_nobody
 
     @functools.wraps(put)
     def put_what_is_valid(data: dict[str, Any], allow_aws_source: bool = False) -> Any:

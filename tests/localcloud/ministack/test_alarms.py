@@ -2,10 +2,13 @@
 
 import json
 import time
+from datetime import UTC, datetime, timedelta
+from types import ModuleType
 from typing import Any
 
 import pytest
 
+from localcloud.ministack import alarms
 from localcloud.ministack.alarms import state
 
 NOW = 1_000_000.0
@@ -126,3 +129,18 @@ def test_a_change_of_state_starts_what_a_rule_says(cloud: Any) -> None:
     assert told["detail-type"] == "CloudWatch Alarm State Change"
     assert told["detail"]["previousState"]["value"] == "INSUFFICIENT_DATA"
     assert told["detail"]["configuration"]["metrics"][0]["metricStat"]["metric"]["name"] == "M"
+
+
+def test_the_history_of_alarms_ends_after_30_days() -> None:
+    entries = [{"Timestamp": f"{datetime.now(UTC) - timedelta(days=days):%Y-%m-%dT%H:%M:%SZ}"} for days in (60, 31, 29)]
+    cloudwatch: Any = ModuleType("cloudwatch")
+    vars(cloudwatch).update(dict.fromkeys(alarms._NAMES))
+    cloudwatch._history_entries = lambda: entries
+    cloudwatch._record_history = lambda *change, reason: entries.append({"Timestamp": "9999", "reason": reason})
+    cloudwatch._dispatch_alarm_actions = cloudwatch._evaluate_alarm = lambda *_: None
+    alarms.install(cloudwatch, lambda *_: None)
+
+    cloudwatch._record_history("alarm", "OK", "ALARM", reason="why")
+
+    assert [entry.get("reason") for entry in entries] == [None, "why"]
+    assert len(entries) == 2

@@ -1,5 +1,6 @@
 """Events that PutEvents takes, and those that it does not."""
 
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -42,3 +43,15 @@ def test_events_fail_one_by_one(cloud: RunningCloud) -> None:
     assert [entry.get("ErrorCode") for entry in told["Entries"]] == ["MalformedDetail", None, "InvalidArgument"]
     with pytest.raises(ClientError, match="Total size of the entries in the request is over the limit"):
         events.put_events(Entries=[{**GOOD, "Detail": '{"x": "' + "y" * 1_048_576 + '"}'}])
+
+
+def test_events_are_not_kept_in_memory() -> None:
+    log: list[Any] = []
+    events: Any = ModuleType("events")
+    events._put_events = events.json_response = events.error_response_json = None
+    events._events_log_list = lambda: log
+    event_entries.install(events)
+
+    events._events_log_list().append(GOOD)
+
+    assert (log, list(events._events_log_list())) == ([], [])
