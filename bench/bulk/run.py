@@ -37,8 +37,9 @@ from bench.cloud import ROOT, Cloud, running
 
 ROLE = "arn:aws:iam::000000000000:role/bulk"
 BUCKET = "bulk"
-FUNCTIONS = {"SerializeImageArn": "serialize_image", "ClassifyImageArn": "classify_image",
-             "CheckConfidenceArn": "check_confidence"}  # fmt: skip
+FUNCTIONS = {"SerializeImageArn": ("serialize_image", 25), "ClassifyImageArn": ("classify_image", 35),
+             "CheckConfidenceArn": ("check_confidence", 10)}  # fmt: skip
+"""Name and time-out of each function, as in workflow/template.yaml."""
 AT_A_TIME = 8
 ASK_SECONDS = 0.02
 PHOTO_BYTES = 2100
@@ -127,13 +128,13 @@ def set_up(cloud: Cloud) -> dict[str, str]:
     sagemaker.create_endpoint(EndpointName="bulk", EndpointConfigName="bulk")
     values = {"Partition": "aws", "Bucket": BUCKET}
     values["ReviewQueueUrl"] = cloud.client("sqs").create_queue(QueueName="review")["QueueUrl"]
-    for variable, name in FUNCTIONS.items():
+    for variable, (name, seconds) in FUNCTIONS.items():
         archive = io.BytesIO()
         with zipfile.ZipFile(archive, "w") as files:
             for file in sorted((ROOT / "lambdas" / name).glob("*.*")):
                 files.writestr(f"{name}/{file.name}", file.read_bytes())
         values[variable] = functions.create_function(
-            FunctionName=name, Runtime="python3.11", Role=ROLE, Handler=f"{name}.app.handler", Timeout=30,
+            FunctionName=name, Runtime="python3.11", Role=ROLE, Handler=f"{name}.app.handler", Timeout=seconds,
             MemorySize=256, Code={"ZipFile": archive.getvalue()}, Environment={"Variables": {"ENDPOINT_NAME": "bulk"}},
         )["FunctionArn"]  # fmt: skip
     machines = {}

@@ -25,7 +25,8 @@ class Database:
     def __init__(self, path: Path, schema: str) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._path = path
-        self._lock = threading.RLock()
+        self.lock = threading.RLock()
+        """Held by who writes, also while what is to be written is put together: the last write is then the newest."""
         self._threads = threading.local()
         self._writer = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=30)
         with opening(path):
@@ -41,7 +42,7 @@ class Database:
 
         DiskError if they cannot be written; the caller's request is then not acknowledged.
         """
-        with self._lock:
+        with self.lock:
             nested: bool = self._writer.in_transaction
             if nested:
                 yield self._writer
@@ -57,6 +58,18 @@ class Database:
                     raise DiskError(f"{self._path} could not be written: {error}") from error
                 raise
 
+    def write(self, statement: str, values: Sequence[Any] = ()) -> sqlite3.Cursor:
+        """Commit one statement; within a transaction, with that. DiskError if it cannot be written.
+
+        SQLite makes a transaction of it by itself: one call that lets other threads run, where BEGIN and COMMIT are two
+        more.
+        """
+        with self.lock:
+            try:
+                return self._writer.execute(statement, values)
+            except sqlite3.OperationalError as error:
+                raise DiskError(f"{self._path} could not be written: {error}") from error
+
     def rows(self, statement: str, values: Sequence[Any] = ()) -> Iterator[tuple[Any, ...]]:
         """The rows of a SELECT, fetched as they are consumed."""
         reader: sqlite3.Connection | None = getattr(self._threads, "reader", None)
@@ -66,5 +79,5 @@ class Database:
 
     def close(self) -> None:
         """Close the writing connection; what was committed stays."""
-        with self._lock:
+        with self.lock:
             self._writer.close()

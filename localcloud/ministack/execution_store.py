@@ -80,8 +80,7 @@ class ExecutionStore(MutableMapping[Key, Execution]):
 
     def __delitem__(self, key: Key) -> None:
         self._running.pop(key, None)
-        with self._database.transaction() as write:
-            write.execute("DELETE FROM executions WHERE account = ? AND region = ? AND arn = ?", tuple(key))
+        self._database.write("DELETE FROM executions WHERE account = ? AND region = ? AND arn = ?", tuple(key))
 
     def __iter__(self) -> Iterator[Key]:
         return iter(list(self._running))
@@ -91,14 +90,14 @@ class ExecutionStore(MutableMapping[Key, Execution]):
 
     def write(self, key: Key, execution: Execution) -> None:
         """Commit an execution as it is now. DiskError if that is not possible."""
-        mark = _mark(execution)
-        moment = execution.get("stopDate") or execution["startDate"]
-        values = (execution["stateMachineArn"], execution.get("mapRunArn"), execution["status"], moment)
-        with self._database.transaction() as write:
-            write.execute(
+        with self._database.lock:
+            mark = _mark(execution)
+            moment = execution.get("stopDate") or execution["startDate"]
+            values = (execution["stateMachineArn"], execution.get("mapRunArn"), execution["status"], moment)
+            self._database.write(
                 "INSERT OR REPLACE INTO executions VALUES (?, ?, ?, ?, ?, ?, ?, ?)", (*key, *values, _packed(execution))
             )
-        self._written[key] = mark
+            self._written[key] = mark
 
     def finish(self, key: Key) -> None:
         """Commit an execution that ended, and keep it in memory no longer. Nothing happens to one that runs."""
@@ -185,11 +184,10 @@ class ExecutionStore(MutableMapping[Key, Execution]):
         for key, execution in list(self._running.items()):
             if execution["stateMachineArn"].partition("/")[0] == machine:
                 self._running.pop(key, None)
-        with self._database.transaction() as write:
-            write.execute(
-                "DELETE FROM executions WHERE account = ? AND region = ? AND (machine = ? OR machine BETWEEN ? AND ?)",
-                (*scope, machine, f"{machine}/", f"{machine}/\U0010ffff"),
-            )
+        self._database.write(
+            "DELETE FROM executions WHERE account = ? AND region = ? AND (machine = ? OR machine BETWEEN ? AND ?)",
+            (*scope, machine, f"{machine}/", f"{machine}/\U0010ffff"),
+        )
 
     def prune(self, days: int = KEPT_DAYS, most: int = MOST_KEPT) -> None:
         """Remove executions that ended more than `days` ago, and the oldest beyond `most`."""

@@ -44,11 +44,10 @@ class Invocations:
         config = function.get("config") or function
         account, region = self._functions._account_region_from_function_config(config)
         since = time.time()
-        with self._database.transaction() as write:
-            identity = write.execute(
-                "INSERT INTO invocations (account, region, function, event, since) VALUES (?, ?, ?, ?, ?)",
-                (account, region, config.get("FunctionArn", ""), json.dumps(event), since),
-            ).lastrowid
+        identity = self._database.write(
+            "INSERT INTO invocations (account, region, function, event, since) VALUES (?, ?, ?, ?, ?)",
+            (account, region, config.get("FunctionArn", ""), json.dumps(event), since),
+        ).lastrowid
         self._run(int(identity or 0), account, region, function, event, since)
 
     def resume(self) -> int:
@@ -113,5 +112,4 @@ class Invocations:
             self._functions._route_async_failure(failed_to, config.get("FunctionName", "unknown"), event, result)
 
     def _done(self, identity: int) -> None:
-        with self._database.transaction() as write:
-            write.execute("DELETE FROM invocations WHERE id = ?", (identity,))
+        self._database.write("DELETE FROM invocations WHERE id = ?", (identity,))

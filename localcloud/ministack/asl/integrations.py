@@ -6,6 +6,7 @@ events with Step Functions".
 
 import json
 import logging
+import math
 import re
 from typing import Any
 
@@ -59,6 +60,13 @@ class Integrations:
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             logger.warning("%s could not be called", resource, exc_info=True)
             raise _unfit(given, str(error)) from error
+
+    def longest(self, resource: str, given: Any) -> float:
+        """After how many seconds a call ends by itself: that of a function at the function's time-out."""
+        if not (_SERVICES in resource and resource.endswith(_INVOKE) and isinstance(given, dict)):
+            return math.inf
+        _, config, _ = self._functions._get_func_record_for_ref(str(given.get("FunctionName")))
+        return float((config or {}).get("Timeout", math.inf))
 
     def _function(self, resource: str, given: dict[str, Any]) -> dict[str, Any]:
         """`lambda:invoke`; by the SDK with payloads as text."""
