@@ -20,9 +20,11 @@ CREATE TABLE IF NOT EXISTS executions (
   account TEXT NOT NULL, region TEXT NOT NULL, arn TEXT NOT NULL, machine TEXT NOT NULL, map_run TEXT,
   status TEXT NOT NULL, moment TEXT NOT NULL, document BLOB NOT NULL,
   PRIMARY KEY (account, region, arn)) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS by_machine ON executions (account, region, machine, moment, arn);
+DROP INDEX IF EXISTS by_machine;
 DROP INDEX IF EXISTS by_map_run;
-CREATE INDEX IF NOT EXISTS of_map_run ON executions (map_run, moment, arn) WHERE map_run IS NOT NULL;
+DROP INDEX IF EXISTS of_map_run;
+CREATE INDEX IF NOT EXISTS of_machine ON executions (account, region, machine, moment, arn, status);
+CREATE INDEX IF NOT EXISTS in_map_run ON executions (map_run, moment, arn, status) WHERE map_run IS NOT NULL;
 CREATE INDEX IF NOT EXISTS by_moment ON executions (moment);
 CREATE INDEX IF NOT EXISTS that_run ON executions (status) WHERE status = 'RUNNING';
 """
@@ -162,9 +164,12 @@ class ExecutionStore(MutableMapping[Key, Execution]):
         if before:
             conditions.append("(moment, arn) < (?, ?)")
             values += before
+        # The page is found in an index: one of a status that few have would read nearly all documents.
+        order = "ORDER BY moment DESC, arn DESC"
+        where = f"WHERE {' AND '.join(conditions)} {order} LIMIT ?"
+        keys = f"SELECT account, region, arn FROM executions {where}"  # noqa: S608 - constants
         rows = self._database.rows(
-            f"SELECT document FROM executions WHERE {' AND '.join(conditions)}"  # noqa: S608 - constants
-            " ORDER BY moment DESC, arn DESC LIMIT ?",
+            f"SELECT document FROM executions WHERE (account, region, arn) IN ({keys}) {order}",  # noqa: S608 - constants
             [*values, limit],
         )
         found = []

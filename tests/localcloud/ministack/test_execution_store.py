@@ -1,5 +1,6 @@
 """Executions in SQLite: those that run, those that ended, those that a stop interrupted."""
 
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +90,25 @@ def test_the_history_of_one_that_runs_is_committed_on_the_way(database: Database
     [(_, interrupted)] = ExecutionStore(database).interrupt("", "")
 
     assert [event["type"] for event in interrupted["events"]][1] == "TaskStateEntered"
+
+
+@pytest.mark.parametrize(
+    ("machine", "run", "index"), [("arn:machine", None, "of_machine"), (None, "arn:run", "in_map_run")]
+)
+def test_a_page_reads_no_document_but_its_own(
+    database: Database, monkeypatch: pytest.MonkeyPatch, machine: str | None, run: str | None, index: str
+) -> None:
+    plans: list[str] = []
+    rows = database.rows
+
+    def explained(statement: str, values: Sequence[Any] = ()) -> Iterator[tuple[Any, ...]]:
+        plans.extend(str(row[3]) for row in rows(f"EXPLAIN QUERY PLAN {statement}", values))
+        return rows(statement, values)
+
+    monkeypatch.setattr(database, "rows", explained)
+    ExecutionStore(database).page(SCOPE, machine, run, "TIMED_OUT", None, 10)
+
+    assert any(f"USING COVERING INDEX {index}" in plan for plan in plans), plans
 
 
 def test_pages_are_the_newest_first_and_by_machine_status_and_map_run(database: Database) -> None:
