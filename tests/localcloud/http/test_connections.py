@@ -6,7 +6,7 @@ import http.client
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +15,7 @@ import pytest
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from localcloud.http import connections
-
-
-def soon(reached: Callable[[], bool], seconds: float = 20) -> bool:
-    """Whether something becomes true within some seconds: far less than the 75 of an idle connection."""
-    deadline = time.monotonic() + seconds
-    while not reached() and time.monotonic() < deadline:
-        time.sleep(0.05)
-    return reached()
+from tests.waiting import soon
 
 
 def open_connections(cloud: Any, number: int) -> list[http.client.HTTPConnection]:

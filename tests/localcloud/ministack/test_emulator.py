@@ -5,13 +5,14 @@ import json
 import os
 import subprocess
 import sys
-import time
 import zipfile
 from pathlib import Path
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
+
+from tests.waiting import ended, soon
 
 ROLE = "arn:aws:iam::000000000000:role/any"
 CODE = """
@@ -55,13 +56,7 @@ def run_machine(cloud: Any, name: str, definition: dict[str, Any], **given: Any)
     states = cloud.client("stepfunctions")
     machine = states.create_state_machine(name=name, definition=json.dumps(definition), roleArn=ROLE)
     execution = states.start_execution(stateMachineArn=machine["stateMachineArn"], input=json.dumps(given))
-    deadline = time.monotonic() + 20
-    while time.monotonic() < deadline:
-        answer: dict[str, Any] = states.describe_execution(executionArn=execution["executionArn"])
-        if answer["status"] != "RUNNING":
-            return answer
-        time.sleep(0.01)
-    raise AssertionError("the execution did not end")
+    return ended(states, execution["executionArn"])
 
 
 def test_an_error_keeps_its_name_and_the_worker_stays_warm(cloud: Any) -> None:
@@ -127,10 +122,7 @@ def handler(event, context):
 
     events.put_events(Entries=[{"Source": "tests", "DetailType": "try", "Detail": "{}"}])
 
-    deadline = time.monotonic() + 10
-    while not (marks.exists() and marks.read_text() == "try\ntry\n") and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert marks.read_text() == "try\ntry\n"
+    assert soon(lambda: marks.exists() and marks.read_text() == "try\ntry\n")
 
 
 def test_clients_cannot_put_events_of_aws(cloud: Any) -> None:

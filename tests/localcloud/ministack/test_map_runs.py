@@ -1,12 +1,12 @@
 """A distributed Map: children with names of their own, and ResultWriter's files as AWS writes them."""
 
 import json
-import time
 from typing import Any
 
 import pytest
 
 from localcloud.ministack.map_runs import result_files
+from tests.waiting import ended
 
 ROLE = "arn:aws:iam::000000000000:role/map"
 RUN = "arn:aws:states:us-east-1:000000000000:mapRun:bulk/photos:0123-4567"
@@ -80,11 +80,7 @@ def run(cloud: Any, bucket: str, name: str, states: dict[str, Any], **members: A
         name=name, roleArn=ROLE, definition=json.dumps({"StartAt": "All", "States": {"All": state}})
     )["stateMachineArn"]
     arn = machines.start_execution(stateMachineArn=machine, name="june", input="{}")["executionArn"]
-    deadline = time.monotonic() + 30
-    while (found := machines.describe_execution(executionArn=arn))["status"] == "RUNNING":
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-    return dict(found)
+    return ended(machines, arn)
 
 
 SAY = {"Type": "Pass", "Parameters": {"name.$": "$$.Execution.Name", "key.$": "$.Key"}, "End": True}

@@ -11,6 +11,7 @@ from botocore.exceptions import ClientError
 
 from localcloud.ministack.schedules import is_schedule, pipeline_request, schedule_problem
 from tests.localcloud.pipeline_kit import definition
+from tests.waiting import soon
 
 ACCOUNT = "arn:aws:iam::000000000000"
 PIPELINE = "arn:aws:sagemaker:us-east-1:000000000000:pipeline"
@@ -40,13 +41,12 @@ def schedule(cloud: Any, name: str, arn: str, role: str = f"{ACCOUNT}:role/any")
 
 def executions(cloud: Any, name: str, seconds: float = 10) -> list[dict[str, Any]]:
     """The executions of a pipeline, once there is one, or none after a while."""
-    deadline = time.monotonic() + seconds
-    while True:
-        listed = cloud.client("sagemaker").list_pipeline_executions(PipelineName=name)
-        found: list[dict[str, Any]] = listed["PipelineExecutionSummaries"]
-        if found or time.monotonic() > deadline:
-            return found
-        time.sleep(0.1)
+    sagemaker = cloud.client("sagemaker")
+
+    def listed() -> list[dict[str, Any]]:
+        return list(sagemaker.list_pipeline_executions(PipelineName=name)["PipelineExecutionSummaries"])
+
+    return soon(listed, seconds)
 
 
 def test_a_schedule_starts_a_pipeline_with_its_parameters(cloud: Any) -> None:
@@ -86,11 +86,8 @@ def test_a_one_time_schedule_does_not_fire_again_after_a_restart(own_cloud: Call
 def test_a_schedule_of_a_pipeline_that_is_gone_says_so_in_the_log(own_cloud: Callable[[], Any]) -> None:
     cloud = own_cloud()
     schedule(cloud, "of-nothing", f"{PIPELINE}/gone")
-    deadline = time.monotonic() + 10
-    while "could not start the pipeline gone" not in cloud.log() and time.monotonic() < deadline:
-        time.sleep(0.1)
 
-    assert "could not start the pipeline gone" in cloud.log()
+    assert soon(lambda: "could not start the pipeline gone" in cloud.log())
 
 
 @pytest.mark.parametrize(("action", "started"), [("sagemaker:StartPipelineExecution", 1), ("sagemaker:List*", 0)])
