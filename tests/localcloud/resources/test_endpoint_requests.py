@@ -9,6 +9,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from tests.localcloud.resources.served import BUCKET, invoke, serve
+from tests.waiting import soon
 
 
 def test_a_request_that_ends_the_server_fails_alone(cloud: Any, runtime: Any, name: str) -> None:
@@ -125,11 +126,7 @@ def test_requests_and_answers_are_captured_in_the_documented_format(cloud: Any, 
     serve(cloud, name, capture=capture_config(name))
 
     invoke(runtime, name, b"\x89PNG", ContentType="image/png", InferenceId="the-photo")
-    deadline = time.monotonic() + 10
-    while not (objects := captured(cloud, name)) and time.monotonic() < deadline:
-        time.sleep(0.1)
-
-    [(key, [line])] = objects.items()
+    [(key, [line])] = soon(lambda: captured(cloud, name)).items()
     assert key.startswith(f"captures-{name}/{name}/AllTraffic/{time.strftime('%Y/%m/%d', time.gmtime())}")
     assert key.endswith(".jsonl")
     assert line["captureData"]["endpointInput"] == {

@@ -14,6 +14,8 @@ from localcloud.api import ApiError
 from localcloud.serving import shift
 from localcloud.serving.metrics import Metrics
 from localcloud.serving.shift import Step
+from tests.localcloud.resources.served import wait_for
+from tests.waiting import soon
 
 BUCKET = "models-of-deployment-tests"
 
@@ -95,13 +97,7 @@ class Endpoint:
 
     def rest(self) -> dict[str, Any]:
         """The endpoint's description once it is InService or Failed; fails after 20 s."""
-        deadline = time.monotonic() + 20
-        while time.monotonic() < deadline:
-            endpoint: dict[str, Any] = self.sagemaker.describe_endpoint(EndpointName=self.name)
-            if endpoint["EndpointStatus"] in ("InService", "Failed"):
-                return endpoint
-            time.sleep(0.05)
-        raise AssertionError(endpoint)
+        return wait_for(self.sagemaker, self.name, "InService", "Failed")
 
     def update(self, config: str, **deployment: Any) -> None:
         self.sagemaker.update_endpoint(
@@ -170,9 +166,7 @@ def test_an_alarm_during_an_update_rolls_it_back(endpoint: Endpoint) -> None:
         **deployment("CANARY", 30, CanarySize=percent(50)),
         AutoRollbackConfiguration={"Alarms": [{"AlarmName": alarm}]},
     )
-    deadline = time.monotonic() + 20
-    while endpoint.ask() == "old" and time.monotonic() < deadline:
-        pass
+    assert soon(lambda: endpoint.ask() != "old")
 
     endpoint.put_alarm("ALARM")
     at_rest = endpoint.rest()
@@ -238,13 +232,9 @@ def test_what_fails_in_a_shadow_never_reaches_the_caller(cloud: Any, endpoint: E
 
     assert {endpoint.ask() for _ in range(5)} == {"production"}
 
-    s3, variants = cloud.client("s3"), set()
-    deadline = time.monotonic() + 10
-    while not variants and time.monotonic() < deadline:
-        listed = s3.list_objects_v2(Bucket=BUCKET, Prefix=f"failing/{endpoint.name}/").get("Contents", [])
-        variants = {found["Key"].split("/")[2] for found in listed}
-        time.sleep(0.1)
-    assert variants == {"A"}
+    s3, prefix = cloud.client("s3"), f"failing/{endpoint.name}/"
+    listed = soon(lambda: s3.list_objects_v2(Bucket=BUCKET, Prefix=prefix).get("Contents", []))
+    assert {found["Key"].split("/")[2] for found in listed} == {"A"}
 
 
 class CloudWatch:
@@ -295,12 +285,10 @@ def test_an_error_of_a_model_sets_off_an_alarm(cloud: Any, endpoint: Endpoint) -
     with pytest.raises(ClientError, match="ModelError"):
         endpoint.runtime.invoke_endpoint(EndpointName=endpoint.name, Body=b"raise")
 
-    deadline = time.monotonic() + 12
-    states = []
-    while "ALARM" not in states and time.monotonic() < deadline:
-        states = [a["StateValue"] for a in cloudwatch.describe_alarms(AlarmNames=[endpoint.name])["MetricAlarms"]]
-        time.sleep(0.1)
-    assert states == ["ALARM"]
+    def states() -> list[str]:
+        return [a["StateValue"] for a in cloudwatch.describe_alarms(AlarmNames=[endpoint.name])["MetricAlarms"]]
+
+    assert soon(lambda: states() == ["ALARM"])
 
 
 def test_no_request_fails_while_models_are_switched_under_load(endpoint: Endpoint) -> None:

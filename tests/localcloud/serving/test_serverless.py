@@ -1,6 +1,5 @@
 """Serverless variants: what is refused as on AWS, and one at work."""
 
-import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -11,7 +10,7 @@ from localcloud.api import ApiError
 from localcloud.containers import ContainerSpec
 from localcloud.serving import serverless
 from localcloud.serving.deployment import Deployment, VariantSpec
-from tests.localcloud.resources.served import artifact
+from tests.localcloud.resources.served import artifact, wait_for
 
 CONFIG = {"MemorySizeInMB": 2048, "MaxConcurrency": 2}
 VARIANT = {"VariantName": "AllTraffic", "ModelName": "model", "ServerlessConfig": CONFIG}
@@ -80,10 +79,7 @@ def test_a_serverless_endpoint_throttles_beyond_its_concurrency(cloud: Any) -> N
     )
     sagemaker.create_endpoint_config(EndpointConfigName=name, ProductionVariants=[{**VARIANT, "ModelName": name}])
     sagemaker.create_endpoint(EndpointName=name, EndpointConfigName=name)
-    deadline = time.monotonic() + 20
-    while (described := sagemaker.describe_endpoint(EndpointName=name))["EndpointStatus"] == "Creating":
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    described = wait_for(sagemaker, name, "InService", "Failed")
 
     def ask(body: bytes) -> str:
         try:

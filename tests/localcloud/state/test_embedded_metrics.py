@@ -2,12 +2,12 @@
 
 import io
 import json
-import time
 import zipfile
 
 import pytest
 
 from localcloud.state.embedded_metrics import EmbeddedMetrics, metrics
+from tests.waiting import soon
 
 
 def printed(value=1, **more):
@@ -113,7 +113,4 @@ def test_an_alarm_on_a_metric_that_a_function_prints_goes_off(cloud):
 
     assert state() != "ALARM"
     cloud.client("lambda").invoke(FunctionName="prints-metrics", Payload=b'{"bad": 1}')
-    deadline = time.monotonic() + 10
-    while state() != "ALARM":
-        assert time.monotonic() < deadline, f"the alarm is {state()}"
-        time.sleep(0.05)
+    assert soon(lambda: state() == "ALARM"), f"the alarm is {state()}"
