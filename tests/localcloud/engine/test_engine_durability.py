@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.localcloud.pipeline_kit import Kit, job_of
+from tests.waiting import soon
 
 STOPPED = "InternalServerError: the local cloud was stopped while it ran"
 # Waits the first time, and goes through once the object `go` is there: a new try downloads it.
@@ -49,12 +50,7 @@ def jobs_below(home: Path) -> int:
 
 def no_job_below(home: Path) -> bool:
     """Whether every job of this home ends within some seconds."""
-    deadline = time.monotonic() + 10
-    while jobs_below(home):
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.02)
-    return True
+    return soon(lambda: not jobs_below(home))
 
 
 @pytest.mark.parametrize("end", ["kill", "stop"])
