@@ -28,9 +28,9 @@ def written(bucket: Path, name: str, sidecar: dict[str, Any] | None = None, data
     path = bucket / name
     path.parent.mkdir(parents=True, exist_ok=True)
     if data:
-        path.write_text(name)
+        path.write_text(name, encoding="utf-8")
     if sidecar is not None:
-        Path(f"{path}.meta.json").write_text(json.dumps(sidecar))
+        Path(f"{path}.meta.json").write_text(json.dumps(sidecar), encoding="utf-8")
 
 
 @pytest.fixture
