@@ -123,7 +123,7 @@ def plan_retraining(state: State, settings: Settings, by_hand: bool = False) -> 
     new = labels - last.photos if last else labels
     alarm = _name_by_hand(state, dataset) if by_hand else state.alarm.name if state.alarm else ""
     if not alarm:
-        return Plan(Outcome.NOTHING, "the drift alarm is off")
+        return Plan(Outcome.NOTHING, "the drift alarm is off; `loadingbay retrain` trains with the labels all the same")
     mine = next((record for record in state.records if record.alarm == alarm), None)
     if mine and (mine.execution or mine.refused):
         return Plan(Outcome.DONE, _became(mine), alarm)

@@ -55,7 +55,7 @@ def test_an_alarm_with_enough_labels_starts_a_training_that_says_why():
 @pytest.mark.parametrize(
     ("changes", "outcome", "said"),
     [
-        ({"alarm": None}, Outcome.NOTHING, "the drift alarm is off"),
+        ({"alarm": None}, Outcome.NOTHING, "the drift alarm is off; `loadingbay retrain` trains"),
         ({"parameters": {}}, Outcome.NOTHING, "no training has succeeded"),
         ({"running": "arn:x"}, Outcome.RUNNING, "a training runs already: arn:x"),
         ({"photos": photos(9)}, Outcome.WAITING, "9 new labels of the 10 that are needed"),
