@@ -120,9 +120,15 @@ class Assembly:
 
         async def handle(method: str, path: str, headers: dict[str, str], body: bytes, query: Any) -> Any:
             self._policies.begin()
-            await self._emulator.before(service)
-            answer = await handler(method, path, headers, body, query)
-            await self._saver.after(service, _operation(path, headers, body, query), method, path)
+            request = service, _operation(path, headers, body, query), method, path
+            room = self._saver.before(*request, len(body))
+            try:
+                await self._emulator.before(service)
+                answer = await handler(method, path, headers, body, query)
+                await self._saver.after(*request, room)
+            finally:
+                if room is not None:
+                    room.release()
             return answer
 
         return handle

@@ -14,7 +14,6 @@ execution_logs      events of executions in log groups
 function_logs       what invocations of functions wrote
 encryption          S3 objects put with aws:kms and no key
 alarms              evaluation of CloudWatch alarms
-metrics             data points of CloudWatch kept together
 queue_metrics       how many messages wait in queues, and how long, as CloudWatch metrics
 event_entries       events that PutEvents does not take
 function_limits     the size of what functions are given and answer, their variables and their time
@@ -41,6 +40,7 @@ clock               jumps of the machine's clock
 queues              SQS with its messages in SQLite
 execution_store     executions of state machines in SQLite
 executions          Step Functions on the execution store
+metrics             data points of CloudWatch in SQLite, kept together
 invocations         asynchronous invocations of Lambda functions
 log_store           log lines in SQLite
 logs                CloudWatch Logs on the log store

@@ -1,6 +1,6 @@
 """The stores beside MiniStack's state files, opened together: what is acknowledged all the time is committed at once.
 
-traffic.sqlite   messages of queues, executions of state machines, asynchronous invocations
+traffic.sqlite   messages of queues, executions of state machines, asynchronous invocations, points of metrics
 logs.sqlite      log lines
 s3-commits/      puts to S3 on their way
 s3-uploads/      uploads to S3 in parts
@@ -21,6 +21,7 @@ from typing import Any
 from localcloud.ministack import (
     execution_store,
     invocations,
+    metrics,
     queues,
     s3_commits,
     s3_completion,
@@ -75,11 +76,13 @@ class Durable:
         """
         self._expire = expire
         self._traffic = Database(
-            folder / "state" / "traffic.sqlite", queues.SCHEMA + execution_store.SCHEMA + invocations.SCHEMA
+            folder / "state" / "traffic.sqlite",
+            queues.SCHEMA + execution_store.SCHEMA + invocations.SCHEMA + metrics.SCHEMA,
         )
         self._log_store = LogStore(folder / "state" / "logs.sqlite")
         self.logs = Logs(modules["services.cloudwatch_logs"], self._log_store, IN_EXECUTION.get)
         self._queues = Queues(modules["services.sqs"], self._traffic)
+        self._metrics = metrics.Metrics(modules["services.cloudwatch"], self._traffic)
         self.executions = ExecutionStore(self._traffic, self.settle)
         self._runs = Executions(modules["services.stepfunctions"], self.executions, self.settle)
         self._states = modules["services.stepfunctions"]
@@ -169,8 +172,10 @@ class Durable:
                     self._queues.shift(jump)
                 self._expire()
                 self.settle()
+                self._metrics.store()
                 self.executions.sweep()
                 if time.monotonic() - purged > _PURGE_SECONDS and not self.logs.purge():
+                    self._metrics.purge()
                     purged = time.monotonic()
             except (Exception, DiskError):
                 logger.exception("the emulator's stores could not be written; it is tried again")
@@ -181,6 +186,7 @@ class Durable:
         self._stopped.set()
         try:
             self.settle()
+            self._metrics.store()
             self.executions.sweep()
         except (Exception, DiskError):
             logger.exception("the emulator's stores could not be written")

@@ -30,7 +30,6 @@ from localcloud.ministack import (
     json_requests,
     list_tokens,
     map_runs,
-    metrics,
     patches,
     schedules,
     templates,
@@ -154,7 +153,6 @@ class Emulator:
         patches.ask_s3_for_presigned(self._main)
         encryption.install(self._modules["services.s3"], settings)
         alarms.install(self._modules["services.cloudwatch"], functools.partial(self.put_event, source="aws.cloudwatch"))
-        metrics.install(self._modules["services.cloudwatch"])
         self._queue_metrics = QueueMetrics(self._modules["services.sqs"], self._modules["services.cloudwatch"])
         list_tokens.install(self._modules)
         definitions.install(machines)

@@ -230,16 +230,25 @@ def refuse_yaml_aliases(loader: Any) -> None:
 
 
 def refuse_unreadable_archives(modules: Modules) -> None:
-    """Refuse a function's archive that cannot be unpacked when it is given, as Lambda does, not when it is invoked."""
+    """Refuse a function's archive that cannot be unpacked when it is given, as Lambda does, not when it is invoked.
+
+    One that can be is written at once: DiskError before anything is changed.
+    """
     service = modules["services.lambda_svc"]
-    find_names(service, "_reject_unreadable_zip", "error_response_json")
+    find_names(service, "_reject_unreadable_zip", "_write_code_blob", "error_response_json")
     check = service._reject_unreadable_zip
 
     @functools.wraps(check)
     def refuse(data: bytes | None) -> Any:
         problem = None if not data or check(data) else unreadable(data)
         if problem is None:
-            return check(data)
+            refused = check(data)
+            if data and not refused:
+                try:
+                    service._write_code_blob(data)
+                except OSError as error:
+                    raise DiskError(f"The function's archive could not be written: {error.strerror}") from error
+            return refused
         message = f"Could not unzip uploaded file. Please check your file, then try to upload again. ({problem})"
         return service.error_response_json("InvalidParameterValueException", message, 400)
 

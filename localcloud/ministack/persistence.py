@@ -11,8 +11,10 @@ import re
 import threading
 import time
 from collections.abc import Callable
+from enum import Enum, auto
 from typing import Protocol
 
+from localcloud.ministack.state_files import Room
 from localcloud.settings import DiskError
 
 logger = logging.getLogger("localcloud")
@@ -37,6 +39,8 @@ _TRAFFIC = {
     "Publish",
     "Invoke",
 }
+# Traffic whose changes in memory are not taken back when they cannot be stored.
+_NOT_UNDONE = {"PutEvents", "Publish", "PutMetricData"}
 # Work in one of these shows in others: a state machine sends messages, a function writes logs.
 _TOUCHES = {
     "states": {"states", "logs", "sqs", "events"},
@@ -48,6 +52,27 @@ _STACK_SETTLES_SECONDS = 2.0
 _STACKS = "cloudformation"
 
 
+class Kind(Enum):
+    """What a request does to the state of its service."""
+
+    READS = auto()
+    TRAFFIC = auto()
+    OBJECT = auto()
+    """An object is committed by itself; what the state file has of it can wait."""
+    CHANGE = auto()
+
+
+def kind_of(service: str, operation: str, method: str, path: str) -> Kind:
+    """What a request does: by its operation, in REST by its method."""
+    if operation in _TRAFFIC or path.endswith("/invocations"):
+        return Kind.TRAFFIC
+    if _READS.match(operation) or method in ("GET", "HEAD"):
+        return Kind.READS
+    # A POST to a bucket deletes objects.
+    of_object = service == "s3" and ("/" in path.strip("/") or method == "POST")
+    return Kind.OBJECT if of_object else Kind.CHANGE
+
+
 class Files(Protocol):
     """What the saver needs of the state files."""
 
@@ -57,8 +82,11 @@ class Files(Protocol):
     def keys(self) -> set[str]:
         """The names of all state files."""
 
-    def write(self, key: str) -> None:
-        """Write one state file."""
+    def reserve(self, key: str, size: int) -> Room:
+        """Take room for a state file as a request with a body of `size` bytes may change it, or DiskError."""
+
+    def write(self, key: str, room: Room | None = None) -> None:
+        """Write one state file, into the room that was taken for it."""
 
     def stacks_changing(self) -> bool:
         """Whether a CloudFormation stack changes, which changes other services too."""
@@ -81,22 +109,28 @@ class Saver:
         self._thread = threading.Thread(target=self._run, name="state-saver", daemon=True)
         self._thread.start()
 
-    async def after(self, service: str, operation: str, method: str, path: str) -> None:
+    def before(self, service: str, operation: str, method: str, path: str, size: int) -> Room | None:
+        """Take the room that a request with a body of `size` bytes needs, so that it is refused before it changes
+        anything: DiskError. None where nothing is changed, or where a store takes back what it could not keep.
+        """
+        kind, key = kind_of(service, operation, method, path), self._files.key_of(service)
+        if key is None or not (kind is Kind.CHANGE or operation in _NOT_UNDONE):
+            return None
+        return self._files.reserve(key, size)
+
+    async def after(self, service: str, operation: str, method: str, path: str, room: Room | None = None) -> None:
         """Called between a request's work and its answer. DiskError if what it changed cannot be written."""
-        reads = bool(_READS.match(operation)) or method in ("GET", "HEAD")
+        kind = kind_of(service, operation, method, path)
         if service == _STACKS:
-            await asyncio.to_thread(self._after_stack_request, reads)
-        elif operation in _TRAFFIC or path.endswith("/invocations"):
+            await asyncio.to_thread(self._after_stack_request, kind is Kind.READS)
+        elif kind is Kind.CHANGE:
+            self._settle()
+            await asyncio.to_thread(self._write_for_request, service, room)
+        elif kind is not Kind.READS:
+            if room is not None:
+                room.release()
             self._settle()
             self.mark(service)
-        elif service == "s3" and "/" in path.strip("/"):
-            # An object is committed by itself; what the state file has of it can wait.
-            if not reads:
-                self._settle()
-                self.mark(service)
-        elif not reads:
-            self._settle()
-            await asyncio.to_thread(self._write_for_request, service)
 
     def mark(self, service: str) -> None:
         """A service did some work; what that changed, there and in others, is written soon."""
@@ -105,14 +139,14 @@ class Saver:
             self._dirty |= {key for key in keys if key is not None}
         self._wake.set()
 
-    def _write_for_request(self, service: str) -> None:
+    def _write_for_request(self, service: str, room: Room | None) -> None:
         """Write the state file of a service before its request is answered; DiskError if it cannot be written."""
         key = self._files.key_of(service)
         if key is not None:
             with self._lock:
                 self._dirty.discard(key)
             try:
-                self._files.write(key)
+                self._files.write(key, room)
             except BaseException:
                 with self._lock:
                     self._dirty.add(key)

@@ -1,6 +1,8 @@
-"""MiniStack's state files: one a service, written whole and in one step."""
+"""MiniStack's state files: one a service, written whole and in one step, into room that was taken before."""
 
+import itertools
 import json
+import os
 import sys
 import threading
 import time
@@ -11,6 +13,26 @@ from localcloud.ministack.private_names import find_names
 from localcloud.settings import DiskError
 
 _TRIES = 20
+_MORE_BYTES, _MORE_PER_BYTE = 65_536, 8
+"""How much larger a state file may become by a request: so much, and so much for each byte of its body."""
+
+
+class Room:
+    """Bytes of the disk that are kept for what a request will change, as a file of that size."""
+
+    def __init__(self, path: Path, size: int) -> None:
+        """Take the room. DiskError if it is not there."""
+        self.path = path
+        try:
+            with path.open("wb") as file:
+                os.posix_fallocate(file.fileno(), 0, size)
+        except OSError as error:
+            self.release()
+            raise DiskError(f"Nothing was changed, as it could not be stored: {path}: {error.strerror}") from error
+
+    def release(self) -> None:
+        """Give back what was not used."""
+        self.path.unlink(missing_ok=True)
 
 
 class StateFiles:
@@ -21,6 +43,9 @@ class StateFiles:
         find_names(persistence, "_state_format_version", "_json_default", "STATE_DIR")
         self._app, self._persistence = app, persistence
         self._written: dict[str, int] = {}
+        self._numbers = itertools.count()
+        for left in Path(persistence.STATE_DIR).glob("*.room"):
+            left.unlink()
         self._locks: dict[str, threading.Lock] = {key: threading.Lock() for key in app._state_map}
 
     def key_of(self, service: str) -> str | None:
@@ -32,13 +57,23 @@ class StateFiles:
         """The names of the state files of all services in use."""
         return set(self._app._build_persistence_save_dict())
 
-    def write(self, key: str) -> None:
-        """Write a service's state if it differs from what was last written.
+    def _path(self, key: str) -> Path:
+        return Path(self._persistence.STATE_DIR) / f"{key}.json"
+
+    def reserve(self, key: str, size: int) -> Room:
+        """Take room for a service's state file as a request with a body of `size` bytes may change it, or DiskError."""
+        path = self._path(key)
+        present = path.stat().st_size if path.exists() else 0
+        room = path.with_suffix(f".{next(self._numbers)}.room")
+        return Room(room, present + _MORE_BYTES + _MORE_PER_BYTE * size)
+
+    def write(self, key: str, room: Room | None = None) -> None:
+        """Write a service's state if it differs from what was last written, into the room that was taken for it.
 
         DiskError if the file cannot be written. (MiniStack's own `save_all` logs that and goes on.)
         """
         with self._locks.setdefault(key, threading.Lock()):
-            path = Path(self._persistence.STATE_DIR) / f"{key}.json"
+            path = self._path(key)
             try:
                 # Lambda writes its functions' archives when it is asked for its state.
                 state = self._state(key)
@@ -48,8 +83,10 @@ class StateFiles:
                 text = json.dumps(wrapped, default=self._persistence._json_default)
                 if self._written.get(key) == hash(text):
                     return
-                partial = path.with_suffix(".partial")
-                partial.write_text(text)
+                partial = room.path if room else path.with_suffix(".partial")
+                with partial.open("r+b" if room else "wb") as file:
+                    file.write(text.encode())
+                    file.truncate()
                 partial.replace(path)
             except OSError as error:
                 raise DiskError(f"{path} could not be written: {error.strerror}") from error

@@ -1,6 +1,5 @@
 """Data points that are kept together: counts, order, copies, and what CloudWatch answers of them."""
 
-import copy
 import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -41,14 +40,6 @@ def test_no_point_is_lost_by_threads_and_eviction() -> None:
         list(pool.map(add, range(2_000)))
 
     assert sum(p.get("Count", 1) for p in points) == 2_000
-
-
-def test_a_copy_is_a_list_of_its_own() -> None:
-    points = Points([point(10.0, 1.0)])
-    copied = copy.deepcopy(points)
-    points.append(point(10.0, 1.0))
-
-    assert copied == [point(10.0, 1.0)]
 
 
 def test_metrics_that_boto3_compresses_are_kept(cloud: Any) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from localcloud.ministack.persistence import Saver
+from localcloud.ministack.state_files import Room
 from localcloud.settings import DiskError
 from tests.waiting import soon
 
@@ -16,6 +17,7 @@ class Files:
 
     def __init__(self) -> None:
         self.written: list[str] = []
+        self.reserved: list[tuple[str, int]] = []
         self.broken: set[str] = set()
         self.changing = False
 
@@ -25,7 +27,11 @@ class Files:
     def keys(self) -> set[str]:
         return {"cloudformation", "iam", "sqs"}
 
-    def write(self, key: str) -> None:
+    def reserve(self, key: str, size: int) -> Room:
+        self.reserved.append((key, size))
+        raise DiskError("No space left on device")
+
+    def write(self, key: str, room: Room | None = None) -> None:
         if key in self.broken:
             raise DiskError(f"{key}.json could not be written: No space left on device")
         self.written.append(key)
