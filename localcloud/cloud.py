@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from localcloud.iam.identities import Identities
 from localcloud.images.environments import Images
 from localcloud.settings import DiskError, Settings
+from localcloud.state.retried_writes import RetriedWrites
 from localcloud.state.store import Store
 
 if TYPE_CHECKING:
@@ -110,6 +111,7 @@ class Cloud:
     identities: Identities
     clock: Callable[[], float] = _now
     runner: Runner = field(default_factory=Runner)
+    retried: RetriedWrites = field(default_factory=RetriedWrites)
     call: Callable[..., dict[str, Any]] = field(init=False)
     jobs: "JobService" = field(init=False)
     engine: "Engine" = field(init=False)

@@ -104,6 +104,8 @@ def follow(target: Target, screen: Screen, part: Part, arn: str) -> Execution:
         for seen in executions.follow(sagemaker, target.client("logs"), arn, interval=target.interval):
             screen.update(seen)
             if isinstance(seen, Execution):
+                if seen.failure and seen.status not in executions.ENDED and seen.failure != part.note:
+                    screen.note(part, seen.failure)  # why it waits
                 ended = seen
     except KeyboardInterrupt:
         screen.note(part, "stopping")

@@ -22,7 +22,6 @@ from localcloud.engine.step_types import JOBS
 from localcloud.engine.steps import Context, StepError
 from localcloud.jobs.events import announce
 from localcloud.jobs.failure import bounded
-from localcloud.jobs.retried_writes import retry_until_stored
 from localcloud.jobs.service import JobService
 
 logger = logging.getLogger("localcloud")
@@ -325,7 +324,7 @@ class ExecutionRun:
         self._records.announce_step(step, document, before)
 
     def _stored(self, write: Callable[[], None]) -> None:
-        retry_until_stored(write, lambda: self._closed)
+        self._cloud.retried.until_stored(write, lambda: self._closed)
 
     # Retries, stops, restarts
 

@@ -17,7 +17,6 @@ removal         removes the directories of jobs that have ended, in the backgrou
 failure         makes the FailureReason of a failed job
 metrics         reads metrics from log lines by regular expression
 events          publishes state changes to EventBridge
-retried_writes  repeats a write to the store until it succeeds
 
 The processes themselves are started by `localcloud.sandbox`.
 """

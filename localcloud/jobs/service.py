@@ -12,7 +12,6 @@ from localcloud.cloud import Cloud
 from localcloud.jobs.events import announce
 from localcloud.jobs.processing import Processing
 from localcloud.jobs.removal import Remover
-from localcloud.jobs.retried_writes import retry_until_stored
 from localcloud.jobs.run import INTERRUPTED, JobRun, Kind, end_orphans
 from localcloud.jobs.training import Training
 from localcloud.jobs.transform import Transform
@@ -174,7 +173,9 @@ class JobService:
         store = self._cloud.store
         # Only a final status is retried: the job's files are removed by then, so that the disk may have room again.
         final = status in _FINAL
-        job = retry_until_stored(lambda: store.update(kind.store_kind, name, edit), lambda: self._closed or not final)
+        job = self._cloud.retried.until_stored(
+            lambda: store.update(kind.store_kind, name, edit), lambda: self._closed or not final
+        )
         if changed:
             announce(self._cloud, kind.label, job)
 

@@ -9,7 +9,7 @@ from localcloud.cloud import Cloud
 from localcloud.engine.definition import Definition, DefinitionError, parse
 from localcloud.engine.graph import reused
 from localcloud.engine.parameters import ParameterError, bind
-from localcloud.engine.records import EXECUTION, PIPELINE, STEP, TOKEN, VERSION, Records, announce_execution
+from localcloud.engine.records import EXECUTION, PIPELINE, RUNNING, STEP, TOKEN, VERSION, Records, announce_execution
 from localcloud.engine.references import as_text, resolve
 from localcloud.engine.scope import ExecutionScope
 from localcloud.engine.step_types import sagemaker_model
@@ -122,8 +122,10 @@ def _make_trial(cloud: Cloud, execution: dict[str, Any]) -> None:
 
 @operation("DescribePipelineExecution")
 def describe_pipeline_execution(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any]:
-    """Describe an execution."""
-    return _find(cloud, request["PipelineExecutionArn"])
+    """Describe an execution. One that waits because nothing can be stored says so as its FailureReason."""
+    execution = _find(cloud, request["PipelineExecutionArn"])
+    refused = cloud.retried.refused if execution["PipelineExecutionStatus"] in RUNNING else None
+    return {**execution, "FailureReason": refused} if refused else execution
 
 
 @operation("ListPipelineExecutions")

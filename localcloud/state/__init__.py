@@ -2,6 +2,7 @@
 
 credentials       the owner's access key
 store             documents in SQLite
+retried_writes    writes to the store that are repeated until they succeed
 damage            finds files that something has damaged
 s3_addresses      bucket and key of the addresses that SageMaker takes
 events            SageMaker's events on the default bus, delivered at least once

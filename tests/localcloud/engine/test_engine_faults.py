@@ -5,10 +5,11 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import psutil
 import pytest
 
 from localcloud.jobs.failure import sentence
-from localcloud.jobs.retried_writes import retry_until_stored
+from localcloud.state.retried_writes import RetriedWrites
 from tests.localcloud.pipeline_kit import Kit, job_of
 
 RETRY: dict[str, Any] = {
@@ -89,7 +90,8 @@ def test_a_full_or_read_only_disk_is_told_in_a_sentence(number: int, words: str)
 
 
 def test_a_state_is_written_once_the_disk_takes_it() -> None:
-    answers: Iterator[Exception | str] = iter([sqlite3.OperationalError("database or disk is full"), "stored"])
+    full = sqlite3.OperationalError("database or disk is full")
+    answers: Iterator[Exception | str] = iter([full, full, "stored"])
 
     def write() -> str:
         answer = next(answers)
@@ -97,7 +99,16 @@ def test_a_state_is_written_once_the_disk_takes_it() -> None:
             raise answer
         return answer
 
-    assert retry_until_stored(write, lambda: False, pause=0) == "stored"
+    retried = RetriedWrites(pause=0)
+    told: list[str | None] = []
+
+    def stop() -> bool:
+        told.append(retried.refused)
+        return len(told) > 2
+
+    assert retried.until_stored(write, stop) == "stored"
+    assert told == [None, "Its state cannot be stored (database or disk is full): free some space, then it goes on."]
+    assert retried.refused is None
 
 
 def test_a_state_that_cannot_be_written_is_given_up_when_the_cloud_ends() -> None:
@@ -105,4 +116,22 @@ def test_a_state_that_cannot_be_written_is_given_up_when_the_cloud_ends() -> Non
         raise sqlite3.OperationalError("database or disk is full")
 
     with pytest.raises(sqlite3.OperationalError):
-        retry_until_stored(write, lambda: True, pause=0)
+        RetriedWrites(pause=0).until_stored(write, lambda: True)
+
+
+def test_an_execution_that_cannot_be_stored_says_so_and_goes_on(own_cloud: Callable[[], Any]) -> None:
+    cloud = own_cloud()
+    kit = Kit(cloud)
+    kit.pipeline(kit.processing("A", "import time; time.sleep(1)"))
+    arn = kit.start()
+    process = psutil.Process(cloud.process.pid)
+    # The kernel refuses to let a file grow beyond this, as it refuses on a full disk.
+    process.rlimit(psutil.RLIMIT_FSIZE, (1, psutil.RLIM_INFINITY))
+    while not (told := kit.sm.describe_pipeline_execution(PipelineExecutionArn=arn)).get("FailureReason"):
+        time.sleep(0.05)
+    process.rlimit(psutil.RLIMIT_FSIZE, (psutil.RLIM_INFINITY, psutil.RLIM_INFINITY))
+
+    assert told["PipelineExecutionStatus"] == "Executing"
+    assert "cannot be stored" in told["FailureReason"]
+    ended = kit.wait(arn)
+    assert (ended["PipelineExecutionStatus"], ended.get("FailureReason")) == ("Succeeded", None)
