@@ -34,6 +34,7 @@ from localcloud.sandbox.sandbox import detect
 from localcloud.serving.invoke import Invoker
 from localcloud.serving.manager import Manager
 from localcloud.settings import READ_SECONDS, Settings, StartError
+from localcloud.state import damage
 from localcloud.state.credentials import visitor_secret
 from localcloud.state.embedded_metrics import EmbeddedMetrics
 from localcloud.state.events import Outbox
@@ -53,6 +54,7 @@ class Assembly:
         """
         for directory in (settings.jobs_dir, settings.endpoints_dir):
             directory.mkdir(parents=True, exist_ok=True)
+        damage.check(settings)
         resources.load()
         for stack in interrupted_stacks.mark_interrupted(settings.emulator_dir / "state" / "cloudformation.json"):
             logger.warning("stack %s: its change was interrupted when the local cloud was stopped", stack)

@@ -9,6 +9,7 @@ import socket
 import sys
 from dataclasses import replace
 from importlib.metadata import version
+from pathlib import Path
 from typing import IO, Any
 
 from localcloud.http.connections import raise_descriptor_limit, run, serve_http
@@ -48,6 +49,16 @@ def claim_home(settings: Settings) -> IO[str]:
     handle.write(str(Identity.of(os.getpid())))
     handle.flush()
     return handle
+
+
+def machine_crashed(note: Path) -> bool:
+    """Whether the machine has ended since the local cloud that left its identity in the file `note`, which `down`
+    removes, or the note cannot be read.
+    """
+    if not note.exists():
+        return False
+    earlier = Identity.read(note)
+    return earlier is None or earlier.boot != Identity.of(os.getpid()).boot
 
 
 def end_if_moved(settings: Settings, handle: IO[str]) -> None:
@@ -95,6 +106,7 @@ def serve(settings: Settings) -> None:
     os.umask(0o077)
     write_to_stderr()
     raise_descriptor_limit()
+    after_crash = machine_crashed(settings.pid_file)
     with claim_home(settings) as handle, claim_port(settings.port) as listener:
         try:
             secret = owner_secret(settings.home, settings.account)
@@ -109,7 +121,11 @@ def serve(settings: Settings) -> None:
                 file=sys.stderr,
             )
         settings = replace(
-            settings, port=listener.getsockname()[1], secret=secret, installer=installer_variables(os.environ)
+            settings,
+            port=listener.getsockname()[1],
+            secret=secret,
+            installer=installer_variables(os.environ),
+            after_crash=after_crash,
         )
         run(_serve(settings, listener, handle))
 

@@ -60,6 +60,8 @@ class Settings:
     """How many job processes run at once; the others wait."""
     enforce_iam: bool = False
     """Whether roles are held to their policies; otherwise every signed request is allowed."""
+    after_crash: bool = False
+    """Whether the machine ended without the local cloud being stopped, so that files may be damaged."""
     strict: bool = False
     """Whether an answer that breaks AWS's own model is an error (for tests) rather than a log line."""
 

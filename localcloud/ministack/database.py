@@ -28,8 +28,8 @@ class Database:
         self.lock = threading.RLock()
         """Held by who writes, also while what is to be written is put together: the last write is then the newest."""
         self._threads = threading.local()
-        self._writer = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=30)
         with opening(path):
+            self._writer = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=30)
             self._writer.execute("PRAGMA journal_mode=WAL")
             self._writer.execute("PRAGMA synchronous=NORMAL")
             # A page that changes all the time is copied from the log to the file every 16 MB, not every 4.

@@ -56,12 +56,16 @@ _LONG_READS = {
 }
 
 
-def recover_objects(folder: Path) -> None:
-    """Finish and repair puts to S3 that a kill interrupted; before MiniStack, which reads the objects when imported."""
+def recover_objects(folder: Path, *, after_crash: bool = False) -> None:
+    """Finish and repair puts to S3 that a kill interrupted; before MiniStack, which reads the objects when imported.
+
+    StartError names an object that is damaged; after a crash of the machine their content is looked at too.
+    """
     s3_commits.Commits(folder / "s3-commits").recover()
     # Times of files may be some milliseconds behind the clock.
     mark, now = folder / "s3-looked-at", time.time_ns() - 1_000_000_000
-    for path in s3_commits.repair(folder / "s3", mark.stat().st_mtime_ns if mark.exists() else 0):
+    since = mark.stat().st_mtime_ns if mark.exists() and not after_crash else 0
+    for path in s3_commits.repair(folder / "s3", since, after_crash=after_crash):
         logger.warning("S3: %s was torn by a kill and has been made readable", path)
     mark.touch()
     os.utime(mark, ns=(now, now))

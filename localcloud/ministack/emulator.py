@@ -43,7 +43,6 @@ from localcloud.ministack.private_names import find_names, need
 from localcloud.ministack.queue_metrics import QueueMetrics
 from localcloud.ministack.state_files import StateFiles
 from localcloud.settings import Settings
-from localcloud.state.damage import check_json
 
 logger = logging.getLogger("localcloud")
 
@@ -108,8 +107,7 @@ class Emulator:
         shutil.rmtree(settings.emulator_dir / "tmp", ignore_errors=True)
         for name in ("tmp", "state", "s3"):
             (settings.emulator_dir / name).mkdir(parents=True, exist_ok=True)
-        recover_objects(settings.emulator_dir)
-        check_json(settings.emulator_dir / "state")
+        recover_objects(settings.emulator_dir, after_crash=settings.after_crash)
         for name in _UNUSED:
             sys.modules.setdefault(name, None)  # type: ignore[arg-type]  # None is taken for not installed
         self._main: Any = importlib.import_module("ministack.app")

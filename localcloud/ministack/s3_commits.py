@@ -21,6 +21,7 @@ from localcloud.ministack.s3_files import FileBytes
 from localcloud.ministack.s3_loading import SIDECAR
 from localcloud.ministack.s3_requests import free_later, on_disk
 from localcloud.settings import DiskError
+from localcloud.state.damage import damaged
 
 logger = logging.getLogger("localcloud")
 
@@ -61,10 +62,25 @@ class Commits:
         """Finish puts that were committed when the process ended and remove those that were not; how many committed."""
         commits = list(self.folder.glob("*.commit"))
         for commit in commits:
-            self._finish(commit)
+            if why := self._cut(commit):
+                logger.error("S3: the last put of %s is lost by a crash of the machine: %s", commit.readlink(), why)
+            else:
+                self._finish(commit)
         for file in self.folder.iterdir():
             file.unlink()
         return len(commits)
+
+    @staticmethod
+    def _cut(commit: Path) -> str:
+        """What of a committed put was not on the disk when the machine ended; empty after a mere kill."""
+        body, sidecar = commit.with_suffix(".body"), commit.with_suffix(".meta")
+        if not sidecar.exists():
+            return ""
+        try:
+            meta = json.loads(sidecar.read_text(encoding="utf-8"))
+        except ValueError as error:
+            return str(error)
+        return _differs(body, meta, content=False) if body.exists() else ""
 
     def _finish(self, commit: Path) -> None:
         """Move the bytes and the sidecar of a committed put to their places."""
@@ -176,38 +192,58 @@ def _read_again(s3: Any, bucket: str, key: str, path: str) -> None:
         s3._load_persisted_history(account, held, bucket, key, meta)
 
 
-def repair(folder: Path, since: int = 0) -> list[str]:
+def repair(folder: Path, since: int = 0, *, after_crash: bool = False) -> list[str]:
     """Make objects readable that a kill left torn before puts were committed in one step; their paths.
 
     Looked at is what was written since a time, epoch nanoseconds: reading every sidecar takes long.
-    An object is torn when its size, or at the same size its MD5, is not that of its sidecar. The bytes of the version
-    that the sidecar names are taken where they were kept; else the sidecar is changed to describe the bytes.
+    Such an object is newer than its sidecar, and its size, or at the same size its MD5, is not that of its sidecar.
+    The bytes of the version that the sidecar names are taken where they were kept; else the sidecar is changed to
+    describe the bytes. Other bytes that are not those of their sidecar are damaged: StartError. Their MD5 is looked at
+    only `after_crash` of the machine.
     """
-    repaired = []
+    repaired, broken = [], []
     for data, sidecar in _objects(folder, since):
         try:
-            meta = json.loads(sidecar.read_text())
-        except ValueError:
-            meta = {}
-        if meta.get("is_delete_marker") or not _torn(data, sidecar, meta):
+            meta = json.loads(sidecar.read_text(encoding="utf-8"))
+        except ValueError as error:
+            broken.append((sidecar, str(error)))
+            continue
+        if meta.get("is_delete_marker") or meta.get("size") is None:
             continue
         account, bucket, *key = data.relative_to(folder).parts
-        kept = folder.joinpath(_VERSIONS, account, bucket, meta.get("version_id") or "null", *key)
-        repaired.append(str(data))
-        if kept.is_file() and kept.stat().st_size == meta.get("size"):
-            partial = data.with_name(data.name + ".tmp")
-            partial.write_bytes(kept.read_bytes())
-            partial.replace(data)
-            continue
-        body = data.read_bytes()
-        meta.update(size=len(body), etag=f'"{_md5(body)}"', checksums={})
+        kept = folder.joinpath(_VERSIONS, account, bucket)
+        # The sidecar is written last: bytes that are newer than it are of another put.
+        if data.stat().st_mtime_ns > sidecar.stat().st_mtime_ns:
+            if _differs(data, meta, content=True):
+                _repair(data, sidecar, meta, kept.joinpath(meta.get("version_id") or "null", *key))
+                repaired.append(str(data))
+        elif why := _differs(data, meta, after_crash):
+            broken.append((data, why))
         for version in meta.get("versions", []):
-            if version["version_id"] == meta.get("version_id"):
-                version.update(size=meta["size"], etag=meta["etag"])
-        partial = sidecar.with_name(sidecar.name + ".tmp")
-        partial.write_text(json.dumps(meta))
-        partial.replace(sidecar)
+            displaced = kept.joinpath(version.get("version_id") or "null", *key)
+            if displaced.is_file() and (why := _differs(displaced, version, after_crash)):
+                broken.append((displaced, why))
+    if broken:
+        path, why = broken[0]
+        raise damaged(path, f"{why}; {len(broken)} such files" if len(broken) > 1 else why)
     return repaired
+
+
+def _repair(data: Path, sidecar: Path, meta: dict[str, Any], kept: Path) -> None:
+    """Give a torn object the bytes that were `kept` of its version, or else a sidecar that describes its bytes."""
+    if kept.is_file() and kept.stat().st_size == meta.get("size"):
+        partial = data.with_name(data.name + ".tmp")
+        partial.write_bytes(kept.read_bytes())
+        partial.replace(data)
+        return
+    body = data.read_bytes()
+    meta.update(size=len(body), etag=f'"{_md5(body)}"', checksums={})
+    for version in meta.get("versions", []):
+        if version["version_id"] == meta.get("version_id"):
+            version.update(size=meta["size"], etag=meta["etag"])
+    partial = sidecar.with_name(sidecar.name + ".tmp")
+    partial.write_text(json.dumps(meta))
+    partial.replace(sidecar)
 
 
 def _objects(folder: Path, since: int) -> Iterator[tuple[Path, Path]]:
@@ -225,15 +261,13 @@ def _objects(folder: Path, since: int) -> Iterator[tuple[Path, Path]]:
                 yield Path(entry.path), Path(sidecar.path)
 
 
-def _torn(data: Path, sidecar: Path, meta: dict[str, Any]) -> bool:
-    """Whether the bytes of an object are not those that its sidecar (`meta`) describes."""
-    found, etag = data.stat(), str(meta.get("etag", "")).strip('"')
-    if meta.get("size") is None:
-        return False
-    if found.st_size != meta["size"]:
-        return True
-    # The sidecar is written last: bytes that are newer than it are of another put. An ETag of parts is no MD5.
-    return found.st_mtime_ns > sidecar.stat().st_mtime_ns and len(etag) == 32 and _md5(data.read_bytes()) != etag
+def _differs(data: Path, meta: dict[str, Any], content: bool) -> str:
+    """How a file differs from the bytes that `meta` describes, their `content` too if asked for; empty if not."""
+    size, etag = data.stat().st_size, str(meta.get("etag", "")).strip('"')
+    if meta.get("size") is not None and size != meta["size"]:
+        return f"it has {size} bytes, not {meta['size']}"
+    # An ETag of parts is no MD5.
+    return "its MD5 is not its ETag" if content and len(etag) == 32 and _md5(data.read_bytes()) != etag else ""
 
 
 def _md5(body: bytes) -> str:

@@ -18,6 +18,7 @@ from localcloud.ministack.s3_checksums import type_of_checksum, wrong_type_of_ch
 from localcloud.ministack.s3_files import FileBytes, join, write
 from localcloud.ministack.s3_requests import afterwards, on_disk, temporary
 from localcloud.settings import DiskError
+from localcloud.state.damage import damaged
 
 Answer = tuple[int, dict[str, str], Any]
 
@@ -75,18 +76,26 @@ class Uploads:
     def read(self) -> Iterator[tuple[str, str, dict[str, Any]]]:
         """Uploads that had not ended when the server did: account, id, and what MiniStack knows of an upload.
 
-        What a kill left of others, and of parts that were not acknowledged, is removed.
+        What a kill left of others, and of parts that were not acknowledged, is removed. StartError names a damaged one.
         """
         for folder in list(self.folder.iterdir()):
             try:
                 noted = json.loads((folder / "upload.json").read_text(encoding="utf-8"))
-            except (OSError, ValueError):
+            except OSError:
                 shutil.rmtree(folder, ignore_errors=True)
                 continue
+            except ValueError as error:
+                raise damaged(folder / "upload.json", error) from error
             parts = {}
             for path in folder.glob("[0-9]" * 5 + ".json"):
-                part = json.loads(path.read_text(encoding="utf-8"))
-                if (folder / part["file"]).is_file():
+                try:
+                    part = json.loads(path.read_text(encoding="utf-8"))
+                except ValueError as error:
+                    raise damaged(path, error) from error
+                data = folder / part["file"]
+                if data.is_file():
+                    if data.stat().st_size != int(part["size"]):
+                        raise damaged(data, f"it has {data.stat().st_size} bytes, not {part['size']}")
                     parts[int(path.stem)] = part
             used = {part["file"] for part in parts.values()}
             for path in folder.iterdir():

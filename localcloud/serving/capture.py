@@ -240,7 +240,15 @@ def _read(spool: Path) -> Iterator[Captured]:
             if (len(about), len(body), len(answer)) != sizes:
                 logger.warning("data capture: a record that was cut short in %s is left out", spool)
                 return
-            yield Captured(body=body, answer=answer, **json.loads(about))
+            try:
+                known = json.loads(about)
+            except ValueError:
+                kept = spool.with_suffix(".damaged")
+                kept.unlink(missing_ok=True)
+                kept.hardlink_to(spool)
+                logger.exception("data capture: %s is damaged; what could be read of it is sent", kept)
+                return
+            yield Captured(body=body, answer=answer, **known)
 
 
 def _objects(spool: Path) -> Iterator[tuple[tuple[str, str, str, str | None, datetime], list[str]]]:

@@ -2,7 +2,6 @@
 
 import base64
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -196,8 +195,10 @@ def test_members_that_are_not_implemented_are_refused_by_name() -> None:
         },
     ),
 )
-def test_pages_from_the_store_are_those_of_a_list(documents: list[tuple[float, str]], request_: dict[str, Any]) -> None:
-    store = Store(Path(":memory:"))
+def test_pages_from_the_store_are_those_of_a_list(
+    tmp_path_factory: pytest.TempPathFactory, documents: list[tuple[float, str]], request_: dict[str, Any]
+) -> None:
+    store = Store(tmp_path_factory.mktemp("store") / "store.sqlite")
     things = [
         {"Name": f"{n}", "Arn": f"{n:02d}", "CreationTime": time, "State": state}
         for n, (time, state) in enumerate(documents)

@@ -12,6 +12,7 @@ import pytest
 from localcloud.ministack.durable import recover_objects
 from localcloud.ministack.s3_commits import Commits, repair
 from localcloud.ministack.s3_files import FileBytes
+from localcloud.settings import StartError
 
 
 def sidecar(body: bytes, **members: Any) -> str:
@@ -27,6 +28,12 @@ def put(path: Path, body: bytes, description: str) -> None:
 
 def read(path: Path) -> tuple[bytes, dict[str, Any]]:
     return path.read_bytes(), json.loads(path.with_name(path.name + ".meta.json").read_text())
+
+
+def make_newer(path: Path) -> None:
+    """Make an object newer than its sidecar, as a kill of an older version left it."""
+    later = path.stat().st_mtime_ns + 1_000_000_000
+    os.utime(path, ns=(later, later))
 
 
 class Killed(BaseException):
@@ -87,6 +94,7 @@ def test_a_torn_object_gets_back_the_bytes_of_its_version(tmp_path: Path) -> Non
     kept = tmp_path / ".versions" / "000000000000" / "bucket" / "v1" / "folder" / "key"
     kept.parent.mkdir(parents=True)
     kept.write_bytes(b"acknowledged")
+    make_newer(path)
 
     assert repair(tmp_path) == [str(path)]
     assert path.read_bytes() == b"acknowledged"
@@ -95,6 +103,7 @@ def test_a_torn_object_gets_back_the_bytes_of_its_version(tmp_path: Path) -> Non
 def test_a_torn_object_without_a_version_is_described_anew(tmp_path: Path) -> None:
     path = tmp_path / "000000000000" / "bucket" / "key"
     put(path, b"bytes of another put", sidecar(b"old"))
+    make_newer(path)
 
     assert repair(tmp_path) == [str(path)]
     assert read(path)[1]["etag"] == json.loads(sidecar(b"bytes of another put"))["etag"]
@@ -104,8 +113,7 @@ def test_a_torn_object_without_a_version_is_described_anew(tmp_path: Path) -> No
 def test_a_torn_object_of_the_same_size_is_found_by_its_etag(tmp_path: Path) -> None:
     path = tmp_path / "000000000000" / "bucket" / "key"
     put(path, b"new", sidecar(b"old"))
-    later = path.stat().st_mtime_ns + 1_000_000_000
-    os.utime(path, ns=(later, later))
+    make_newer(path)
 
     assert repair(tmp_path) == [str(path)]
 
@@ -123,8 +131,8 @@ def test_only_what_was_written_since_the_last_look_is_looked_at(tmp_path: Path) 
     bucket = tmp_path / "000000000000" / "bucket"
     for name, at in (("old", 1_000), ("new", 3_000)):
         put(bucket / name, b"bytes of another put", sidecar(b"old"))
-        for file in (bucket / name, bucket / f"{name}.meta.json"):
-            os.utime(file, ns=(at, at))
+        os.utime(bucket / name, ns=(at + 1, at + 1))
+        os.utime(bucket / f"{name}.meta.json", ns=(at, at))
 
     assert repair(tmp_path, since=2_000) == [str(bucket / "new")]
 
@@ -132,15 +140,60 @@ def test_only_what_was_written_since_the_last_look_is_looked_at(tmp_path: Path) 
 def test_a_start_looks_at_all_objects_once(tmp_path: Path) -> None:
     bucket = tmp_path / "s3" / "000000000000" / "bucket"
     put(bucket / "old", b"bytes of another put", sidecar(b"old"))
-    os.utime(bucket / "old", ns=(1_000, 1_000))
+    os.utime(bucket / "old", ns=(1_001, 1_001))
     os.utime(bucket / "old.meta.json", ns=(1_000, 1_000))
     recover_objects(tmp_path)
     assert repair(tmp_path / "s3") == []
 
     for name in ("old", "new"):
         put(bucket / name, b"bytes of another put", sidecar(b"old"))
-    os.utime(bucket / "old", ns=(1_000, 1_000))
+    os.utime(bucket / "old", ns=(1_001, 1_001))
     os.utime(bucket / "old.meta.json", ns=(1_000, 1_000))
+    make_newer(bucket / "new")
     recover_objects(tmp_path)
 
     assert repair(tmp_path / "s3") == [str(bucket / "old")]
+
+
+@pytest.mark.parametrize("cut", [b"", b"what", b"what was ackno\0\0\0\0\0\0"])
+@pytest.mark.parametrize("part", ["object", "version", "sidecar"])
+def test_what_a_crash_of_the_machine_damaged_is_named_and_not_served(tmp_path: Path, part: str, cut: bytes) -> None:
+    path = tmp_path / "000000000000" / "bucket" / "key"
+    versions = [{"version_id": "v1", **json.loads(sidecar(b"what was acknowledged"))}]
+    put(path, b"what was acknowledged", sidecar(b"what was acknowledged", version_id="v2", versions=versions))
+    kept = tmp_path / ".versions" / "000000000000" / "bucket" / "v1" / "key"
+    kept.parent.mkdir(parents=True)
+    kept.write_bytes(b"what was acknowledged")
+    assert repair(tmp_path, after_crash=True) == []
+    described = path.with_name("key.meta.json")
+    damaged = {"object": path, "version": kept, "sidecar": described}[part]
+    damaged.write_bytes(cut)
+    os.utime(path, ns=(0, 0))
+
+    with pytest.raises(StartError, match=f"{damaged.name} is damaged"):
+        repair(tmp_path, after_crash=True)
+
+
+def test_an_object_that_was_cut_is_found_without_a_crash_of_the_machine(tmp_path: Path) -> None:
+    path = tmp_path / "000000000000" / "bucket" / "key"
+    put(path, b"cut", sidecar(b"what was acknowledged"))
+    os.utime(path, ns=(0, 0))
+
+    with pytest.raises(StartError, match="it has 3 bytes, not 21"):
+        repair(tmp_path)
+
+
+@pytest.mark.parametrize("suffix", [".body", ".meta"])
+def test_a_put_that_a_crash_cut_leaves_the_object_before_it(tmp_path: Path, suffix: str) -> None:
+    path, folder = tmp_path / "s3" / "000000000000" / "bucket" / "key", tmp_path / "commits"
+    put(path, b"before", sidecar(b"before"))
+    folder.mkdir()
+    (folder / "1.body").write_bytes(b"after")
+    (folder / "1.meta").write_text(sidecar(b"after"))
+    (folder / "1.commit").symlink_to(path)
+    (folder / f"1{suffix}").write_bytes(b"")
+
+    Commits(folder).recover()
+
+    assert read(path) == (b"before", json.loads(sidecar(b"before")))
+    assert list(folder.iterdir()) == []

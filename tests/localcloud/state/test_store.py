@@ -118,9 +118,13 @@ def test_old_documents_are_removed_by_their_time(store: Store) -> None:
     st.integers(1, 4),
 )
 def test_a_selection_is_read_by_creation_from_any_place(
-    documents: list[tuple[float, str]], parent: str | None, descending: bool, at_once: int
+    tmp_path_factory: pytest.TempPathFactory,
+    documents: list[tuple[float, str]],
+    parent: str | None,
+    descending: bool,
+    at_once: int,
 ) -> None:
-    store = Store(Path(":memory:"))
+    store = Store(tmp_path_factory.mktemp("store") / "store.sqlite")
     for number, (time, of) in enumerate(documents):
         store.insert("kind", f"{number:02d}", {"key": f"{number:02d}", "CreationTime": time}, parent=of)
     places = sorted(
