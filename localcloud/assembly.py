@@ -121,6 +121,7 @@ class Assembly:
         """Wrap a service's handler so that what a request changes is on disk before it is answered."""
 
         async def handle(method: str, path: str, headers: dict[str, str], body: bytes, query: Any) -> Any:
+            """Take the room that the request needs on the disk, handle it, and store what it changed."""
             self._policies.begin()
             request = service, _operation(path, headers, body, query), method, path
             room = self._saver.before(*request, len(body))

@@ -240,6 +240,7 @@ def refuse_unreadable_archives(modules: Modules) -> None:
 
     @functools.wraps(check)
     def refuse(data: bytes | None) -> Any:
+        """Lambda's refusal of an archive; None, with the archive on the disk, if there is nothing to refuse."""
         problem = None if not data or check(data) else unreadable(data)
         if problem is None:
             refused = check(data)

@@ -5,6 +5,7 @@
 
 import argparse
 import contextlib
+import functools
 import hashlib
 import io
 import json
@@ -21,6 +22,8 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from tests.e2e.faults import kill_resources
+from tests.e2e.faults.kill_kind import StackError
 from tests.e2e.faults.kill_losses import (
     CAPTURES,
     ENDPOINT,
@@ -41,6 +44,8 @@ from tests.localcloud.conftest import start_cloud
 
 ROOT = Path(__file__).resolve().parents[3]
 _BATCH = 50
+_CHANGING = 2
+"""How many threads change resources."""
 
 
 class Load:
@@ -53,6 +58,7 @@ class Load:
         kinds = (
             self._register, self._put, self._put_version, self._send, self._receive, self._start, self._start,
             self._log, self._infer, self._rule,
+            *(functools.partial(self._change, number) for number in range(_CHANGING)),
         )  # fmt: skip
         self._threads = [
             threading.Thread(target=self._work, args=(kind, number), daemon=True) for number, kind in enumerate(kinds)
@@ -77,7 +83,7 @@ class Load:
             turn += 1
             try:
                 kind(chance, f"{self._seed}-{number}-{turn}")
-            except (BotoCoreError, ClientError):
+            except (BotoCoreError, ClientError, StackError):
                 # Unanswered, or refused by a cloud that is ending: not acknowledged.
                 self._stop.wait(0.05)
 
@@ -158,6 +164,15 @@ class Load:
         self._ledger.rules.add(name)
         self._stop.wait(0.2)
 
+    def _change(self, number: int, chance: random.Random, name: str) -> None:
+        """Make, change or remove one of this thread's resources, noting which values it may have."""
+        kind = chance.choice(list(kill_resources.KINDS))
+        resource = kill_resources.name_of(kind, number)
+        allowed = self._ledger.resources.setdefault((kind, resource), {None})
+        if len(allowed) == 1:
+            kill_resources.change(self._client, kind, resource, allowed, chance)
+            self._ledger.changed += 1
+
 
 def prepare(cloud: Any, lines: int) -> str:
     """Buckets, queues, a group, a state machine (its ARN), an endpoint with capture, and lines in a log group."""
@@ -168,6 +183,7 @@ def prepare(cloud: Any, lines: int) -> str:
     for queue in (QUEUE, ROUTED):
         sqs.create_queue(QueueName=queue)
     sagemaker.create_model_package_group(ModelPackageGroupName=GROUP)
+    kill_resources.prepare(cloud.client, _CHANGING)
     definition = {
         "StartAt": "Wait",
         "States": {

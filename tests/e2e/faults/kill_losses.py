@@ -10,6 +10,9 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from tests.e2e.faults import kill_resources
+from tests.e2e.faults.kill_kind import read
+
 PLAIN, VERSIONED, QUEUE, ROUTED, GROUP, MACHINE, STREAM = (
     "kill-plain", "kill-versioned", "kill-review", "kill-routed", "kill-group", "kill-machine", "kill-stream",
 )  # fmt: skip
@@ -37,10 +40,15 @@ class Ledger:
     lines: set[str] = field(default_factory=set)
     inferences: set[str] = field(default_factory=set)
     rules: set[str] = field(default_factory=set)
+    resources: dict[tuple[str, str], set[str | None]] = field(default_factory=dict)
+    """Values that a resource may have, by kind and name (see kill_resources)."""
+    changed: int = 0
+    """How many changes of resources were acknowledged."""
 
     def counts(self) -> dict[str, int]:
         """How many of each kind were acknowledged."""
-        return {name: len(getattr(self, name)) for name in self.__dataclass_fields__ if not name.startswith("perhaps")}
+        members = {name: getattr(self, name) for name in self.__dataclass_fields__ if not name.startswith("perhaps")}
+        return {name: value if isinstance(value, int) else len(value) for name, value in members.items()}
 
 
 def losses(cloud: Any, ledger: Ledger, everything: bool) -> dict[str, list[str]]:
@@ -49,6 +57,7 @@ def losses(cloud: Any, ledger: Ledger, everything: bool) -> dict[str, list[str]]
     _compare_objects(cloud, ledger, found)
     _compare_executions(cloud, ledger, found, None if everything else 50)
     _compare_packages(cloud, ledger, found, None if everything else 20)
+    _compare_resources(cloud, ledger, found)
     if everything:
         _compare_messages(cloud, ledger, found)
         _compare_lines(cloud, ledger, found)
@@ -116,6 +125,22 @@ def _compare_packages(cloud: Any, ledger: Ledger, found: dict[str, list[str]], n
         if status not in ledger.packages[arn]:
             found["packages"].append(f"{arn} is {status}, not one of {ledger.packages[arn]}")
         ledger.packages[arn] = {status}
+
+
+def _compare_resources(cloud: Any, ledger: Ledger, found: dict[str, list[str]]) -> None:
+    """Add to `found` the resources that have a value which was not acknowledged last."""
+    made: dict[str, Any] = {}
+
+    def clients(service: str) -> Any:
+        if service not in made:
+            made[service] = cloud.client(service)
+        return made[service]
+
+    for (kind, name), allowed in ledger.resources.items():
+        value = read(kill_resources.KINDS[kind], clients, name)
+        if value not in allowed:
+            found["resources"].append(f"{name} is {value}, not one of {sorted(map(str, allowed))}")
+        ledger.resources[kind, name] = {value}
 
 
 def _compare_messages(cloud: Any, ledger: Ledger, found: dict[str, list[str]]) -> None:

@@ -113,10 +113,11 @@ def _line(row: Row) -> str:
 _KILLS = """\
 ## Kills under mixed load
 
-`tests/e2e/faults/kill_load.py` kills a local cloud of its own ({kills} times, seed {seed}) at random moments while ten
-threads register and approve versions, overwrite S3 objects, send, receive and delete messages, start executions, write
-log lines, invoke an endpoint with capture and put rules; {kept:,} log lines are kept. After each start what had been
-acknowledged is compared, after the last one all of it. `make test` does 4 kills.
+`tests/e2e/faults/kill_load.py` kills a local cloud of its own ({kills} times, seed {seed}) at random moments while
+twelve threads register and approve versions, overwrite S3 objects, send, receive and delete messages, start executions,
+write log lines, invoke an endpoint with capture, put rules, and make, change and remove resources of other kinds;
+{kept:,} log lines are kept. After each start what had been acknowledged is compared, after the last one all of it.
+`make test` does 4 kills.
 
 | acknowledged | count |
 |---|---|
@@ -135,6 +136,8 @@ _KINDS = {
     "lines": "log lines",
     "inferences": "captured answers",
     "rules": "rules",
+    "resources": "resources of 19 kinds that are changed and removed",
+    "changed": "changes of these",
 }
 
 

@@ -155,3 +155,43 @@ def test_a_file_that_could_not_be_written_is_tried_again(
 
     assert soon(lambda: files.written) == ["sqs"]
     assert "the state of sqs could not be written" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("service", "operation", "method", "path"),
+    [
+        ("iam", "CreateRole", "POST", "/"),
+        ("cloudformation", "CreateStack", "POST", "/"),
+        ("lambda", "", "PUT", "/2015-03-31/functions/f/code"),
+        ("events", "PutEvents", "POST", "/"),
+        ("s3", "", "PUT", "/bucket"),
+    ],
+)
+def test_a_change_that_has_no_room_is_refused_before_it_is_made(
+    files: Files, saver: Saver, service: str, operation: str, method: str, path: str
+) -> None:
+    with pytest.raises(DiskError, match="No space left"):
+        saver.before(service, operation, method, path, 100)
+
+    assert files.reserved == [(service, 100)]
+
+
+@pytest.mark.parametrize(
+    ("service", "operation", "method", "path"),
+    [
+        ("iam", "GetRole", "POST", "/"),
+        ("stateless", "CreateAnything", "POST", "/"),
+        ("sqs", "SendMessage", "POST", "/"),
+        ("sqs", "ReceiveMessage", "POST", "/"),
+        ("states", "StartExecution", "POST", "/"),
+        ("lambda", "", "POST", "/2015-03-31/functions/f/invocations"),
+        ("s3", "", "PUT", "/bucket/key"),
+        ("s3", "", "DELETE", "/bucket/key"),
+        ("s3", "", "POST", "/bucket"),  # deletes objects
+    ],
+)
+def test_what_takes_back_what_it_could_not_keep_needs_no_room(
+    files: Files, saver: Saver, service: str, operation: str, method: str, path: str
+) -> None:
+    assert saver.before(service, operation, method, path, 100) is None
+    assert files.reserved == []
