@@ -25,6 +25,8 @@ ROOT = Path(__file__).resolve().parents[2]
 
 # Few epochs: these tests ask whether the story is told right, test_real_images.py how well the model does.
 QUICK = ("--epochs", "2", "--minimum-accuracy", "0.5", "--target-precision", "0.95", "--champion-tolerance", "1")
+# The least that trains: where nobody looks at the model.
+LEAST = ("--epochs", "1", "--second-opinion-below", "0", "--minimum-accuracy", "0")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -178,3 +180,10 @@ def bay(tmp_path_factory: pytest.TempPathFactory, photos: Path) -> Iterator[Bay]
 def story(bay: Bay) -> dict[str, Any]:
     """The summary of one whole run: trained, approved, deployed, photos classified, report drawn."""
     return bay.run("--approve")
+
+
+@pytest.fixture(scope="session")
+def second_run(bay: Bay, story: dict[str, Any]) -> dict[str, Any]:
+    """The summary of a run after the story, with another learning rate: its version waits for a person."""
+    assert story["model_package_arn"].endswith("/1")
+    return bay.run("--learning-rate", "0.033")

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from loadingbay.serving.photos import FOR_REVIEW
-from tests.e2e.conftest import QUICK
+from tests.e2e.conftest import LEAST, QUICK
 from tests.e2e.test_story import test_the_registered_version_says_what_it_is_made_of as _version_is_whole
 
 
@@ -43,7 +43,7 @@ def _a_photo(bay: Any, story: dict[str, Any]) -> bytes:
 
 def test_after_ctrl_c_in_the_middle_the_next_run_keeps_what_was_finished(bay: Any, story: dict[str, Any]) -> None:
     assert story["model_package_arn"]
-    arguments = ("run", "--data", bay.data, *QUICK, "--epochs", "3")
+    arguments = ("run", "--data", bay.data, *QUICK, *LEAST)
     process = subprocess.Popen(
         bay.command(*arguments),
         cwd=bay.folder,

@@ -6,9 +6,8 @@
 import json
 import os
 import subprocess
-import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ import psutil
 import pytest
 
 from tests.localcloud.conftest import start_cloud
+from tests.waiting import soon
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(1200)]
 
@@ -70,14 +70,6 @@ class Jobs:
         """Start a job and wait for its end; its status."""
         self.start(name, script)
         return self.end(name)
-
-
-def soon(reached: Callable[[], bool], seconds: float) -> bool:
-    """Whether something comes true within some seconds."""
-    deadline = time.monotonic() + seconds
-    while not (now := reached()) and time.monotonic() < deadline:
-        time.sleep(0.1)
-    return now
 
 
 def marked(mark: str) -> list[str]:
