@@ -21,6 +21,7 @@ from loadingbay.target import Target
 from pipelines import aws, monitoring, new_threshold, pretraining
 
 TIMEOUT = 1800.0  # seconds for one thing to go; an endpoint and a stack take minutes each
+_SCALING = "loadingbay:scaling"  # the tag by which DeployModel tells how an endpoint scales
 _JOB_LOGS = ("/aws/sagemaker/ProcessingJobs", "/aws/sagemaker/TrainingJobs", "/aws/sagemaker/TransformJobs")
 
 
@@ -237,6 +238,7 @@ def _stop_execution(target: Target, arn: str) -> None:
 
 def _delete_endpoint(target: Target, name: str) -> None:
     """Delete an endpoint and wait until it is gone; WorkError when it takes longer than TIMEOUT seconds."""
+    _deregister_scaling(target, name)
     sagemaker = target.client("sagemaker")
     sagemaker.delete_endpoint(EndpointName=name)
 
@@ -246,6 +248,25 @@ def _delete_endpoint(target: Target, name: str) -> None:
         return any(item["EndpointName"] == name for page in pages for item in page["Endpoints"])
 
     _wait(target, there, f"the endpoint {name}")
+
+
+def _deregister_scaling(target: Target, endpoint: str) -> None:
+    """Deregister the variants of an endpoint that scales, with their policies and alarms, which would outlive it."""
+    sagemaker = target.client("sagemaker")
+    described = sagemaker.describe_endpoint(EndpointName=endpoint)
+    tags = sagemaker.list_tags(ResourceArn=described["EndpointArn"])["Tags"]
+    if {tag["Key"]: tag["Value"] for tag in tags}.get(_SCALING, "none") == "none":
+        return
+    for variant in described.get("ProductionVariants", []):
+        try:
+            target.client("application-autoscaling").deregister_scalable_target(
+                ServiceNamespace="sagemaker",
+                ResourceId=f"endpoint/{endpoint}/variant/{variant['VariantName']}",
+                ScalableDimension="sagemaker:variant:DesiredInstanceCount",
+            )
+        except ClientError as error:
+            if error.response["Error"]["Code"] != "ObjectNotFoundException":
+                raise
 
 
 def _delete_versions(target: Target, group: str) -> None:

@@ -54,7 +54,8 @@ class Stages(FakeSageMaker):
         self.models = {name: {} for name in (*OF_THE_STAGE, "loadingbay-two-v1-a", "other")}
         self.configs = {name: {} for name in ("loadingbay-v1-a", "loadingbay-two-v1-a")}
         self.endpoints = {
-            name: {"status": "InService"} for name in ("loadingbay", "loadingbay-verify", "loadingbay-two")
+            name: {"status": "InService", "config": "loadingbay-v1-a", "changed": STARTED, "tags": {}}
+            for name in ("loadingbay", "loadingbay-verify", "loadingbay-two")
         }
         self.pipelines = ["loadingbay", "loadingbay-two"]
         self.groups = ["loadingbay"]
@@ -144,6 +145,28 @@ def test_afterwards_nothing_is_left_and_again_does_nothing(target):
     )
     assert destroy.survey(target) == []
     assert said
+
+
+def test_an_endpoint_that_scales_leaves_no_scalable_target(target):
+    scaling = target.client("application-autoscaling")
+    sagemaker = target.clients["sagemaker"]
+    described = sagemaker.describe_endpoint
+    sagemaker.describe_endpoint = lambda **request: {
+        **described(**request), "ProductionVariants": [{"VariantName": "AllTraffic"}]
+    }  # fmt: skip
+    for name in ("loadingbay", "loadingbay-two"):
+        sagemaker.endpoints[name]["tags"]["loadingbay:scaling"] = "1 to 2"
+        _register(scaling, name)
+    destroy.remove(target, [Item("endpoint", "loadingbay")])
+    left = scaling.describe_scalable_targets(ServiceNamespace="sagemaker")["ScalableTargets"]
+    assert [found["ResourceId"] for found in left] == ["endpoint/loadingbay-two/variant/AllTraffic"]
+
+
+def _register(scaling, endpoint):
+    scaling.register_scalable_target(
+        ServiceNamespace="sagemaker", ResourceId=f"endpoint/{endpoint}/variant/AllTraffic",
+        ScalableDimension="sagemaker:variant:DesiredInstanceCount", MinCapacity=1, MaxCapacity=2,
+    )  # fmt: skip
 
 
 def test_the_bucket_for_packages_stays_while_another_stage_is_there(target):
