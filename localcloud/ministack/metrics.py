@@ -114,6 +114,8 @@ class Metrics:
             with _LOCK:
                 changed, self._changed = self._changed, {}
                 texts = [json.dumps({**point, _ROW: None}) for _, point in changed.values()]
+            if not changed:
+                return
             made = []
             try:
                 with self._database.transaction() as write:
