@@ -7,7 +7,8 @@ import functools
 import logging
 import math
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
@@ -22,6 +23,26 @@ _ASKED: ContextVar[dict[str, str]] = ContextVar("asked")
 """What Invoke is told of the invocation that it waits for."""
 _INVOCATION = "x-localcloud-invocation"
 """A header, until the request's own id is replaced by what it has."""
+
+
+_IDENTITY: ContextVar[str] = ContextVar("identity")
+"""The request id of an asynchronous invocation, which is known before it is carried out; retries have the same."""
+
+
+def tell(request_id: str) -> None:
+    """Have the Invoke that is being answered, if it is one, answered with this request id."""
+    if (asked := _ASKED.get(None)) is not None:
+        asked[_INVOCATION] = request_id
+
+
+@contextmanager
+def known_as(request_id: str) -> Iterator[None]:
+    """Functions that are invoked inside of the `with` have this request id."""
+    token = _IDENTITY.set(request_id)
+    try:
+        yield
+    finally:
+        _IDENTITY.reset(token)
 
 
 def install(
@@ -67,9 +88,9 @@ def install(
     def execute(func: dict[str, Any], config: dict[str, Any], event: Any, request_id: str, started: float) -> Any:
         """The result of an invocation; its `log` is all that was written, which Invoke cuts for LogType=Tail."""
         written.lines = []
+        request_id = _IDENTITY.get(request_id)
         result = dispatch(func, config, event, request_id, started)
-        if (asked := _ASKED.get(None)) is not None:
-            asked[_INVOCATION] = request_id
+        tell(request_id)
         return {**result, "log": "".join(f"{line}\n" for line in written.lines)} if written.lines else result
 
     @functools.wraps(invoke)

@@ -10,8 +10,10 @@ import json
 import logging
 import threading
 import time
+import uuid
 from typing import Any
 
+from localcloud.ministack import function_logs
 from localcloud.ministack.database import Database
 from localcloud.ministack.private_names import find_names
 
@@ -48,6 +50,7 @@ class Invocations:
             "INSERT INTO invocations (account, region, function, event, since) VALUES (?, ?, ?, ?, ?)",
             (account, region, config.get("FunctionArn", ""), json.dumps(event), since),
         ).lastrowid
+        function_logs.tell(_request_id(int(identity or 0), since))
         self._run(int(identity or 0), account, region, function, event, since)
 
     def resume(self) -> int:
@@ -77,13 +80,13 @@ class Invocations:
         def work() -> None:
             self._functions._request_account_id.set(account)
             self._functions._request_region.set(region)
-            self._invoke(function, event, since)
+            self._invoke(function, event, since, _request_id(identity, since))
             self._done(identity)
 
         context = contextvars.copy_context()
         threading.Thread(target=context.run, args=(work,), name="async-invocation", daemon=True).start()
 
-    def _invoke(self, function: dict[str, Any], event: Any, since: float) -> None:
+    def _invoke(self, function: dict[str, Any], event: Any, since: float, request_id: str) -> None:
         """Invoke a Lambda function with retries; a final failure goes to its OnFailure destination or DLQ."""
         config = function.get("config") or function
         configs = function.get("event_invoke_configs") or {}
@@ -105,7 +108,8 @@ class Invocations:
                 if time.monotonic() - began + delay > oldest:
                     break
                 time.sleep(delay)
-            result = self._functions._execute_function(function, event)
+            with function_logs.known_as(request_id):
+                result = self._functions._execute_function(function, event)
             if not result.get("error"):
                 return
         if failed_to:
@@ -113,3 +117,8 @@ class Invocations:
 
     def _done(self, identity: int) -> None:
         self._database.write("DELETE FROM invocations WHERE id = ?", (identity,))
+
+
+def _request_id(identity: int, since: float) -> str:
+    """The request id of a stored invocation, the same for its retries and after a restart."""
+    return str(uuid.uuid5(uuid.NAMESPACE_OID, f"{identity} {since!r}"))

@@ -102,6 +102,30 @@ def test_the_tail_of_a_functions_log_is_what_cloudwatch_has(cloud: RunningCloud)
     assert "LogResult" not in functions.invoke(FunctionName="tailed")
 
 
+def test_an_asynchronous_invocation_and_its_retry_have_the_answers_id(cloud: RunningCloud) -> None:
+    functions, logs, name = cloud.client("lambda"), cloud.client("logs"), "told-later"
+    code = io.BytesIO()
+    with zipfile.ZipFile(code, "w") as archive:
+        archive.writestr("app.py", "def handler(event, context):\n    raise ValueError(context.aws_request_id)\n")
+    functions.create_function(
+        FunctionName=name, Runtime="python3.11", Role=ROLE, Handler="app.handler", Code={"ZipFile": code.getvalue()}
+    )
+    functions.put_function_event_invoke_config(FunctionName=name, MaximumRetryAttempts=1)
+
+    identity = functions.invoke(FunctionName=name, InvocationType="Event")["ResponseMetadata"]["RequestId"]
+
+    def begun() -> list[str]:
+        try:
+            found = logs.filter_log_events(logGroupName=f"/aws/lambda/{name}", filterPattern="START")["events"]
+        except logs.exceptions.ResourceNotFoundException:
+            return []
+        return [event["message"].split()[2] for event in found]
+
+    while len(told := begun()) < 2:
+        time.sleep(0.05)
+    assert told == [identity] * 2
+
+
 def test_an_integration_that_is_not_served_is_named(machines: Machines) -> None:
     for resource in ("arn:aws:states:::glue:startJobRun", "arn:aws:states:::aws-sdk:polly:listLexicons"):
         ended = machines.run({"Type": "Task", "Resource": resource, "Parameters": {}})
