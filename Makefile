@@ -154,6 +154,8 @@ sbom: $(UV) ## write down what the image is made of, with licences: container/sb
 	@.loadingbay/sbom/bin/python -c 'import json, sys; json.dump(json.load(sys.stdin, object_hook=lambda d: {k: v for k, v in d.items() if k != "externalReferences"}), sys.stdout, indent=2); print()' < .loadingbay/sbom/all.json > container/sbom.cdx.json
 	@rm -rf .loadingbay/sbom .loadingbay/sbom-tool
 
-clean: ## remove environments, state and runs
+clean: ## remove environments, state, runs and caches: all that git ignores
 	@test ! -x .venv/bin/loadingbay || .venv/bin/loadingbay down || true
-	rm -rf .venv .venv-image .venv-lint .venv-sdk2 .venv-sdk3 .uv .loadingbay runs
+	rm -rf .venv .venv-image .venv-lint .venv-sdk* .uv .loadingbay runs build *.egg-info localcloud/*.egg-info
+	rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -prune -exec rm -rf {} +

@@ -121,3 +121,10 @@ def test_a_command_and_its_options_exist(name):
 )
 def test_what_does_not_exist_is_found(text):
     assert [wrong(program, words) for program, words in commands(text)] not in ([], [""])
+
+
+def test_make_clean_removes_all_that_git_ignores() -> None:
+    recipe = (ROOT / "Makefile").read_text(encoding="utf-8").partition("\nclean:")[2]
+    ignored = (ROOT / ".gitignore").read_text(encoding="utf-8").split()
+    words = recipe.split()
+    assert [name for name in ignored if name.rstrip("/") not in words] == []
