@@ -25,7 +25,10 @@ TRIAL = "tune-"  # how the display name of an execution begins that only tries p
 
 @dataclass(frozen=True)
 class Step:
-    """A step of an execution, as last seen. `job` is the ARN of its job, model package or nothing."""
+    """A step of an execution, as last seen. `job` is the ARN of its job, model package or nothing.
+
+    `outcome` is that of a condition that was evaluated, `True` or `False`.
+    """
 
     name: str
     kind: str
@@ -35,6 +38,7 @@ class Step:
     cached: bool
     failure: str
     job: str
+    outcome: str = ""
 
     @property
     def seconds(self) -> float | None:
@@ -198,6 +202,7 @@ def _step(item: dict[str, Any]) -> Step:
         cached="CacheHitResult" in item,
         failure=item.get("FailureReason") or detail.get("ErrorMessage", ""),
         job=detail.get("Arn", ""),
+        outcome=detail.get("Outcome", ""),
     )
 
 

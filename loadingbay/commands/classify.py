@@ -20,6 +20,7 @@ def classify(target: Target, files: tuple[Path, ...], as_json: bool) -> None:
     """Upload each PHOTO and run the inference state machine for it."""
     from loadingbay.registry import versions as registry
     from loadingbay.screen import results
+    from loadingbay.screen.progress import typed
     from loadingbay.serving import monitoring, photos
     from loadingbay.stack.deploy import outputs
 
@@ -46,5 +47,7 @@ def classify(target: Target, files: tuple[Path, ...], as_json: bool) -> None:
         served = registry.registered(target, now.serves)
         results.drawn_notice(out, served is not None and served.metadata.get("data_label") == "drawn samples")
         results.examples(out, outcomes, limit=None)
+    if hint := photos.again(outcomes):
+        click.echo(typed(hint), err=True)
     if any(o.status != "SUCCEEDED" and o.error not in photos.FOR_REVIEW for o in outcomes):
         sys.exit(1)

@@ -291,7 +291,7 @@ def wait_until_served(
             why = _stuck(target, name)
             if why:
                 raise WorkError(f"{why} The log: `loadingbay logs deploy_model`")
-        waiting(_how_far(target, name, now, seen))
+        waiting(how_far(target, name, version))
         time.sleep(target.interval)
     raise WorkError(
         f"the endpoint {name} does not serve version {version.number} yet: "
@@ -315,16 +315,13 @@ def _stuck(target: Target, name: str) -> str:
 
 
 def how_far(target: Target, name: str, version: Version) -> str:
-    """How far the endpoint is on its way to the version: its status, or that of the one that verifies it."""
-    return _how_far(target, name, endpoint(target, name), version)
-
-
-def _how_far(target: Target, name: str, now: Endpoint | None, version: Version) -> str:
-    """The endpoint's status while it changes, before that how far the version's verification is."""
+    """How far the endpoint is on its way to the version: its status while it changes, before that the verification."""
+    now = endpoint(target, name)
     if now is None or now.status == "InService":
         trial = endpoint(target, aws.verification_endpoint(name))
         if trial is not None and trial.serves == version.arn and trial.status != "Deleting":
             return "being verified" if trial.status == "InService" else f"to be verified, {trial.status}"
-        passed = version.metadata.get("verification") == "passed"
+        # Asked after the trial, which is deleted once the version has passed.
+        passed = get(target, version.arn).metadata.get("verification") == "passed"
         return "verified, to be deployed" if passed else "waiting for the approval event"
     return now.status

@@ -259,6 +259,8 @@ def _words(step: Step) -> str:
         return f"failed: {' '.join(step.failure.split())}"
     if step.cached:
         return "nothing changed: taken from the cache"
+    if step.outcome:
+        return "yes" if step.outcome == "True" else "no"
     if step.status == "Succeeded":
         return f"done in {duration(step_seconds(step))}"
     return {"Executing": "running", "Starting": "starting"}.get(step.status, step.status.lower())

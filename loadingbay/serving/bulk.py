@@ -117,9 +117,15 @@ def classify(
     bulk = _summary(arn, found["status"], children, f"s3://{bucket}/bulk-results/{name}/", time.monotonic() - began)
     if found["status"] != "SUCCEEDED":
         example = next((f"; for example {key}: {said}" for key, said in bulk.failed.items()), "")
+        again = ""
+        if found.get("redriveStatus") == "REDRIVABLE":
+            again = (
+                f"; once the cause is mended, `aws stepfunctions redrive-execution --execution-arn {arn}` classifies "
+                "the photos that failed again"
+            )
         raise WorkError(
             f"the bulk run ended as {found['status']} ({found.get('error', 'no error named')}): "
-            f"{len(bulk.failed)} of {bulk.photos} photos failed{example}; every answer is below {bulk.results}"
+            f"{len(bulk.failed)} of {bulk.photos} photos failed{example}; every answer is below {bulk.results}{again}"
         )
     return bulk
 

@@ -24,6 +24,8 @@ FOR_REVIEW = {  # outcomes, not failures
     NOT_KNOWN: "not a vehicle we know",
     SEVERAL: "several kinds of vehicles",
 }
+# Errors that say nothing about the photo: the execution may be redriven.
+_PASSING = frozenset({"EndpointUnavailable", "EndpointThrottled", "EndpointNotReady", "PhotoStoreUnavailable"})
 
 
 @dataclass(frozen=True)
@@ -133,6 +135,18 @@ def counted(outcomes: list[Outcome]) -> str:
     text += f", {several} with several kinds of vehicles" if several else ""
     text += f", {others} failed" if others else ""
     return text + (f"; {wrong} of the routed {'is' if wrong == 1 else 'are'} wrong" if routed else "")
+
+
+def again(outcomes: Iterable[Outcome]) -> str:
+    """How to go on with the photos that failed for want of an endpoint or of S3; "" when none did."""
+    arns = [o.execution_arn for o in outcomes if o.error in _PASSING]
+    if not arns:
+        return ""
+    others = f"; so with {len(arns) - 1} more" if arns[1:] else ""
+    return (
+        f"Once it answers again, `aws stepfunctions redrive-execution --execution-arn {arns[0]}` goes on with the "
+        f"uploaded photo, under the same inference id{others}"
+    )
 
 
 def read(paths: Iterable[Path]) -> list[Photo]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -23,6 +24,8 @@ TIMEOUT = 1800.0  # seconds to wait for one change of the stack
 UNCHANGED = "this very template and code are deployed"
 # The fingerprint is an output of the stack. As a tag it would be put on every resource, and change them all each time.
 SOURCE = "SourceHash"
+# As CreateChangeSet names a parameter whose value the template does not allow.
+_PARAMETER = re.compile(r"Parameter '?(\w+)'? ")
 _BODY_LIMIT = 51_200  # bytes of a template inside a request; above, it goes by S3
 _GOOD = frozenset({"CREATE_COMPLETE", "UPDATE_COMPLETE", "IMPORT_COMPLETE"})
 _BEGUN = frozenset({"CREATE_IN_PROGRESS", "UPDATE_IN_PROGRESS", "DELETE_IN_PROGRESS"})
@@ -73,14 +76,24 @@ def deploy(
     _ensure_bucket(target, bucket)
     upload_missing(target.client("s3"), bucket, packed.objects, owner=target.account)
     say(f"{'creating' if creating else 'updating'} the stack {stack}")
-    change_set = cloudformation.create_change_set(
-        StackName=stack,
-        ChangeSetName=f"loadingbay-{source[:16]}-{time.time_ns():x}",
-        ChangeSetType="CREATE" if creating else "UPDATE",
-        Capabilities=["CAPABILITY_IAM", "CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND"],
-        Parameters=given,
-        **_template(target, bucket, packed),
-    )["Id"]
+    try:
+        change_set = cloudformation.create_change_set(
+            StackName=stack,
+            ChangeSetName=f"loadingbay-{source[:16]}-{time.time_ns():x}",
+            ChangeSetType="CREATE" if creating else "UPDATE",
+            Capabilities=["CAPABILITY_IAM", "CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND"],
+            Parameters=given,
+            **_template(target, bucket, packed),
+        )["Id"]
+    except ClientError as error:
+        message = error.response["Error"]["Message"]
+        named = _PARAMETER.search(message)
+        if named is None or named[1] not in known:
+            raise
+        value = (parameters or {}).get(named[1], known[named[1]].get("ParameterValue"))
+        raise WorkError(
+            f"{message}, and is {value!r}: `loadingbay deploy --parameter {named[1]}=VALUE` gives it another value"
+        ) from error
     if _planned(cloudformation, change_set, stack, target.interval):
         cloudformation.execute_change_set(ChangeSetName=change_set, StackName=stack)
     done = _settled(cloudformation, stack, target.interval)

@@ -120,6 +120,19 @@ def test_a_version_that_passed_its_verification_waits_for_no_event(before):
     assert registry.how_far(target, "loadingbay", registry.numbered(target, 2)) == "verified, to be deployed"
 
 
+def test_a_version_that_passes_meanwhile_waits_for_no_event(monkeypatch):
+    sagemaker = _registry(2)
+    target, describe = _target(sagemaker), sagemaker.describe_endpoint
+    version = registry.numbered(target, 2)
+
+    def passes(**request):
+        sagemaker.packages[2]["CustomerMetadataProperties"] = {"verification": "passed"}
+        return describe(**request)
+
+    monkeypatch.setattr(sagemaker, "describe_endpoint", passes)
+    assert registry.how_far(target, "loadingbay", version) == "verified, to be deployed"
+
+
 def test_a_deployment_that_is_stuck_ends_the_wait_with_its_reason():
     stuck = {"outcome": "stuck", "because": "Version 1 did not come into service: no machine."}
     target = _target(_registry(1), stuck)

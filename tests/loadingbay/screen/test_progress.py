@@ -121,6 +121,13 @@ def test_a_step_is_told_once_for_each_state(screen, output):
     assert output.getvalue().splitlines() == ["  Train: running", "  Train: done in 1 min 12 s"]
 
 
+@pytest.mark.parametrize(("outcome", "told"), [("True", "yes"), ("False", "no")])
+def test_a_condition_tells_its_outcome(screen, output, outcome, told):
+    step = Step("AlreadyRegistered", "Condition", "Succeeded", NOON, NOON, False, "", "", outcome)
+    screen.update(Execution("arn", "Succeeded", "", (step,)))
+    assert output.getvalue() == f"  AlreadyRegistered: {told}\n"
+
+
 def test_a_cached_step_and_a_failed_one_say_so(screen, output):
     steps = (_step("Stage", "Succeeded", cached=True), _step("Train", "Failed", failure="ValueError:\n  no photos"))
     screen.update(Execution("arn", "Failed", "", steps))

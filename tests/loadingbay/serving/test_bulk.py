@@ -17,6 +17,8 @@ STACK = {"BucketName": BUCKET, "BulkStateMachineArn": "arn:aws:states:x:y:stateM
 class StepFunctions:
     """Carries a bulk run out: writes these children below the run's prefix, and ends as told."""
 
+    redrive = "REDRIVABLE"
+
     def __init__(self, s3, children, status="SUCCEEDED"):
         self.s3, self.children, self.status, self.looks, self.request = s3, children, status, 0, None
 
@@ -37,7 +39,8 @@ class StepFunctions:
 
     def describe_execution(self, executionArn):
         self.looks += 1
-        return {"status": "RUNNING"} if self.looks == 1 else {"status": self.status, "error": "States.Exceed"}
+        ended = {"status": self.status, "error": "States.Exceed", "redriveStatus": self.redrive}
+        return {"status": "RUNNING"} if self.looks == 1 else ended
 
     def list_map_runs(self, executionArn):
         return {"mapRuns": [{"mapRunArn": "run"}]}
@@ -100,6 +103,27 @@ def test_progress_is_told_while_it_runs(target):
 def test_a_run_that_failed_says_how_many_photos_did_and_why_one(target):
     with pytest.raises(WorkError, match=r"FAILED \(States.Exceed\): 1 of 2 photos failed; for example bulk/broken.png"):
         classify(target, [REVIEW, FAILED], status="FAILED")
+
+
+@pytest.mark.parametrize("redrive", ["REDRIVABLE", "NOT_REDRIVABLE"])
+def test_a_run_that_failed_and_can_be_redriven_names_the_command(target, monkeypatch, redrive):
+    monkeypatch.setattr(StepFunctions, "redrive", redrive)
+    with pytest.raises(WorkError) as told:
+        classify(target, [FAILED], status="FAILED")
+    command = "`aws stepfunctions redrive-execution --execution-arn arn:aws:states:x:y:execution:bay-bulk:bulk-"
+    assert (command in str(told.value)) == (redrive == "REDRIVABLE")
+
+
+def test_a_file_that_a_redriven_run_left_is_not_counted(target):
+    class Redriven(StepFunctions):
+        def start_execution(self, **request):
+            old = f"bulk-results/{request['name']}/0123/FAILED_0.json"
+            self.s3.put_object(Bucket=BUCKET, Key=old, Body=json.dumps([FAILED]))
+            return super().start_execution(**request)
+
+    target.clients["stepfunctions"] = Redriven(target.client("s3"), [routed("bulk/broken.png", "bicycle")])
+    done = module.classify(target, STACK, "bulk/june/")
+    assert (done.photos, done.routed, done.failed) == (1, {"bicycle": 1}, {})
 
 
 def test_a_prefix_with_nothing_below_starts_nothing(target):

@@ -106,6 +106,15 @@ def test_what_lambda_makes_of_an_exception_becomes_its_sentence(send):
     assert outcome.cause == "it is empty: upload it again."
 
 
+def test_how_to_go_on_is_said_only_where_the_endpoint_was_away(send):
+    refused, away = ({"status": "FAILED", "error": e, "cause": ""} for e in ("NotAPhoto", "EndpointUnavailable"))
+    outcomes = send([refused, away, away])
+    hint = photos.again(outcomes)
+    assert f"`aws stepfunctions redrive-execution --execution-arn {outcomes[1].execution_arn}` goes on" in hint
+    assert hint.endswith("so with 1 more")
+    assert photos.again(outcomes[:1]) == ""
+
+
 def test_an_execution_that_timed_out_has_its_status_as_the_error(send):
     (outcome,) = send([{"status": "TIMED_OUT"}])
     assert outcome.error == "TIMED_OUT"

@@ -165,6 +165,20 @@ def test_only_a_stack_of_the_local_cloud_is_made_with_a_short_watch(
     assert made_with() == {"BakeSeconds": "60"}, "what somebody chose is kept"
 
 
+def test_a_kept_value_that_is_refused_now_names_the_command(target, template, cloudformation):
+    deploy(target, parameters={"Stage": "0.5"}, template=template)
+
+    def refuses(**_):
+        message = "Parameter 'Stage' must be a whole number"
+        raise ClientError({"Error": {"Code": "ValidationError", "Message": message}}, "CreateChangeSet")
+
+    cloudformation.create_change_set = refuses
+    (template.parent.parent / "lambdas" / "new.py").write_text("", encoding="utf-8")
+    told = "must be a whole number, and is '0.5': `loadingbay deploy --parameter Stage=VALUE`"
+    with pytest.raises(WorkError, match=told):
+        deploy(target, template=template)
+
+
 def test_an_unknown_parameter_names_those_there_are(target, template, cloudformation):
     with pytest.raises(WorkError, match="the template has no parameter Stagee: it has Stage"):
         deploy(target, template=template, parameters={"Stagee": "two"})
