@@ -29,6 +29,8 @@ def claim_home(settings: Settings) -> IO[str]:
     """Make the home and hold its lock for as long as the returned file is open; StartError if another cloud has it."""
     try:
         settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if settings.home.stat().st_uid != os.geteuid():
+            raise StartError(f"The home {settings.home} belongs to another user: give another --home.")
         # Also of a home that an earlier version made.
         settings.home.chmod(0o700)
         # The lock is the kernel's: it is gone with the process, however that ends.

@@ -7,7 +7,7 @@ The rules, for every request:
   SameSite=Strict;
 - what changes something (every method but GET and HEAD) has an Origin that is this console's own, and the session's
   form token: as the field `csrf` of a form, or as the header `X-CSRF-Token`;
-- bodies have a limit.
+- bodies and paths have a limit.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 SESSION_SECONDS = 12 * 3600
 MAXIMUM_FORM_BYTES = 64 * 1024
+MAXIMUM_PATH = 2048
 _SAFE = frozenset({"GET", "HEAD"})
 _FORM = "application/x-www-form-urlencoded"
 HEADERS = {
@@ -130,6 +131,8 @@ class Door:
         if request.headers.get("host", "").lower() not in self._hosts:
             return _refused(421, "This console answers under 127.0.0.1 and localhost only: use the address it printed.")
         path = request.url.path
+        if len(path) > MAXIMUM_PATH:
+            return _refused(414, f"The address is too long: its path may have {MAXIMUM_PATH:,} characters.")
         if path == "/enter" and request.method == "GET":
             return self._enter(request)
         session = self._keys.session(request.cookies.get(self._cookie, ""))

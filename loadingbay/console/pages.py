@@ -21,6 +21,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
+from loadingbay.console.door import HEADERS
 from loadingbay.errors import NotFoundError, UsageError, WorkError
 from loadingbay.options import require_running
 from loadingbay.registry.versions import APPROVALS
@@ -93,7 +94,8 @@ class Pages:
             "target": self.target,
             "here": _OF_VERSIONS.get(request.url.path, f"/{request.url.path.split('/')[1]}"),
         }
-        return HTMLResponse(self._templates.get_template(template).render(context), status)
+        # The page of an unexpected failure does not pass the door, which gives other answers their headers.
+        return HTMLResponse(self._templates.get_template(template).render(context), status, HEADERS)
 
     def fragment(self, template: str, **context: Any) -> str:
         """A part of a page."""
@@ -172,7 +174,7 @@ def _number(value: float | str | None) -> float | None:
     """Return the value as a finite number; None for what is none."""
     try:
         number = float(value if value is not None else "")
-    except ValueError:
+    except (OverflowError, TypeError, ValueError):
         return None
     return number if math.isfinite(number) else None
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, ParamValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
+from loadingbay.serving.photos import MAXIMUM_BYTES
 from loadingbay.target import Target
 from pipelines import aws
 
@@ -13,16 +14,25 @@ _KINDS = ((b"\x89PNG\r\n\x1a\n", "image/png"), (b"\xff\xd8\xff", "image/jpeg"))
 
 
 def photo_response(target: Target, uri: str, version_id: str | None = None) -> Response:
-    """The photo at an S3 address, as PNG or JPEG by its first bytes. HTTPException when it is gone, or neither."""
-    bucket, key = aws.split_s3(uri)
+    """The photo at an S3 address, as PNG or JPEG by its first bytes.
+
+    HTTPException when it is gone, can be none of this name, is neither, or larger than what the console takes.
+    """
     try:
+        bucket, key = aws.split_s3(uri)
         version = {"VersionId": version_id} if version_id else {}
-        body = target.client("s3").get_object(Bucket=bucket, Key=key, **version)["Body"].read()
+        answer = target.client("s3").get_object(Bucket=bucket, Key=key, **version)
+    except (ParamValidationError, ValueError) as error:
+        raise HTTPException(404, "There can be no photo of this name in S3.") from error
     except ClientError as error:
         if aws.is_missing(error) or error.response["Error"]["Code"] == "NoSuchVersion":
             raise HTTPException(404, "The photo was deleted from S3.") from error
         raise
-    return as_picture(body)
+    with answer["Body"] as body:
+        if answer["ContentLength"] > MAXIMUM_BYTES:
+            most = f"at most {MAXIMUM_BYTES:,} are shown"
+            raise HTTPException(413, f"The file has {answer['ContentLength']:,} bytes, and {most}.")
+        return as_picture(body.read())
 
 
 def as_picture(body: bytes) -> Response:

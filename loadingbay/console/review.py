@@ -22,7 +22,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from loadingbay.console.pages import Pages, pages
-from loadingbay.console.pictures import as_picture
+from loadingbay.console.pictures import photo_response
 from loadingbay.errors import NotFoundError, UsageError
 from loadingbay.learning.labels import NEITHER, check_truth
 from loadingbay.learning.review import HIDDEN_SECONDS, Item, NotReadableError, Queue
@@ -196,13 +196,12 @@ def _state(desk: Desk, queue: Queue) -> dict[str, Any]:
 
 
 def _photo(request: Request) -> Response:
-    """A photo on this tab's desk, as PNG or JPEG; status 404 when it was deleted from S3."""
+    """A photo on this tab's desk, as PNG or JPEG."""
     here = pages(request)
     item = _desk(request, request.path_params["tab"]).find(request.path_params["number"]).item
-    body = _queue(here, here.stack()).photo(item)
-    if body is None:
-        raise HTTPException(404, "The photo was deleted from S3.")
-    return as_picture(body)
+    here.stack()
+    bucket, key = item.photo["bucket"], item.photo["key"]
+    return photo_response(here.target, f"s3://{bucket}/{key}", item.photo.get("version_id"))
 
 
 def _answer(request: Request) -> Response:

@@ -24,6 +24,7 @@ from pipelines import aws
 BULK = "photos/bulk"
 """The kind of the tasks that are bulk runs."""
 _SAMPLES = 12
+_NAME_BYTES = 200  # of 255, which the names of files may have
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,80}")
 
 
@@ -84,8 +85,9 @@ def require_served(request: Request, stack: dict[str, str]) -> str:
 
 
 def plain(name: str) -> str:
-    """The last part of a file's name, without what would make it a path."""
-    return name.replace("\\", "/").rsplit("/", 1)[-1].lstrip(".")[:200] or "photo"
+    """The last part of a file's name, printable and of at most 200 bytes, without what would make it a path."""
+    last = "".join(filter(str.isprintable, name.replace("\\", "/").rsplit("/", 1)[-1]))
+    return last.encode()[-_NAME_BYTES:].decode(errors="ignore").lstrip(".") or "photo"
 
 
 def _trace(request: Request) -> Trace:

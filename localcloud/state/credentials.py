@@ -19,11 +19,14 @@ _SHORTEST = 16  # characters of a secret
 def owner_secret(home: Path, account: str) -> str:
     """The secret access key of the home's owner, whose access key is the account's number; made at the first start.
 
-    The file is readable by its owner only. ValueError names a file that holds no secret.
+    The file is readable by its owner only. ValueError names a file that holds no secret, or is another user's.
     """
     path = home / FILE
     if not path.exists():
         _write(path, account, secrets.token_urlsafe(30))
+    # Another user's key is known to that user, who could then run jobs as this one; also behind a link.
+    if path.stat().st_uid != os.geteuid():
+        raise ValueError(f"{path} belongs to another user, who knows the key: delete the file, and a new one is made.")
     secret = _profiles(path).get(_PROFILE, {}).get("aws_secret_access_key", "")
     if len(secret) < _SHORTEST:
         raise ValueError(f"{path} holds no aws_secret_access_key: delete the file, and a new one is made.")

@@ -14,7 +14,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from localcloud.server import claim_home, end_if_moved
-from localcloud.settings import Settings
+from localcloud.settings import Settings, StartError
 
 ROOT = Path(__file__).parents[2]
 
@@ -204,3 +204,12 @@ def test_a_cloud_ends_when_its_home_is_no_longer_there(
         end_if_moved(settings, handle)
 
     assert ended == ([] if change == "none" else [1])
+
+
+def test_the_home_of_another_user_is_not_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tmp_path.chmod(0o755)
+    monkeypatch.setattr("localcloud.server.os.geteuid", lambda: 4242)
+
+    with pytest.raises(StartError, match="belongs to another user: give another --home"):
+        claim_home(Settings(home=tmp_path, port=0))
+    assert tmp_path.stat().st_mode & 0o777 == 0o755

@@ -4,6 +4,8 @@ import re
 
 import pytest
 
+from loadingbay.console.door import HEADERS
+
 
 def test_a_token_is_good_once(desk):
     token = desk.keys.token()
@@ -94,3 +96,20 @@ def test_the_page_gives_an_address_for_another_browser(desk):
     address = desk.post("/another-browser", {}).text
     desk.browser.cookies.clear()
     assert desk.browser.get(address.removeprefix(str(desk.browser.base_url))).status_code == 200
+
+
+def test_the_page_of_an_unexpected_failure_has_the_headers_of_every_answer(served, monkeypatch):
+    def fail(**_):
+        raise KeyError("unexpected")
+
+    monkeypatch.setattr(served.sagemaker, "describe_model_package", fail)
+    answer = served.get("/versions/1")
+    assert answer.status_code == 500
+    assert HEADERS.items() <= {name: answer.headers.get(name) for name in HEADERS}.items()
+
+
+@pytest.mark.parametrize("address", ["/versions/" + "9" * 5000, "/static/" + "a" * 5000])
+def test_an_address_that_is_too_long_is_refused(served, address):
+    answer = served.get(address)
+    assert answer.status_code == 414
+    assert "2,048" in answer.text

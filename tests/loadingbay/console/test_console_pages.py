@@ -2,12 +2,14 @@
 
 import json
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
 from loadingbay.console.graph import nodes
 from loadingbay.registry import versions as registry
 from tests.fakes.fake_sagemaker import refusal
+from tests.loadingbay.console.conftest import MACHINE
 
 MARKUP = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>"
 
@@ -210,6 +212,52 @@ def test_a_sent_photo_is_uploaded_and_its_execution_started(served):
     assert "<b>" not in served.get(location).text
     keys = [item["Key"] for item in served.target.client("s3").list_objects_v2(Bucket="data")["Contents"]]
     assert keys == [f"photos/{location.removeprefix('/photos/')}.png"]
+
+
+@pytest.mark.parametrize(
+    ("name", "kept"),
+    [
+        ("a%00b.png", "ab.png"), ("a%0Ab%E2%80%AE.png", "ab.png"), ("..", "photo"), ("%2e%2e%5c.a", "a"),
+        ("é" * 300 + ".png", "é" * 98 + ".png"), ("日" * 300 + ".png", "日" * 65 + ".png"),
+    ],
+)  # fmt: skip
+def test_a_photo_of_a_bulk_run_may_have_any_name(served, name, kept):
+    given = {"Origin": "http://127.0.0.1:4748", "X-CSRF-Token": served.csrf}
+    answer = served.browser.post(f"/photos/bulk/page/photo?name={name}", content=b"x", headers=given)
+    assert answer.json() == {"count": 1}
+    (photo,) = Path(served.browser.app.state.gathered["page"].folder.name).iterdir()
+    assert photo.name == f"00001-{kept}"
+
+
+@pytest.mark.parametrize(
+    ("photo", "status", "said"),
+    [
+        ({"bucket": "data", "key": "large"}, 413, "The file has 11 bytes, and at most 10 are shown."),
+        ({"bucket": "data", "key": "gone"}, 404, "was deleted"),
+        ({"bucket": "", "key": "x"}, 404, "can be no photo"),
+        ({"bucket": 5, "key": []}, 404, "was deleted"),
+        ({"bucket": "data", "key": "large", "version_id": 5}, 404, "can be no photo"),
+    ],
+)
+def test_a_photo_that_an_execution_names_is_shown_or_a_sentence(served, monkeypatch, photo, status, said):
+    monkeypatch.setattr("loadingbay.console.pictures.MAXIMUM_BYTES", 10)
+    served.target.client("s3").put_object(Bucket="data", Key="large", Body=b"\x89PNG\r\n\x1a\n...")
+    machine = served.target.client("stepfunctions")
+    machine.start_execution(stateMachineArn=MACHINE, name="any", input=json.dumps(photo))
+    answer = served.get("/photos/any/photo")
+    assert (answer.status_code, said in answer.text) == (status, True)
+
+
+@pytest.mark.parametrize("confidence", [[], {}, 10**400, MARKUP, True])
+def test_an_output_of_a_wrong_type_is_shown_without_a_number(served, monkeypatch, confidence):
+    output = json.dumps({"confidence": confidence, "threshold": confidence, "vehicle": MARKUP, "loading_bay": MARKUP})
+    found = {"status": "SUCCEEDED", "startDate": datetime.now(UTC), "input": "{}", "output": output}
+    machine = served.target.client("stepfunctions")
+    machine.start_execution(stateMachineArn=MACHINE, name="any", input="{}")
+    monkeypatch.setattr(machine, "describe_execution", lambda **_: found)
+    answer = served.get("/photos/any")
+    assert answer.status_code == 200
+    _escaped(answer.text)
 
 
 def test_photos_of_a_page_that_was_left_are_given_up(served):

@@ -43,3 +43,14 @@ def test_a_file_without_a_secret_is_named(tmp_path: Path, text: str) -> None:
 
     with pytest.raises(ValueError, match="credentials holds no aws_secret_access_key: delete the file"):
         owner_secret(tmp_path, "000000000000")
+
+
+def test_the_key_of_another_user_is_not_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    owner_secret(elsewhere, "000000000000")
+    (tmp_path / "credentials").symlink_to(elsewhere / "credentials")
+    monkeypatch.setattr("localcloud.state.credentials.os.geteuid", lambda: 4242)
+
+    with pytest.raises(ValueError, match="credentials belongs to another user, who knows the key: delete the file"):
+        owner_secret(tmp_path, "000000000000")
