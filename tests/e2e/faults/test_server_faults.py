@@ -88,4 +88,3 @@ def test_a_killed_model_server_is_replaced_while_requests_wait(site: Any, endpoi
 
     row = site.record("kill -9 of the model server, all its processes", load, endpoint)
     assert (row.failed, row.wrong, row.captures_lost) == (0, 0, 0), load.failed()[:3]
-    assert row.gap < 20

@@ -31,7 +31,7 @@ _ABSENT = (
 )  # fmt: skip
 # Those that name nothing, or for which what they name need not be there.
 _NAME_NOTHING = re.compile(
-    "(Create|Disassociate).*|Search|QueryLineage|List(?!Tags|ModelCardVersions|Pipeline[VEP]|TrainingJobsFor).*"
+    "(Create|Disassociate|Batch).*|Search|QueryLineage|List(?!Tags|ModelCardVersions|Pipeline[VEP]|TrainingJobsFor).*"
 )
 _CODES = {"ValidationException", "ResourceNotFound", "SerializationException", "ResourceNotFoundException"}
 
