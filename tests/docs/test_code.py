@@ -2,23 +2,13 @@
 
 import ast
 import re
-import subprocess
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
-MODULES = [
-    name
-    for name in subprocess.run(
-        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "*.py"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout.split()
-    if (ROOT / name).exists()
-]
+from tests.docs.tracked import ROOT, tracked
+
+MODULES = tracked("*.py")
 # The programs of images stand for other people's packages; the tests' folders mirror those of the product.
 PACKAGES = [name for name in MODULES if re.fullmatch(r"(?!tests/|.*/programs/).*/__init__.py", name)]
 MOST_LINES = 400

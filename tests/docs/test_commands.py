@@ -1,9 +1,7 @@
 """Commands in pages, templates and messages exist, and so do their options: ours, those of `aws`, targets of `make`."""
 
 import re
-import subprocess
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import click
@@ -13,21 +11,14 @@ from awscli.clidriver import create_clidriver
 from loadingbay.cli import cli as loadingbay
 from localcloud.__main__ import main as localcloud
 from pipelines.__main__ import main as pipelines
+from tests.docs.tracked import ROOT, tracked
 
-ROOT = Path(__file__).parents[2]
 # Records and logs tell what was; tests and benchmarks run what they name.
 TEXTS = [
     name
-    for name in subprocess.run(
-        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout.splitlines()
+    for name in tracked()
     if re.search(r"\.(md|py|ya?ml|sh|html)$|(^|/)Makefile$", name)
     and not re.match(r"CHANGELOG\.md|docs/(log\.md|decisions/)|tests/|bench/", name)
-    and (ROOT / name).exists()
 ]
 OURS: dict[str, click.Command] = {
     "loadingbay": loadingbay,

@@ -1,21 +1,15 @@
 """The pages: complete, and readable in a terminal."""
 
 import re
-import subprocess
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
-TRACKED = subprocess.run(
-    ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
-    cwd=ROOT,
-    capture_output=True,
-    text=True,
-    check=True,
-).stdout.split()
+from tests.docs.tracked import ROOT, tracked
+
+TRACKED = tracked()
 MOST_COLUMNS = 120
-PAGES = [name for name in TRACKED if name.endswith(".md") and (ROOT / name).exists()]
+PAGES = [name for name in TRACKED if name.endswith(".md")]
 
 
 def _prose(page: str) -> list[str]:
