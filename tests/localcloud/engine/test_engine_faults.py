@@ -3,6 +3,7 @@
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -10,7 +11,9 @@ import pytest
 
 from localcloud.jobs.failure import sentence
 from localcloud.state.retried_writes import RetriedWrites
+from tests.localcloud.engine.test_engine_outside import function, lambda_step
 from tests.localcloud.pipeline_kit import Kit, job_of
+from tests.waiting import soon
 
 RETRY: dict[str, Any] = {
     "RetryPolicies": [
@@ -119,11 +122,14 @@ def test_a_state_that_cannot_be_written_is_given_up_when_the_cloud_ends() -> Non
         RetriedWrites(pause=0).until_stored(write, lambda: True)
 
 
-def test_an_execution_that_cannot_be_stored_says_so_and_goes_on(own_cloud: Callable[[], Any]) -> None:
-    cloud = own_cloud()
+def test_an_execution_that_cannot_be_stored_says_so_and_goes_on(own_cloud: Callable[[], Any], tmp_path: Path) -> None:
+    cloud, begun = own_cloud(), tmp_path / "begun"
     kit = Kit(cloud)
-    kit.pipeline(kit.processing("A", "import time; time.sleep(1)"))
+    # A function: a job whose own state cannot be stored fails.
+    waits = f"import pathlib, time\ndef handler(*_):\n    pathlib.Path({str(begun)!r}).touch()\n    time.sleep(1)\n"
+    kit.pipeline(lambda_step("A", function(kit, waits + "    return {}\n"), {}, Arguments={}))
     arn = kit.start()
+    assert soon(begun.exists)
     process = psutil.Process(cloud.process.pid)
     # The kernel refuses to let a file grow beyond this, as it refuses on a full disk.
     process.rlimit(psutil.RLIMIT_FSIZE, (1, psutil.RLIM_INFINITY))
