@@ -3,7 +3,7 @@
 import base64
 import hashlib
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 MARKUP = "<script>alert(1)</script>"
 PHOTO = b"\x89PNG\r\n\x1a\n..."
@@ -45,14 +45,13 @@ def _shadowed(served):
         "ProductionVariants": [{"ModelName": "m", "VariantName": "AllTraffic"}],
         "ShadowProductionVariants": [{"ModelName": "n", "VariantName": "Shadow"}],
     }
-    served.sagemaker.endpoints["loadingbay"]["config"] = "s"
+    served.sagemaker.endpoints["loadingbay"] |= {"config": "s", "changed": datetime.now(UTC) - timedelta(minutes=1)}
     return number
 
 
 def _answered(served, variant, label, photo=PHOTO, name=MARKUP):
     """A captured answer of a variant to a photo."""
     now = datetime.now(UTC)
-    served.sagemaker.endpoints["loadingbay"]["changed"] = now
     said = json.dumps({"predictions": [{"label": label, "confidence": 0.9}]})
     capture = {
         "endpointInput": {"data": base64.b64encode(photo).decode(), "encoding": "BASE64"},
