@@ -9,6 +9,8 @@ IMAGE_PY := .venv-image/bin/python
 export UV_PYTHON_DOWNLOADS := never
 # Environments are small to rebuild; a hard link into uv's cache makes it seconds.
 export UV_LINK_MODE ?= hardlink
+# Bytecode is kept, whatever the surroundings say: without it each process compiles what it imports, which doubles a start.
+export PYTHONDONTWRITEBYTECODE :=
 
 # The commands of an environment name its folder: after a renaming they would not be found.
 ifneq ($(shell test -f .venv/bin/loadingbay && ! grep -qF '$(CURDIR)/.venv/bin' .venv/bin/loadingbay && echo moved),)
@@ -42,7 +44,8 @@ $(UV):
 .venv-image/image.stamp: container/requirements.lock | $(UV)
 	@echo "Setting up the image environment (.venv-image)"
 	@test -x $(IMAGE_PY) || $(UV) venv --quiet --python $(PYTHON) .venv-image
-	@$(UV) pip install --quiet --python $(IMAGE_PY) --require-hashes -r container/requirements.lock
+	@# Jobs cannot write here, so its bytecode is made at once.
+	@$(UV) pip install --quiet --compile-bytecode --python $(IMAGE_PY) --require-hashes -r container/requirements.lock
 	@touch $@
 
 .venv/dev.stamp: requirements/dev.lock .venv/tools.stamp
