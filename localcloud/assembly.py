@@ -7,15 +7,13 @@ from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import parse_qs
 
-import boto3
-from botocore.config import Config as ClientConfig
-
 from localcloud import resources
 from localcloud.cloud import Cloud
 from localcloud.engine.service import Engine
 from localcloud.http.front import Front
 from localcloud.http.protocol import Protocol
 from localcloud.http.signature import Key, SignatureError
+from localcloud.iam.clients import connect
 from localcloud.iam.identities import Enforced, Unenforced
 from localcloud.iam.visitors import Visitor
 from localcloud.images.catalog import CatalogError, known_rules
@@ -33,7 +31,7 @@ from localcloud.sandbox.process import Launchers
 from localcloud.sandbox.sandbox import detect
 from localcloud.serving.invoke import Invoker
 from localcloud.serving.manager import Manager
-from localcloud.settings import READ_SECONDS, Settings, StartError
+from localcloud.settings import Settings, StartError
 from localcloud.state import damage
 from localcloud.state.credentials import visitor_secret
 from localcloud.state.embedded_metrics import EmbeddedMetrics
@@ -69,14 +67,13 @@ class Assembly:
             store=store,
             events=self._outbox,
             logs=BatchedLogs(self._emulator.put_log_events),
-            s3=clients("s3"),
             client=clients,
             images=images,
             identities=Unenforced(clients) if evaluator is None else Enforced(evaluator, settings),
         )
         self._saver = Saver(self._emulator.files, self._emulator.durable.settle)
         self._emulator.changed = self._saver.mark
-        self._printed = EmbeddedMetrics(clients("cloudwatch"))
+        self._printed = EmbeddedMetrics(lambda: clients("cloudwatch"))
         self._emulator.printed = self._printed.read
         self._access_keys = AccessKeys(self._emulator)
         self._policies = ResourcePolicies(settings.region)
@@ -202,19 +199,7 @@ def _clients(settings: Settings) -> Callable[[str], Any]:
         """The client of a service, such as `s3`; made once, by whichever thread comes first."""
         with making:
             if service not in made:
-                made[service] = boto3.client(
-                    service,
-                    endpoint_url=settings.endpoint_url,
-                    region_name=settings.region,
-                    aws_access_key_id=settings.account,
-                    aws_secret_access_key=settings.secret,
-                    config=ClientConfig(
-                        max_pool_connections=32,
-                        s3={"addressing_style": "path"},
-                        retries={"max_attempts": 3},
-                        read_timeout=READ_SECONDS,
-                    ),
-                )
+                made[service] = connect(service, settings, settings.account, settings.secret)
             return made[service]
 
     return client

@@ -94,8 +94,8 @@ def _now() -> float:
 class Cloud:
     """One local cloud, made in `assembly`. The fields after `runner` are set there, before the first request.
 
-    `s3` is a boto3 client at our own port, so use it from threads, never from the event loop.
-    `client("cloudwatch")` gives such clients for other services, one each.
+    `client("cloudwatch")` is a boto3 client of a service at our own port, one for all: use it from threads, never from
+    the event loop.
     `identities.assume(role)` is the identity with which SageMaker acts as a role, for example to run its job.
     `call("CreateModelPackage", {...})` runs an operation in process, validated as over HTTP; ApiError if it is refused.
     A third argument is the identity of the caller, if it is not the local cloud itself.
@@ -105,7 +105,6 @@ class Cloud:
     store: Store
     events: Events
     logs: Logs
-    s3: Any
     client: Callable[[str], Any]
     images: Images
     identities: Identities
@@ -116,6 +115,11 @@ class Cloud:
     jobs: "JobService" = field(init=False)
     engine: "Engine" = field(init=False)
     endpoints: "Manager" = field(init=False)
+
+    @property
+    def s3(self) -> Any:
+        """The client of S3."""
+        return self.client("s3")
 
     def arn(self, kind: str, name: str) -> str:
         """A SageMaker ARN, e.g. `arn("pipeline", "abalone")`."""

@@ -10,8 +10,8 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any
 
-import botocore.session
 import regex  # botocore's patterns are Java's: \p{L} and the like are not in `re`
+from botocore.loaders import create_loader
 from botocore.model import ListShape, MapShape, ServiceModel, Shape, StructureShape
 
 from localcloud.api.errors import ApiError, validation_error
@@ -34,7 +34,7 @@ class AnswerError(Exception):
 @cache
 def service_model(service: str) -> ServiceModel:
     """botocore's model of a service, e.g. `sagemaker`; from its package data, without network."""
-    return botocore.session.get_session().get_service_model(service)
+    return ServiceModel(create_loader().load_service_model(service, "service-2"), service)
 
 
 Skip = Callable[[Any], bool]

@@ -9,12 +9,10 @@ import threading
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol
 
-import boto3
-from botocore.config import Config
-
 from localcloud.api import ApiError
 from localcloud.iam.access import SAGEMAKER, Need, NotAllowedError, Place, needs
-from localcloud.settings import READ_SECONDS, Settings
+from localcloud.iam.clients import connect
+from localcloud.settings import Settings
 
 
 class Identity(Protocol):
@@ -142,17 +140,9 @@ class _KeyHolder:
         """A client with the temporary credentials; one for each service."""
         with self._lock:
             if service not in self._clients:
-                self._clients[service] = boto3.client(
-                    service,
-                    endpoint_url=self._settings.endpoint_url,
-                    region_name=self._settings.region,
-                    aws_access_key_id=self.variables["AWS_ACCESS_KEY_ID"],
-                    aws_secret_access_key=self.variables["AWS_SECRET_ACCESS_KEY"],
-                    aws_session_token=self.variables["AWS_SESSION_TOKEN"],
-                    config=Config(
-                        s3={"addressing_style": "path"}, retries={"max_attempts": 3}, read_timeout=READ_SECONDS
-                    ),
-                )
+                names = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
+                key, secret, token = (self.variables[name] for name in names)
+                self._clients[service] = connect(service, self._settings, key, secret, token)
             return self._clients[service]
 
     def require(self, wanted: Iterable[Need]) -> None:

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from boto3.exceptions import Boto3Error
 from botocore.exceptions import BotoCoreError, ClientError
 
 from localcloud.api import strict_json
@@ -138,6 +137,8 @@ class Transfer:
         except UnicodeEncodeError:
             message = f"The name of the file {target.key!a} is not UTF-8: S3 has no such keys."
             raise JobError("ClientError", message) from None
+        from boto3.exceptions import Boto3Error  # here: whoever has a client has imported boto3 already
+
         try:
             if path.stat().st_size <= _ONE_REQUEST:
                 with path.open("rb") as file:

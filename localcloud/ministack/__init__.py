@@ -1,6 +1,7 @@
 """All that touches MiniStack's private names: an upgrade of MiniStack is a change of this folder.
 
 private_names       checks that the installed MiniStack has the private names that are used
+imports             what MiniStack imports for nothing, kept out
 emulator            MiniStack within this process: S3, Lambda, Step Functions, EventBridge, CloudFormation, Logs, SQS
 patches             where MiniStack does not behave as AWS does
 json_requests       requests of AWS JSON, straight to their service

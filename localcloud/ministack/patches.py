@@ -15,8 +15,6 @@ from collections.abc import Callable, Mapping
 from types import ModuleType
 from typing import Any
 
-import yaml
-
 from localcloud.ministack import function_errors
 from localcloud.ministack.private_names import find_names, need
 from localcloud.settings import DiskError
@@ -218,11 +216,13 @@ def refuse_yaml_aliases(loader: Any) -> None:
 
     Source: CloudFormation User Guide, "CloudFormation template format" (YAML: aliases are not supported).
     """
+    from yaml import AliasEvent  # at the first template, like what it patches
+
     compose = loader.compose_node
 
     @functools.wraps(compose)
     def compose_node(self: Any, parent: Any, index: Any) -> Any:
-        if self.check_event(yaml.AliasEvent):
+        if self.check_event(AliasEvent):
             raise ValueError("YAML aliases are not allowed in CloudFormation templates")
         return compose(self, parent, index)
 

@@ -12,6 +12,7 @@ loaded_models  which of many models a server has in memory
 shift       the steps in which an update moves requests to new servers
 serverless  what a serverless variant accepts
 invoke      InvokeEndpoint: forwards requests to the servers
+answers     what is asked of the containers of an instance, and what they answer
 exchange    HTTP with model servers, through all containers of an instance
 asynchronous  InvokeEndpointAsync: requests whose answers go to S3
 capture     data capture: writes requests and responses to S3

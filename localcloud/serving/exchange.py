@@ -1,62 +1,14 @@
 """HTTP between the local cloud and model servers: one request, through all the containers of an instance."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-
 import aiohttp
 
+from localcloud.serving.answers import AT_ONCE, Answer, Limits, LostError, Target
 from localcloud.serving.instance import Instance
 from localcloud.serving.loaded_models import LOAD_SECONDS, LoadError
 from localcloud.serving.model_server import ModelServer
 
-MOST_BYTES = 6_291_456
-"""The longest body of a request or an answer, in bytes."""
-TIMEOUT_SECONDS = 60.0
-_ANY_TYPE = "application/octet-stream"
-
-
-class Limits:
-    """How long an answer may be, in bytes, and how many seconds it may take."""
-
-    def __init__(self, most_bytes: int = MOST_BYTES, seconds: float = TIMEOUT_SECONDS) -> None:
-        self.most_bytes = most_bytes
-        self.timeout = aiohttp.ClientTimeout(total=seconds, connect=5)
-
-
-AT_ONCE = Limits()
-
-
-@dataclass(frozen=True)
-class Target:
-    """Which of an instance's models and containers a request names, if any."""
-
-    model: str | None = None
-    """The path of an archive below the prefix of the container that serves several (TargetModel)."""
-    container: str | None = None
-    """The only container that the request goes to (TargetContainerHostname)."""
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What a container answered: the last one, or the first one that failed."""
-
-    container: str
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
-
-    @property
-    def content_type(self) -> str:
-        """The answer's Content-Type, or that of bytes of any kind."""
-        return self.headers.get("Content-Type", _ANY_TYPE)
-
-
-class LostError(Exception):
-    """A container gave no answer; the cause is aiohttp's error, or a TimeoutError."""
-
-    def __init__(self, container: str, cause: Exception) -> None:
-        super().__init__(f"{container}: {cause}")
-        self.container, self.cause = container, cause
+_CONNECT_SECONDS = 5
+_ENDED = (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError)
 
 
 class Exchange:
@@ -107,7 +59,8 @@ class Exchange:
                 try:
                     answer = await self._to_server(instance, server, sent, body, limits, target.model)
                 except (aiohttp.ClientError, TimeoutError) as error:
-                    raise LostError(server.name, error) from error
+                    refused = isinstance(error, aiohttp.ClientConnectorError)
+                    raise LostError(server.name, error, refused, isinstance(error, _ENDED)) from error
                 if answer.status >= 400:
                     break
                 headers, body = {**headers, "Content-Type": answer.content_type}, answer.body
@@ -139,8 +92,9 @@ class Exchange:
     ) -> Answer:
         """Send one request to a model server; return its answer, at most `limits.most_bytes` long."""
         url, most = f"http://127.0.0.1:{server.port}{path}", limits.most_bytes
+        timeout = aiohttp.ClientTimeout(total=limits.seconds, connect=_CONNECT_SECONDS)
         async with self._session.post(
-            url, data=body, headers={**headers, **server.headers}, allow_redirects=False, timeout=limits.timeout
+            url, data=body, headers={**headers, **server.headers}, allow_redirects=False, timeout=timeout
         ) as response:
             answer = bytearray(await response.content.read(most + 1))
             while len(answer) <= most and (more := await response.content.read(most + 1 - len(answer))):
@@ -152,7 +106,7 @@ class Exchange:
     async def _ask(self, server: ModelServer, method: str, path: str, body: bytes) -> tuple[int, str]:
         """Ask a server of several models to load or unload one; see `loaded_models.Ask`."""
         headers = {"Content-Type": "application/json", "Accept": "application/json", **server.headers}
-        timeout = aiohttp.ClientTimeout(total=LOAD_SECONDS, connect=5)
+        timeout = aiohttp.ClientTimeout(total=LOAD_SECONDS, connect=_CONNECT_SECONDS)
         url = f"http://127.0.0.1:{server.port}{path}"
         async with self._session.request(method, url, data=body, headers=headers, timeout=timeout) as response:
             text = await response.content.read(100_000)

@@ -6,11 +6,10 @@ import json
 import time
 import uuid
 from collections.abc import Mapping
-from functools import partial
-from typing import Any
+from functools import cache, cached_property, partial
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
-import aiohttp
 from botocore.model import Shape
 
 from localcloud.api import ApiError
@@ -19,13 +18,16 @@ from localcloud.api.shapes import check_member, service_model
 from localcloud.cloud import Cloud
 from localcloud.containers import ServedModel
 from localcloud.serving import asynchronous, serverless
+from localcloud.serving.answers import AT_ONCE, MOST_BYTES, Limits, LostError, Target
 from localcloud.serving.asynchronous import AsyncInvoker
 from localcloud.serving.capture import Captured, wanted
-from localcloud.serving.exchange import AT_ONCE, MOST_BYTES, Exchange, Limits, LostError, Target
 from localcloud.serving.fleet import Fleet
 from localcloud.serving.instance import Instance
 from localcloud.serving.manager import Manager
 from localcloud.serving.variant import Variant
+
+if TYPE_CHECKING:
+    from localcloud.serving.exchange import Exchange
 
 # A server that ended is restarted within seconds: up to this many requests wait for it, up to this many seconds.
 _WAIT_SECONDS = 30.0
@@ -34,7 +36,6 @@ _MOST_SHADOWS = 64
 # Captured requests up to this many bytes are written on the event loop: quicker than handing them to a thread.
 _WRITTEN_AT_ONCE = 262_144
 _DYING_SECONDS = 0.1
-_LOST = (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError)
 REFUSED = ("EnableExplanations", "InferenceComponentName", "SessionId", "PrefixAwareId")
 _PASSED = {
     "CustomAttributes": "X-Amzn-SageMaker-Custom-Attributes",
@@ -44,6 +45,7 @@ _PASSED = {
 }
 
 
+@cache
 def _headers(operation: str) -> dict[str, tuple[str, Shape]]:
     """Name and shape of the members that an operation takes as headers, by the header's name in small letters."""
     members = service_model("sagemaker-runtime").operation_model(operation).input_shape.members
@@ -60,11 +62,16 @@ class Invoker:
     def __init__(self, cloud: Cloud, manager: Manager) -> None:
         self._cloud = cloud
         self._manager = manager
-        self._headers = {name: _headers(name) for name in ("InvokeEndpoint", "InvokeEndpointAsync")}
         self.asynchronous = AsyncInvoker(cloud, self._invoke_async, manager.s3_as, lambda: manager.stopping)
-        self._exchange = Exchange()
         self._waiting = 0
         self._shadows: set[asyncio.Task[None]] = set()
+
+    @cached_property
+    def _exchange(self) -> "Exchange":
+        """The connections to model servers, made at the first request: the client they need is slow to import."""
+        from localcloud.serving.exchange import Exchange
+
+        return Exchange()
 
     async def __call__(self, name: str, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request to the endpoint `name` (percent-encoded)."""
@@ -86,9 +93,6 @@ class Invoker:
             headers = {"Content-Type": "application/json"}
             if error.code:
                 headers["x-amzn-ErrorType"] = error.code
-        except aiohttp.ClientError as error:
-            status, headers = 500, {"Content-Type": "application/json", "x-amzn-ErrorType": "InternalFailure"}
-            answer = json.dumps({"Message": f"{type(error).__name__}: {error}"}).encode()
         raw = [(key.lower().encode("latin-1"), value.encode("latin-1", "replace")) for key, value in headers.items()]
         raw += [(b"content-length", str(len(answer)).encode()), (b"x-amzn-requestid", str(uuid.uuid4()).encode())]
         await send({"type": "http.response.start", "status": status, "headers": raw})
@@ -97,7 +101,8 @@ class Invoker:
     async def close(self) -> None:
         """Stop with asynchronous requests, and close the connections to the servers."""
         await self.asynchronous.close()
-        await self._exchange.close()
+        if "_exchange" in vars(self):
+            await self._exchange.close()
 
     async def _accept(self, endpoint: str, members: dict[str, Any]) -> tuple[dict[str, str], bytes]:
         """Store a request of InvokeEndpointAsync; returns the headers and body of the response (status 202).
@@ -124,7 +129,7 @@ class Invoker:
         members: dict[str, Any] = {}
         problems = []
         for raw, value in scope["headers"]:
-            known = self._headers[operation].get(raw.decode("latin-1").lower())
+            known = _headers(operation).get(raw.decode("latin-1").lower())
             if known is not None:
                 name, shape = known
                 text = value.decode("latin-1")
@@ -159,13 +164,13 @@ class Invoker:
                 answer = await self._exchange.send(instance, sent, body, limits, target)
                 break
             except LostError as error:
-                if isinstance(error.cause, aiohttp.ClientConnectorError):
+                if error.refused:
                     # Connection refused: the server did not get the request.
                     instance.healthy = False
                     fleet, variant, instance = await choose()
                     continue
                 lost += 1
-                if lost == 1 and isinstance(error.cause, _LOST):
+                if lost == 1 and error.ended:
                     # The server of a kept connection has ended. A prediction has no side effects, so it is sent once
                     # more, after a pause in which the end of a killed process becomes visible.
                     await asyncio.sleep(_DYING_SECONDS)

@@ -4,6 +4,7 @@ An endpoint's document holds the deployment in service and the one in progress (
 therefore continues after a restart even if its configuration or models were deleted meanwhile.
 """
 
+import importlib
 import logging
 import random
 import shutil
@@ -54,7 +55,7 @@ class Manager:
         """Endpoints in service whose servers are starting after a restart of the local cloud: requests to them wait."""
         self._resumed = False
         self.recorder = Recorder(cloud.settings.endpoints_dir / ".captures", self.s3_as)
-        self.metrics = Metrics(cloud.client("cloudwatch"))
+        self.metrics = Metrics(lambda: cloud.client("cloudwatch"))
 
     def s3_as(self, role: str | None) -> Any:
         """Return an S3 client with the credentials of a model's role, for writing captured requests."""
@@ -299,6 +300,8 @@ class Manager:
         return False
 
     def _fleet(self, name: str, deployment: Deployment) -> Fleet:
+        # Needed at the first request, which shall not wait for it on the event loop.
+        importlib.import_module("localcloud.serving.exchange")
         directory = self._cloud.settings.endpoints_dir / name / deployment.directory
         return Fleet(self._cloud, name, directory, deployment, self._stopping, self._sandbox, self._launchers)
 

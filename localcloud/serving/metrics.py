@@ -2,6 +2,7 @@
 
 import threading
 from collections import Counter
+from collections.abc import Callable
 from math import floor, log10
 from typing import Any
 
@@ -13,9 +14,9 @@ EVERY_SECONDS = 5.0
 
 
 class Metrics:
-    """Counts requests in memory; a thread publishes the counts every 5 s. `cloudwatch` is a boto3 client."""
+    """Counts requests in memory; a thread publishes the counts every 5 s; `cloudwatch()` is a boto3 client."""
 
-    def __init__(self, cloudwatch: Any) -> None:
+    def __init__(self, cloudwatch: Callable[[], Any]) -> None:
         self._cloudwatch = cloudwatch
         self._lock = threading.Lock()
         self._counts: dict[tuple[str, str], dict[str, Counter[float]]] = {}
@@ -48,7 +49,7 @@ class Metrics:
                 for name, counter in counters.items()
                 for entry in counted({"MetricName": name, "Dimensions": dimensions, "Unit": _unit(name)}, counter)
             ]
-            self._cloudwatch.put_metric_data(Namespace=NAMESPACE, MetricData=data)
+            self._cloudwatch().put_metric_data(Namespace=NAMESPACE, MetricData=data)
 
     def stop(self) -> None:
         """Publish the remaining counts and end the thread."""

@@ -6,7 +6,7 @@ The format: https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/Cloud
 import json
 import threading
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from localcloud.state.periodic import Periodic
@@ -18,9 +18,9 @@ _MOST_VALUES = 150
 
 
 class EmbeddedMetrics:
-    """Finds metrics in what functions print and publishes them every second, by `cloudwatch`, a boto3 client."""
+    """Finds metrics in what functions print and publishes them every second; `cloudwatch()` is a boto3 client."""
 
-    def __init__(self, cloudwatch: Any) -> None:
+    def __init__(self, cloudwatch: Callable[[], Any]) -> None:
         self._cloudwatch = cloudwatch
         self._waiting: list[tuple[str, dict[str, Any]]] = []
         self._lock = threading.Lock()
@@ -39,7 +39,7 @@ class EmbeddedMetrics:
         for namespace in dict.fromkeys(name for name, _ in waiting):
             data = _merged(datum for name, datum in waiting if name == namespace)
             for start in range(0, len(data), _MOST_AT_ONCE):
-                self._cloudwatch.put_metric_data(Namespace=namespace, MetricData=data[start : start + _MOST_AT_ONCE])
+                self._cloudwatch().put_metric_data(Namespace=namespace, MetricData=data[start : start + _MOST_AT_ONCE])
 
     def stop(self) -> None:
         """Publish what is left and end the thread."""

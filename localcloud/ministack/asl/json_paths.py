@@ -4,12 +4,11 @@ Paths of fields and indexes, which lead to one value, and those with `[*]` are f
 and `..` by python-jsonpath. As on AWS, a path that may lead to several values finds a list, which may be empty.
 """
 
+import contextlib
 import functools
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
-
-import jsonpath
 
 from localcloud.ministack.asl.errors import RUNTIME, StateError
 
@@ -25,6 +24,10 @@ Find = Callable[[Any], Any]
 
 class MissingPathError(LookupError):
     """A path of fields and indexes leads to nothing."""
+
+
+class _WrongPathError(Exception):
+    """A path cannot be followed; the message says why."""
 
 
 def is_path(text: Any) -> bool:
@@ -50,8 +53,8 @@ def find(path: str, data: Any, context: Mapping[str, Any] | None = None) -> Any:
         return _finder(steps)(data) if steps else data
     except LookupError:
         raise MissingPathError(path) from None
-    except jsonpath.JSONPathError as error:
-        raise StateError(RUNTIME, f"Invalid path '{path}': {str(error).splitlines()[0]}") from None
+    except _WrongPathError as error:
+        raise StateError(RUNTIME, f"Invalid path '{path}': {error}") from None
 
 
 @functools.lru_cache(maxsize=4096)
@@ -68,11 +71,30 @@ def _finder(steps: str) -> Find:
         else:
             simple.append(step["field"] or re.sub(r"\\(.)", r"\1", step["name"]))
     if at < len(steps):
-        compiled = jsonpath.compile(f"${steps}")
-        return lambda data: [match.obj for match in compiled.finditer(data)]
+        return _by_library(steps)
     if _EVERY in simple:
         return functools.partial(_several, simple)
     return functools.partial(_one, simple)
+
+
+def _by_library(steps: str) -> Find:
+    """As `_finder`, by python-jsonpath. _WrongPathError, also of the function, if it cannot follow the path."""
+    import jsonpath  # at the first such path: it takes a tenth of a start
+
+    @contextlib.contextmanager
+    def told() -> Iterator[None]:
+        try:
+            yield
+        except jsonpath.JSONPathError as error:
+            raise _WrongPathError(str(error).splitlines()[0]) from None
+
+    def found(data: Any) -> list[Any]:
+        with told():
+            return [match.obj for match in compiled.finditer(data)]
+
+    with told():
+        compiled = jsonpath.compile(f"${steps}")
+    return found
 
 
 def _one(steps: list[Any], data: Any) -> Any:

@@ -250,7 +250,7 @@ class CloudWatch:
 
 def test_metrics_are_counted_by_variant_with_latencies_in_microseconds() -> None:
     cloudwatch = CloudWatch()
-    metrics = Metrics(cloudwatch)
+    metrics = Metrics(lambda: cloudwatch)
     metrics.put("e", "v", 200, 0.012_34, 0.013_5)
     metrics.put("e", "v", 200, 0.012_29, 0.013_4)
     metrics.put("e", "v", 500, 0.5, 0.6)

@@ -64,7 +64,7 @@ class CloudWatch:
 
 def test_what_was_read_is_published_at_the_latest_when_the_cloud_stops():
     cloudwatch = CloudWatch()
-    embedded = EmbeddedMetrics(cloudwatch)
+    embedded = EmbeddedMetrics(lambda: cloudwatch)
     embedded.read(f"{printed()}\n{printed()}")
     embedded.stop()
     assert cloudwatch.sent == [("LoadingBay", [{**DATUM, "Counts": [2.0]}])]
@@ -72,7 +72,7 @@ def test_what_was_read_is_published_at_the_latest_when_the_cloud_stops():
 
 def test_values_of_one_second_are_published_together():
     cloudwatch = CloudWatch()
-    embedded = EmbeddedMetrics(cloudwatch)
+    embedded = EmbeddedMetrics(lambda: cloudwatch)
     embedded.read("\n".join([printed([0, 2]), printed(0), printed(2, Endpoint="other"), *map(printed, range(200))]))
     embedded.stop()
 
