@@ -16,6 +16,7 @@ from typing import Any
 from botocore.exceptions import ClientError, ParamValidationError
 
 from loadingbay.learning.labels import Label, store
+from loadingbay.serving.photos import MAXIMUM_BYTES
 
 HIDDEN_SECONDS = 600
 _FEW = 3  # times that a message was taken, up to which it is given back: the template sets one aside after five
@@ -92,11 +93,15 @@ class Queue:
                 yield error
 
     def photo(self, item: Item) -> bytes | None:
-        """The photo's bytes; None when it was deleted from S3, or its bucket, or there can be none of this name."""
+        """The photo's bytes; None when it was deleted from S3, or its bucket, or there can be none of this name.
+
+        Empty when the file is larger than a photo can be (MAXIMUM_BYTES): it is not read.
+        """
         version = {"VersionId": item.photo["version_id"]} if item.photo.get("version_id") else {}
         try:
             answer = self.s3.get_object(Bucket=item.photo["bucket"], Key=item.photo["key"], **version)
-            return bytes(answer["Body"].read())
+            with answer["Body"] as body:
+                return bytes(body.read()) if answer["ContentLength"] <= MAXIMUM_BYTES else b""
         except ClientError as error:
             if error.response["Error"]["Code"] in {"NoSuchKey", "NoSuchVersion", "NoSuchBucket", "404"}:
                 return None

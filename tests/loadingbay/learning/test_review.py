@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 import pytest
 from moto import mock_aws
 
+from loadingbay.learning import review
 from loadingbay.learning.review import Item, NotReadableError, Queue
 
 NOW = datetime(2026, 11, 25, 12, 30, tzinfo=UTC)
@@ -104,6 +105,13 @@ def test_a_deleted_photo_can_still_be_decided_about(queue):
 @pytest.mark.parametrize("bucket", ["gone", "no bucket's name"])
 def test_a_photo_whose_bucket_is_gone_is_a_deleted_one(queue, bucket):
     assert queue.photo(Item("a", {"bucket": bucket, "key": "p.png", "version_id": None}, {}, "", "", "")) is None
+
+
+def test_a_file_larger_than_a_photo_is_not_read(queue, monkeypatch):
+    _wait_for_a_person(queue, "large")
+    monkeypatch.setattr(review, "MAXIMUM_BYTES", 3)
+    (item,) = queue.take()
+    assert queue.photo(item) == b""
 
 
 def test_the_photo_is_the_version_that_was_classified(queue):
