@@ -18,13 +18,16 @@ import boto3
 import pytest
 from botocore.config import Config
 
+from loadingbay.data.samples import write_archive
 from loadingbay.target import choose
+from tests.e2e import few_photos
 from tests.e2e.real_account import RefusedError, compare, switched
 
 ROOT = Path(__file__).resolve().parents[2]
 
 # Few epochs: these tests ask whether the story is told right, test_real_images.py how well the model does.
 QUICK = ("--epochs", "2", "--minimum-accuracy", "0.5", "--target-precision", "0.95", "--champion-tolerance", "1")
+TRAIN = 400  # photos of both classes, for 1,000 in CIFAR-100: a training takes half the time
 # The least that trains: where nobody looks at the model.
 LEAST = ("--epochs", "1", "--second-opinion-below", "0", "--minimum-accuracy", "0")
 
@@ -145,14 +148,13 @@ def free_port() -> int:
 
 @pytest.fixture(scope="session")
 def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An archive: the one named by CIFAR100_ARCHIVE where there is one, else drawn samples in its format."""
+    """An archive with few training photos: of the one named by CIFAR100_ARCHIVE where there is one, else drawn."""
     named = os.environ.get("CIFAR100_ARCHIVE")
+    place = tmp_path_factory.mktemp("photos") / "cifar-100-python.tar.gz"
     if named:
-        return Path(named)
-    from loadingbay.data.samples import write_archive
-
-    place = tmp_path_factory.mktemp("drawn") / "cifar-100-python.tar.gz"
-    write_archive(place)
+        few_photos.take(Path(named), place, each=TRAIN // 2)
+    else:
+        write_archive(place, train=TRAIN)
     return place
 
 

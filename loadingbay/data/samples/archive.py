@@ -100,6 +100,14 @@ def write_archive(
         "test": rows(test, base + 500_000, "testing", progress, kinds),
         "train": rows(train, base, "training", progress, kinds),
     }
+    pack(path, content)
+
+
+def pack(path: Path, content: dict[str, dict[bytes, Any]]) -> None:
+    """Writes the dictionaries of `meta`, `test` and `train` as an archive; the same content gives the same bytes.
+
+    The file appears whole or not at all. Raises OSError if it cannot be written.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
