@@ -8,10 +8,14 @@ T = TypeVar("T")
 
 
 def soon(reached: Callable[[], T], seconds: float = 20) -> T:
-    """Ask `reached` until it returns something true, at most for so many seconds; what it returned last."""
-    deadline = time.monotonic() + seconds
+    """Ask `reached` until it returns something true, at most for so many seconds; what it returned last.
+
+    It is asked less and less often: to ask takes time from what is waited for.
+    """
+    deadline, pause = time.monotonic() + seconds, 0.02
     while not (found := reached()) and time.monotonic() < deadline:
-        time.sleep(0.02)
+        time.sleep(pause)
+        pause = min(1.3 * pause, 0.2)
     return found
 
 

@@ -1,15 +1,17 @@
 """One real local cloud for all tests of this folder: a process, driven over HTTP with boto3."""
 
 import contextlib
+import functools
 import os
 import re
 import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,7 @@ from botocore.config import Config
 
 from localcloud.state.credentials import owner_secret
 from tests.fakes.signing import signed
+from tests.localcloud.restarts import Restarted
 
 ROOT = Path(__file__).parents[2]
 
@@ -32,6 +35,8 @@ class RunningCloud:
     process: subprocess.Popen[bytes]
     port: int
     home: Path
+    _clients: dict[tuple[str, int], Any] = field(default_factory=dict)
+    _making: threading.Lock = field(default_factory=threading.Lock)
 
     @property
     def url(self) -> str:
@@ -44,19 +49,23 @@ class RunningCloud:
 
     def client(self, service: str, patience: int = 60) -> Any:
         """A boto3 client for this cloud; it does not retry, so each answer is seen, and waits so many seconds."""
-        return boto3.client(
-            service,
-            endpoint_url=self.url,
-            region_name="us-east-1",
-            aws_access_key_id="000000000000",
-            aws_secret_access_key=self.secret,
-            config=Config(
-                retries={"max_attempts": 0},
-                inject_host_prefix=False,
-                s3={"addressing_style": "path"},
-                read_timeout=patience,
-            ),
-        )
+        with self._making:
+            if (service, patience) not in self._clients:
+                self._clients[service, patience] = boto3.client(
+                    service,
+                    endpoint_url=self.url,
+                    region_name="us-east-1",
+                    aws_access_key_id="000000000000",
+                    aws_secret_access_key=self.secret,
+                    config=Config(
+                        retries={"max_attempts": 0},
+                        inject_host_prefix=False,
+                        s3={"addressing_style": "path"},
+                        read_timeout=patience,
+                        max_pool_connections=32,
+                    ),
+                )
+            return self._clients[service, patience]
 
     def ask(self, method: str, path: str, body: bytes = b"", **headers: str) -> httpx.Response:
         """A request that is signed by the owner, without boto3."""
@@ -154,6 +163,41 @@ def own_cloud(tmp_path: Path, image: tuple[Path, Path]) -> Iterator[Callable[[],
     yield start
     for running in started:
         running.stop()
+
+
+@pytest.fixture(scope="session")
+def restarts(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, image: tuple[Path, Path]
+) -> Iterator[Callable[[str], Restarted]]:
+    """`restarts("kill")`: a cloud that was killed after all chosen tests had prepared for it, and started again."""
+    clouds: list[RunningCloud] = []
+
+    @functools.cache
+    def restarted(end: str) -> Restarted:
+        home = tmp_path_factory.mktemp(f"after-{end}") / "home"
+        marks = [mark for item in request.session.items for mark in item.iter_markers("restarted")]
+
+        def start() -> RunningCloud:
+            clouds.append(start_cloud(home, *image, "--max-jobs", "16"))
+            return clouds[-1]
+
+        return Restarted(start, end, [mark.args[0] for mark in marks if mark.args[1] == end])
+
+    yield restarted
+    for running in clouds:
+        running.stop()
+
+
+@pytest.fixture
+def restarted(request: pytest.FixtureRequest, restarts: Callable[[str], Restarted]) -> tuple[RunningCloud, Any]:
+    """The cloud after its restart, and what the preparation of this test's mark returned before.
+
+    `@pytest.mark.restarted(prepare, "kill")`, or "stop"; see restarts.py.
+    """
+    mark = request.node.get_closest_marker("restarted")
+    assert mark is not None
+    after = restarts(mark.args[1])
+    return after.cloud, after.kept(mark.args[0])
 
 
 def gone(pid: int, seconds: float = 5.0) -> bool:

@@ -3,9 +3,10 @@
 import io
 import json
 import tarfile
-import time
 import uuid
 from typing import Any
+
+from tests.waiting import soon
 
 ROLE = "arn:aws:iam::000000000000:role/tests"
 BUCKET = "kit-bucket"
@@ -130,13 +131,14 @@ class Kit:
         """The job once it ended."""
         label = kind.capitalize()
         describe = getattr(self.sm, f"describe_{kind}_job")
-        deadline = time.monotonic() + seconds
-        while time.monotonic() < deadline:
+
+        def ended() -> dict[str, Any]:
             job: dict[str, Any] = describe(**{f"{label}JobName": name})
-            if job[f"{label}JobStatus"] in ("Completed", "Failed", "Stopped"):
-                return job
-            time.sleep(0.02)
-        raise AssertionError(f"{name} did not end in {seconds} s")
+            return job if job[f"{label}JobStatus"] in ("Completed", "Failed", "Stopped") else {}
+
+        job = soon(ended, seconds)
+        assert job, f"{name} did not end in {seconds} s"
+        return job
 
     def pipeline(self, *steps: dict[str, Any], parameters: list[dict[str, Any]] | None = None) -> str:
         """Create (or update) this test's pipeline; its name."""
@@ -158,13 +160,14 @@ class Kit:
 
     def wait(self, arn: str, seconds: float = 30) -> dict[str, Any]:
         """The execution once it ended."""
-        deadline = time.monotonic() + seconds
-        while time.monotonic() < deadline:
+
+        def ended() -> dict[str, Any]:
             execution: dict[str, Any] = self.sm.describe_pipeline_execution(PipelineExecutionArn=arn)
-            if execution["PipelineExecutionStatus"] not in ("Executing", "Stopping"):
-                return execution
-            time.sleep(0.01)
-        raise AssertionError(f"{arn} did not end in {seconds} s: {self.steps(arn)}")
+            return execution if execution["PipelineExecutionStatus"] not in ("Executing", "Stopping") else {}
+
+        execution = soon(ended, seconds)
+        assert execution, f"{arn} did not end in {seconds} s: {self.steps(arn)}"
+        return execution
 
     def run(self, *steps: dict[str, Any], **request: Any) -> tuple[str, dict[str, dict[str, Any]]]:
         """Create the pipeline, run it to its end; the final status and the steps."""
@@ -194,13 +197,22 @@ class Kit:
 
     def wait_log(self, job: str, text: str, kind: str = "Processing", seconds: float = 10) -> list[str]:
         """The log once a line with this text is in it."""
-        deadline = time.monotonic() + seconds
-        while time.monotonic() < deadline:
-            lines = self.log(job, kind)
-            if any(text in line for line in lines):
-                return lines
-            time.sleep(0.05)
-        raise AssertionError(f"{text!r} is not in the log of {job}: {self.log(job, kind)}")
+        lines: list[str] = []
+
+        def there() -> bool:
+            lines[:] = self.log(job, kind)
+            return any(text in line for line in lines)
+
+        assert soon(there, seconds), f"{text!r} is not in the log of {job}: {lines}"
+        return lines
+
+    def wait_running(self, arn: str, step: str) -> str:
+        """The name of a Processing step's job, once its script has printed `pid`."""
+        started = soon(lambda: "ProcessingJob" in self.steps(arn).get(step, {}).get("Metadata", {}))
+        assert started, f"{step} of {arn} did not start: {self.steps(arn)}"
+        job = job_of(self.steps(arn)[step])
+        self.wait_log(job, "pid")
+        return job
 
 
 def definition(*steps: dict[str, Any], parameters: list[dict[str, Any]] | None = None) -> str:

@@ -1,8 +1,9 @@
 """Faults of the machine: what a step says when its job cannot run here, and what is tried again."""
 
+import shutil
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 
 from localcloud.jobs.failure import sentence
 from localcloud.state.retried_writes import RetriedWrites
+from tests.localcloud.conftest import RunningCloud, start_cloud
 from tests.localcloud.engine.test_engine_outside import function, lambda_step
 from tests.localcloud.pipeline_kit import Kit, job_of
 from tests.waiting import soon
@@ -27,12 +29,21 @@ RETRY: dict[str, Any] = {
 }
 
 
+@pytest.fixture(scope="module")
+def own(tmp_path_factory: pytest.TempPathFactory, image: tuple[Path, Path]) -> Iterator[RunningCloud]:
+    """A cloud that these tests break and mend."""
+    running = start_cloud(tmp_path_factory.mktemp("faults"), *image)
+    yield running
+    running.stop()
+
+
 @pytest.fixture
-def broken(own_cloud: Callable[[], Any]) -> Kit:
-    """A cloud that cannot make directories for processing jobs."""
-    running = own_cloud()
-    (running.home / "jobs" / "processing").write_text("in the way")
-    return Kit(running)
+def broken(own: RunningCloud) -> Kit:
+    """The cloud, which cannot make directories for processing jobs."""
+    place = own.home / "jobs" / "processing"
+    shutil.rmtree(place, ignore_errors=True)
+    place.write_text("in the way")
+    return Kit(own)
 
 
 def mend(kit: Kit) -> None:
@@ -122,15 +133,14 @@ def test_a_state_that_cannot_be_written_is_given_up_when_the_cloud_ends() -> Non
         RetriedWrites(pause=0).until_stored(write, lambda: True)
 
 
-def test_an_execution_that_cannot_be_stored_says_so_and_goes_on(own_cloud: Callable[[], Any], tmp_path: Path) -> None:
-    cloud, begun = own_cloud(), tmp_path / "begun"
-    kit = Kit(cloud)
+def test_an_execution_that_cannot_be_stored_says_so_and_goes_on(own: RunningCloud, tmp_path: Path) -> None:
+    kit, begun = Kit(own), tmp_path / "begun"
     # A function: a job whose own state cannot be stored fails.
     waits = f"import pathlib, time\ndef handler(*_):\n    pathlib.Path({str(begun)!r}).touch()\n    time.sleep(1)\n"
     kit.pipeline(lambda_step("A", function(kit, waits + "    return {}\n"), {}, Arguments={}))
     arn = kit.start()
     assert soon(begun.exists)
-    process = psutil.Process(cloud.process.pid)
+    process = psutil.Process(own.process.pid)
     # The kernel refuses to let a file grow beyond this, as it refuses on a full disk.
     process.rlimit(psutil.RLIMIT_FSIZE, (1, psutil.RLIM_INFINITY))
     while not (told := kit.sm.describe_pipeline_execution(PipelineExecutionArn=arn)).get("FailureReason"):

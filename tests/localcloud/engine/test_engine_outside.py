@@ -6,7 +6,6 @@ import tarfile
 import time
 import uuid
 import zipfile
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -211,15 +210,18 @@ def test_a_stop_tells_the_queue_and_waits_for_the_answer(kit: Kit) -> None:
     assert kit.wait(arn)["PipelineExecutionStatus"] == "Stopped"
 
 
-def test_a_callback_survives_a_kill(own_cloud: Callable[[], Any]) -> None:
-    first = own_cloud()
-    kit = Kit(first)
+def asked(cloud: Any) -> tuple[str, str]:
+    """An execution that waits for the answer to its message, and the message's token."""
+    kit = Kit(cloud)
     url = queue(kit)
     kit.pipeline(callback(url))
     arn = kit.start()
-    token = message(kit, url)["token"]
-    first.kill()
-    again = Kit(own_cloud())
+    return arn, message(kit, url)["token"]
+
+
+@pytest.mark.restarted(asked, "kill")
+def test_a_callback_survives_a_kill(restarted: tuple[Any, tuple[str, str]]) -> None:
+    again, (arn, token) = Kit(restarted[0]), restarted[1]
     again.sm.send_pipeline_execution_step_success(CallbackToken=token, OutputParameters=score("1"))
     assert again.wait(arn)["PipelineExecutionStatus"] == "Succeeded"
 

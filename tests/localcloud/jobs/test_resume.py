@@ -1,8 +1,8 @@
 """What is left after kill -9 and after a graceful stop, and what goes on at the next start."""
 
 import json
-import time
 import urllib.request
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ import psutil
 import pytest
 from botocore.exceptions import ClientError
 
+from tests.localcloud.conftest import gone, outside
 from tests.localcloud.resources.served import artifact
 from tests.waiting import soon
 
@@ -47,38 +48,43 @@ def invoke(cloud: Any, name: str, **members: str) -> dict[str, Any]:
     return body
 
 
-def captured_ids(cloud: Any) -> list[str]:
+def captured_ids(cloud: Any, endpoint: str) -> list[str]:
     s3 = cloud.client("s3")
-    keys = [o["Key"] for o in s3.list_objects_v2(Bucket=BUCKET, Prefix="captures/").get("Contents", [])]
+    listed = s3.list_objects_v2(Bucket=BUCKET, Prefix=f"captures/{endpoint}/").get("Contents", [])
+    keys = [found["Key"] for found in listed]
     lines = [line for key in keys for line in s3.get_object(Bucket=BUCKET, Key=key)["Body"].read().splitlines()]
     return sorted(json.loads(line)["eventMetadata"]["inferenceId"] for line in lines)
 
 
-def test_after_a_kill_everything_that_was_acknowledged_is_there(own_cloud: Any) -> None:
-    cloud = own_cloud()
-    groups = [f"group-{number}" for number in range(3)]
-    for name in groups:
-        cloud.client("sagemaker").create_model_package_group(ModelPackageGroupName=name)
-    queue = cloud.client("sqs").create_queue(QueueName="kept")["QueueUrl"]
-    cloud.client("events").put_rule(Name="kept", EventPattern=json.dumps({"source": ["a"]}))
-    cloud.client("iam").create_role(RoleName="kept", AssumeRolePolicyDocument="{}")
-    cloud.client("s3").create_bucket(Bucket=BUCKET)
-    cloud.client("s3").put_object(Bucket=BUCKET, Key="kept", Body=b"bytes", ContentType="image/png")
+GROUPS = [f"group-{number}" for number in range(3)]
+
+
+def resources(cloud: Any) -> Generator[None, None, None]:
+    """Resources of several services."""
     template = {"Resources": {"Queue": {"Type": "AWS::SQS::Queue", "Properties": {"QueueName": "of-stack"}}}}
     stacks = cloud.client("cloudformation")
     stacks.create_stack(StackName="kept", TemplateBody=json.dumps(template))
     stacks.get_waiter("stack_create_complete").wait(StackName="kept", WaiterConfig={"Delay": 1})
-    cloud.kill()
+    yield
+    for name in GROUPS:
+        cloud.client("sagemaker").create_model_package_group(ModelPackageGroupName=name)
+    cloud.client("sqs").create_queue(QueueName="kept")
+    cloud.client("events").put_rule(Name="kept", EventPattern=json.dumps({"source": ["a"]}))
+    cloud.client("iam").create_role(RoleName="kept", AssumeRolePolicyDocument="{}")
+    cloud.client("s3").create_bucket(Bucket=BUCKET)
+    cloud.client("s3").put_object(Bucket=BUCKET, Key="kept", Body=b"bytes", ContentType="image/png")
 
-    cloud = own_cloud()
 
+@pytest.mark.restarted(resources, "kill")
+def test_after_a_kill_everything_that_was_acknowledged_is_there(restarted: tuple[Any, None]) -> None:
+    cloud = restarted[0]
     sagemaker = cloud.client("sagemaker")
-    listed = sagemaker.list_model_package_groups()["ModelPackageGroupSummaryList"]
-    assert [group["ModelPackageGroupName"] for group in listed] == groups
+    listed = sagemaker.list_model_package_groups(NameContains="group-")["ModelPackageGroupSummaryList"]
+    assert [group["ModelPackageGroupName"] for group in listed] == GROUPS
     with pytest.raises(ClientError, match="already exists"):
-        sagemaker.create_model_package_group(ModelPackageGroupName=groups[1])
+        sagemaker.create_model_package_group(ModelPackageGroupName=GROUPS[1])
     names = {url.rpartition("/")[2] for url in cloud.client("sqs").list_queues()["QueueUrls"]}
-    assert names == {queue.rpartition("/")[2], "of-stack"}
+    assert names >= {"kept", "of-stack"}
     assert cloud.client("events").describe_rule(Name="kept")
     assert cloud.client("iam").get_role(RoleName="kept")
     stored = cloud.client("s3").get_object(Bucket=BUCKET, Key="kept")
@@ -89,17 +95,22 @@ def test_after_a_kill_everything_that_was_acknowledged_is_there(own_cloud: Any) 
     )
 
 
-def test_an_endpoint_serves_again_after_a_kill_and_its_old_server_is_gone(
-    own_cloud: Any, gone: Any, outside: Any
-) -> None:
-    cloud = own_cloud()
-    put_model(cloud, "model", name="kept")
-    cloud.client("sagemaker").create_endpoint(EndpointName="kept", EndpointConfigName="model")
-    wait_in_service(cloud, "kept")
-    old = outside(invoke(cloud, "kept")["server"])
-    cloud.kill()
+def endpoint(cloud: Any, name: str) -> str:
+    """An endpoint of this name, in service, whose model says `kept`; the name."""
+    put_model(cloud, name, name="kept")
+    cloud.client("sagemaker").create_endpoint(EndpointName=name, EndpointConfigName=name)
+    wait_in_service(cloud, name)
+    return name
 
-    cloud = own_cloud()
+
+def server(cloud: Any) -> int:
+    """The process of an endpoint's server."""
+    return outside(invoke(cloud, endpoint(cloud, "kept"))["server"])
+
+
+@pytest.mark.restarted(server, "kill")
+def test_an_endpoint_serves_again_after_a_kill_and_its_old_server_is_gone(restarted: tuple[Any, int]) -> None:
+    cloud, old = restarted
     answer = invoke(cloud, "kept")
 
     assert answer["model"] == "kept"
@@ -107,87 +118,87 @@ def test_an_endpoint_serves_again_after_a_kill_and_its_old_server_is_gone(
     assert gone(old)
 
 
-def test_a_deployment_that_a_kill_cut_off_is_finished(own_cloud: Any) -> None:
-    cloud = own_cloud()
+def deployment(cloud: Any) -> Generator[None, None, None]:
+    """An update of an endpoint that takes some seconds."""
     put_model(cloud, "old", name="old")
-    put_model(cloud, "new", name="new", delay="2")
+    put_model(cloud, "new", name="new", delay="4")
     sagemaker = cloud.client("sagemaker")
-    sagemaker.create_endpoint(EndpointName="kept", EndpointConfigName="old")
-    wait_in_service(cloud, "kept")
-    sagemaker.update_endpoint(EndpointName="kept", EndpointConfigName="new")
-    cloud.kill()
-
-    cloud = own_cloud()
-    during = invoke(cloud, "kept")["model"]
-    wait_in_service(cloud, "kept")
-
-    assert during == "old"
-    assert invoke(cloud, "kept")["model"] == "new"
+    sagemaker.create_endpoint(EndpointName="cut-off", EndpointConfigName="old")
+    wait_in_service(cloud, "cut-off")
+    yield
+    sagemaker.update_endpoint(EndpointName="cut-off", EndpointConfigName="new")
 
 
-def test_no_acknowledged_capture_is_lost_on_a_graceful_stop(own_cloud: Any) -> None:
-    cloud = own_cloud()
-    put_model(cloud, "model", name="kept")
-    cloud.client("sagemaker").create_endpoint(EndpointName="kept", EndpointConfigName="model")
-    wait_in_service(cloud, "kept")
-    for number in range(30):
-        invoke(cloud, "kept", InferenceId=f"{number:02d}")
+@pytest.mark.restarted(deployment, "kill")
+def test_a_deployment_that_a_kill_cut_off_is_finished(restarted: tuple[Any, None]) -> None:
+    cloud = restarted[0]
+    status = cloud.client("sagemaker").describe_endpoint(EndpointName="cut-off")["EndpointStatus"]
+    during = invoke(cloud, "cut-off")["model"]
+    wait_in_service(cloud, "cut-off")
 
-    assert cloud.stop() == 0
-    cloud = own_cloud()
-
-    assert captured_ids(cloud) == [f"{number:02d}" for number in range(30)]
+    assert (status, during) == ("Updating", "old")
+    assert invoke(cloud, "cut-off")["model"] == "new"
 
 
-def test_captures_that_a_kill_left_on_disk_are_sent_once_at_the_next_start(own_cloud: Any) -> None:
-    cloud = own_cloud()
-    put_model(cloud, "model", name="kept")
-    cloud.client("sagemaker").create_endpoint(EndpointName="kept", EndpointConfigName="model")
-    wait_in_service(cloud, "kept")
-    for number in range(10):
-        invoke(cloud, "kept", InferenceId=f"{number:02d}")
-    time.sleep(0.1)
-    cloud.kill()
-
-    cloud = own_cloud()
-    assert soon(lambda: len(captured_ids(cloud)) >= 10)
-
-    assert captured_ids(cloud) == [f"{number:02d}" for number in range(10)]
+def captures(cloud: Any) -> Generator[None, None, list[str]]:
+    """The ids of captured requests, sorted."""
+    name, ids = endpoint(cloud, "captured"), [f"{number:02d}" for number in range(10)]
+    yield
+    for identifier in ids:
+        invoke(cloud, name, InferenceId=identifier)
+    return ids
 
 
-def test_an_approval_is_told_again_after_a_kill(own_cloud: Any) -> None:
-    cloud = own_cloud()
+@pytest.mark.restarted(captures, "stop")
+def test_no_acknowledged_capture_is_lost_on_a_graceful_stop(restarted: tuple[Any, list[str]]) -> None:
+    cloud, ids = restarted
+    assert captured_ids(cloud, "captured") == ids
+
+
+@pytest.mark.restarted(captures, "kill")
+def test_captures_that_a_kill_left_on_disk_are_sent_once_at_the_next_start(restarted: tuple[Any, list[str]]) -> None:
+    cloud, ids = restarted
+    assert soon(lambda: len(captured_ids(cloud, "captured")) >= len(ids))
+
+    assert captured_ids(cloud, "captured") == ids
+
+
+def approval(cloud: Any) -> Generator[None, None, str]:
+    """An approval that a rule sends to a queue; the version's ARN."""
     sagemaker = cloud.client("sagemaker")
-    sagemaker.create_model_package_group(ModelPackageGroupName="kept")
-    package = sagemaker.create_model_package(ModelPackageGroupName="kept")["ModelPackageArn"]
-    queue = cloud.client("sqs").create_queue(QueueName="kept")["QueueUrl"]
+    sagemaker.create_model_package_group(ModelPackageGroupName="approved")
+    package = str(sagemaker.create_model_package(ModelPackageGroupName="approved")["ModelPackageArn"])
+    queue = cloud.client("sqs").create_queue(QueueName="approved")["QueueUrl"]
     arn = cloud.client("sqs").get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"][
         "QueueArn"
     ]
     pattern = {"detail": {"ModelApprovalStatus": ["Approved"]}}
-    cloud.client("events").put_rule(Name="kept", EventPattern=json.dumps(pattern))
-    cloud.client("events").put_targets(Rule="kept", Targets=[{"Id": "1", "Arn": arn}])
+    cloud.client("events").put_rule(Name="approved", EventPattern=json.dumps(pattern))
+    cloud.client("events").put_targets(Rule="approved", Targets=[{"Id": "1", "Arn": arn}])
+    yield
     sagemaker.update_model_package(ModelPackageArn=package, ModelApprovalStatus="Approved")
-    cloud.kill()
+    return package
 
-    cloud = own_cloud()
 
-    url = cloud.client("sqs").get_queue_url(QueueName="kept")["QueueUrl"]
+@pytest.mark.restarted(approval, "kill")
+def test_an_approval_is_told_again_after_a_kill(restarted: tuple[Any, str]) -> None:
+    cloud, package = restarted
+    url = cloud.client("sqs").get_queue_url(QueueName="approved")["QueueUrl"]
     message = cloud.client("sqs").receive_message(QueueUrl=url, WaitTimeSeconds=5)["Messages"][0]
     assert json.loads(message["Body"])["resources"] == [package]
 
 
-def test_a_stopped_cloud_leaves_no_process_and_no_pid_file(own_cloud: Any, gone: Any, outside: Any) -> None:
-    cloud = own_cloud()
-    put_model(cloud, "model", name="kept")
-    cloud.client("sagemaker").create_endpoint(EndpointName="kept", EndpointConfigName="model")
-    wait_in_service(cloud, "kept")
-    pid = outside(invoke(cloud, "kept")["server"])
+def left_by_a_stop(cloud: Any) -> Generator[None, None, tuple[int | None, bool, bool]]:
+    """The exit code of a cloud with an endpoint, and whether its note is there and its server gone when it ended."""
+    process = server(cloud)
+    yield
+    yield
+    return cloud.process.returncode, (cloud.home / "localcloud.pid").exists(), gone(process)
 
-    assert cloud.stop() == 0
 
-    assert not (cloud.home / "localcloud.pid").exists()
-    assert gone(pid)
+@pytest.mark.restarted(left_by_a_stop, "stop")
+def test_a_stopped_cloud_leaves_no_process_and_no_pid_file(restarted: tuple[Any, tuple[int, bool, bool]]) -> None:
+    assert restarted[1] == (0, False, True)
 
 
 def test_health_names_process_home_and_port(cloud: Any) -> None:
@@ -221,16 +232,21 @@ def test_what_does_not_fit_on_the_disk_is_not_acknowledged(own_cloud: Any) -> No
     assert s3.head_object(Bucket=BUCKET, Key="large")["ContentLength"] == 2_000_000
 
 
-def test_a_bucket_that_went_with_its_stack_does_not_come_back(own_cloud: Any) -> None:
-    cloud = own_cloud()
+def bucket_of_a_stack(cloud: Any) -> None:
+    """A bucket with versions, deleted with its stack."""
     bucket = {"Type": "AWS::S3::Bucket", "Properties": {"BucketName": "gone-with-its-stack"}}
-    cloud.client("cloudformation").create_stack(
-        StackName="short-lived", TemplateBody=json.dumps({"Resources": {"Bucket": bucket}})
-    )
+    stacks = cloud.client("cloudformation")
+    stacks.create_stack(StackName="short-lived", TemplateBody=json.dumps({"Resources": {"Bucket": bucket}}))
+    stacks.get_waiter("stack_create_complete").wait(StackName="short-lived", WaiterConfig={"Delay": 1})
     versioned = {"Status": "Enabled"}
     cloud.client("s3").put_bucket_versioning(Bucket="gone-with-its-stack", VersioningConfiguration=versioned)
     made = cloud.client("s3").put_object(Bucket="gone-with-its-stack", Key="photos/one", Body=b"bytes")
     cloud.client("s3").delete_object(Bucket="gone-with-its-stack", Key="photos/one", VersionId=made["VersionId"])
-    cloud.client("cloudformation").delete_stack(StackName="short-lived")
-    assert cloud.stop() == 0
-    assert own_cloud().client("s3").list_buckets()["Buckets"] == []
+    stacks.delete_stack(StackName="short-lived")
+    stacks.get_waiter("stack_delete_complete").wait(StackName="short-lived", WaiterConfig={"Delay": 1})
+
+
+@pytest.mark.restarted(bucket_of_a_stack, "stop")
+def test_a_bucket_that_went_with_its_stack_does_not_come_back(restarted: tuple[Any, None]) -> None:
+    names = [bucket["Name"] for bucket in restarted[0].client("s3").list_buckets()["Buckets"]]
+    assert "gone-with-its-stack" not in names

@@ -4,7 +4,7 @@ import io
 import json
 import time
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from typing import Any
 
 import psutil
@@ -12,6 +12,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from localcloud.ministack.executions import LONGEST_INPUT, invalid_input
+from tests.waiting import soon
 
 ROLE = "arn:aws:iam::000000000000:role/any"
 GROUP = {"logGroupName": "/durable"}
@@ -27,27 +28,31 @@ def machine(cloud: Any, name: str, **state: Any) -> str:
     return str(made["stateMachineArn"])
 
 
-def test_messages_are_as_they_were_acknowledged_after_a_kill(own_cloud: Callable[[], Any]) -> None:
-    cloud = own_cloud()
+def messages(cloud: Any) -> Generator[None, None, str]:
+    """Messages of which one was deleted and one received; its receipt handle."""
     sqs = cloud.client("sqs")
-    url = sqs.create_queue(QueueName="kept")["QueueUrl"]
+    url = sqs.create_queue(QueueName="messages")["QueueUrl"]
+    yield
     for number in range(4):
         sqs.send_message(QueueUrl=url, MessageBody=f"{number}")
     deleted, received = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=2, VisibilityTimeout=600)["Messages"]
     sqs.delete_message(QueueUrl=url, ReceiptHandle=deleted["ReceiptHandle"])
-    cloud.kill()
+    return str(received["ReceiptHandle"])
 
-    sqs = own_cloud().client("sqs")
-    url = sqs.get_queue_url(QueueName="kept")["QueueUrl"]
+
+@pytest.mark.restarted(messages, "kill")
+def test_messages_are_as_they_were_acknowledged_after_a_kill(restarted: tuple[Any, str]) -> None:
+    sqs = restarted[0].client("sqs")
+    url = sqs.get_queue_url(QueueName="messages")["QueueUrl"]
     waiting = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10)["Messages"]
 
     assert [message["Body"] for message in waiting] == ["2", "3"]
     # What was received stays hidden, and its handle works.
-    sqs.delete_message(QueueUrl=url, ReceiptHandle=received["ReceiptHandle"])
+    sqs.delete_message(QueueUrl=url, ReceiptHandle=restarted[1])
 
 
-def test_executions_are_there_after_a_kill_and_interrupted_ones_failed(own_cloud: Callable[[], Any]) -> None:
-    cloud = own_cloud()
+def executions(cloud: Any) -> Generator[None, None, tuple[str, ...]]:
+    """The ARNs of an execution that waits, one that has ended, one whose time runs out, and the first one's machine."""
     states = cloud.client("stepfunctions")
     waits, passes = machine(cloud, "waits", Type="Wait", Seconds=600), machine(cloud, "passes", Type="Pass")
     state = {"Type": "Wait", "Seconds": 600, "End": True}
@@ -55,14 +60,17 @@ def test_executions_are_there_after_a_kill_and_interrupted_ones_failed(own_cloud
     timed = states.create_state_machine(
         name="timed", definition=json.dumps(short), roleArn="arn:aws:iam::000000000000:role/any"
     )["stateMachineArn"]
+    yield
     running, late = (states.start_execution(stateMachineArn=arn)["executionArn"] for arn in (waits, timed))
     ended = states.start_execution(stateMachineArn=passes, input='{"a": 1}')["executionArn"]
     while states.describe_execution(executionArn=ended)["status"] == "RUNNING":
         time.sleep(0.01)
-    cloud.kill()
-    time.sleep(1)
+    return running, ended, late, waits
 
-    states = own_cloud().client("stepfunctions")
+
+@pytest.mark.restarted(executions, "kill")
+def test_executions_are_there_after_a_kill_and_interrupted_ones_failed(restarted: tuple[Any, tuple[str, ...]]) -> None:
+    states, (running, ended, late, waits) = restarted[0].client("stepfunctions"), restarted[1]
     failed, succeeded, over = (states.describe_execution(executionArn=arn) for arn in (running, ended, late))
 
     assert (failed["status"], failed["error"]) == ("FAILED", "States.ServiceRestart")
@@ -73,8 +81,8 @@ def test_executions_are_there_after_a_kill_and_interrupted_ones_failed(own_cloud
     assert [one["executionArn"] for one in states.list_executions(stateMachineArn=waits)["executions"]] == [running]
 
 
-def test_what_an_execution_wrote_is_there_once_its_end_is_known(own_cloud: Callable[[], Any]) -> None:
-    cloud = own_cloud()
+def printed(cloud: Any) -> Generator[None, None, None]:
+    """Executions that ended, whose function printed."""
     states = cloud.client("stepfunctions")
     code = io.BytesIO()
     with zipfile.ZipFile(code, "w") as archive:
@@ -83,6 +91,7 @@ def test_what_an_execution_wrote_is_there_once_its_end_is_known(own_cloud: Calla
         FunctionName="says", Runtime="python3.11", Role=ROLE, Handler="app.handler", Code={"ZipFile": code.getvalue()}
     )["FunctionArn"]
     says = machine(cloud, "says", Type="Task", Resource=function)
+    yield
     started = [
         states.start_execution(stateMachineArn=says, input=json.dumps({"n": number}))["executionArn"]
         for number in range(3)
@@ -90,23 +99,28 @@ def test_what_an_execution_wrote_is_there_once_its_end_is_known(own_cloud: Calla
     for arn in started:
         while states.describe_execution(executionArn=arn)["status"] == "RUNNING":
             time.sleep(0.005)
-    cloud.kill()
 
-    found = own_cloud().client("logs").filter_log_events(logGroupName="/aws/lambda/says", filterPattern="said")
+
+@pytest.mark.restarted(printed, "kill")
+def test_what_an_execution_wrote_is_there_once_its_end_is_known(restarted: tuple[Any, None]) -> None:
+    found = restarted[0].client("logs").filter_log_events(logGroupName="/aws/lambda/says", filterPattern="said")
 
     assert sorted(event["message"] for event in found["events"]) == ["said 0", "said 1", "said 2"]
 
 
-def test_log_lines_are_there_after_a_kill(own_cloud: Callable[[], Any]) -> None:
-    cloud = own_cloud()
+def log_lines(cloud: Any) -> Generator[None, None, None]:
+    """Three lines of a stream."""
     logs = cloud.client("logs")
     logs.create_log_group(**GROUP)
     logs.create_log_stream(**STREAM)
+    yield
     now = int(time.time() * 1000)
     logs.put_log_events(**STREAM, logEvents=[{"timestamp": now + n, "message": f"line {n}"} for n in range(3)])
-    cloud.kill()
 
-    logs = own_cloud().client("logs")
+
+@pytest.mark.restarted(log_lines, "kill")
+def test_log_lines_are_there_after_a_kill(restarted: tuple[Any, None]) -> None:
+    logs = restarted[0].client("logs")
     page = logs.get_log_events(**STREAM, startFromHead=True, limit=2)
     rest = logs.get_log_events(**STREAM, startFromHead=True, nextToken=page["nextForwardToken"])
     end = logs.get_log_events(**STREAM, startFromHead=True, nextToken=rest["nextForwardToken"])
@@ -118,23 +132,28 @@ def test_log_lines_are_there_after_a_kill(own_cloud: Callable[[], Any]) -> None:
     assert logs.describe_log_groups(logGroupNamePrefix="/durable")["logGroups"][0]["storedBytes"] == 18
 
 
-def test_an_event_that_a_function_was_given_is_worked_on_after_a_kill(own_cloud: Callable[[], Any]) -> None:
-    cloud = own_cloud()
+def event(cloud: Any) -> Generator[None, None, None]:
+    """An event that a function works on."""
     code = io.BytesIO()
     with zipfile.ZipFile(code, "w") as archive:
-        text = "import boto3, time\ndef handler(event, context):\n    time.sleep(2)\n"
+        text = "import boto3, time\ndef handler(event, context):\n    time.sleep(3)\n"
         archive.writestr("app.py", text + "    boto3.client('s3').put_object(Bucket='done', Key=event['key'])\n")
     cloud.client("s3").create_bucket(Bucket="done")
     cloud.client("lambda").create_function(
         FunctionName="works", Runtime="python3.11", Role=ROLE, Handler="app.handler", Code={"ZipFile": code.getvalue()},
         Timeout=20,
     )  # fmt: skip
+    yield
     cloud.client("lambda").invoke(FunctionName="works", InvocationType="Event", Payload=b'{"key": "worked-on"}')
-    cloud.kill()
+    yield
+    # Not before the kill, else this shows nothing; the file of an object has its key's name.
+    assert not list((cloud.home / "emulator" / "s3").rglob("worked-on*"))
 
-    s3, deadline = own_cloud().client("s3"), time.monotonic() + 20
-    while not s3.list_objects_v2(Bucket="done").get("Contents") and time.monotonic() < deadline:
-        time.sleep(0.1)
+
+@pytest.mark.restarted(event, "kill")
+def test_an_event_that_a_function_was_given_is_worked_on_after_a_kill(restarted: tuple[Any, None]) -> None:
+    s3 = restarted[0].client("s3")
+    assert soon(lambda: s3.list_objects_v2(Bucket="done").get("Contents"))
 
     assert [one["Key"] for one in s3.list_objects_v2(Bucket="done").get("Contents", [])] == ["worked-on"]
 

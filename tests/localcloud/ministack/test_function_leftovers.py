@@ -22,7 +22,7 @@ HANDLERS = {
 
 
 def invoke(cloud: Any) -> dict[str, int]:
-    """Have each function do what does not end; the process of each by its name, and `sleep`, which one starts."""
+    """Have each function do what does not end; its processes, as in `processes_of`."""
     functions = cloud.client("lambda")
     for name, handler in HANDLERS.items():
         archive = io.BytesIO()
@@ -33,6 +33,11 @@ def invoke(cloud: Any) -> dict[str, int]:
             Role="arn:aws:iam::000000000000:role/any", Code={"ZipFile": archive.getvalue()},
         )  # fmt: skip
         functions.invoke(FunctionName=name, InvocationType="Event", Payload=b"{}")
+    return processes_of(cloud)
+
+
+def processes_of(cloud: Any) -> dict[str, int]:
+    """The process of each function by its name, and `sleep`, which one starts, once all are there."""
     found: dict[str, int] = {}
     deadline = time.monotonic() + 60
     while len(found) < len(HANDLERS) + 1 and time.monotonic() < deadline:
@@ -49,20 +54,18 @@ def test_the_end_of_a_local_cloud_ends_its_functions(own_cloud: Callable[[], Any
     cloud = own_cloud()
     processes = invoke(cloud)
     assert set(processes) == {*HANDLERS, "sleep 300"}
+    cloud.kill()
 
+    started = processes.pop("sleep 300")
+    assert [name for name, process in processes.items() if not gone(process, 20)] == []
+    # Nothing but a mark tells of what a function started.
+    assert not gone(started, 0.1)
+    cloud = own_cloud()
+    assert gone(started)
+
+    # They are invoked again after the kill, since they were given events.
+    processes = processes_of(cloud)
+    assert set(processes) == {*HANDLERS, "sleep 300"}
     assert cloud.stop() == 0
 
     assert [name for name, process in processes.items() if not gone(process)] == []
-
-
-def test_a_kill_of_a_local_cloud_ends_its_functions(own_cloud: Callable[[], Any]) -> None:
-    cloud = own_cloud()
-    processes = invoke(cloud)
-
-    cloud.kill()
-
-    left = [name for name, process in processes.items() if not gone(process, 20)]
-    # Nothing but a mark tells of what a function started.
-    assert left == ["sleep 300"]
-    own_cloud()
-    assert gone(processes["sleep 300"])

@@ -1,14 +1,13 @@
 """Stacks that a kill cut off."""
 
 import json
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from localcloud.ministack.interrupted_stacks import mark_interrupted, status_after_kill
+from tests.waiting import soon
 
 
 @pytest.mark.parametrize(
@@ -37,8 +36,8 @@ def test_a_state_with_nothing_in_progress_is_not_written(tmp_path: Path) -> None
     assert state.stat().st_mtime_ns == before
 
 
-def test_an_interrupted_stack_says_so_after_the_restart(own_cloud: Callable[[], Any]) -> None:
-    cloud = own_cloud()
+def cut_off(cloud: Any) -> None:
+    """A stack that is being made, as its file says."""
     resources = {
         "Handle": {"Type": "AWS::CloudFormation::WaitConditionHandle"},
         "Waits": {
@@ -48,13 +47,12 @@ def test_an_interrupted_stack_says_so_after_the_restart(own_cloud: Callable[[], 
     }
     template = json.dumps({"Resources": resources})
     cloud.client("cloudformation").create_stack(StackName="cut-off", TemplateBody=template)
-    deadline = time.monotonic() + 10
-    while "CREATE_IN_PROGRESS" not in _state(cloud) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert "CREATE_IN_PROGRESS" in _state(cloud)
-    cloud.kill()
+    assert soon(lambda: "CREATE_IN_PROGRESS" in _state(cloud))
 
-    [stack] = own_cloud().client("cloudformation").describe_stacks(StackName="cut-off")["Stacks"]
+
+@pytest.mark.restarted(cut_off, "kill")
+def test_an_interrupted_stack_says_so_after_the_restart(restarted: tuple[Any, None]) -> None:
+    [stack] = restarted[0].client("cloudformation").describe_stacks(StackName="cut-off")["Stacks"]
 
     assert stack["StackStatus"] == "CREATE_FAILED"
     assert "was stopped while this stack was changing" in stack["StackStatusReason"]

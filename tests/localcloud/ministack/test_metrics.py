@@ -1,9 +1,11 @@
 """Data points that are kept together: counts, order, copies, and what CloudWatch answers of them."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
+
+import pytest
 
 from localcloud.ministack.metrics import Points
 
@@ -67,14 +69,20 @@ def test_statistics_count_each_value(cloud: Any) -> None:
     assert (found["SampleCount"], found["Sum"], found["Maximum"]) == (4, 8, 5)
 
 
-def test_points_that_were_acknowledged_are_there_after_a_kill(own_cloud: Callable[[], Any]) -> None:
-    cloud, now = own_cloud(), time.time()
+def points(cloud: Any) -> Generator[None, None, float]:
+    """Three points of one time; the time."""
+    now = time.time()
+    yield
     for value in (2, 2, 3):
         data = [{"MetricName": "Kept", "Value": value, "Timestamp": now}]
         cloud.client("cloudwatch").put_metric_data(Namespace="Killed", MetricData=data)
-    cloud.kill()
+    return now
 
-    [found] = own_cloud().client("cloudwatch").get_metric_statistics(
+
+@pytest.mark.restarted(points, "kill")
+def test_points_that_were_acknowledged_are_there_after_a_kill(restarted: tuple[Any, float]) -> None:
+    cloud, now = restarted
+    [found] = cloud.client("cloudwatch").get_metric_statistics(
         Namespace="Killed", MetricName="Kept", StartTime=now - 60, EndTime=now + 60, Period=300,
         Statistics=["SampleCount", "Sum"],
     )["Datapoints"]  # fmt: skip

@@ -4,7 +4,7 @@ import base64
 import hashlib
 import os
 import zlib
-from collections.abc import Callable
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
@@ -225,20 +225,23 @@ def described(upload: Upload) -> tuple[Any, Any]:
     return [found[name] for name in ("ObjectParts", "Checksum", "ObjectSize")], second["ContentLength"]
 
 
-def test_an_upload_goes_on_after_a_kill(own_cloud: Callable[[], Any]) -> None:
-    running = own_cloud()
+def begun(running: Any) -> Generator[None, None, tuple[Upload, Upload, Any]]:
+    """An upload that has begun, one that has ended, and what was known of the second one."""
     s3 = running.client("s3")
     s3.create_bucket(Bucket="uploads")
+    yield
     upload = Upload(s3, "killed", ContentType="a/b", ChecksumAlgorithm="CRC32").send(FIRST)
     aborted = Upload(s3, "aborted").send(LAST)
     s3.abort_multipart_upload(**aborted.upload)
     (kept(running.home, upload) / "never-acknowledged").write_bytes(b"half")
     ended = Upload(s3, "ended", ChecksumAlgorithm="CRC32", ChecksumType="FULL_OBJECT").send(FIRST, LAST)
     ended.complete()
-    before = described(ended)
-    running.kill()
+    return upload, ended, described(ended)
 
-    running = own_cloud()
+
+@pytest.mark.restarted(begun, "kill")
+def test_an_upload_goes_on_after_a_kill(restarted: tuple[Any, tuple[Upload, Upload, Any]]) -> None:
+    running, (upload, ended, before) = restarted
     ended.s3 = upload.s3 = s3 = running.client("s3")
     s3.put_object_tagging(**ended.place, Tagging={"TagSet": []})  # its description is written again
     assert described(ended) == before

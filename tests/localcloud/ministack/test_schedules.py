@@ -3,7 +3,6 @@
 import json
 import time
 import uuid
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -70,21 +69,20 @@ def test_a_rule_starts_a_pipeline(cloud: Any) -> None:
     assert len(executions(cloud, "ruled")) == 1
 
 
-def test_a_one_time_schedule_does_not_fire_again_after_a_restart(own_cloud: Callable[[], Any]) -> None:
-    cloud = own_cloud()
+def once(cloud: Any) -> None:
+    """A schedule of one time that has started its pipeline."""
     schedule(cloud, "once", pipeline(cloud, "once"))
     assert len(executions(cloud, "once")) == 1
-    time.sleep(1)
-    cloud.kill()
 
-    cloud = own_cloud()
+
+@pytest.mark.restarted(once, "kill")
+def test_a_one_time_schedule_does_not_fire_again_after_a_restart(restarted: tuple[Any, None]) -> None:
     time.sleep(2.5)
 
-    assert len(executions(cloud, "once")) == 1
+    assert len(executions(restarted[0], "once")) == 1
 
 
-def test_a_schedule_of_a_pipeline_that_is_gone_says_so_in_the_log(own_cloud: Callable[[], Any]) -> None:
-    cloud = own_cloud()
+def test_a_schedule_of_a_pipeline_that_is_gone_says_so_in_the_log(cloud: Any) -> None:
     schedule(cloud, "of-nothing", f"{PIPELINE}/gone")
 
     assert soon(lambda: "could not start the pipeline gone" in cloud.log())

@@ -3,8 +3,9 @@
 import io
 import json
 import tarfile
-import time
 from typing import Any
+
+from tests.waiting import soon
 
 BUCKET = "models-of-endpoint-tests"
 IMAGE = "000000000000.dkr.ecr.us-east-1.amazonaws.com/loadingbay:1"
@@ -77,13 +78,16 @@ def container(cloud: Any, key: str, /, *, hostname: str | None = None, **files: 
 
 def wait_for(sagemaker: Any, name: str, *statuses: str, seconds: float = 20) -> dict[str, Any]:
     """The endpoint's description once it has one of the statuses; fails after `seconds`."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        endpoint: dict[str, Any] = sagemaker.describe_endpoint(EndpointName=name)
-        if endpoint["EndpointStatus"] in statuses:
-            return endpoint
-        time.sleep(0.05)
-    raise AssertionError(f"{name} is {endpoint['EndpointStatus']}, not {statuses}: {endpoint.get('FailureReason')}")
+    endpoint: dict[str, Any] = {}
+
+    def there() -> bool:
+        nonlocal endpoint
+        endpoint = sagemaker.describe_endpoint(EndpointName=name)
+        return endpoint["EndpointStatus"] in statuses
+
+    reached = soon(there, seconds)
+    assert reached, f"{name} is {endpoint['EndpointStatus']}, not {statuses}: {endpoint.get('FailureReason')}"
+    return endpoint
 
 
 def serve(cloud: Any, name: str, /, **options: Any) -> Any:

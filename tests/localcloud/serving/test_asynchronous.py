@@ -4,7 +4,7 @@ import io
 import json
 import tarfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Generator, Iterator
 from typing import Any
 
 import pytest
@@ -135,12 +135,15 @@ def test_an_endpoint_that_is_not_there_is_named(kit: Kit) -> None:
         invoke(kit, "nobody", b"x")
 
 
-def test_what_was_accepted_is_answered_after_a_kill(own_cloud: Callable[[], Any]) -> None:
-    cloud = own_cloud()
+def accepted(cloud: Any) -> Generator[None, None, list[str]]:
+    """Where the answers to accepted requests are to be."""
     kit = Kit(cloud)
     name = endpoint(kit, slow="1")
-    accepted = [invoke(kit, name, b"photo" + b"!" * n) for n in range(4)]
-    cloud.kill()
-    kit = Kit(own_cloud())
-    sizes = [json.loads(waited(kit, one["OutputLocation"]))["bytes"] for one in accepted]
-    assert sizes == [5, 6, 7, 8]
+    yield
+    return [invoke(kit, name, b"photo" + b"!" * n)["OutputLocation"] for n in range(4)]
+
+
+@pytest.mark.restarted(accepted, "kill")
+def test_what_was_accepted_is_answered_after_a_kill(restarted: tuple[Any, list[str]]) -> None:
+    kit, places = Kit(restarted[0]), restarted[1]
+    assert [json.loads(waited(kit, place))["bytes"] for place in places] == [5, 6, 7, 8]

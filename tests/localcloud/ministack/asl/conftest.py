@@ -1,13 +1,13 @@
 """State machines of one or few states, run on the shared cloud."""
 
 import json
-import time
 import uuid
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
+from tests import waiting
 from tests.localcloud.conftest import RunningCloud
 
 
@@ -56,11 +56,7 @@ class Machines:
 
     def ended(self, arn: str) -> dict[str, Any]:
         """An execution once it runs no longer."""
-        deadline = time.monotonic() + 30
-        while (found := self.client.describe_execution(executionArn=arn))["status"] == "RUNNING":
-            assert time.monotonic() < deadline, "the execution did not end"
-            time.sleep(0.02)
-        return dict(found)
+        return waiting.ended(self.client, arn)
 
     def events(self, arn: str) -> list[dict[str, Any]]:
         """The history of an execution."""
@@ -82,12 +78,5 @@ def machines(cloud: RunningCloud) -> Machines:
 
 @pytest.fixture
 def soon() -> Callable[[Callable[[], bool]], bool]:
-    """`soon(reached)`: whether something is reached within 10 seconds."""
-
-    def reached_soon(reached: Callable[[], bool]) -> bool:
-        deadline = time.monotonic() + 10
-        while not reached() and time.monotonic() < deadline:
-            time.sleep(0.02)
-        return reached()
-
-    return reached_soon
+    """`soon(reached)`: whether something is reached within some seconds."""
+    return waiting.soon
