@@ -9,9 +9,11 @@ from typing import Any
 Prepare = Callable[[Any], Any]
 """Makes, on a running cloud, what a test looks for after the restart; the test is given what it returns.
 
-It may yield once or twice. What follows the first `yield` is done right before the end, together with the same of the
-other tests; what follows the second one while no cloud runs.
+It may yield once or twice. What follows the first `yield` is done before the end, together with the same of the other
+tests: if it yields LAST, which is for a few requests, right before the end, when the others are done. What follows the
+second `yield` is done while no cloud runs.
 """
+LAST = "last"
 
 
 class Restarted:
@@ -24,9 +26,10 @@ class Restarted:
             # Some wait for jobs and servers, which run side by side.
             list(pool.map(lambda work: work.begin(ended), self._work.values()))
         with ThreadPoolExecutor(len(self._work)) as pool:
-            list(pool.map(_Work.go_on, self._work.values()))
+            for when in (None, LAST):
+                list(pool.map(_Work.go_on, [work for work in self._work.values() if work.when == when]))
         getattr(ended, end)()
-        time.sleep(1)  # what has a limit of time reaches it
+        time.sleep(2)  # what has a limit of time reaches it
         for work in self._work.values():
             work.go_on()
         self.cloud = start()
@@ -44,7 +47,9 @@ class _Work:
 
     def __init__(self, prepare: Prepare) -> None:
         self._prepare = prepare
-        self._rest: Generator[None, None, Any] | None = None
+        self._rest: Generator[str | None, None, Any] | None = None
+        self.when: str | None = None
+        """What it yielded."""
         self.returned: Any = None
         self.error: Exception | None = None
 
@@ -64,7 +69,7 @@ class _Work:
         if self._rest is None:
             return
         try:
-            next(self._rest)
+            self.when = next(self._rest)
         except StopIteration as end:
             self._rest, self.returned = None, end.value
         except Exception as error:

@@ -27,7 +27,9 @@ from localcloud.http.body import (
 )
 
 JSON = st.recursive(
-    st.none() | st.text() | st.integers(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)
+    st.none() | st.text(max_size=20) | st.integers(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
+    max_leaves=12,  # to make larger values takes ten times longer than to check them
 )
 
 
@@ -115,7 +117,7 @@ def test_as_many_levels_as_are_allowed() -> None:
     check_nesting(b"[" * MOST_LEVELS + b"]" * MOST_LEVELS)
 
 
-@given(st.dictionaries(st.text(), JSON))
+@given(st.dictionaries(st.text(max_size=20), JSON, max_size=6))
 def test_each_json_object_of_unicode_text_is_taken(value: Any) -> None:
     check_json(json.dumps({f"a{key}.": inner for key, inner in value.items()}).encode())
     check_json(json.dumps({f"a{key}.": inner for key, inner in value.items()}, ensure_ascii=False).encode())

@@ -12,6 +12,7 @@ from botocore.exceptions import ClientError
 
 from tests.localcloud.conftest import gone, outside
 from tests.localcloud.resources.served import artifact
+from tests.localcloud.restarts import LAST
 from tests.waiting import soon
 
 BUCKET = "kept"
@@ -118,26 +119,22 @@ def test_an_endpoint_serves_again_after_a_kill_and_its_old_server_is_gone(restar
     assert gone(old)
 
 
-def deployment(cloud: Any) -> Generator[None, None, None]:
-    """An update of an endpoint that takes some seconds."""
+def test_a_deployment_that_a_kill_cut_off_is_finished(own_cloud: Any) -> None:
+    cloud = own_cloud()
     put_model(cloud, "old", name="old")
-    put_model(cloud, "new", name="new", delay="4")
+    put_model(cloud, "new", name="new", delay="2")
     sagemaker = cloud.client("sagemaker")
-    sagemaker.create_endpoint(EndpointName="cut-off", EndpointConfigName="old")
-    wait_in_service(cloud, "cut-off")
-    yield
-    sagemaker.update_endpoint(EndpointName="cut-off", EndpointConfigName="new")
+    sagemaker.create_endpoint(EndpointName="kept", EndpointConfigName="old")
+    wait_in_service(cloud, "kept")
+    sagemaker.update_endpoint(EndpointName="kept", EndpointConfigName="new")
+    cloud.kill()
 
+    cloud = own_cloud()
+    during = invoke(cloud, "kept")["model"]
+    wait_in_service(cloud, "kept")
 
-@pytest.mark.restarted(deployment, "kill")
-def test_a_deployment_that_a_kill_cut_off_is_finished(restarted: tuple[Any, None]) -> None:
-    cloud = restarted[0]
-    status = cloud.client("sagemaker").describe_endpoint(EndpointName="cut-off")["EndpointStatus"]
-    during = invoke(cloud, "cut-off")["model"]
-    wait_in_service(cloud, "cut-off")
-
-    assert (status, during) == ("Updating", "old")
-    assert invoke(cloud, "cut-off")["model"] == "new"
+    assert during == "old"
+    assert invoke(cloud, "kept")["model"] == "new"
 
 
 def captures(cloud: Any) -> Generator[None, None, list[str]]:
@@ -163,7 +160,7 @@ def test_captures_that_a_kill_left_on_disk_are_sent_once_at_the_next_start(resta
     assert captured_ids(cloud, "captured") == ids
 
 
-def approval(cloud: Any) -> Generator[None, None, str]:
+def approval(cloud: Any) -> Generator[str, None, str]:
     """An approval that a rule sends to a queue; the version's ARN."""
     sagemaker = cloud.client("sagemaker")
     sagemaker.create_model_package_group(ModelPackageGroupName="approved")
@@ -175,7 +172,7 @@ def approval(cloud: Any) -> Generator[None, None, str]:
     pattern = {"detail": {"ModelApprovalStatus": ["Approved"]}}
     cloud.client("events").put_rule(Name="approved", EventPattern=json.dumps(pattern))
     cloud.client("events").put_targets(Rule="approved", Targets=[{"Id": "1", "Arn": arn}])
-    yield
+    yield LAST
     sagemaker.update_model_package(ModelPackageArn=package, ModelApprovalStatus="Approved")
     return package
 

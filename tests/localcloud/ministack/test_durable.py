@@ -12,6 +12,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from localcloud.ministack.executions import LONGEST_INPUT, invalid_input
+from tests.localcloud.restarts import LAST
 from tests.waiting import soon
 
 ROLE = "arn:aws:iam::000000000000:role/any"
@@ -28,13 +29,14 @@ def machine(cloud: Any, name: str, **state: Any) -> str:
     return str(made["stateMachineArn"])
 
 
-def messages(cloud: Any) -> Generator[None, None, str]:
+def messages(cloud: Any) -> Generator[str, None, str]:
     """Messages of which one was deleted and one received; its receipt handle."""
     sqs = cloud.client("sqs")
     url = sqs.create_queue(QueueName="messages")["QueueUrl"]
-    yield
-    for number in range(4):
+    for number in range(3):
         sqs.send_message(QueueUrl=url, MessageBody=f"{number}")
+    yield LAST
+    sqs.send_message(QueueUrl=url, MessageBody="3")
     deleted, received = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=2, VisibilityTimeout=600)["Messages"]
     sqs.delete_message(QueueUrl=url, ReceiptHandle=deleted["ReceiptHandle"])
     return str(received["ReceiptHandle"])
@@ -51,20 +53,20 @@ def test_messages_are_as_they_were_acknowledged_after_a_kill(restarted: tuple[An
     sqs.delete_message(QueueUrl=url, ReceiptHandle=restarted[1])
 
 
-def executions(cloud: Any) -> Generator[None, None, tuple[str, ...]]:
+def executions(cloud: Any) -> Generator[str, None, tuple[str, ...]]:
     """The ARNs of an execution that waits, one that has ended, one whose time runs out, and the first one's machine."""
     states = cloud.client("stepfunctions")
     waits, passes = machine(cloud, "waits", Type="Wait", Seconds=600), machine(cloud, "passes", Type="Pass")
     state = {"Type": "Wait", "Seconds": 600, "End": True}
-    short = {"StartAt": "Only", "TimeoutSeconds": 1, "States": {"Only": state}}
+    short = {"StartAt": "Only", "TimeoutSeconds": 2, "States": {"Only": state}}
     timed = states.create_state_machine(
         name="timed", definition=json.dumps(short), roleArn="arn:aws:iam::000000000000:role/any"
     )["stateMachineArn"]
-    yield
-    running, late = (states.start_execution(stateMachineArn=arn)["executionArn"] for arn in (waits, timed))
     ended = states.start_execution(stateMachineArn=passes, input='{"a": 1}')["executionArn"]
     while states.describe_execution(executionArn=ended)["status"] == "RUNNING":
         time.sleep(0.01)
+    yield LAST
+    running, late = (states.start_execution(stateMachineArn=arn)["executionArn"] for arn in (waits, timed))
     return running, ended, late, waits
 
 
@@ -75,7 +77,7 @@ def test_executions_are_there_after_a_kill_and_interrupted_ones_failed(restarted
 
     assert (failed["status"], failed["error"]) == ("FAILED", "States.ServiceRestart")
     assert "Start it again" in failed["cause"]
-    assert (over["status"], (over["stopDate"] - over["startDate"]).total_seconds()) == ("TIMED_OUT", 1)
+    assert (over["status"], (over["stopDate"] - over["startDate"]).total_seconds()) == ("TIMED_OUT", 2)
     assert (succeeded["status"], json.loads(succeeded["output"])) == ("SUCCEEDED", {"a": 1})
     assert states.get_execution_history(executionArn=ended)["events"][-1]["type"] == "ExecutionSucceeded"
     assert [one["executionArn"] for one in states.list_executions(stateMachineArn=waits)["executions"]] == [running]
@@ -108,12 +110,12 @@ def test_what_an_execution_wrote_is_there_once_its_end_is_known(restarted: tuple
     assert sorted(event["message"] for event in found["events"]) == ["said 0", "said 1", "said 2"]
 
 
-def log_lines(cloud: Any) -> Generator[None, None, None]:
+def log_lines(cloud: Any) -> Generator[str, None, None]:
     """Three lines of a stream."""
     logs = cloud.client("logs")
     logs.create_log_group(**GROUP)
     logs.create_log_stream(**STREAM)
-    yield
+    yield LAST
     now = int(time.time() * 1000)
     logs.put_log_events(**STREAM, logEvents=[{"timestamp": now + n, "message": f"line {n}"} for n in range(3)])
 
@@ -132,7 +134,7 @@ def test_log_lines_are_there_after_a_kill(restarted: tuple[Any, None]) -> None:
     assert logs.describe_log_groups(logGroupNamePrefix="/durable")["logGroups"][0]["storedBytes"] == 18
 
 
-def event(cloud: Any) -> Generator[None, None, None]:
+def event(cloud: Any) -> Generator[str, None, None]:
     """An event that a function works on."""
     code = io.BytesIO()
     with zipfile.ZipFile(code, "w") as archive:
@@ -143,9 +145,9 @@ def event(cloud: Any) -> Generator[None, None, None]:
         FunctionName="works", Runtime="python3.11", Role=ROLE, Handler="app.handler", Code={"ZipFile": code.getvalue()},
         Timeout=20,
     )  # fmt: skip
-    yield
+    yield LAST
     cloud.client("lambda").invoke(FunctionName="works", InvocationType="Event", Payload=b'{"key": "worked-on"}')
-    yield
+    yield LAST
     # Not before the kill, else this shows nothing; the file of an object has its key's name.
     assert not list((cloud.home / "emulator" / "s3").rglob("worked-on*"))
 

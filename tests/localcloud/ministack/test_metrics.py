@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from localcloud.ministack.metrics import Points
+from tests.localcloud.restarts import LAST
 
 
 def point(at: float, value: float, **members: Any) -> dict[str, Any]:
@@ -69,10 +70,10 @@ def test_statistics_count_each_value(cloud: Any) -> None:
     assert (found["SampleCount"], found["Sum"], found["Maximum"]) == (4, 8, 5)
 
 
-def points(cloud: Any) -> Generator[None, None, float]:
+def points(cloud: Any) -> Generator[str, None, float]:
     """Three points of one time; the time."""
     now = time.time()
-    yield
+    yield LAST
     for value in (2, 2, 3):
         data = [{"MetricName": "Kept", "Value": value, "Timestamp": now}]
         cloud.client("cloudwatch").put_metric_data(Namespace="Killed", MetricData=data)
