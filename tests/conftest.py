@@ -5,7 +5,9 @@ A build has such variables: CodeBuild those of its project and its role, `loadin
 
 import functools
 import os
+from pathlib import Path
 
+import pytest
 from botocore.loaders import JSONFileLoader, Loader
 from hypothesis import HealthCheck, settings
 
@@ -20,6 +22,24 @@ if (os.environ.get("LOADINGBAY_TEST_CLOUD") or "local") == "local":
 # How long an example takes is the machine's matter; a busy one must not fail a test.
 settings.register_profile("any-speed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any-speed")
+
+
+@pytest.fixture(scope="session")
+def tiny_channel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A channel of 32 photos to train with, in the image environment."""
+    from tests.training import channels
+
+    return channels.write(tmp_path_factory.mktemp("channel"), 32)
+
+
+@pytest.fixture(scope="session")
+def tiny_job(tiny_channel: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """The folder and the log of a job that train.py ran on it in a process of its own."""
+    from tests.training import tiny
+
+    job = tmp_path_factory.mktemp("trained")
+    return job, tiny.run(tiny_channel, job)
+
 
 # Every session of boto3 would read the descriptions of AWS's services anew, which takes longer than most tests.
 _reader = JSONFileLoader()

@@ -10,6 +10,7 @@ through weight equalization and bias correction, 2019), so that no photos are ne
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import importlib.util
 import io
@@ -82,8 +83,11 @@ class Backbone:
         self._int8_symbol = self._quantize()
         self.exact = fused.Fused(exact, self._arguments, {}, second.SIZES)
         self.fast = fused.Fused(self._int8_symbol, self._arguments, {}, second.SIZES, shared=False)
-        # (n, h, w, 3) uint8 RGB of any size to (n, FEATURES) float32
-        self.features = second.Features(second.choose(self.fast, self.exact, side), side)
+
+    @functools.cached_property
+    def features(self) -> second.Features:
+        """(n, h, w, 3) uint8 RGB photos of any size to (n, FEATURES) float32; chosen when first asked for."""
+        return second.Features(second.choose(self.fast, self.exact, self._side), self._side)
 
     def _body(self, x: Any) -> Any:
         """From the photos to the mean of the last stage's channels over the picture."""

@@ -112,5 +112,6 @@ def crops(size: tuple[int, int], count: int = CROPS) -> UInt8:
         square = np.rot90(photograph[top : top + side, left : left + side], int(rng.integers(4)))
         order = rng.permutation(3) if rng.random() < 0.5 else np.arange(3)
         interpolation = cv2.INTER_AREA if side >= max(size) else cv2.INTER_LINEAR
-        crop[:] = cv2.resize(np.ascontiguousarray(square[:, :, order]), size[::-1], interpolation=interpolation)
+        # Channels are exchanged last, when there are few pixels.
+        crop[:] = cv2.resize(np.ascontiguousarray(square), size[::-1], interpolation=interpolation)[:, :, order]
     return drawn

@@ -192,6 +192,6 @@ def photos(each: int = 40, seed: int = 2024) -> dict[str, list[bytes]]:
             if picture.width == SIDE and rng.random() < 0.5:
                 picture = picture.filter(ImageFilter.GaussianBlur(float(rng.uniform(0.5, 3))))
             encoded = io.BytesIO()
-            picture.save(encoded, "PNG")
+            picture.save(encoded, "PNG", compress_level=1)  # decoded once: smaller would take longer
             drawn[kind].append(encoded.getvalue())
     return drawn

@@ -58,7 +58,8 @@ class Look:
         photo = photo.rotate(self.angle, resample=Image.Resampling.BICUBIC) if self.angle else photo
         radius = self.blur * max(photo.size) / SIDE
         photo = photo.filter(ImageFilter.GaussianBlur(radius)) if radius else photo
-        return ImageEnhance.Color(ImageEnhance.Brightness(photo).enhance(self.light)).enhance(self.colour)
+        photo = ImageEnhance.Brightness(photo).enhance(self.light) if self.light != 1 else photo
+        return ImageEnhance.Color(photo).enhance(self.colour) if self.colour != 1 else photo
 
 
 def fitted(before: Sequence[Load], now: Sequence[Load]) -> Look:

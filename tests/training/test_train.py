@@ -4,8 +4,10 @@ import json
 import os
 import socket
 import subprocess
-import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
+from io import StringIO
 from pathlib import Path
 
 import inference
@@ -13,30 +15,25 @@ import numpy as np
 import outliers
 import phases
 import pytest
+import quantization
 import records
 import second
 import train
 
-from tests.training import channels
-
-SCRIPT = Path(train.__file__)
-FLAGS = ["--classes", "ant,bee", "--epochs", "6", "--folds", "2", "--batch-size", "8", "--workers", "1"]
+from tests.training import channels, tiny
+from tests.training.tiny import FLAGS
 
 
 @pytest.fixture(scope="module")
-def channel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return channels.write(tmp_path_factory.mktemp("channel"), 32)
-
-
-def _command(channel: Path, job: Path, *more: str) -> list[str]:
-    places = ["--train", str(channel), "--model-dir", str(job / "model"), "--checkpoints", str(job / "checkpoints")]
-    return [sys.executable, "-u", str(SCRIPT), *FLAGS, *places, *more]
+def channel(tiny_channel: Path) -> Path:
+    return tiny_channel
 
 
 def _run(channel: Path, job: Path, *more: str) -> str:
-    done = subprocess.run(_command(channel, job, *more), capture_output=True, text=True, timeout=120, check=False)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+    """Run a job in this process, which has imported MXNet, as training does; what it printed."""
+    with redirect_stdout(StringIO()) as log:
+        assert train.main(tiny.flags(channel, job, *more)) == 0
+    return log.getvalue()
 
 
 def _contents(job: Path) -> dict[str, bytes]:
@@ -45,9 +42,39 @@ def _contents(job: Path) -> dict[str, bytes]:
 
 
 @pytest.fixture(scope="module")
-def trained(channel: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
-    job = tmp_path_factory.mktemp("trained")
-    return job, _run(channel, job)
+def trained(tiny_job: tuple[Path, str]) -> tuple[Path, str]:
+    return tiny_job
+
+
+@contextmanager
+def _few_outliers() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(outliers, "CROPS", 50)
+        patch.setattr(quantization, "OUTLIERS", 8)
+        yield
+
+
+@pytest.fixture
+def few() -> Iterator[None]:
+    """Fewer pictures that show none of the classes, for tests whose point they are not."""
+    with _few_outliers():
+        yield
+
+
+SHORT = ("--epochs", "1", "--second-opinion-below", "0")
+
+
+def _weights(channel: Path, job: Path, *more: str) -> bytes:
+    """The small network's weights after one epoch."""
+    _run(channel, job, *SHORT, *more)
+    return _contents(job)[inference.PARAMETERS]
+
+
+@pytest.fixture(scope="module")
+def short(channel: Path, tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """The weights after one epoch with no other flags, and with as few pictures as `few` makes."""
+    with _few_outliers():
+        return _weights(channel, tmp_path_factory.mktemp("short"))
 
 
 def test_the_artifact_is_whole_and_answers(trained: tuple[Path, str]) -> None:
@@ -85,7 +112,7 @@ def test_each_epoch_of_each_phase_has_its_line_and_its_history(trained: tuple[Pa
 def test_the_same_seed_gives_the_same_bytes_in_one_process_or_two(
     trained: tuple[Path, str], channel: Path, tmp_path: Path
 ) -> None:
-    _run(channel, tmp_path, "--workers", "2")
+    tiny.run(channel, tmp_path, "--workers", "2")
     assert _contents(tmp_path) == _contents(trained[0])
 
 
@@ -116,17 +143,21 @@ def test_the_answer_says_whether_the_large_network_was_asked(trained: tuple[Path
     assert all(len(row.split(",")) == 5 for row in rows)  # label, confidence, two classes, in_distribution
 
 
-def test_another_seed_gives_other_weights(trained: tuple[Path, str], channel: Path, tmp_path: Path) -> None:
-    _run(channel, tmp_path, "--seed", "2", "--epochs", "1")
-    assert _contents(tmp_path)[inference.PARAMETERS] != _contents(trained[0])[inference.PARAMETERS]
+@pytest.mark.usefixtures("few")
+@pytest.mark.parametrize("flags", [("--seed", "2"), ("--pretrained", "no")], ids=["another seed", "from nothing"])
+def test_another_seed_or_starting_from_nothing_gives_another_network(
+    flags: tuple[str, str], short: bytes, channel: Path, tmp_path: Path
+) -> None:
+    assert _weights(channel, tmp_path, *flags) != short
 
 
 def test_a_killed_run_resumes_and_ends_with_the_same_bytes(
     trained: tuple[Path, str], channel: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "checkpoints").mkdir()
-    command = _command(channel, tmp_path)
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as killed:
+    with subprocess.Popen(
+        tiny.command(channel, tmp_path), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ) as killed:
         assert killed.stdout is not None
         for line in killed.stdout:
             if line.startswith("phase=fold-2/2 epoch=5/6"):
@@ -142,7 +173,7 @@ def test_a_checkpoint_of_another_run_is_not_used_and_this_is_said(
     trained: tuple[Path, str], channel: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "checkpoints").mkdir()
-    _run(channel, tmp_path, "--seed", "5", "--epochs", "5")
+    _run(channel, tmp_path, "--seed", "5", *SHORT)
     (tmp_path / "checkpoints" / "final.checkpoint").write_bytes(b"damaged")
     log = _run(channel, tmp_path)
     assert "fold-1-of-2.checkpoint is not used: it is of a run with other code, data or hyperparameters" in log
@@ -150,10 +181,12 @@ def test_a_checkpoint_of_another_run_is_not_used_and_this_is_said(
     assert _contents(tmp_path) == _contents(trained[0])
 
 
-def test_photos_of_other_things_change_the_network_and_are_counted(trained: tuple[Path, str], tmp_path: Path) -> None:
+@pytest.mark.usefixtures("few")
+def test_photos_of_other_things_change_the_network_and_are_counted(short: bytes, tmp_path: Path) -> None:
     channel = channels.write(tmp_path / "channel", 32)
     channels.add_outliers(channel, 12)
     _run(channel, tmp_path, "--epochs", "1")
+    assert _contents(tmp_path)[inference.PARAMETERS] != short
     assert json.loads((tmp_path / "model" / inference.MODEL).read_text())["outliers"] == {"cow": 12}
 
 
@@ -172,13 +205,6 @@ def test_crops_stand_in_for_other_things_where_the_data_have_none(
         assert len(records.mapped(scratch / phases.SAVED, (32, 32))) == 20
 
 
-def test_starting_from_nothing_gives_another_network(channel: Path, tmp_path: Path) -> None:
-    for pretrained in ("yes", "no"):
-        _run(channel, tmp_path / pretrained, "--epochs", "1", "--pretrained", pretrained)
-    weights = [_contents(tmp_path / pretrained)[inference.PARAMETERS] for pretrained in ("yes", "no")]
-    assert weights[0] != weights[1]
-
-
 def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -190,7 +216,7 @@ def test_two_hosts_train_together_and_the_first_writes_the_artifact(channel: Pat
     running = []
     for host in hosts:
         variables = {**os.environ, "SM_HOSTS": json.dumps(hosts), "SM_CURRENT_HOST": host}
-        command = [*_command(channel, tmp_path / host, "--parameter-server-port", port), "--epochs", "2"]
+        command = tiny.command(channel, tmp_path / host, "--parameter-server-port", port, "--epochs", "1")
         running.append(
             subprocess.Popen(command, env=variables, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         )
@@ -200,16 +226,17 @@ def test_two_hosts_train_together_and_the_first_writes_the_artifact(channel: Pat
         for process in running:
             process.kill()
     assert [process.returncode for process in running] == [0, 0]
-    final = [line for log in logs for line in log.splitlines() if line.startswith("phase=final epoch=2/2")]
+    final = [line for log in logs for line in log.splitlines() if line.startswith("phase=final epoch=1/1")]
     assert len(final) == 2
     model = inference.model_fn(str(tmp_path / "127.0.0.1" / "model"))
     assert model.about["hyperparameters"]["hosts"] == 2
     assert not (tmp_path / "localhost" / "model" / inference.MODEL).exists()
 
 
+@pytest.mark.usefixtures("few")
 def test_three_classes_train_without_a_change(tmp_path: Path) -> None:
     channel = channels.write(tmp_path / "channel", 36, ("ant", "bee", "cat"))
-    flags = [*FLAGS, "--classes", "ant,bee,cat", "--epochs", "2", "--train", str(channel)]
+    flags = [*FLAGS, "--classes", "ant,bee,cat", "--epochs", "1", "--train", str(channel)]
     assert train.main([*flags, "--model-dir", str(tmp_path / "model")]) == 0
     model = inference.model_fn(str(tmp_path / "model"))
     answer = inference.output_fn(
@@ -218,6 +245,7 @@ def test_three_classes_train_without_a_change(tmp_path: Path) -> None:
     assert set(json.loads(answer[0])["predictions"][0]["probabilities"]) == {"ant", "bee", "cat"}
 
 
+@pytest.mark.usefixtures("few")
 @pytest.mark.parametrize(
     ("labels", "classes", "flags", "sentence"),
     [
@@ -276,7 +304,7 @@ def test_a_flag_out_of_range_is_named_with_its_value(
 def test_training_has_no_way_to_name_the_test_set() -> None:
     flags = {action.dest: action.default for action in train.parser()._actions}
     assert not [name for name in flags if "test" in name]
-    sources = [path.read_text() for path in SCRIPT.parent.glob("*.py")]
+    sources = [path.read_text() for path in tiny.SCRIPT.parent.glob("*.py")]
     assert not any("SM_CHANNEL_TEST" in source or "data/test" in source for source in sources)
 
 

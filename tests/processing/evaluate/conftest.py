@@ -34,11 +34,18 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_photos(tmp_path_factory.mktemp("test"), bodies, labels)
 
 
+FEW = drawn.photos(each=2)
+
+
 @pytest.fixture
-def fast(monkeypatch: pytest.MonkeyPatch, evaluated: Path) -> None:
-    """Few drawn photos and no picture, which take a second each: `evaluated` has both."""
-    few = drawn.photos(each=2)
-    monkeypatch.setattr(drawn, "photos", lambda: few)
+def few_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Few drawn photos: all of them take seconds, and `evaluated` has them."""
+    monkeypatch.setattr(drawn, "photos", lambda: FEW)
+
+
+@pytest.fixture
+def fast(monkeypatch: pytest.MonkeyPatch, few_drawn: None) -> None:
+    """Few drawn photos and no picture: `evaluated` has both."""
     monkeypatch.setattr(picture, "draw", lambda *_: None)
 
 

@@ -112,6 +112,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_photos(tmp_path_factory.mktemp("test"), [encoded(tinted(label, rng)) for label in labels], labels)
 
 
+@pytest.mark.usefixtures("few_drawn")
 @pytest.mark.parametrize(
     ("given", "words"),
     [
@@ -134,6 +135,7 @@ def test_evaluation_carries_costs_in_figures_words_and_picture(
     assert (tmp_path / "out" / "evaluation.png").stat().st_size > 10_000
 
 
+@pytest.mark.usefixtures("few_drawn")
 def test_an_artifact_before_costs_is_evaluated_all_the_same(photos: Path, tmp_path: Path) -> None:
     model = small_artifact.write(tmp_path / "model")
     old = (model / "code" / "metrics.py").read_text().replace("def cost_curve", "def _curve")

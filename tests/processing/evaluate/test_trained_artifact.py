@@ -12,30 +12,22 @@ import numpy as np
 import pytest
 
 os.environ.setdefault("MXNET_ENGINE_TYPE", "NaiveEngine")
-ROOT = Path(__file__).resolve().parents[3]
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # MXNet 1.9.1 warns of its own use of numpy.bool when it is imported
     import mxnet  # noqa: F401
-from processing import datasets  # noqa: E402
-from processing.evaluate import __main__ as evaluate  # noqa: E402
-from processing.evaluate import answers  # noqa: E402
-from tests.formats import check  # noqa: E402
-from tests.training import channels  # noqa: E402
+from processing import datasets
+from processing.evaluate import __main__ as evaluate
+from processing.evaluate import answers
+from tests.formats import check
+from tests.training import channels
 
 CLASSES = ("ant", "bee")
 
 
 @pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An artifact that the training script made of 48 photos."""
-    folder = tmp_path_factory.mktemp("trained")
-    channel = channels.write(folder / "train", 48)
-    flags = ["--classes", ",".join(CLASSES), "--epochs", "8", "--folds", "2", "--batch-size", "8", "--workers", "1"]
-    places = ["--train", str(channel), "--model-dir", str(folder / "model")]
-    subprocess.run(
-        [sys.executable, str(ROOT / "training" / "train.py"), *flags, *places], check=True, capture_output=True
-    )
-    return folder / "model"
+def model(tiny_job: tuple[Path, str]) -> Path:
+    """An artifact that the training script made."""
+    return tiny_job[0] / "model"
 
 
 @pytest.fixture(scope="module")
@@ -43,6 +35,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return channels.write(tmp_path_factory.mktemp("test"), 20)
 
 
+@pytest.mark.usefixtures("few_drawn")
 def test_a_trained_artifact_is_evaluated_whole(model: Path, photos: Path, tmp_path: Path) -> None:
     flags = ["--model", str(model), "--test", str(photos), "--output", str(tmp_path)]
     assert evaluate.main([*flags, "--champion-model", str(model)]) == 0
