@@ -54,6 +54,7 @@ def full(own_cloud: Callable[[], Any]) -> Iterator[Any]:
     cloud.client("lambda").create_function(
         FunctionName="room", Runtime="python3.11", Handler="app.handler", Role=ROLE, Code={"ZipFile": _archive("old")}
     )
+    cloud.client("lambda").get_waiter("function_active_v2").wait(FunctionName="room", WaiterConfig={"Delay": 0.1})
     cloud.client("logs").create_log_group(logGroupName="room")
     cloud.client("cloudwatch").put_metric_data(Namespace="room", MetricData=[{"MetricName": "m", "Value": 1}])
     process = psutil.Process(cloud.process.pid)
