@@ -61,7 +61,7 @@ $(UV):
 dev: .venv/dev.stamp .venv-image/test.stamp ## both environments with test tools
 
 # For a hurry, `make test TESTS=lint`.
-TESTS ?= e2e unit browser lint
+TESTS ?= e2e lint unit browser
 
 # Three parts at a time share two cores, since each also waits; the longest begin first, so that none is left alone at
 # the end. What each printed comes when it ends.
