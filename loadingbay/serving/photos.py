@@ -203,9 +203,14 @@ def execution_name(prefix: str, photo: str) -> str:
 
 
 def _wait(machine: Any, photo: Photo, arn: str, address: str, interval: float) -> Outcome:
-    """What became of the execution; `address` is the uploaded photo's, which a person knows by its own name."""
+    """What became of the execution; `address` is the uploaded photo's, which a person knows by its own name.
+
+    Looked at after `interval` seconds, then more and more seldom, up to once in eight times as long.
+    """
+    pause = interval
     while (found := machine.describe_execution(executionArn=arn))["status"] == "RUNNING":
-        time.sleep(interval)
+        time.sleep(pause)
+        pause = min(1.5 * pause, 8 * interval)
     empty = Outcome(
         photo.name, photo.label, found["status"], None, None, None, None, None, None, None, arn, arn.rsplit(":", 1)[-1]
     )  # fmt: skip

@@ -1,6 +1,7 @@
 """The runner: upserts only what changed, and follows an execution to its end."""
 
 from datetime import UTC, datetime
+from types import SimpleNamespace
 
 import boto3
 import pytest
@@ -136,6 +137,16 @@ def test_following_yields_each_epoch_once_and_the_ended_execution_last(sagemaker
     assert epochs == sorted(set(epochs))
     assert epochs
     assert slept == [7, 7]
+
+
+def test_looks_that_take_long_are_further_apart(sagemaker, stub, monkeypatch):
+    clock = iter([0, 2.0, 10, 10.01, 20, 20])  # began and ended, of each look
+    monkeypatch.setattr(executions, "time", SimpleNamespace(monotonic=lambda: next(clock)))
+    for status in ("Executing", "Executing", "Succeeded"):
+        _look(stub, status, _step("Stage"))
+    slept = []
+    list(executions.follow(sagemaker, Logs(), ARN, interval=0.25, sleep=slept.append))
+    assert slept == [8, 0.25]
 
 
 def test_following_reads_no_log_of_a_cached_training_job(sagemaker, stub):
