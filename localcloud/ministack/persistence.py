@@ -12,11 +12,13 @@ import threading
 import time
 from collections.abc import Callable
 from enum import Enum, auto
-from typing import Protocol
+from functools import partial
+from typing import Protocol, TypeVar
 
-from localcloud.ministack.state_files import Room
+from localcloud.ministack.state_files import Room, Taken
 from localcloud.settings import DiskError
 
+T = TypeVar("T")
 logger = logging.getLogger("localcloud")
 
 _READS = re.compile(r"^(Get|List|Describe|Batch(Get|Describe)|Head|Lookup|Search|Validate|Simulate|Estimate|Preview)")
@@ -87,6 +89,12 @@ class Files(Protocol):
 
     def write(self, key: str, room: Room | None = None) -> None:
         """Write one state file, into the room that was taken for it."""
+
+    def take(self, key: str) -> Taken:
+        """A service's state as it is now, or DiskError."""
+
+    def put(self, key: str, taken: Taken) -> None:
+        """Write a state that was taken, unless a later one is there."""
 
     def stacks_changing(self) -> bool:
         """Whether a CloudFormation stack changes, which changes other services too."""
@@ -176,14 +184,35 @@ class Saver:
         with self._lock:
             keys, self._dirty = self._dirty, set()
             everything = time.monotonic() < self._everything_until
-        errors: dict[str, BaseException] = {}
-        for key in sorted(self._files.keys() if everything else keys):
-            try:
-                self._files.write(key)
-            except (Exception, DiskError) as error:
-                errors[key] = error
+        errors = self._write(self._files.keys() if everything else keys)
         with self._lock:
             self._dirty |= set(errors)
+        return errors
+
+    def _write(self, keys: set[str]) -> dict[str, BaseException]:
+        """Write these files; the errors by file.
+
+        The file of stacks is taken before the others and written last, so that a stack which it calls complete has its
+        resources on disk. While a stack changes it comes first, so that a kill finds it changing.
+        """
+        errors: dict[str, BaseException] = {}
+
+        def attempt(key: str, write: Callable[[], T]) -> T | None:
+            try:
+                return write()
+            except (Exception, DiskError) as error:
+                errors[key] = error
+                return None
+
+        changed = self._files.stacks_changing()
+        stacks = attempt(_STACKS, lambda: self._files.take(_STACKS)) if _STACKS in keys else None
+        changes = changed and self._files.stacks_changing()
+        if stacks is not None and changes:
+            attempt(_STACKS, lambda: self._files.put(_STACKS, stacks))
+        for key in sorted(keys - {_STACKS}):
+            attempt(key, partial(self._files.write, key))
+        if stacks is not None and not changes:
+            attempt(_STACKS, lambda: self._files.put(_STACKS, stacks))
         return errors
 
     def _run(self) -> None:

@@ -6,6 +6,7 @@ import os
 import sys
 import threading
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,14 @@ class Room:
         self.path.unlink(missing_ok=True)
 
 
+@dataclass(frozen=True)
+class Taken:
+    """A service's state as text, empty when it has none, and a number that grows with each state that is taken."""
+
+    number: int
+    text: str
+
+
 class StateFiles:
     """Writes the state that MiniStack holds in memory; the same file by one thread at a time."""
 
@@ -43,6 +52,7 @@ class StateFiles:
         find_names(persistence, "_state_format_version", "_json_default", "STATE_DIR")
         self._app, self._persistence = app, persistence
         self._written: dict[str, int] = {}
+        self._newest: dict[str, int] = {}  # the number of the state that was last written
         self._numbers = itertools.count()
         for left in Path(persistence.STATE_DIR).glob("*.room"):
             left.unlink()
@@ -72,25 +82,50 @@ class StateFiles:
 
         DiskError if the file cannot be written. (MiniStack's own `save_all` logs that and goes on.)
         """
-        with self._locks.setdefault(key, threading.Lock()):
-            path = self._path(key)
-            try:
-                # Lambda writes its functions' archives when it is asked for its state.
-                state = self._state(key)
-                if state is None:
-                    return
-                wrapped = {"__ministack_format__": self._persistence._state_format_version(key), "payload": state}
-                text = json.dumps(wrapped, default=self._persistence._json_default)
-                if self._written.get(key) == hash(text):
-                    return
-                partial = room.path if room else path.with_suffix(".partial")
-                with partial.open("r+b" if room else "wb") as file:
-                    file.write(text.encode())
-                    file.truncate()
-                partial.replace(path)
-            except OSError as error:
-                raise DiskError(f"{path} could not be written: {error.strerror}") from error
-            self._written[key] = hash(text)
+        with self._lock(key):
+            self._put(key, self._taken(key), room)
+
+    def take(self, key: str) -> Taken:
+        """A service's state as it is now, which `put` writes later."""
+        with self._lock(key):
+            return self._taken(key)
+
+    def put(self, key: str, taken: Taken) -> None:
+        """Write what `take` gave, unless a state that was taken later has been written; DiskError as `write`."""
+        with self._lock(key):
+            if taken.number > self._newest.get(key, -1):
+                self._put(key, taken)
+
+    def _lock(self, key: str) -> threading.Lock:
+        return self._locks.setdefault(key, threading.Lock())
+
+    def _taken(self, key: str) -> Taken:
+        # Lambda writes its functions' archives when it is asked for its state.
+        number = next(self._numbers)
+        try:
+            state = self._state(key)
+        except OSError as error:
+            raise DiskError(f"{self._path(key)} could not be written: {error.strerror}") from error
+        if state is None:
+            return Taken(number, "")
+        wrapped = {"__ministack_format__": self._persistence._state_format_version(key), "payload": state}
+        return Taken(number, json.dumps(wrapped, default=self._persistence._json_default))
+
+    def _put(self, key: str, taken: Taken, room: Room | None = None) -> None:
+        """Write a state that is not empty and not there already; under the key's lock."""
+        if not taken.text or self._written.get(key) == hash(taken.text):
+            self._newest[key] = taken.number
+            return
+        path = self._path(key)
+        partial = room.path if room else path.with_suffix(".partial")
+        try:
+            with partial.open("r+b" if room else "wb") as file:
+                file.write(taken.text.encode())
+                file.truncate()
+            partial.replace(path)
+        except OSError as error:
+            raise DiskError(f"{path} could not be written: {error.strerror}") from error
+        self._written[key], self._newest[key] = hash(taken.text), taken.number
 
     def _state(self, key: str) -> Any:
         """A copy of a service's state; taken again when another thread changed the state meanwhile."""

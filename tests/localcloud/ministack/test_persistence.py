@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from localcloud.ministack.persistence import Saver
-from localcloud.ministack.state_files import Room
+from localcloud.ministack.state_files import Room, Taken
 from localcloud.settings import DiskError
 from tests.waiting import soon
 
@@ -35,6 +35,13 @@ class Files:
         if key in self.broken:
             raise DiskError(f"{key}.json could not be written: No space left on device")
         self.written.append(key)
+
+    def take(self, key: str) -> Taken:
+        self.written.append(f"{key} taken")
+        return Taken(0, "")
+
+    def put(self, key: str, taken: Taken) -> None:
+        self.write(key)
 
     def stacks_changing(self) -> bool:
         return self.changing
@@ -114,7 +121,14 @@ def test_what_is_told_of_a_changing_stack_is_saved_first(files: Files, saver: Sa
 
     asyncio.run(saver.after("cloudformation", "DescribeStacks", "POST", "/"))
 
-    assert set(files.written) == files.keys()
+    assert files.written == ["cloudformation taken", "cloudformation", "iam", "sqs"]
+    files.changing = False
+
+
+def test_a_stack_is_complete_on_disk_only_after_its_resources(files: Files, saver: Saver) -> None:
+    asyncio.run(saver.after("cloudformation", "UpdateStack", "POST", "/"))
+
+    assert files.written[:4] == ["cloudformation taken", "iam", "sqs", "cloudformation"]
 
 
 def test_a_read_of_a_changing_stack_does_not_fail_for_a_full_disk(files: Files, saver: Saver) -> None:

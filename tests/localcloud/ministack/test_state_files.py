@@ -5,13 +5,14 @@ import json
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import psutil
 import pytest
 from botocore.exceptions import ClientError
 
-from localcloud.ministack.state_files import Room
+from localcloud.ministack.state_files import Room, StateFiles
 from localcloud.settings import DiskError
 
 ROLE = "arn:aws:iam::000000000000:role/any"
@@ -39,6 +40,34 @@ def test_room_that_is_not_there_is_refused_and_leaves_nothing(tmp_path: Path) ->
         Room(tmp_path / "iam.0.room", 2**62)
 
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_state_taken_earlier_does_not_replace_a_later_one(tmp_path: Path) -> None:
+    states = iter("abaabc")
+    app = SimpleNamespace(
+        __name__="app",
+        SERVICE_REGISTRY={},
+        _state_map={},
+        _build_persistence_save_dict=lambda: {"iam": lambda: next(states)},
+    )
+    kept = SimpleNamespace(
+        __name__="kept", STATE_DIR=str(tmp_path), _state_format_version=lambda _: 1, _json_default=str
+    )
+    files = StateFiles(app, kept)
+
+    def written() -> str:
+        return str(json.loads((tmp_path / "iam.json").read_text("utf-8"))["payload"])
+
+    files.write("iam")
+    earlier, later = files.take("iam"), files.take("iam")  # b, and a again
+    files.put("iam", later)
+    files.put("iam", earlier)
+    assert written() == "a"
+
+    earlier = files.take("iam")
+    files.write("iam")
+    files.put("iam", earlier)
+    assert written() == "b"
 
 
 @pytest.fixture
