@@ -100,7 +100,7 @@ class StateFiles:
         return self._locks.setdefault(key, threading.Lock())
 
     def _taken(self, key: str) -> Taken:
-        """A service's state; under the key's lock, so that numbers grow in the order of states. DiskError as `write`."""
+        """A service's state; under the key's lock, so that numbers grow in the order of states. May raise DiskError."""
         # Lambda writes its functions' archives when it is asked for its state.
         number = next(self._numbers)
         try:
