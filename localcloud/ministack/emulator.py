@@ -32,7 +32,7 @@ from localcloud.ministack import (
     map_runs,
     patches,
     schedules,
-    templates,
+    stacks,
     threads,
     worker_calls,
 )
@@ -184,6 +184,7 @@ class Emulator:
         for module, name, begins in (
             ("provisioners", "_RESOURCE_HANDLERS", "\n_RESOURCE_HANDLERS = {"),
             ("engine", "CfnLoader", "\nclass CfnLoader(yaml.SafeLoader):"),
+            ("stacks", "_create_stack_task_in_region", "\ndef _create_stack_task_in_region(coro, "),
             ("stacks", "_runs_on_worker_thread", "\ndef _runs_on_worker_thread(resource_type: str) -> bool:"),
         ):
             source = folder / f"{module}.py"
@@ -234,52 +235,13 @@ class Emulator:
             if not self._resource_types:
                 return
             types, self._resource_types = self._resource_types, {}
-            handlers = importlib.import_module("ministack.services.cloudformation.provisioners")._RESOURCE_HANDLERS
-            handlers.update(types)
-            self._run_in_threads(importlib.import_module("ministack.services.cloudformation.stacks"), types)
-            self._delete_buckets_whole(handlers["AWS::S3::Bucket"])
-            engine = importlib.import_module("ministack.services.cloudformation.engine")
-            patches.refuse_yaml_aliases(engine.CfnLoader)
-            templates.install_numbers(engine)
-            self._check_functions_of_stacks(handlers["AWS::Lambda::Function"])
-            machine = handlers["AWS::StepFunctions::StateMachine"]
-            handling = [f"ministack.services.cloudformation.{name}" for name in ("handlers", "changesets")]
-            templates.install([importlib.import_module(name) for name in handling])
-            definitions.install_in_stacks(machine, self._modules["services.stepfunctions"])
-
-    def _run_in_threads(self, stacks: Any, types: Mapping[str, Any]) -> None:
-        """Have stacks make resources of these types in threads: they call the port, which the event loop serves."""
-        already = stacks._runs_on_worker_thread
-        stacks._runs_on_worker_thread = lambda name: name in types or already(name)
-
-    def _delete_buckets_whole(self, bucket: dict[str, Any]) -> None:
-        """Delete a bucket's folder with the bucket when a stack does: MiniStack would find it at the next start."""
-        forget, delete = self._modules["services.s3"]._delete_persisted_bucket, bucket["delete"]
-
-        def gone(name: str, properties: dict[str, Any]) -> None:
-            delete(name, properties)
-            forget(name)
-
-        bucket["delete"] = gone
-
-    def _check_functions_of_stacks(self, function: dict[str, Any]) -> None:
-        """Check functions of stacks as well, which are made without CreateFunction."""
-        create, update = function["create"], function["update"]
-
-        def refuse(properties: dict[str, Any]) -> None:
-            if refusal := function_limits.refused_configuration(properties):
-                raise ValueError(refusal[1])
-            self.check_function(properties)
-
-        def checked_create(logical_id: str, properties: dict[str, Any], *rest: Any) -> Any:
-            refuse(properties)
-            return create(logical_id, properties, *rest)
-
-        def checked_update(physical_id: str, old: dict[str, Any], new: dict[str, Any], *rest: Any) -> Any:
-            refuse(new)
-            return update(physical_id, old, new, *rest)
-
-        function["create"], function["update"] = checked_create, checked_update
+            stacks.install(
+                types,
+                self._modules["services.s3"],
+                self._modules["services.stepfunctions"],
+                lambda config: self.check_function(config),
+                self.files.write,
+            )
 
     async def before(self, service: str) -> None:
         """To be awaited before a request to a service is handled."""

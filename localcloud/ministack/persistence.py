@@ -13,12 +13,12 @@ import time
 from collections.abc import Callable
 from enum import Enum, auto
 from functools import partial
-from typing import Protocol, TypeVar
+from typing import Protocol
 
+from localcloud.ministack.stacks import STATE as _STACKS
 from localcloud.ministack.state_files import Room, Taken
 from localcloud.settings import DiskError
 
-T = TypeVar("T")
 logger = logging.getLogger("localcloud")
 
 _READS = re.compile(r"^(Get|List|Describe|Batch(Get|Describe)|Head|Lookup|Search|Validate|Simulate|Estimate|Preview)")
@@ -51,7 +51,6 @@ _TOUCHES = {
 }
 _SOON_SECONDS = 0.3
 _STACK_SETTLES_SECONDS = 2.0
-_STACKS = "cloudformation"
 
 
 class Kind(Enum):
@@ -196,23 +195,21 @@ class Saver:
         resources on disk. While a stack changes it comes first, so that a kill finds it changing.
         """
         errors: dict[str, BaseException] = {}
-
-        def attempt(key: str, write: Callable[[], T]) -> T | None:
+        writes = [(key, partial(self._files.write, key)) for key in sorted(keys - {_STACKS})]
+        if _STACKS in keys:
+            changed = self._files.stacks_changing()
             try:
-                return write()
+                write = partial(self._files.put, _STACKS, self._files.take(_STACKS))
+            except (Exception, DiskError) as error:
+                errors[_STACKS] = error
+            else:
+                first = changed and self._files.stacks_changing()
+                writes.insert(0 if first else len(writes), (_STACKS, write))
+        for key, write in writes:
+            try:
+                write()
             except (Exception, DiskError) as error:
                 errors[key] = error
-                return None
-
-        changed = self._files.stacks_changing()
-        stacks = attempt(_STACKS, lambda: self._files.take(_STACKS)) if _STACKS in keys else None
-        changes = changed and self._files.stacks_changing()
-        if stacks is not None and changes:
-            attempt(_STACKS, lambda: self._files.put(_STACKS, stacks))
-        for key in sorted(keys - {_STACKS}):
-            attempt(key, partial(self._files.write, key))
-        if stacks is not None and not changes:
-            attempt(_STACKS, lambda: self._files.put(_STACKS, stacks))
         return errors
 
     def _run(self) -> None:
