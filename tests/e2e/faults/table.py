@@ -1,6 +1,7 @@
 """The table of faults for the docs: one row for each fault under load, and what was measured beside it."""
 
 import json
+import textwrap
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,7 +21,7 @@ answer is wrong when it is not what the version that gave it says of that photo,
 answer was given and its inference id is in no capture file afterwards.
 
 | fault | requests | failed | wrong answers | captures lost | longest time without an answer | slowest answer |
-|---|---|---|---|---|---|---|
+| -- | -- | -- | -- | -- | -- | -- |
 {rows}
 
 {notes}
@@ -46,7 +47,7 @@ What was tried with odd inputs and requests: [odd inputs](odd-inputs.md).
 ## Beside it
 
 | measured | value |
-|---|---|
+| -- | -- |
 {figures}
 """
 
@@ -95,7 +96,10 @@ class Table:
             each=EACH_PER_SECOND,
             same=same,
             rows="\n".join(_line(row) for row in self.rows),
-            notes="\n".join(f"- {row.fault}: {row.note}" for row in noted),
+            notes="\n".join(
+                textwrap.fill(f"- {row.fault}: {row.note}", 118, subsequent_indent="  ", break_long_words=False)
+                for row in noted
+            ),
             kills=_kills(folder / "kills.json"),
             jobs=_jobs(folder / "jobs.json"),
             figures="\n".join(f"| {figure.what} | {figure.value:.2f} {figure.unit} |" for figure in self.figures),
@@ -120,7 +124,7 @@ write log lines, invoke an endpoint with capture, put rules, and make, change an
 `make test` does 4 kills.
 
 | acknowledged | count |
-|---|---|
+| -- | -- |
 {rows}
 | **of all these lost** | **{lost}** |
 
@@ -157,11 +161,11 @@ _JOBS = """\
 `tests/e2e/faults/test_jobs.py` runs a local cloud beside another one and beside processes that are no local cloud's.
 {hostile} jobs start daemons, fork twice, kill their parent and all that they see, read or unmount the cloud's home, set
 `PATH` and `LD_PRELOAD`, or ignore SIGTERM. One that starts thousands of processes is ended at its limit, with a reason
-that says so. Then {starts} jobs are started, most of which leave a process behind. At
-last the cloud is killed while {at_once} jobs are there, and started again.
+that says so. Then {starts} jobs are started, most of which leave a process behind. At last the cloud is killed while
+{at_once} jobs are there, and started again.
 
 | counted | value |
-|---|---|
+| -- | -- |
 | jobs that failed of {starts} started | {failed} |
 | processes of jobs that were left | {left} |
 | processes of others that were touched | {touched} |

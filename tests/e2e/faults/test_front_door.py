@@ -1,7 +1,7 @@
 """What the local cloud adds to a request: photos to the model server's own port, and through InvokeEndpoint.
 
 The milliseconds go into the table. What is held to a limit is the processor time of the local cloud's own process,
-which depends little on how busy the machine is.
+beside that of the model server for the same photo: their ratio depends little on the machine and on what else it does.
 """
 
 import http.client
@@ -18,13 +18,13 @@ from tests.fakes.signing import signed
 pytestmark = pytest.mark.faults
 
 ROUNDS, EACH = 10, 60
-MOST_PROCESSOR_MILLISECONDS = 6.0  # measured: 1.8 to 2.7 on 2 cores, under a load of 8
+MOST_OF_THE_MODELS = 1.0
 
 
-def test_the_front_door_takes_at_most_six_milliseconds_of_a_processor(site: Any) -> None:
+def test_the_front_door_takes_less_of_a_processor_than_the_model(site: Any) -> None:
     site.wait_served("good")
     [server] = site.server_pids()
-    below = psutil.Process(server).children(recursive=True)
+    cloud, below = psutil.Process(site.cloud_pid()), psutil.Process(server).children(recursive=True)
     key = next(found for process in below if (found := process.environ().get("SERVE_KEY")))
     [listening] = {
         connection.laddr
@@ -38,30 +38,33 @@ def test_the_front_door_takes_at_most_six_milliseconds_of_a_processor(site: Any)
     }
     photos = list(site.photos.values())
     seconds: dict[str, list[float]] = {way: [] for way in ways}
-    processor = 0.0
+    used = {"cloud": 0.0, "model": 0.0}
     # In turn, so that whatever else the machine does falls on both.
     for _ in range(ROUNDS):
         for way, (connection, path) in ways.items():
-            before = _processor_seconds(server)
+            measured, processes = ("cloud", [cloud]) if way == "through" else ("model", below)
+            before = _processor_seconds(processes)
             for number in range(EACH):
                 seconds[way].append(_ask(site.bay, connection, path, photos[number % len(photos)], key))
-            processor += _processor_seconds(server) - before if way == "through" else 0.0
+            used[measured] += _processor_seconds(processes) - before
     for connection, _ in ways.values():
         connection.close()
 
     direct, through = (statistics.median(seconds[way]) * 1000 for way in ways)
-    each = processor * 1000 / (ROUNDS * EACH)
+    cloud_each, model_each = (used[of] * 1000 / (ROUNDS * EACH) for of in ("cloud", "model"))
     site.table.figures += [
         Figure("added by the local front door at p50, one connection, capture on", through - direct, "ms"),
-        Figure("processor time of the local cloud for each of these requests", each, "ms"),
+        Figure("processor time of the local cloud for each of these requests", cloud_each, "ms"),
+        Figure("processor time of the model server for each of these photos", model_each, "ms"),
     ]
-    assert each <= MOST_PROCESSOR_MILLISECONDS
+    # Nothing at all would be another process's time.
+    assert 0 < cloud_each <= MOST_OF_THE_MODELS * model_each
 
 
-def _processor_seconds(process: int) -> float:
-    """The seconds of a processor that a process has used, without its children."""
-    times = psutil.Process(process).cpu_times()
-    return float(times.user + times.system)
+def _processor_seconds(processes: list[psutil.Process]) -> float:
+    """The seconds of a processor that these processes have used, without their children."""
+    times = [process.cpu_times() for process in processes]
+    return float(sum(time.user + time.system for time in times))
 
 
 def _ask(bay: Any, connection: http.client.HTTPConnection, path: str, photo: bytes, key: str) -> float:
