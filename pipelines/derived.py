@@ -1,8 +1,8 @@
 """Works out the pipeline parameters that nobody types: the champion, and the version that the same inputs gave before.
 
 `Champion` is the S3 address of the approved version's artifact: a new version must not be worse. `RegisteredModel` is
-that of the artifact which an execution with the same definition and parameters registered: when every step comes from
-the cache, training gives that artifact again, and the pipeline registers no second version of it. Clients are
+that of the artifact which an execution registered whose definition and parameters give the same version: when training
+comes from the cache, it gives that artifact again, and the pipeline registers no second version of it. Clients are
 arguments.
 """
 
@@ -24,7 +24,14 @@ _LABELLED = "labelled/"
 _NOTHING_LABELLED = f"{_LABELLED}none.manifest"
 DERIVED = frozenset({"Champion", "RegisteredModel"})
 """The parameters that `complete` works out."""
-_CHANGES_NOTHING = frozenset({"GitCommit", "Reason"})  # no job takes it
+_CHANGES_NO_VERSION = frozenset(
+    {
+        *("GitCommit", "Reason"),  # no job takes it
+        *("MinimumAccuracy", "ChampionTolerance"),  # only whether it passes the gate
+        # The step cache does not look at machines; where one trains anew, its artifact is another one.
+        *("ProcessingInstanceType", "TrainingInstanceType", "TrainingInstanceCount", "VolumeSizeInGB"),
+    }
+)
 _LOOKED_AT = 20  # so many of the newest versions: an older one's steps may have left the cache
 
 
@@ -67,10 +74,17 @@ def _nothing_labelled(s3: Any, bucket: str) -> str:
     return f"s3://{bucket}/{_NOTHING_LABELLED}"
 
 
-def same_definition(one: str, other: str) -> bool:
-    """Whether two definitions mean the same. As documents: AWS does not promise to give back the text it was given."""
+def same_definition(one: str, other: str, but: str = "") -> bool:
+    """Whether two definitions mean the same, but for members of the name `but`.
+
+    As documents: AWS does not promise to give back the text it was given.
+    """
+
+    def kept(members: dict[str, Any]) -> dict[str, Any]:
+        return {name: value for name, value in members.items() if name != but}
+
     try:
-        return bool(json.loads(one) == json.loads(other))
+        return bool(json.loads(one, object_hook=kept) == json.loads(other, object_hook=kept))
     except ValueError:
         return one == other
 
@@ -117,8 +131,8 @@ def _same(
 ) -> dict[str, str] | None:
     """Return the parameters of the execution that registered the version, if it ran this definition on these values.
 
-    The values that `complete` adds, and those that no job is given, are not compared. None if they differ, or if the
-    execution is not known any more.
+    The values that `complete` adds, those that change no version, and roles are not compared. None if they differ, or
+    if the execution is not known any more.
     """
     origin = package.get("MetadataProperties", {}).get("GeneratedBy", "")
     if "/execution/" not in origin:
@@ -137,14 +151,14 @@ def _same(
         raise
     except (ValueError, KeyError):
         return None  # parameters of another release
-    return before if same_definition(ran, definition) else None
+    return before if same_definition(ran, definition, but="RoleArn") else None
 
 
 def _compared(values: Mapping[str, Value]) -> dict[str, str]:
-    """All parameters as text, defaults included, without those that change nothing about what an execution makes."""
+    """All parameters as text, defaults included, without those that change nothing about the version that it gives."""
     if unknown := set(values) - set(BY_NAME):
         raise ValueError(f"unknown pipeline parameters: {', '.join(sorted(unknown))}")
-    left_out = DERIVED | _CHANGES_NOTHING
+    left_out = DERIVED | _CHANGES_NO_VERSION
     said = as_text(values)
     if said.get("LabelledPhotos", "").endswith(f"/{_NOTHING_LABELLED}"):
         del said["LabelledPhotos"]  # the list of none, and no list, are the same

@@ -106,7 +106,26 @@ def test_the_same_inputs_name_their_version_behind_newer_ones(version):
     assert version(registry(versions=3)).version == FakeSageMaker.arn(1)
 
 
-@pytest.mark.parametrize("changed", [{"Epochs": 6}, {"MinimumAccuracy": 0.9}, {"Champion": "s3://bucket/9/m.tar.gz"}])
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"MinimumAccuracy": 0.9},
+        {"ChampionTolerance": 0.1},
+        {"TrainingInstanceType": "ml.c5.2xlarge", "TrainingInstanceCount": 2},
+        {"ProcessingInstanceType": "ml.m5.xlarge", "VolumeSizeInGB": 50},
+    ],
+)
+def test_what_gives_no_other_model_names_the_same_version_and_champion(version, changed):
+    found = version(registry(), VALUES | changed)
+    assert (found.version, found.values["Champion"]) == (FakeSageMaker.arn(1), OLDER)
+
+
+def test_another_role_names_the_same_version(s3):
+    ran, now = ('{"Steps": [{"Name": "Stage", "Arguments": {"RoleArn": "%s"}}]}' % role for role in "ab")
+    assert derived.complete(registry(definition=ran), s3, BUCKET, now, VALUES).version == FakeSageMaker.arn(1)
+
+
+@pytest.mark.parametrize("changed", [{"Epochs": 6}, {"TargetPrecision": 0.9}, {"Champion": "s3://bucket/9/m.tar.gz"}])
 def test_other_inputs_name_no_version(version, changed):
     found = version(registry(), VALUES | changed)
     assert found.version == ""
