@@ -23,7 +23,7 @@ def show(out: Console, card: Card) -> None:
     """Print the whole model card."""
     overview = card.content.get("model_overview", {})
     changed = f"{card.changed:%Y-%m-%d %H:%M:%S}"
-    out.print(f"[bold]{card.name}[/]  {card.status}, revision {card.revision} of {changed}")
+    out.print(Text.assemble((card.name, "bold"), f"  {card.status}, revision {card.revision} of {changed}"))
     out.print(Text(overview.get("model_description", "")))
     _uses(out, card.content.get("intended_uses", {}))
     figures = Table(box=None, pad_edge=False, header_style="dim")

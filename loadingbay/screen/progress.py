@@ -83,8 +83,12 @@ class Part:
 class Output(Console):
     """A console that ends the command, quietly, when whoever read its output has closed it: `loadingbay.cli` does.
 
-    In a file or a pipe no line ends with spaces: rich fills the last column of a table with them.
+    Text is printed as it is: names, paths and reasons may hold what rich takes for markup, a number or an emoji. In a
+    file or a pipe no line ends with spaces: rich fills the last column of a table with them.
     """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(markup=False, emoji=False, highlight=False, **options)
 
     def print(self, *objects: Any, **options: Any) -> None:
         """Print the objects as rich's Console does."""
@@ -105,7 +109,7 @@ class Screen:
     """The parts of one command. Parts may run side by side, each in a thread of its own."""
 
     def __init__(self, console: Console | None = None) -> None:
-        self.console = console or Output(stderr=True, highlight=False)
+        self.console = console or Output(stderr=True)
         self.parts: list[Part] = []
         self._execution: Execution | None = None
         self._epochs: dict[str, Epoch] = {}

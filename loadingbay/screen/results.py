@@ -29,7 +29,7 @@ _UNLIMITED = 10_000  # columns: no comment is as long
 
 def console() -> Console:
     """Return the console that prints results on stdout; for a file or a pipe it is so wide that no line is cut."""
-    return Output(highlight=False, width=None if sys.stdout.isatty() else _UNLIMITED)
+    return Output(width=None if sys.stdout.isatty() else _UNLIMITED)
 
 
 def drawn_notice(out: Console, drawn: bool) -> None:
@@ -56,9 +56,10 @@ def figures(out: Console, summary: Summary, version: Version) -> None:
         reached += f", {summary.accepted_precision:.1%} of those are right"
     if (summary.threshold or 0) > 1:
         reached = ": every photo goes to a person"
+    accuracy = f"{summary.accuracy or 0:.1%}"
+    rest = f", threshold {summary.threshold or 0:.3f}{reached}"
     out.print(
-        f"Model version [bold]{version.number}[/]: test accuracy [bold]{summary.accuracy or 0:.1%}[/], "
-        f"threshold {summary.threshold or 0:.3f}{reached}"
+        Text.assemble("Model version ", (str(version.number), "bold"), ": test accuracy ", (accuracy, "bold"), rest)
     )
 
 
@@ -132,8 +133,8 @@ def finished(out: Console, done: Finished, root: Path, *, data: str = "", local:
     summary, latest = done.summary, root / "runs" / "latest"
     out.print()
     drawn_notice(out, summary.drawn)
-    if not done.new:
-        out.print(f"Nothing changed: this is version {done.version.number}, registered before.")
+    for sentence in _known(done):
+        out.print(sentence, soft_wrap=True)
     figures(out, summary, done.version)
     out.print(f"{len(summary.outcomes)} test photos: {counted(summary.outcomes)}")
     out.print()
@@ -141,7 +142,7 @@ def finished(out: Console, done: Finished, root: Path, *, data: str = "", local:
     out.print()
     examples(out, summary.outcomes)
     out.print()
-    out.print(f"Picture  [bold]{shown(Path(summary.report or ''))}[/]", soft_wrap=True)
+    out.print(Text.assemble("Picture  ", (shown(Path(summary.report or "")), "bold")), soft_wrap=True)
     out.print(f"Summary  {shown(latest / 'summary.json')}", soft_wrap=True)
     out.print(f"Time     {duration(summary.document()['seconds']['total'])}")
     out.print()
@@ -154,6 +155,14 @@ def finished(out: Console, done: Finished, root: Path, *, data: str = "", local:
         out.print(f"  {command()} down      stops the local cloud, which runs on until then", soft_wrap=True)
 
 
+def _known(done: Finished) -> list[str]:
+    """Sentences on whether the version was registered before, and on what was decided about it by now."""
+    said = f": {done.version.comment}" if done.version.comment else ""
+    decided = {"Approved": "It is approved already.", "Rejected": f"It was rejected{said}."}
+    before = [] if done.new else [f"Nothing changed: this is version {done.version.number}, registered before."]
+    return before + ([decided[done.version.approval]] if done.version.approval in decided else [])
+
+
 def pending(out: Console, done: Finished, target: Target) -> None:
     """The end of a run that leaves the approval to a person."""
     summary, version = done.summary, done.version
@@ -162,16 +171,14 @@ def pending(out: Console, done: Finished, target: Target) -> None:
     figures(out, summary, version)
     out.print(f"Time  {duration(summary.document()['seconds']['total'])}")
     out.print()
-    if version.approval == "Approved":
-        out.print(f"Nothing changed: version {version.number} is approved already.")
+    asked = {
+        "Approved": [],
+        "Rejected": ["Approve it if it is to serve after all:"],
+        "PendingManualApproval": ["It waits for approval; until then nothing is deployed. Approve it:"],
+    }[version.approval]
+    out.print(*_known(done), *asked, soft_wrap=True)
+    if not asked:
         return
-    if version.approval == "Rejected":
-        said = f": {version.comment}" if version.comment else ""
-        out.print(f"Nothing changed: this is version {version.number}, which was rejected{said}.", soft_wrap=True)
-        out.print("Approve it if it is to serve after all:")
-    else:
-        before = "" if done.new else f"Nothing changed: this is version {version.number}, registered before. "
-        out.print(f"{before}It waits for approval; until then nothing is deployed. Approve it:")
     out.print(f'  {command()} approve {version.number} --comment "why"', soft_wrap=True)
     out.print("or, the same through the AWS API:")
     out.print(f"  {aws_approval(target, version)}", soft_wrap=True)

@@ -8,11 +8,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 
 from loadingbay.registry.history import Period
 from loadingbay.registry.versions import Version
 from loadingbay.screen import results
+from loadingbay.screen.progress import Output
 from loadingbay.serving.photos import Outcome
 from loadingbay.story.run import Finished
 from loadingbay.story.summary import Summary
@@ -23,7 +23,7 @@ VERSION = Version(3, "arn:aws:sagemaker:x:y:model-package/loadingbay/3", "Approv
 
 @pytest.fixture
 def out():
-    return Console(file=io.StringIO(), width=120, highlight=False)
+    return Output(file=io.StringIO(), width=120)
 
 
 def _outcome(name, confidence, status="SUCCEEDED", vehicle="bicycle", label="bicycle", error=None):
@@ -91,11 +91,20 @@ def test_drawn_samples_are_named_plainly(out):
 def test_a_run_that_changed_nothing_says_so_once(out, tmp_path, new, times, approval):
     done = Finished(Summary(accuracy=0.95, threshold=0.8), replace(VERSION, approval=approval), new, tmp_path)
     results.pending(out, done, choose({}, tmp_path))
-    known = 0 if approval == "PendingManualApproval" else 1  # a decided version is an older one
-    assert _text(out).count("Nothing changed") == max(times, known)
-    if approval == "Approved":
-        results.finished(out, done, tmp_path)
-        assert _text(out).count("Nothing changed") == 1 + times
+    assert _text(out).count("Nothing changed: this is version 3") == times
+    results.finished(out, done, tmp_path)
+    assert _text(out).count("Nothing changed: this is version 3") == 2 * times
+
+
+def test_what_others_wrote_is_printed_as_it_is(out, tmp_path):
+    odd = "wrong [/data] [b] :bike:"
+    version = replace(VERSION, approval="Rejected", comment=odd)
+    done = Finished(Summary(accuracy=0.95, threshold=0.8, report=f"/{odd}.png"), version, False, tmp_path / odd)
+    results.pending(out, done, choose({}, tmp_path))
+    results.finished(out, done, tmp_path, data=odd)
+    assert _text(out).count(f"It was rejected: {odd}.") == 2
+    results.examples(out, [replace(_outcome("photo", 0.9), photo=odd)])
+    assert _text(out).count(odd) == 2 + 3
 
 
 def test_what_to_try_next_names_the_same_data(out, tmp_path):
@@ -147,7 +156,7 @@ def test_no_line_that_is_piped_ends_with_spaces(monkeypatch):
 
 
 def test_on_a_narrow_terminal_the_comment_gives_way():
-    narrow = Console(file=io.StringIO(), width=80, highlight=False)
+    narrow = Output(file=io.StringIO(), width=80)
     since = datetime(2026, 11, 26, 18, 3, tzinfo=UTC)
     results.history(
         narrow, [Period(1, "config", since, None, "arn:aws:iam::1:user/ada", "because " * 9, {"accuracy": "0.9"})]
@@ -226,7 +235,7 @@ def test_status_of_an_empty_cloud_says_what_comes_next(out):
 def test_drawn_samples_are_said_of_the_versions_that_are_of_them(labels, says):
     output = io.StringIO()
     versions = [{"version": n, "data_label": label} for n, label in enumerate(labels, 1)]
-    results.drawn_versions(Console(file=output, width=200), versions)
+    results.drawn_versions(Output(file=output, width=200), versions)
     assert (says in output.getvalue()) if says else output.getvalue() == ""
     assert ("DRAWN" in output.getvalue()) == (says == "DRAWN SAMPLES")
 
