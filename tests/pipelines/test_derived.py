@@ -1,16 +1,19 @@
 """The parameters that nobody types: the champion, and the version that the same inputs gave before."""
 
+import json
+
 import boto3
 import pytest
 from moto import mock_aws
 
 from pipelines import derived
+from pipelines.parameters import Value
 from tests.fakes.fake_sagemaker import FakeSageMaker, refusal
 
 BUCKET = "champion-bucket"
 NOBODY = f"s3://{BUCKET}/champion/none"
 ORIGIN = "arn:aws:sagemaker:us-east-1:000000000000:pipeline/loadingbay/execution/abcdefghijkl"
-VALUES = {"InputData": "s3://bucket/data/", "Epochs": 5}
+VALUES: dict[str, Value] = {"InputData": "s3://bucket/data/", "Epochs": 5}
 OLDER = "s3://bucket/older/model.tar.gz"
 APPROVED = "s3://bucket/1/model.tar.gz"
 BEFORE = {"InputData": "s3://bucket/data/", "Epochs": "5", "Champion": OLDER}
@@ -121,7 +124,7 @@ def test_what_gives_no_other_model_names_the_same_version_and_champion(version, 
 
 
 def test_another_role_names_the_same_version(s3):
-    ran, now = ('{"Steps": [{"Name": "Stage", "Arguments": {"RoleArn": "%s"}}]}' % role for role in "ab")
+    ran, now = (json.dumps({"Steps": [{"Arguments": {"RoleArn": role}}]}) for role in "ab")
     assert derived.complete(registry(definition=ran), s3, BUCKET, now, VALUES).version == FakeSageMaker.arn(1)
 
 
