@@ -55,7 +55,7 @@ def _tests() -> Path:
         with tarfile.open(archive) as tar:
             kept = ("test_sagemaker/", "__init__.py", "conftest.py")
             wanted = [one for one in tar if one.name.startswith(tuple(f"{name}/tests/{start}" for start in kept))]
-            tar.extractall(_WORK, wanted, filter="data")
+            tar.extractall(_WORK, wanted)  # noqa: S202 - the lock file has its hash
     return folder
 
 

@@ -6,13 +6,13 @@ import hashlib
 import os
 import shutil
 import subprocess
-import tarfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from bench import forms
 from loadingbay.data.acquire import acquire
+from localcloud.sandbox.artifacts import unpack
 
 ROOT = Path(__file__).parents[2]
 PYTHON = ROOT / ".venv-image/bin/python"
@@ -80,6 +80,5 @@ def _unpacked(model: Path, cache: Path) -> Path:
         return model.resolve()
     folder = cache / "given-model"
     shutil.rmtree(folder, ignore_errors=True)
-    with tarfile.open(model) as archive:
-        archive.extractall(folder, filter="data")
+    unpack(model, folder)
     return folder

@@ -6,7 +6,7 @@ import importlib.util
 import tarfile
 import zlib
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from types import ModuleType
 from typing import Any, NotRequired, TypedDict, cast
 
@@ -87,7 +87,8 @@ def _unpack(model: Path, folder: Path) -> Path:
         with opened_tar(model, MAX_BYTES) as tar:
             for number, member in enumerate(tar):
                 _check(member, number)
-                tar.extract(member, folder, filter="data")
+                # Without its `filter`, which Python has only since 3.11.4, and without owner, mode and times.
+                tar.extract(member, folder, set_attrs=False)
     except JobError as error:
         raise JobError(f"{model} {error}") from error
     except (tarfile.TarError, EOFError, OSError, zlib.error, ValueError, OverflowError) as error:
@@ -100,6 +101,9 @@ def _check(member: tarfile.TarInfo, number: int) -> None:
         raise JobError(f"holds more than {MAX_MEMBERS} files")
     if not (member.isfile() or member.isdir()) or member.issparse():
         raise JobError(f"holds {member.name!r}, which is neither a file nor a folder")
+    path = PurePosixPath(member.name)
+    if path.is_absolute() or ".." in path.parts:
+        raise JobError(f"holds {member.name!r}, which would be written outside of its folder")
 
 
 def metrics(artifact: Artifact) -> ModuleType:

@@ -17,11 +17,11 @@ QUICK = ("--classes", ",".join(CLASSES), "--epochs", "3", "--minimum-accuracy", 
 
 @pytest.fixture(scope="module")
 def small(bay: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    """A bay whose archive holds 360 drawn photos of three classes, and 90 to test with."""
+    """A bay whose archive holds 240 drawn photos of three classes, and 90 to test with."""
     from loadingbay.data.samples import write_archive
 
     archive = tmp_path_factory.mktemp("three") / "three.tar.gz"
-    write_archive(archive, train=360, test=90, kinds=CLASSES)
+    write_archive(archive, train=240, test=90, kinds=CLASSES)
     made = bay.another(tmp_path_factory.mktemp("small"), archive)
     made.cli("up")
     yield made

@@ -9,7 +9,6 @@ import shutil
 import socket
 import subprocess
 import sys
-import tarfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,6 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from localcloud.sandbox.artifacts import unpack
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCKERFILE = ROOT / "container" / "Dockerfile"
@@ -126,8 +127,7 @@ def test_it_serves_the_trained_model_with_the_answers_of_the_endpoint(
     container = bay.versions()[1]["InferenceSpecification"]["Containers"][0]
     bucket, key = container["ModelDataUrl"].removeprefix("s3://").split("/", 1)
     bay.client("s3").download_file(bucket, key, str(tmp_path / "model.tar.gz"))
-    with tarfile.open(tmp_path / "model.tar.gz") as archive:
-        archive.extractall(tmp_path / "model", filter="data")
+    unpack(tmp_path / "model.tar.gz", tmp_path / "model")
     photo = next((bay.folder / "runs" / "latest" / "photos").glob("*.png")).read_bytes()
     served = (
         bay.client("sagemaker-runtime")

@@ -10,8 +10,16 @@ import pytest
 from processing.evaluate import __main__ as evaluate
 from processing.evaluate import artifact
 from processing.job import JobError
-from tests.processing.evaluate.evaluations import run_evaluation, spoilt_copy, tar, with_others, write_photos
-from tests.processing.evaluate.small_artifact import FIXED
+from tests.old_tarfile import without_filters
+from tests.processing.evaluate.evaluations import (
+    pack,
+    run_evaluation,
+    spoilt_copy,
+    tar,
+    with_others,
+    write_photos,
+)
+from tests.processing.evaluate.small_artifact import CLASSES, FIXED
 
 pytestmark = pytest.mark.usefixtures("fast")
 
@@ -21,15 +29,13 @@ pytestmark = pytest.mark.usefixtures("fast")
     [
         (lambda path: path, "there is no model artifact at"),
         (lambda path: path.write_bytes(b"no tar") and path, "cannot be unpacked"),
-        (lambda path: tar(path, "../outside"), "cannot be unpacked"),
-        (
-            lambda path: tar(path, "/absolute") and tar(path, "link", b"", tarfile.SYMTYPE),
-            "neither a file nor a folder",
-        ),
+        (lambda path: tar(path, "../outside"), "holds '../outside', which would be written outside of its folder"),
+        (lambda path: tar(path, "/absolute"), "holds '/absolute', which would be written outside of its folder"),
+        (lambda path: tar(path, "link", b"", tarfile.SYMTYPE), "neither a file nor a folder"),
         (lambda path: tar(path, "empty.txt"), "code/inference.py is missing"),
         (lambda path: tar(path, "code/inference.py"), "code/metrics.py is missing"),
     ],
-    ids=["absent", "no tar", "climbs out", "link", "no handler", "no metrics"],
+    ids=["absent", "no tar", "climbs out", "absolute", "link", "no handler", "no metrics"],
 )
 def test_an_artifact_that_cannot_be_scored_is_refused_in_a_sentence(
     make: object, words: str, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -138,3 +144,14 @@ def test_an_artifact_of_zeros_is_refused_before_it_fills_the_disk(tmp_path: Path
     assert packed.stat().st_size < 100_000
     with pytest.raises(JobError, match="unpacks to more than 64 MiB"):
         artifact.load(packed, tmp_path / "scratch")
+
+
+def test_an_artifact_is_unpacked_by_a_python_whose_tarfile_has_no_filters(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    packed = pack(model, tmp_path / "model.tar.gz")
+    without_filters(monkeypatch)
+
+    unpacked = artifact.load(packed, tmp_path / "scratch")
+
+    assert unpacked.about["classes"] == list(CLASSES)

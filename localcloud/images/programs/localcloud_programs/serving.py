@@ -15,7 +15,6 @@ import logging
 import os
 import subprocess
 import sys
-import tarfile
 import traceback
 from functools import cache
 from pathlib import Path
@@ -27,6 +26,8 @@ from sagemaker_inference import decoder, encoder
 from sagemaker_inference.errors import UnsupportedFormatError
 from werkzeug.serving import run_simple
 from werkzeug.wrappers import Request, Response
+
+from localcloud_programs.script_archive import unpack
 
 logger = logging.getLogger("serve")
 
@@ -130,8 +131,7 @@ def _downloaded(place: str) -> Path:
     folder.mkdir(exist_ok=True)
     archive = folder.with_suffix(".tar.gz")
     boto3.client("s3").download_file(address.netloc, address.path.lstrip("/"), str(archive))
-    with tarfile.open(archive) as packed:
-        packed.extractall(folder, filter="data")
+    unpack(archive, folder)
     return folder
 
 
