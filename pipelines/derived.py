@@ -58,9 +58,13 @@ def complete(
         chosen["Champion"] = _champion(sagemaker, s3, bucket, definition, chosen, group)
     if "RegisteredModel" in chosen:
         return Derived(chosen)
-    for package in _described(sagemaker, aws.packages(sagemaker, group)[:_LOOKED_AT]):
+    newest_first = aws.packages(sagemaker, group)
+    approved = next((one for one in newest_first if one["ModelApprovalStatus"] == "Approved"), None)
+    for package in _described(sagemaker, newest_first[:_LOOKED_AT]):
         before = _same(sagemaker, package, definition, chosen)
-        if before is not None and before.get("Champion") == chosen["Champion"]:
+        # One that is older than the approved version could not serve: it is registered anew, against that champion.
+        newer = approved is None or package["ModelPackageVersion"] > approved["ModelPackageVersion"]
+        if before is not None and (newer or before.get("Champion") == chosen["Champion"]):
             return Derived(chosen | {"RegisteredModel": _artifact(package)}, str(package["ModelPackageArn"]))
     return Derived(chosen)
 

@@ -19,13 +19,13 @@ APPROVED = "s3://bucket/1/model.tar.gz"
 BEFORE = {"InputData": "s3://bucket/data/", "Epochs": "5", "Champion": OLDER}
 
 
-def registry(*, approved=True, origin=ORIGIN, before=BEFORE, definition="{}", versions=1):
+def registry(*, approved=True, origin=ORIGIN, before=BEFORE, definition="{}", versions=1, second="a person"):
     """A registry whose first version an execution with the parameters `before` registered."""
     sagemaker = FakeSageMaker()
     for number in range(1, versions + 1):
         sagemaker.register(
             InferenceSpecification={"Containers": [{"ModelDataUrl": f"s3://bucket/{number}/model.tar.gz"}]},
-            MetadataProperties={"GeneratedBy": origin if number == 1 else "a person"},
+            MetadataProperties={"GeneratedBy": origin if number == 1 else second},
         )
     if approved:
         sagemaker.decide(1, "Approved")
@@ -121,6 +121,20 @@ def test_the_same_inputs_name_their_version_behind_newer_ones(version):
 def test_what_gives_no_other_model_names_the_same_version_and_champion(version, changed):
     found = version(registry(), VALUES | changed)
     assert (found.version, found.values["Champion"]) == (FakeSageMaker.arn(1), OLDER)
+
+
+def test_a_version_newer_than_the_approved_one_is_named_whatever_it_was_compared_with(version):
+    sagemaker = registry(approved=False, versions=2, origin="a person", second=ORIGIN)
+    sagemaker.decide(1, "Approved")
+    assert version(sagemaker).version == FakeSageMaker.arn(2)
+    sagemaker.decide(2, "Rejected")
+    assert version(sagemaker).version == FakeSageMaker.arn(2)
+
+
+def test_a_version_that_could_not_serve_after_the_approved_one_is_not_named(version):
+    sagemaker = registry(approved=False, versions=2)
+    sagemaker.decide(2, "Approved")
+    assert version(sagemaker).version == ""
 
 
 def test_another_role_names_the_same_version(s3):
