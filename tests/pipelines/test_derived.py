@@ -123,7 +123,7 @@ def test_what_gives_no_other_model_names_the_same_version_and_champion(version, 
     assert (found.version, found.values["Champion"]) == (FakeSageMaker.arn(1), OLDER)
 
 
-def test_a_version_newer_than_the_approved_one_is_named_whatever_it_was_compared_with(version):
+def test_a_version_newer_than_the_approved_one_is_named_in_any_case(version):
     sagemaker = registry(approved=False, versions=2, origin="a person", second=ORIGIN)
     sagemaker.decide(1, "Approved")
     assert version(sagemaker).version == FakeSageMaker.arn(2)
@@ -131,7 +131,7 @@ def test_a_version_newer_than_the_approved_one_is_named_whatever_it_was_compared
     assert version(sagemaker).version == FakeSageMaker.arn(2)
 
 
-def test_a_version_that_could_not_serve_after_the_approved_one_is_not_named(version):
+def test_a_version_older_than_the_approved_one_is_not_named(version):
     sagemaker = registry(approved=False, versions=2)
     sagemaker.decide(2, "Approved")
     assert version(sagemaker).version == ""
