@@ -121,4 +121,5 @@ def _write(tar: tarfile.TarFile, member: tarfile.TarInfo, place: Path) -> None:
     with source, place.open("wb") as sink:
         shutil.copyfileobj(source, sink, 1024 * 1024)
     # Owner, times and mode of the archive are ignored, except the owner's execute bit.
-    place.chmod(0o755 if member.mode & 0o100 else 0o644)
+    if member.mode & 0o100:
+        place.chmod(place.stat().st_mode | 0o100)

@@ -4,6 +4,7 @@ import errno
 import gzip
 import io
 import os
+import stat
 import tarfile
 from pathlib import Path
 
@@ -41,6 +42,21 @@ def test_files_and_directories_are_unpacked(tmp_path: Path) -> None:
 
     assert (tmp_path / "model" / "code" / "inference.py").read_bytes() == b"x = 1"
     assert (tmp_path / "model" / "b").read_bytes() == b"2"
+
+
+@pytest.mark.parametrize(("mode", "unpacked"), [(0o777, 0o700), (0o666, 0o600), (0o4711, 0o700), (0o011, 0o600)])
+def test_files_are_for_their_owner_only_and_executable_as_the_archive_says(
+    mode: int, unpacked: int, tmp_path: Path
+) -> None:
+    member = special(tarfile.REGTYPE)
+    member.mode = mode
+    before = os.umask(0o077)  # the local cloud's
+    try:
+        unpack(archive(tmp_path / "a", ("run.sh", member)), tmp_path / "model")
+    finally:
+        os.umask(before)
+
+    assert stat.S_IMODE((tmp_path / "model" / "run.sh").stat().st_mode) == unpacked
 
 
 @pytest.mark.parametrize(
