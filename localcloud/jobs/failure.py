@@ -8,6 +8,7 @@ import re
 MAX_REASON = 1024
 _TRACEBACK = "Traceback (most recent call last):"
 _FRAME = re.compile(r'  File ".*", line \d+')
+_NOTHING_THERE = re.compile(r"(FileNotFoundError|PermissionError|NotADirectoryError)\b.*['\"]/opt(/ml\b|['\"])")
 _MISSING = re.compile(r"ModuleNotFoundError: No module named '([^'.]+)")
 _DISTRIBUTIONS = {
     "PIL": "pillow",
@@ -81,12 +82,15 @@ def bounded(text: str, limit: int = MAX_REASON) -> str:
     return text if len(text) <= limit else text[: limit - 3] + "..."
 
 
-def algorithm_error(message: str, tail: ErrorTail, exit_code: int, image: str | None = None) -> JobError:
+def algorithm_error(
+    message: str, tail: ErrorTail, exit_code: int, image: str | None = None, *, mounted: bool = True
+) -> JobError:
     """Return the error of a job whose process ended with `exit_code`.
 
     `message` is what the job wrote to /opt/ml/output/failure or message. The training toolkit writes there only that
     the script failed, not why; then the exception takes its place. A negative exit code is the number of a signal.
-    Where the script needs a package that is missing, the reason says what to add for `image`.
+    Where the script needs a package that is missing, the reason says what to add for `image`; where it looked for a
+    file below /opt/ml and the machine allows none to be `mounted` there, it says so.
     """
     ended = f"exit code: {exit_code}" if exit_code >= 0 else f"killed by signal {-exit_code}"
     written = message.strip()
@@ -103,6 +107,10 @@ def algorithm_error(message: str, tail: ErrorTail, exit_code: int, image: str | 
         ended += f". The environment of the image {image} has no {missing.group(1)}: add the line {line} to a"
         ended += f" requirements.txt beside the script, or {line!r} to the requirements in a rule of your own for the"
         ended += " image (`localcloud up --images FILE`)"
+    if not mounted and _NOTHING_THERE.search(reason):
+        ended += ". This machine lets ordinary users make no namespaces, so nothing is mounted at /opt/ml: take paths"
+        ended += " from arguments and from variables such as SM_MODEL_DIR, which name the job's own directory, or allow"
+        ended += " user namespaces (on Ubuntu: sysctl kernel.apparmor_restrict_unprivileged_userns=0)"
     return JobError("AlgorithmError", f"{bounded(reason, max(200, MAX_REASON - 60 - len(ended)))}, {ended}")
 
 

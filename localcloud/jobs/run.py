@@ -206,7 +206,8 @@ class JobRun:
             return {"status": "Stopped", "secondary": self._ending, **self._deliver(job, hosts, complete=False)}
         if code != 0:
             excess = next((process.excess for process in self._processes if process.excess), "")
-            error = algorithm_error(message, self._tail, code, images[self._failed % len(images)])
+            image = images[self._failed % len(images)]
+            error = algorithm_error(message, self._tail, code, image, mounted=self._sandbox.mounts)
             if excess:
                 error = JobError("AlgorithmError", excess)
             left = self._deliver(job, hosts, complete=False)

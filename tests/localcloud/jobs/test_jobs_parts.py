@@ -92,6 +92,30 @@ def test_a_missing_module_is_named_by_its_package() -> None:
     assert "add the line scikit-learn to" in str(algorithm_error("", tail, 1, "own:1"))
 
 
+@pytest.mark.parametrize(
+    "last",
+    [
+        "FileNotFoundError: [Errno 2] No such file or directory: '/opt/ml/input/config/resourceconfig.json'",
+        "PermissionError: [Errno 13] Permission denied: '/opt/ml'",
+        "PermissionError: [Errno 13] Permission denied: '/opt'",
+    ],
+)
+def test_a_script_that_names_opt_ml_where_nothing_can_be_mounted_says_so(last: str) -> None:
+    tail = tail_of(f"Traceback (most recent call last):\n{last}\n")
+
+    reason = str(algorithm_error("", tail, 1, "own:1", mounted=False))
+
+    assert last in reason
+    assert "nothing is mounted at /opt/ml" in reason
+    assert "nothing is mounted" not in str(algorithm_error("", tail, 1, "own:1", mounted=True))
+
+
+def test_another_missing_file_is_not_told_as_a_missing_mount() -> None:
+    tail = tail_of("Traceback (most recent call last):\nFileNotFoundError: [Errno 2] No such file: '/data/opt/ml'\n")
+
+    assert "nothing is mounted" not in str(algorithm_error("", tail, 1, "own:1", mounted=False))
+
+
 def test_requirements_that_cannot_be_installed_say_why() -> None:
     wrong = "ERROR: Could not find a version that satisfies the requirement nosuch==1.0 (from versions: none)"
     last = "ERROR: No matching distribution found for nosuch==1.0"
