@@ -47,6 +47,9 @@ log_store           log lines in SQLite
 logs                CloudWatch Logs on the log store
 s3_commits          puts to S3 that one step commits
 s3_loading          the objects that are on disk, found at the start in one walk
+s3_folders          which folders of objects have not changed since a start
+s3_keys             objects and versions by key, in order
+s3_lists            pages of S3's lists
 s3_files            the bytes of a large object as a range of its file
 s3_requests         long work of requests to S3 in threads
 s3_large            large objects read from their files

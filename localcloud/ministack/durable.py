@@ -5,6 +5,7 @@ logs.sqlite      log lines
 s3-commits/      puts to S3 on their way
 s3-uploads/      uploads to S3 in parts
 s3-looked-at     its time is when objects were last looked at for torn ones
+s3-folders.json  what a start found in folders of objects, for those that have not changed at the next one
 """
 
 import asyncio
@@ -26,6 +27,7 @@ from localcloud.ministack import (
     s3_commits,
     s3_completion,
     s3_large,
+    s3_lists,
     s3_loading,
     s3_ranges,
     s3_requests,
@@ -64,6 +66,8 @@ def recover_objects(folder: Path, *, after_crash: bool = False) -> None:
     s3_commits.Commits(folder / "s3-commits").recover()
     # Times of files may be some milliseconds behind the clock.
     mark, now = folder / "s3-looked-at", time.time_ns() - 1_000_000_000
+    if after_crash:
+        (folder / "s3-folders.json").unlink(missing_ok=True)
     since = mark.stat().st_mtime_ns if mark.exists() and not after_crash else 0
     for path in s3_commits.repair(folder / "s3", since, after_crash=after_crash):
         logger.warning("S3: %s was torn by a kill and has been made readable", path)
@@ -109,8 +113,9 @@ class Durable:
         """Commit objects and parts of uploads in one step, and read them from their files."""
         find_names(responses, "StreamingResponse")
         uploads = s3_uploads.Uploads(folder / "s3-uploads")
+        s3_lists.install(s3)
         s3_commits.install(s3, s3_commits.Commits(folder / "s3-commits"))
-        s3_loading.load(s3)
+        s3_loading.load(s3, folder / "s3-folders.json")
         s3_large.install(s3)
         s3_ranges.install(s3)
         s3_uploads.install(s3, uploads)

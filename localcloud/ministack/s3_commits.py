@@ -18,7 +18,7 @@ from typing import Any
 
 from localcloud.ministack.private_names import find_names
 from localcloud.ministack.s3_files import FileBytes
-from localcloud.ministack.s3_loading import SIDECAR
+from localcloud.ministack.s3_loading import SIDECAR, read, take
 from localcloud.ministack.s3_requests import free_later, on_disk
 from localcloud.settings import DiskError
 from localcloud.state.damage import damaged
@@ -29,8 +29,7 @@ _VERSIONS = ".versions"
 _NAMES = (
     "_persist_object", "_persist_displaced_version", "_object_disk_path", "_object_meta_from_record",
     "_key_history_meta", "_atomic_write", "_remove_key_files", "_other_key_disk_path", "_version_disk_path",
-    "_delete_version_file", "_load_persisted_history", "_load_persisted_delete_marker", "_buckets",
-    "_object_versions", "_put_object", "get_account_id", "DATA_DIR",
+    "_delete_version_file", "_ensure_bucket", "_object_versions", "_put_object", "get_account_id", "DATA_DIR",
 )  # fmt: skip
 
 
@@ -180,16 +179,11 @@ def install(s3: Any, commits: Commits) -> None:
 
 def _read_again(s3: Any, bucket: str, key: str, path: str) -> None:
     """Make memory show the object that is on disk: the put that would replace it failed."""
-    account, held = s3.get_account_id(), s3._buckets[bucket]
+    held = s3._ensure_bucket(bucket)
     held["objects"].pop(key, None)
     s3._object_versions.pop((bucket, key), None)
-    with contextlib.suppress(OSError, ValueError):
-        meta = json.loads(Path(path + SIDECAR).read_text(encoding="utf-8"))
-        if meta.get("is_delete_marker"):
-            s3._load_persisted_delete_marker(account, held, bucket, key, meta)
-            return
-        held["objects"][key] = {**meta, "body": None}
-        s3._load_persisted_history(account, held, bucket, key, meta)
+    with contextlib.suppress(OSError):
+        take(s3, held, (s3.get_account_id(), bucket, key), path)
 
 
 def repair(folder: Path, since: int = 0, *, after_crash: bool = False) -> list[str]:
@@ -201,32 +195,37 @@ def repair(folder: Path, since: int = 0, *, after_crash: bool = False) -> list[s
     describe the bytes. Other bytes that are not those of their sidecar are damaged: StartError. Their MD5 is looked at
     only `after_crash` of the machine.
     """
-    repaired, broken = [], []
-    for data, sidecar in _objects(folder, since):
+    repaired: list[str] = []
+    broken: list[tuple[Path, str]] = []
+    for data, sidecar in _objects(str(folder), since):
         try:
-            meta = json.loads(sidecar.read_text(encoding="utf-8"))
+            meta = json.loads(read(sidecar.path))
         except ValueError as error:
-            broken.append((sidecar, str(error)))
+            broken.append((Path(sidecar.path), str(error)))
             continue
         if meta.get("is_delete_marker") or meta.get("size") is None:
             continue
-        account, bucket, *key = data.relative_to(folder).parts
-        kept = folder.joinpath(_VERSIONS, account, bucket)
         # The sidecar is written last: bytes that are newer than it are of another put.
         if data.stat().st_mtime_ns > sidecar.stat().st_mtime_ns:
             if _differs(data, meta, content=True):
-                _repair(data, sidecar, meta, kept.joinpath(meta.get("version_id") or "null", *key))
-                repaired.append(str(data))
+                _repair(Path(data), Path(sidecar), meta, _kept(folder, data, meta))
+                repaired.append(data.path)
         elif why := _differs(data, meta, after_crash):
-            broken.append((data, why))
+            broken.append((Path(data), why))
         for version in meta.get("versions", []):
-            displaced = kept.joinpath(version.get("version_id") or "null", *key)
+            displaced = _kept(folder, data, version)
             if displaced.is_file() and (why := _differs(displaced, version, after_crash)):
                 broken.append((displaced, why))
     if broken:
         path, why = broken[0]
         raise damaged(path, f"{why}; {len(broken)} such files" if len(broken) > 1 else why)
     return repaired
+
+
+def _kept(folder: Path, data: os.DirEntry[str], version: dict[str, Any]) -> Path:
+    """Where the bytes of a version of an object are if another one displaced it."""
+    account, bucket, *key = Path(data).relative_to(folder).parts
+    return folder.joinpath(_VERSIONS, account, bucket, version.get("version_id") or "null", *key)
 
 
 def _repair(data: Path, sidecar: Path, meta: dict[str, Any], kept: Path) -> None:
@@ -246,28 +245,30 @@ def _repair(data: Path, sidecar: Path, meta: dict[str, Any], kept: Path) -> None
     partial.replace(sidecar)
 
 
-def _objects(folder: Path, since: int) -> Iterator[tuple[Path, Path]]:
+def _objects(folder: str, since: int) -> Iterator[tuple[os.DirEntry[str], os.DirEntry[str]]]:
     """The data files that have sidecars, and these, if one was written since then; not those of displaced versions."""
-    folders = [str(folder)]
+    folders = [folder]
     while folders:
-        with os.scandir(folders.pop()) as found:
-            entries = {entry.name: entry for entry in found}
+        place = folders.pop()
+        changed = Path(place).stat().st_mtime_ns >= since
+        with os.scandir(place) as found:
+            entries = {entry.name: entry for entry in found if changed or entry.is_dir(follow_symlinks=False)}
         for name, entry in entries.items():
             sidecar = entries.get(name + SIDECAR)
             if entry.is_dir(follow_symlinks=False):
-                if entry.path != str(folder / _VERSIONS):
+                if entry.path != f"{folder}/{_VERSIONS}":
                     folders.append(entry.path)
             elif sidecar and max(entry.stat().st_mtime_ns, sidecar.stat().st_mtime_ns) >= since:
-                yield Path(entry.path), Path(sidecar.path)
+                yield entry, sidecar
 
 
-def _differs(data: Path, meta: dict[str, Any], content: bool) -> str:
+def _differs(data: Path | os.DirEntry[str], meta: dict[str, Any], content: bool) -> str:
     """How a file differs from the bytes that `meta` describes, their `content` too if asked for; empty if not."""
     size, etag = data.stat().st_size, str(meta.get("etag", "")).strip('"')
     if meta.get("size") is not None and size != meta["size"]:
         return f"it has {size} bytes, not {meta['size']}"
     # An ETag of parts is no MD5.
-    return "its MD5 is not its ETag" if content and len(etag) == 32 and _md5(data.read_bytes()) != etag else ""
+    return "its MD5 is not its ETag" if content and len(etag) == 32 and _md5(Path(data).read_bytes()) != etag else ""
 
 
 def _md5(body: bytes) -> str:

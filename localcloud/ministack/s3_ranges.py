@@ -5,54 +5,38 @@ damaged file; it knows no ranges of HeadObject, no parts of versions, and forget
 Source: Amazon S3 API Reference, "GetObject", "HeadObject" and "GetObjectAttributes".
 """
 
-import contextlib
 import functools
-import json
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 from xml.etree.ElementTree import SubElement
 
 from localcloud.ministack.private_names import find_names
 from localcloud.ministack.s3_checksums import FULL
+from localcloud.ministack.s3_loading import KEPT
 from localcloud.ministack.s3_uploads import MOST_PARTS, Answer
 
 _NAMES = (
     "_get_object", "_head_object", "_get_object_attributes", "_append_object_parts", "_object_meta_from_record",
-    "_version_entry_from_record", "_object_record_from_version", "_object_versions", "_object_disk_path", "_buckets",
-    "_buckets._data", "_parse_range", "_qp", "_error",
+    "_version_entry_from_record", "_object_record_from_version", "_object_versions", "_buckets", "_parse_range", "_qp",
+    "_error",
 )  # fmt: skip
-_KEPT = ("parts", "checksum_type")
-"""What MiniStack's descriptions of an object on disk, and of its versions, lack."""
 
 
 def install(s3: Any) -> None:
-    """Patch ministack.services.s3, and give it the parts of the objects that it has read."""
+    """Patch ministack.services.s3."""
     find_names(s3, *_NAMES)
-    _keep_parts(s3)
+    for name in ("_object_meta_from_record", "_version_entry_from_record", "_object_record_from_version"):
+        setattr(s3, name, _keeping(getattr(s3, name)))
     s3._get_object, s3._head_object = _ranged(s3, s3._get_object), _ranged(s3, s3._head_object)
     _describe_parts(s3)
 
 
-def _keep_parts(s3: Any) -> None:
-    """Have the parts of objects kept on disk and with their versions, and read those that are there."""
-    for name in ("_object_meta_from_record", "_version_entry_from_record", "_object_record_from_version"):
-        setattr(s3, name, _keeping(getattr(s3, name)))
-    for (account, bucket), held in s3._buckets._data.items():
-        for key, record in held["objects"].items():
-            if "-" in record["etag"]:  # of parts
-                path = s3._object_disk_path(bucket, key, account)
-                with contextlib.suppress(OSError, ValueError, TypeError):
-                    meta = json.loads(Path(path + ".meta.json").read_text(encoding="utf-8"))
-                    record.update({name: meta[name] for name in _KEPT if meta.get(name)})
-
-
 def _keeping(describe: Callable[..., dict[str, Any]]) -> Callable[..., dict[str, Any]]:
-    """`describe`, whose description also has what else the object has of _KEPT."""
+    """`describe`, whose description also has what else the object has of KEPT."""
 
     @functools.wraps(describe)
     def described(known: dict[str, Any], *more: Any) -> dict[str, Any]:
-        return {**describe(known, *more), **{name: known[name] for name in _KEPT if known.get(name)}}
+        return {**describe(known, *more), **{name: known[name] for name in KEPT if known.get(name)}}
 
     return described
 
