@@ -16,6 +16,7 @@ from loadingbay.console.tasks import Task
 from loadingbay.data import provide
 from loadingbay.data.acquire import Data
 from loadingbay.errors import UsageError
+from loadingbay.story.run import Finished
 from loadingbay.story.run import run as do
 from pipelines import executions
 from pipelines.parameters import PARAMETERS, Value, check_costs
@@ -69,9 +70,9 @@ def _start(request: Request) -> Response:
             mistakes=mistakes,
         )
 
-    def work(task: Task) -> int:
-        """The run itself, as a task: returns the number of the version that it led to."""
-        finished = do(
+    def work(task: Task) -> Finished:
+        """The run itself, as a task."""
+        return do(
             here.target,
             task.screen,
             here.root,
@@ -80,7 +81,6 @@ def _start(request: Request) -> Response:
             values=values,
             approve=False,
         )
-        return finished.version.number
 
     title = ", ".join(f"{name} {value}" for name, value in values.items()) or "all parameters at their defaults"
     return shown(tasks(request).start(RUN, title, work))

@@ -1,10 +1,15 @@
 """Pages of runs: what differs between two, the trials of a search, and data that are used again."""
 
 import json
+import threading
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+
+from loadingbay.registry.versions import Version
+from loadingbay.story.run import Finished
+from loadingbay.story.summary import Summary
 
 NOON = datetime(2026, 11, 26, 12, tzinfo=UTC)
 ARN = "arn:aws:sagemaker:us-east-1:000000000000:pipeline/loadingbay/execution/"
@@ -181,6 +186,18 @@ def test_a_run_starts_again_with_its_data_and_changes(desk, runs, monkeypatch):
     desk.get(answer.headers["location"])
     assert (given["data"].sha256, given["data"].label, given["data"].files) == ("a" * 64, "cifar-100", ())
     assert given["values"] == {"Epochs": 8}
+
+
+@pytest.mark.parametrize(("new", "said"), [(True, "It led to <a"), (False, "Nothing changed: this is <a")])
+def test_a_run_that_ended_says_whether_it_registered_a_version(desk, monkeypatch, tmp_path, new, said):
+    version = Version(3, "arn:3", "PendingManualApproval", NOON, "", {}, "")
+    finished = Finished(Summary(), version, new, tmp_path)
+    monkeypatch.setattr("loadingbay.console.run_form.do", lambda *_, **__: finished)
+    place = desk.post("/runs", {}).headers["location"]
+    for thread in threading.enumerate():
+        if thread.name == "console-runs/started":
+            thread.join()
+    assert f'{said} href="/versions/3">version 3</a>' in desk.get(place).text
 
 
 def test_data_of_another_bucket_start_nothing(desk, monkeypatch):
