@@ -26,6 +26,18 @@ def as_on_aws(body: dict[str, Any], request_id: str) -> dict[str, Any]:
     return {**body, "errorMessage": message, "errorType": kind}
 
 
+def readable(node: Any) -> Any:
+    r"""The node with halves of surrogate pairs in its texts as `\ud800`: no answer can hold them.
+
+    A handler may have raised them, and paths that are not UTF-8 have them in a stack trace.
+    """
+    if isinstance(node, str):
+        return node.encode(errors="backslashreplace").decode()
+    if isinstance(node, list):
+        return [readable(item) for item in node]
+    return {name: readable(value) for name, value in node.items()} if isinstance(node, dict) else node
+
+
 def _of_import(told: str) -> tuple[str, str]:
     """Type and message of an error while the handler's module was imported, as the worker tells it."""
     try:

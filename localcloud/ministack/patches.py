@@ -74,12 +74,12 @@ def name_lambda_errors(modules: Modules, changed: Callable[[str], None], printed
         printed(answer.get("log") or "")
         body = answer.get("body")
         if isinstance(body, dict) and answer.get("error"):
-            return {**answer, "body": function_errors.as_on_aws(body, request_id)}
+            return function_errors.readable({**answer, "body": function_errors.as_on_aws(body, request_id)})
         if not (isinstance(body, dict) and _ERROR_MARK in body):
             return answer
         error = dict(body[_ERROR_MARK])
         log = "\n".join(filter(None, [answer.get("log", ""), f"[ERROR] {error.pop('trace')}"]))
-        return {"body": {**error, "requestId": request_id}, "error": True, "log": log}
+        return function_errors.readable({"body": {**error, "requestId": request_id}, "error": True, "log": log})
 
     service._execute_function_warm = execute
 

@@ -1,6 +1,7 @@
 """Errors of functions that no handler raised have the names that Lambda gives them."""
 
 import json
+import re
 import zipfile
 from io import BytesIO
 from typing import Any
@@ -56,6 +57,8 @@ def test_an_error_has_lambdas_name(body: dict[str, Any], kind: str, message: str
         ("exits", "import os\ndef handler(event, context): os._exit(3)", "Runtime.ExitError"),
         ("object", "def handler(event, context): return object()", "Runtime.MarshalError"),
         ("half", "def handler(event, context): return '\\ud800'", "Runtime.MarshalError"),
+        ("raises-half", "def handler(event, context): raise ValueError('\\ud800')", "ValueError"),
+        ("imports-half", "raise ValueError('\\ud800')", "ValueError"),
     ],
 )
 def test_a_function_that_cannot_answer_says_why(cloud: RunningCloud, name: str, code: str, kind: str) -> None:
@@ -69,5 +72,7 @@ def test_a_function_that_cannot_answer_says_why(cloud: RunningCloud, name: str, 
     )  # fmt: skip
 
     answer = functions.invoke(FunctionName=f"error-{name}")
+    told = answer["Payload"].read().decode()
 
-    assert json.loads(answer["Payload"].read())["errorType"] == kind
+    assert json.loads(told)["errorType"] == kind
+    assert not re.search(r"(?<!\\)\\ud[89a-f]", told)
