@@ -74,12 +74,13 @@ def name_lambda_errors(modules: Modules, changed: Callable[[str], None], printed
         printed(answer.get("log") or "")
         body = answer.get("body")
         if isinstance(body, dict) and answer.get("error"):
-            return function_errors.readable({**answer, "body": function_errors.as_on_aws(body, request_id)})
+            return {**answer, "body": function_errors.readable(function_errors.as_on_aws(body, request_id))}
         if not (isinstance(body, dict) and _ERROR_MARK in body):
             return answer
         error = dict(body[_ERROR_MARK])
         log = "\n".join(filter(None, [answer.get("log", ""), f"[ERROR] {error.pop('trace')}"]))
-        return function_errors.readable({"body": {**error, "requestId": request_id}, "error": True, "log": log})
+        told = function_errors.readable({**error, "requestId": request_id})
+        return {"body": told, "error": True, "log": function_errors.readable(log)}
 
     service._execute_function_warm = execute
 
