@@ -264,8 +264,8 @@ def wait_until_served(
 ) -> None:
     """Waits until the endpoint serves this version. `waiting` is told at each look how far it is.
 
-    Raises WorkError when the version is rejected meanwhile (by its verification, or by someone), when the deployment
-    is stuck, or when nothing has come of it after `timeout` seconds (default: 5 minutes on this machine, 45 on AWS,
+    Raises WorkError when the version is rejected meanwhile (by its verification, or by someone) or deleted, when it is
+    stuck, or when nothing has come of it after `timeout` seconds (default: 5 minutes on this machine, 45 on AWS,
     where an endpoint takes minutes to start, and two of them do).
     """
     deadline = time.monotonic() + (timeout or (300 if target.local else 2700))
@@ -280,7 +280,10 @@ def wait_until_served(
                 f"version {version.number} is approved, but so is version {newer}, which is newer and in service: "
                 f"`loadingbay reject {newer}` puts version {version.number} into service"
             )
-        if (seen := get(target, version.arn)).approval == "Rejected":
+        seen = registered(target, version.arn)
+        if seen is None:
+            raise WorkError(f"version {version.number} was deleted from the registry while it was deployed")
+        if seen.approval == "Rejected":
             said = seen.comment or "no reason was given"
             if seen.metadata.get("verification") == "failed" and said.startswith("Version "):
                 log = "; its log: `loadingbay logs verification`" if "did not come into service" in said else ""

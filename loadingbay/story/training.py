@@ -161,13 +161,19 @@ def require_success(execution: Execution, data: Data | None = None) -> None:
 def registered(target: Target, execution: Execution, known: str = "") -> Registered:
     """The version that the execution registered, or else `known`, the ARN of the one that its inputs gave before.
 
-    Raises WorkError when there is neither.
+    Raises WorkError when there is neither, or when it was deleted meanwhile.
     """
     step = execution.step("Register")
     arn = step.job if step else ""
     if not arn and not known:
         raise WorkError("the pipeline succeeded but registered no version: `loadingbay status` shows its steps")
-    return Registered(registry.get(target, arn or known), new=bool(arn))
+    version = registry.registered(target, arn or known)
+    if version is None:
+        number = registry.number(arn or known)
+        raise WorkError(
+            f"version {number} was deleted from the registry while the pipeline ran: run again to register its model"
+        )
+    return Registered(version, new=bool(arn))
 
 
 def why(execution: Execution) -> str:

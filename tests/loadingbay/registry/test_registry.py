@@ -157,6 +157,16 @@ def test_someone_who_rejects_the_version_ends_the_wait_with_the_reason():
         registry.wait_until_served(target, "loadingbay", version)
 
 
+def test_someone_who_deletes_the_version_ends_the_wait():
+    sagemaker = _registry(2)
+    _serve(sagemaker, 1)
+    target = _target(sagemaker)
+    version = registry.numbered(target, 2)
+    del sagemaker.packages[2]
+    with pytest.raises(WorkError, match="version 2 was deleted from the registry while it was deployed"):
+        registry.wait_until_served(target, "loadingbay", version)
+
+
 def test_a_failed_verification_ends_the_wait_with_the_reason():
     sagemaker = _registry(2)
     _serve(sagemaker, 1)

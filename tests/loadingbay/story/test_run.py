@@ -190,6 +190,12 @@ def test_a_run_in_which_nothing_changed_names_the_version_it_had_made(story):
     assert (finished.version.number, finished.new) == (1, False)
 
 
+def test_a_version_that_was_deleted_during_the_run_is_named(story):
+    del story.sagemaker.packages[1]
+    with pytest.raises(WorkError, match="version 1 was deleted from the registry while the pipeline ran"):
+        story.run()
+
+
 def test_drawn_samples_are_announced_before_anything_is_computed(story):
     story.run()
     lines = story.output.getvalue().splitlines()
