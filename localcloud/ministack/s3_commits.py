@@ -30,6 +30,7 @@ _NAMES = (
     "_persist_object", "_persist_displaced_version", "_object_disk_path", "_object_meta_from_record",
     "_key_history_meta", "_atomic_write", "_remove_key_files", "_other_key_disk_path", "_version_disk_path",
     "_delete_version_file", "_ensure_bucket", "_object_versions", "_put_object", "get_account_id", "DATA_DIR",
+    "_record_object_version", "_bucket_versioning", "_object_tags", "_object_acl",
 )  # fmt: skip
 
 
@@ -158,7 +159,7 @@ def install(s3: Any, commits: Commits) -> None:
             _read_again(s3, bucket, key, source)
             raise DiskError(f"version {version} of s3://{bucket}/{key} could not be kept: {error.strerror}") from error
 
-    put_object, remove_files = s3._put_object, s3._remove_key_files
+    put_object, remove_files, record_version = s3._put_object, s3._remove_key_files, s3._record_object_version
 
     @functools.wraps(remove_files)
     def remove(path: str | None) -> None:
@@ -173,7 +174,15 @@ def install(s3: Any, commits: Commits) -> None:
         on_disk(body, commits.folder)
         return put_object(bucket, key, body, headers)
 
-    s3._put_object, s3._remove_key_files = put, remove
+    @functools.wraps(record_version)
+    def record(bucket: str, key: str, *written: Any) -> Any:
+        """Note the version that a put makes. Tags and access list of an object that it replaces are gone, as on AWS."""
+        if s3._bucket_versioning.get(bucket) != "Enabled":
+            for store in (s3._object_tags, s3._object_acl):
+                store.pop((bucket, key, None), None)
+        return record_version(bucket, key, *written)
+
+    s3._put_object, s3._remove_key_files, s3._record_object_version = put, remove, record
     s3._persist_object, s3._persist_displaced_version = persist, keep_displaced
 
 

@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 
 from localcloud.ministack.durable import recover_objects
-from localcloud.ministack.s3_commits import Commits, repair
+from localcloud.ministack.s3_commits import Commits, install, repair
 from localcloud.ministack.s3_files import FileBytes
 from localcloud.settings import StartError
+from tests.localcloud.ministack.s3_modules import ACCOUNT, ask, module, version
 
 
 def sidecar(body: bytes, **members: Any) -> str:
@@ -197,3 +198,23 @@ def test_a_put_that_a_crash_cut_leaves_the_object_before_it(tmp_path: Path, suff
 
     assert read(path) == (b"before", json.loads(sidecar(b"before")))
     assert list(folder.iterdir()) == []
+
+
+@pytest.mark.parametrize("status", ["", "Suspended", "Enabled"])
+def test_a_put_leaves_no_tags_and_access_list_of_the_object_it_replaces(tmp_path: Path, status: str) -> None:
+    s3 = module(tmp_path / "s3", persist=True)
+    install(s3, Commits(tmp_path / "commits"))
+    ask(s3, "PUT", "/bucket", x_amz_object_ownership="ObjectWriter")
+    if status:
+        version(s3, "bucket", status)
+    tagged: dict[str, Any] = {"x_amz_tagging": "a=b", "x_amz_acl": "bucket-owner-full-control"}
+    assert ask(s3, "PUT", "/bucket/key", body=b"1", **tagged)[0] == 200
+    first = dict(s3._object_tags._data)
+    assert (len(first), len(s3._object_acl._data)) == (1, 1)
+
+    assert ask(s3, "PUT", "/bucket/key", body=b"2")[0] == 200
+
+    assert s3._object_tags._data == (first if status == "Enabled" else {})
+    assert len(s3._object_acl._data) == (status == "Enabled")
+    written = read(tmp_path / "s3" / ACCOUNT / "bucket" / "key")[1]
+    assert ("tags" in written, "acl" in written) == ((status == "Enabled"),) * 2
