@@ -2,6 +2,7 @@
 
 import asyncio
 import fcntl
+import gc
 import os
 import secrets
 import signal
@@ -169,6 +170,8 @@ async def _serve(settings: Settings, listener: socket.socket, handle: IO[str]) -
 
         await assembly.front(scope, receive, heard if scope["type"] == "lifespan" else send)
 
+    # What was imported stays: the collector need not look through it again, 0.1 s each time.
+    gc.freeze()
     serving = asyncio.create_task(serve_http(app, listener, finished.wait))
     await asyncio.wait([asyncio.ensure_future(started.wait()), serving], return_when=asyncio.FIRST_COMPLETED)
     if serving.done():

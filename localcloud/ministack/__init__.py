@@ -5,6 +5,7 @@ imports             what MiniStack imports for nothing, kept out
 emulator            MiniStack within this process: S3, Lambda, Step Functions, EventBridge, CloudFormation, Logs, SQS
 patches             where MiniStack does not behave as AWS does
 json_requests       requests of AWS JSON, straight to their service
+repeated            what MiniStack works out again and again: the parts of ARNs, the time, random ids
 list_tokens         tokens that no list gave
 definitions         definitions of state machines, checked when they are created
 asl/                how executions of state machines run, in place of MiniStack's interpreter
@@ -51,6 +52,7 @@ s3_folders          which folders of objects have not changed since a start
 s3_keys             objects and versions by key, in order
 s3_lists            pages of S3's lists
 s3_files            the bytes of a large object as a range of its file
+s3_paths            where the file of an object is
 s3_requests         long work of requests to S3 in threads
 s3_large            large objects read from their files
 s3_ranges           ranges and parts of objects and of their versions

@@ -29,6 +29,7 @@ from localcloud.ministack import (
     s3_large,
     s3_lists,
     s3_loading,
+    s3_paths,
     s3_ranges,
     s3_requests,
     s3_uploads,
@@ -116,6 +117,7 @@ class Durable:
         s3_lists.install(s3)
         s3_commits.install(s3, s3_commits.Commits(folder / "s3-commits"))
         s3_loading.load(s3, folder / "s3-folders.json")
+        s3_paths.install(s3)
         s3_large.install(s3)
         s3_ranges.install(s3)
         s3_uploads.install(s3, uploads)

@@ -31,6 +31,7 @@ from localcloud.ministack import (
     list_tokens,
     map_runs,
     patches,
+    repeated,
     schedules,
     stacks,
     threads,
@@ -114,6 +115,7 @@ class Emulator:
             self._main: Any = importlib.import_module("ministack.app")
             self._modules: dict[str, Any] = {name: importlib.import_module(f"ministack.{name}") for name in _MODULES}
         self._check_names()
+        repeated.install(self._modules)
         # The emulator's own callbacks are set later, so they are looked up when they are called.
         patches.name_lambda_errors(
             self._modules, lambda service: self.changed(service), lambda text: self.printed(text)

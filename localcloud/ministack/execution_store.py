@@ -30,6 +30,7 @@ CREATE INDEX IF NOT EXISTS that_run ON executions (status) WHERE status = 'RUNNI
 """
 KEPT_DAYS = 90
 MOST_KEPT = 100_000
+_WINDOW = 4096
 _SUMMARY = ("executionArn", "stateMachineArn", "name", "status", "startDate", "stopDate", "mapRunArn")
 
 Execution = dict[str, Any]
@@ -217,7 +218,9 @@ def _packed(execution: Execution) -> bytes:
         try:
             events = list(execution["events"])
             head = json.dumps({name: value for name, value in list(execution.items()) if name != "events"})
-            return head.encode() + b"\n" + zlib.compress(json.dumps(events).encode(), 1)
+            history = json.dumps(events).encode()
+            # With a window that fits: to clear a larger one takes as long as to compress what is small.
+            return head.encode() + b"\n" + zlib.compress(history, 1, 14 if len(history) > _WINDOW else 12)
         except RuntimeError:
             # Its thread changed it meanwhile.
             time.sleep(0.001)

@@ -7,13 +7,13 @@ for S3 only. An execution of three tasks is described four times on its way.
 import json
 import logging
 import re
-import uuid
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
 from localcloud.api.asgi import App, Receive, Scope, Send
 from localcloud.ministack.private_names import find_names
+from localcloud.ministack.repeated import random_id
 
 logger = logging.getLogger("localcloud")
 
@@ -27,7 +27,7 @@ def install(main: Any, modules: Mapping[str, Any]) -> App:
     Where MiniStack checks policies itself (`AUTH`), that is the application as it was.
     """
     router, responses = modules["core.router"], modules["core.responses"]
-    find_names(main, "app", "SERVICE_HANDLERS", "AUTH", "_send_response", "_send_streaming_response")
+    find_names(main, "app", "SERVICE_HANDLERS", "AUTH", "_send_streaming_response")
     find_names(router, "SERVICE_PATTERNS")
     kinds = ("expected_success_content_type", "expected_error_content_type")
     find_names(responses, *kinds, "set_request_account_id", "set_request_region", "StreamingResponse")
@@ -67,13 +67,22 @@ def install(main: Any, modules: Mapping[str, Any]) -> App:
             status, answered, answer = 500, {"Content-Type": "application/json"}, said
         if given := answered.get("Content-Type"):
             answered["Content-Type"] = content_type(service, status >= 400, given)
-        answered["x-amzn-requestid"] = str(uuid.uuid4())
+        answered["x-amzn-requestid"] = random_id()
         if isinstance(answer, responses.StreamingResponse):
             await main._send_streaming_response(send, receive, status, answered, answer)
         else:
-            await main._send_response(send, status, answered, answer)
+            await _send(send, status, answered, answer)
 
     return direct
+
+
+async def _send(send: Send, status: int, headers: Mapping[str, str], body: bytes | str) -> None:
+    """Send a whole answer."""
+    data = body.encode() if isinstance(body, str) else body
+    named = {name.lower(): value for name, value in headers.items()} | {"content-length": str(len(data))}
+    listed = [(name.encode(), value.encode()) for name, value in named.items()]
+    await send({"type": "http.response.start", "status": status, "headers": listed})
+    await send({"type": "http.response.body", "body": data})
 
 
 def _headers(scope: Scope) -> dict[str, str]:

@@ -109,6 +109,8 @@ class Saver:
         """`settle()` commits to the stores what a request changed in other services, e.g. a message by a rule."""
         self._files, self._settle = files, settle
         self._dirty: set[str] = set()
+        self._touched: dict[str, set[str]] = {}
+        """State files that a service's work changes, by service."""
         self._everything_until = 0.0
         self._lock = threading.Lock()
         self._wake = threading.Event()
@@ -141,9 +143,12 @@ class Saver:
 
     def mark(self, service: str) -> None:
         """A service did some work; what that changed, there and in others, is written soon."""
-        keys = {self._files.key_of(touched) for touched in _TOUCHES.get(service, {service})}
+        keys = self._touched.get(service)
+        if keys is None:
+            found = {self._files.key_of(touched) for touched in _TOUCHES.get(service, {service})}
+            keys = self._touched[service] = {key for key in found if key is not None}
         with self._lock:
-            self._dirty |= {key for key in keys if key is not None}
+            self._dirty |= keys
         self._wake.set()
 
     def _write_for_request(self, service: str, room: Room | None) -> None:

@@ -22,7 +22,7 @@ from localcloud.ministack.asl.integrations import Integrations
 from localcloud.ministack.asl.intrinsics import evaluate
 from localcloud.ministack.asl.lifecycle import Lifecycle
 from localcloud.ministack.asl.machines import Machines
-from localcloud.ministack.asl.queries import Queries, status_change
+from localcloud.ministack.asl.queries import Finished, Queries, status_change
 from localcloud.ministack.asl.requests import Refused
 from localcloud.ministack.asl.tasks import Tasks
 from localcloud.ministack.private_names import find_names
@@ -53,6 +53,7 @@ _USED = (
     "_register_sfn_jsonata_functions", "_jsonata_state_field", "_jsonata_wait_seconds", "_jsonata_wait_timestamp",
     "_json_type", "_invoke_resource", "_run_distributed_map", "_read_map_items", "json_response",
     "error_response_json", "get_region", "get_account_id", "new_uuid", "now_iso",
+    "_finalize_response",
 )  # fmt: skip
 
 
@@ -116,6 +117,8 @@ def install(states: ModuleType, functions: Any, threads: Threads, changed: Calla
     }
     for name in _REPLACED:
         setattr(machines, name, made[name])
+    finalize = machines._finalize_response
+    machines._finalize_response = lambda answer: answer if isinstance(answer[2], Finished) else finalize(answer)
     refused = Refused(machines)
     machines._describe_execution = refused.unless_there(queries.describe, "execution")
     shown = queries.of_history(machines._get_execution_history)

@@ -10,7 +10,7 @@ from localcloud.ministack.asl.errors import DATA_LIMIT_EXCEEDED, RUNTIME, StateE
 
 MOST_EVENTS = 25_000
 MOST_BYTES = 262_144
-
+_JSON = json.JSONEncoder(separators=(",", ":"), allow_nan=False)
 
 TOO_LARGE = "The state/task '{}' returned a result with a size exceeding the maximum number of bytes service limit."
 """The cause of States.DataLimitExceeded, given the name of the state or task."""
@@ -52,6 +52,6 @@ def is_too_large(text: str) -> bool:
 def as_json(value: Any) -> str:
     """A value as JSON without spaces, as AWS shows data in histories and descriptions. StateError if it is none."""
     try:
-        return json.dumps(value, separators=(",", ":"), allow_nan=False)
+        return _JSON.encode(value)
     except ValueError as error:
         raise StateError(RUNTIME, f"The data is not JSON: {error}") from None

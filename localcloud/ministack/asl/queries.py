@@ -23,7 +23,12 @@ _OF_EVENTS = (
     "executionArn", "stateMachineArn", "stateMachineVersionArn", "stateMachineAliasArn", "name", "status", "startDate",
     "stopDate", "redriveDate", "input", "output", "error", "cause",
 )  # fmt: skip
+_TIMES = {"startDate", "stopDate", "redriveDate"}
 _LONGEST_IN_EVENT = 248 * 1024
+
+
+class Finished(bytes):
+    """The body of an answer whose times are numbers already, as clients read them."""
 
 
 class Queries:
@@ -41,8 +46,10 @@ class Queries:
         if "output" in answer:
             answer["outputDetails"] = {"included": True}
         answer |= redrives.described(execution, self._states._state_machines.get(execution["stateMachineArn"]))
-        described: Answer = self._states.json_response(answer)
-        return described
+        for name in _TIMES & answer.keys():
+            answer[name] = _seconds(answer[name])
+        status, headers, body = self._states.json_response(answer)
+        return status, headers, Finished(body)
 
     def of_history(self, ask: Operation) -> Operation:
         """`ask`, which is GetExecutionHistory, with events as AWS shows them."""
@@ -92,12 +99,17 @@ def status_change(execution: dict[str, Any], machine: dict[str, Any] | None) -> 
     """The detail of the event "Step Functions Execution Status Change": times in milliseconds, large data left out."""
     told: dict[str, Any] = {name: execution.get(name) for name in _OF_EVENTS}
     told |= {"redriveStatusReason": None, **redrives.described(execution, machine)}
-    for name in ("startDate", "stopDate", "redriveDate"):
+    for name in _TIMES:
         if told[name]:
-            told[name] = int(datetime.fromisoformat(told[name].replace("Z", "+00:00")).timestamp() * 1000)
+            told[name] = int(_seconds(told[name]) * 1000)
     for name in ("input", "output"):
         text = told[name]
         included = text is None or len(text) <= _LONGEST_IN_EVENT
         told[f"{name}Details"] = {"included": included} if text is not None else None
         told[name] = text if included else None
     return told
+
+
+def _seconds(moment: str) -> float:
+    """A time of the emulator's, in seconds since 1970."""
+    return datetime.fromisoformat(moment).timestamp()

@@ -32,12 +32,8 @@ class Main:
                 raise self.error
             return 200, {"Content-Type": "application/json"}, b"{}"
 
-        async def send_response(send: Any, *answer: Any) -> None:
-            await send(answer)
-
         vars(main).update(
-            app=app, AUTH=auth, SERVICE_HANDLERS={"known": handle}, _send_response=send_response,
-            _send_streaming_response=None,
+            app=app, AUTH=auth, SERVICE_HANDLERS={"known": handle}, _send_streaming_response=None,
         )  # fmt: skip
         vars(router).update(SERVICE_PATTERNS={"known": {"target_prefixes": ["Known."]}, "other": {}})
         scope = {}
@@ -67,7 +63,11 @@ class Main:
             await self._app(scope, receive, send)
 
         asyncio.run(ask())
-        return sent[0] if sent else None
+        if not sent:
+            return None
+        start, body = sent
+        assert (start["type"], body["type"]) == ("http.response.start", "http.response.body")
+        return start["status"], {name.decode(): value.decode() for name, value in start["headers"]}, body["body"]
 
 
 def test_a_request_is_answered_by_its_service() -> None:
@@ -76,7 +76,8 @@ def test_a_request_is_answered_by_its_service() -> None:
     status, headers, body = main.answer()
 
     assert (status, body) == (200, b"{}")
-    assert headers["Content-Type"] == "application/x-amz-json-1.0"
+    assert headers["content-type"] == "application/x-amz-json-1.0"
+    assert headers["content-length"] == "2"
     assert len(headers["x-amzn-requestid"]) == 36
     [(method, path, given, data, query)] = main.asked
     assert (method, path, data, query) == ("POST", "/", b'{"a": 1}', {})

@@ -232,3 +232,20 @@ def test_express_machines_have_five_minutes(kind: str, definition: dict[str, Any
 
 def test_a_time_is_moved_by_seconds() -> None:
     assert later("2026-11-26T23:59:59.500Z", 1.5) == "2026-11-27T00:00:01.000Z"
+
+
+def test_the_times_of_a_description_are_numbers(machines: Machines) -> None:
+    bodies: list[Any] = []
+    client = machines.cloud.client("stepfunctions")
+    client.meta.events.register(
+        "before-parse.sfn.DescribeExecution", lambda response_dict, **_: bodies.append(response_dict["body"])
+    )
+    began = time.time()
+    arn = machines.ended(machines.start({"Type": "Succeed"}, {"startDate": "2026-11-27T12:00:00.000Z"}))["executionArn"]
+
+    described = client.describe_execution(executionArn=arn)
+
+    told = json.loads(bodies[-1])
+    assert began - 1 <= told["startDate"] <= told["stopDate"] <= time.time() + 1
+    assert round(described["stopDate"].timestamp() * 1000) == round(told["stopDate"] * 1000)
+    assert json.loads(told["input"]) == {"startDate": "2026-11-27T12:00:00.000Z"}
