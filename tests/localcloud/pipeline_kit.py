@@ -6,6 +6,7 @@ import tarfile
 import uuid
 from typing import Any
 
+from tests.localcloud.mounting import skip_unless_found
 from tests.waiting import soon
 
 ROLE = "arn:aws:iam::000000000000:role/tests"
@@ -43,6 +44,7 @@ class Kit:
         self, name: str, script: str, *arguments: Any, inputs: dict[str, Any] | None = None, **step: Any
     ) -> dict[str, Any]:
         """A Processing step that runs `script` in Python; what it writes to /opt/ml/processing/out is its output."""
+        skip_unless_found(script)
         code = self.put(f"code/{name}.py", script)
         sources = {"code": code, **(inputs or {})}
         return {
@@ -87,6 +89,7 @@ class Kit:
 
     def training_request(self, script: str, hyperparameters: dict[str, str] | None = None) -> dict[str, Any]:
         """Arguments of a training job in script mode that reads the channel `train`."""
+        skip_unless_found(script)
         packed = io.BytesIO()
         with tarfile.open(fileobj=packed, mode="w:gz") as tar:
             entry = tarfile.TarInfo("train.py")

@@ -92,7 +92,7 @@ def test_log_lines_are_seen_while_the_job_runs(kit: Kit) -> None:
 def test_a_line_without_end_is_handed_on_in_pieces(kit: Kit) -> None:
     name = kit.processing_job("print('x' * 100_000); print('end')")
     kit.wait_job(name)
-    *lines, _ = kit.wait_log(name, "end")
+    lines = [line for line in kit.wait_log(name, "end") if line.startswith("x")]
     assert max(map(len, lines)) <= 16 * 1024
     assert sum(map(len, lines)) == 100_000
 

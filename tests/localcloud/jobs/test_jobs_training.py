@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from tests.localcloud.mounting import skip_unless_found
 from tests.localcloud.pipeline_kit import Kit
 
 TRAIN = """
@@ -35,6 +36,7 @@ def kit(cloud: Any) -> Kit:
 
 def plain(kit: Kit, script: str) -> dict[str, Any]:
     """An algorithm that runs `script` without the toolkit, which takes a second to start."""
+    skip_unless_found(script)
     kit.put("data/train/script.py", script)
     entry = ["python3", "/opt/ml/input/data/train/script.py"]
     return {"TrainingImage": "image", "TrainingInputMode": "File", "ContainerEntrypoint": entry}
@@ -87,7 +89,8 @@ def test_without_a_network_the_code_comes_as_a_channel(kit: Kit) -> None:
     script = "print('from the channel')"
     request = kit.training_request(script)
     address = request["HyperParameters"]["sagemaker_submit_directory"]
-    request["HyperParameters"]["sagemaker_submit_directory"] = "/opt/ml/input/data/code/sourcedir.tar.gz"
+    request["HyperParameters"]["sagemaker_submit_directory"] = place = "/opt/ml/input/data/code/sourcedir.tar.gz"
+    skip_unless_found(place)
     source = {"S3DataType": "S3Prefix", "S3Uri": address.rpartition("/")[0] + "/"}
     request["InputDataConfig"].append({"ChannelName": "code", "DataSource": {"S3DataSource": source}})
     name = kit.training_job(script, **request, EnableNetworkIsolation=True, EnableInterContainerTrafficEncryption=True)
