@@ -43,7 +43,7 @@ from localcloud.ministack.lambda_workers import Workers
 from localcloud.ministack.private_names import find_names, need
 from localcloud.ministack.queue_metrics import QueueMetrics
 from localcloud.ministack.state_files import StateFiles
-from localcloud.settings import Settings
+from localcloud.settings import DiskError, Settings
 
 logger = logging.getLogger("localcloud")
 
@@ -266,8 +266,16 @@ class Emulator:
             self._modules["services.eventbridge"],
             self._modules["services.scheduler"],
             start,
-            lambda service: self.changed(service),
+            self._store_schedules,
         )
+
+    def _store_schedules(self) -> None:
+        """Write when schedules fired; soon, if it cannot be written now."""
+        try:
+            self.files.write("scheduler")
+        except DiskError as error:
+            logger.warning("that a schedule fired could not be stored: %s", error)
+            self.changed("scheduler")
 
     def register_integration(self, resource: str, call: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
         """Add a Step Functions SDK integration: parameters in, result out; LookupError(name, cause) fails the state."""

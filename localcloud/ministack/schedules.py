@@ -81,10 +81,11 @@ def _is_time(expression: str) -> bool:
         return False
 
 
-def install(events: Any, scheduler: Any, start: Start, changed: Callable[[str], None]) -> None:
+def install(events: Any, scheduler: Any, start: Start, store: Callable[[], None]) -> None:
     """Patch ministack.services.eventbridge and .scheduler.
 
-    `start(request)` is StartPipelineExecution; `changed(service)` is called when a schedule fired.
+    `start(request)` is StartPipelineExecution; `store()` writes when schedules fired, before the target of one that
+    just did is called: so a kill does not let a schedule of one time fire twice.
     """
     find_names(events, "_invoke_target", "_validate_schedule_expression")
     find_names(
@@ -104,7 +105,7 @@ def install(events: Any, scheduler: Any, start: Start, changed: Callable[[str], 
     def invoke_target(target: dict[str, Any], event: dict[str, Any], rule: dict[str, Any], view: Any = None) -> None:
         """Start the pipeline that a target names; MiniStack invokes targets of other kinds."""
         if event.get("Source") == "aws.scheduler":
-            changed("scheduler")
+            store()
         request = pipeline_request(target)
         if request is None:
             invoke(target, event, rule, view)
