@@ -59,7 +59,7 @@ def complete(
     if "RegisteredModel" in chosen:
         return Derived(chosen)
     newest_first = aws.packages(sagemaker, group)
-    approved = next((one for one in newest_first if one["ModelApprovalStatus"] == "Approved"), None)
+    approved = next((one for one in newest_first if one.get("ModelApprovalStatus") == "Approved"), None)
     for package in _described(sagemaker, newest_first[:_LOOKED_AT]):
         before = _same(sagemaker, package, definition, chosen)
         # One that is older than the approved version could not serve: it is registered anew, against that champion.

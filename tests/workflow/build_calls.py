@@ -112,7 +112,11 @@ TRAINED = {
             {"Name": "LabelledPhotos", "Value": "s3://loadingbay-000000000000-us-east-1/labelled/none.manifest"},
         ]
     },
-    "ListModelPackages": {"ModelPackageSummaryList": [{"ModelPackageArn": PACKAGE, "ModelPackageVersion": 7}]},
+    "ListModelPackages": {
+        "ModelPackageSummaryList": [
+            {"ModelPackageArn": PACKAGE, "ModelPackageVersion": 7, "ModelApprovalStatus": "Approved"}
+        ]
+    },
     "DescribeModelPackage": {
         "MetadataProperties": {"GeneratedBy": EXECUTION},
         "InferenceSpecification": {"Containers": [{"ModelDataUrl": "s3://photos/model.tar.gz"}]},
