@@ -118,6 +118,8 @@ TRAINED = {
         ]
     },
     "DescribeModelPackage": {
+        "ModelPackageArn": PACKAGE,
+        "ModelPackageVersion": 7,
         "MetadataProperties": {"GeneratedBy": EXECUTION},
         "InferenceSpecification": {"Containers": [{"ModelDataUrl": "s3://photos/model.tar.gz"}]},
     },
