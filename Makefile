@@ -61,10 +61,10 @@ $(UV):
 dev: .venv/dev.stamp .venv-image/test.stamp ## both environments with test tools
 
 # For a hurry, `make test TESTS=lint`.
-TESTS ?= e2e lint unit-localcloud browser unit-image unit-tools
+TESTS ?= e2e lint unit browser
 
-# Three parts at a time share two cores, since each also waits; those that wait most begin first, so that the cores have
-# work to the end. What each printed comes when it ends.
+# Three parts at a time share two cores, since each also waits; the longest begin first, so that none is left alone at
+# the end. What each printed comes when it ends.
 PARTS = $(patsubst unit,unit-localcloud unit-image unit-tools,$(patsubst e2e,e2e-apart e2e-story,$(TESTS)))
 
 test: dev ## everything CI runs
