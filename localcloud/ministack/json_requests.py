@@ -7,13 +7,13 @@ for S3 only. An execution of three tasks is described four times on its way.
 import json
 import logging
 import re
+import uuid
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
 from localcloud.api.asgi import App, Receive, Scope, Send
 from localcloud.ministack.private_names import find_names
-from localcloud.ministack.repeated import random_id
 
 logger = logging.getLogger("localcloud")
 
@@ -67,7 +67,7 @@ def install(main: Any, modules: Mapping[str, Any]) -> App:
             status, answered, answer = 500, {"Content-Type": "application/json"}, said
         if given := answered.get("Content-Type"):
             answered["Content-Type"] = content_type(service, status >= 400, given)
-        answered["x-amzn-requestid"] = random_id()
+        answered["x-amzn-requestid"] = str(uuid.uuid4())
         if isinstance(answer, responses.StreamingResponse):
             await main._send_streaming_response(send, receive, status, answered, answer)
         else:

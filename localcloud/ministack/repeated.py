@@ -3,7 +3,6 @@
 An execution of three functions takes ARNs apart 36 times, and is told the time 25 times.
 """
 
-import os
 import time
 from collections.abc import Callable, Mapping
 from functools import lru_cache, wraps
@@ -22,7 +21,7 @@ _OF_ARNS = {
 
 
 def install(modules: Mapping[str, Any]) -> None:
-    """Patch MiniStack's Step Functions, Lambda and EventBridge."""
+    """Patch MiniStack's Step Functions and Lambda."""
     for name, functions in _OF_ARNS.items():
         find_names(modules[name], *functions)
         for function in functions:
@@ -30,9 +29,6 @@ def install(modules: Mapping[str, Any]) -> None:
     states = modules["services.stepfunctions"]
     find_names(states, "now_iso")
     states.now_iso = now
-    for module in (states, modules["services.lambda_svc"], modules["services.eventbridge"]):
-        find_names(module, "new_uuid")
-        module.new_uuid = random_id
 
 
 def remembering(work: Callable[[str], Any]) -> Callable[[Any], Any]:
@@ -55,9 +51,3 @@ def now() -> str:
 @lru_cache(8)
 def _second(seconds: int) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
-
-
-def random_id() -> str:
-    """A random UUID (version 4, RFC 9562) as text."""
-    text = os.urandom(16).hex()
-    return f"{text[:8]}-{text[8:12]}-4{text[13:16]}-{'89ab'[int(text[16], 16) & 3]}{text[17:20]}-{text[20:]}"

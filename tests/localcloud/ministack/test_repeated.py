@@ -2,7 +2,6 @@
 
 import importlib
 import time
-import uuid
 from typing import Any
 
 import pytest
@@ -59,12 +58,3 @@ def test_the_time_has_milliseconds(monkeypatch: pytest.MonkeyPatch, nanoseconds:
     monkeypatch.setattr(time, "time_ns", lambda: nanoseconds)
 
     assert repeated.now() == text
-
-
-def test_an_id_is_a_random_uuid() -> None:
-    ids = [repeated.random_id() for _ in range(100)]
-
-    assert len(set(ids)) == 100
-    for text in ids:
-        made = uuid.UUID(text)
-        assert (str(made), made.version, made.variant) == (text, 4, uuid.RFC_4122)
