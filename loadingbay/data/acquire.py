@@ -21,7 +21,7 @@ from typing import Any
 
 from loadingbay.data import download
 from loadingbay.data.download import CIFAR_100, DataError, Source
-from loadingbay.data.files import photos_among, require_text
+from loadingbay.data.files import SUFFIXES, photos_among, printable, require_text
 from pipelines.parameters import CLASS_NAME
 
 ARCHIVE_NAME = "cifar-100-python.tar.gz"
@@ -134,6 +134,7 @@ def _folder(root: Path, origin: str, digests: _Digests) -> Data:
         what = f"photos of one class only, {classes[0]!r}" if classes else "no photos"
         raise DataError(
             f"{origin}: the folder has {what}; two or more are needed, as <class>/*.png, *.jpg or *.jpeg{listed.remark}"
+            f"{_instead(root)}"
         )
     if len(files) > MAX_PHOTOS:
         raise DataError(f"{origin}: {len(files):,} photos are more than the {MAX_PHOTOS:,} that can be staged")
@@ -142,6 +143,19 @@ def _folder(root: Path, origin: str, digests: _Digests) -> Data:
         whole.update(f"{name}\0{digests.of(path, 'sha256')}\n".encode())
     counted = f"{len(files):,} photos of {', '.join(classes[:5])}" + (" and more" if len(classes) > 5 else "")
     return Data("photos", whole.hexdigest(), tuple(files), f"{counted} in {origin}{listed.remark}")
+
+
+def _instead(root: Path) -> str:
+    """What the user may have meant by a folder without photos of two classes; "" if there is nothing to say."""
+    archives = sorted(path.name for path in root.iterdir() if path.name.endswith((".tar.gz", ".tgz")))
+    if archives:
+        return f"; if the archive in it, {printable(Path(archives[0]))}, was meant, name that"
+    if any((folder / "meta").is_file() and (folder / "train").is_file() for folder in (root, *root.iterdir())):
+        return "; this is an archive that was unpacked: name the .tar.gz itself"
+    if photos_among(root.iterdir()).photos:
+        return "; there are photos in the folder itself: move those of each class into a folder of its name"
+    deeper = sorted({path.parent.parent.name for path in root.glob("*/*/*") if path.suffix.lower() in SUFFIXES})
+    return f"; there are photos one folder deeper: name {printable(root / deeper[0])}" if deeper else ""
 
 
 # --- the archive, or what takes its place ------------------------------------------------------------------------

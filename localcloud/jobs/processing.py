@@ -39,7 +39,7 @@ class Processing:
             )
             write_json(
                 host.ml / "config" / "processingjobconfig.json",
-                {k: v for k, v in job.items() if not k.startswith("_")},
+                run.sandbox.told({k: v for k, v in job.items() if not k.startswith("_")}, host),
             )
             for item in job.get("ProcessingInputs", []):
                 source = item["S3Input"]

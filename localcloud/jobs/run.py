@@ -104,7 +104,7 @@ class JobRun:
         self.directory = cloud.settings.jobs_dir / kind.label.lower() / name
         self.notes: dict[str, Any] = {}
         """Objects that the kind keeps while the job runs, e.g. the MetricReader."""
-        self._sandbox, self._launchers, self._change, self._remove = sandbox, launchers, change, remove
+        self.sandbox, self._launchers, self._change, self._remove = sandbox, launchers, change, remove
         self._group = f"/aws/sagemaker/{kind.label}Jobs"
         self._tail = ErrorTail()
         self._lock = threading.Lock()
@@ -207,7 +207,7 @@ class JobRun:
         if code != 0:
             excess = next((process.excess for process in self._processes if process.excess), "")
             image = images[self._failed % len(images)]
-            error = algorithm_error(message, self._tail, code, image, mounted=self._sandbox.mounts)
+            error = algorithm_error(message, self._tail, code, image, mounted=self.sandbox.mounts)
             if excess:
                 error = JobError("AlgorithmError", excess)
             left = self._deliver(job, hosts, complete=False)
@@ -230,7 +230,7 @@ class JobRun:
 
     def _names(self, hosts: list[Host]) -> list[str]:
         """Return the hosts' names if the sandbox can mount a hosts file, else their addresses."""
-        if not self._sandbox.mounts:
+        if not self.sandbox.mounts:
             return ["localhost"] if len(hosts) == 1 else [f"127.0.0.{host.index + 1}" for host in hosts]
         self._hosts_file.write_text(addresses(hosts))
         return [host.name for host in hosts]
@@ -244,9 +244,9 @@ class JobRun:
 
         With `led` it is 0 if the first host's is: the others are ended then.
         """
-        if not self._sandbox.mounts:
+        if not self.sandbox.mounts:
             self.say(["This machine allows no mount namespace: /opt/ml is rewritten to the job's directory in the"
-                      " command, its arguments and the environment."])  # fmt: skip
+                      " command, its arguments, the environment and the configuration."])  # fmt: skip
         with self._lock:
             if self._ending is None:
                 for host in hosts:
@@ -287,16 +287,16 @@ class JobRun:
 
     def _start(self, job: Document, host: Host) -> ContainedProcess:
         """Start the job's process for one host in the sandbox; its output goes to the job's log stream of that host."""
-        own = self._sandbox.own_variables(host)
+        own = self.sandbox.own_variables(host)
         variables = {
             **self.cloud.settings.process_environment(host.ml, self._runtimes[host.index % len(self._runtimes)]),
             **(self._identity.variables if self._identity is not None else {}),
             **(ISOLATED if _isolated(job) else {}),
             **own,
             **job.get("Environment", {}),
-            **self.kind.variables(self, job, host, self._sandbox.root(host)),
+            **self.kind.variables(self, job, host, self.sandbox.root(host)),
         }
-        variables = add_layer(variables, host, self._sandbox.root(host))
+        variables = add_layer(variables, host, self.sandbox.root(host))
         network = "alone" if _isolated(job) else "shared"
         if network == "alone" and self.kind.hosts(job) > 1:
             # They may call each other, and there is no network between several that is not the machine's.
@@ -304,8 +304,8 @@ class JobRun:
                 ["EnableNetworkIsolation: the processes of a job on several instances share the machine's network."]
             )
             network = "shared"
-        hosts_file = {self._hosts_file: "/etc/hosts"} if self._sandbox.mounts and HOSTS.exists() else {}
-        plan = self._sandbox.plan(
+        hosts_file = {self._hosts_file: "/etc/hosts"} if self.sandbox.mounts and HOSTS.exists() else {}
+        plan = self.sandbox.plan(
             self.kind.command(job, host),
             variables,
             host,

@@ -44,7 +44,7 @@ class Training:
         mirrors = []
         for host in hosts:
             config = host.ml / "input" / "config"
-            write_json(config / "hyperparameters.json", job.get("HyperParameters", {}))
+            write_json(config / "hyperparameters.json", run.sandbox.told(job.get("HyperParameters", {}), host))
             write_json(config / "inputdataconfig.json", input_data_config(channels))
             instance, _ = instances(job["ResourceConfig"])
             write_json(config / "resourceconfig.json", resource_config(hosts, host, instance, names))

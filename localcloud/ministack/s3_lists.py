@@ -5,8 +5,10 @@ number of keys at once where S3 gives 1,000, and a list of versions that is grou
 Source: Amazon S3 API Reference, "ListObjects", "ListObjectsV2" and "ListObjectVersions".
 """
 
+import binascii
 import functools
 import heapq
+from base64 import b64decode
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator
 from itertools import groupby, islice
@@ -89,12 +91,32 @@ def _has_versions(versions: ByKey) -> bool:
 
 
 def _bounded(s3: Any, answer: Callable[[str, dict[str, Any]], Answer], name: str) -> Callable[..., Answer]:
-    """A list that shows at most 1,000; the front door refuses what is no number."""
+    """A list that shows at most 1,000, and refuses what MiniStack reads otherwise than S3.
+
+    The front door refuses what is no number.
+    """
 
     def bounded(bucket: str, query: dict[str, Any]) -> Answer:
+        if s3._ensure_bucket(bucket) is not None and (said := _refusal(s3, query)):
+            refused: Answer = s3._error("InvalidArgument", said, 400, f"/{bucket}")
+            return refused
         return answer(bucket, {**query, name: [str(min(int(s3._qp(query, name, str(MOST))), MOST))]})
 
     return bounded
+
+
+def _refusal(s3: Any, query: dict[str, Any]) -> str:
+    """Why a list is refused: a token that none gave, or an unknown encoding; "" if it is not."""
+    if s3._qp(query, "encoding-type") not in ("", "url"):
+        return "Invalid Encoding Method specified in Request"
+    if "continuation-token" in query:
+        try:
+            known = b64decode(s3._qp(query, "continuation-token"), validate=True).decode()
+        except (binascii.Error, ValueError):
+            known = ""
+        if not known:
+            return "The continuation token provided is incorrect"
+    return ""
 
 
 def _list_versions(s3: Any, name: str, query: dict[str, Any]) -> Answer:

@@ -2,8 +2,8 @@
 
 With namespaces the command's directory is mounted on /opt/ml and a folder of it on /tmp, the homes of this and the
 user's other local clouds look empty, and no process but the command's own can be seen or signalled. Without them
-(`Sandbox()`), every path below /opt/ml in the command and its variables is rewritten to the command's directory, and
-its processes are ended by their parentage. In both ways the paths that a command is given are ASCII, whatever the home
+(`Sandbox()`), every path below /opt/ml in the command, its variables and its configuration is rewritten to the
+command's directory, and its processes are ended by their parentage. In both ways the paths that a command is given are ASCII, whatever the home
 is called: some libraries open no others.
 """
 
@@ -15,6 +15,7 @@ import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from localcloud.sandbox.homes import noted, outermost
 from localcloud.sandbox.launcher import Plan
@@ -88,6 +89,10 @@ class Sandbox:
             return path
         return self.ascii_hidden / path.relative_to(self.hidden)
 
+    def told(self, value: Any, place: Place) -> Any:
+        """A JSON value for a file that the command reads, with the paths by which it finds its /opt/ml."""
+        return value if self.mounts else rewrite(value, self._seen(place.ml))
+
     def own_variables(self, place: Place) -> dict[str, str]:
         """HOME and TMPDIR of a command, in its own /opt/ml."""
         return {"HOME": f"{self.root(place)}/home", "TMPDIR": f"{self.root(place)}/tmp"}  # noqa: S108 - its own
@@ -111,9 +116,8 @@ class Sandbox:
         """
         if not self.mounts:
             seen = self._seen(place.ml)
-            command = [rewrite(part, seen) for part in command]
-            variables = {name: rewrite(value, seen) for name, value in variables.items()}
-            variables = {**variables, VARIABLE: str(place.directory)}
+            command = rewrite(list(command), seen)
+            variables = {**rewrite(dict(variables), seen), VARIABLE: str(place.directory)}
             return Plan(_bytes(command), _environment(variables), os.fsencode(seen), network=network.encode())
         own = [(place.ml / "tmp", folder) for folder in _TEMPORARY if Path(folder).is_dir()]
         pairs = [(place.ml, OPT_ML), *own, *(mounts or {}).items()]
@@ -147,9 +151,13 @@ def _environment(variables: Mapping[str, str]) -> list[bytes]:
     return [os.fsencode(f"{name}={value}") for name, value in variables.items()]
 
 
-def rewrite(text: str, ml: Path) -> str:
-    """Return the text with every path under /opt/ml changed to one under `ml`."""
-    return _PATH.sub(lambda _: str(ml), text)
+def rewrite(value: Any, ml: Path) -> Any:
+    """Return a JSON value with every path under /opt/ml in its strings changed to one under `ml`."""
+    if isinstance(value, str):
+        return _PATH.sub(lambda _: str(ml), value)
+    if isinstance(value, dict):
+        return {name: rewrite(member, ml) for name, member in value.items()}
+    return [rewrite(member, ml) for member in value] if isinstance(value, list) else value
 
 
 def detect(

@@ -186,6 +186,26 @@ def test_a_folder_without_photos_is_refused(tmp_path):
         get(tmp_path, tmp_path / "photos")
 
 
+@pytest.mark.parametrize(
+    ("files", "said"),
+    [
+        (("meta", "train", "test"), "an archive that was unpacked: name the .tar.gz itself"),
+        (("cifar-100-python/meta", "cifar-100-python/train"), "an archive that was unpacked: name the .tar.gz itself"),
+        (("mine.tar.gz",), "the archive in it, mine.tar.gz, was meant, name that"),
+        (("cat/a.png", "mine.tgz"), "the archive in it, mine.tgz, was meant, name that"),
+        (("a.png", "b.jpg"), "photos in the folder itself: move those of each class into a folder of its name"),
+        (("test/cat/a.png", "train/cat/a.png"), "photos one folder deeper: name .*/photos/test$"),
+    ],
+)
+def test_a_folder_that_is_nearly_right_is_refused_with_the_way_on(tmp_path, files, said):
+    for name in files:
+        path = tmp_path / "photos" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    with pytest.raises(DataError, match=said):
+        get(tmp_path, tmp_path / "photos")
+
+
 def test_a_link_out_of_the_folder_is_refused(tmp_path, photos):
     Image.new("RGB", (8, 8)).save(tmp_path / "private.png")
     (photos / "dog" / "link.png").symlink_to(tmp_path / "private.png")

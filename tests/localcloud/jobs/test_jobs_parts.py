@@ -1,9 +1,11 @@
 """The parts of a job that need no server: keys, archives, reasons of failure, metrics."""
 
+import json
 import os
 import tarfile
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -11,8 +13,12 @@ import regex
 
 from localcloud.jobs.archive import collect, write_tar_gz
 from localcloud.jobs.failure import ErrorTail, JobError, algorithm_error
+from localcloud.jobs.layout import make_hosts
 from localcloud.jobs.metrics import MetricReader, check_definitions
+from localcloud.jobs.processing import Processing
+from localcloud.jobs.training import Training
 from localcloud.jobs.transfer import Location, Mirror, Transfer
+from localcloud.sandbox.sandbox import Sandbox
 
 
 def test_an_archive_depends_on_contents_alone(tmp_path: Path) -> None:
@@ -245,3 +251,42 @@ def test_a_sparse_file_larger_than_the_disk_is_not_copied(tmp_path: Path) -> Non
         write_tar_gz(collect([tmp_path]), tmp_path / "archive.tar.gz")
 
     assert not (tmp_path / "archive.tar.gz").exists()
+
+
+def configuration(tmp_path: Path, kind: Any, sandbox: Sandbox, name: str, **job: Any) -> tuple[Any, str]:
+    """A configuration file that a job on one host finds, and the directory that stands for its /opt/ml."""
+    hosts = make_hosts(tmp_path, 1)
+    run: Any = SimpleNamespace(sandbox=sandbox, notes={}, cloud=SimpleNamespace(clock=time.time))
+    cluster = {"InstanceType": "ml.m5.large", "InstanceCount": 1}
+    given = {
+        "AlgorithmSpecification": {},
+        "ResourceConfig": cluster,
+        "ProcessingResources": {"ClusterConfig": cluster},
+        **job,
+    }
+    kind.prepare(run, given, hosts, ["localhost"])
+    return json.loads(next(hosts[0].ml.rglob(name)).read_text()), str(hosts[0].ml)
+
+
+@pytest.mark.parametrize("mounted", [True, False])
+def test_hyperparameters_name_the_opt_ml_of_the_job(tmp_path: Path, mounted: bool) -> None:
+    given = {"data": "/opt/ml/input/data/train", "json": '"/opt/ml/code"', "s3": "s3://b/opt/ml", "epochs": "3"}
+    found, ml = configuration(
+        tmp_path, Training(), Sandbox("user" if mounted else ""), "hyperparameters.json", HyperParameters=given
+    )
+
+    own = {"data": f"{ml}/input/data/train", "json": f'"{ml}/code"'}
+    assert found == (given if mounted else given | own)
+
+
+def test_a_processing_job_without_namespaces_is_told_where_its_inputs_are(tmp_path: Path) -> None:
+    arguments = ["--input", "/opt/ml/processing/input"]
+    found, ml = configuration(
+        tmp_path,
+        Processing(),
+        Sandbox(),
+        "processingjobconfig.json",
+        AppSpecification={"ContainerArguments": arguments},
+    )
+
+    assert found["AppSpecification"] == {"ContainerArguments": ["--input", f"{ml}/processing/input"]}

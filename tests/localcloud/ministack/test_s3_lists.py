@@ -133,6 +133,33 @@ def test_a_marker_of_a_version_needs_one_of_a_key(s3: Any) -> None:
     assert (status, error.findtext("Code")) == (400, "InvalidArgument")
 
 
+@pytest.mark.parametrize("token", ["", "key", "!", "/w==", "a2V5\n", "a2V", "YWJj YQ=="])
+def test_a_token_that_no_list_gave_is_refused(s3: Any, token: str) -> None:
+    status, error = ask(s3, "GET", "/bucket", {"list-type": "2", "continuation-token": token})
+
+    assert (status, error.findtext("Code")) == (400, "InvalidArgument")
+    assert error.findtext("Message") == "The continuation token provided is incorrect"
+    assert ask(s3, "GET", "/nobody", {"list-type": "2", "continuation-token": token})[0] == 404
+
+
+def test_the_token_of_a_page_leads_to_the_next(s3: Any) -> None:
+    for key in ("a", "\U0001f6b2 é"):
+        ask(s3, "PUT", f"/bucket/{key}", body=b"x")
+    _, first = ask(s3, "GET", "/bucket", {"list-type": "2", "max-keys": "1"})
+    (token,) = texts(first, "NextContinuationToken")
+
+    _, second = ask(s3, "GET", "/bucket", {"list-type": "2", "continuation-token": token})
+
+    assert texts(second, "Contents/Key") == ["\U0001f6b2 é"]
+
+
+@pytest.mark.parametrize("query", [{}, {"list-type": "2"}, {"versions": ""}, {"uploads": ""}])
+def test_an_unknown_encoding_is_refused(s3: Any, query: dict[str, str]) -> None:
+    status, error = ask(s3, "GET", "/bucket", {**query, "encoding-type": "base64"})
+
+    assert (status, error.findtext("Code")) == (400, "InvalidArgument")
+
+
 def test_a_bucket_with_only_a_delete_marker_is_not_empty(s3: Any) -> None:
     version(s3, "bucket", "Enabled")
     ask(s3, "DELETE", "/bucket/key")

@@ -32,6 +32,7 @@ from tests.waiting import soon
 )
 def test_paths_are_rewritten_where_there_is_no_namespace(text: str, expected: str) -> None:
     assert rewrite(text, Path("/job")) == expected
+    assert rewrite({"/opt/ml": [text, 1, None]}, Path("/job")) == {"/opt/ml": [expected, 1, None]}
 
 
 LAUNCHERS = Launchers()
