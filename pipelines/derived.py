@@ -11,13 +11,14 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from botocore.exceptions import ClientError
 
 from pipelines import aws
 from pipelines.parameters import BY_NAME, Value, as_text
-from pipelines.settings import DEFAULT_STAGE
+from pipelines.settings import CACHE_DAYS, DEFAULT_STAGE
 
 _NO_CHAMPION = "champion/none"
 _LABELLED = "labelled/"
@@ -32,7 +33,6 @@ _CHANGES_NO_VERSION = frozenset(
         *("ProcessingInstanceType", "TrainingInstanceType", "TrainingInstanceCount", "VolumeSizeInGB"),
     }
 )
-_LOOKED_AT = 20  # so many of the newest versions: an older one's steps may have left the cache
 
 
 @dataclass(frozen=True)
@@ -60,8 +60,10 @@ def complete(
         return Derived(chosen)
     newest_first = aws.packages(sagemaker, group)
     approved = next((one for one in newest_first if one.get("ModelApprovalStatus") == "Approved"), None)
-    for package in _described(sagemaker, newest_first[:_LOOKED_AT]):
-        before = _same(sagemaker, package, definition, chosen)
+    # The artifact of an older version comes from a step that has left the cache.
+    since = datetime.now(UTC) - timedelta(days=CACHE_DAYS)
+    for package in _described(sagemaker, [one for one in newest_first if one["CreationTime"] >= since]):
+        before = same_run(sagemaker, _origin(package), definition, chosen)
         # One that is older than the approved version could not serve: it is registered anew, against that champion.
         newer = approved is None or package["ModelPackageVersion"] > approved["ModelPackageVersion"]
         if before is not None and (newer or before.get("Champion") == chosen["Champion"]):
@@ -100,7 +102,7 @@ def _champion(sagemaker: Any, s3: Any, bucket: str, definition: str, values: Map
     compare a model with itself says nothing, and costs an evaluation that the step cache has.
     """
     for package in _described(sagemaker, aws.approved_packages(sagemaker, group)[:1]):
-        before = _same(sagemaker, package, definition, values)
+        before = same_run(sagemaker, _origin(package), definition, values)
         return (before or {}).get("Champion") or _artifact(package)
     return _no_champion(s3, bucket)
 
@@ -130,25 +132,27 @@ def _artifact(package: Mapping[str, Any]) -> str:
     return str(package["InferenceSpecification"]["Containers"][0]["ModelDataUrl"])
 
 
-def _same(
-    sagemaker: Any, package: Mapping[str, Any], definition: str, values: Mapping[str, Value]
-) -> dict[str, str] | None:
-    """Return the parameters of the execution that registered the version, if it ran this definition on these values.
+def _origin(package: Mapping[str, Any]) -> str:
+    """The ARN of what registered a version, "" if it is not known."""
+    return str(package.get("MetadataProperties", {}).get("GeneratedBy", ""))
+
+
+def same_run(sagemaker: Any, execution: str, definition: str, values: Mapping[str, Value]) -> dict[str, str] | None:
+    """Return the parameters of the execution with this ARN, if it ran this definition on these values.
 
     The values that `complete` adds, those that change no version, and roles are not compared. None if they differ, or
     if the execution is not known any more.
     """
-    origin = package.get("MetadataProperties", {}).get("GeneratedBy", "")
-    if "/execution/" not in origin:
+    if "/execution/" not in execution:
         return None
     try:
         found = aws.listed(
-            sagemaker, "list_pipeline_parameters_for_execution", "PipelineParameters", PipelineExecutionArn=origin
+            sagemaker, "list_pipeline_parameters_for_execution", "PipelineParameters", PipelineExecutionArn=execution
         )
         before = {item["Name"]: item["Value"] for item in found}
         if _compared(before) != _compared(values):
             return None
-        ran = sagemaker.describe_pipeline_definition_for_execution(PipelineExecutionArn=origin)["PipelineDefinition"]
+        ran = sagemaker.describe_pipeline_definition_for_execution(PipelineExecutionArn=execution)["PipelineDefinition"]
     except ClientError as error:
         if aws.is_missing(error):
             return None  # SageMaker forgets executions after a while

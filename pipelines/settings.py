@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 # The first stage. Each has its pipeline, its group of versions, its endpoint and its stack under the one name.
 DEFAULT_STAGE = "loadingbay"
+CACHE_DAYS = 30
+"""How long the step cache keeps what a step gave."""
 
 
 @dataclass(frozen=True)

@@ -44,9 +44,7 @@ from sagemaker.train.model_trainer import ModelTrainer
 
 from pipelines.figures import METADATA, METRICS
 from pipelines.parameters import PARAMETERS
-from pipelines.settings import Settings
-
-CACHE = "P30D"
+from pipelines.settings import CACHE_DAYS, Settings
 
 TRAINING_SECONDS = 6 * 3600
 SPOT_SECONDS = 24 * 3600
@@ -62,7 +60,7 @@ class Steps:
         self._session = PipelineSession(boto_session=boto3.Session(), default_bucket=settings.bucket)
         kinds = {"String": ParameterString, "Integer": ParameterInteger, "Float": ParameterFloat}
         self._parameters = {p.name: kinds[p.kind](name=p.name, default_value=p.default) for p in PARAMETERS}
-        self._cache = CacheConfig(enable_caching=True, expire_after=CACHE)
+        self._cache = CacheConfig(enable_caching=True, expire_after=f"P{CACHE_DAYS}D")
         # No machine free now: after 1, 2, 4, 8 and 16 minutes. A fault of the service: after 10, 20 and 40 seconds.
         self._retries = [
             SageMakerJobStepRetryPolicy(

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
+from loadingbay.errors import WorkError
 from loadingbay.registry import history
 from loadingbay.registry import versions as registry
 from loadingbay.registry.versions import Version
@@ -41,7 +42,16 @@ def fetch_photos(target: Target, execution: Execution, folder: Path) -> list[Pho
 
 
 def approve(target: Target, screen: Screen, endpoint: str, version: Version) -> None:
-    """Approves the version, unless it is, and waits until the endpoint serves it. WorkError when it does not."""
+    """Approves the version, unless it is, and waits until the endpoint serves it.
+
+    WorkError when it does not, or when the version was rejected: only a person can take that back, by its number.
+    """
+    if version.approval == "Rejected":
+        why = f" ({version.comment})" if version.comment else ""
+        raise WorkError(
+            f"version {version.number}, which has this model, was rejected{why}, so --approve does not approve it: "
+            f"`loadingbay approve {version.number}` does"
+        )
     with screen.part("Deployment") as part:
         if version.approval != "Approved":
             registry.decide(target, version, approve=True, comment="approved by `loadingbay run --approve`")

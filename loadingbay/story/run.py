@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Generic, TypeVar
 
@@ -89,8 +90,9 @@ def run(
                 screen.note(part, "building the definition")
                 pipeline = training.upsert(target, stack, builder)
             with made.timed("pipeline"):
-                complete = training.parameters(target, stack, pipeline.definition, acquired, address, values)
-                arn, folder = training.begin(target, complete, root)
+                text = pipeline.definition
+                wanted = partial(training.parameters, target, stack, text, acquired, address, values)
+                complete, arn, folder = training.begin(target, screen, part, root, text, wanted)
                 made.pipeline_execution_arn = arn
                 execution = training.follow(target, screen, part, arn)
         made.take(training.figures(target, execution))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from loadingbay.errors import WorkError
 from loadingbay.registry import versions as registry
 from loadingbay.registry.versions import Version
 from loadingbay.screen.progress import Part, Screen, shown
+from loadingbay.stack.locks import alone
 from loadingbay.story.summary import Figures
 from loadingbay.target import Target
 from pipelines import aws, derived, executions
@@ -191,9 +192,34 @@ def why(execution: Execution) -> str:
     return f"the step {failed.name} failed: {reason}; `loadingbay logs {failed.name}` shows its log"
 
 
-def begin(target: Target, complete: Derived, root: Path) -> tuple[str, Path]:
-    """Starts an execution with these parameters; its ARN, and the new folder of the run below `root`/runs."""
+def begin(
+    target: Target, screen: Screen, part: Part, root: Path, text: str, wanted: Callable[[], Derived]
+) -> tuple[Derived, str, Path]:
+    """Starts an execution of the definition `text` with the parameters that `wanted` works out.
+
+    Returns them, the execution's ARN, and the new folder of the run below `root`/runs. While another execution is under
+    way that gives the same version, it waits for its end: what that finished comes from the step cache then, and the
+    version is not registered twice.
+    """
     from loadingbay.story import summary
 
-    arn = executions.start(target.client("sagemaker"), complete.values, target.stage)
-    return arn, summary.create(root / "runs", arn.rsplit("/", 1)[-1])
+    sagemaker = target.client("sagemaker")
+    while True:
+        with alone(root / ".loadingbay" / "definitions", "execution"):
+            complete = wanted()
+            other = _under_way(sagemaker, target.stage, text, complete)
+            if not other:
+                arn = executions.start(sagemaker, complete.values, target.stage)
+                return complete, arn, summary.create(root / "runs", arn.rsplit("/", 1)[-1])
+        screen.note(part, f"waiting for execution {other.rsplit('/', 1)[-1]}, which trains the same")
+        for _ in executions.follow(sagemaker, target.client("logs"), other, interval=target.interval):
+            pass
+
+
+def _under_way(sagemaker: Any, pipeline: str, text: str, complete: Derived) -> str:
+    """The ARN of an execution under way that gives the same version; "" if there is none. Trials register nothing."""
+    for one in executions.page(sagemaker, pipeline, 100)[0]:
+        runs = one.status == "Executing" and not one.title.startswith(executions.TRIAL)
+        if runs and derived.same_run(sagemaker, one.arn, text, complete.values) is not None:
+            return one.arn
+    return ""

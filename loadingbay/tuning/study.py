@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -111,19 +112,23 @@ def tune(target: Target, screen: Screen, root: Path, wanted: Wanted, *, environm
         return tuned
     # The whole pipeline with the best parameters; Stage and Train come from the cache.
     made.data = data.label
-    best = training.parameters(target, stack, pipeline.definition, data, address, tuned.chosen)
+    text = pipeline.definition
+    best = partial(training.parameters, target, stack, text, data, address, tuned.chosen)
     try:
-        return replace(tuned, version=_register(target, screen, root, made, best, data))
+        return replace(tuned, version=_register(target, screen, root, made, text, best, data))
     except WorkError as error:
         return replace(tuned, failure=str(error))
 
 
-def _register(target: Target, screen: Screen, root: Path, made: Summary, complete: Derived, data: Data) -> Version:
-    """Runs the pipeline with these parameters and keeps its summary; the version. WorkError when there is none."""
-    arn, folder = training.begin(target, complete, root)
-    made.pipeline_execution_arn = arn
+def _register(
+    target: Target, screen: Screen, root: Path, made: Summary, text: str, best: Callable[[], Derived], data: Data
+) -> Version:
+    """Runs the pipeline with the best parameters and keeps its summary; the version. WorkError when there is none."""
+    folder: Path | None = None
     try:
         with screen.part("Pipeline") as part, made.timed("pipeline"):
+            complete, arn, folder = training.begin(target, screen, part, root, text, best)
+            made.pipeline_execution_arn = arn
             execution = training.follow(target, screen, part, arn)
         made.take(training.figures(target, execution))
         training.require_success(execution, data)
@@ -133,7 +138,8 @@ def _register(target: Target, screen: Screen, root: Path, made: Summary, complet
         made.failure = "interrupted" if isinstance(error, KeyboardInterrupt) else str(error)
         raise
     finally:
-        summary.write(folder, made)
+        if folder is not None:
+            summary.write(folder, made)
     return version
 
 

@@ -3,8 +3,8 @@
 With namespaces the command's directory is mounted on /opt/ml and a folder of it on /tmp, the homes of this and the
 user's other local clouds look empty, and no process but the command's own can be seen or signalled. Without them
 (`Sandbox()`), every path below /opt/ml in the command, its variables and its configuration is rewritten to the
-command's directory, and its processes are ended by their parentage. In both ways the paths that a command is given are ASCII, whatever the home
-is called: some libraries open no others.
+command's directory, and its processes are ended by their parentage. In both ways the paths that a command is given are
+ASCII, whatever the home is called: some libraries open no others.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """The parameters that nobody types: the champion, and the version that the same inputs gave before."""
 
 import json
+from datetime import UTC, datetime, timedelta
 
 import boto3
 import pytest
@@ -19,13 +20,16 @@ APPROVED = "s3://bucket/1/model.tar.gz"
 BEFORE = {"InputData": "s3://bucket/data/", "Epochs": "5", "Champion": OLDER}
 
 
-def registry(*, approved=True, origin=ORIGIN, before=BEFORE, definition="{}", versions=1, second="a person"):
+def registry(
+    *, approved=True, origin=ORIGIN, before=BEFORE, definition="{}", versions=1, second="a person", created=None
+):
     """A registry whose first version an execution with the parameters `before` registered."""
     sagemaker = FakeSageMaker()
     for number in range(1, versions + 1):
         sagemaker.register(
             InferenceSpecification={"Containers": [{"ModelDataUrl": f"s3://bucket/{number}/model.tar.gz"}]},
             MetadataProperties={"GeneratedBy": origin if number == 1 else second},
+            CreationTime=created or datetime.now(UTC),
         )
     if approved:
         sagemaker.decide(1, "Approved")
@@ -106,7 +110,12 @@ def test_the_same_inputs_name_a_version_that_is_not_approved(version):
 
 
 def test_the_same_inputs_name_their_version_behind_newer_ones(version):
-    assert version(registry(versions=3)).version == FakeSageMaker.arn(1)
+    assert version(registry(versions=50)).version == FakeSageMaker.arn(1)
+
+
+@pytest.mark.parametrize(("days", "found"), [(29, FakeSageMaker.arn(1)), (31, "")])
+def test_a_version_whose_steps_have_left_the_cache_is_not_looked_at(version, days, found):
+    assert version(registry(created=datetime.now(UTC) - timedelta(days=days))).version == found
 
 
 @pytest.mark.parametrize(

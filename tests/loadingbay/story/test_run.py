@@ -4,6 +4,7 @@
 import io
 import json
 import threading
+from datetime import UTC, datetime
 
 import pytest
 from rich.console import Console
@@ -94,6 +95,9 @@ REGISTER = Step("Register", "RegisterModel", "Succeeded", None, None, False, "",
 DONE = _execution("Succeeded", *STEPS, REGISTER)
 
 
+APPROVE = release.approve
+
+
 class Story:
     """A run against a SageMaker in memory; cloud, photos and report are stand-ins. `see` says what happens next."""
 
@@ -104,6 +108,7 @@ class Story:
         self.sagemaker.answer("DescribePipeline", {"PipelineDefinition": "{}", "RoleArn": "role"})
         self.sagemaker.answer("StartPipelineExecution", {"PipelineExecutionArn": ARN})
         self.sagemaker.answer("DescribeProcessingJob", _outputs)
+        self.sagemaker.answer("ListPipelineExecutions", {"PipelineExecutionSummaries": []})
         clients = {"sagemaker": self.sagemaker, "s3": self.s3, "logs": None}
         self.target = Target("endpoint", "http://127.0.0.1:1", "us-east-1", clients=clients)
         self.target.__dict__["account"] = "000000000000"  # asked for once, then known
@@ -180,6 +185,7 @@ def test_a_run_in_which_nothing_changed_names_the_version_it_had_made(story):
     story.sagemaker.answer("ListPipelineParametersForExecution", {"PipelineParameters": listed})
     story.sagemaker.answer("DescribePipelineDefinitionForExecution", {"PipelineDefinition": "{}"})
     story.sagemaker.packages[1] |= {
+        "CreationTime": datetime.now(UTC),
         "MetadataProperties": {"GeneratedBy": ARN},
         "InferenceSpecification": {"Containers": [{"ModelDataUrl": "s3://b/model.tar.gz"}]},
     }
@@ -188,6 +194,48 @@ def test_a_run_in_which_nothing_changed_names_the_version_it_had_made(story):
     (request,) = story.sagemaker.requests("StartPipelineExecution")
     assert {"Name": "RegisteredModel", "Value": "s3://b/model.tar.gz"} in request["PipelineParameters"]
     assert (finished.version.number, finished.new) == (1, False)
+
+
+@pytest.mark.parametrize(
+    ("status", "title", "epochs", "waits"),
+    [("Executing", "", "20", True), ("Succeeded", "", "20", False), ("Executing", "tune-0001", "20", False),
+     ("Executing", "", "7", False)],
+)  # fmt: skip
+def test_a_run_waits_for_one_under_way_that_trains_the_same(story, status, title, epochs, waits):
+    """It starts after the other has ended, and so knows the version that the other registered."""
+    other, seen = f"{ARN[:-1]}o", {"status": status}
+    values = {"InputData": f"s3://bucket/data/{DATA.sha256}/", "DataLabel": DATA.label, "Epochs": epochs}
+    summary = {"PipelineExecutionArn": other, "PipelineExecutionDisplayName": title, "StartTime": datetime.now(UTC)}
+    answers = {
+        "ListPipelineExecutions": lambda **_: {
+            "PipelineExecutionSummaries": [summary | {"PipelineExecutionStatus": seen["status"]}]
+        },
+        "ListPipelineParametersForExecution": {
+            "PipelineParameters": [{"Name": name, "Value": value} for name, value in values.items()]
+        },
+        "DescribePipelineDefinitionForExecution": {"PipelineDefinition": "{}"},
+    }
+    for operation, answer in answers.items():
+        story.sagemaker.answer(operation, answer)
+    followed, follow = [], executions.follow
+
+    def see(sagemaker, logs, arn, **options):
+        followed.append((arn, len(story.sagemaker.requests("StartPipelineExecution"))))
+        seen["status"] = "Succeeded"
+        return follow(sagemaker, logs, arn, **options)
+
+    story.monkeypatch.setattr(executions, "follow", see)
+    story.run()
+    assert followed == [*([(other, 0)] if waits else []), (ARN, 1)]
+
+
+@pytest.mark.parametrize(("comment", "why"), [("worse at night", r" \(worse at night\)"), ("", "")])
+def test_a_version_that_was_rejected_is_not_approved_by_a_run(story, comment, why):
+    story.monkeypatch.setattr(release, "approve", APPROVE)
+    story.sagemaker.packages[1] |= {"ModelApprovalStatus": "Rejected", "ApprovalDescription": comment}
+    with pytest.raises(WorkError, match=rf"version 1, .*, was rejected{why}, .*: `loadingbay approve 1` does"):
+        story.run(approve=True)
+    assert story.sagemaker.status == {1: "Rejected"}
 
 
 def test_a_version_that_was_deleted_during_the_run_is_named(story):
