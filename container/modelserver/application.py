@@ -164,13 +164,20 @@ class Serving(Application):
             connection.tick(now)
             for exchange in list(connection.owed):
                 if exchange.complete_at and now - exchange.complete_at > self.settings.request_seconds:
-                    connection.answer(exchange, self._late(exchange))
+                    reason = f"the model was not free within {self.settings.request_seconds:g} s"
+                    connection.answer(exchange, self._unanswered(exchange, reason))
 
-    def _late(self, exchange: Exchange) -> Reply:
-        limit = f"within {self.settings.request_seconds:g} s"
+    def give_up(self) -> None:
+        """Answer all requests without the model: it hangs, and this process is about to end."""
+        for connection in list(self.connections):
+            for exchange in list(connection.owed):
+                connection.answer(exchange, self._unanswered(exchange, "the model hangs and its worker is replaced"))
+
+    def _unanswered(self, exchange: Exchange, reason: str) -> Reply:
+        """The answer to a request that the model had too long, or that was queued for it, for this reason in vain."""
         if exchange in self.batcher.running:
-            return error(504, f"the model did not answer {limit}")
-        return error(503, f"the model was not free {limit}; try again")
+            return error(504, f"the model did not answer within {self.settings.request_seconds:g} s")
+        return error(503, f"{reason}; try again")
 
 
 def execution_parameters(settings: Settings) -> dict[str, str | int]:

@@ -66,7 +66,7 @@ class _Worker:
         while not self.stop.is_set():
             application.tick()
             if self._stuck():
-                return self._give_up()
+                return await self._give_up()
             try:
                 await asyncio.wait_for(self.stop.wait(), step)
             except TimeoutError:
@@ -110,10 +110,12 @@ class _Worker:
         since = batcher.busy_since
         return bool(since) and self.application.now() - since > 1.5 * self.application.settings.request_seconds
 
-    def _give_up(self) -> int:
-        """End this process at once: its model thread hangs, and a thread cannot be interrupted."""
+    async def _give_up(self) -> int:
+        """Answer what was accepted and end this process: its model thread hangs, and a thread cannot be interrupted."""
         log.error("the model did not return; this worker ends and is replaced")
         self._unready()
+        self.application.give_up()
+        await asyncio.sleep(0)  # the answers are written
         os._exit(STUCK)
 
     def _unready(self) -> None:

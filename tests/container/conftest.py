@@ -15,6 +15,8 @@ import pytest
 ROOT = Path(__file__).parents[2]
 FAKE = Path(__file__).parent / "fake_artifact"
 PNG = {"Content-Type": "image/png"}
+# What a test waits for is there in a moment; on a machine that is busy with other things it is later, and still right.
+PATIENCE = 60.0  # seconds; fewer than the server keeps an idle connection
 
 
 class Server:
@@ -22,6 +24,7 @@ class Server:
 
     def __init__(self, log_file, model=FAKE, program=ROOT / "container/bin/serve", **environment):
         self.log_file = log_file
+        self.environment = {"SERVE_WORKERS": "2", **{name: str(value) for name, value in environment.items()}}
         with log_file.open("wb") as log:
             self.process = subprocess.Popen(
                 [sys.executable, str(program)],
@@ -32,8 +35,7 @@ class Server:
                     "SM_MODEL_DIR": str(model),
                     "SERVE_HOST": "127.0.0.1",
                     "SAGEMAKER_BIND_TO_PORT": "0",
-                    "SERVE_WORKERS": "2",
-                    **{name: str(value) for name, value in environment.items()},
+                    **self.environment,
                 },
             )
 
@@ -48,7 +50,7 @@ class Server:
             self._port = int(match[1])
         return self._port
 
-    def wait_for(self, condition, seconds=30.0):
+    def wait_for(self, condition, seconds=PATIENCE):
         """The condition's first true value."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:
@@ -60,13 +62,14 @@ class Server:
         raise AssertionError(f"waited {seconds} s in vain; exit code {self.process.poll()}; log:\n{self.log}")
 
     def ready(self):
-        self.wait_for(lambda: self.log.count("is ready") >= 2)
+        """The server, once all its workers have loaded the model."""
+        self.wait_for(lambda: len(self.workers()) >= int(self.environment["SERVE_WORKERS"]))
         return self
 
-    def connect(self, timeout=10.0):
+    def connect(self, timeout=PATIENCE):
         return http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
 
-    def request(self, method, path, body=None, headers=None, timeout=10.0):
+    def request(self, method, path, body=None, headers=None, timeout=PATIENCE):
         """Status, headers and body of one request on a connection of its own."""
         connection = self.connect(timeout)
         try:
@@ -79,7 +82,7 @@ class Server:
     def invoke(self, body, **headers):
         return self.request("POST", "/invocations", body, {**PNG, **headers})
 
-    def raw(self, data, timeout=10.0, shut=False):
+    def raw(self, data, timeout=PATIENCE, shut=False):
         """Everything the server sends in answer to these bytes until it closes the connection."""
         with socket.create_connection(("127.0.0.1", self.port), timeout) as connection:
             connection.sendall(data)
@@ -100,10 +103,34 @@ class Server:
         """Process ids of the live workers, by log."""
         return [int(number) for number in re.findall(r"worker \d+ \(process (\d+)\) is ready", self.log)]
 
-    def stop(self, seconds=10.0):
+    def in_the_model(self, count):
+        """Return once the handler keeps so many requests, and none is queued."""
+        self.wait_for(lambda: self.log.count("the handler waits for") == count)
+        self.queued(0)  # the figure is a moment old: it counted what was taken since
+
+    def queued(self, count):
+        """Return once so many requests are queued for the model."""
+        self.wait_for(lambda: self.metrics()["model_server_queued"] == count)
+
+    def hold(self, pool, body, count):
+        """Begin so many requests, which the handler keeps: futures of their answers.
+
+        Then the first of each worker is in the model, and the others are queued.
+        """
+        first = [pool.submit(self.invoke, body) for _ in range(min(count, int(self.environment["SERVE_WORKERS"])))]
+        self.in_the_model(len(first))
+        others = [pool.submit(self.invoke, body) for _ in range(count - len(first))]
+        self.queued(len(others))
+        return first + others
+
+    def ended(self):
+        """The exit code, once the server has ended."""
+        return self.process.wait(PATIENCE)
+
+    def stop(self):
         """SIGTERM, as SageMaker does; the exit code."""
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(seconds)
+        return self.ended()
 
     def kill(self):
         """End the server: by SIGTERM, after 10 s by SIGKILL."""

@@ -13,7 +13,7 @@ from processing import job
 from processing.stage import archives, plain_pickle
 from tests.processing.stage.stage_archives import members, split, tar_bytes, write_archive
 
-SETTINGS = settings(max_examples=300, deadline=2000, suppress_health_check=[HealthCheck.function_scoped_fixture])
+SETTINGS = settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
 SEEDS = [
     pickle.dumps(
         {b"data": np.arange(12, dtype=np.uint8).reshape(4, 3), b"fine_labels": [1, 2], b"x": ("a", 1.5, None)}, 2

@@ -2,7 +2,9 @@
 
 import json
 import os
+import sys
 import time
+from pathlib import Path
 
 import numpy as np
 
@@ -14,14 +16,22 @@ class UnsupportedContentType(ValueError):  # noqa: N818 - the name of the handle
 
 
 def model_fn(model_dir):
-    """Load, fail, die or wait, as the variable FAKE_LOAD says."""
-    if os.environ.get("FAKE_LOAD") == "raise":
+    """Load, or do as FAKE_LOAD says first: `raise`, `die`, or wait until the file of that name is there."""
+    how = os.environ.get("FAKE_LOAD")
+    if how == "raise":
         raise RuntimeError("weights are missing")
-    if os.environ.get("FAKE_LOAD") == "die":
+    if how == "die":
         os._exit(3)
-    if os.environ.get("FAKE_LOAD") == "slow":
-        time.sleep(1.0)
+    if how:
+        _hold(how)
     return LABELS
+
+
+def _hold(path):
+    """Say in the server's log that the handler has begun to wait, and wait until the file is there."""
+    print("the handler waits for", path, file=sys.stderr, flush=True)
+    while not Path(path).exists():
+        time.sleep(0.01)
 
 
 def input_fn(body, content_type):
@@ -37,12 +47,12 @@ def input_fn(body, content_type):
         count, value = len(json.loads(body)["instances"]), 128
     elif body.startswith(b"\x89PNG"):
         count, value = 1, 128
-    elif word in (b"value", b"sleep", b"raise-on-predict", b"raise-on-write"):
+    elif word in (b"value", b"hold", b"raise-on-predict", b"raise-on-write"):
         count, value = 1, {b"raise-on-predict": 255, b"raise-on-write": 254}.get(word, 0)
         if word == b"value":
             value = int(argument)
-        if word == b"sleep":
-            time.sleep(float(argument))
+        if word == b"hold":
+            _hold(os.fsdecode(argument.strip()))
     else:
         raise ValueError("the image is neither PNG nor JPEG")
     return np.full((count, 4, 4, 3), value, np.uint8)
