@@ -64,7 +64,8 @@ dev: .venv/dev.stamp .venv-image/test.stamp ## both environments with test tools
 TESTS ?= e2e lint unit browser
 
 # Three parts at a time share two cores, since each also waits; the longest begin first, so that none is left alone at
-# the end. What each printed comes when it ends.
+# the end (what only one part needs is made in its recipe: as a prerequisite it would put that part behind all others).
+# What each printed comes when it ends.
 PARTS = $(patsubst unit,unit-localcloud unit-image unit-tools,$(patsubst e2e,e2e-apart e2e-story,$(TESTS)))
 
 test: dev ## everything CI runs
@@ -108,7 +109,8 @@ pipelines: dev .venv-sdk2/sdk.stamp .venv-sdk3/sdk.stamp ## pipelines in the pub
 moto: dev ## moto's own SageMaker tests on local clouds: how many of the fair ones pass (some minutes)
 	@$(PY) -m bench.moto
 
-browser: dev chromium ## the console in a real browser, on a local cloud of its own
+browser: dev ## the console in a real browser, on a local cloud of its own
+	@$(MAKE) --no-print-directory chromium
 	$(PY) -m pytest tests/browser
 
 chromium:
@@ -126,7 +128,8 @@ faults: dev ## kills, floods and misleads the local cloud under load, and writes
 	@$(UV) pip install --quiet --python .venv-lint/bin/python --require-hashes -r requirements/lint.lock
 	@touch $@
 
-lint: dev .venv-lint/lint.stamp ## ruff, mypy, import-linter, cfn-lint, checkov, hadolint
+lint: dev ## ruff, mypy, import-linter, cfn-lint, checkov, hadolint
+	@$(MAKE) --no-print-directory .venv-lint/lint.stamp
 	@.venv/bin/ruff check .
 	@# Text files are UTF-8 in any locale.
 	@.venv/bin/ruff check --quiet --preview --select PLW1514 .

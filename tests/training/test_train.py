@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import socket
 import subprocess
 import time
@@ -165,20 +166,19 @@ def test_a_killed_run_resumes_and_ends_with_the_same_bytes(
     assert not (tmp_path / "model" / inference.MODEL).exists()
     log = _run(channel, tmp_path)
     assert "Resuming fold-1/2 after epoch 6 of 6" in log
-    assert "Resuming fold-2/2 after epoch 5 of 6" in log
+    assert re.search("Resuming fold-2/2 after epoch [56] of 6", log)  # it may go on while its line is read
     assert _contents(tmp_path) == _contents(trained[0])
 
 
-def test_a_checkpoint_of_another_run_is_not_used_and_this_is_said(
-    trained: tuple[Path, str], channel: Path, tmp_path: Path
-) -> None:
+@pytest.mark.usefixtures("few")
+def test_a_checkpoint_of_another_run_is_not_used_and_this_is_said(short: bytes, channel: Path, tmp_path: Path) -> None:
     (tmp_path / "checkpoints").mkdir()
     _run(channel, tmp_path, "--seed", "5", *SHORT)
     (tmp_path / "checkpoints" / "final.checkpoint").write_bytes(b"damaged")
-    log = _run(channel, tmp_path)
+    log = _run(channel, tmp_path, *SHORT)
     assert "fold-1-of-2.checkpoint is not used: it is of a run with other code, data or hyperparameters" in log
     assert "final.checkpoint is not used: it is damaged" in log
-    assert _contents(tmp_path) == _contents(trained[0])
+    assert _contents(tmp_path)[inference.PARAMETERS] == short
 
 
 @pytest.mark.usefixtures("few")
@@ -253,7 +253,7 @@ def test_three_classes_train_without_a_change(tmp_path: Path) -> None:
         ([0] * 20 + [1], "ant,bee", [], "class bee has 1 training photos, fewer than the 2 folds"),
         ([0, 1] * 10, "ant,cat", [], "the training records hold the classes ant,bee, but --classes is ant,cat"),
         ([0, 1, 2] * 10, "ant,bee", [], "a record has the label 2, but there are only 2 classes"),
-        ([0, 1] * 10, "ant,bee", ["--batch-size", "512", "--learning-rate", "10", "--epochs", "1"], ""),
+        ([0, 1] * 10, "ant,bee", ["--batch-size", "512", "--learning-rate", "10", *SHORT], ""),
     ],
     ids=["a class missing", "fewer photos than folds", "other classes", "a label too high", "a batch above the photos"],
 )
