@@ -9,7 +9,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,6 +23,7 @@ from botocore.config import Config
 from localcloud.state.credentials import owner_secret
 from tests.fakes.signing import signed
 from tests.localcloud.restarts import Restarted
+from tests.waiting import PATIENCE, soon
 
 ROOT = Path(__file__).parents[2]
 
@@ -35,7 +35,7 @@ class RunningCloud:
     process: subprocess.Popen[bytes]
     port: int
     home: Path
-    _clients: dict[tuple[str, int], Any] = field(default_factory=dict)
+    _clients: dict[tuple[str, float], Any] = field(default_factory=dict)
     _making: threading.Lock = field(default_factory=threading.Lock)
 
     @property
@@ -47,7 +47,7 @@ class RunningCloud:
         """The owner's secret access key."""
         return owner_secret(self.home, "000000000000")
 
-    def client(self, service: str, patience: int = 60) -> Any:
+    def client(self, service: str, patience: float = PATIENCE) -> Any:
         """A boto3 client for this cloud; it does not retry, so each answer is seen, and waits so many seconds."""
         with self._making:
             if (service, patience) not in self._clients:
@@ -80,13 +80,13 @@ class RunningCloud:
     def kill(self) -> None:
         """kill -9: nothing is saved by way of goodbye."""
         self.process.send_signal(signal.SIGKILL)
-        self.process.wait(10)
+        self.process.wait(PATIENCE)
 
     def stop(self) -> int:
         """SIGTERM, and the exit code."""
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(30)
+        return self.process.wait(PATIENCE)
 
 
 def start_cloud(home: Path, image_env: Path | None, image_root: Path | None, *options: str) -> RunningCloud:
@@ -112,12 +112,13 @@ def start_cloud(home: Path, image_env: Path | None, image_root: Path | None, *op
                 "PYTHONCOERCECLOCALE": "0",
             },
         )
-    deadline = time.monotonic() + 240  # a busy machine must not fail a test
-    while time.monotonic() < deadline and process.poll() is None:
-        serving = re.search(r"serves http://127\.0\.0\.1:(\d+)", (home / "stderr").read_text())
-        if serving:
-            return RunningCloud(process, int(serving.group(1)), home)
-        time.sleep(0.05)
+
+    def serving() -> re.Match[str] | None:
+        return re.search(r"serves http://127\.0\.0\.1:(\d+)", (home / "stderr").read_text())
+
+    soon(lambda: serving() or process.poll() is not None)
+    if found := serving():
+        return RunningCloud(process, int(found[1]), home)
     process.kill()
     raise RuntimeError(f"the local cloud did not start:\n{(home / 'stderr').read_text()}")
 
@@ -200,17 +201,17 @@ def restarted(request: pytest.FixtureRequest, restarts: Callable[[str], Restarte
     return after.cloud, after.kept(mark.args[0])
 
 
-def gone(pid: int, seconds: float = 5.0) -> bool:
+def has_ended(pid: int) -> bool:
     """Whether a process has ended (a dead one that nobody has collected yet counts)."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        try:
-            if psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:
-                return True
-        except psutil.NoSuchProcess:
-            return True
-        time.sleep(0.05)
-    return False
+    try:
+        return bool(psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return True
+
+
+def gone(pid: int) -> bool:
+    """Whether a process ends."""
+    return soon(lambda: has_ended(pid))
 
 
 def outside(server: str) -> int:
@@ -233,5 +234,5 @@ def outside_fixture() -> Callable[[str], int]:
 
 @pytest.fixture(name="gone")
 def gone_fixture() -> Callable[[int], bool]:
-    """`gone(pid)`: whether a process has ended within a few seconds."""
+    """`gone(pid)`: whether a process ends."""
     return gone

@@ -1,17 +1,19 @@
 """A model server with no packages, for tests: SageMaker's HTTP contract around a folder of text files.
 
-Files of the artifact steer it: `/ping` is 200 once `delay` seconds have passed; `fail` makes the start fail with its
-text; `slow` is the seconds an answer takes. `/invocations` answers {"model": <text of `name`>, "bytes": n, "server":
-its PID namespace, its number in there and its start}; the body b"raise" gives 500, b"die" ends the process,
-b"environment" shows the process's variables and how many processes it sees, b"exists PATH" whether it sees a file,
-b"connect PORT" whether it reaches a port of 127.0.0.1. With `content_type` the answer has that type, and with `raises`
-it is always 500.
+Files of the artifact steer it: `fail` makes the start fail with its text; with `gate`, which holds a port, it starts
+once the gate of a test at that port is open (tests/waiting.py); `slow` is the seconds an answer takes. `/invocations`
+answers {"model": <text of `name`>, "bytes": n, "server": its PID namespace, its number in there and its start}; the
+body b"raise" gives 500, b"die" ends the process, b"environment" shows the process's variables and how many processes
+it sees, b"exists PATH" whether it sees a file, b"connect PORT" whether it reaches a port of 127.0.0.1; b"wait PORT" is
+answered once the gate at that port is open. With `content_type` the answer has that type, and with `raises` it is
+always 500.
 
 With SAGEMAKER_MULTI_MODEL it serves several models: POST and DELETE of /models, and /models/NAME/invoke. A model with
 `fail` is not loaded; one with `huge` is loaded only while no other model is (507 otherwise). "history" in an answer is
 what was loaded (+name) and unloaded (-name).
 """
 
+import contextlib
 import json
 import os
 import socket
@@ -30,6 +32,11 @@ SERVER = f"{Path('/proc/self/ns/pid').readlink()} {os.getpid()} {STARTED}"
 def text(name: str, default: str = "", model: Path = MODEL) -> str:
     path = model / name
     return path.read_text() if path.exists() else default
+
+
+def pass_gate(port: str) -> None:
+    with contextlib.suppress(OSError):  # it is open
+        socket.create_connection(("127.0.0.1", int(port))).recv(1)
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -88,6 +95,8 @@ class Handler(BaseHTTPRequestHandler):
             self.answer(500, {"error": "ValueError: this body raises"})
             return
         time.sleep(float(text("slow", "0", model)))
+        if body.startswith(b"wait "):
+            pass_gate(body[5:].decode())
         answer = {
             "model": text("name", model=model),
             "bytes": len(body),
@@ -127,7 +136,8 @@ if __name__ == "__main__":
     if text("fail"):
         print("loading the model", flush=True)
         sys.exit(text("fail"))
-    time.sleep(float(text("delay", "0")))
+    if text("gate"):
+        pass_gate(text("gate"))
     print("model server ready", flush=True)
     port = int(os.environ["SAGEMAKER_BIND_TO_PORT"])
     ThreadingHTTPServer((os.environ["SERVE_HOST"], port), Handler).serve_forever()

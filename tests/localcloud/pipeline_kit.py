@@ -130,7 +130,7 @@ class Kit:
         self.sm.create_training_job(TrainingJobName=name, **request)
         return name
 
-    def wait_job(self, name: str, kind: str = "processing", seconds: float = 30) -> dict[str, Any]:
+    def wait_job(self, name: str, kind: str = "processing") -> dict[str, Any]:
         """The job once it ended."""
         label = kind.capitalize()
         describe = getattr(self.sm, f"describe_{kind}_job")
@@ -139,8 +139,8 @@ class Kit:
             job: dict[str, Any] = describe(**{f"{label}JobName": name})
             return job if job[f"{label}JobStatus"] in ("Completed", "Failed", "Stopped") else {}
 
-        job = soon(ended, seconds)
-        assert job, f"{name} did not end in {seconds} s"
+        job = soon(ended)
+        assert job, f"{name} did not end"
         return job
 
     def pipeline(self, *steps: dict[str, Any], parameters: list[dict[str, Any]] | None = None) -> str:
@@ -161,15 +161,15 @@ class Kit:
         arn: str = answer["PipelineExecutionArn"]
         return arn
 
-    def wait(self, arn: str, seconds: float = 30) -> dict[str, Any]:
+    def wait(self, arn: str) -> dict[str, Any]:
         """The execution once it ended."""
 
         def ended() -> dict[str, Any]:
             execution: dict[str, Any] = self.sm.describe_pipeline_execution(PipelineExecutionArn=arn)
             return execution if execution["PipelineExecutionStatus"] not in ("Executing", "Stopping") else {}
 
-        execution = soon(ended, seconds)
-        assert execution, f"{arn} did not end in {seconds} s: {self.steps(arn)}"
+        execution = soon(ended)
+        assert execution, f"{arn} did not end: {self.steps(arn)}"
         return execution
 
     def run(self, *steps: dict[str, Any], **request: Any) -> tuple[str, dict[str, dict[str, Any]]]:
@@ -198,7 +198,7 @@ class Kit:
             lines += [event["message"] for event in answer["events"]]
         return lines
 
-    def wait_log(self, job: str, text: str, kind: str = "Processing", seconds: float = 10) -> list[str]:
+    def wait_log(self, job: str, text: str, kind: str = "Processing") -> list[str]:
         """The log once a line with this text is in it."""
         lines: list[str] = []
 
@@ -206,7 +206,7 @@ class Kit:
             lines[:] = self.log(job, kind)
             return any(text in line for line in lines)
 
-        assert soon(there, seconds), f"{text!r} is not in the log of {job}: {lines}"
+        assert soon(there), f"{text!r} is not in the log of {job}: {lines}"
         return lines
 
     def wait_running(self, arn: str, step: str) -> str:

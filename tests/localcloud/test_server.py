@@ -27,7 +27,7 @@ def start(*options: str) -> subprocess.CompletedProcess[str]:
         text=True,
         check=False,
         cwd=ROOT,
-        timeout=60,
+        timeout=100,
     )
 
 
@@ -35,7 +35,7 @@ def ask(
     cloud: Any, path: str, method: str = "GET", body: bytes = b"", headers: dict[str, str] | None = None
 ) -> tuple[int, Any]:
     """Status and JSON of an unsigned request to the cloud's port."""
-    with contextlib.closing(http.client.HTTPConnection("127.0.0.1", cloud.port, timeout=10)) as connection:
+    with contextlib.closing(http.client.HTTPConnection("127.0.0.1", cloud.port, timeout=60)) as connection:
         connection.request(method, path, body, headers or {})
         answer = connection.getresponse()
         return answer.status, json.loads(answer.read())

@@ -7,6 +7,7 @@ from botocore.exceptions import ClientError
 
 from tests.localcloud.pipeline_kit import ROLE, Kit
 from tests.localcloud.resources.served import IMAGE, artifact, invoke
+from tests.waiting import Gate, soon
 
 
 def steps(kit: Kit, **files: str) -> list[dict[str, Any]]:
@@ -90,16 +91,22 @@ def test_a_configuration_that_is_refused_is_refused_at_creation(kit: Kit) -> Non
 
 def test_a_deployment_that_is_under_way_is_waited_for(kit: Kit) -> None:
     # As after a restart of the cloud in the midst of it.
+    gate = Gate()
+    model = artifact(gate=str(gate.port))
     kit.sm.create_model(
         ModelName=kit.prefix,
         ExecutionRoleArn=ROLE,
-        PrimaryContainer={"Image": IMAGE, "ModelDataUrl": kit.put("model.tar.gz", artifact(delay="1"))},
+        PrimaryContainer={"Image": IMAGE, "ModelDataUrl": kit.put("model.tar.gz", model)},
     )
     variant = {"VariantName": "A", "ModelName": kit.prefix, "InstanceType": "ml.m5.large", "InitialInstanceCount": 1}
     kit.sm.create_endpoint_config(EndpointConfigName=kit.prefix, ProductionVariants=[variant])
     kit.sm.create_endpoint(EndpointName=kit.prefix, EndpointConfigName=kit.prefix)
     arguments = {"EndpointName": kit.prefix, "EndpointConfigName": kit.prefix}
-    status, ended = kit.run({"Name": "Deploy", "Type": "Endpoint", "Arguments": arguments})
-    assert status == "Succeeded", ended
+    kit.pipeline({"Name": "Deploy", "Type": "Endpoint", "Arguments": arguments})
+    arn = kit.start()
+    assert soon(lambda: kit.steps(arn))
+    assert kit.sm.describe_endpoint(EndpointName=kit.prefix)["EndpointStatus"] == "Creating"
+    gate.open()
+    assert kit.wait(arn)["PipelineExecutionStatus"] == "Succeeded", kit.steps(arn)
     assert kit.sm.describe_endpoint(EndpointName=kit.prefix)["EndpointStatus"] == "InService"
     kit.sm.delete_endpoint(EndpointName=kit.prefix)

@@ -9,6 +9,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from tests.localcloud.pipeline_kit import ROLE, Kit, definition, job_of
+from tests.waiting import Gate
 
 WRITE = """
 import json, pathlib, sys
@@ -177,10 +178,13 @@ def test_values_that_must_fit_each_other_may_be_references(kit: Kit) -> None:
 
 
 def test_independent_steps_run_side_by_side(kit: Kit) -> None:
-    status, steps = kit.run(
-        kit.processing("A", "import time; time.sleep(1)"), kit.processing("B", "import time; time.sleep(1)")
-    )
-    assert status == "Succeeded"
+    with Gate() as gate:
+        script = f"{gate.source}pass_gate()"
+        kit.pipeline(kit.processing("A", script), kit.processing("B", script))
+        arn = kit.start()
+        gate.arrived(2)
+    assert kit.wait(arn)["PipelineExecutionStatus"] == "Succeeded"
+    steps = kit.steps(arn)
     assert steps["B"]["StartTime"] < steps["A"]["EndTime"]
 
 

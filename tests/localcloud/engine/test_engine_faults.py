@@ -15,7 +15,7 @@ from localcloud.state.retried_writes import RetriedWrites
 from tests.localcloud.conftest import RunningCloud, start_cloud
 from tests.localcloud.engine.test_engine_outside import function, lambda_step
 from tests.localcloud.pipeline_kit import Kit, job_of
-from tests.waiting import soon
+from tests.waiting import Gate, soon
 
 RETRY: dict[str, Any] = {
     "RetryPolicies": [
@@ -23,7 +23,7 @@ RETRY: dict[str, Any] = {
             "ExceptionType": ["SageMaker.JOB_INTERNAL_ERROR"],
             "IntervalSeconds": 1,
             "BackoffRate": 1.0,
-            "MaxAttempts": 3,
+            "MaxAttempts": 20,
         }
     ]
 }
@@ -50,6 +50,14 @@ def mend(kit: Kit) -> None:
     (kit.cloud.home / "jobs" / "processing").unlink()
 
 
+def failed(kit: Kit, arn: str) -> dict[str, Any]:
+    """The step A as it was when a job of it had failed."""
+    found = soon(lambda: kit.steps(arn).get("A", {}).get("Metadata") and kit.steps(arn)["A"])
+    assert found
+    assert kit.wait_job(job_of(found))["ProcessingJobStatus"] == "Failed"
+    return found
+
+
 def test_a_job_that_the_machine_cannot_run_fails_with_a_sentence(broken: Kit) -> None:
     status, steps = broken.run(broken.processing("A", "pass"))
     assert status == "Failed"
@@ -60,9 +68,7 @@ def test_a_job_that_the_machine_cannot_run_fails_with_a_sentence(broken: Kit) ->
 def test_a_retry_policy_tries_again_until_it_works(broken: Kit) -> None:
     broken.pipeline(broken.processing("A", "pass", **RETRY))
     arn = broken.start()
-    while not broken.steps(arn) or broken.wait_job(job_of(broken.steps(arn)["A"]))["ProcessingJobStatus"] != "Failed":
-        time.sleep(0.02)
-    first = broken.steps(arn)["A"]
+    first = failed(broken, arn)
     mend(broken)
     assert broken.wait(arn)["PipelineExecutionStatus"] == "Succeeded"
     step = broken.steps(arn)["A"]
@@ -89,10 +95,9 @@ def test_a_step_that_waits_for_a_retry_is_stopped_at_once(broken: Kit) -> None:
     policy = {**RETRY["RetryPolicies"][0], "IntervalSeconds": 600}
     broken.pipeline(broken.processing("A", "pass", RetryPolicies=[policy]))
     arn = broken.start()
-    while not broken.steps(arn) or broken.wait_job(job_of(broken.steps(arn)["A"]))["ProcessingJobStatus"] != "Failed":
-        time.sleep(0.02)
+    failed(broken, arn)
     broken.sm.stop_pipeline_execution(PipelineExecutionArn=arn)
-    assert broken.wait(arn, 5)["PipelineExecutionStatus"] == "Stopped"
+    assert broken.wait(arn)["PipelineExecutionStatus"] == "Stopped"
     assert broken.steps(arn)["A"]["StepStatus"] == "Stopped"
 
 
@@ -133,16 +138,16 @@ def test_a_state_that_cannot_be_written_is_given_up_when_the_cloud_ends() -> Non
         RetriedWrites(pause=0).until_stored(write, lambda: True)
 
 
-def test_an_execution_that_cannot_be_stored_says_so_and_goes_on(own: RunningCloud, tmp_path: Path) -> None:
-    kit, begun = Kit(own), tmp_path / "begun"
-    # A function: a job whose own state cannot be stored fails.
-    waits = f"import pathlib, time\ndef handler(*_):\n    pathlib.Path({str(begun)!r}).touch()\n    time.sleep(1)\n"
-    kit.pipeline(lambda_step("A", function(kit, waits + "    return {}\n"), {}, Arguments={}))
-    arn = kit.start()
-    assert soon(begun.exists)
-    process = psutil.Process(own.process.pid)
-    # The kernel refuses to let a file grow beyond this, as it refuses on a full disk.
-    process.rlimit(psutil.RLIMIT_FSIZE, (1, psutil.RLIM_INFINITY))
+def test_an_execution_that_cannot_be_stored_says_so_and_goes_on(own: RunningCloud) -> None:
+    kit, process = Kit(own), psutil.Process(own.process.pid)
+    with Gate() as gate:
+        # A function: a job whose own state cannot be stored fails.
+        waits = f"{gate.source}\ndef handler(*_):\n    pass_gate()\n    return {{}}\n"
+        kit.pipeline(lambda_step("A", function(kit, waits), {}, Arguments={}))
+        arn = kit.start()
+        gate.arrived()
+        # The kernel refuses to let a file grow beyond this, as it refuses on a full disk.
+        process.rlimit(psutil.RLIMIT_FSIZE, (1, psutil.RLIM_INFINITY))
     while not (told := kit.sm.describe_pipeline_execution(PipelineExecutionArn=arn)).get("FailureReason"):
         time.sleep(0.05)
     process.rlimit(psutil.RLIMIT_FSIZE, (psutil.RLIM_INFINITY, psutil.RLIM_INFINITY))

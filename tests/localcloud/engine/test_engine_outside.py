@@ -3,7 +3,6 @@
 import io
 import json
 import tarfile
-import time
 import uuid
 import zipfile
 from typing import Any
@@ -11,7 +10,9 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from tests import waiting
 from tests.localcloud.pipeline_kit import ROLE, Kit
+from tests.waiting import Gate, soon
 
 ANSWERS = """
 def handler(event, context):
@@ -37,6 +38,7 @@ def function(kit: Kit, source: str = ANSWERS) -> str:
         Role=ROLE,
         Handler="app.handler",
         Code={"ZipFile": packed.getvalue()},
+        Timeout=300,
     )
     arn: str = created["FunctionArn"]
     return arn
@@ -96,9 +98,14 @@ def test_a_function_that_is_not_there_fails_the_step(kit: Kit) -> None:
 
 
 def test_a_function_does_not_hold_up_steps_beside_it(kit: Kit) -> None:
-    slow = function(kit, "import time\ndef handler(event, context):\n    time.sleep(2)\n    return {}\n")
-    _, steps = kit.run(lambda_step("Slow", slow, {}, Arguments={}), kit.processing("Beside", "pass"))
-    assert steps["Beside"]["EndTime"] < steps["Slow"]["EndTime"]
+    with Gate() as gate:
+        slow = function(kit, f"{gate.source}\ndef handler(event, context):\n    pass_gate()\n    return {{}}\n")
+        kit.pipeline(lambda_step("Slow", slow, {}, Arguments={}), kit.processing("Beside", "pass"))
+        arn = kit.start()
+        gate.arrived()
+        assert soon(lambda: kit.steps(arn).get("Beside", {}).get("StepStatus") == "Succeeded")
+        assert kit.steps(arn)["Slow"]["StepStatus"] == "Executing"
+    assert kit.wait(arn)["PipelineExecutionStatus"] == "Succeeded"
 
 
 def test_the_answer_of_a_function_is_cached(kit: Kit) -> None:
@@ -131,15 +138,9 @@ def callback(url: str, **step: Any) -> dict[str, Any]:
 
 
 def message(kit: Kit, url: str) -> dict[str, Any]:
-    """The next message of a queue, as JSON; fails after 20 s."""
-    sqs = kit.cloud.client("sqs")
-    deadline = time.monotonic() + 20
-    while time.monotonic() < deadline:
-        for received in sqs.receive_message(QueueUrl=url, WaitTimeSeconds=2).get("Messages", []):
-            sqs.delete_message(QueueUrl=url, ReceiptHandle=received["ReceiptHandle"])
-            body: dict[str, Any] = json.loads(received["Body"])
-            return body
-    raise AssertionError("no message arrived")
+    """The next message of a queue, as JSON."""
+    body: dict[str, Any] = json.loads(waiting.message(kit.cloud.client("sqs"), url))
+    return body
 
 
 def score(value: str) -> list[dict[str, str]]:

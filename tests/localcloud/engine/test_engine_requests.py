@@ -1,7 +1,6 @@
 """Requests about pipelines: parameters, tokens, definitions, lists, and what is refused."""
 
 import json
-import time
 import uuid
 from typing import Any
 
@@ -9,6 +8,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from tests.localcloud.pipeline_kit import ROLE, Kit, definition
+from tests.waiting import soon
 
 
 @pytest.mark.parametrize(
@@ -137,16 +137,17 @@ def test_events_tell_of_executions_steps_and_jobs(kit: Kit) -> None:
     execution = kit.start()
     kit.wait(execution)
     seen: list[tuple[str, str]] = []
-    deadline = time.monotonic() + 10
-    while time.monotonic() < deadline and not any(
-        "Pipeline Execution Status" in k and s == "Succeeded" for k, s in seen
-    ):
+
+    def ended() -> bool:
         for message in sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10).get("Messages", []):
             event = json.loads(message["Body"])
             detail = event["detail"]
             if detail.get("pipelineExecutionArn", execution) == execution:
                 status = detail.get("currentPipelineExecutionStatus") or detail.get("currentStepStatus")
                 seen.append((event["detail-type"], status or detail["ProcessingJobStatus"]))
+        return any("Pipeline Execution Status" in k and s == "Succeeded" for k, s in seen)
+
+    assert soon(ended)
     events.remove_targets(Rule=kit.prefix, Ids=["1"])
     events.delete_rule(Name=kit.prefix)
     prefix = "SageMaker Model Building Pipeline Execution"

@@ -124,7 +124,7 @@ def test_a_link_with_an_encoded_action_cannot_act(cloud: Any) -> None:
 
 
 def test_an_unsigned_body_is_not_read(cloud: Any) -> None:
-    connection = http.client.HTTPConnection("127.0.0.1", cloud.port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", cloud.port, timeout=60)
     connection.putrequest("POST", "/")
     connection.putheader("Content-Length", "300000000")
     connection.endheaders()
@@ -134,7 +134,7 @@ def test_an_unsigned_body_is_not_read(cloud: Any) -> None:
 
 
 def test_a_web_socket_is_refused(cloud: Any) -> None:
-    with socket.create_connection(("127.0.0.1", cloud.port), 10) as connection:
+    with socket.create_connection(("127.0.0.1", cloud.port), 60) as connection:
         connection.sendall(
             b"GET /_aws/execute-api/0123abcd/stage HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\n"
             b"Connection: Upgrade\r\nSec-WebSocket-Key: MDEyMzQ1Njc4OTAxMjM0NQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"

@@ -74,7 +74,7 @@ def test_a_job_runs_in_the_environment_of_its_image(sagemaker: Any) -> None:
     sagemaker.create_processing_job(ProcessingJobName="known-image", **{**ARGUMENTS, "AppSpecification": app})
 
     sagemaker.get_waiter("processing_job_completed_or_stopped").wait(
-        ProcessingJobName="known-image", WaiterConfig={"Delay": 1, "MaxAttempts": 60}
+        ProcessingJobName="known-image", WaiterConfig={"Delay": 1}
     )
     job = sagemaker.describe_processing_job(ProcessingJobName="known-image")
     assert job["ProcessingJobStatus"] == "Completed", job
@@ -85,7 +85,7 @@ def test_an_image_of_ones_own_runs_the_entry_point_of_its_rule(sagemaker: Any) -
     sagemaker.create_processing_job(ProcessingJobName="own-entry-point", **request)
 
     sagemaker.get_waiter("processing_job_completed_or_stopped").wait(
-        ProcessingJobName="own-entry-point", WaiterConfig={"Delay": 1, "MaxAttempts": 60}
+        ProcessingJobName="own-entry-point", WaiterConfig={"Delay": 1}
     )
     job = sagemaker.describe_processing_job(ProcessingJobName="own-entry-point")
     assert job["ProcessingJobStatus"] == "Completed", job

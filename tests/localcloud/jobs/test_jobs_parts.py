@@ -19,6 +19,7 @@ from localcloud.jobs.processing import Processing
 from localcloud.jobs.training import Training
 from localcloud.jobs.transfer import Location, Mirror, Transfer
 from localcloud.sandbox.sandbox import Sandbox
+from tests.waiting import soon
 
 
 def test_an_archive_depends_on_contents_alone(tmp_path: Path) -> None:
@@ -189,14 +190,20 @@ class Uploads:
 
 
 def test_a_mirror_uploads_what_changes_and_at_the_end_what_is_left(tmp_path: Path) -> None:
-    (tmp_path / "old").write_text("already there")
     uploads: Any = Uploads()
-    mirror = Mirror(uploads, tmp_path, "s3://b/checkpoints", interval=0.02)
+    mirror = Mirror(uploads, tmp_path / "checkpoints", "s3://b/checkpoints", interval=0.02)
+    (tmp_path / "checkpoints").mkdir()
+
+    def write(name: str, text: str) -> None:
+        # At once, so that it is never seen empty.
+        (tmp_path / name).write_text(text)
+        (tmp_path / name).rename(tmp_path / "checkpoints" / name)
+
+    write("old", "already there")
     mirror.start()
-    (tmp_path / "new").write_text("1")
-    while not uploads.put_files:
-        time.sleep(0.01)
-    (tmp_path / "last").write_text("2")
+    write("new", "1")
+    assert soon(lambda: uploads.put_files)
+    write("last", "2")
     mirror.finish()
     assert uploads.put_files == [("s3://b/checkpoints/new", b"1"), ("s3://b/checkpoints/last", b"2")]
 

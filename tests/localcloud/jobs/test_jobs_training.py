@@ -2,7 +2,6 @@
 
 import io
 import tarfile
-import time
 from datetime import timedelta
 from typing import Any
 
@@ -11,6 +10,7 @@ from botocore.exceptions import ClientError
 
 from tests.localcloud.mounting import skip_unless_found
 from tests.localcloud.pipeline_kit import Kit
+from tests.waiting import soon
 
 TRAIN = """
 import argparse, os, pathlib
@@ -54,7 +54,7 @@ def test_script_mode_trains_and_the_model_is_stored(cloud: Any, kit: Kit) -> Non
         "MetricDefinitions": [{"Name": "loss", "Regex": "train_loss=([0-9.]+)"}],
     }
     name = kit.training_job(TRAIN, {"epochs": "3"}, AlgorithmSpecification=algorithm)
-    job = kit.wait_job(name, "training", 60)
+    job = kit.wait_job(name, "training")
     assert job["TrainingJobStatus"] == "Completed", job
     assert job["ModelArtifacts"]["S3ModelArtifacts"] == kit.uri(f"models/{name}/output/model.tar.gz")
     assert [(m["MetricName"], round(m["Value"], 3)) for m in job["FinalMetricDataList"]] == [("loss", 0.333)]
@@ -79,7 +79,7 @@ def test_script_mode_trains_and_the_model_is_stored(cloud: Any, kit: Kit) -> Non
 
 def test_a_script_that_raises_leaves_the_exception_as_the_reason(kit: Kit) -> None:
     name = kit.training_job("raise ValueError('learning rate 9 is too large')", {"epochs": "1"})
-    job = kit.wait_job(name, "training", 60)
+    job = kit.wait_job(name, "training")
     assert job["TrainingJobStatus"] == "Failed"
     assert job["FailureReason"] == "AlgorithmError: ValueError: learning rate 9 is too large, exit code: 1"
     kit.wait_log(name, "Traceback (most recent call last):", "Training")
@@ -94,7 +94,7 @@ def test_without_a_network_the_code_comes_as_a_channel(kit: Kit) -> None:
     source = {"S3DataType": "S3Prefix", "S3Uri": address.rpartition("/")[0] + "/"}
     request["InputDataConfig"].append({"ChannelName": "code", "DataSource": {"S3DataSource": source}})
     name = kit.training_job(script, **request, EnableNetworkIsolation=True, EnableInterContainerTrafficEncryption=True)
-    job = kit.wait_job(name, "training", 60)
+    job = kit.wait_job(name, "training")
     assert job["TrainingJobStatus"] == "Completed", job
     assert job["EnableNetworkIsolation"]
     assert job["EnableInterContainerTrafficEncryption"]
@@ -156,10 +156,7 @@ time.sleep(600)
 """
     checkpoints = {"S3Uri": kit.uri("checkpoints")}
     first = kit.training_job("", AlgorithmSpecification=plain(kit, script), CheckpointConfig=checkpoints)
-    deadline = time.monotonic() + 20
-    while kit.keys("checkpoints/") != ["checkpoints/epoch-1"]:
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
+    assert soon(lambda: kit.keys("checkpoints/") == ["checkpoints/epoch-1"])
     kit.sm.stop_training_job(TrainingJobName=first)
     kit.wait_job(first, "training")
     spot: dict[str, Any] = {"EnableManagedSpotTraining": True, "StoppingCondition": SPOT}
@@ -194,7 +191,7 @@ config = json.load(open("/opt/ml/input/config/resourceconfig.json"))
 me = config["current_host"]
 (other,) = set(config["hosts"]) - {me}
 listener = socket.create_server((me, 29871))
-for _ in range(100):
+while True:
     try:
         socket.create_connection((other, 29871))
         break

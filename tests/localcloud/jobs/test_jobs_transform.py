@@ -48,7 +48,7 @@ def test_each_file_gets_an_output_of_its_name(kit: Kit) -> None:
     model(kit)
     kit.sm.create_transform_job(TransformJobName=kit.prefix, **request(kit))
 
-    job = kit.wait_job(kit.prefix, "transform", 60)
+    job = kit.wait_job(kit.prefix, "transform")
 
     assert job["TransformJobStatus"] == "Completed", job
     assert kit.keys("scores") == ["scores/a.csv.out", "scores/deep/b.csv.out"]
@@ -99,7 +99,7 @@ def test_a_model_is_read_in_each_form_that_sagemaker_takes(kit: Kit, form: str) 
     kit.sm.create_model(ModelName=kit.prefix, ExecutionRoleArn=ROLE, PrimaryContainer={"Image": "image", **forms[form]})
     kit.sm.create_transform_job(TransformJobName=kit.prefix, **request(kit))
 
-    job = kit.wait_job(kit.prefix, "transform", 60)
+    job = kit.wait_job(kit.prefix, "transform")
 
     assert job["TransformJobStatus"] == "Completed", job
     assert json.loads(kit.get("scores/a.csv.out"))["model"] == "first"
@@ -111,7 +111,7 @@ def test_a_file_goes_through_all_containers_of_a_model(kit: Kit) -> None:
     output = {"S3OutputPath": kit.uri("scores"), "AssembleWith": "Line", "Accept": "text/plain"}
     kit.sm.create_transform_job(TransformJobName=kit.prefix, **request(kit, TransformOutput=output))
 
-    job = kit.wait_job(kit.prefix, "transform", 60)
+    job = kit.wait_job(kit.prefix, "transform")
 
     assert job["TransformJobStatus"] == "Completed", job
     answer = json.loads(kit.get("scores/a.csv.out"))
@@ -133,7 +133,7 @@ def test_a_second_container_that_fails_ends_the_job(kit: Kit, second: dict[str, 
     kit.sm.create_model(ModelName=kit.prefix, ExecutionRoleArn=ROLE, Containers=containers)
     kit.sm.create_transform_job(TransformJobName=kit.prefix, **request(kit))
 
-    job = kit.wait_job(kit.prefix, "transform", 60)
+    job = kit.wait_job(kit.prefix, "transform")
 
     assert job["TransformJobStatus"] == "Failed"
     assert words in job["FailureReason"]

@@ -54,7 +54,7 @@ def test_the_best_training_job_of_a_step_is_registered(kit: Kit) -> None:
     }
     kit.pipeline(tune, made)
     arn = kit.start()
-    assert kit.wait(arn, 120)["PipelineExecutionStatus"] == "Succeeded", kit.steps(arn)
+    assert kit.wait(arn)["PipelineExecutionStatus"] == "Succeeded", kit.steps(arn)
     name = kit.steps(arn)["Tune"]["Metadata"]["TuningJob"]["Arn"].rpartition("/")[2]
 
     job = kit.sm.describe_hyper_parameter_tuning_job(HyperParameterTuningJobName=name)

@@ -13,7 +13,7 @@ from botocore.exceptions import ClientError
 from tests.localcloud.conftest import gone, outside
 from tests.localcloud.resources.served import artifact
 from tests.localcloud.restarts import LAST
-from tests.waiting import soon
+from tests.waiting import Gate, message, soon
 
 BUCKET = "kept"
 VARIANT = {"VariantName": "AllTraffic", "InstanceType": "ml.m5.large", "InitialInstanceCount": 1}
@@ -38,9 +38,7 @@ def put_model(cloud: Any, name: str, /, **files: str) -> None:
 
 
 def wait_in_service(cloud: Any, name: str) -> None:
-    cloud.client("sagemaker").get_waiter("endpoint_in_service").wait(
-        EndpointName=name, WaiterConfig={"Delay": 1, "MaxAttempts": 20}
-    )
+    cloud.client("sagemaker").get_waiter("endpoint_in_service").wait(EndpointName=name, WaiterConfig={"Delay": 1})
 
 
 def invoke(cloud: Any, name: str, **members: str) -> dict[str, Any]:
@@ -122,15 +120,16 @@ def test_an_endpoint_serves_again_after_a_kill_and_its_old_server_is_gone(restar
 def test_a_deployment_that_a_kill_cut_off_is_finished(own_cloud: Any) -> None:
     cloud = own_cloud()
     put_model(cloud, "old", name="old")
-    put_model(cloud, "new", name="new", delay="2")
     sagemaker = cloud.client("sagemaker")
     sagemaker.create_endpoint(EndpointName="kept", EndpointConfigName="old")
     wait_in_service(cloud, "kept")
-    sagemaker.update_endpoint(EndpointName="kept", EndpointConfigName="new")
-    cloud.kill()
+    with Gate() as gate:
+        put_model(cloud, "new", name="new", gate=str(gate.port))
+        sagemaker.update_endpoint(EndpointName="kept", EndpointConfigName="new")
+        cloud.kill()
 
-    cloud = own_cloud()
-    during = invoke(cloud, "kept")["model"]
+        cloud = own_cloud()
+        during = invoke(cloud, "kept")["model"]
     wait_in_service(cloud, "kept")
 
     assert during == "old"
@@ -181,8 +180,7 @@ def approval(cloud: Any) -> Generator[str, None, str]:
 def test_an_approval_is_told_again_after_a_kill(restarted: tuple[Any, str]) -> None:
     cloud, package = restarted
     url = cloud.client("sqs").get_queue_url(QueueName="approved")["QueueUrl"]
-    message = cloud.client("sqs").receive_message(QueueUrl=url, WaitTimeSeconds=5)["Messages"][0]
-    assert json.loads(message["Body"])["resources"] == [package]
+    assert json.loads(message(cloud.client("sqs"), url))["resources"] == [package]
 
 
 def left_by_a_stop(cloud: Any) -> Generator[None, None, tuple[int | None, bool, bool]]:

@@ -17,6 +17,7 @@ from localcloud.jobs.transfer import Transfer
 from localcloud.sandbox.process import Launchers
 from localcloud.sandbox.sandbox import Sandbox
 from tests.localcloud.pipeline_kit import ROLE, Kit
+from tests.waiting import soon
 
 JOB = {"ProcessingResources": {"ClusterConfig": {"InstanceType": "ml.m5.large", "InstanceCount": 1}},
        "AppSpecification": {"ImageUri": "image"}, "_entrypoint": ["sleep", "20"],
@@ -114,11 +115,13 @@ import pathlib, subprocess
 subprocess.Popen(["sleep", "3000.25"], start_new_session=True)
 for number in range(10): pathlib.Path(f"/opt/ml/processing/out/{number}").write_bytes(b"x" * 50_000)
 """
-    request = kit.processing("job", script, inputs={"many": kit.uri("many")})["Arguments"]
+    many = {"many": kit.uri("many")}
+    request = kit.processing("job", script, inputs=many)["Arguments"]
+    endless = kit.processing("job", f"{script}\nimport time; time.sleep(600)", inputs=many)["Arguments"]
 
     def stopped_after(seconds: float) -> Any:
         name = f"{kit.prefix}-{int(1000 * seconds)}"
-        kit.sm.create_processing_job(ProcessingJobName=name, RoleArn=ROLE, **request)
+        kit.sm.create_processing_job(ProcessingJobName=name, RoleArn=ROLE, **(request if seconds else endless))
         time.sleep(seconds)
         kit.sm.stop_processing_job(ProcessingJobName=name)
         return kit.wait_job(name)
@@ -130,5 +133,9 @@ for number in range(10): pathlib.Path(f"/opt/ml/processing/out/{number}").write_
     assert jobs[0]["ProcessingJobStatus"] == "Stopped"
     assert not [job for job in jobs if "FailureReason" in job]
     names = {job["ProcessingJobName"] for job in jobs}
-    assert not [path for path in (cloud.home / "jobs" / "processing").glob("*") if path.name in names]
-    assert not [found for found in psutil.process_iter(["cmdline"]) if "3000.25" in (found.info["cmdline"] or [])]
+
+    def left() -> list[Any]:
+        processes = [found for found in psutil.process_iter(["cmdline"]) if "3000.25" in (found.info["cmdline"] or [])]
+        return processes + [path for path in (cloud.home / "jobs" / "processing").glob("*") if path.name in names]
+
+    assert soon(lambda: not left())

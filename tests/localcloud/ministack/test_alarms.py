@@ -124,7 +124,7 @@ def test_a_change_of_state_starts_what_a_rule_says(cloud: Any) -> None:
     )  # fmt: skip
     for _ in range(2):  # the second changes nothing
         cloudwatch.put_metric_data(Namespace="N", MetricData=[{"MetricName": "M", "Value": 1}])
-    answer = queues.receive_message(QueueUrl=url, WaitTimeSeconds=5, MaxNumberOfMessages=10)
+    answer = queues.receive_message(QueueUrl=url, WaitTimeSeconds=20, MaxNumberOfMessages=10)
     (told,) = [json.loads(message["Body"]) for message in answer["Messages"]]
     assert told["detail-type"] == "CloudWatch Alarm State Change"
     assert told["detail"]["previousState"]["value"] == "INSUFFICIENT_DATA"

@@ -13,7 +13,8 @@ from botocore.exceptions import ClientError
 
 from localcloud.ministack.executions import LONGEST_INPUT, invalid_input
 from tests.localcloud.restarts import LAST
-from tests.waiting import soon
+from tests.waiting import Gate, soon
+from tests.waiting import ended as wait_until_ended
 
 ROLE = "arn:aws:iam::000000000000:role/any"
 GROUP = {"logGroupName": "/durable"}
@@ -63,8 +64,7 @@ def executions(cloud: Any) -> Generator[str, None, tuple[str, ...]]:
         name="timed", definition=json.dumps(short), roleArn="arn:aws:iam::000000000000:role/any"
     )["stateMachineArn"]
     ended = states.start_execution(stateMachineArn=passes, input='{"a": 1}')["executionArn"]
-    while states.describe_execution(executionArn=ended)["status"] == "RUNNING":
-        time.sleep(0.01)
+    wait_until_ended(states, ended)
     yield LAST
     running, late = (states.start_execution(stateMachineArn=arn)["executionArn"] for arn in (waits, timed))
     return running, ended, late, waits
@@ -136,20 +136,19 @@ def test_log_lines_are_there_after_a_kill(restarted: tuple[Any, None]) -> None:
 
 def event(cloud: Any) -> Generator[str, None, None]:
     """An event that a function works on."""
-    code = io.BytesIO()
+    code, gate = io.BytesIO(), Gate()
     with zipfile.ZipFile(code, "w") as archive:
-        text = "import boto3, time\ndef handler(event, context):\n    time.sleep(3)\n"
+        text = f"import boto3\n{gate.source}\ndef handler(event, context):\n    pass_gate()\n"
         archive.writestr("app.py", text + "    boto3.client('s3').put_object(Bucket='done', Key=event['key'])\n")
     cloud.client("s3").create_bucket(Bucket="done")
     cloud.client("lambda").create_function(
         FunctionName="works", Runtime="python3.11", Role=ROLE, Handler="app.handler", Code={"ZipFile": code.getvalue()},
-        Timeout=20,
+        Timeout=300,
     )  # fmt: skip
     yield LAST
     cloud.client("lambda").invoke(FunctionName="works", InvocationType="Event", Payload=b'{"key": "worked-on"}')
     yield LAST
-    # Not before the kill, else this shows nothing; the file of an object has its key's name.
-    assert not list((cloud.home / "emulator" / "s3").rglob("worked-on*"))
+    gate.open()  # not before the kill, else this shows nothing
 
 
 @pytest.mark.restarted(event, "kill")
@@ -269,10 +268,10 @@ def test_a_start_that_is_sent_again_is_answered_as_the_first_time(cloud: Any) ->
 
 def test_an_aborted_execution_stays_aborted_when_its_task_fails(cloud: Any) -> None:
     states = cloud.client("stepfunctions")
-    arn = machine(cloud, "aborted", Type="Wait", Seconds=1)
+    arn = machine(cloud, "aborted", Type="Wait", Seconds=4)
     execution = states.start_execution(stateMachineArn=arn)["executionArn"]
     states.stop_execution(executionArn=execution)
-    time.sleep(1.3)
+    time.sleep(4.3)
 
     assert states.describe_execution(executionArn=execution)["status"] == "ABORTED"
 
@@ -296,7 +295,7 @@ def test_on_a_full_disk_nothing_is_acknowledged_and_reads_answer(own_cloud: Call
     with zipfile.ZipFile(archive, "w") as packed:
         packed.writestr("app.py", "def handler(event, context): ...")
     function = {"FunctionName": "lost", "Runtime": "python3.11", "Handler": "app.handler", "Role": ROLE}
-    time.sleep(3)
+    cloud.client("cloudformation").get_waiter("stack_create_complete").wait(StackName="full", WaiterConfig={"Delay": 1})
     process = psutil.Process(cloud.process.pid)
     # The kernel refuses to let a file grow beyond this, as it refuses on a full disk.
     process.rlimit(psutil.RLIMIT_FSIZE, (1, psutil.RLIM_INFINITY))

@@ -1,14 +1,14 @@
 """No process of a function outlives the local cloud, however that ends."""
 
 import io
-import time
 import zipfile
 from collections.abc import Callable
 from typing import Any
 
 import psutil
 
-from tests.localcloud.conftest import gone
+from tests.localcloud.conftest import gone, has_ended
+from tests.waiting import soon
 
 HANDLERS = {
     "calls": "def handler(event, context):\n    while True: pass\n",
@@ -39,14 +39,16 @@ def invoke(cloud: Any) -> dict[str, int]:
 def processes_of(cloud: Any) -> dict[str, int]:
     """The process of each function by its name, and `sleep`, which one starts, once all are there."""
     found: dict[str, int] = {}
-    deadline = time.monotonic() + 60
-    while len(found) < len(HANDLERS) + 1 and time.monotonic() < deadline:
+
+    def all_there() -> bool:
         for process in psutil.Process(cloud.process.pid).children(recursive=True):
             words = " ".join(process.cmdline())
             for name in (*HANDLERS, "sleep 300"):
                 if name in words:
                     found[name] = process.pid
-        time.sleep(0.1)
+        return len(found) == len(HANDLERS) + 1
+
+    soon(all_there)
     return found
 
 
@@ -57,9 +59,9 @@ def test_the_end_of_a_local_cloud_ends_its_functions(own_cloud: Callable[[], Any
     cloud.kill()
 
     started = processes.pop("sleep 300")
-    assert [name for name, process in processes.items() if not gone(process, 20)] == []
+    assert [name for name, process in processes.items() if not gone(process)] == []
     # Nothing but a mark tells of what a function started.
-    assert not gone(started, 0.1)
+    assert not has_ended(started)
     cloud = own_cloud()
     assert gone(started)
 

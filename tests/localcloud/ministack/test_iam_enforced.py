@@ -2,7 +2,6 @@
 
 import io
 import json
-import time
 import uuid
 import zipfile
 from functools import partial
@@ -13,6 +12,7 @@ import pytest
 
 from tests.localcloud.ministack.iam_roles import ACCOUNT, ALLOW_S3, SAGEMAKER, Roles, document, refusal
 from tests.localcloud.pipeline_kit import Kit
+from tests.waiting import ended, soon
 
 # Callers of SageMaker
 
@@ -110,11 +110,7 @@ def machine(roles: Roles, role: str, state: dict[str, Any]) -> dict[str, Any]:
         name=f"m-{uuid.uuid4().hex[:8]}", definition=json.dumps(definition), roleArn=role
     )["stateMachineArn"]
     execution = states.start_execution(stateMachineArn=arn)["executionArn"]
-    deadline = time.monotonic() + 15
-    while (described := states.describe_execution(executionArn=execution))["status"] == "RUNNING":
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-    return dict(described)
+    return ended(states, execution)
 
 
 def send(url: str) -> dict[str, Any]:
@@ -179,10 +175,7 @@ def test_a_rule_starts_a_machine_only_if_its_role_may(roles: Roles) -> None:
         events.put_targets(Rule=f"r-{arn[-8:]}", Targets=[target])
         started[allowed] = arn
     events.put_events(Entries=[{"Source": source, "DetailType": "t", "Detail": "{}"}])
-    deadline = time.monotonic() + 10
-    while not states.list_executions(stateMachineArn=started[True])["executions"]:
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    assert soon(lambda: states.list_executions(stateMachineArn=started[True])["executions"])
     assert states.list_executions(stateMachineArn=started[False])["executions"] == []
 
 
@@ -245,15 +238,15 @@ def test_a_stack_with_a_function_whose_role_may_not_trace_fails(roles: Roles) ->
     template = {"Resources": {"Traced": {"Type": "AWS::Lambda::Function", "Properties": properties}}}
     stacks, name = roles.cloud.client("cloudformation"), f"traced-{uuid.uuid4().hex[:8]}"
     stacks.create_stack(StackName=name, TemplateBody=json.dumps(template), OnFailure="DO_NOTHING")
-    deadline = time.monotonic() + 20
-    while (stack := stacks.describe_stacks(StackName=name)["Stacks"][0])["StackStatus"] == "CREATE_IN_PROGRESS":
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
 
+    def status() -> str:
+        return str(stacks.describe_stacks(StackName=name)["Stacks"][0]["StackStatus"])
+
+    assert soon(lambda: status() != "CREATE_IN_PROGRESS")
     reasons = [
         event.get("ResourceStatusReason", "") for event in stacks.describe_stack_events(StackName=name)["StackEvents"]
     ]
-    assert stack["StackStatus"] != "CREATE_COMPLETE"
+    assert status() != "CREATE_COMPLETE"
     assert any("PutTraceSegments on XRAY" in reason for reason in reasons)
 
 

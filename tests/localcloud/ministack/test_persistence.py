@@ -1,6 +1,7 @@
 """When MiniStack's state files are written."""
 
 import asyncio
+import threading
 import time
 from collections.abc import Iterator
 
@@ -87,13 +88,14 @@ def test_a_change_of_a_resource_is_saved_before_the_answer(
     ],
 )
 def test_what_traffic_changes_in_files_is_saved_soon_after_the_answer(
-    files: Files, saver: Saver, service: str, operation: str, method: str, path: str
+    files: Files, saver: Saver, monkeypatch: pytest.MonkeyPatch, service: str, operation: str, method: str, path: str
 ) -> None:
+    threads, write = list[threading.Thread](), files.write
+    monkeypatch.setattr(files, "write", lambda *given: threads.append(threading.current_thread()) or write(*given))
     asyncio.run(saver.after(service, operation, method, path))
-    at_once = list(files.written)
 
-    assert at_once == []
     assert soon(lambda: files.written)
+    assert set(threads) == {saver._thread}
 
 
 @pytest.mark.parametrize(
@@ -164,11 +166,10 @@ def test_a_file_that_could_not_be_written_is_tried_again(
 ) -> None:
     files.broken = {"sqs"}
     saver.mark("sqs")
-    time.sleep(0.45)
+    assert soon(lambda: "the state of sqs could not be written" in caplog.text)
     files.broken = set()
 
     assert soon(lambda: files.written) == ["sqs"]
-    assert "the state of sqs could not be written" in caplog.text
 
 
 @pytest.mark.parametrize(

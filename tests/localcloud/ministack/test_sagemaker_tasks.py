@@ -106,11 +106,11 @@ def test_a_state_machine_runs_a_job(kit: Kit, machines: Machines) -> None:
 
 
 def test_a_job_is_stopped_with_the_time_of_its_task(kit: Kit, machines: Machines) -> None:
-    request = kit.processing("job", "import time; time.sleep(60)")["Arguments"]
+    request = kit.processing("job", "import time; time.sleep(600)")["Arguments"]
     parameters = {"ProcessingJobName": f"{kit.prefix}-late", "RoleArn": ROLE, **request}
     state = {"Type": "Task", "Resource": f"{OPTIMIZED}createProcessingJob.sync", "Parameters": parameters}
 
-    ended = machines.ended(machines.start({**state, "TimeoutSeconds": 2}))
+    ended = machines.ended(machines.start({**state, "TimeoutSeconds": 4}))
 
     assert (ended["status"], ended["error"]) == ("FAILED", "States.Timeout")
     assert kit.wait_job(f"{kit.prefix}-late")["ProcessingJobStatus"] == "Stopped"

@@ -62,7 +62,7 @@ def deployed(kit: Kit, template: dict[str, Any], verb: str = "create") -> dict[s
     """Create or update the stack of this test; its outputs."""
     stacks = kit.cloud.client("cloudformation")
     getattr(stacks, f"{verb}_stack")(StackName=kit.prefix, TemplateBody=json.dumps(template))
-    stacks.get_waiter(f"stack_{verb}_complete").wait(StackName=kit.prefix, WaiterConfig={"Delay": 1, "MaxAttempts": 30})
+    stacks.get_waiter(f"stack_{verb}_complete").wait(StackName=kit.prefix, WaiterConfig={"Delay": 1})
     (stack,) = stacks.describe_stacks(StackName=kit.prefix)["Stacks"]
     return {output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", [])}
 
@@ -70,7 +70,7 @@ def deployed(kit: Kit, template: dict[str, Any], verb: str = "create") -> dict[s
 def removed(kit: Kit) -> None:
     stacks = kit.cloud.client("cloudformation")
     stacks.delete_stack(StackName=kit.prefix)
-    stacks.get_waiter("stack_delete_complete").wait(StackName=kit.prefix, WaiterConfig={"Delay": 1, "MaxAttempts": 30})
+    stacks.get_waiter("stack_delete_complete").wait(StackName=kit.prefix, WaiterConfig={"Delay": 1})
 
 
 def artifact(kit: Kit, name: str) -> str:

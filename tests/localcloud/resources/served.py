@@ -5,6 +5,8 @@ import json
 import tarfile
 from typing import Any
 
+from botocore.exceptions import ClientError
+
 from tests.waiting import soon
 
 BUCKET = "models-of-endpoint-tests"
@@ -76,8 +78,8 @@ def container(cloud: Any, key: str, /, *, hostname: str | None = None, **files: 
     return {"Image": IMAGE, "ModelDataUrl": f"s3://{BUCKET}/{key}.tar.gz", **named}
 
 
-def wait_for(sagemaker: Any, name: str, *statuses: str, seconds: float = 20) -> dict[str, Any]:
-    """The endpoint's description once it has one of the statuses; fails after `seconds`."""
+def wait_for(sagemaker: Any, name: str, *statuses: str) -> dict[str, Any]:
+    """The endpoint's description once it has one of the statuses."""
     endpoint: dict[str, Any] = {}
 
     def there() -> bool:
@@ -85,7 +87,7 @@ def wait_for(sagemaker: Any, name: str, *statuses: str, seconds: float = 20) -> 
         endpoint = sagemaker.describe_endpoint(EndpointName=name)
         return endpoint["EndpointStatus"] in statuses
 
-    reached = soon(there, seconds)
+    reached = soon(there)
     assert reached, f"{name} is {endpoint['EndpointStatus']}, not {statuses}: {endpoint.get('FailureReason')}"
     return endpoint
 
@@ -94,6 +96,15 @@ def serve(cloud: Any, name: str, /, **options: Any) -> Any:
     sagemaker = cloud.client("sagemaker")
     sagemaker.create_endpoint(EndpointName=name, EndpointConfigName=configure(cloud, name, **options))
     return wait_for(sagemaker, name, "InService", "Failed")
+
+
+def log_lines(cloud: Any, name: str) -> list[str]:
+    """The lines of an endpoint's log; its group is made with the first one."""
+    try:
+        found = cloud.client("logs").filter_log_events(logGroupName=f"/aws/sagemaker/Endpoints/{name}")
+    except ClientError:
+        return []
+    return [event["message"] for event in found["events"]]
 
 
 def invoke(runtime: Any, name: str, body: bytes = b"photo", **members: Any) -> dict[str, Any]:

@@ -3,27 +3,29 @@
 import os
 import signal
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 
 from tests.localcloud.resources.served import configure, invoke, serve, wait_for
+from tests.waiting import Gate
 
 
 def test_an_update_moves_requests_to_the_new_model_without_a_failure(
     cloud: Any, sagemaker: Any, runtime: Any, name: str
 ) -> None:
     serve(cloud, name, name="old")
-    sagemaker.update_endpoint(
-        EndpointName=name, EndpointConfigName=configure(cloud, f"{name}-2", name="new", delay="0.5")
-    )
-
-    seen = []
+    with Gate() as gate:
+        config = configure(cloud, f"{name}-2", name="new", gate=str(gate.port))
+        sagemaker.update_endpoint(EndpointName=name, EndpointConfigName=config)
+        gate.arrived()
+        assert sagemaker.describe_endpoint(EndpointName=name)["EndpointStatus"] == "Updating"
+        assert invoke(runtime, name)["model"] == "old"
     while sagemaker.describe_endpoint(EndpointName=name)["EndpointStatus"] == "Updating":
-        seen.append(invoke(runtime, name)["model"])
+        assert invoke(runtime, name)["model"] in ("old", "new")
 
-    assert seen[0] == "old"
     assert invoke(runtime, name)["model"] == "new"
     assert sagemaker.describe_endpoint(EndpointName=name)["EndpointConfigName"] == f"{name}-2"
 
@@ -43,11 +45,12 @@ def test_an_update_that_fails_leaves_the_old_model_serving(cloud: Any, sagemaker
 
 def test_an_endpoint_in_progress_is_not_updated_again(cloud: Any, sagemaker: Any, name: str) -> None:
     serve(cloud, name)
-    configure(cloud, f"{name}-2", delay="1")
-    sagemaker.update_endpoint(EndpointName=name, EndpointConfigName=f"{name}-2")
+    with Gate() as gate:
+        config = configure(cloud, f"{name}-2", gate=str(gate.port))
+        sagemaker.update_endpoint(EndpointName=name, EndpointConfigName=config)
 
-    with pytest.raises(ClientError, match="Cannot update in-progress endpoint"):
-        sagemaker.update_endpoint(EndpointName=name, EndpointConfigName=name)
+        with pytest.raises(ClientError, match="Cannot update in-progress endpoint"):
+            sagemaker.update_endpoint(EndpointName=name, EndpointConfigName=name)
 
 
 def test_a_killed_server_is_replaced_and_requests_wait_for_it(
@@ -64,13 +67,15 @@ def test_a_killed_server_is_replaced_and_requests_wait_for_it(
 
 
 def test_requests_are_shared_among_instances(cloud: Any, runtime: Any, name: str) -> None:
-    serve(cloud, name, count=2, slow="0.2")
-    from concurrent.futures import ThreadPoolExecutor
+    serve(cloud, name, count=2)
 
-    with ThreadPoolExecutor(4) as pool:
-        servers = list(pool.map(lambda _: invoke(runtime, name)["server"], range(4)))
+    with ThreadPoolExecutor(4) as pool, Gate() as gate:
+        asked = [pool.submit(invoke, runtime, name, b"wait %d" % gate.port) for _ in range(4)]
+        gate.arrived(4)
+        gate.open()
+        servers = [request.result()["server"] for request in asked]
 
-    assert len(set(servers)) == 2
+    assert sorted(servers.count(server) for server in set(servers)) == [2, 2]
 
 
 def test_variants_share_requests_by_weight_and_can_be_named(

@@ -1,18 +1,17 @@
 """Endpoints from creation to deletion, over HTTP, with a tiny model server behind them."""
 
-import contextlib
 import io
 import json
 import os
 import tarfile
-import time
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError, WaiterError
 
-from tests.localcloud.resources.served import BUCKET, IMAGE, artifact, configure, invoke, serve, serve_model
+from tests.localcloud.resources.served import BUCKET, IMAGE, artifact, configure, invoke, log_lines, serve, serve_model
+from tests.waiting import soon
 
 
 def test_an_endpoint_serves_its_artifact(cloud: Any, sagemaker: Any, runtime: Any, name: str) -> None:
@@ -64,7 +63,8 @@ def test_a_model_under_network_isolation_answers_and_reaches_nothing(cloud: Any,
     answer = invoke(runtime, name, f"connect {cloud.port}".encode())
 
     assert answer["model"] == "alone"
-    lines = log_lines(cloud, name, "model server ready")
+    assert soon(lambda: "model server ready" in log_lines(cloud, name))
+    lines = log_lines(cloud, name)
     # A machine that has no network namespaces says so in the log.
     assert answer["connected"] == any("no network of its own" in line for line in lines)
 
@@ -94,21 +94,10 @@ def test_an_archive_that_climbs_out_fails_the_endpoint_by_name(cloud: Any, sagem
     assert not any("climbed" in files for _, _, files in os.walk(cloud.home))
 
 
-def log_lines(cloud: Any, name: str, last: str) -> list[str]:
-    """The lines of an endpoint's log, once `last` is among them."""
-    deadline = time.monotonic() + 5
-    lines: list[str] = []
-    while last not in lines and time.monotonic() < deadline:
-        with contextlib.suppress(ClientError):  # the group is made with its first line
-            found = cloud.client("logs").filter_log_events(logGroupName=f"/aws/sagemaker/Endpoints/{name}")
-            lines = [event["message"] for event in found["events"]]
-    return lines
-
-
 def test_the_log_of_a_server_is_in_cloudwatch(cloud: Any, name: str) -> None:
     serve(cloud, name)
 
-    assert "model server ready" in log_lines(cloud, name, "model server ready")
+    assert soon(lambda: "model server ready" in log_lines(cloud, name))
     streams = cloud.client("logs").describe_log_streams(logGroupName=f"/aws/sagemaker/Endpoints/{name}")
     assert streams["logStreams"][0]["logStreamName"].startswith("AllTraffic/i-")
 
@@ -120,7 +109,7 @@ def test_a_deleted_endpoint_is_gone_with_its_servers(
     pid = outside(invoke(runtime, name)["server"])
 
     sagemaker.delete_endpoint(EndpointName=name)
-    sagemaker.get_waiter("endpoint_deleted").wait(EndpointName=name, WaiterConfig={"Delay": 1, "MaxAttempts": 10})
+    sagemaker.get_waiter("endpoint_deleted").wait(EndpointName=name, WaiterConfig={"Delay": 1})
 
     assert gone(pid)
     with pytest.raises(ClientError, match="not found"):
@@ -131,9 +120,7 @@ def test_the_waiter_of_boto3_says_why_an_endpoint_failed(cloud: Any, sagemaker: 
     sagemaker.create_endpoint(EndpointName=name, EndpointConfigName=configure(cloud, name, fail="no weights"))
 
     with pytest.raises(WaiterError, match="terminal failure state"):
-        sagemaker.get_waiter("endpoint_in_service").wait(
-            EndpointName=name, WaiterConfig={"Delay": 1, "MaxAttempts": 10}
-        )
+        sagemaker.get_waiter("endpoint_in_service").wait(EndpointName=name, WaiterConfig={"Delay": 1})
 
 
 def test_endpoint_states_are_told_on_the_bus(cloud: Any, sagemaker: Any, name: str) -> None:
@@ -148,7 +135,7 @@ def test_endpoint_states_are_told_on_the_bus(cloud: Any, sagemaker: Any, name: s
 
     statuses: list[str] = []
     while len(statuses) < 2:
-        received = sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10, WaitTimeSeconds=5).get("Messages")
+        received = sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10, WaitTimeSeconds=20).get("Messages")
         assert received, statuses
         statuses += [json.loads(message["Body"])["detail"]["EndpointStatus"] for message in received]
     assert statuses == ["CREATING", "IN_SERVICE"]
@@ -171,7 +158,7 @@ def test_models_and_configurations_are_told_on_the_bus_with_their_tags(cloud: An
 
     told: list[str] = []
     while len(told) < 4:
-        received = sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10, WaitTimeSeconds=5).get("Messages")
+        received = sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10, WaitTimeSeconds=20).get("Messages")
         assert received, told
         details = [json.loads(message["Body"])["detail"] for message in received]
         told += [next(member for member in detail if member.endswith("Arn")) for detail in details]

@@ -155,7 +155,7 @@ def told(cloud: Any, group: str, count: int, change: Any) -> list[dict[str, Any]
     change()
     messages: list[dict[str, Any]] = []
     while len(messages) < count:
-        received = sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10, WaitTimeSeconds=10).get("Messages")
+        received = sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10, WaitTimeSeconds=20).get("Messages")
         assert received, "no event arrived"
         messages += [json.loads(message["Body"]) for message in received]
     return messages

@@ -2,13 +2,13 @@
 
 import json
 import re
-import time
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 
 from tests.localcloud.resources.served import BUCKET, IMAGE, container, invoke, serve_model, wait_for
+from tests.waiting import soon
 
 ROLE = "arn:aws:iam::000000000000:role/any"
 
@@ -37,15 +37,17 @@ def test_each_container_has_a_log_stream_and_an_image(cloud: Any, runtime: Any, 
     invoke(runtime, name)
 
     assert len(endpoint["ProductionVariants"][0]["DeployedImages"]) == 2
-    wanted, found = {"AllTraffic/i/prepare", "AllTraffic/i/predict"}, set[str]()
-    deadline = time.monotonic() + 20
-    while not wanted <= found and time.monotonic() < deadline:
-        time.sleep(0.1)
+    wanted = {"AllTraffic/i/prepare", "AllTraffic/i/predict"}
+
+    def there() -> bool:
+        found: set[str] = set()
         listed = cloud.client("logs").describe_log_groups(logGroupNamePrefix=f"/aws/sagemaker/Endpoints/{name}")
         for group in listed["logGroups"]:
             streams = cloud.client("logs").describe_log_streams(logGroupName=group["logGroupName"])["logStreams"]
-            found = {re.sub(r"i-\w+", "i", stream["logStreamName"]) for stream in streams}
-    assert wanted <= found
+            found |= {re.sub(r"i-\w+", "i", stream["logStreamName"]) for stream in streams}
+        return wanted <= found
+
+    assert soon(there)
 
 
 def test_an_error_names_the_container_that_failed(cloud: Any, runtime: Any, name: str) -> None:

@@ -2,8 +2,8 @@
 
 import io
 import json
+import re
 import tarfile
-import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -11,7 +11,8 @@ import pytest
 from botocore.exceptions import ClientError
 
 from localcloud.serving.loaded_models import MOST_MODELS
-from tests.localcloud.resources.served import BUCKET, IMAGE, artifact, container, invoke, serve_model
+from tests.localcloud.resources.served import BUCKET, IMAGE, artifact, container, invoke, log_lines, serve_model
+from tests.waiting import soon
 
 
 def put(cloud: Any, key: str, body: bytes | None = None, **files: str) -> None:
@@ -99,12 +100,17 @@ def test_the_least_recently_used_model_leaves(cloud: Any, runtime: Any, name: st
     assert answer["history"] == [*(f"+{model}" for model in names[:-1]), "-m1", f"+{names[-1]}"]
 
 
+def _unloaded(cloud: Any, name: str) -> int:
+    """How often the server of an endpoint was told to unload a model."""
+    return sum(re.fullmatch("served /models/[^/]+", line) is not None for line in log_lines(cloud, name))
+
+
 def test_without_a_cache_a_model_leaves_after_use(cloud: Any, runtime: Any, name: str) -> None:
     serve(cloud, name, "a", "b", cached=False)
 
-    for _ in range(2):
+    for number in (1, 2):
         invoke(runtime, name, TargetModel="a.tar.gz")
-        time.sleep(0.2)  # it is unloaded beside the answer
+        assert soon(lambda unloaded=number: _unloaded(cloud, name) == unloaded)  # type: ignore[misc] # beside the answer
     answer = invoke(runtime, name, TargetModel="b.tar.gz")
 
     assert answer["history"] == ["+a", "-a", "+a", "-a", "+b"]

@@ -28,6 +28,6 @@ def test_a_leftover_without_namespaces_is_known_by_its_variable(tmp_path: Path) 
         subprocess.Popen(["sleep", "600"], env={**variables, "LOCALCLOUD_DIRECTORY": f"{tmp_path}/jobs-2"}) as stranger,
     ):
         assert end_leftovers([], tmp_path / "jobs") == 1
-        assert ours.wait(10) == -9
+        assert ours.wait(60) == -9
         assert stranger.poll() is None
         stranger.kill()

@@ -47,7 +47,7 @@ def say(tmp_path: Path, launchers: Launchers) -> Say:
         lines: list[str] = []
         plan = sandbox.plan([sys.executable, "-c", program], {"PATH": os.defpath}, place)
         assert (
-            ContainedProcess(plan, place.directory, lambda _, line: lines.append(line), launchers).wait(30) is not None
+            ContainedProcess(plan, place.directory, lambda _, line: lines.append(line), launchers).wait(60) is not None
         )
         return lines
 
@@ -121,6 +121,6 @@ def test_an_environment_in_temporary_folders_is_found_with_its_python(tmp_path: 
     place.make()
 
     plan = sandbox.plan([f"{tmp_path}/environments/one/bin/python"], {"PATH": os.defpath}, place)
-    ContainedProcess(plan, place.directory, lambda _, line: lines.append(line), launchers).wait(30)
+    ContainedProcess(plan, place.directory, lambda _, line: lines.append(line), launchers).wait(60)
 
     assert lines == ["it runs"]

@@ -1,6 +1,7 @@
 """How a contained command's end is noticed, also when its spawner or launcher is killed."""
 
 import os
+import socket
 import threading
 from pathlib import Path
 
@@ -24,22 +25,29 @@ def place(tmp_path: Path) -> Place:
 
 def test_a_spawner_that_is_killed_is_replaced(tmp_path: Path, place: Place) -> None:
     launchers = Launchers()
-    plan = Sandbox().plan(["sleep", "0.1"], {"PATH": os.defpath}, place)
+    plan = Sandbox().plan(["sleep", "2"], {"PATH": os.defpath}, place)
     first = ContainedProcess(plan, tmp_path, lambda *_: None, launchers)
     [spawner] = psutil.Process(Identity.read(tmp_path / NOTE).pid).parents()[:1]
     spawner.kill()
-    assert [ContainedProcess(plan, tmp_path, lambda *_: None, launchers).wait(20) for _ in range(2)] == [0, 0]
-    assert first.wait(20) == 0
+    assert [ContainedProcess(plan, tmp_path, lambda *_: None, launchers).wait(60) for _ in range(2)] == [0, 0]
+    assert first.wait(60) == 0
     launchers.close()
 
 
 def test_a_suspended_spawner_is_replaced(tmp_path: Path, place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(process, "_PATIENCE_SECONDS", 0.3)
     launchers = Launchers()
     plan = Sandbox().plan(["true"], {"PATH": os.defpath}, place)
     psutil.Process(launchers._popen.pid).suspend()
+    replaced = launchers._replaced
 
-    assert ContainedProcess(plan, tmp_path, lambda *_: None, launchers).wait(20) == 0
+    def patiently(used: socket.socket) -> socket.socket:
+        monkeypatch.setattr(process, "_PATIENCE_SECONDS", 60)
+        return replaced(used)
+
+    monkeypatch.setattr(process, "_PATIENCE_SECONDS", 0.3)
+    monkeypatch.setattr(launchers, "_replaced", patiently)
+    assert ContainedProcess(plan, tmp_path, lambda *_: None, launchers).wait(60) == 0
+    monkeypatch.setattr(process, "_PATIENCE_SECONDS", 0.3)
     psutil.Process(launchers._popen.pid).suspend()
     launchers.close()
 
@@ -47,21 +55,21 @@ def test_a_suspended_spawner_is_replaced(tmp_path: Path, place: Place, monkeypat
 def test_a_command_whose_launcher_is_suspended_is_killed(
     tmp_path: Path, place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(process, "_PATIENCE_SECONDS", 0.3)
     launchers = Launchers()
     begun = threading.Event()
     plan = detect(tmp_path, launchers).plan(["sh", "-c", "echo; sleep 60"], {"PATH": os.defpath}, place)
     running = ContainedProcess(plan, tmp_path, lambda *_: begun.set(), launchers)
-    assert begun.wait(20)
+    assert begun.wait(60)
     launcher = psutil.Process(Identity.read(tmp_path / NOTE).pid)
     started = launcher.children(recursive=True)
     for one in (launcher, *started):
         one.suspend()
+    monkeypatch.setattr(process, "_PATIENCE_SECONDS", 0.3)
 
     running.kill()
 
     assert running.wait(0) == -9
-    assert psutil.wait_procs(started, timeout=20)[1] == []
+    assert psutil.wait_procs(started, timeout=60)[1] == []
     launchers.close()
 
 
@@ -91,7 +99,7 @@ def test_a_line_that_cannot_be_passed_on_does_not_hide_the_end(tmp_path: Path, p
         raise ValueError(text)
 
     plan = Sandbox().plan(["sh", "-c", "echo a; exit 3"], {"PATH": os.defpath}, place)
-    assert ContainedProcess(plan, tmp_path, fail, launchers).wait(20) == 3
+    assert ContainedProcess(plan, tmp_path, fail, launchers).wait(60) == 3
     launchers.close()
 
 
@@ -106,7 +114,7 @@ def test_a_launcher_that_ends_before_its_plan_is_a_sentence(tmp_path, place, mon
         process.kill()
         launcher.control.recv(1)  # returns when the kernel has closed the other end
         if reaped:
-            process.wait(10)
+            process.wait(60)
         return launcher
 
     monkeypatch.setattr(launchers, "start", killed)

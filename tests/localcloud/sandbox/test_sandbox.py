@@ -74,7 +74,7 @@ def run(
 def say(sandbox: Sandbox, folder: Path, script: str, **variables: str) -> list[str]:
     """What a shell script prints."""
     process, lines = run(sandbox, folder, ["sh", "-c", script], variables)
-    process.wait(20)
+    process.wait(60)
     return [text for _, text in lines]
 
 
@@ -95,7 +95,7 @@ def alive_with(marker: str) -> list[int]:
 
 
 def gone(marker: str) -> bool:
-    """Whether no process with the marker in its command is left within 10 s."""
+    """Whether no process with the marker in its command is left soon."""
     return soon(lambda: not alive_with(marker))
 
 
@@ -122,7 +122,7 @@ def test_a_command_sees_its_own_opt_ml(sandbox: Sandbox, tmp_path: Path, name: s
     folder.mkdir()
     script = "import sys; open(sys.argv[1], 'w').write('mine'); print('out'); print('err', file=sys.stderr)"
     process, lines = run(sandbox, folder, [sys.executable, "-c", script, "/opt/ml/result"])
-    assert process.wait(20) == 0, lines
+    assert process.wait(60) == 0, lines
     assert (folder / "algo-1" / "opt" / "ml" / "result").read_text() == "mine"
     assert sorted(lines) == [("stderr", "err"), ("stdout", "out")]
 
@@ -140,14 +140,14 @@ time.sleep(600)
     until(lines)
     assert alive_with(seconds)
     process.terminate(0.2)
-    assert process.wait(20) == -9
+    assert process.wait(60) == -9
     assert gone(seconds)
 
 
 def test_what_a_command_leaves_behind_ends_with_it(sandbox: Sandbox, tmp_path: Path) -> None:
     seconds = marker()
     process, _ = run(sandbox, tmp_path, ["sh", "-c", f"setsid sleep {seconds} & exit 3"])
-    assert process.wait(20) == 3
+    assert process.wait(60) == 3
     assert alive_with(seconds) == []
 
 
@@ -156,7 +156,7 @@ def test_terminate_lets_a_command_end_by_itself(sandbox: Sandbox, tmp_path: Path
     process, lines = run(sandbox, tmp_path, ["sh", "-c", script])
     until(lines)
     process.terminate(20)
-    assert process.wait(20) == 5
+    assert process.wait(60) == 5
     assert ("stdout", "ending") in lines
 
 
@@ -165,7 +165,7 @@ def test_terminate_leaves_time_to_what_a_command_without_a_handler_started(sandb
     process, lines = run(sandbox, tmp_path, ["sh", "-c", 'sh -c "$0" & wait; exit 7', child])
     until(lines)
     process.terminate(20)
-    assert process.wait(20) == -signal.SIGTERM
+    assert process.wait(60) == -signal.SIGTERM
     assert ("stdout", "saved") in lines
 
 
@@ -175,15 +175,15 @@ def test_a_command_that_ends_in_order_does_not_wait_for_the_rest(sandbox: Sandbo
     process, lines = run(sandbox, tmp_path, ["sh", "-c", script])
     until(lines)
     process.terminate(60)
-    assert process.wait(20) == 5
+    assert process.wait(60) == 5
     assert gone(seconds)
 
 
 def test_a_command_without_a_handler_ends_at_terminate(sandbox: Sandbox, tmp_path: Path) -> None:
-    process, _ = run(sandbox, tmp_path, ["sleep", marker()])
-    time.sleep(0.3)
+    process, lines = run(sandbox, tmp_path, ["sh", "-c", f"echo ready; exec sleep {marker()}"])
+    until(lines)
     process.terminate(20)
-    assert process.wait(20) == -signal.SIGTERM
+    assert process.wait(60) == -signal.SIGTERM
 
 
 def test_no_process_outlives_a_launcher_that_is_killed(sandbox: Sandbox, tmp_path: Path) -> None:
@@ -193,7 +193,7 @@ def test_no_process_outlives_a_launcher_that_is_killed(sandbox: Sandbox, tmp_pat
     identity = Identity.read(tmp_path / "algo-1" / NOTE)
     assert identity is not None
     os.kill(identity.pid, signal.SIGKILL)
-    assert process.wait(20) == -9
+    assert process.wait(60) == -9
     assert gone(seconds)
 
 
@@ -273,7 +273,7 @@ def test_variables_apply_to_the_command_alone(sandbox: Sandbox, tmp_path: Path) 
         "PATH": f"{tmp_path}/bin:/usr/bin:/bin",
     }
     process, lines = run(sandbox, tmp_path, ["/usr/bin/env"], preload)
-    assert process.wait(20) == 0
+    assert process.wait(60) == 0
     said = dict(text.split("=", 1) for source, text in lines if source == "stdout")
     assert {name: said[name] for name in ("LD_PRELOAD", "PYTHONHOME", "IFS")} == {
         name: preload[name] for name in ("LD_PRELOAD", "PYTHONHOME", "IFS")
@@ -291,14 +291,14 @@ def test_no_variable_is_seen_in_a_command_line(sandbox: Sandbox, tmp_path: Path)
 
 def test_a_command_that_is_not_there_ends_with_127(sandbox: Sandbox, tmp_path: Path) -> None:
     process, lines = run(sandbox, tmp_path, ["no-such-command"])
-    assert process.wait(20) == 127
+    assert process.wait(60) == 127
     assert lines == [("stderr", "'no-such-command' cannot be started: No such file or directory")]
 
 
 def test_what_the_machine_refuses_is_not_the_commands_fault(separate: Sandbox, tmp_path: Path) -> None:
     process, _ = run(separate, tmp_path, ["true"], mounts={tmp_path / "algo-1": "/no/such/place"})
     with pytest.raises(SandboxError, match=r"cannot be mounted on /no/such/place: No such file"):
-        process.wait(20)
+        process.wait(60)
 
 
 def test_a_null_byte_is_refused(sandbox: Sandbox, tmp_path: Path) -> None:
@@ -320,7 +320,7 @@ def test_a_command_alone_reaches_nothing_on_the_machine(sandbox: Sandbox, tmp_pa
     with socket.create_server(("127.0.0.1", 0)) as server:
         command = [sys.executable, "-c", REACH, str(server.getsockname()[1])]
         process, lines = run(sandbox, tmp_path, command, network="alone")
-        assert process.wait(20) == 0
+        assert process.wait(60) == 0
     said = [text for _, text in lines]
     # A machine that cannot keep it apart says so.
     shared = ["gave the process no network of its own" in text for text in said[:1]] == [True]
@@ -334,17 +334,16 @@ def test_the_port_of_a_server_that_is_alone_is_passed_on(sandbox: Sandbox, tmp_p
     (tmp_path / "algo-1" / "opt" / "ml" / "page").write_bytes(b"x" * 1_000_000)
     serve = [sys.executable, "-m", "http.server", "--bind", "127.0.0.1", str(port)]
     process, _ = run(sandbox, tmp_path, serve, network=str(port))
-    deadline = time.monotonic() + 20
-    while True:
+
+    def page() -> bytes:
         try:
-            answer = httpx.get(f"http://127.0.0.1:{port}/page", trust_env=False)
-            break
+            return httpx.get(f"http://127.0.0.1:{port}/page", trust_env=False, timeout=60).content
         except httpx.HTTPError:
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
-    assert answer.content == b"x" * 1_000_000
+            return b""
+
+    assert soon(page) == b"x" * 1_000_000
     process.terminate(20)
-    assert process.wait(20) == -signal.SIGTERM
+    assert process.wait(60) == -signal.SIGTERM
 
 
 def test_without_namespaces_too_the_path_of_opt_ml_is_ascii(tmp_path: Path) -> None:
@@ -358,7 +357,7 @@ def test_without_namespaces_too_the_path_of_opt_ml_is_ascii(tmp_path: Path) -> N
 
 def test_the_host_name_is_the_hosts(separate: Sandbox, tmp_path: Path) -> None:
     process, lines = run(separate, tmp_path, ["hostname"], hostname="algo-1")
-    assert process.wait(20) == 0
+    assert process.wait(60) == 0
     assert lines == [("stdout", "algo-1")]
 
 
@@ -366,7 +365,7 @@ def test_a_command_has_no_descriptors_but_its_own(sandbox: Sandbox, tmp_path: Pa
     others = [run(sandbox, tmp_path / name, ["sleep", "600"])[0] for name in "ab"]
     script = "import os; print(sorted(os.readlink(f'/proc/self/fd/{n}')[:5] for n in os.listdir('/proc/self/fd')[:-1]))"
     process, lines = run(sandbox, tmp_path, [sys.executable, "-c", script])
-    assert process.wait(20) == 0
+    assert process.wait(60) == 0
     assert lines == [("stdout", "['/dev/', 'pipe:', 'pipe:']")]
     for other in others:
         other.kill()

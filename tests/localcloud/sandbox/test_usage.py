@@ -37,7 +37,7 @@ def run(tmp_path: Path, launchers: Launchers) -> Run:
         place.make()
         plan = replace(sandbox, **limits).plan([sys.executable, "-c", program], {"PATH": os.defpath}, place)
         process = ContainedProcess(plan, tmp_path, lambda _, line: lines.append(line), launchers)
-        code = process.wait(30)
+        code = process.wait(100)
         process.kill()
         return code, process.excess, lines
 
@@ -51,9 +51,9 @@ FORKED = "import os, time\nfor _ in range(40):\n    if os.fork() == 0: break\n"
 @pytest.mark.parametrize(
     "program",
     [
-        FORKED + "time.sleep(20)",
-        FORKED + "else: time.sleep(20)\nos.setsid()\ntime.sleep(20)",
-        "import threading, time\nfor _ in range(40): threading.Thread(target=time.sleep, args=(20,)).start()",
+        FORKED + "time.sleep(120)",
+        FORKED + "else: time.sleep(120)\nos.setsid()\ntime.sleep(120)",
+        "import threading, time\nfor _ in range(40): threading.Thread(target=time.sleep, args=(120,)).start()",
     ],
     ids=["processes", "daemons", "threads"],
 )
@@ -69,9 +69,9 @@ def test_a_command_with_too_many_processes_or_threads_is_ended(run: Run, program
 @pytest.mark.parametrize(
     "program",
     [
-        "import time\nheld = bytearray(b'x') * (60 << 20)\ntime.sleep(20)",
-        "import mmap, time\nheld = mmap.mmap(-1, 60 << 20)\nheld.write(b'x' * (60 << 20))\ntime.sleep(20)",
-        "import time\nopen('/dev/shm/a', 'wb').write(b'x' * (28 << 20))\nheld = b'x' * (40 << 20)\ntime.sleep(20)",
+        "import time\nheld = bytearray(b'x') * (60 << 20)\ntime.sleep(120)",
+        "import mmap, time\nheld = mmap.mmap(-1, 60 << 20)\nheld.write(b'x' * (60 << 20))\ntime.sleep(120)",
+        "import time\nopen('/dev/shm/a', 'wb').write(b'x' * (28 << 20))\nheld = b'x' * (40 << 20)\ntime.sleep(120)",
     ],
     ids=["its own", "shared", "files in shared memory"],
 )
@@ -86,9 +86,9 @@ def test_a_command_that_takes_too_much_memory_is_ended(run: Run, program: str) -
 @pytest.mark.parametrize(
     "program",
     [
-        "import time\nfor n in range(60): open(f'/opt/ml/output-{n}', 'wb').write(b'x' * (1 << 20))\ntime.sleep(20)",
-        "import time\nopen('/tmp/a', 'wb').write(b'x' * (60 << 20))\ntime.sleep(20)",
-        "import os, time\nfile = open('a', 'wb')\nos.unlink('a')\nfile.write(b'x' * (60 << 20))\ntime.sleep(20)",
+        "import time\nfor n in range(60): open(f'/opt/ml/output-{n}', 'wb').write(b'x' * (1 << 20))\ntime.sleep(120)",
+        "import time\nopen('/tmp/a', 'wb').write(b'x' * (60 << 20))\ntime.sleep(120)",
+        "import os, time\nfile = open('a', 'wb')\nos.unlink('a')\nfile.write(b'x' * (60 << 20))\ntime.sleep(120)",
     ],
     ids=["many", "temporary", "deleted but open"],
 )

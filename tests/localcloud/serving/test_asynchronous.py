@@ -3,7 +3,6 @@
 import io
 import json
 import tarfile
-import time
 from collections.abc import Generator, Iterator
 from typing import Any
 
@@ -11,6 +10,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from tests.localcloud.pipeline_kit import BUCKET, ROLE, Kit
+from tests.waiting import message, soon
 
 
 def endpoint(kit: Kit, slow: str = "0", **output: Any) -> str:
@@ -37,7 +37,7 @@ def endpoint(kit: Kit, slow: str = "0", **output: Any) -> str:
     )
     kit.sm.create_endpoint(EndpointName=kit.prefix, EndpointConfigName=kit.prefix)
     waiter = kit.sm.get_waiter("endpoint_in_service")
-    waiter.wait(EndpointName=kit.prefix, WaiterConfig={"Delay": 1, "MaxAttempts": 30})
+    waiter.wait(EndpointName=kit.prefix, WaiterConfig={"Delay": 1})
     return kit.prefix
 
 
@@ -71,23 +71,24 @@ def invoke(kit: Kit, name: str, body: bytes, **members: Any) -> dict[str, Any]:
     return answer
 
 
-def waited(kit: Kit, uri: str, seconds: float = 20) -> bytes:
+def waited(kit: Kit, uri: str) -> bytes:
     """An object once it is there."""
-    deadline = time.monotonic() + seconds
     key = uri.removeprefix(f"s3://{BUCKET}/")
-    while time.monotonic() < deadline:
+
+    def found() -> bytes | None:
         try:
             return bytes(kit.s3.get_object(Bucket=BUCKET, Key=key)["Body"].read())
         except kit.s3.exceptions.NoSuchKey:
-            time.sleep(0.05)
-    raise AssertionError(f"{uri} did not come")
+            return None
+
+    body = soon(found)
+    assert body is not None, f"{uri} did not come"
+    return body
 
 
 def told(kit: Kit, url: str) -> dict[str, Any]:
     """The next message of the queue."""
-    (message,) = kit.cloud.client("sqs").receive_message(QueueUrl=url, WaitTimeSeconds=10)["Messages"]
-    kit.cloud.client("sqs").delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
-    body: dict[str, Any] = json.loads(message["Body"])
+    body: dict[str, Any] = json.loads(message(kit.cloud.client("sqs"), url))
     return body
 
 

@@ -11,6 +11,7 @@ from localcloud.containers import ContainerSpec
 from localcloud.serving import serverless
 from localcloud.serving.deployment import Deployment, VariantSpec
 from tests.localcloud.resources.served import artifact, wait_for
+from tests.waiting import Gate
 
 CONFIG = {"MemorySizeInMB": 2048, "MaxConcurrency": 2}
 VARIANT = {"VariantName": "AllTraffic", "ModelName": "model", "ServerlessConfig": CONFIG}
@@ -73,7 +74,7 @@ def test_a_serverless_endpoint_throttles_beyond_its_concurrency(cloud: Any) -> N
     sagemaker, name = cloud.client("sagemaker"), "serverless"
     s3 = cloud.client("s3")
     s3.create_bucket(Bucket=BUCKET)
-    s3.put_object(Bucket=BUCKET, Key="model.tar.gz", Body=artifact(name="slow one", slow="0.5"))
+    s3.put_object(Bucket=BUCKET, Key="model.tar.gz", Body=artifact(name="one"))
     sagemaker.create_model(
         ModelName=name, PrimaryContainer={"Image": "image:1", "ModelDataUrl": f"s3://{BUCKET}/model.tar.gz"}
     )
@@ -88,13 +89,18 @@ def test_a_serverless_endpoint_throttles_beyond_its_concurrency(cloud: Any) -> N
             return f"{error.response['Error']['Code']} {error.response['ResponseMetadata']['HTTPStatusCode']}"
         return "answered"
 
-    with ThreadPoolExecutor(4) as pool:
-        together = sorted(pool.map(ask, [b"photo"] * 4))
+    with ThreadPoolExecutor(2) as pool, Gate() as gate:
+        taken = [pool.submit(ask, b"wait %d" % gate.port) for _ in range(2)]
+        gate.arrived(2)
+        refused = [ask(b"photo") for _ in range(2)]
+        gate.open()
+        answered = [request.result() for request in taken]
 
     assert described["EndpointStatus"] == "InService"
     assert described["ProductionVariants"][0]["CurrentServerlessConfig"] == CONFIG
     assert "CurrentInstanceCount" not in described["ProductionVariants"][0]
-    assert together == ["ThrottlingException 400"] * 2 + ["answered"] * 2
+    assert refused == ["ThrottlingException 400"] * 2
+    assert answered == ["answered"] * 2
     assert ask(bytes(serverless.MOST_BYTES + 1)).endswith("413")
     with pytest.raises(ClientError, match="is serverless"):
         sagemaker.update_endpoint_weights_and_capacities(

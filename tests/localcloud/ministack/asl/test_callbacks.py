@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import time
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
@@ -14,6 +13,7 @@ from localcloud.ministack.asl.callbacks import Callbacks, Until
 from localcloud.ministack.asl.errors import StateError
 from tests.localcloud.conftest import RunningCloud
 from tests.localcloud.ministack.asl.conftest import Machines, again
+from tests.waiting import message
 
 CAUGHT = {"Type": "Pass", "End": True}
 
@@ -36,8 +36,7 @@ def definition(queue: str, **limits: Any) -> dict[str, Any]:
 
 def token(cloud: RunningCloud, queue: str) -> str:
     """The token that came to a queue."""
-    messages = cloud.client("sqs").receive_message(QueueUrl=queue, WaitTimeSeconds=10)["Messages"]
-    return str(messages[0]["Body"])
+    return message(cloud.client("sqs"), queue)
 
 
 def code(call: Callable[..., Any], **given: Any) -> str:
@@ -86,13 +85,27 @@ def test_nobody_waits_for_an_answer_for_ever(machines: Machines, queue: str) -> 
         }  # fmt: skip
 
 
-def test_heartbeats_keep_a_task_waiting(cloud: RunningCloud, machines: Machines, queue: str) -> None:
-    arn = machines.start(definition(queue, HeartbeatSeconds=1))
+def test_a_task_has_its_time_again_after_each_heartbeat(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = SimpleNamespace(now=1000.0)
+    clock.monotonic = lambda: clock.now
+    monkeypatch.setattr("localcloud.ministack.asl.callbacks.time", clock)
+    waiting, lefts = Callbacks(SimpleNamespace(json_response=len)), list[float | None]()
+    until = Until(None, 10)
+    with waiting.waiting("token"):
+        task = waiting._tasks["token"]
+        for clock.now in (1004.0, 1011.0, 1018.0):
+            lefts.append(until.left(task.heard))
+            waiting.heartbeat({"taskToken": "token"})
+            lefts.append(until.left(task.heard))
+
+    assert lefts == [6, 10, 3, 10, 3, 10]
+
+
+def test_a_task_that_sent_heartbeats_succeeds(cloud: RunningCloud, machines: Machines, queue: str) -> None:
+    arn = machines.start(definition(queue, HeartbeatSeconds=60))
     ours = token(cloud, queue)
 
-    for _ in range(5):
-        time.sleep(0.3)
-        machines.client.send_task_heartbeat(taskToken=ours)
+    machines.client.send_task_heartbeat(taskToken=ours)
     machines.client.send_task_success(taskToken=ours, output="1")
 
     assert machines.ended(arn)["output"] == "1"

@@ -10,12 +10,13 @@ from botocore.exceptions import ClientError
 
 from localcloud.ministack.asl.lifecycle import later, time_limit
 from tests.localcloud.ministack.asl.conftest import Machines, again
+from tests.waiting import soon
 
 SLEEPS = {"Type": "Wait", "Seconds": 120, "End": True}
 ONE = {"StartAt": "Sleep", "States": {"Sleep": SLEEPS}}
 LATER = {
     "StartAt": "Sleep",
-    "States": {"Sleep": {**SLEEPS, "Seconds": 1, "Next": "Mark"}, "Mark": {"Type": "Pass", "End": True}},
+    "States": {"Sleep": {**SLEEPS, "Seconds": 4, "Next": "Mark"}, "Mark": {"Type": "Pass", "End": True}},
 }
 LATER["States"]["Sleep"].pop("End")  # type: ignore[index]
 TIMED_OUT = {"error": "States.Timeout"}
@@ -64,7 +65,7 @@ def test_a_catcher_does_not_take_the_end_of_its_execution(machines: Machines) ->
         },
         "Caught": {"Type": "Pass", "End": True},
     }  # fmt: skip
-    arn = machines.start({"StartAt": "Both", "TimeoutSeconds": 1, "States": states})
+    arn = machines.start({"StartAt": "Both", "TimeoutSeconds": 4, "States": states})
 
     assert machines.ended(arn)["status"] == "TIMED_OUT"
     kinds = [event["type"] for event in machines.events(arn)]
@@ -78,7 +79,7 @@ def test_nothing_runs_on_after_an_execution_was_stopped(machines: Machines) -> N
     arn = machines.start({"StartAt": "Both", "States": branches})
 
     machines.client.stop_execution(executionArn=arn, error="Mine", cause="why")
-    time.sleep(1.2)
+    time.sleep(4.2)
 
     ended = machines.ended(arn)
     assert (ended["status"], ended["error"], ended["cause"]) == ("ABORTED", "Mine", "why")
@@ -90,15 +91,12 @@ def test_the_children_of_a_map_run_are_aborted_with_it(machines: Machines) -> No
     state = {"Type": "Map", "ItemsPath": "$.list", "MaxConcurrency": 2, "ItemProcessor": distributed}
     arn = machines.start(state, {"list": [1, 2, 3]})
     client = machines.client
-    while not (found := client.list_map_runs(executionArn=arn)["mapRuns"]):
-        time.sleep(0.02)
-    run = found[0]["mapRunArn"]
+    run = soon(lambda: client.list_map_runs(executionArn=arn)["mapRuns"])[0]["mapRunArn"]
 
     client.stop_execution(executionArn=arn)
-    deadline = time.monotonic() + 20
-    while (described := client.describe_map_run(mapRunArn=run))["status"] == "RUNNING" and time.monotonic() < deadline:
-        time.sleep(0.02)
 
+    assert soon(lambda: client.describe_map_run(mapRunArn=run)["status"] != "RUNNING")
+    described = client.describe_map_run(mapRunArn=run)
     assert (described["status"], described["itemCounts"]["aborted"]) == ("ABORTED", 3)
     assert {child["status"] for child in client.list_executions(mapRunArn=run)["executions"]} == {"ABORTED"}
 
@@ -122,7 +120,7 @@ def test_a_child_is_stopped_with_the_execution_that_waits_for_it(machines: Machi
         "Parameters": given,
         "End": True,
     }
-    arn = machines.start({"StartAt": "Call", "TimeoutSeconds": 2, "States": {"Call": state}})
+    arn = machines.start({"StartAt": "Call", "TimeoutSeconds": 4, "States": {"Call": state}})
 
     assert machines.ended(arn)["status"] == "TIMED_OUT"
     assert machines.ended(f"{child.replace(':stateMachine:', ':execution:')}:the-child")["status"] == "ABORTED"

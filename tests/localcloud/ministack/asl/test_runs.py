@@ -1,23 +1,15 @@
 """What runs together is stopped together, and nothing waits for longer."""
 
 import threading
-import time
-from collections.abc import Callable
 
 import pytest
 
 from localcloud.ministack.asl import runs
 from localcloud.ministack.asl.errors import StateError, StoppedError
 from localcloud.ministack.threads import Threads
+from tests.waiting import soon
 
 THREADS = Threads()
-
-
-def soon(reached: Callable[[], bool]) -> bool:
-    deadline = time.monotonic() + 10
-    while not reached() and time.monotonic() < deadline:
-        time.sleep(0.005)
-    return reached()
 
 
 def test_a_wait_ends_with_the_run_around_it() -> None:
@@ -26,7 +18,7 @@ def test_a_wait_ends_with_the_run_around_it() -> None:
         outer.stop()
 
         with pytest.raises(StoppedError):
-            future.result(10)
+            future.result(60)
         with pytest.raises(StoppedError):
             inner.check()
 
@@ -46,7 +38,7 @@ def test_a_signal_ends_a_wait_and_time_does() -> None:
 
     signal.set()
 
-    assert future.result(10) is True
+    assert future.result(60) is True
     assert run.wait_for(lambda: False, 0.01) is False
 
 
@@ -58,25 +50,25 @@ def test_a_wait_of_ages_is_a_wait() -> None:
     run.stop()
 
     with pytest.raises(StoppedError):
-        future.result(10)
+        future.result(60)
 
 
 def test_results_come_in_order_and_only_so_many_run_at_once() -> None:
-    running, most, lock = 0, 0, threading.Lock()
+    running, most, lock, met = 0, 0, threading.Lock(), threading.Barrier(3)
 
     def work(number: int) -> int:
         nonlocal running, most
         with lock:
             running += 1
             most = max(most, running)
-        time.sleep(0.002)
+        met.wait(60)  # for two others that run at once
         with lock:
             running -= 1
         return number
 
-    found = runs.together(THREADS, [lambda n=n: work(n) for n in range(20)], 3)  # type: ignore[misc]
+    found = runs.together(THREADS, [lambda n=n: work(n) for n in range(21)], 3)  # type: ignore[misc]
 
-    assert (found, most) == (list(range(20)), 3)
+    assert (found, most) == (list(range(21)), 3)
     assert runs.together(THREADS, [], 3) == []
 
 
@@ -105,5 +97,5 @@ def test_a_run_is_told_of_anothers_end() -> None:
         future = THREADS.submit(own.wait_for, lambda: other.stopped, 60)
         other.stop()
 
-        assert future.result(10) is True
+        assert future.result(60) is True
     assert not own.stopped
