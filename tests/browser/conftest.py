@@ -7,7 +7,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -22,6 +21,7 @@ from loadingbay.data.samples import write_archive
 from loadingbay.stack.local_cloud import health
 from loadingbay.target import Target, choose
 from tests.browser.screenshots import VISITED
+from tests.free_ports import free_port
 
 FLAGS = (
     "--no-sandbox",  # CI is root, for whom Chromium has no sandbox; it sees our own pages alone
@@ -33,7 +33,7 @@ FLAGS = (
     "--disable-sync",
 )
 PATIENCE = 60_000  # milliseconds for what a job or an endpoint has to do on a busy machine
-expect.set_options(timeout=20_000)
+expect.set_options(timeout=PATIENCE)
 
 
 def _chromium() -> str:
@@ -78,7 +78,7 @@ class Console:
         """Run a command of `loadingbay` on the console's cloud; the test fails if it does."""
         done = subprocess.run(
             [sys.executable, "-m", "loadingbay.cli", *arguments], env=self.environment, cwd=self.folder, text=True,
-            capture_output=True, timeout=120, check=False,
+            capture_output=True, timeout=600, check=False,
         )  # fmt: skip
         if done.returncode:
             pytest.fail(f"loadingbay {arguments} ended with {done.returncode}\n{done.stdout}\n{done.stderr}")
@@ -108,16 +108,10 @@ class Console:
             return
         self.process.terminate()
         try:
-            self.process.communicate(timeout=20)
+            self.process.communicate(timeout=60)
         except subprocess.TimeoutExpired:
             self.process.send_signal(signal.SIGABRT)  # the fault handler prints where each thread is
-            pytest.fail(f"the console did not end:\n{self.process.communicate(timeout=20)[1]}")
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+            pytest.fail(f"the console did not end:\n{self.process.communicate(timeout=60)[1]}")
 
 
 @pytest.fixture(scope="session")
@@ -136,7 +130,7 @@ def console(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Itera
     folder = tmp_path_factory.mktemp("console")
     data = folder / "cifar-100-python.tar.gz"
     write_archive(data, train=240, test=80)  # seconds of training; how good the model is does not matter here
-    made = Console(folder, _free_port(), data)
+    made = Console(folder, free_port(), data)
     made.cli("up", "--enforce-iam")
     try:
         made.start()

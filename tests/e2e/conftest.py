@@ -6,7 +6,6 @@ With LOADINGBAY_TEST_CLOUD=aws those that are marked `aws` drive AWS: see real_a
 import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -22,6 +21,7 @@ from loadingbay.data.samples import write_archive
 from loadingbay.target import choose
 from tests.e2e import few_photos
 from tests.e2e.real_account import RefusedError, compare, switched
+from tests.free_ports import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -41,8 +41,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.e2e)
-            if not account and not item.get_closest_marker("timeout"):
-                item.add_marker(pytest.mark.timeout(600))
             if account and not item.get_closest_marker("aws"):
                 item.add_marker(pytest.mark.skip(reason="is about the local cloud: not marked `aws`"))
             elif account:
@@ -57,7 +55,7 @@ class Bay:
     port: int
     data: Path
     stage: str = "loadingbay"
-    timeout: float = 120.0
+    timeout: float = 300.0
     """Seconds for something that is said at once, such as an approval, to be seen."""
 
     @property
@@ -70,7 +68,7 @@ class Bay:
         kept.pop("CIFAR100_ARCHIVE", None)
         return {**kept, "LOADINGBAY_FOLDER": str(self.folder), "LOADINGBAY_PORT": str(self.port)}
 
-    def cli(self, *arguments: object, timeout: float = 580, check: bool = True) -> subprocess.CompletedProcess[str]:
+    def cli(self, *arguments: object, timeout: float = 880, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run `loadingbay ...`; with `check`, a failure shows what the command said."""
         done = subprocess.run(
             self.command(*arguments), cwd=self.folder, env=self.environment, text=True, timeout=timeout,
@@ -138,12 +136,6 @@ class AwsBay(Bay):
 
     def client(self, service: str) -> Any:
         return boto3.client(service)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.fixture(scope="session")

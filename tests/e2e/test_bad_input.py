@@ -4,7 +4,6 @@ import io
 import json
 import socket
 import tarfile
-import time
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from PIL import Image
 
 from loadingbay.serving.photos import FOR_REVIEW
 from tests.e2e.conftest import QUICK
+from tests.waiting import soon
 
 
 @pytest.fixture(scope="module")
@@ -101,13 +101,12 @@ def test_a_training_script_that_raises_fails_the_step_with_its_last_line(bay: An
     started = sagemaker.start_pipeline_execution(PipelineName="raising", ClientRequestToken="s" * 32,
                                                  PipelineParameters=parameters["PipelineParameters"])  # fmt: skip
     arn = started["PipelineExecutionArn"]
-    deadline = time.monotonic() + 90
-    while (
-        status := sagemaker.describe_pipeline_execution(PipelineExecutionArn=arn)["PipelineExecutionStatus"]
-    ) == "Executing":
-        assert time.monotonic() < deadline
-        time.sleep(0.2)
-    assert status == "Failed"
+
+    def status() -> str:
+        return str(sagemaker.describe_pipeline_execution(PipelineExecutionArn=arn)["PipelineExecutionStatus"])
+
+    assert soon(lambda: status() != "Executing", bay.timeout)
+    assert status() == "Failed"
     assert "the loss went to the moon" in bay.steps(arn)["Train"]["FailureReason"]
 
 

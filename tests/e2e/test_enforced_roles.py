@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +13,7 @@ import pytest
 
 from loadingbay.serving.photos import FOR_REVIEW
 from tests.fakes.signing import signed
+from tests.waiting import ended, soon
 
 pytestmark = pytest.mark.apart
 
@@ -241,10 +241,7 @@ def story_access(roles: Guarded, folder: Path, transformed: dict[str, Any]) -> d
     before = len(states.list_executions(stateMachineArn=machine)["executions"])
     photo = next(folder.iterdir())
     roles.bay.client("s3").upload_file(str(photo), roles.bay.outputs()["BucketName"], "incoming/photo.png")
-    deadline = time.monotonic() + 20
-    while len(states.list_executions(stateMachineArn=machine)["executions"]) == before:
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
+    assert soon(lambda: len(states.list_executions(stateMachineArn=machine)["executions"]) > before)
     sagemaker = roles.bay.client("sagemaker")
     arn = sagemaker.start_pipeline_execution(PipelineName="loadingbay-monitoring")["PipelineExecutionArn"]
     ended, failure = ended_as(sagemaker, arn)
@@ -265,12 +262,13 @@ def register_again(sagemaker: Any) -> int:
 
 def ended_as(sagemaker: Any, arn: str) -> tuple[str, str]:
     """An execution's status once it ended, and why it failed."""
-    deadline = time.monotonic() + 60
-    while (found := sagemaker.describe_pipeline_execution(PipelineExecutionArn=arn))[
-        "PipelineExecutionStatus"
-    ] == "Executing":
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
+
+    def described() -> dict[str, Any]:
+        found: dict[str, Any] = sagemaker.describe_pipeline_execution(PipelineExecutionArn=arn)
+        return found if found["PipelineExecutionStatus"] != "Executing" else {}
+
+    found = soon(described, 300)
+    assert found, f"{arn} did not end"
     return found["PipelineExecutionStatus"], found.get("FailureReason", "")
 
 
@@ -282,10 +280,7 @@ def classify(roles: Guarded, told: dict[str, Any]) -> dict[str, Any]:
     roles.bay.client("s3").upload_file(str(photo), roles.bay.outputs()["BucketName"], key)
     given = json.dumps({"bucket": roles.bay.outputs()["BucketName"], "key": key})
     arn = states.start_execution(stateMachineArn=machine, input=given)["executionArn"]
-    deadline = time.monotonic() + 30
-    while (execution := states.describe_execution(executionArn=arn))["status"] == "RUNNING":
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    execution = ended(states, arn)
     history = states.get_execution_history(executionArn=arn)["events"]
     entered = [e["stateEnteredEventDetails"]["name"] for e in history if "stateEnteredEventDetails" in e]
     return {**execution, "last": entered[-1]}
@@ -392,7 +387,4 @@ def test_nothing_is_deployed_without(roles: Guarded, action: str) -> None:
 def test_answers_are_not_captured_without(roles: Guarded, told: dict[str, Any]) -> None:
     with roles.without("EndpointRole", "s3:PutObject"):
         classify(roles, told)
-        deadline = time.monotonic() + 10
-        while "s3:PutObject" not in roles.denials("EndpointRole"):
-            assert time.monotonic() < deadline
-            time.sleep(0.1)
+        assert soon(lambda: "s3:PutObject" in roles.denials("EndpointRole"))

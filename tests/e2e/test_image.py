@@ -6,7 +6,6 @@ import json
 import os
 import re
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -18,10 +17,11 @@ from typing import Any
 import pytest
 
 from localcloud.sandbox.artifacts import unpack
+from tests.free_ports import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCKERFILE = ROOT / "container" / "Dockerfile"
-SECONDS = 60.0
+SECONDS = 300.0
 
 
 def _instructions() -> list[tuple[str, str]]:
@@ -66,7 +66,7 @@ def _run(image: Image, arguments: str) -> None:
 def _uv(*arguments: object) -> None:
     """pip's work by uv, from its cache: the same lock file, the same hashes, in seconds."""
     environment = {**os.environ, "UV_PYTHON_DOWNLOADS": "never"}
-    subprocess.run([ROOT / ".uv" / "bin" / "uv", *map(str, arguments)], env=environment, check=True, timeout=300)
+    subprocess.run([ROOT / ".uv" / "bin" / "uv", *map(str, arguments)], env=environment, check=True, timeout=800)
 
 
 def _python() -> str:
@@ -141,9 +141,7 @@ def test_it_serves_the_trained_model_with_the_answers_of_the_endpoint(
 
 def _answer(image: Image, model: Path, photo: bytes) -> Any:
     """What the image's `serve` answers to the photo."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     # SERVE_USER is one of the image's own users, which this machine does not have.
     environment = {name: value for name, value in image.environment.items() if name != "SERVE_USER"}
     environment |= {"SERVE_HOST": "127.0.0.1", "SAGEMAKER_BIND_TO_PORT": str(port), "SERVE_WORKERS": "1"}
@@ -160,12 +158,12 @@ def _answer(image: Image, model: Path, photo: bytes) -> Any:
         return json.loads(_asked(port, "POST", "/invocations", photo)[1])
     finally:
         process.terminate()
-        process.wait(30)
+        process.wait(120)
 
 
 def _asked(port: int, method: str, path: str, body: bytes | None = None) -> tuple[int, bytes]:
     """Status and body of the answer; status 0 when nobody listens yet."""
-    with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port, timeout=10)) as connection:
+    with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port, timeout=60)) as connection:
         try:
             connection.request(method, path, body, {"Content-Type": "image/png"} if body else {})
             with connection.getresponse() as response:

@@ -1,10 +1,11 @@
 """One command removes a stage with all it has made, and nothing of another stage."""
 
 import json
-import time
 from typing import Any
 
 import pytest
+
+from tests.waiting import soon
 
 SPARE = "loadingbay-spare"  # begins like the other stage's name: what is told apart by a prefix would be lost
 
@@ -110,10 +111,8 @@ def test_without_a_terminal_it_asks_for_yes_and_removes_nothing(bay: Any, spare:
 
 def test_everything_of_the_stage_goes_and_nothing_of_the_other(bay: Any, spare: str) -> None:
     before = _of_stage(bay)
-    deadline = time.monotonic() + 60
-    while bay.client("sagemaker").describe_endpoint(EndpointName=spare)["EndpointStatus"] == "Creating":
-        assert time.monotonic() < deadline
-        time.sleep(0.2)
+    sagemaker = bay.client("sagemaker")
+    assert soon(lambda: sagemaker.describe_endpoint(EndpointName=spare)["EndpointStatus"] != "Creating", bay.timeout)
     bay.cli("--stage", spare, "destroy", "--yes")
     assert spare not in _everything(bay)
     assert _of_stage(bay) == before

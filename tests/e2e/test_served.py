@@ -122,7 +122,7 @@ def forms(bay: Any, version: dict[str, Any], tmp_path_factory: pytest.TempPathFa
                 "--test", str(folder / "test"), "--output", str(folder / "out"),
                 "--message", str(folder / "message")]  # fmt: skip
     for command in (records, evaluate):
-        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=200, cwd=ROOT)
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=800, cwd=ROOT)
         assert done.returncode == 0, done.stderr
     answers = json.loads((folder / "out" / "verification" / "answers.json").read_text())["answers"]
     found = {}
@@ -170,7 +170,7 @@ def test_training_was_given_the_training_photos_only(bay: Any, story: dict[str, 
             "while record := reader.read(): print(hashlib.sha256(mxnet.recordio.unpack(record)[1]).hexdigest())\n"
         )
         command = [str(IMAGE_PYTHON), "-W", "ignore", "-c", script, str(tmp_path / f"{split}.rec")]
-        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=100)
+        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=800)
         digests[split] = set(done.stdout.split())
         assert len(digests[split]) >= 100
     assert not digests["train"] & digests["test"]

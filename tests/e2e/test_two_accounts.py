@@ -15,6 +15,7 @@ import pytest
 from botocore.config import Config
 
 from localcloud.state.credentials import owner_secret
+from tests.waiting import soon
 
 ROOT = Path(__file__).resolve().parents[2]
 OTHER = "222222222222"
@@ -36,10 +37,8 @@ class Account:
                 stderr=log,
                 stdin=subprocess.DEVNULL,
             )
-        deadline = time.monotonic() + 60
-        while not (found := re.search(r"serves (http://127\.0\.0\.1:\d+)", (home / "stderr").read_text())):
-            assert time.monotonic() < deadline, (home / "stderr").read_text()
-            time.sleep(0.05)
+        found = soon(lambda: re.search(r"serves (http://127\.0\.0\.1:\d+)", (home / "stderr").read_text()))
+        assert found, (home / "stderr").read_text()
         self.url = found[1]
         self.secret = owner_secret(home, OTHER)
 
@@ -67,7 +66,7 @@ def run(*command: str, variables: dict[str, str]) -> str:
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "LOADINGBAY_"))}
     done = subprocess.run(
         [sys.executable, "-m", *command], cwd=ROOT, env={**kept, **variables}, capture_output=True, text=True,
-        timeout=120, check=False,
+        timeout=600, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -81,7 +80,7 @@ def production(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Account]:
     account.cli("deploy", *images)
     yield account
     account.process.terminate()
-    account.process.wait(30)
+    account.process.wait(120)
 
 
 @pytest.fixture(scope="module")
@@ -123,7 +122,7 @@ def test_the_version_is_registered_and_approved_in_the_other_account(
 
 
 def test_the_other_account_verifies_and_serves_it_with_its_own_files(production: Account, promoted: str) -> None:
-    sagemaker, deadline = production.client("sagemaker"), time.monotonic() + 120
+    sagemaker, deadline = production.client("sagemaker"), time.monotonic() + 300
 
     def status() -> str:
         listed = sagemaker.list_endpoints(NameContains="production")["Endpoints"]

@@ -4,7 +4,6 @@ import json
 import os
 import shlex
 import signal
-import socket
 import stat
 import subprocess
 import sys
@@ -18,6 +17,7 @@ from loadingbay.cli import cli
 from loadingbay.options import OneOf
 from loadingbay.reference import page
 from pipelines.parameters import PARAMETERS
+from tests.free_ports import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 INSTEAD = """
@@ -42,9 +42,7 @@ cli.main()
 @pytest.fixture
 def call(tmp_path, request):
     """Runs the command in a folder of its own, where no local cloud runs."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
 
     def call(*arguments, piped="", **variables):
         environment = {
@@ -61,7 +59,7 @@ def call(tmp_path, request):
             capture_output=True,
             text=True,
             env=environment,
-            timeout=60,
+            timeout=300,
             check=False,
         )
 
@@ -255,7 +253,7 @@ def unread(call, tmp_path):
         os.close(reading)
         with os.fdopen(writing, "wb") as output:
             done = subprocess.run(
-                [*command, *arguments], stdout=output, stderr=subprocess.PIPE, text=True, timeout=60, check=False,
+                [*command, *arguments], stdout=output, stderr=subprocess.PIPE, text=True, timeout=300, check=False,
                 env={**os.environ, "LOADINGBAY_FOLDER": str(tmp_path), "PYTHONPATH": str(ROOT)}
             )  # fmt: skip
         return done.returncode, done.stderr
@@ -275,7 +273,7 @@ def test_whatever_prints_ends_quietly_when_nobody_reads_it(unread, how):
 
 def test_a_pipe_that_is_not_our_output_is_an_error_that_is_told():
     program = INSTEAD.format("os.write(broken(), b'x')")
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=300, check=False)
     assert (done.returncode, done.stderr) == (1, "Error: Broken pipe\n")
 
 
@@ -285,7 +283,7 @@ def test_a_pipe_that_is_not_our_output_is_an_error_that_is_told():
 def test_a_terminal_that_closes_ends_a_command_except_below_nohup(disposition, code, said):
     program = INSTEAD.format("os.kill(os.getpid(), 1), click.echo('went on', err=True)")
     done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False,
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=300, check=False,
         preexec_fn=lambda: signal.signal(signal.SIGHUP, disposition),  # the tests themselves may run below nohup
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (code, said)
@@ -293,13 +291,13 @@ def test_a_terminal_that_closes_ends_a_command_except_below_nohup(disposition, c
 
 def test_nobody_else_may_write_to_what_a_command_makes(tmp_path):
     program = INSTEAD.format("open('made', 'w').close()")
-    subprocess.run([sys.executable, "-c", program], umask=0, timeout=60, check=True, cwd=tmp_path)
+    subprocess.run([sys.executable, "-c", program], umask=0, timeout=300, check=True, cwd=tmp_path)
     assert stat.S_IMODE((tmp_path / "made").stat().st_mode) == 0o644
 
 
 def test_a_command_runs_with_its_output_closed(call, tmp_path):
     closed = f"{shlex.quote(sys.executable)} -m loadingbay.cli --version >&-"
-    done = subprocess.run(["bash", "-c", closed], capture_output=True, text=True, timeout=60, check=False, cwd=ROOT)
+    done = subprocess.run(["bash", "-c", closed], capture_output=True, text=True, timeout=300, check=False, cwd=ROOT)
     assert (done.returncode, done.stderr) == (0, "")
 
 

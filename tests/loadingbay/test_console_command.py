@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import signal
+import sys
 import threading
+import traceback
 from types import SimpleNamespace
 
 import pytest
@@ -11,15 +13,20 @@ import pytest
 from loadingbay.commands import console
 from loadingbay.commands.console import until_interrupted
 from loadingbay.target import choose
+from tests.waiting import soon
 
 
 def test_a_signal_that_another_thread_took_ends_the_wait() -> None:
     done = threading.Event()
 
+    def waits() -> bool:
+        frame = sys._current_frames()[threading.main_thread().ident]
+        return until_interrupted.__code__ in {caller.f_code for caller, _ in traceback.walk_stack(frame)}
+
     def take_the_signal() -> None:
-        done.wait(0.2)  # until the main thread waits
+        soon(waits)
         signal.pthread_kill(threading.get_ident(), signal.SIGTERM)
-        done.wait(30)
+        done.wait(60)
 
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     thread = threading.Thread(target=take_the_signal, daemon=True)
@@ -41,5 +48,5 @@ def test_a_browser_is_opened_where_there_is_a_screen(monkeypatch, tmp_path, disp
     monkeypatch.setenv("DISPLAY", display)
     launched: list[str] = []
     monkeypatch.setattr("click.launch", launched.append)
-    console.open_console(choose({}, tmp_path)).join(5)
+    console.open_console(choose({}, tmp_path)).join(60)
     assert launched == [ready.address] * opened

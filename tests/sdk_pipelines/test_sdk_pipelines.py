@@ -15,7 +15,6 @@ import pytest
 
 from tests.sdk_pipelines.sdk_kit import BUCKET, HERE, Execution
 
-pytestmark = pytest.mark.timeout(900)
 Run = Callable[[str, str], Execution]
 whole = pytest.mark.pipelines
 both = pytest.mark.parametrize("sdk", ["v2", "v3"])

@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -21,6 +20,7 @@ import records
 import second
 import train
 
+from tests.free_ports import free_port
 from tests.training import channels, tiny
 from tests.training.tiny import FLAGS
 
@@ -205,14 +205,8 @@ def test_crops_stand_in_for_other_things_where_the_data_have_none(
         assert len(records.mapped(scratch / phases.SAVED, (32, 32))) == 20
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 def test_two_hosts_train_together_and_the_first_writes_the_artifact(channel: Path, tmp_path: Path) -> None:
-    port, hosts = str(_free_port()), ["127.0.0.1", "localhost"]
+    port, hosts = str(free_port()), ["127.0.0.1", "localhost"]
     running = []
     for host in hosts:
         variables = {**os.environ, "SM_HOSTS": json.dumps(hosts), "SM_CURRENT_HOST": host}
@@ -221,7 +215,7 @@ def test_two_hosts_train_together_and_the_first_writes_the_artifact(channel: Pat
             subprocess.Popen(command, env=variables, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         )
     try:
-        logs = [process.communicate(timeout=120)[0] for process in running]
+        logs = [process.communicate(timeout=600)[0] for process in running]
     finally:
         for process in running:
             process.kill()

@@ -21,6 +21,6 @@ def command(channel: Path, job: Path, *more: str) -> list[str]:
 
 def run(channel: Path, job: Path, *more: str) -> str:
     """Run such a job to its end; what it printed."""
-    done = subprocess.run(command(channel, job, *more), capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(command(channel, job, *more), capture_output=True, text=True, timeout=600, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout

@@ -29,7 +29,7 @@ OF_KIND = {resource["Type"]: resource["Properties"] for resource in RESOURCES.va
     "command", [*COMMANDS, *(said for phase in PROMOTION["phases"].values() for said in phase["commands"])]
 )
 def test_every_command_is_sound_bash(command):
-    subprocess.run(["bash", "-n", "-c", command], check=True, timeout=10)
+    subprocess.run(["bash", "-n", "-c", command], check=True, timeout=120)
 
 
 @pytest.mark.parametrize("document", [BUILDSPEC, PROMOTION], ids=["push", "promotion"])
@@ -56,7 +56,7 @@ echo "$@" >> {folder}/calls
         env=environment,
         capture_output=True,
         text=True,
-        timeout=20,
+        timeout=120,
         check=True,
     )
     return done.stdout, (folder / "calls").read_text().splitlines()

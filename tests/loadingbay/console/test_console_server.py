@@ -44,8 +44,8 @@ def test_it_serves_until_it_is_told_to_stop(tmp_path):
     serving = threading.Thread(target=console.serve)
     serving.start()
     try:
-        assert httpx.get(console.address.split("/enter")[0], timeout=10, trust_env=False).status_code == 401
+        assert httpx.get(console.address.split("/enter")[0], timeout=60, trust_env=False).status_code == 401
     finally:
         console.server.should_exit = True
-        serving.join(10)
+        serving.join(60)
     assert not serving.is_alive()

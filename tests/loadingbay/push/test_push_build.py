@@ -128,10 +128,10 @@ def test_what_is_printed_comes_while_the_command_runs(tmp_path):
     run.build.log = log
     thread = threading.Thread(target=run.go)
     thread.start()
-    assert first.wait(10)
+    assert first.wait(60)
     assert run.lines == ["first"]
     waited.touch()
-    thread.join(10)
+    thread.join(60)
     assert run.lines == ["first", "last"]
 
 

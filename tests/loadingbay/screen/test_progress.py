@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from loadingbay.screen import progress as module
-from loadingbay.screen.progress import Screen, duration, typed
+from loadingbay.screen.progress import Part, Screen, duration, typed
 from pipelines.executions import Execution, Step
 from pipelines.training_log import Epoch, Overall
 
@@ -22,7 +22,9 @@ def output():
 
 
 @pytest.fixture
-def screen(output):
+def screen(output, monkeypatch):
+    """A screen whose parts take no time."""
+    monkeypatch.setattr(Part, "seconds", 0.0)
     return Screen(Console(file=output, width=100, highlight=False))
 
 

@@ -20,6 +20,7 @@ from loadingbay.stack import local_cloud
 from loadingbay.target import Target
 from localcloud.clients import daemon
 from localcloud.sandbox.leftovers import Identity
+from tests.free_ports import free_port
 
 HEALTHY = """
 import http.server, json, os, sys
@@ -40,9 +41,7 @@ http.server.HTTPServer(("127.0.0.1", port), Handler).serve_forever()
 
 @pytest.fixture
 def target(tmp_path):
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     return Target("local", f"http://127.0.0.1:{port}", "us-east-1", tmp_path / ".loadingbay" / "cloud", port)
 
 
@@ -65,6 +64,12 @@ def program(monkeypatch, target, request):
     for process in started:
         process.kill()
         process.wait()
+
+
+@pytest.fixture(autouse=True)
+def patience(monkeypatch):
+    """What is healthy may take its time to say so."""
+    monkeypatch.setattr(local_cloud, "_TIMEOUT", 60.0)
 
 
 @pytest.fixture(autouse=True)
@@ -272,15 +277,16 @@ def test_an_answer_that_trickles_in_is_given_up_in_time(target, monkeypatch):
 
 
 def test_a_suspended_cloud_is_said_to_be_suspended(target, program, monkeypatch):
-    monkeypatch.setattr(local_cloud, "_TIMEOUT", 0.2)
-    monkeypatch.setattr(local_cloud, "_PATIENCE", 3600.0)  # nothing is waited for
     program(HEALTHY)
     local_cloud.start(target)
     process = psutil.Process(local_cloud.running(target)["pid"])
     process.suspend()
 
-    with pytest.raises(WorkError, match=f"is suspended: `kill -CONT {process.pid}` lets its process go on"):
-        local_cloud.running(target)
+    with monkeypatch.context() as hurried:
+        hurried.setattr(local_cloud, "_TIMEOUT", 0.2)
+        hurried.setattr(local_cloud, "_PATIENCE", 3600.0)  # nothing is waited for
+        with pytest.raises(WorkError, match=f"is suspended: `kill -CONT {process.pid}` lets its process go on"):
+            local_cloud.running(target)
 
     process.resume()
     assert local_cloud.running(target)["pid"] == process.pid
@@ -317,15 +323,16 @@ def begin(target):
 
 
 def test_a_cloud_that_is_starting_is_not_to_be_killed(target, program, monkeypatch):
+    monkeypatch.setattr(local_cloud, "_TIMEOUT", 0.2)
     monkeypatch.setattr(local_cloud, "_PATIENCE", 0.2)
     monkeypatch.setattr(local_cloud, "_QUICK", 0.1)
     program(SLOW.replace("SECONDS", "60"))
     process = begin(target)
 
-    with pytest.raises(WorkError, match=rf"process {process.pid}\) was started \d s ago .* yet: wait a moment, "):
+    with pytest.raises(WorkError, match=rf"process {process.pid}\) was started \d+ s ago .* yet: wait a moment, "):
         local_cloud.running(target)
     assert local_cloud.stop(target)
-    assert process.wait(10) == -signal.SIGTERM
+    assert process.wait(60) == -signal.SIGTERM
 
 
 def test_a_start_waits_for_the_one_that_an_interrupted_start_has_begun(target, program):

