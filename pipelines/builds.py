@@ -90,7 +90,7 @@ def _read(path: Path) -> str | None:
     try:
         text = path.read_text("utf-8")
         return text if isinstance(json.loads(text), dict) else None
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
 
 

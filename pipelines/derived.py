@@ -9,7 +9,7 @@ arguments.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -101,7 +101,7 @@ def _champion(sagemaker: Any, s3: Any, bucket: str, definition: str, values: Map
     If the approved version came from an execution that was the same, it is what that execution was compared with: to
     compare a model with itself says nothing, and costs an evaluation that the step cache has.
     """
-    for package in _described(sagemaker, aws.approved_packages(sagemaker, group)[:1]):
+    for package in _servable(sagemaker, group):
         before = same_run(sagemaker, _origin(package), definition, values)
         return (before or {}).get("Champion") or _artifact(package)
     return _no_champion(s3, bucket)
@@ -109,7 +109,7 @@ def _champion(sagemaker: Any, s3: Any, bucket: str, definition: str, values: Map
 
 def champion(sagemaker: Any, s3: Any, bucket: str, group: str) -> str:
     """The address of the newest approved version's artifact, or of an empty object where none is approved."""
-    for package in _described(sagemaker, aws.approved_packages(sagemaker, group)[:1]):
+    for package in _servable(sagemaker, group):
         return _artifact(package)
     return _no_champion(s3, bucket)
 
@@ -123,13 +123,20 @@ def _no_champion(s3: Any, bucket: str) -> str:
     return f"s3://{bucket}/{_NO_CHAMPION}"
 
 
-def _described(sagemaker: Any, summaries: list[dict[str, Any]]) -> Any:
+def _described(sagemaker: Any, summaries: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
     for item in summaries:
         yield sagemaker.describe_model_package(ModelPackageName=item["ModelPackageArn"])
 
 
+def _servable(sagemaker: Any, group: str) -> Iterator[dict[str, Any]]:
+    """The approved versions that have an artifact, the highest number first: others are registered by hand."""
+    return filter(_artifact, _described(sagemaker, aws.approved_packages(sagemaker, group)))
+
+
 def _artifact(package: Mapping[str, Any]) -> str:
-    return str(package["InferenceSpecification"]["Containers"][0]["ModelDataUrl"])
+    """The address of a version's model.tar.gz, "" if it was registered without one."""
+    containers = package.get("InferenceSpecification", {}).get("Containers", [])
+    return str(containers[0].get("ModelDataUrl", "")) if containers else ""
 
 
 def _origin(package: Mapping[str, Any]) -> str:

@@ -210,7 +210,7 @@ def _prediction(answer: bytes, endpoint_name: str) -> dict[str, Any]:
             prediction["in_distribution_threshold"] = float(document["in_distribution_threshold"])
         if first.get("several_classes") is True:
             prediction["several_classes"] = True
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise PredictionNotUnderstood(
             f"Endpoint {endpoint_name} answered {answer[:200]!r}; expected JSON with one prediction and a threshold: "
             f"{error!r}"
@@ -228,7 +228,7 @@ def _sentence(said: str) -> str:
     """What a container said: the sentence in `{"error": ..}`, which ours answers with, or else all of it."""
     try:
         sentence = json.loads(said)["error"]
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return said
     return sentence if isinstance(sentence, str) else said
 

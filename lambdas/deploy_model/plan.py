@@ -161,6 +161,9 @@ def _converge(trigger: Trigger, current: Current, settings: Settings) -> Plan:
             scale = (ScaleEndpoint(endpoint.arn, settings.scaling),) if other else ()
             live = Plan(Outcome.LIVE, f"Version {newest.number} is live.", scale)
             return _shadow(trigger, endpoint, current.shadow, live, settings)
+    if not newest.servable:
+        why = f"Version {newest.number} was registered without a container that could be served."
+        return Plan(Outcome.FELL_BACK, why, (RejectVersion(newest.arn, why),))
     if newest.passed_as != wanted:
         return _verification(trigger, current, newest, wanted, settings)
     failed = None if endpoint is None else _failed(trigger, endpoint, wanted, newest)

@@ -100,6 +100,7 @@ def read_version(arn: str, clients: Clients) -> Version:
         decided_by=last_changed_by(described, clients),
         given_up=metadata.get("verification_given_up", ""),
         share=shadow_share(described),
+        servable=bool(described.get("InferenceSpecification", {}).get("Containers")),
     )
 
 

@@ -67,7 +67,8 @@ class Version:
     members are read for the newest version only: `passed_as`, the configuration name under which it passed
     verification; `approved_by`, the approver that the registry holds; `decided_by`, who changed the version last,
     unless that was DeployModel; `given_up`, when its verification was last given up (ISO 8601). `share` says of how
-    many of the requests, from 0 to 1, it gets copies where it is a shadow.
+    many of the requests, from 0 to 1, it gets copies where it is a shadow. `servable`: it was registered with a
+    container.
     """
 
     arn: str
@@ -78,6 +79,7 @@ class Version:
     decided_by: str = ""
     given_up: str = ""
     share: float = 1.0
+    servable: bool = True
 
 
 @dataclass(frozen=True)

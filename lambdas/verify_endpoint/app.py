@@ -144,7 +144,7 @@ def _listed(address: str, s3: Any) -> dict[str, Any]:
         raise NoPhotos(f"{address} is not there: only a version that Evaluate saved photos of can be verified")
     try:
         listed = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise NoPhotos(f"{address} is not JSON: {error}") from error
     if not isinstance(listed, dict):
         raise NoPhotos(f"{address} holds no object")
@@ -210,5 +210,5 @@ def _ask(endpoint: str, photo: bytes, runtime: Any) -> str:
         raise WrongAnswer(
             f"status {said.get('OriginalStatusCode', 0)}, {str(said.get('OriginalMessage', error))[:300]}"
         ) from error
-    except (ValueError, LookupError, TypeError) as error:
+    except (ValueError, LookupError, TypeError, RecursionError) as error:
         raise WrongAnswer(f"what came is no prediction ({type(error).__name__}: {error})") from error

@@ -153,7 +153,7 @@ def _json(clients: Clients, key: str) -> Any:
         raise
     try:
         return json.loads(body)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise NotReadable(f"s3://{clients.bucket}/{key} is not JSON: {error}") from error
 
 

@@ -137,7 +137,7 @@ def _evaluation(version: dict[str, Any], clients: Clients) -> dict[str, Any]:
         raise
     try:
         found = json.loads(body)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         logger.warning("%s is not JSON, and the card says no figures: %s", uri, error)
         return {}
     return found if isinstance(found, dict) else {}

@@ -41,15 +41,15 @@ _CAVEATS = (
 def describe(version: Mapping[str, Any], evaluation: Mapping[str, Any]) -> Content:
     """The content of the card of a version (DescribeModelPackage's answer) with its evaluation.json, {} without one."""
     metadata = version.get("CustomerMetadataProperties", {})
-    container = version["InferenceSpecification"]["Containers"][0]
+    containers = version.get("InferenceSpecification", {}).get("Containers", [])
     classes = metadata.get("classes", "unknown").split()
     data = f"{metadata.get('data_label', 'unknown')}, sha256 {metadata.get('data_sha256', 'unknown')}"
-    artifact = container["ModelDataUrl"]
+    artifacts = [container["ModelDataUrl"] for container in containers[:1] if "ModelDataUrl" in container]
     job: dict[str, Any] = {
         "training_datasets": [data],
-        "training_environment": {"container_image": [container["Image"]]},
+        "training_environment": {"container_image": [container["Image"] for container in containers[:1]]},
     }
-    if trained := _ARTIFACT.fullmatch(artifact):
+    if artifacts and (trained := _ARTIFACT.fullmatch(artifacts[0])):
         job["training_arn"] = version["ModelPackageArn"].partition(":model-package/")[0] + f":training-job/{trained[1]}"
     return {
         "model_overview": {
@@ -59,7 +59,7 @@ def describe(version: Mapping[str, Any], evaluation: Mapping[str, Any]) -> Conte
             "model_version": version["ModelPackageVersion"],
             "problem_type": "Image classification",
             "algorithm_type": "Convolutional neural network",
-            "model_artifact": [artifact],
+            "model_artifact": artifacts,
         },
         "model_package_details": _package(version),
         "intended_uses": {

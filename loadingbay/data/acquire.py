@@ -238,7 +238,7 @@ class _Digests:
         self._path, self._changed = path, False
         try:
             known = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+        except (OSError, ValueError, RecursionError):
             known = {}
         self._known: dict[str, dict[str, Any]] = known if isinstance(known, dict) else {}
 

@@ -57,7 +57,7 @@ def _changed(body: bytes, thresholds: Mapping[str, float], costs: Costs, note: M
     try:
         about = json.loads(body)
         classes, fold = list(about["classes"]), dict(about["out_of_fold"])
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise WorkError(f"{MODEL} in the model artifact is not understood: {error!r}") from error
     if set(classes) != set(thresholds):
         raise WorkError(f"the model knows {','.join(classes)}, but the thresholds are for {','.join(thresholds)}")

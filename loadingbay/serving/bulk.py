@@ -169,5 +169,5 @@ def _said(child: Mapping[str, Any]) -> str:
     cause = str(child.get("Cause", ""))
     try:
         return str(json.loads(cause)["errorMessage"])
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return f"{child.get('Error', child['Status'])} {cause}".strip()

@@ -189,7 +189,7 @@ def labels(folder: Path) -> dict[str, str]:
         document = json.loads(place.read_text("utf-8-sig"))
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise WorkError(f"{place} cannot be read as JSON ({error}): mend it, or move it away") from error
     if not isinstance(document, dict) or not all(isinstance(label, str) for label in document.values()):
         raise WorkError(f'{place} must be one JSON object of file names and labels, {{"photo.png": "bicycle"}}')
@@ -220,7 +220,7 @@ def _wait(machine: Any, photo: Photo, arn: str, address: str, interval: float) -
     refused = replace(empty, error=found.get("error") or found["status"], cause=cause)
     try:
         detail = json.loads(cause)
-    except ValueError:
+    except (ValueError, RecursionError):
         return refused
     if not isinstance(detail, dict):
         return refused

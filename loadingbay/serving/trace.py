@@ -97,7 +97,7 @@ def states(events: Iterable[Mapping[str, Any]]) -> list[State]:
 def _document(text: str) -> Any:
     try:
         return json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return text
 
 

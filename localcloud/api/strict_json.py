@@ -9,11 +9,14 @@ from typing import Any
 
 
 def loads(text: str, members: Callable[[list[tuple[str, Any]]], Any] | None = None) -> Any:
-    """The value that a JSON text stands for; ValueError if it is none, also for NaN, Infinity and 1e400.
+    """The value that a JSON text stands for; ValueError if it is none, also for NaN, Infinity, 1e400 and deep nesting.
 
     `members` makes an object of its members, in their order; of equal names the last counts otherwise.
     """
-    return json.loads(text, parse_constant=_no_constant, parse_float=finite, object_pairs_hook=members)
+    try:
+        return json.loads(text, parse_constant=_no_constant, parse_float=finite, object_pairs_hook=members)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
 
 
 def finite(text: str) -> float:

@@ -86,7 +86,10 @@ def health(url: str, timeout: float) -> Any:
     answer.begin()
     if answer.status != http.client.OK:
         raise ValueError(f"{url} answers with status {answer.status}")
-    return json.loads(answer.read(_HEALTH_BYTES))
+    try:
+        return json.loads(answer.read(_HEALTH_BYTES))
+    except RecursionError:
+        raise ValueError("the answer is nested too deeply") from None
 
 
 class _Received:

@@ -119,8 +119,6 @@ def load(text: str) -> dict[str, Any]:
         raise DefinitionError(f"The definition has {len(text):,} characters; the limit is {MAX_CHARACTERS:,}.")
     try:
         document = strict_json.loads(text, _members)
-    except RecursionError:
-        raise DefinitionError("The definition is nested too deeply.") from None
     except DefinitionError:
         raise
     except ValueError as error:

@@ -83,7 +83,7 @@ def invoke(context: Context, step: Step, sent: Document) -> Document:
         payload = json.loads(text or "null")
     except (ApiError, ClientError, BotoCoreError) as error:
         raise StepError(f"ClientError: Failed to invoke lambda:InvokeFunction. Error Details: {error}") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise StepError(f"ClientError: The answer of {sent['target']} is not JSON: {error}.") from None
     if answer.get("FunctionError"):
         details = payload if isinstance(payload, dict) else {}

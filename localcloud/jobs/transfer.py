@@ -81,7 +81,7 @@ class Transfer:
         """Return the parsed JSON of an object of at most `limit` bytes; JobError if it is larger or not JSON (NaN)."""
         try:
             return strict_json.loads(self.read_text(location, limit))
-        except (ValueError, RecursionError) as error:
+        except ValueError as error:
             raise JobError("ClientError", f"{location} is not JSON: {error}.") from None
 
     def download(self, uri: str, target: Path, manifest: bool = False, shard: tuple[int, int] = (0, 1)) -> int:

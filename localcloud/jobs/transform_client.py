@@ -96,7 +96,7 @@ def settings(servers: Servers, job: dict[str, Any]) -> dict[str, Any]:
         if status == 200:
             try:
                 given = json.loads(body)
-            except ValueError:
+            except (ValueError, RecursionError):
                 given = None
             asked = given if isinstance(given, dict) else {}
     return {

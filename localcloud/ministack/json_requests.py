@@ -17,6 +17,7 @@ from localcloud.ministack.private_names import find_names
 
 logger = logging.getLogger("localcloud")
 
+_TOO_DEEP = "A document in the request is nested too deeply."
 _HOST = re.compile(r"(localhost|127\.0\.0\.1)(:\d+)?")
 _CREDENTIAL = re.compile(r"AWS4-HMAC-SHA256 Credential=([^/]+)/\d{8}/([^/]+)/")
 
@@ -61,6 +62,10 @@ def install(main: Any, modules: Mapping[str, Any]) -> App:
         body = (await receive())["body"]
         try:
             status, answered, answer = await main.SERVICE_HANDLERS[service]("POST", "/", headers, body, {})
+        except RecursionError:
+            # The body itself is not: the front door has looked. A document within one of its strings is.
+            said = json.dumps({"__type": "SerializationException", "message": _TOO_DEEP}).encode()
+            status, answered, answer = 400, {"Content-Type": "application/json"}, said
         except Exception as error:
             logger.exception("%s failed", headers["x-amz-target"])
             said = json.dumps({"__type": "InternalError", "message": str(error)}).encode()

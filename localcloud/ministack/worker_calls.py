@@ -270,7 +270,7 @@ def _answer(line: bytearray) -> dict[str, Any] | None:
     """The answer in a line; None if it is none."""
     try:
         answer = json.loads(line) if line.startswith(b"{") else None
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return answer if isinstance(answer, dict) and answer.get("status") in ("ok", "error") else None
 

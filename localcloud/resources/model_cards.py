@@ -1,9 +1,8 @@
 """Model cards: what a model is for, what it was made of, and how good it is. Each change is a version."""
 
-import json
 from typing import Any
 
-from localcloud.api import ApiError, operation, page, pick, tags, validation_error
+from localcloud.api import ApiError, operation, page, pick, strict_json, tags, validation_error
 from localcloud.cloud import Cloud
 from localcloud.state.store import DuplicateError
 
@@ -26,10 +25,10 @@ def _find(cloud: Cloud, name_or_arn: str) -> dict[str, Any]:
     return card
 
 
-def _check_content(text: str) -> None:
+def check_content(text: str) -> None:
     """ValidationException unless the card's content is a JSON object."""
     try:
-        content = json.loads(text)
+        content = strict_json.loads(text)
     except ValueError as error:
         raise validation_error(f"Content of the model card is not JSON: {error}.") from None
     if not isinstance(content, dict):
@@ -46,7 +45,7 @@ def _keep(cloud: Cloud, card: dict[str, Any]) -> None:
 @operation("CreateModelCard")
 def create_model_card(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any]:
     """Create a model card as version 1. Content must be a JSON object; its schema is not checked."""
-    _check_content(request["Content"])
+    check_content(request["Content"])
     name, now = request["ModelCardName"], cloud.clock()
     card = {
         **pick(request, "ModelCardName", "Content", "ModelCardStatus", "SecurityConfig"),
@@ -73,7 +72,7 @@ def update_model_card(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any]:
     if {"Content", "ModelCardStatus"} <= set(request):
         raise validation_error("You cannot update both model card content and model card status in a single call.")
     if "Content" in request:
-        _check_content(request["Content"])
+        check_content(request["Content"])
     with cloud.store.transaction():
         card = _find(cloud, request["ModelCardName"])
         if card["ModelCardStatus"] == "Archived":

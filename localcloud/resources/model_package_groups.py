@@ -1,9 +1,8 @@
 """Model package groups: what the numbered versions of one model are registered in."""
 
-import json
 from typing import Any
 
-from localcloud.api import ApiError, operation, page, pick, refuse, tags, validation_error
+from localcloud.api import ApiError, operation, page, pick, refuse, strict_json, tags, validation_error
 from localcloud.cloud import Cloud
 from localcloud.state.store import DuplicateError
 
@@ -85,7 +84,7 @@ def delete_model_package_group(cloud: Cloud, request: dict[str, Any]) -> None:
 def put_model_package_group_policy(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any]:
     """Set the group's resource policy, by which other accounts may read its versions. It must be JSON."""
     try:
-        json.loads(request["ResourcePolicy"])
+        strict_json.loads(request["ResourcePolicy"])
     except ValueError as error:
         raise validation_error(f"ResourcePolicy is not JSON: {error}.") from None
     return _keep_policy(cloud, request["ModelPackageGroupName"], request["ResourcePolicy"])

@@ -7,7 +7,7 @@ from typing import Any
 
 from localcloud.api import ApiError, operation, page, pick, refuse, tags, validation_error
 from localcloud.cloud import Cloud
-from localcloud.resources import model_package_groups
+from localcloud.resources import model_cards, model_package_groups
 from localcloud.state.store import DuplicateError
 
 KIND = "model-package"
@@ -64,6 +64,13 @@ def check_request(request: dict[str, Any]) -> None:
         raise validation_error("Missing ARN. Give a ModelPackageGroupName (a new version) or a ModelPackageName.")
     if group_name and request.get("Tags"):
         raise tags.untaggable_version()
+    _check_card(request)
+
+
+def _check_card(request: dict[str, Any]) -> None:
+    """ValidationException unless the content of the package's own card, if it has one, is a JSON object."""
+    if content := request.get("ModelCard", {}).get("ModelCardContent"):
+        model_cards.check_content(content)
 
 
 @operation("CreateModelPackage")
@@ -135,7 +142,8 @@ def describe_model_package(cloud: Cloud, request: dict[str, Any]) -> dict[str, A
     card = package.get("ModelCard")
     if card and request.get("IncludedData") == "MetadataOnly":
         # Of a package's card only the risk rating is metadata.
-        rating = json.loads(card.get("ModelCardContent") or "{}").get("intended_uses", {}).get("risk_rating")
+        uses = json.loads(card.get("ModelCardContent") or "{}").get("intended_uses")
+        rating = uses.get("risk_rating") if isinstance(uses, dict) else None
         card["ModelCardContent"] = json.dumps({"intended_uses": {"risk_rating": rating}} if rating else {})
     return package
 
@@ -204,6 +212,7 @@ def _summary(package: dict[str, Any]) -> dict[str, Any]:
 @operation("UpdateModelPackage")
 def update_model_package(cloud: Cloud, request: dict[str, Any]) -> dict[str, Any]:
     """Approve or reject a model package, and change its metadata."""
+    _check_card(request)
 
     def change(package: dict[str, Any]) -> None:
         """Write the request's members into the stored package; a validation error beyond AWS's limits."""

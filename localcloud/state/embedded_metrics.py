@@ -69,7 +69,7 @@ def metrics(text: str) -> Iterator[tuple[str, dict[str, Any]]]:
             continue
         try:
             yield from list(_of_document(json.loads(line)))
-        except (ValueError, LookupError, TypeError, AttributeError):
+        except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
             continue
 
 

@@ -86,6 +86,9 @@ class FakeSageMaker:
             "ModelApprovalStatus": "PendingManualApproval",
             "CreationTime": STARTED + timedelta(minutes=version),
             "CustomerMetadataProperties": {"accuracy": "0.9300"},
+            "InferenceSpecification": {
+                "Containers": [{"Image": "image", "ModelDataUrl": f"s3://b/{version}/m.tar.gz"}]
+            },
             "ModelMetrics": {"ModelQuality": {"Statistics": {"S3Uri": f"s3://b/{version}/evaluation.json"}}},
             **members,
         }

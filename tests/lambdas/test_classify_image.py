@@ -169,6 +169,7 @@ def test_a_class_with_its_own_threshold_is_judged_by_it(runtime, common, own, fo
     [
         b"<html>",
         b"",
+        b"[" * 100_000,
         {},
         {"predictions": [], "threshold": 0.5},
         {"predictions": ANSWER["predictions"] * 2, "threshold": 0.5},

@@ -39,6 +39,18 @@ def test_an_endpoint_that_became_busy_meanwhile_is_planned_for_again(serving, mo
     assert "AddTags" not in serving.calls
 
 
+@pytest.mark.parametrize("specification", [None, {"SupportedContentTypes": ["image/png"]}])
+def test_a_version_that_was_registered_by_hand_without_a_container_loses_its_approval(serving, specification):
+    number = serving.register(InferenceSpecification=specification)
+    if specification is None:
+        del serving.packages[number]["InferenceSpecification"]
+    serving.decide(number, "Approved")
+    converge(serving, serving.events.pop())
+    assert serving.status[number] == "Rejected"
+    assert "without a container" in serving.packages[number]["ApprovalDescription"]
+    assert serving.live == 1
+
+
 def test_a_refusal_that_nobody_foresaw_is_raised_as_it_is(cloud, monkeypatch):
     cloud.decide(cloud.register(), "Approved")
 

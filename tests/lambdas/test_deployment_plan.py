@@ -162,6 +162,12 @@ def test_a_newer_version_goes_past_one_that_failed():
     assert plan(V2, V3, serving=endpoint(V1, attempted=V2)).actions[-1].config_name == config_name(V3, SETTINGS)
 
 
+@pytest.mark.parametrize("serving", [None, V1])
+def test_a_version_without_a_container_is_rejected_at_once(serving):
+    made = plan(V1, replace(NEW, servable=False), serving=serving and endpoint(serving))
+    assert (made.outcome, made.actions) == (Outcome.FELL_BACK, (RejectVersion(V3.arn, made.because),))
+
+
 def test_an_endpoint_that_failed_to_start_is_deleted_for_the_next():
     made = plan(V1, V2, serving=endpoint(V1, "Failed"))
     assert (made.outcome, made.actions) == (Outcome.TRY_AGAIN, (DeleteEndpoint("loadingbay"),))

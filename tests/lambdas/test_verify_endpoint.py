@@ -126,7 +126,7 @@ def test_no_answer_in_time_fails_the_version(s3, saved):
     assert verdict.reason == "bicycle-01.png was answered with an error: none came within 10 s"
 
 
-@pytest.mark.parametrize("answer", [b"", b"[]", b'{"predictions": []}', b"<html>"])
+@pytest.mark.parametrize("answer", [b"", b"[]", b'{"predictions": []}', b"<html>", b"[" * 100_000])
 def test_an_answer_that_is_no_prediction_fails_the_version(s3, saved, answer):
     verdict = verify(s3, Runtime(lambda _: answer))
     assert not verdict.passed

@@ -168,7 +168,9 @@ def test_the_training_job_is_named_by_the_artifacts_place(sagemaker, clients):
     assert job == "arn:aws:sagemaker:us-east-1:000000000000:training-job/pipelines-abc-Train-9x"
 
 
-def test_the_content_fits_awss_schema_of_a_model_card(sagemaker, clients):
+@pytest.mark.parametrize("containers", [[CONTAINER], [{"Image": "image"}], []])
+def test_the_content_fits_awss_schema_of_a_model_card(sagemaker, clients, containers):
+    sagemaker.packages[1]["InferenceSpecification"] = {"Containers": containers}
     sagemaker.decide(1, "Approved")
     sagemaker.metadata(1).update(verification="passed", verification_accuracy="0.95", verification_milliseconds="4.5")
     sagemaker.packages[1]["ApprovalDescription"] = "first"

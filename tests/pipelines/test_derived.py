@@ -99,6 +99,15 @@ def test_a_version_of_unknown_origin_is_the_champion_itself(champion, changed):
     assert champion(registry(**changed)) == APPROVED
 
 
+@pytest.mark.parametrize("specification", [{}, {"Containers": [{"Image": "image"}]}])
+def test_a_version_without_an_artifact_is_no_champion(s3, champion, specification):
+    sagemaker = registry(versions=2)
+    sagemaker.packages[2]["InferenceSpecification"] = specification
+    sagemaker.decide(2, "Approved")
+    assert champion(sagemaker, VALUES | {"Epochs": 6}) == APPROVED
+    assert derived.champion(sagemaker, s3, BUCKET, "loadingbay") == APPROVED
+
+
 def test_the_same_inputs_name_the_version_they_gave_before(version):
     found = version(registry())
     assert (found.version, found.values["RegisteredModel"]) == (FakeSageMaker.arn(1), APPROVED)

@@ -191,7 +191,14 @@ def test_a_file_too_large_to_be_a_photo_is_not_uploaded(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(
     "text",
-    ['{"x.png": "bicycle",}', '[["x.png", "bicycle"]]', '{"x.png": {"label": "bicycle"}}', '{"x.png": null}', ""],
+    [
+        "[" * 100_000,
+        '{"x.png": "bicycle",}',
+        '[["x.png", "bicycle"]]',
+        '{"x.png": {"label": "bicycle"}}',
+        '{"x.png": null}',
+        "",
+    ],
 )
 def test_labels_that_cannot_be_read_are_an_error_that_names_the_file(tmp_path, text):
     (tmp_path / "x.png").write_bytes(b"x")

@@ -220,6 +220,7 @@ FOREIGN = {
     "no HTTP": b"SSH-2.0-x\r\n",
     "a page": b"HTTP/1.0 404 Not Found\r\n\r\n",
     "nearly ours": b'HTTP/1.0 200 OK\r\n\r\n{"home": 5, "pid": "x"}',
+    "nested too deeply": b"HTTP/1.0 200 OK\r\n\r\n" + b"[" * 60_000,
     "silence": b"",
     "elsewhere": b"HTTP/1.0 302 Found\r\nLocation: http://127.0.0.1:1/\r\n\r\n",
 }

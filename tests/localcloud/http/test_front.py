@@ -179,6 +179,13 @@ def test_json_that_is_nested_too_deep_is_refused(cloud: Any) -> None:
     assert (answer.status_code, answer.json()["__type"]) == (400, "SerializationException")
 
 
+def test_a_document_in_a_string_that_is_nested_too_deep_is_refused(cloud: Any) -> None:
+    with pytest.raises(ClientError, match="nested too deeply") as error:
+        cloud.client("sqs").create_queue(QueueName="nested", Attributes={"RedrivePolicy": "[" * 5000})
+
+    assert error.value.response["ResponseMetadata"]["HTTPStatusCode"] == 400
+
+
 def test_a_null_character_in_a_variable_is_refused(cloud: Any) -> None:
     request = {
         "ProcessingJobName": "null-character",

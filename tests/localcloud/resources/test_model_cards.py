@@ -71,6 +71,7 @@ def test_a_deleted_card_is_gone_with_its_versions(sagemaker: Any, card: str) -> 
     [
         ("ConflictException", "already exists", lambda s, n: create(s, n)),
         ("ValidationException", "is not JSON", lambda s, n: create(s, f"{n}-x", "{")),
+        ("ValidationException", "is not JSON", lambda s, n: create(s, f"{n}-x", "[" * 90_000)),
         ("ValidationException", "must be a JSON object", lambda s, n: create(s, f"{n}-x", "[]")),
         (
             "ValidationException",

@@ -190,9 +190,27 @@ def test_an_update_of_metadata_is_told_with_what_it_changed(cloud: Any, sagemake
         assert message["detail"]["ModelApprovalStatus"] == "PendingManualApproval"
 
 
+@pytest.mark.parametrize("content", ["{", "[]", "[" * 50_000, "NaN"], ids=["cut", "list", "nested", "NaN"])
+def test_the_card_of_a_version_must_be_a_json_object(sagemaker: Any, group: str, content: str) -> None:
+    card = {"ModelCardContent": content, "ModelCardStatus": "Draft"}
+    with pytest.raises(ClientError, match="JSON"):
+        register(sagemaker, group, ModelCard=card)
+    arn = register(sagemaker, group)
+    with pytest.raises(ClientError, match="JSON"):
+        sagemaker.update_model_package(ModelPackageArn=arn, ModelCard=card)
+
+
+def test_a_card_with_uses_that_are_none_can_be_described(sagemaker: Any, group: str) -> None:
+    card = {"ModelCardContent": '{"intended_uses": []}', "ModelCardStatus": "Draft"}
+    arn = register(sagemaker, group, ModelCard=card)
+    described = sagemaker.describe_model_package(ModelPackageName=arn, IncludedData="MetadataOnly")
+    assert described["ModelCard"]["ModelCardContent"] == "{}"
+
+
 def test_the_policy_of_a_group_is_kept_until_it_is_deleted(sagemaker: Any, group: str) -> None:
-    with pytest.raises(ClientError, match="is not JSON"):
-        sagemaker.put_model_package_group_policy(ModelPackageGroupName=group, ResourcePolicy="{")
+    for text in ("{", "[" * 10_000):
+        with pytest.raises(ClientError, match="is not JSON"):
+            sagemaker.put_model_package_group_policy(ModelPackageGroupName=group, ResourcePolicy=text)
     sagemaker.put_model_package_group_policy(ModelPackageGroupName=group, ResourcePolicy='{"Statement": []}')
     kept = sagemaker.get_model_package_group_policy(ModelPackageGroupName=group)["ResourcePolicy"]
     assert kept == '{"Statement": []}'
