@@ -190,14 +190,14 @@ def test_an_update_of_metadata_is_told_with_what_it_changed(cloud: Any, sagemake
         assert message["detail"]["ModelApprovalStatus"] == "PendingManualApproval"
 
 
-@pytest.mark.parametrize("content", ["{", "[]", "[" * 50_000, "NaN"], ids=["cut", "list", "nested", "NaN"])
-def test_the_card_of_a_version_must_be_a_json_object(sagemaker: Any, group: str, content: str) -> None:
-    card = {"ModelCardContent": content, "ModelCardStatus": "Draft"}
-    with pytest.raises(ClientError, match="JSON"):
-        register(sagemaker, group, ModelCard=card)
+def test_the_card_of_a_version_must_be_a_json_object(sagemaker: Any, group: str) -> None:
     arn = register(sagemaker, group)
-    with pytest.raises(ClientError, match="JSON"):
-        sagemaker.update_model_package(ModelPackageArn=arn, ModelCard=card)
+    for content in ("{", "[]", "[" * 50_000, "NaN"):
+        card = {"ModelCardContent": content, "ModelCardStatus": "Draft"}
+        with pytest.raises(ClientError, match="JSON"):
+            register(sagemaker, group, ModelCard=card)
+        with pytest.raises(ClientError, match="JSON"):
+            sagemaker.update_model_package(ModelPackageArn=arn, ModelCard=card)
 
 
 def test_a_card_with_uses_that_are_none_can_be_described(sagemaker: Any, group: str) -> None:
