@@ -29,7 +29,8 @@ def test_a_run_is_started_and_seen_live(console: Any, new_page: Callable[..., Pa
     expect(watcher.locator("#pipeline")).to_contain_text("has not run yet")
     page.goto(f"{console.base}/runs/new")
     page.fill("#data", str(console.data))
-    given = {"Epochs": "4", "MinimumAccuracy": "0.3", "TargetPrecision": "0.6", "ChampionTolerance": "1"}
+    given = {"Epochs": "4", "MinimumAccuracy": "0.3", "TargetPrecision": "0.6", "ChampionTolerance": "1",
+             "SecondOpinionBelow": "0"}  # fmt: skip
     for name, value in given.items():
         page.fill(f"#{name}", value)
     page.click("text=Start the run")
@@ -169,7 +170,7 @@ def test_a_run_is_started_again_with_changes(console: Any, new_page: Callable[..
     page.fill("#Epochs", "many")
     page.click("text=Start the run")
     expect(page.locator("#Epochs-help .failure")).to_be_visible()
-    page.fill("#Epochs", "3")
+    page.fill("#Epochs", "1")
     page.fill("#Seed", "2")
     with page.expect_navigation():  # a reload in the middle of it fails in Chromium
         page.click("text=Start the run")
