@@ -118,6 +118,7 @@ cli.add_command(destroy)
 
 def main() -> NoReturn:
     """Runs the command line; turns what a command raises into one sentence on stderr and an exit code."""
+    _open_standard_streams()
     for stream in (sys.stdout, sys.stderr):
         # A terminal that has no tick, or a file name that is no text, must not end a command.
         if isinstance(stream, io.TextIOWrapper):
@@ -148,6 +149,16 @@ def main() -> NoReturn:
     _leave(code)
 
 
+def _open_standard_streams() -> None:
+    """Gives a process that was started without input or output (`>&-`) those of /dev/null.
+
+    Otherwise Python has None in their place, and the next file that is opened gets their number.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_RDWR), mode, encoding="utf-8"))
+
+
 def _explain(error: Exception) -> int:
     """Says what happened in one sentence; the exit code."""
     from loadingbay.screen.explain import sentence
@@ -172,9 +183,8 @@ def _unread() -> bool:
 def _leave(code: int) -> NoReturn:
     """Ends the process now: a download in a background thread must not keep it alive."""
     for stream in (sys.stdout, sys.stderr):
-        if stream is not None:  # as it is when the process was started with it closed
-            with contextlib.suppress(BrokenPipeError):
-                stream.flush()
+        with contextlib.suppress(BrokenPipeError):
+            stream.flush()
     os._exit(code)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,17 +24,26 @@ ROOT = Path(__file__).resolve().parent.parent
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout, and nothing else there.")
 
 
-class DataPath(click.Path):
-    """A path to data that must not be empty: Python takes an empty path for the current folder."""
+class LocalPath(click.Path):
+    """A path on this machine: neither empty, which Python takes for the current folder, nor an address.
 
-    def __init__(self) -> None:
+    `what` says what it must name, `elsewhere` what to do with an address.
+    """
+
+    def __init__(self, what: str, elsewhere: str = "copy it to this machine first, and name the copy") -> None:
         super().__init__(path_type=Path)
+        self._what, self._elsewhere = what, elsewhere
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Return the Path; click.UsageError if the text is empty."""
+        """Return the Path; click.UsageError if the text is empty or an address."""
         if value == "":
-            raise _refused(value, "must name an archive or a folder, or be left out", param, ctx)
+            raise _refused(value, f"must name {self._what}", param, ctx)
+        if re.match("[a-z][a-z0-9+.-]*://", str(value), re.IGNORECASE):
+            raise _refused(value, f"must name {self._what}, not an address: {self._elsewhere}", param, ctx)
         return super().convert(value, param, ctx)
+
+
+DATA = LocalPath("an archive or a folder, or be left out")
 
 
 class Number(click.ParamType[float]):

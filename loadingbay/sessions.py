@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -28,6 +29,7 @@ def isolated(region: str, keys: Keys) -> Any:
     # Each variable is (name in the configuration file, environment variable, default, conversion).
     constants = {name: default for name, (_, _, default, _) in BOTOCORE_DEFAUT_SESSION_VARIABLES.items()}
     constants |= {"region": region, "s3": None, "proxies_config": None}
+    constants |= {"config_file": os.devnull, "credentials_file": os.devnull}  # botocore parses the files in any case
     core = botocore.session.Session()
     core.register_component(
         "config_store",

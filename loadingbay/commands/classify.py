@@ -8,13 +8,15 @@ from pathlib import Path
 import click
 
 from loadingbay.errors import WorkError
-from loadingbay.options import AS_JSON, print_json, require_running, with_target
+from loadingbay.options import AS_JSON, LocalPath, print_json, require_running, with_target
 from loadingbay.target import Target
+
+PHOTO = LocalPath("a photo", "`loadingbay bulk` classifies what lies below a prefix in S3")
 
 
 @click.command(short_help="Send photos through the state machine.")
 @with_target
-@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="PHOTO...")
+@click.argument("files", nargs=-1, required=True, type=PHOTO, metavar="PHOTO...")
 @AS_JSON
 def classify(target: Target, files: tuple[Path, ...], as_json: bool) -> None:
     """Upload each PHOTO and run the inference state machine for it."""

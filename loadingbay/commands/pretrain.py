@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from loadingbay.errors import UsageError
-from loadingbay.options import AS_JSON, DataPath, Number, new_screen, print_json, with_target
+from loadingbay.options import AS_JSON, DATA, LocalPath, Number, new_screen, print_json, with_target
 from loadingbay.target import Target
 from pipelines.parameters import BY_NAME
 from pipelines.pretraining import EPOCHS
@@ -27,7 +27,7 @@ def _classes(_context: click.Context, _option: click.Parameter, text: str) -> st
 @with_target
 @click.option(
     "--data",
-    type=DataPath(),
+    type=DATA,
     help="A CIFAR-100 archive, or a folder of photos, as for `loadingbay run`.",
 )
 @click.option(
@@ -44,7 +44,9 @@ def _classes(_context: click.Context, _option: click.Parameter, text: str) -> st
     "--seed", type=Number(0, 2**31 - 1), default=1, show_default=True, help="Seed of everything that is drawn."
 )
 @click.option(
-    "--output", type=click.Path(path_type=Path), help="Where the weights go. [default: training/pretrained.params]"
+    "--output",
+    type=LocalPath("a file, or be left out"),
+    help="Where the weights go. [default: training/pretrained.params]",
 )
 @AS_JSON
 def pretrain(

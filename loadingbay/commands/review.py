@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from loadingbay.errors import UsageError, WorkError
-from loadingbay.options import AS_JSON, Number, print_json, require_running, with_target
+from loadingbay.options import AS_JSON, LocalPath, Number, print_json, require_running, with_target
 from loadingbay.target import Target
 
 if TYPE_CHECKING:
@@ -120,7 +120,7 @@ def _key() -> str:
 @with_target
 @click.argument("inference_id", required=False)
 @click.argument("truth", required=False)
-@click.option("--file", "file", type=click.Path(path_type=Path, dir_okay=False), help="CSV or JSON lines of labels.")
+@click.option("--file", "file", type=LocalPath("a file of labels"), metavar="FILE", help="CSV or JSON lines of labels.")
 @AS_JSON
 def label(target: Target, inference_id: str | None, truth: str | None, file: Path | None, as_json: bool) -> None:
     """Store that the photo of request INFERENCE_ID really showed TRUTH: a class, or `neither`.

@@ -12,7 +12,7 @@ from loadingbay.commands.console import open_console, until_interrupted
 from loadingbay.errors import UsageError
 from loadingbay.options import (
     AS_JSON,
-    DataPath,
+    DATA,
     checked,
     folder,
     new_screen,
@@ -29,7 +29,7 @@ from pipelines.parameters import Value
 @with_target
 @click.option(
     "--data",
-    type=DataPath(),
+    type=DATA,
     help="A CIFAR-100 archive, or a folder of photos: DIR/<class>/*.png or *.jpg. "
     "[default: CIFAR100_ARCHIVE, the cache, a download, or drawn samples]",
 )

@@ -39,7 +39,7 @@ def transform(
             target,
             stack,
             version,
-            prefix_in(stack["BucketName"], prefix),
+            prefix_in(stack["BucketName"], prefix, "a prefix"),
             instance_type=instance_type,
             instances=instances,
             waiting=lambda status: screen.note(part, f"version {version.number}; the job is {status}"),

@@ -12,7 +12,7 @@ import click
 from loadingbay.errors import UsageError, WorkError
 from loadingbay.options import (
     AS_JSON,
-    DataPath,
+    DATA,
     Number,
     OneOf,
     checked,
@@ -74,7 +74,7 @@ def _parsed(parameter: Parameter) -> Callable[[click.Context, click.Parameter, s
 @click.option("--register", is_flag=True, help="Evaluate and register a version with the best parameters.")
 @click.option(
     "--data",
-    type=DataPath(),
+    type=DATA,
     help="A CIFAR-100 archive, or a folder of photos, as for `loadingbay run`.",
 )
 @_search_options

@@ -42,8 +42,11 @@ class Bulk:
         return {**self.__dict__}
 
 
-def prefix_in(bucket: str, where: str) -> str:
-    """The prefix that a person named, as `PREFIX` or `s3://BUCKET/PREFIX`. UsageError for another bucket, or none."""
+def prefix_in(bucket: str, where: str, kinds: str = "a folder, or a prefix") -> str:
+    """The prefix that a person named, as `PREFIX` or `s3://BUCKET/PREFIX`. UsageError for another bucket, or none.
+
+    `kinds` are what may be named.
+    """
     prefix = where
     if where.startswith("s3://"):
         named, prefix = split_s3(where)
@@ -53,7 +56,7 @@ def prefix_in(bucket: str, where: str) -> str:
                 f"`aws s3 cp --recursive {where} s3://{bucket}/bulk/mine/`, then name the prefix bulk/mine/"
             )
     if not prefix.strip("/"):
-        raise UsageError(f"{where!r} names no photos: give a folder, or a prefix of s3://{bucket} such as bulk/mine/")
+        raise UsageError(f"{where!r} names no photos: give {kinds} of s3://{bucket} such as bulk/mine/")
     return prefix
 
 
@@ -103,6 +106,8 @@ def classify(
     s3, machine = target.client("s3"), target.client("stepfunctions")
     bucket, began = stack["BucketName"], time.monotonic()
     if not s3.list_objects_v2(Bucket=bucket, Prefix=prefix, MaxKeys=1).get("KeyCount"):
+        if Path(prefix).is_file():
+            raise UsageError(f"{prefix} is a file: `loadingbay classify` takes single photos")
         raise UsageError(f"{prefix} is no folder here, and nothing lies below s3://{bucket}/{prefix}")
     arn = machine.start_execution(
         stateMachineArn=stack["BulkStateMachineArn"],

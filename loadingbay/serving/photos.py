@@ -173,8 +173,6 @@ def _no_photo(path: Path) -> str:
     """Say why the path, which is no file, is not a photo, and what to do."""
     if path.is_dir():
         return "is a folder: `loadingbay bulk` classifies all photos of one"
-    if path.parts[:1] == ("s3:",):
-        return "PHOTO is a file of this machine: `loadingbay bulk` classifies what lies below a prefix in S3"
     return "is no file" if path.exists() else "there is no such photo"
 
 

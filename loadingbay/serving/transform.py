@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -95,6 +96,11 @@ def transform(
 def _photos(s3: Any, bucket: str, prefix: str) -> list[str]:
     """The keys of the photos below the prefix."""
     keys = [item["Key"] for item in aws.objects(s3, bucket, prefix)]
+    if not keys and Path(prefix).exists():
+        raise UsageError(
+            f"{prefix} lies on this machine, and transform classifies what lies in S3: copy it there with `aws s3 cp "
+            f"--recursive {prefix} s3://{bucket}/bulk/mine/`, then name the prefix bulk/mine/"
+        )
     if not keys:
         raise UsageError(f"nothing lies below s3://{bucket}/{prefix}")
     others = [key for key in keys if not key.lower().endswith(_PHOTOS)]

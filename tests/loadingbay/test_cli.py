@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shlex
 import signal
 import stat
@@ -299,6 +300,34 @@ def test_a_command_runs_with_its_output_closed(call, tmp_path):
     closed = f"{shlex.quote(sys.executable)} -m loadingbay.cli --version >&-"
     done = subprocess.run(["bash", "-c", closed], capture_output=True, text=True, timeout=300, check=False, cwd=ROOT)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&-", "<&- >&- 2>&-"])
+def test_what_a_command_opens_does_not_take_the_place_of_a_closed_output(closed):
+    program = INSTEAD.format("results.console().print('x'), os._exit(os.open('.', 0) if sys.stdin else 1)")
+    line = f"{shlex.join([sys.executable, '-c', program])} {closed}"
+    done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, timeout=300, check=False, cwd=ROOT)
+    assert (done.returncode > 2, done.stderr) == (True, "")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["classify", ""], "'': must name a photo"),
+        (["classify", "s3://b/a.png"], "s3://b/a.png: must name a photo, not an address: `loadingbay bulk`"),
+        (["classify", "file:///a.png"], "file:///a.png: must name a photo, not an address"),
+        (["run", "--data", "s3://b/photos/"], "--data s3://b/photos/: must name an archive .*copy it to this machine"),
+        (["tune", "--data", "HTTPS://h/a.tar.gz"], "--data HTTPS://h/a.tar.gz: must name an archive"),
+        (["label", "--file", ""], "--file '': must name a file of labels"),
+        (["label", "--file", "s3://b/l.jsonl"], "--file s3://b/l.jsonl: must name a file of labels, not an address"),
+        (["pretrain", "--output", ""], "--output '': must name a file"),
+    ],
+)
+def test_a_path_that_is_empty_or_an_address_is_refused_as_it_was_typed(arguments, said):
+    answer = CliRunner().invoke(cli, arguments)
+
+    assert answer.exit_code == 2
+    assert re.search(said, " ".join(answer.output.split()))
 
 
 @pytest.mark.parametrize("command", ["run", "tune", "pretrain"])

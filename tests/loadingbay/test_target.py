@@ -53,12 +53,16 @@ def test_aws_credentials_in_the_environment_do_not_select_aws(environment):
         ("AWS_ACCOUNT_ID_ENDPOINT_MODE", "bogus"),
         ("AWS_ENDPOINT_URL_S3", "http://127.0.0.1:9"),
         ("AWS_DATA_PATH", "/nowhere"),
+        ("HOME", "{home}"),
     ],
 )
 def test_settings_of_an_aws_account_do_not_reach_the_local_cloud(monkeypatch, tmp_path, name, value):
     (tmp_path / "broken").write_text("[[[not ini\n")
     (tmp_path / "accelerate").write_text("[default]\ns3 =\n  use_accelerate_endpoint = true\n")
-    monkeypatch.setenv(name, value.format(broken=tmp_path / "broken", accelerate=tmp_path / "accelerate"))
+    (tmp_path / ".aws").mkdir()
+    (tmp_path / ".aws" / "config").write_text("[default]\nregion\n\xff")
+    given = {"broken": tmp_path / "broken", "accelerate": tmp_path / "accelerate", "home": tmp_path}
+    monkeypatch.setenv(name, value.format(**given))
     s3 = choose({name: value}, HERE).client("s3")
     assert s3.meta.endpoint_url == "http://127.0.0.1:4747"
     assert s3.generate_presigned_url("get_object", {"Bucket": "b", "Key": "k"}).startswith("http://127.0.0.1:4747/b/k?")

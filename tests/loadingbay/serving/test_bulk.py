@@ -163,3 +163,9 @@ def test_another_bucket_is_refused_with_the_way_to_copy():
     where = "s3://elsewhere/photos/"
     with pytest.raises(UsageError, match=f"own bucket: copy them there with `aws s3 cp --recursive {where}"):
         module.prefix_in(BUCKET, where)
+
+
+def test_a_file_of_this_machine_is_told_with_the_command_for_it(target, tmp_path):
+    (tmp_path / "a.png").touch()
+    with pytest.raises(UsageError, match=r"a\.png is a file: `loadingbay classify` takes single photos"):
+        module.classify(target, STACK, str(tmp_path / "a.png"))

@@ -174,7 +174,6 @@ def test_a_photo_that_is_not_there_is_named(tmp_path):
     [
         (".", "is a folder: `loadingbay bulk`"),
         ("/dev/null", "is no file"),
-        ("s3://bucket/a.png", "below a prefix in S3"),
     ],
 )
 def test_what_is_no_photo_is_told_with_the_command_for_it(path, said):

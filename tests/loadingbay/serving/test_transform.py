@@ -175,3 +175,8 @@ def test_without_an_approved_version_the_command_asks_for_one(target, sagemaker,
     done = CliRunner().invoke(command.transform, ["bulk/mine/"], obj=lambda: target)
     assert isinstance(done.exception, UsageError)
     assert "--version" in str(done.exception)
+
+
+def test_a_folder_of_this_machine_is_refused_with_the_way_to_copy(target, tmp_path):
+    with pytest.raises(UsageError, match=f"lies on this machine.*`aws s3 cp --recursive {tmp_path} s3://bay/bulk/mine"):
+        run(target, prefix=str(tmp_path))
