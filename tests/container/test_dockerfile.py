@@ -187,5 +187,5 @@ def test_root_is_given_up_for_good():
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
 def test_a_user_that_does_not_exist_is_named(start):
     one = start(SERVE_USER="nobody-of-that-name")
-    assert one.process.wait(20) == 1
+    assert one.ended() == 1
     assert "SERVE_USER is 'nobody-of-that-name'" in one.log

@@ -210,6 +210,7 @@ def test_a_null_character_in_a_variable_of_a_function_is_refused(cloud: Any) -> 
             Runtime="python3.11",
             Role="arn:aws:iam::000000000000:role/any",
             Handler="app.handler",
+            Timeout=60,
             Code={"ZipFile": b"no archive"},
             Environment={"Variables": {"NAME": "a\0b"}},
         )

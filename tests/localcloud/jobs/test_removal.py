@@ -16,7 +16,7 @@ def slow(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
     go_on, real = threading.Event(), shutil.rmtree
 
     def rmtree(*args, **options):
-        go_on.wait(20)
+        go_on.wait(120)
         real(*args, **options)
 
     monkeypatch.setattr(shutil, "rmtree", rmtree)

@@ -90,7 +90,12 @@ def printed(cloud: Any) -> Generator[None, None, None]:
     with zipfile.ZipFile(code, "w") as archive:
         archive.writestr("app.py", "def handler(event, context):\n    print('said', event['n'])\n")
     function = cloud.client("lambda").create_function(
-        FunctionName="says", Runtime="python3.11", Role=ROLE, Handler="app.handler", Code={"ZipFile": code.getvalue()}
+        FunctionName="says",
+        Runtime="python3.11",
+        Role=ROLE,
+        Handler="app.handler",
+        Timeout=60,
+        Code={"ZipFile": code.getvalue()},
     )["FunctionArn"]
     says = machine(cloud, "says", Type="Task", Resource=function)
     yield
@@ -198,7 +203,12 @@ def test_lines_of_a_function_are_in_one_stream_of_its_group(cloud: Any) -> None:
     with zipfile.ZipFile(code, "w") as archive:
         archive.writestr("app.py", "def handler(event, context):\n    print('said', event['n'])\n")
     cloud.client("lambda").create_function(
-        FunctionName="says", Runtime="python3.11", Role=ROLE, Handler="app.handler", Code={"ZipFile": code.getvalue()}
+        FunctionName="says",
+        Runtime="python3.11",
+        Role=ROLE,
+        Handler="app.handler",
+        Timeout=60,
+        Code={"ZipFile": code.getvalue()},
     )
     for number in range(2):
         cloud.client("lambda").invoke(FunctionName="says", Payload=json.dumps({"n": number}))

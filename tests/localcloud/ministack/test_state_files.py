@@ -81,7 +81,12 @@ def full(own_cloud: Callable[[], Any]) -> Iterator[Any]:
     events.put_rule(Name="room", EventPattern='{"source": ["room"]}')
     events.put_targets(Rule="room", Targets=[{"Id": "queue", "Arn": QUEUE}])
     cloud.client("lambda").create_function(
-        FunctionName="room", Runtime="python3.11", Handler="app.handler", Role=ROLE, Code={"ZipFile": _archive("old")}
+        FunctionName="room",
+        Runtime="python3.11",
+        Handler="app.handler",
+        Timeout=60,
+        Role=ROLE,
+        Code={"ZipFile": _archive("old")},
     )
     cloud.client("lambda").get_waiter("function_active_v2").wait(FunctionName="room", WaiterConfig={"Delay": 0.1})
     cloud.client("logs").create_log_group(logGroupName="room")

@@ -85,7 +85,7 @@ def test_the_tail_of_a_functions_log_is_what_cloudwatch_has(cloud: RunningCloud)
     with zipfile.ZipFile(code, "w") as archive:
         archive.writestr("app.py", "def handler(event, context):\n    print('said', context.aws_request_id)\n")
     functions.create_function(
-        FunctionName="tailed", Runtime="python3.11", Role=ROLE, Handler="app.handler",
+        FunctionName="tailed", Runtime="python3.11", Role=ROLE, Handler="app.handler", Timeout=60,
         Code={"ZipFile": code.getvalue()},
     )  # fmt: skip
 
@@ -108,7 +108,12 @@ def test_an_asynchronous_invocation_and_its_retry_have_the_answers_id(cloud: Run
     with zipfile.ZipFile(code, "w") as archive:
         archive.writestr("app.py", "def handler(event, context):\n    raise ValueError(context.aws_request_id)\n")
     functions.create_function(
-        FunctionName=name, Runtime="python3.11", Role=ROLE, Handler="app.handler", Code={"ZipFile": code.getvalue()}
+        FunctionName=name,
+        Runtime="python3.11",
+        Role=ROLE,
+        Handler="app.handler",
+        Timeout=60,
+        Code={"ZipFile": code.getvalue()},
     )
     functions.put_function_event_invoke_config(FunctionName=name, MaximumRetryAttempts=1)
 
