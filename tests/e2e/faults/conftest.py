@@ -81,12 +81,12 @@ class Site:
         described: dict[str, Any] = self.bay.client("sagemaker").describe_endpoint(EndpointName=endpoint)
         return described
 
-    def wait_in_service(self, endpoint: str, seconds: float = 60) -> dict[str, Any]:
+    def wait_in_service(self, endpoint: str, seconds: float = 300) -> dict[str, Any]:
         return self.wait(
             lambda: self.describe(endpoint), lambda d: d["EndpointStatus"] in ("InService", "Failed"), seconds
         )
 
-    def wait_served(self, name: str, endpoint: str = ENDPOINT, seconds: float = 60) -> None:
+    def wait_served(self, name: str, endpoint: str = ENDPOINT, seconds: float = 300) -> None:
         """Until the endpoint rests and a healthy artifact, by its name, gives the answers."""
         client, photo = self.client(), next(iter(self.photos.items()))
 
@@ -96,7 +96,7 @@ class Site:
         self.wait(rests, lambda seen: seen == ("InService", self.fingerprints[name]), seconds)
 
     @staticmethod
-    def wait(look: Callable[[], Any], condition: Callable[[Any], bool], seconds: float = 60) -> Any:
+    def wait(look: Callable[[], Any], condition: Callable[[Any], bool], seconds: float = 300) -> Any:
         """What `look` gives once it meets the condition; the test fails after `seconds`."""
         deadline = time.monotonic() + seconds
         while not condition(seen := look()):
@@ -115,7 +115,7 @@ class Site:
     def lost_captures(self, answered: list[Asked], prefix: str = ENDPOINT) -> int:
         """How many acknowledged answers are in no capture file, once all had time to arrive."""
         wanted = {one.id for one in answered}
-        deadline = time.monotonic() + 15
+        deadline = time.monotonic() + 120
         while (lost := wanted - self._captured(prefix)) and time.monotonic() < deadline:
             time.sleep(0.5)
         return len(lost)

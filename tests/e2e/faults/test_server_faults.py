@@ -56,7 +56,8 @@ def test_a_switch_of_versions_under_load_fails_no_request(site: Any, endpoint: s
     with site.load(endpoint) as load:
         site.bay.client("sagemaker").update_endpoint(EndpointName=endpoint, EndpointConfigName=config)
         site.wait_served("warmer", endpoint)
-        load.settle()
+        before = len(load.answered())
+        site.wait(load.answered, lambda answered: len(answered) > before + 50)
 
     row = site.record("UpdateEndpoint to another version", load, endpoint)
     assert (row.failed, row.wrong, row.captures_lost) == (0, 0, 0), load.failed()[:3]

@@ -120,8 +120,9 @@ def test_an_execution_that_timed_out_has_its_status_as_the_error(send):
     assert outcome.error == "TIMED_OUT"
 
 
-def test_outcomes_come_in_order_and_at_most_eight_run_at_once(send, machine):
-    seen = []
+def test_outcomes_come_in_order_and_at_most_eight_run_at_once(send, machine, monkeypatch):
+    seen, start, two = [], machine.start_execution, threading.Barrier(2)
+    monkeypatch.setattr(machine, "start_execution", lambda **given: (start(**given), two.wait(60))[0])
     ends = [{"status": "SUCCEEDED", "output": json.dumps(ROUTED | {"confidence": n / 100})} for n in range(40)]
     outcomes = send(ends, done=seen.append)
     assert [o.confidence for o in outcomes] == [n / 100 for n in range(40)]

@@ -146,15 +146,11 @@ def test_an_endpoint_whose_files_cannot_be_written_fails_and_is_deletable(endpoi
 
 def test_a_canary_takes_its_share_and_then_all(endpoint: Endpoint) -> None:
     endpoint.create(endpoint.configure("old"))
-    endpoint.update(endpoint.configure("new"), **deployment("CANARY", 2, CanarySize=percent(50)))
+    endpoint.update(endpoint.configure("new"), **deployment("CANARY", 6, CanarySize=percent(50)))
 
-    seen = []
-    while endpoint.sagemaker.describe_endpoint(EndpointName=endpoint.name)["EndpointStatus"] == "Updating":
-        seen.append(endpoint.ask())
-
-    first = seen.index("new")
-    assert "old" in seen[first:], "all requests moved at once"
-    assert seen[-1] == "new"
+    assert soon(lambda: endpoint.ask() == "new")
+    assert soon(lambda: endpoint.ask() == "old"), "all requests moved at once"
+    endpoint.rest()
     assert {endpoint.ask() for _ in range(10)} == {"new"}
 
 
@@ -163,7 +159,7 @@ def test_an_alarm_during_an_update_rolls_it_back(endpoint: Endpoint) -> None:
     alarm = endpoint.put_alarm("OK")
     endpoint.update(
         endpoint.configure("new"),
-        **deployment("CANARY", 30, CanarySize=percent(50)),
+        **deployment("CANARY", 300, CanarySize=percent(50)),
         AutoRollbackConfiguration={"Alarms": [{"AlarmName": alarm}]},
     )
     assert soon(lambda: endpoint.ask() != "old")
