@@ -10,6 +10,7 @@ from loadingbay.console.graph import nodes
 from loadingbay.registry import versions as registry
 from tests.fakes.fake_sagemaker import refusal
 from tests.loadingbay.console.conftest import MACHINE
+from tests.waiting import soon
 
 MARKUP = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>"
 
@@ -151,6 +152,7 @@ def test_the_form_starts_a_run_with_what_differs_from_the_defaults(desk, monkeyp
     answer = desk.post("/runs", {"Epochs": "4", "Seed": "1"})
     assert answer.status_code == 303
     desk.get(answer.headers["location"])
+    assert soon(lambda: given)  # a thread does it
     assert given["values"] == {"Epochs": 4}
     assert given["approve"] is False
 

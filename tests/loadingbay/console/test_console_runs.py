@@ -10,6 +10,7 @@ import pytest
 from loadingbay.registry.versions import Version
 from loadingbay.story.run import Finished
 from loadingbay.story.summary import Summary
+from tests.waiting import soon
 
 NOON = datetime(2026, 11, 26, 12, tzinfo=UTC)
 ARN = "arn:aws:sagemaker:us-east-1:000000000000:pipeline/loadingbay/execution/"
@@ -184,6 +185,7 @@ def test_a_run_starts_again_with_its_data_and_changes(desk, runs, monkeypatch):
     assert 'value="7"' in form
     answer = desk.post("/runs", {"data": DATA, "label": "cifar-100", "Epochs": "8"})
     desk.get(answer.headers["location"])
+    assert soon(lambda: given)  # a thread does it
     assert (given["data"].sha256, given["data"].label, given["data"].files) == ("a" * 64, "cifar-100", ())
     assert given["values"] == {"Epochs": 8}
 
