@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.metrics import fbeta_score, precision_recall_fscore_support
 
 Floats = npt.NDArray[np.floating]
 Ints = npt.NDArray[np.integer]
@@ -101,20 +100,40 @@ def cost_curve(
 
 
 def scores(labels: Ints, predicted: Ints, classes: int) -> dict[str, float]:
-    """Accuracy, and precision, recall and F scores weighted by class counts and as plain means (macro)."""
-    figures = {"accuracy": float((labels == predicted).mean())}
-    every = list(range(classes))
-    for mean, prefix in (("weighted", "weighted_"), ("macro", "")):
-        precision, recall, f1, _ = precision_recall_fscore_support(
-            labels, predicted, labels=every, average=mean, zero_division=0.0
-        )
-        figures |= {f"{prefix}precision": float(precision), f"{prefix}recall": float(recall), f"{prefix}f1": float(f1)}
-    for beta in (0.5, 2.0):
-        name = f"weighted_f{str(beta).rstrip('0').rstrip('.').replace('.', '_')}"
-        figures[name] = float(
-            fbeta_score(labels, predicted, beta=beta, labels=every, average="weighted", zero_division=0.0)
-        )
-    return figures
+    """Accuracy, and precision, recall and F scores weighted by class counts and as plain means (macro).
+
+    They are scikit-learn's with `zero_division=0`.
+    """
+    return {name: float(value) for name, value in _scores(_counts(labels, predicted, classes)).items()}
+
+
+def _counts(labels: Ints, predicted: Ints, classes: int) -> Ints:
+    """How many photos of each class were given each answer: (true, answered)."""
+    return np.bincount(labels * classes + predicted, minlength=classes**2).reshape(classes, classes)
+
+
+def _scores(counts: Ints) -> dict[str, Floats]:
+    """`scores` of each of the confusion matrices (..., true, answered)."""
+    right = np.diagonal(counts, axis1=-2, axis2=-1)
+    true, answered = counts.sum(axis=-1), counts.sum(axis=-2)
+
+    def of_class(beta_squared: float) -> Floats:
+        """F of each class. Without weight on the true ones it is the precision."""
+        return _share((1 + beta_squared) * right, beta_squared * true + answered)
+
+    recall = _share(right, true)
+    found = {"precision": of_class(0), "recall": recall, "f1": of_class(1), "f0_5": of_class(0.25), "f2": of_class(4)}
+    total = true.sum(axis=-1)
+    figures = {"accuracy": right.sum(axis=-1) / total}
+    figures |= {f"weighted_{name}": (each * true).sum(axis=-1) / total for name, each in found.items()}
+    return figures | {name: found[name].mean(axis=-1) for name in ("precision", "recall", "f1")}
+
+
+def _share(part: Floats | Ints, whole: Floats | Ints) -> Floats:
+    """The quotient of each pair; 0 where `whole` is."""
+    shares = np.zeros(part.shape)
+    np.divide(part, whole, out=shares, where=whole > 0)
+    return shares
 
 
 def with_deviations(
@@ -122,12 +141,10 @@ def with_deviations(
 ) -> dict[str, dict[str, float]]:
     """`scores` as {"value", "standard_deviation"}; the deviation is over bootstrap draws of the test photos."""
     rng = np.random.default_rng(seed)
-    drawn = []
-    for _ in range(draws):
-        rows = rng.integers(0, len(labels), len(labels))
-        drawn.append(scores(labels[rows], predicted[rows], classes))
+    rows = (rng.integers(0, len(labels), len(labels)) for _ in range(draws))
+    drawn = _scores(np.stack([_counts(labels[row], predicted[row], classes) for row in rows]))
     return {
-        name: {"value": value, "standard_deviation": float(np.std([one[name] for one in drawn]))}
+        name: {"value": value, "standard_deviation": float(np.std(drawn[name]))}
         for name, value in scores(labels, predicted, classes).items()
     }
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.metrics import brier_score_loss, log_loss
+from sklearn.metrics import brier_score_loss, fbeta_score, log_loss, precision_recall_fscore_support
 
 P = np.array([[0.9, 0.1], [0.2, 0.8], [0.6, 0.4], [0.3, 0.7]], np.float32)
 LABELS = np.array([0, 1, 1, 1])
@@ -57,6 +57,20 @@ def test_worst_mistakes_come_most_confident_first_and_at_most_so_many() -> None:
         {"record": 0, "label": "b", "answer": "a", "confidence": 0.9},
         {"record": 2, "label": "a", "answer": "b", "confidence": 0.7},
     ]
+
+
+@settings(max_examples=50)
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=1, max_size=30))
+def test_scores_are_those_of_scikit_learn_whatever_was_answered(rows: list[tuple[int, int]]) -> None:
+    labels, predicted = np.array(rows).T
+    found, asked = metrics.scores(labels, predicted, 4), {"labels": range(4), "zero_division": 0.0}
+    for mean, prefix in (("weighted", "weighted_"), ("macro", "")):
+        wanted = precision_recall_fscore_support(labels, predicted, average=mean, **asked)[:3]
+        assert [found[f"{prefix}{name}"] for name in ("precision", "recall", "f1")] == pytest.approx(wanted)
+    for name, beta in (("f0_5", 0.5), ("f2", 2)):
+        wanted = fbeta_score(labels, predicted, beta=beta, average="weighted", **asked)
+        assert found[f"weighted_{name}"] == pytest.approx(wanted)
+    assert found["accuracy"] == (labels == predicted).mean()
 
 
 def test_a_class_that_is_never_answered_does_not_spoil_the_scores() -> None:
