@@ -40,7 +40,7 @@ def test_an_endpoint_that_became_busy_meanwhile_is_planned_for_again(serving, mo
 
 
 @pytest.mark.parametrize("specification", [None, {"SupportedContentTypes": ["image/png"]}])
-def test_a_version_that_was_registered_by_hand_without_a_container_loses_its_approval(serving, specification):
+def test_a_version_without_a_container_loses_its_approval(serving, specification):
     number = serving.register(InferenceSpecification=specification)
     if specification is None:
         del serving.packages[number]["InferenceSpecification"]
