@@ -168,4 +168,7 @@ def _translated(error: ClientError, name: str) -> Exception:
         return PhotoNotReadable(f"{name} may not be read by this function ({code}): {said}")
     if status >= 500 or code in {"SlowDown", "Throttling", "RequestTimeout"}:
         return PhotoStoreUnavailable(f"{name} could not be read from S3 just now ({code}).")
+    if code == "InvalidRequest" or code.startswith("KMS."):
+        # Encrypted with a key that only the sender has, or that is disabled: another try would end the same.
+        return PhotoNotReadable(f"{name} may not be read ({code}): {error.response['Error'].get('Message', '')}")
     return unknown

@@ -92,7 +92,8 @@ def monitor_now(target: Target, root: Path, *, waiting: Callable[[str], None]) -
     stack = outputs(target)
     now = registry.endpoint(target, stack["EndpointName"])
     version = registry.registered(target, now.serves) if now else None
-    place = root / "runs" / f"monitor-{datetime.now().astimezone():%Y%m%d-%H%M%S}"
+    # With microseconds, as two may begin in one second.
+    place = root / "runs" / f"monitor-{datetime.now().astimezone():%Y%m%d-%H%M%S-%f}"
     report = monitoring.monitor(
         target,
         stack=stack,

@@ -160,7 +160,13 @@ def start(target: Target, waiting: Callable[[], None] = lambda: None) -> bool:
 
 def _start(target: Target, waiting: Callable[[], None]) -> bool:
     """As `start`, by the only process that starts this local cloud now."""
-    if _running_as_wanted(target):
+    deadline = time.monotonic() + daemon.START_SECONDS
+    while not _running_as_wanted(target):
+        if _started_here(target) is None or time.monotonic() >= deadline:
+            break
+        waiting()  # it is stopping, and has the home until it has ended
+        time.sleep(0.1)
+    else:
         return False
     image_env = ROOT / ".venv-image"
     if not (image_env / "bin" / "python").exists():

@@ -106,7 +106,7 @@ def state(process: Identity) -> str:
     """Return the state of a process: R running, S or D waiting, T suspended (see proc(5)); "" if it has ended."""
     try:
         fields = Path(f"/proc/{process.pid}/stat").read_bytes().rpartition(b")")[2].split()
-        return fields[0].decode() if Identity.of(process.pid) == process else ""
+        return fields[0].decode() if fields[0] != b"Z" and Identity.of(process.pid) == process else ""
     except OSError:
         return ""
 

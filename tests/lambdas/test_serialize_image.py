@@ -136,6 +136,9 @@ def test_a_permanent_mistake_in_the_input_is_not_taken_for_an_outage(s3, event):
     [
         ("InvalidBucketName", 400, app.PhotoNotNamed),
         ("AccessDenied", 403, app.PhotoNotReadable),
+        ("InvalidObjectState", 403, app.PhotoNotReadable),
+        ("InvalidRequest", 400, app.PhotoNotReadable),
+        ("KMS.DisabledException", 400, app.PhotoNotReadable),
         ("SlowDown", 503, app.PhotoStoreUnavailable),
         ("InternalError", 500, app.PhotoStoreUnavailable),
         ("InvalidArgument", 400, app.PhotoNotFound),

@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from importlib.metadata import version
@@ -342,6 +343,19 @@ def test_a_start_waits_for_the_one_that_an_interrupted_start_has_begun(target, p
 
     assert local_cloud.start(target) is False
     assert local_cloud.running(target)["pid"] == process.pid
+
+
+def test_a_start_waits_for_one_that_is_stopping(target, program):
+    """It has closed its port, and keeps its home until it has ended."""
+    closed, _, _ = HEALTHY.partition("class Handler")
+    program(f"{closed}\nimport time; time.sleep(1.5)")
+    first, _ = daemon.spawn(target.home, ["--port", str(target.port)])
+    while not (target.home / "endpoint").exists():
+        time.sleep(0.01)
+    program(HEALTHY)
+
+    assert local_cloud.start(target) is True
+    assert first.poll() == 0
 
 
 def test_of_three_starts_at_once_one_starts_it_and_the_others_wait(target, program):
