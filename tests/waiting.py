@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from typing import Any, Self, TypeVar
 
 T = TypeVar("T")
-PATIENCE = 120.0
+PATIENCE = 240.0
 """Seconds within which comes what is there in a moment: a machine that is busy with other things fails no test."""
 
 
