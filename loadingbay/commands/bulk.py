@@ -51,6 +51,8 @@ def bulk(target: Target, where: str, as_json: bool) -> None:
         click.echo(f"{vehicle:<26} {count:>8,}")
     click.echo(f"{'not sure: review queue':<26} {done.review:>8,}")
     click.echo(f"{'failed':<26} {len(done.failed):>8,}")
+    if done.left_out:
+        click.echo(f"{'left out: no photos':<26} {done.left_out:>8,}")
     for key, said in list(done.failed.items())[:5]:
         click.echo(f"  {key}: {said}")
     click.echo(f"Every answer: {done.results}")

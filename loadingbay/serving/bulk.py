@@ -25,7 +25,8 @@ class Bulk:
     """What became of the photos below a prefix.
 
     `routed` counts by vehicle; `review` is how many a person is asked about; `failed` gives the error of each other by
-    its key. `results` is the S3 address of the manifest that names the files with every answer.
+    its key. `results` is the S3 address of the manifest that names the files with every answer. `left_out` counts
+    markers of folders and hidden files.
     """
 
     execution: str
@@ -36,6 +37,7 @@ class Bulk:
     failed: dict[str, str]
     results: str
     seconds: float
+    left_out: int = 0
 
     def document(self) -> dict[str, Any]:
         """The result as a JSON object, which `bulk --json` prints."""
@@ -156,7 +158,7 @@ def _children(s3: Any, bucket: str, prefix: str) -> list[dict[str, Any]]:
 def _summary(arn: str, status: str, children: list[dict[str, Any]], results: str, seconds: float) -> Bulk:
     """Count what became of the photos, from the child executions of the map run; see `Bulk`."""
     routed: Counter[str] = Counter()
-    review, failed = 0, {}
+    review, left_out, failed = 0, 0, {}
     for child in children:
         if child["Status"] != "SUCCEEDED":
             failed[str(json.loads(child["Input"])["key"])] = _said(child)
@@ -164,9 +166,12 @@ def _summary(arn: str, status: str, children: list[dict[str, Any]], results: str
         answer = json.loads(child["Output"])
         if answer["outcome"] == "review":
             review += 1
+        elif answer["outcome"] == "left out":
+            left_out += 1
         else:
             routed[answer["vehicle"]] += 1
-    return Bulk(arn, status, len(children), dict(sorted(routed.items())), review, failed, results, seconds)
+    photos = len(children) - left_out
+    return Bulk(arn, status, photos, dict(sorted(routed.items())), review, failed, results, seconds, left_out)
 
 
 def _said(child: Mapping[str, Any]) -> str:

@@ -114,7 +114,12 @@ TRAINED = {
     },
     "ListModelPackages": {
         "ModelPackageSummaryList": [
-            {"ModelPackageArn": PACKAGE, "ModelPackageVersion": 7, "ModelApprovalStatus": "Approved"}
+            {
+                "ModelPackageArn": PACKAGE,
+                "ModelPackageVersion": 7,
+                "ModelApprovalStatus": "Approved",
+                "CreationTime": datetime.now(UTC),
+            }
         ]
     },
     "DescribeModelPackage": {

@@ -1,6 +1,7 @@
 """The bulk state machine: the same steps as for one photo, a bounded Map around them, nothing too large in a state."""
 
 import json
+from fnmatch import fnmatchcase
 
 import pytest
 
@@ -44,8 +45,29 @@ def test_the_answers_go_to_s3_and_not_through_a_state():
 
 def test_a_photo_for_review_is_a_result_and_not_a_failure():
     ends = {name: state for name, state in CHILD["States"].items() if state.get("End")}
-    assert {state["Parameters"]["outcome"] for state in ends.values()} == {"routed", "review"}
+    said = {(state.get("Parameters") or state["Result"])["outcome"] for state in ends.values()}
+    assert said == {"routed", "review", "left out"}
     assert not [state for state in CHILD["States"].values() if state["Type"] == "Fail"]
+
+
+@pytest.mark.parametrize(
+    ("key", "left_out"),
+    [
+        ("bulk/june/", True),
+        ("bulk/june/sub/", True),
+        ("bulk/june/._a.png", True),
+        ("bulk/june/.thumbnails/a.png", True),
+        ("bulk/june/sub_$folder$", True),
+        ("bulk/june/a.png", False),
+        ("bulk/june/a", False),
+        ("bulk/june/a.b/c.d.png", False),
+    ],
+)
+def test_what_is_no_file_or_hidden_is_left_out(key, left_out):
+    (choice,) = CHILD["States"][CHILD["StartAt"]]["Choices"]
+    patterns = [rule["StringMatches"] for rule in choice["Or"]]
+    assert any(fnmatchcase(key, pattern) for pattern in patterns) is left_out
+    assert choice["Next"] == "LeftOut"
 
 
 def test_every_state_of_a_child_can_be_reached():
@@ -54,7 +76,8 @@ def test_every_state_of_a_child_can_be_reached():
         name = waiting.pop()
         reached.add(name)
         state = CHILD["States"][name]
-        nexts = [state.get("Next"), *(catcher["Next"] for catcher in state.get("Catch", []))]
+        nexts = [state.get("Next"), state.get("Default")]
+        nexts += [choice["Next"] for choice in (*state.get("Catch", []), *state.get("Choices", []))]
         waiting += [to for to in nexts if to and to not in reached]
     assert reached == set(CHILD["States"])
 

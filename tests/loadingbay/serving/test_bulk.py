@@ -126,6 +126,12 @@ def test_a_file_that_a_redriven_run_left_is_not_counted(target):
     assert (done.photos, done.routed, done.failed) == (1, {"bicycle": 1}, {})
 
 
+def test_what_is_no_photo_counts_as_neither_classified_nor_failed(target):
+    marker = {**routed("bulk/june/", "bicycle"), "Output": json.dumps({"outcome": "left out"})}
+    done, _ = classify(target, [routed("a", "bicycle"), marker])
+    assert (done.photos, done.routed, done.failed, done.left_out) == (1, {"bicycle": 1}, {}, 1)
+
+
 def test_a_prefix_with_nothing_below_starts_nothing(target):
     with pytest.raises(UsageError, match=f"nothing lies below s3://{BUCKET}/bulk/july/"):
         module.classify(target, STACK, "bulk/july/")
