@@ -82,6 +82,11 @@ class Bay:
     def command(*arguments: object) -> list[str]:
         return [sys.executable, "-m", "loadingbay.cli", *map(str, arguments)]
 
+    def up(self, *options: str) -> None:
+        """`loadingbay up`. No version is rolled back because its answers take long: the machine may be busy."""
+        self.cli("up", *options)
+        self.cli("deploy", "--parameter", "LatencyMilliseconds=60000")
+
     def run(self, *arguments: object) -> dict[str, Any]:
         """`loadingbay run` on this bay's photos; its summary."""
         return json.loads(self.cli("run", "--data", self.data, "--json", *QUICK, *arguments).stdout)
@@ -156,7 +161,7 @@ def bay(tmp_path_factory: pytest.TempPathFactory, photos: Path) -> Iterator[Bay]
     folder, account = tmp_path_factory.mktemp("bay"), switched(os.environ)
     if account is None:
         made = Bay(folder, free_port(), photos)
-        made.cli("up")
+        made.up()
         yield made
         made.cli("down")
     else:

@@ -23,7 +23,7 @@ def small(bay: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     archive = tmp_path_factory.mktemp("three") / "three.tar.gz"
     write_archive(archive, train=240, test=90, kinds=CLASSES)
     made = bay.another(tmp_path_factory.mktemp("small"), archive)
-    made.cli("up")
+    made.up()
     yield made
     made.cli("down")
 

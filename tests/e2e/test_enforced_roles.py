@@ -194,7 +194,7 @@ def remaining(document: dict[str, Any], action: str) -> Iterator[dict[str, Any]]
 @pytest.fixture(scope="module")
 def guarded(bay: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     made = bay.another(tmp_path_factory.mktemp("guarded"), bay.data)
-    made.cli("up", "--enforce-iam")
+    made.up("--enforce-iam")
     yield made
     made.cli("down")
 

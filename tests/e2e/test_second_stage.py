@@ -18,7 +18,8 @@ PRODUCTION = "bay-production"
 @pytest.fixture(scope="module")
 def production(bay: Any, story: dict[str, Any]) -> Iterator[str]:
     """A second stack, to which the version of the first is promoted; the ARN of the version there."""
-    bay.cli("--stage", PRODUCTION, "deploy", "--parameter", "ImageRepository=loadingbay")
+    parameters = ("--parameter", "ImageRepository=loadingbay", "--parameter", "LatencyMilliseconds=60000")
+    bay.cli("--stage", PRODUCTION, "deploy", *parameters)
     promoted = promote(bay)
     assert promoted.returncode == 0, promoted.stderr
     sagemaker = bay.client("sagemaker")

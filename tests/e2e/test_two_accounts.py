@@ -77,7 +77,7 @@ def production(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Account]:
     """Another account, with a stage that takes its images from the first."""
     account = Account(tmp_path_factory.mktemp("production") / "cloud")
     images = ["--parameter", "ImageRepository=loadingbay", "--parameter", "ImageAccount=000000000000"]
-    account.cli("deploy", *images)
+    account.cli("deploy", *images, "--parameter", "LatencyMilliseconds=60000")
     yield account
     account.process.terminate()
     account.process.wait(120)
