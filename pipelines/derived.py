@@ -34,6 +34,8 @@ _CHANGES_NO_VERSION = frozenset(
     }
 )
 
+_LOOKED_AT = 100  # so many of the newest versions: each costs two requests before a run begins
+
 
 @dataclass(frozen=True)
 class Derived:
@@ -62,7 +64,8 @@ def complete(
     approved = next((one for one in newest_first if one.get("ModelApprovalStatus") == "Approved"), None)
     # The artifact of an older version comes from a step that has left the cache.
     since = datetime.now(UTC) - timedelta(days=CACHE_DAYS)
-    for package in _described(sagemaker, [one for one in newest_first if one["CreationTime"] >= since]):
+    recent = [one for one in newest_first[:_LOOKED_AT] if one["CreationTime"] >= since]
+    for package in _described(sagemaker, recent):
         before = same_run(sagemaker, _origin(package), definition, chosen)
         # One that is older than the approved version could not serve: it is registered anew, against that champion.
         newer = approved is None or package["ModelPackageVersion"] > approved["ModelPackageVersion"]

@@ -213,7 +213,7 @@ def follow(
 
     The last thing yielded is the ended execution. `interval` is the least time between looks in seconds: AWS throttles
     callers that look more than about once in five seconds for long. Where a look takes long, on a busy machine, the
-    time between is four times as long, so that looking does not slow down what is looked at.
+    time between is nine times as long, so that looking does not slow down what is looked at.
     """
     tail: LogTail | None = None
     while True:
@@ -227,7 +227,7 @@ def follow(
         yield execution
         if execution.status in ENDED:
             return
-        sleep(max(interval, 4 * took))
+        sleep(max(interval, 9 * took))
 
 
 def stop(sagemaker: Any, arn: str, *, timeout: float = 30, interval: float = 0.25) -> str:

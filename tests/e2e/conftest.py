@@ -27,7 +27,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 # Few epochs: these tests ask whether the story is told right, test_real_images.py how well the model does.
 QUICK = ("--epochs", "2", "--minimum-accuracy", "0.5", "--target-precision", "0.95", "--champion-tolerance", "1")
-TRAIN = 400  # photos of both classes, for 1,000 in CIFAR-100: a training takes half the time
+TRAIN = 240  # photos of both classes, for 1,000 in CIFAR-100: a training takes a third of the time
 # The least that trains: where nobody looks at the model.
 LEAST = ("--epochs", "1", "--second-opinion-below", "0", "--minimum-accuracy", "0")
 

@@ -118,8 +118,9 @@ def test_the_same_inputs_name_a_version_that_is_not_approved(version):
     assert version(sagemaker).version == FakeSageMaker.arn(1)
 
 
-def test_the_same_inputs_name_their_version_behind_newer_ones(version):
-    assert version(registry(versions=50)).version == FakeSageMaker.arn(1)
+@pytest.mark.parametrize(("versions", "found"), [(100, FakeSageMaker.arn(1)), (101, "")])
+def test_the_same_inputs_name_their_version_among_the_newest_hundred(version, versions, found):
+    assert version(registry(versions=versions)).version == found
 
 
 @pytest.mark.parametrize(("days", "found"), [(29, FakeSageMaker.arn(1)), (31, "")])

@@ -146,7 +146,7 @@ def test_looks_that_take_long_are_further_apart(sagemaker, stub, monkeypatch):
         _look(stub, status, _step("Stage"))
     slept = []
     list(executions.follow(sagemaker, Logs(), ARN, interval=0.25, sleep=slept.append))
-    assert slept == [8, 0.25]
+    assert slept == [18, 0.25]
 
 
 def test_following_reads_no_log_of_a_cached_training_job(sagemaker, stub):
