@@ -143,16 +143,20 @@ class AwsBay(Bay):
         return boto3.client(service)
 
 
+def archive(place: Path, train: int) -> Path:
+    """Write an archive with so many training photos: of the one that CIFAR100_ARCHIVE names, else drawn; its path."""
+    named = os.environ.get("CIFAR100_ARCHIVE")
+    if named:
+        few_photos.take(Path(named), place, each=train // 2)
+    else:
+        write_archive(place, train=train)
+    return place
+
+
 @pytest.fixture(scope="session")
 def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An archive with few training photos: of the one named by CIFAR100_ARCHIVE where there is one, else drawn."""
-    named = os.environ.get("CIFAR100_ARCHIVE")
-    place = tmp_path_factory.mktemp("photos") / "cifar-100-python.tar.gz"
-    if named:
-        few_photos.take(Path(named), place, each=TRAIN // 2)
-    else:
-        write_archive(place, train=TRAIN)
-    return place
+    """An archive with few training photos."""
+    return archive(tmp_path_factory.mktemp("photos") / "cifar-100-python.tar.gz", TRAIN)
 
 
 @pytest.fixture(scope="session")
