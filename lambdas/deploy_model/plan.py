@@ -162,7 +162,7 @@ def _converge(trigger: Trigger, current: Current, settings: Settings) -> Plan:
             live = Plan(Outcome.LIVE, f"Version {newest.number} is live.", scale)
             return _shadow(trigger, endpoint, current.shadow, live, settings)
     if not newest.servable:
-        why = f"Version {newest.number} was registered without a container that could be served."
+        why = _no_container(newest)
         return Plan(Outcome.FELL_BACK, why, (RejectVersion(newest.arn, why),))
     if newest.passed_as != wanted:
         return _verification(trigger, current, newest, wanted, settings)
@@ -197,6 +197,17 @@ def _converge(trigger: Trigger, current: Current, settings: Settings) -> Plan:
     )
 
 
+def _no_container(version: Version) -> str:
+    return f"Version {version.number} was registered without a container that could be served."
+
+
+def _no_shadow(version: Version, settings: Settings) -> str:
+    """Why the version cannot be a shadow, however often it is tried; "" if it can."""
+    if settings.serverless_memory_mb:
+        return "SageMaker has no shadow variants for serverless endpoints."
+    return "" if version.servable else _no_container(version)
+
+
 def _shadow(trigger: Trigger, endpoint: Endpoint, shadow: Version | None, resting: Plan, settings: Settings) -> Plan:
     """Begin or end a shadow beside what the endpoint serves; `resting` is the plan where neither is to be done."""
     live = live_config_name(endpoint.config_name, settings)
@@ -218,8 +229,7 @@ def _shadow(trigger: Trigger, endpoint: Endpoint, shadow: Version | None, restin
             f"Version {before} gets no more copies of the requests to version {number}.",
             (CreateEndpointConfig(live, live), *fixed, update),
         )
-    if settings.serverless_memory_mb:
-        why = "SageMaker has no shadow variants for serverless endpoints."
+    if why := _no_shadow(shadow, settings):
         return replace(resting, because=why, actions=(*resting.actions, RejectShadow(shadow.arn, why)))
     if endpoint.attempted == wanted:
         said = endpoint.reason or "the endpoint gave no reason"

@@ -163,16 +163,20 @@ def _costs(metadata: Mapping[str, str]) -> dict[str, str]:
 
 
 def _champion(clients: Clients) -> tuple[str, dict[str, str]]:
-    """S3 address of the newest approved version's artifact, and its metadata; ("", {}) when no version is approved."""
+    """S3 address of the newest approved version's artifact, and its metadata; ("", {}) when no version is approved.
+
+    Versions without an artifact are left out: they were registered by hand, and deploying takes their approval away.
+    """
     found = clients.sagemaker.list_model_packages(
         ModelPackageGroupName=clients.stage,
         ModelApprovalStatus="Approved",
         SortBy="CreationTime",
         SortOrder="Descending",
-        MaxResults=1,
+        MaxResults=100,
     )["ModelPackageSummaryList"]
-    if not found:
-        return "", {}
-    package = clients.sagemaker.describe_model_package(ModelPackageName=found[0]["ModelPackageArn"])
-    metadata: dict[str, str] = package.get("CustomerMetadataProperties", {})
-    return str(package["InferenceSpecification"]["Containers"][0]["ModelDataUrl"]), metadata
+    for one in found:
+        package = clients.sagemaker.describe_model_package(ModelPackageName=one["ModelPackageArn"])
+        containers = package.get("InferenceSpecification", {}).get("Containers", [])
+        if containers and "ModelDataUrl" in containers[0]:
+            return containers[0]["ModelDataUrl"], package.get("CustomerMetadataProperties", {})
+    return "", {}

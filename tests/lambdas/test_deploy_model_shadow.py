@@ -75,6 +75,15 @@ def test_a_shadow_that_cannot_start_says_why_and_may_be_tried_again(cloud):
     assert cloud.shadow == 2
 
 
+def test_a_version_without_a_container_is_no_shadow(cloud):
+    del cloud.packages[2]["InferenceSpecification"]
+    cloud.shadow_with(2)
+    drain(cloud)
+    stage = cloud.packages[2]["ModelLifeCycle"]
+    assert (cloud.live, cloud.shadow, stage["StageStatus"]) == (1, None, "Rejected")
+    assert "without a container" in stage["StageDescription"]
+
+
 def test_without_machines_a_shadow_is_tried_again_by_the_schedule(cloud):
     cloud.machines = False
     cloud.shadow_with(2)

@@ -309,6 +309,16 @@ def test_classes_that_no_parameter_names_are_those_of_the_approved_version():
     assert said["parameters"]["Champion"] == "s3://data/approved"
 
 
+def test_a_version_without_an_artifact_is_no_champion():
+    cloud = Cloud()
+    cloud.alarm("v1-1")
+    cloud.label()
+    for containers in ([{"ModelDataUrl": "s3://data/approved"}], [{"Image": "nothing"}], []):
+        version = cloud.sagemaker.register(InferenceSpecification={"Containers": containers})
+        cloud.sagemaker.decide(version, "Approved")
+    assert cloud.event()["parameters"]["Champion"] == "s3://data/approved"
+
+
 def test_a_dry_run_changes_nothing():
     cloud = Cloud()
     cloud.alarm("v1-1")
