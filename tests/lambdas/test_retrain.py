@@ -235,6 +235,14 @@ class Cloud:
                 self.sagemaker.states[arn] = status
 
 
+def rung():
+    """A stage whose alarm has rung, with as many labels as a training wants."""
+    cloud = Cloud()
+    cloud.alarm("v1-1")
+    cloud.label()
+    return cloud
+
+
 STEPS = st.sampled_from(
     ["event", "event", "alarm 1", "alarm 2", "no alarm", "label", "succeeds", "fails", "breaks", "hours"]
 )
@@ -268,9 +276,7 @@ def test_each_alarm_starts_at_most_one_training_and_never_two_at_once(steps):
 
 
 def test_two_at_the_same_time_start_one_training():
-    cloud = Cloud()
-    cloud.alarm("v1-1")
-    cloud.label()
+    cloud = rung()
     plan = plan_retraining(
         state(alarm=Alarm("v1-1", ()), photos=photos(10)), RULES
     )  # both have read before either wrote
@@ -278,9 +284,7 @@ def test_two_at_the_same_time_start_one_training():
 
 
 def test_what_is_started_names_a_list_of_photos_that_is_there():
-    cloud = Cloud()
-    cloud.alarm("v1-1")
-    cloud.label()
+    cloud = rung()
     assert cloud.event()["execution"] == "arn:0"
     said = json.loads(cloud.s3.objects["retraining/v1-1.json"])
     key = said["parameters"]["LabelledPhotos"].removeprefix("s3://data/")
@@ -294,9 +298,7 @@ def test_what_is_started_names_a_list_of_photos_that_is_there():
 
 
 def test_classes_that_no_parameter_names_are_those_of_the_approved_version():
-    cloud = Cloud()
-    cloud.alarm("v1-1")
-    cloud.label()
+    cloud = rung()
     version = cloud.sagemaker.register(
         InferenceSpecification={"Containers": [{"ModelDataUrl": "s3://data/approved"}]},
         CustomerMetadataProperties={"classes": "bicycle motorcycle"},
@@ -310,9 +312,7 @@ def test_classes_that_no_parameter_names_are_those_of_the_approved_version():
 
 
 def test_a_version_without_an_artifact_is_no_champion():
-    cloud = Cloud()
-    cloud.alarm("v1-1")
-    cloud.label()
+    cloud = rung()
     for containers in ([{"ModelDataUrl": "s3://data/approved"}], [{"Image": "nothing"}], []):
         version = cloud.sagemaker.register(InferenceSpecification={"Containers": containers})
         cloud.sagemaker.decide(version, "Approved")
@@ -320,9 +320,7 @@ def test_a_version_without_an_artifact_is_no_champion():
 
 
 def test_a_dry_run_changes_nothing():
-    cloud = Cloud()
-    cloud.alarm("v1-1")
-    cloud.label()
+    cloud = rung()
     before = dict(cloud.s3.objects)
     said = app.retrain({"dry_run": True}, RULES, cloud.clients, NOW)
     assert (said["outcome"], said["execution"]) == ("start", "")
@@ -364,9 +362,7 @@ def test_photos_that_were_deleted_are_left_out_and_counted():
 
 
 def test_a_training_that_fails_is_said_once_and_not_repeated():
-    cloud = Cloud()
-    cloud.alarm("v1-1")
-    cloud.label()
+    cloud = rung()
     assert cloud.event()["execution"] == "arn:0"
     cloud.end("Failed")
     for _ in range(50):  # the schedule asks every hour while the alarm is on, and labels go on coming
@@ -392,9 +388,7 @@ def test_a_storm_of_alarms_starts_one_training():
 
 
 def test_a_training_goes_on_with_the_costs_of_the_approved_version():
-    cloud = Cloud()
-    cloud.alarm("v1-1")
-    cloud.label()
+    cloud = rung()
     version = cloud.sagemaker.register(
         InferenceSpecification={"Containers": [{"ModelDataUrl": "s3://data/approved"}]},
         CustomerMetadataProperties={"classes": "bicycle motorcycle", "costs": "bicycle=2 motorcycle=10 review=0.5"},
