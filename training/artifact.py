@@ -16,7 +16,7 @@ HERE = Path(__file__).resolve().parent
 # What serving needs, and what Evaluate needs beside it; nothing that only training needs.
 SHIPPED = (
     "cascade.py", "corrections.py", "decision.py", "focus.py", "fused.py", "halves.py", "inference.py", "int8.py",
-    "metrics.py", "preprocessing.py", "second.py", "upright.py",
+    "metrics.py", "mxnet_alone.py", "preprocessing.py", "second.py", "upright.py",
 )  # fmt: skip
 
 

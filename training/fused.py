@@ -12,9 +12,9 @@ from typing import Any
 
 os.environ.setdefault("MXNET_SUBGRAPH_VERBOSE", "0")  # or every fusion announces itself in the log
 
-import mxnet as mx
 import numpy as np
 import numpy.typing as npt
+from mxnet_alone import mx
 
 # Images in one forward pass: more gain nothing on a CPU core, and every size costs memory.
 SIZES = tuple(range(8, 0, -1))

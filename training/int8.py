@@ -14,11 +14,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import cv2
-import mxnet as mx
 import numpy as np
 import numpy.typing as npt
 from decision import Rule, spread
 from fused import Fused
+from mxnet_alone import mx
 
 SYMBOL, ABOUT = "int8-symbol.json", "int8.json"
 

@@ -12,9 +12,9 @@ from pathlib import Path
 import cv2
 import fused
 import int8
-import mxnet as mx
 import numpy as np
 import numpy.typing as npt
+from mxnet_alone import mx
 
 SYMBOL, PARAMETERS, ABOUT = "second-symbol.json", "second-0000.params", "second.json"
 INT8_SYMBOL = "second-int8-symbol.json"
