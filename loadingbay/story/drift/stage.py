@@ -115,7 +115,7 @@ class Stage:
         count = self.pace.photos
         photos_of_period, self.stream = self.stream[:count], self.stream[count:]
         if not photos_of_period:
-            raise WorkError("the stream has no more photos, and no training has begun")
+            raise WorkError("all photos of the stream were sent before the story had ended: name data with more photos")
         made = []
         folder = self.place / "photos" / f"{len(self.sent):02}"
         folder.mkdir(parents=True, exist_ok=True)
