@@ -83,13 +83,12 @@ def test_executions_are_there_after_a_kill_and_interrupted_ones_failed(restarted
     assert [one["executionArn"] for one in states.list_executions(stateMachineArn=waits)["executions"]] == [running]
 
 
-def printed(cloud: Any) -> Generator[None, None, None]:
-    """Executions that ended, whose function printed."""
-    states = cloud.client("stepfunctions")
+def printing(cloud: Any) -> str:
+    """The ARN of a new function, `says`, that prints what it is given as `n`."""
     code = io.BytesIO()
     with zipfile.ZipFile(code, "w") as archive:
         archive.writestr("app.py", "def handler(event, context):\n    print('said', event['n'])\n")
-    function = cloud.client("lambda").create_function(
+    function: str = cloud.client("lambda").create_function(
         FunctionName="says",
         Runtime="python3.11",
         Role=ROLE,
@@ -97,7 +96,13 @@ def printed(cloud: Any) -> Generator[None, None, None]:
         Timeout=60,
         Code={"ZipFile": code.getvalue()},
     )["FunctionArn"]
-    says = machine(cloud, "says", Type="Task", Resource=function)
+    return function
+
+
+def printed(cloud: Any) -> Generator[None, None, None]:
+    """Executions that ended, whose function printed."""
+    states = cloud.client("stepfunctions")
+    says = machine(cloud, "says", Type="Task", Resource=printing(cloud))
     yield
     started = [
         states.start_execution(stateMachineArn=says, input=json.dumps({"n": number}))["executionArn"]
@@ -199,17 +204,7 @@ def test_a_filter_gives_more_than_one_page_of_lines(cloud: Any) -> None:
 
 
 def test_lines_of_a_function_are_in_one_stream_of_its_group(cloud: Any) -> None:
-    code = io.BytesIO()
-    with zipfile.ZipFile(code, "w") as archive:
-        archive.writestr("app.py", "def handler(event, context):\n    print('said', event['n'])\n")
-    cloud.client("lambda").create_function(
-        FunctionName="says",
-        Runtime="python3.11",
-        Role=ROLE,
-        Handler="app.handler",
-        Timeout=60,
-        Code={"ZipFile": code.getvalue()},
-    )
+    printing(cloud)
     for number in range(2):
         cloud.client("lambda").invoke(FunctionName="says", Payload=json.dumps({"n": number}))
 
